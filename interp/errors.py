@@ -1,0 +1,30 @@
+"""The errors users see: each says what was given, what was expected, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UsageError(ValueError):
+    """The caller asked for something that cannot be: an unknown name, a value out of range. The command line exits with 2."""
+
+
+class DataError(RuntimeError):
+    """A file or run is damaged, foreign, or missing something. The command line exits with 1."""
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on, for example because the loss is no longer finite. What was saved stays. Exit code 1."""
+
+
+def unknown(kind: str, given: object, choices: Iterable[str]) -> UsageError:
+    """The error for a name that does not exist, with the nearest one that does.
+
+    >>> print(unknown("recipe", "nada", ["demo", "nanda"]))
+    unknown recipe 'nada'; did you mean 'nanda'? Known: demo, nanda
+    """
+    names = [str(choice) for choice in choices]
+    near = get_close_matches(str(given), names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return UsageError(f"unknown {kind} {str(given)!r}{hint} Known: {', '.join(names) or 'none'}")

@@ -1,0 +1,1 @@
+"""Training: a stream of steps, computed by an engine. Nothing here writes files or prints."""
