@@ -1,0 +1,117 @@
+"""AdamW on the flat parameters, and the interventions that can be put before and after it.
+
+Each intervention is a small function on flat or named tensors; `Optimizer` composes those that the configuration asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.config import OptimizerConfig
+from interp.training.parameters import Parameters
+
+
+def warmup_factor(updates_done: int, warmup_steps: int) -> float:
+    """Factor on the learning rate: ``min(n / warmup_steps, 1)`` for the update after n updates (the first moves nothing)."""
+    return min(updates_done / warmup_steps, 1.0) if warmup_steps else 1.0
+
+
+def grokfast_(gradient: Float[Tensor, " n"], memory: Float[Tensor, " n"], *, alpha: float, strength: float, first: bool) -> None:
+    """Amplify slow gradients in place: ``h <- alpha h + (1 - alpha) g`` (h = g at first), ``g <- g + strength h``.
+
+    Source: Lee et al. 2024, Grokfast (arXiv 2405.20233), algorithm 1 (EMA).
+    """
+    if first:
+        memory.copy_(gradient)
+    else:
+        memory.lerp_(gradient, 1 - alpha)
+    gradient.add_(memory, alpha=strength)
+
+
+def perpendicular_(gradients: Mapping[str, Tensor], weights: Mapping[str, Tensor], *, rescale: bool) -> None:
+    """Remove from each gradient its part along the weights, in place: ``g <- g - (w.g / w.w) w``, tensor by tensor.
+
+    With ``rescale`` each result is then given the norm the gradient had, as the authors' code does.
+    Source: Prieto et al. 2025 (arXiv 2501.04697), section 5.
+    """
+    for name, g in gradients.items():
+        w, before = weights[name], g.norm()
+        square = (w * w).sum()
+        g.sub_(w * torch.where(square > 0, (w * g).sum() / square.clamp(min=torch.finfo(g.dtype).tiny), 0))
+        if rescale:
+            after = g.norm()
+            g.mul_(torch.where(after > 0, before / after.clamp(min=torch.finfo(g.dtype).tiny), 1))
+
+
+def rescale_to_norm_(flat: Float[Tensor, " n"], norm: float) -> None:
+    """Scale all weights to a total norm, in place (Liu et al. 2022, Omnigrok, arXiv 2210.01117, section 3)."""
+    flat.mul_(norm / flat.norm())
+
+
+class Optimizer:
+    """AdamW with the configured interventions, acting on a run's `Parameters`.
+
+    One update: Grokfast's filter, the perpendicular projection, AdamW at the warmed-up learning rate, the norm constraint.
+    """
+
+    def __init__(self, config: OptimizerConfig, parameters: Parameters) -> None:
+        self.config = config
+        self.parameters = parameters
+        self.updates = 0
+        self._norm = float(parameters.flat.norm())
+        self._memory = torch.zeros_like(parameters.flat) if config.grokfast_lambda else None
+        self._flat = parameters.flat.requires_grad_(False)
+        self._flat.grad = parameters.gradient
+        self._adamw = torch.optim.AdamW(
+            [self._flat],
+            lr=config.lr,
+            betas=(config.beta1, config.beta2),
+            eps=config.eps,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Apply one update with the gradient now in the parameters' buffer (which the interventions change)."""
+        config, parameters = self.config, self.parameters
+        if self._memory is not None:
+            grokfast_(
+                parameters.gradient,
+                self._memory,
+                alpha=config.grokfast_alpha,
+                strength=config.grokfast_lambda,
+                first=self.updates == 0,
+            )
+        if config.perpendicular_gradient != "off":
+            rescale = config.perpendicular_gradient == "rescale"
+            perpendicular_(parameters.gradients, parameters.weights.tensors(), rescale=rescale)
+        self._adamw.param_groups[0]["lr"] = config.lr * warmup_factor(self.updates, config.warmup_steps)
+        self._adamw.step()
+        if config.norm_constraint:
+            rescale_to_norm_(parameters.flat, self._norm)
+        self.updates += 1
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on exactly, by name; live tensors, to be written or copied at once."""
+        state = {"updates": torch.tensor(self.updates), "norm": torch.tensor(self._norm, dtype=torch.float64)}
+        for name, tensor in self._adamw.state.get(self._flat, {}).items():
+            state[f"adamw.{name}"] = tensor
+        if self._memory is not None:
+            state["grokfast.memory"] = self._memory
+        return state
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a saved `state`."""
+        self.updates = int(state["updates"])
+        self._norm = float(state["norm"])
+        moments = {name.removeprefix("adamw."): t for name, t in state.items() if name.startswith("adamw.")}
+        if moments:
+            self._adamw.state[self._flat] = {name: t.clone().to(self._flat.device) for name, t in moments.items()}
+        if self._memory is not None:
+            self._memory.copy_(state["grokfast.memory"])

@@ -1,0 +1,75 @@
+"""The reference engine: autograd through the plain forward pass. Any device, any architecture that Weights can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.config import RunConfig
+from interp.forward_pass import forward
+from interp.losses import correct, cross_entropy, stablemax_cross_entropy
+from interp.training.engine import Evaluation
+from interp.training.initial import initial_weights
+from interp.training.optimizer import Optimizer
+from interp.training.parameters import Parameters
+from interp.weights import Weights
+
+_LOSSES = {"cross_entropy": cross_entropy, "stablemax": stablemax_cross_entropy}
+
+
+class ReferenceEngine:
+    """Full-batch gradients by autograd; what every other engine is tested against."""
+
+    name = "reference"
+
+    def __init__(self, config: RunConfig) -> None:
+        self.parameters = Parameters(initial_weights(config))
+        self._optimizer = Optimizer(config.optimizer, self.parameters)
+        self._loss = _LOSSES[config.optimizer.loss]
+        split, device = config.split.draw(config.task), config.device
+        pairs, labels = torch.from_numpy(config.task.pairs).to(device), torch.from_numpy(config.task.labels).to(device)
+        self._train = pairs[split.train], labels[split.train]
+        self._test = pairs[split.test], labels[split.test]
+
+    def gradient(self) -> float:
+        """Mean training loss; its gradient by autograd."""
+        leaves = self.parameters.weights.map(lambda tensor: tensor.detach().requires_grad_())
+        loss = self._losses(leaves, *self._train)[1].mean()
+        tensors = leaves.tensors()
+        # With attention rate 0 the queries and keys take no part: their gradient is zero, not missing.
+        gradients = torch.autograd.grad(loss, list(tensors.values()), materialize_grads=True, allow_unused=True)
+        for name, gradient in zip(tensors, gradients, strict=True):
+            self.parameters.gradients[name].copy_(gradient)
+        return float(loss.detach())
+
+    def update(self) -> None:
+        """One optimizer update."""
+        self._optimizer.step()
+
+    @torch.no_grad()
+    def evaluate(self) -> Evaluation:
+        """Test loss and both accuracies."""
+        train_logits, _ = self._losses(self.parameters.weights, *self._train)
+        test_logits, test_losses = self._losses(self.parameters.weights, *self._test)
+        return Evaluation(
+            test_loss=float(test_losses.mean()),
+            train_accuracy=float(correct(train_logits, self._train[1]).double().mean()),
+            test_accuracy=float(correct(test_logits, self._test[1]).double().mean()),
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimizer's state."""
+        return self._optimizer.state()
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the optimizer's state."""
+        self._optimizer.load(state)
+
+    def _losses(
+        self, weights: Weights, pairs: Int[Tensor, "pair 2"], labels: Int[Tensor, " pair"]
+    ) -> tuple[Float[Tensor, "pair classes"], Float[Tensor, " pair"]]:
+        logits = forward(weights, pairs).all_logits
+        return logits, self._loss(logits, labels)
