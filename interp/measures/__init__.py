@@ -1,0 +1,90 @@
+"""Measures: pure functions on arrays, one name and one formula each. Tensors in, float64 tensors out, nothing reduced.
+
+Functions over pairs take all p^2 pairs in row-major order (pair (a, b) has index a p + b). NaN in the data gives NaN in the
+result, or an error where the result (a choice, a count, a date) could not show it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+# numpy only, and imported at once because the function and its file share a name.
+from interp.measures.phases import Boundary, Phases, is_settled, phases
+
+_FILES = ("progress", "cosine_fit", "spectrum", "neurons", "attention", "weights", "grid")
+
+if TYPE_CHECKING:
+    from interp.measures.attention import HeadFrequencies, head_frequencies
+    from interp.measures.cosine_fit import CosineFit, cos_coefficients, cos_fit
+    from interp.measures.grid import Combination
+    from interp.measures.neurons import (
+        NeuronFrequencies,
+        degree_two_fit,
+        frequency_shares,
+        key_frequencies_from_neurons,
+        neuron_frequencies,
+    )
+    from interp.measures.progress import (
+        excluded_logits,
+        excluded_loss,
+        excluded_loss_single,
+        gini,
+        key_frequencies_from_coefficients,
+        key_frequencies_from_matrix,
+        restricted_logits,
+        restricted_loss,
+        restricted_loss_neurons,
+    )
+    from interp.measures.spectrum import Component, EmbeddingSpectrum, circle, embedding_spectrum, logit_spectrum, top_components
+    from interp.measures.weights import NeuronLogitMap, neuron_logit_map, sum_squared_weights
+
+__all__ = [
+    "Boundary",
+    "Combination",
+    "Component",
+    "CosineFit",
+    "EmbeddingSpectrum",
+    "HeadFrequencies",
+    "NeuronFrequencies",
+    "NeuronLogitMap",
+    "Phases",
+    "circle",
+    "cos_coefficients",
+    "cos_fit",
+    "degree_two_fit",
+    "embedding_spectrum",
+    "excluded_logits",
+    "excluded_loss",
+    "excluded_loss_single",
+    "frequency_shares",
+    "gini",
+    "head_frequencies",
+    "is_settled",
+    "key_frequencies_from_coefficients",
+    "key_frequencies_from_matrix",
+    "key_frequencies_from_neurons",
+    "logit_spectrum",
+    "neuron_frequencies",
+    "neuron_logit_map",
+    "phases",
+    "restricted_logits",
+    "restricted_loss",
+    "restricted_loss_neurons",
+    "sum_squared_weights",
+    "top_components",
+]
+
+
+def __getattr__(name: str) -> object:
+    # All others need torch, and are imported when the first of them is used.
+    if name in __all__:
+        for file in _FILES:
+            module = import_module(f"interp.measures.{file}")
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module 'interp.measures' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

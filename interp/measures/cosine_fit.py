@@ -1,0 +1,86 @@
+"""How much of the logits is the clock's formula: their coefficients on the cubes cos w_k(a + b - c)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor
+
+from interp.fourier import FourierBasis
+from interp.losses import cross_entropy
+from interp.measures.grid import Combination, check_logits, line_index, line_means
+
+
+@dataclass(frozen=True, eq=False)
+class CosineFit:
+    """The best approximation of logits by ``sum_k alpha_k cube_k`` over some frequencies.
+
+    Args:
+        frequencies: the frequencies of the fit, ascending.
+        alpha: their coefficients on the unit cubes.
+        fve: fraction of the logits' variance that the fit explains.
+        loss: cross-entropy in nats of the fitted logits alone, one value per pair.
+    """
+
+    frequencies: tuple[int, ...]
+    alpha: Float64[Tensor, " frequency"]
+    fve: Float64[Tensor, ""]
+    loss: Float64[Tensor, " pair"]
+
+
+def cos_coefficients(
+    logits: Float[Tensor, "pair p"], *, basis: FourierBasis, combination: Combination = "sum"
+) -> Float64[Tensor, " frequency"]:
+    """alpha_k for each frequency: inner products of the logits with the cubes cos w_k(a+b-c), scaled to norm 1.
+
+    The norm is over all (a, b, c). With ``combination="difference"`` the cubes are cos w_k(a-b-c). Logits
+    ``A cos w_k(a+b-c)`` have ``alpha_k = A sqrt(p^3 / 2)`` (Nyquist: ``A sqrt(p^3)``). Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1.
+
+    >>> from interp.synthetic import clock_logits
+    >>> alpha = cos_coefficients(clock_logits(5, [2], amplitude=3.0), basis=FourierBasis(5))
+    >>> (alpha / (5**3 / 2) ** 0.5).round(decimals=6).tolist()
+    [0.0, 3.0]
+    """
+    check_logits(logits, basis)
+    return _coefficients(line_means(logits.double(), basis.p, combination), basis)
+
+
+def cos_fit(
+    logits: Float[Tensor, "pair p"],
+    labels: Int[Tensor, " pair"],
+    *,
+    basis: FourierBasis,
+    frequencies: Collection[int],
+    combination: Combination = "sum",
+) -> CosineFit:
+    """Fit logits by the cubes cos w_k(a+b-c) of some frequencies; the fraction of variance explained and the loss of the fit.
+
+    ``fve = sum_k alpha_k^2 / sum (l - mean_c l)^2``: logits are centred over the classes of each pair, which no loss can see.
+    The loss is that of ``sum_k alpha_k cube_k`` alone, without any mean.
+    """
+    check_logits(logits, basis)
+    p, keys = basis.p, tuple(sorted({basis.check(k) for k in frequencies}))
+    chosen = torch.tensor([k - 1 for k in keys], dtype=torch.int64)
+    table = line_means(logits.double(), p, combination)
+    alpha = _coefficients(table, basis)[chosen]
+    centred = logits.double() - logits.double().mean(dim=1, keepdim=True)
+    # Row a + b - c of the fit, for one wave of unit norm on Z/p: cubes have norm p more.
+    profile = (alpha @ basis.rows[2 * chosen + 1].to(alpha.device)) / p
+    residue = torch.arange(p, device=alpha.device)
+    fitted = profile[(residue[:, None] - residue) % p]
+    cases, case = torch.unique(line_index(p, combination).to(alpha.device) * p + labels, return_inverse=True)
+    loss = cross_entropy(fitted[cases // p], cases % p)[case]
+    return CosineFit(keys, alpha, alpha.square().sum() / centred.square().sum(), loss)
+
+
+def _coefficients(means: Float64[Tensor, "p p"], basis: FourierBasis) -> Float64[Tensor, " frequency"]:
+    """Coefficients from the mean logits over the lines a + b = s, as a function of (s, c)."""
+    p = basis.p
+    residue = torch.arange(p, device=means.device)
+    offset = ((residue[:, None] - residue) % p).flatten()
+    by_offset = torch.zeros(p, dtype=torch.float64, device=means.device).index_add_(0, offset, means.flatten())
+    # means are sums over p pairs divided by p, and a unit cube is a unit cosine divided by p: the factors cancel.
+    return (basis.rows[1::2].to(means.device) @ by_offset).contiguous()

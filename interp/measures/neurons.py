@@ -1,0 +1,148 @@
+"""Neurons: the frequency each one follows, the clusters they form, and their fit by degree-2 polynomials of its waves.
+
+A neuron's share at frequency k is the energy of its 2-D Fourier transform in {1, C_k, S_k} x {1, C_k, S_k} without the constant,
+over its total energy about its mean. These eight waves span the waves of frequency k in a, in b, in a + b and in a - b, so
+four sums over lines of the grid give every share. Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int, Int64
+from torch import Tensor
+
+from interp.errors import UsageError, unknown
+from interp.fourier import FourierBasis
+from interp.measures.grid import LINES, Line, check_finite, check_grid, line_index, line_means
+
+Terms = Literal["degree_two", "sum", "difference"]
+TERMS: tuple[Terms, ...] = get_args(Terms)
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronFrequencies:
+    """What each neuron follows.
+
+    Args:
+        frequency: the frequency with the largest share, 1..floor(p/2); 0 for dead neurons.
+        share: that share, in 0..1; NaN for dead neurons.
+        dead: whether the neuron is constant over all pairs (up to the rounding of its precision).
+        in_cluster: whether the share exceeds the threshold.
+        counts: number of neurons in each frequency's cluster; frequencies without one are left out.
+    """
+
+    frequency: Int64[Tensor, " d_mlp"]
+    share: Float64[Tensor, " d_mlp"]
+    dead: Bool[Tensor, " d_mlp"]
+    in_cluster: Bool[Tensor, " d_mlp"]
+    counts: dict[int, int]
+
+
+def frequency_shares(x: Float[Tensor, "pair unit"], *, basis: FourierBasis) -> Float64[Tensor, "frequency unit"]:
+    """Share of each unit's variance over all pairs that each frequency's eight degree-2 waves explain; NaN for dead units.
+
+    Shares of different frequencies add up to at most 1: waves that mix two frequencies belong to none. Sums over
+    pairs are taken in the precision of x.
+
+    >>> basis = FourierBasis(5)
+    >>> cos = basis.cos(2)
+    >>> frequency_shares(torch.outer(cos, cos).reshape(25, 1), basis=basis)[:, 0].round(decimals=6).tolist()
+    [0.0, 1.0]
+    """
+    check_grid(x, basis, "units")
+    centred, total, dead = _centre(x)
+    energy = torch.zeros(basis.p // 2 + 1, x.shape[1], dtype=torch.float64, device=x.device)
+    of_row = basis.row_frequency.to(x.device)
+    for line in LINES:
+        rows = _line_coefficients(centred, basis, line)
+        energy.index_add_(0, of_row, rows.square())
+    return torch.where(dead, torch.nan, energy[1:] / total)
+
+
+def neuron_frequencies(
+    neurons: Float[Tensor, "pair d_mlp"], *, basis: FourierBasis, threshold: float = 0.85
+) -> NeuronFrequencies:
+    """The frequency of each neuron, its share there, which neurons are dead, and the clusters.
+
+    Args:
+        neurons: activations after the non-linearity, for all p^2 pairs in row-major order.
+        threshold: a neuron belongs to its frequency's cluster if its share exceeds this.
+
+    Raises:
+        UsageError: if an activation is not finite.
+
+    >>> basis = FourierBasis(7)
+    >>> x = torch.stack([basis.cos(2).repeat_interleave(7), torch.ones(49)], dim=1)
+    >>> neuron_frequencies(x, basis=basis).counts
+    {2: 1}
+    """
+    check_finite(neurons, "neurons")
+    share, frequency = frequency_shares(neurons, basis=basis).max(dim=0)
+    dead = share.isnan()
+    frequency = torch.where(dead, 0, frequency + 1)
+    in_cluster = ~dead & (share > threshold)
+    counts = {k: n for k, n in enumerate(frequency[in_cluster].bincount().tolist()) if n}
+    return NeuronFrequencies(frequency=frequency, share=share, dead=dead, in_cluster=in_cluster, counts=counts)
+
+
+def key_frequencies_from_neurons(found: NeuronFrequencies) -> tuple[int, ...]:
+    """The frequencies that have a cluster of neurons (rule `neurons`), ascending."""
+    return tuple(sorted(found.counts))
+
+
+def degree_two_fit(
+    neurons: Float[Tensor, "pair d_mlp"],
+    *,
+    basis: FourierBasis,
+    frequency: Int[Tensor, " d_mlp"],
+    terms: Terms = "degree_two",
+) -> Float64[Tensor, "pair d_mlp"]:
+    """Each neuron replaced by its mean plus its projection on waves of ONE frequency, its own.
+
+    ``degree_two``: all eight waves, so that the fraction of variance explained is the neuron's share; ``sum`` or
+    ``difference``: only cos and sin of w_k (a+b) or w_k (a-b).
+
+    Args:
+        frequency: a frequency per neuron, as `neuron_frequencies` gives; at 0 only the mean remains.
+    """
+    check_grid(neurons, basis, "neurons")
+    if terms not in TERMS:
+        raise unknown("terms of the fit", terms, TERMS)
+    if not bool(((frequency >= 0) & (frequency <= basis.p // 2)).all()):
+        raise UsageError(f"frequency: given {int(frequency.min())}..{int(frequency.max())}, expected values in 0..{basis.p // 2}")
+    lines: tuple[Line, ...] = LINES if terms == "degree_two" else (terms,)
+    mean = neurons.double().mean(dim=0)
+    own = (basis.row_frequency.to(neurons.device)[:, None] == frequency) & (frequency > 0)
+    fit = mean.expand(neurons.shape).clone()
+    for line in lines:
+        rows = _line_coefficients(neurons.double() - mean, basis, line, shared=len(lines) == 1) * own
+        values = basis.rows.to(neurons.device).T @ rows / basis.p**0.5
+        fit += values[line_index(basis.p, line).to(neurons.device)]
+    return fit
+
+
+def _line_coefficients(
+    centred: Float[Tensor, "pair unit"], basis: FourierBasis, line: Line, *, shared: bool = False
+) -> Float64[Tensor, "p unit"]:
+    """Coefficients on the unit waves (on the grid) in a, b, a + b or a - b, one row per Fourier row.
+
+    The alternating wave in a - b is the one in a + b, and is counted there, unless a - b alone is asked for (`shared`).
+    """
+    rows = basis.rows.to(centred.device) @ line_means(centred, basis.p, line).double() * basis.p**0.5
+    if basis.nyquist and line == "difference" and not shared:
+        rows[-1] = 0
+    return rows
+
+
+def _centre(
+    x: Float[Tensor, "pair unit"],
+) -> tuple[Float[Tensor, "pair unit"], Float64[Tensor, " unit"], Bool[Tensor, " unit"]]:
+    """x about its mean over pairs, its energy there, and which units are constant up to rounding."""
+    mean = x.mean(dim=0)
+    centred = x - mean
+    total = centred.square().sum(dim=0).double()
+    rounding = 8 * torch.finfo(x.dtype).eps
+    return centred, total, total <= rounding**2 * (total + len(x) * mean.double().square())

@@ -1,0 +1,222 @@
+"""Phases of a run, dated from its curves, each with the interval in which it can have begun; numpy only.
+
+Every boundary is the first step from which a condition holds to the end of the run ("for good"); a phase that did not happen
+is None. Its interval is made of two things: the spacing of the steps at which was measured (it may have begun right after the
+step before), and the threshold moved by 20 % in both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from numpy.typing import ArrayLike
+
+from interp.errors import UsageError
+
+Outcome = Literal["comprehension", "grokking", "memorization", "confusion"]
+Curve = tuple[ArrayLike, ArrayLike]
+Condition = Callable[[float], Bool[np.ndarray, " step"]]
+
+# By how much a threshold is moved to see how much the answer depends on it.
+SLACK = 0.2
+# The train loss has fallen once it is below this share of its first value.
+FALLEN = 0.1
+# The excluded loss has risen again once it ends above this multiple of its minimum.
+RISEN = 10.0
+# The weights have settled once their sum of squares fell by less than this share ...
+SETTLED_FALL = 0.01
+# ... over this last share of all steps so far.
+SETTLED_WINDOW = 0.1
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """When a phase began: the first step measured with it, and the interval in which that can have been.
+
+    `latest` is the end of the run where a threshold 20 % stricter was never met.
+    """
+
+    step: int
+    earliest: int
+    latest: int
+
+
+@dataclass(frozen=True)
+class Phases:
+    """The boundaries of a run, None where there is none, and its outcome.
+
+    Args:
+        memorized: train accuracy >= 0.99 for good.
+        onset: of circuit formation: minimum of the excluded loss after the train loss has fallen below a tenth of its first
+            value; there is none unless the excluded loss then ends above ten times that minimum.
+        cleanup: test loss <= half its plateau maximum for good; the plateau goes from `memorized` to `grokked` or the end.
+        grokked: test accuracy >= 0.99 for good.
+        settled: the sum of squared weights has stopped falling, see `is_settled`.
+        outcome: of Liu et al. 2022 (arXiv 2205.10343): accuracy > 0.9 reached on train and test less than 1,000 steps apart
+            (comprehension) or more (grokking), on train alone (memorization), or on neither (confusion).
+    """
+
+    memorized: Boundary | None
+    onset: Boundary | None
+    cleanup: Boundary | None
+    grokked: Boundary | None
+    settled: Boundary | None
+    outcome: Outcome
+
+
+def phases(
+    steps: ArrayLike,
+    train_loss: ArrayLike,
+    test_loss: ArrayLike,
+    train_accuracy: ArrayLike,
+    test_accuracy: ArrayLike,
+    *,
+    excluded: Curve | None = None,
+    sum_squared: Curve | None = None,
+) -> Phases:
+    """Date the phases of a run from its curves, all measured at the same ascending steps.
+
+    Args:
+        excluded: steps and values of the excluded loss (mean over the training pairs), where it was measured.
+        sum_squared: steps and values of the sum of squared weights, where it was measured.
+
+    Raises:
+        UsageError: if lengths differ, steps do not ascend, or a value is NaN or infinite.
+
+    >>> found = phases([0, 100, 200], [4, 1e-3, 1e-4], [4, 5, 1e-3], [0, 1, 1], [0, 0.1, 1])
+    >>> found.memorized, found.outcome
+    (Boundary(step=100, earliest=0, latest=100), 'comprehension')
+    """
+    curves = {"test_loss": test_loss, "train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
+    at, train = _curve((steps, train_loss), "train_loss")
+    test, train_right, test_right = (_curve((steps, values), name)[1] for name, values in curves.items())
+    memorized = _for_good(at, lambda slack: 1 - train_right <= 0.01 * slack)
+    grokked = _for_good(at, lambda slack: 1 - test_right <= 0.01 * slack)
+    return Phases(
+        memorized=memorized,
+        onset=None if excluded is None else _onset(at, train, _curve(excluded, "excluded")),
+        cleanup=_cleanup(at, test, (memorized, grokked)),
+        grokked=grokked,
+        settled=None if sum_squared is None else _settled(_curve(sum_squared, "sum_squared"), (at, test_right)),
+        outcome=_outcome(at, train_right, test_right),
+    )
+
+
+def is_settled(steps: ArrayLike, sum_squared: ArrayLike, test_accuracy: ArrayLike) -> bool:
+    """Whether a run has settled at its last step: generalizing, and its sum of squared weights no longer falling.
+
+    True if over the last tenth of all steps (from 0.9 t to t, and at the measurement before that) the test accuracy was at least
+    0.99 throughout and the sum of squared weights fell by less than 1 %. The rule has no scale: neither the size of the
+    weights nor the number of steps matters.
+
+    Raises:
+        UsageError: as `phases`.
+
+    >>> is_settled([0, 900, 1000], [50.0, 10.0, 9.99], [0.0, 1.0, 1.0])
+    True
+    """
+    at, weight = _curve((steps, sum_squared), "sum_squared")
+    return _settled_at(at, weight, (_curve((steps, test_accuracy), "test_accuracy")[1], 1.0))
+
+
+def _settled_at(at: Int64[np.ndarray, " step"], weight: Float64[np.ndarray, " step"], rest: tuple[np.ndarray, float]) -> bool:
+    test_right, slack = rest
+    before = np.nonzero(at <= (1 - SETTLED_WINDOW) * at[-1])[0]
+    if at[-1] == 0 or not len(before):
+        return False
+    start = before[-1]
+    generalizes = bool((1 - test_right[start:] <= 0.01).all())
+    return generalizes and bool(weight[-1] >= weight[start] * (1 - SETTLED_FALL * slack))
+
+
+def _settled(
+    sum_squared: tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]],
+    accuracy: tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]],
+) -> Boundary | None:
+    """First step at which a run that watches itself would have stopped; not "for good", as later it may leave that state."""
+    at, weight = sum_squared
+    # The accuracy at a step where only weights were measured is the worse one of the measurements around it.
+    left = np.searchsorted(accuracy[0], at, side="right") - 1
+    right = np.minimum(np.searchsorted(accuracy[0], at), len(accuracy[0]) - 1)
+    test_right = np.minimum(accuracy[1][np.maximum(left, 0)], accuracy[1][right])
+
+    def first(slack: float) -> int | None:
+        return next((i for i in range(len(at)) if _settled_at(at[: i + 1], weight[: i + 1], (test_right[: i + 1], slack))), None)
+
+    return _boundary(at, first)
+
+
+def _onset(
+    at: Int64[np.ndarray, " step"],
+    train: Float64[np.ndarray, " step"],
+    excluded: tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]],
+) -> Boundary | None:
+    fallen = np.nonzero(train <= FALLEN * train[0])[0]
+    if not len(fallen):
+        return None
+    late = excluded[0] >= at[fallen[0]]
+    steps, values = excluded[0][late], excluded[1][late]
+    if not len(values) or not values[-1] > RISEN * values.min():
+        return None
+    lowest = int(values.argmin())
+    # All steps around the minimum that are within 20 % of it could be the minimum; each is known to the spacing on both sides.
+    high = values > (1 + SLACK) * values[lowest]
+    first = int(np.nonzero(high[:lowest])[0].max(initial=-1)) + 1
+    last = lowest + int(np.argmax(high[lowest:])) - 1
+    return Boundary(int(steps[lowest]), int(steps[max(first - 1, 0)]), int(steps[min(last + 1, len(steps) - 1)]))
+
+
+def _cleanup(
+    at: Int64[np.ndarray, " step"], test: Float64[np.ndarray, " step"], between: tuple[Boundary | None, Boundary | None]
+) -> Boundary | None:
+    memorized, grokked = between
+    if memorized is None:
+        return None
+    last = at[-1] if grokked is None else max(grokked.step, memorized.step)
+    plateau = test[(at >= memorized.step) & (at <= last)].max()
+    return _for_good(at, lambda slack: test <= 0.5 * slack * plateau, not_before=memorized.step)
+
+
+def _outcome(
+    at: Int64[np.ndarray, " step"], train_right: Float64[np.ndarray, " step"], test_right: Float64[np.ndarray, " step"]
+) -> Outcome:
+    train, test = (np.nonzero(right > 0.9)[0] for right in (train_right, test_right))
+    if not len(train):
+        return "confusion"
+    if not len(test):
+        return "memorization"
+    return "comprehension" if at[test[0]] - at[train[0]] < 1000 else "grokking"
+
+
+def _for_good(at: Int64[np.ndarray, " step"], condition: Condition, *, not_before: int = 0) -> Boundary | None:
+    """First step from which a condition holds to the end; condition(slack) is the same with its threshold times slack."""
+
+    def first(slack: float) -> int | None:
+        holds = condition(slack) & (at >= not_before)
+        return None if not holds[-1] else int(np.nonzero(~holds)[0].max(initial=-1)) + 1
+
+    return _boundary(at, first)
+
+
+def _boundary(at: Int64[np.ndarray, " step"], first: Callable[[float], int | None]) -> Boundary | None:
+    found = first(1.0)
+    if found is None:
+        return None
+    moved = [index for slack in (1 - SLACK, 1.0, 1 + SLACK) if (index := first(slack)) is not None]
+    latest = max(moved) if first(1 - SLACK) is not None else len(at) - 1
+    return Boundary(int(at[found]), int(at[max(min(moved) - 1, 0)]), int(at[latest]))
+
+
+def _curve(curve: Curve, name: str) -> tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]]:
+    steps, values = np.asarray(curve[0]), np.asarray(curve[1], dtype=np.float64)
+    if steps.ndim != 1 or steps.shape != values.shape or not len(steps):
+        raise UsageError(f"{name}: given {values.shape} values for {steps.shape} steps, expected as many of both, at least one")
+    if not (np.diff(steps) > 0).all():
+        raise UsageError(f"{name}: given steps that do not ascend; a step may occur once")
+    if not np.isfinite(values).all():
+        raise UsageError(f"{name}: not finite at step {steps[~np.isfinite(values)][0]}; only finite curves can be dated")
+    return steps.astype(np.int64), values
