@@ -36,8 +36,8 @@ def cos_coefficients(
 ) -> Float64[Tensor, " frequency"]:
     """alpha_k for each frequency: inner products of the logits with the cubes cos w_k(a+b-c), scaled to norm 1.
 
-    The norm is over all (a, b, c). With ``combination="difference"`` the cubes are cos w_k(a-b-c). Logits
-    ``A cos w_k(a+b-c)`` have ``alpha_k = A sqrt(p^3 / 2)`` (Nyquist: ``A sqrt(p^3)``). Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1.
+    The norm is over all (a, b, c). With ``combination="difference"`` the cubes are cos w_k(a-b-c). Logits A cos w_k(a+b-c)
+    have ``alpha_k = A sqrt(p^3 / 2)`` (Nyquist: ``A sqrt(p^3)``). Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1.
 
     >>> from interp.synthetic import clock_logits
     >>> alpha = cos_coefficients(clock_logits(5, [2], amplitude=3.0), basis=FourierBasis(5))
