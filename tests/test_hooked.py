@@ -183,6 +183,16 @@ def test_replacing_attention_has_the_closed_form_effect() -> None:
     torch.testing.assert_close(uniform, scaled)
 
 
+def test_the_residual_stream_goes_through_its_hooks() -> None:
+    model = HookedModel(random_weights())
+    zero = lambda x, hook: torch.zeros_like(x)  # noqa: E731
+    no_input = model.run_with_hooks(PAIRS, fwd_hooks=[("blocks.0.hook_resid_pre", zero)])
+    torch.testing.assert_close(no_input, model.run_with_hooks(PAIRS, fwd_hooks=[("hook_embed", zero), ("hook_pos_embed", zero)]))
+    no_mlp = model.run_with_hooks(PAIRS, fwd_hooks=[("blocks.0.hook_mlp_out", zero)])
+    _, cache = model.run_with_cache(PAIRS, names_filter="blocks.0.hook_resid_mid")
+    torch.testing.assert_close(no_mlp, cache["resid_mid", 0] @ model.weights.W_U + model.weights.b_U)
+
+
 def test_hooks_edit_in_place_as_they_do_in_transformer_lens() -> None:
     model = HookedModel(random_weights())
 
@@ -332,10 +342,16 @@ def test_bridge_holds_copies_and_trains_only_what_the_model_has() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)  # a bridge's construction draws numbers; ours are not spent
     trained = {name for name, tensor in bridge.state_dict(keep_vars=True).items() if tensor.requires_grad}
     assert {name for name in trained if name.endswith("bias")} == {"blocks.0.mlp.in.bias", "unembed.bias"}
+    assert sum(parameter.numel() for parameter in bridge.parameters() if parameter.requires_grad) == weights.n_parameters
     with torch.no_grad():
         for parameter in bridge.parameters():
             parameter.add_(1)
     assert_same(weights, before)
+
+
+def test_biases_of_a_frozen_bridge_are_not_lost() -> None:
+    weights = random_weights()
+    assert_same(from_bridge(to_bridge(weights).requires_grad_(False)), weights)
 
 
 def test_zero_biases_that_are_trained_stay() -> None:
