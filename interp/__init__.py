@@ -10,29 +10,65 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 _PUBLIC = {
+    # what a run is, and making one
     "recipe": "interp.config",
     "RunConfig": "interp.config",
     "ModularTask": "interp.task",
-    "Weights": "interp.weights",
     "train": "interp.training.loop",
     "Step": "interp.training.loop",
+    "train_many": "interp.training.many",
+    "record": "interp.recorder",
+    "resume": "interp.recorder",
+    # what was saved
+    "open_run": "interp.store.run",
+    "Run": "interp.store.run",
+    "Checkpoint": "interp.store.run",
+    "load_weights": "interp.interop",
+    # looking inside
+    "Weights": "interp.weights",
     "forward": "interp.forward_pass",
     "Activations": "interp.forward_pass",
+    "HookedModel": "interp.hooked",
+    "activations": "interp.observation",
+    "key_frequencies": "interp.observation",
     "FourierBasis": "interp.fourier",
     "measures": "interp.measures",
     "synthetic": "interp.synthetic",
+    # across checkpoints, and the report
+    "Analysis": "interp.analysis",
+    "View": "interp.observation",
+    "observe": "interp.observation",
+    "figures": "interp.figures",
+    "report": "interp.reporting",
 }
 
-__all__ = [*_PUBLIC]
-
 if TYPE_CHECKING:
-    from interp import measures, synthetic
-    from interp.config import RunConfig, recipe
-    from interp.forward_pass import Activations, forward
-    from interp.fourier import FourierBasis
-    from interp.task import ModularTask
-    from interp.training.loop import Step, train
-    from interp.weights import Weights
+    from interp import figures as figures
+    from interp import measures as measures
+    from interp import synthetic as synthetic
+    from interp.analysis import Analysis as Analysis
+    from interp.config import RunConfig as RunConfig
+    from interp.config import recipe as recipe
+    from interp.forward_pass import Activations as Activations
+    from interp.forward_pass import forward as forward
+    from interp.fourier import FourierBasis as FourierBasis
+    from interp.hooked import HookedModel as HookedModel
+    from interp.interop import load_weights as load_weights
+    from interp.observation import View as View
+    from interp.observation import activations as activations
+    from interp.observation import key_frequencies as key_frequencies
+    from interp.observation import observe as observe
+    from interp.recorder import record as record
+    from interp.recorder import resume as resume
+    from interp.reporting import report as report
+    from interp.store.run import Checkpoint as Checkpoint
+    from interp.store.run import Run as Run
+    from interp.store.run import open_run as open_run
+    from interp.task import ModularTask as ModularTask
+    from interp.training.loop import Step as Step
+    from interp.training.loop import train as train
+    from interp.training.many import train_many as train_many
+    from interp.weights import Weights as Weights
 
 
 def __getattr__(name: str) -> object:
@@ -43,4 +79,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return [*_PUBLIC]

@@ -1,0 +1,48 @@
+"""The ordinary curves of a run at its evaluated steps, and the phases they and the excluded loss date."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import xarray as xr
+
+from interp.measures import Phases, phases
+from interp.store.run import Run
+
+
+def evaluated_history(run: Run) -> xr.Dataset:
+    """The run's history at the steps where everything was measured: ``history_train_loss`` ... over ``history_step``."""
+    history = run.history
+    whole = np.isfinite(history["test_loss"].values) & np.isfinite(history["train_accuracy"].values)
+    names = {"step": "history_step", **{str(name): f"history_{name}" for name in history.data_vars}}
+    return history.isel(step=whole).rename(names)
+
+
+def date_phases(run: Run, excluded: xr.DataArray | None = None) -> Phases | None:
+    """The phases of a run, from its history and, for the onset, from the excluded loss over ``step``.
+
+    None if the history has no evaluated step (an imported model may have none).
+    """
+    curves = evaluated_history(run)
+    at = curves["history_step"].values
+    if not len(at):
+        return None
+    weight = curves["history_sum_squared_weights"].values
+    known = np.isfinite(weight)
+    # Without a finite excluded loss the onset stays unknown; the other phases do not need it.
+    usable = excluded if excluded is not None and bool(np.isfinite(excluded.values).all()) else None
+    return phases(
+        at,
+        *(curves[f"history_{name}"].values for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy")),
+        excluded=None if usable is None else (usable["step"].values, usable.values),
+        sum_squared=(at[known], weight[known]) if known.any() else None,
+    )
+
+
+def phases_json(found: Phases | None) -> tuple[str, str | None]:
+    """The boundaries as JSON (name -> step, earliest, latest, or null), and the outcome."""
+    values = {} if found is None else asdict(found)
+    outcome = values.pop("outcome", None)
+    return json.dumps(values), outcome

@@ -1,0 +1,118 @@
+"""What analyses measured, kept beside the run: one file per analysis, trusted only for the content it was computed from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from interp.errors import DataError
+from interp.store.files import write_atomically
+
+_KEEP = 4  # cached variants of one analysis, for example under different key frequency rules
+
+
+class Results:
+    """One analysis' results over checkpoints.
+
+    Args:
+        run: the run's directory; results lie in its ``results`` folder.
+        name: the analysis.
+        key: hash of all that the results depend on besides the checkpoint; None means that nothing is kept.
+    """
+
+    def __init__(self, run: Path, name: str, *, key: str | None) -> None:
+        self.name = name
+        self._key = key
+        self._path = run / "results" / f"{name}-{key[:16]}.safetensors" if key else None
+        self._rows: dict[int, tuple[str, dict[str, np.ndarray]]] = {}
+        self._labels: dict[str, dict[str, Any]] = {}
+        self._changed = False
+        if self._path is not None and self._path.is_file():
+            self._load(self._path)
+
+    def has(self, step: int, sha256: str) -> bool:
+        """Whether this step was measured, on a checkpoint with this hash."""
+        return step in self._rows and self._rows[step][0] == sha256
+
+    def add(self, step: int, sha256: str, measured: Mapping[str, xr.DataArray | float]) -> None:
+        """Take what was measured at one step.
+
+        Raises:
+            DataError: if a value is not numeric, or its dimensions or coordinates differ from those of earlier steps.
+        """
+        row, labels = {}, {}
+        for variable, value in measured.items():
+            array = value if isinstance(value, xr.DataArray) else xr.DataArray(np.asarray(value))
+            if array.dtype.kind not in "fiub":
+                raise DataError(f"{variable}: given values of type {array.dtype}, expected numbers (a float or a DataArray)")
+            if "step" in array.dims:
+                raise DataError(f"{variable}: has a dimension 'step'; measure one checkpoint, steps are added for you")
+            labels[variable] = _labels(array)
+            row[variable] = np.array(array.values, order="C")
+        if self._labels and labels != self._labels:
+            raise DataError(
+                f"{self._difference(labels)}; every checkpoint must give the same variables, dimensions and coordinates"
+            )
+        self._labels = labels
+        self._rows[step] = (sha256, row)
+        self._changed = True
+
+    def series(self, steps: list[int]) -> dict[str, xr.DataArray]:
+        """Every variable over the given steps, all of which must have been measured."""
+        found = {}
+        for variable, labels in self._labels.items():
+            values = np.stack([self._rows[step][1][variable] for step in steps])
+            coords = {"step": steps, **{dim: np.asarray(c) for dim, c in labels["coords"].items()}}
+            found[variable] = xr.DataArray(values, dims=("step", *labels["dims"]), coords=coords, attrs=labels["attrs"])
+        return found
+
+    def save(self) -> None:
+        """Write what is new, atomically. A run that cannot be written to is no reason to fail: the results are then not kept."""
+        if self._path is None or not self._changed:
+            return
+        steps = sorted(self._rows)
+        arrays = {name: np.stack([self._rows[step][1][name] for step in steps]) for name in self._labels}
+        header = {"steps": steps, "sha256": [self._rows[step][0] for step in steps], "labels": self._labels}
+        with suppress(PermissionError):
+            self._path.parent.mkdir(exist_ok=True)
+            write_atomically(self._path, save(arrays, metadata={"key": str(self._key), "header": json.dumps(header)}))
+            self._prune(self._path.parent)
+        self._changed = False
+
+    def _prune(self, folder: Path) -> None:
+        variants = sorted(folder.glob(f"{self.name}-????????????????.safetensors"), key=lambda path: path.stat().st_mtime)
+        for path in variants[:-_KEEP]:
+            path.unlink(missing_ok=True)
+
+    def _load(self, path: Path) -> None:
+        """Read the file if it is sound and ours; a damaged cache is computed anew."""
+        with suppress(SafetensorError, KeyError, ValueError, OSError), safe_open(path, framework="np") as file:
+            metadata = file.metadata()
+            if metadata["key"] != self._key:
+                return
+            header = json.loads(metadata["header"])
+            arrays = {name: file.get_tensor(name) for name in header["labels"]}
+            for i, (step, sha256) in enumerate(zip(header["steps"], header["sha256"], strict=True)):
+                self._rows[step] = (sha256, {name: array[i] for name, array in arrays.items()})
+            self._labels = header["labels"]
+
+    def _difference(self, labels: dict[str, dict[str, Any]]) -> str:
+        if labels.keys() != self._labels.keys():
+            return f"variables {sorted(labels)} differ from {sorted(self._labels)} of earlier checkpoints"
+        name = next(n for n in labels if labels[n] != self._labels[n])
+        return f"{name}: dimensions or coordinates differ from those of earlier checkpoints"
+
+
+def _labels(array: xr.DataArray) -> dict[str, Any]:
+    """Dimensions, sizes, coordinates and attributes of an array, as JSON."""
+    coords = {str(dim): array.coords[dim].values.tolist() for dim in array.dims if dim in array.coords}
+    labels = {"dims": list(map(str, array.dims)), "shape": list(array.shape), "coords": coords, "attrs": dict(array.attrs)}
+    return json.loads(json.dumps(labels))

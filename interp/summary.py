@@ -1,0 +1,43 @@
+"""One run in plain values: what it is, what happened in it and when, how large it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from interp.curves import evaluated_history
+from interp.observation import observe
+from interp.store.run import Run
+
+
+def summary(run: Run, *, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    """A run's facts, configuration, last losses, phases, outcome and key frequencies, as JSON-ready values.
+
+    The onset of circuit formation needs the excluded loss of every checkpoint: it is measured the first time and cached.
+
+    Args:
+        run: a recorded run.
+        on_step: called with (checkpoints done, checkpoints in all) while measuring.
+    """
+    series = observe(run, ["progress_measures"], on_step=on_step)
+    curves = evaluated_history(run)
+    last = (
+        {name.removeprefix("history_"): float(curves[name].values[-1]) for name in map(str, curves.data_vars)}
+        if len(curves)
+        else {}
+    )
+    return {
+        **run.facts(),
+        "steps": list(run.steps),
+        "last": last,
+        "outcome": series.attrs["outcome"],
+        "phases": json.loads(series.attrs["phases"]),
+        "key_frequencies": {
+            "rule": series.attrs["key_rule"],
+            "step": series.attrs["key_step"],
+            "frequencies": series.attrs["key_frequencies"],
+        },
+        "config": asdict(run.config),
+    }

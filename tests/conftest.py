@@ -1,0 +1,38 @@
+"""Shared by all tests: shape checking at run time, where the published files are, whether there is a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Every annotated shape and dtype in these modules is checked at each call, in tests only.
+install_import_hook(
+    ["interp.fourier", "interp.losses", "interp.measures", "interp.weights", "interp.forward_pass", "interp.synthetic"],
+    "beartype.beartype",
+)
+
+REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Folder of published model files; tests that need it skip where it is absent, as at users'."""
+    if not REFERENCE.is_dir():
+        pytest.skip(f"published model files are not here ({REFERENCE}); only this project's developers have them")
+    return REFERENCE
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium to open reports in."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        reason = "no Chromium found: install your system's package (Debian: apt-get install chromium)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
