@@ -1,0 +1,72 @@
+"""Where do the heads look?
+
+Each square is one head: how much of its attention goes to a (rather than to b or to `=`), for every a (up) and b (to the
+right). At first the heads look everywhere alike; in the circuit their attention follows waves of one frequency, which draws
+a plaid of stripes. The curves say how much of each head's attention to a a single frequency explains.
+
+Measured: softmax attention from the last position to a, over all pairs; best single frequency with its eight waves of degree
+two, and the fraction of variance that it explains. Nanda et al. 2023, arXiv 2301.05217, section 4.2.
+"""
+
+import numpy as np
+import xarray as xr
+
+from interp import Analysis, measures
+from interp.figures import CYCLE, Cell, curve, draw, on
+
+
+def measure(view):
+    """Attention of every head to a over all pairs, its best frequency, and the mean attention to every position."""
+    pattern, p = view.activations.pattern, view.task.p
+    found = measures.head_frequencies(pattern, basis=view.basis)
+    to_a = pattern[:, :, 0].T.reshape(-1, p, p).cpu().numpy().astype(np.float32)
+    return {
+        "attention_to_a": xr.DataArray(to_a, dims=("head", "a", "b")),
+        "head_frequency": xr.DataArray(found.frequency[:, 0].cpu().numpy(), dims="head"),
+        "head_fve": xr.DataArray(found.fve[:, 0].cpu().numpy(), dims="head"),
+        "attention_mean": xr.DataArray(
+            found.mean.cpu().numpy(), dims=("head", "position"), coords={"position": np.arange(pattern.shape[2])}
+        ),
+    }
+
+
+def figure(series):
+    """One map per head at one checkpoint; fit of a single frequency, and mean attention to a, over time."""
+    steps, maps, heads = series.step.values, series["attention_to_a"].values, series.sizes["head"]
+    p = series.sizes["a"]
+    frequency, fve = series["head_frequency"].values, series["head_fve"].values
+    top = max(1.0, float(np.nanmax(maps)))
+
+    def at(i):
+        return [
+            {
+                "type": "heatmap", "z": maps[i, head], "zmin": 0, "zmax": top, "showscale": False,
+                "hovertemplate": f"head {head}: a = %{{y}}, b = %{{x}}<br>attention to a %{{z:.3f}}<extra></extra>",
+                **on(head + 1),
+            }
+            for head in range(heads)
+        ]  # fmt: skip
+
+    mean = series["attention_mean"].sel(position=0).values
+    colours = [CYCLE[head % len(CYCLE)] for head in range(heads)]
+    curves = [
+        curve(steps, values[:, head], name=f"head {head}", colour=colours[head], cell=heads + 1 + i)
+        | {"showlegend": i == 0, "legendgroup": f"head {head}", "customdata": frequency[:, head], "hovertemplate": text}
+        for i, (values, text) in enumerate([(fve, "%{y:.3f} by frequency %{customdata}"), (mean, "%{y:.3f}")])
+        for head in range(heads)
+    ]
+    squares = [
+        Cell(f"head {head}", square=True, bare=True, x_range=(-0.5, p - 0.5), y_range=(-0.5, p - 0.5)) for head in range(heads)
+    ]
+    lines = [
+        Cell("Explained by the best single frequency", y="FVE", time=True, y_range=(0, 1.03)),
+        Cell("Mean attention to a", y="attention", time=True, y_range=(0, 1.03 * max(0.6, float(mean.max())))),
+    ]
+    alt = "At the end: " + "; ".join(
+        f"head {head} follows frequency {frequency[-1, head]} (fraction of variance explained {fve[-1, head]:.2f})"
+        for head in range(heads)
+    )
+    return draw(series, [squares, lines], heights=(200, 170), fixed=curves, moving=at, alt=alt + ".")
+
+
+ANALYSIS = Analysis("attention_patterns", question=__doc__, measure=measure, figure=figure)

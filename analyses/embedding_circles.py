@@ -1,0 +1,56 @@
+"""Do the residues lie on circles?
+
+To add on a clock, the numbers must first be put on the clock's face. Each plot shows all residues in the plane of one key
+frequency; neighbours on the clock, which are k^-1 residues apart, are joined. A tangle becomes a circle while the test
+accuracy still says nothing. Colour is the angle at which a residue belongs on a perfect clock.
+
+Measured: W_E projected on the unit directions of its cosine and its sine component of frequency k.
+"""
+
+import numpy as np
+import xarray as xr
+
+from interp import Analysis, measures
+from interp.figures import NEUTRAL, WHEEL, Cell, draw, faded, on
+
+
+def measure(view):
+    """Position of every residue in the plane of every key frequency."""
+    planes = [
+        measures.circle(view.weights.residue_embedding, basis=view.basis, frequency=k).cpu().numpy() for k in view.key_frequencies
+    ]
+    coords = {"key_frequency": list(view.key_frequencies), "residue": np.arange(view.task.p)}
+    points = np.asarray(planes, dtype=np.float32).reshape(len(planes), view.task.p, 2)
+    return {"embedding_circle": xr.DataArray(points, dims=("key_frequency", "residue", "axis"), coords=coords)}
+
+
+def figure(series):
+    """One square per key frequency, at one checkpoint."""
+    keys, p = [int(k) for k in series.key_frequency.values], series.sizes["residue"]
+    points = series["embedding_circle"].values
+    reach = 1.08 * float(np.nanmax(np.abs(points), initial=1e-9))
+    residues = np.arange(p)
+    orders = [np.argsort(k * residues % p, kind="stable") for k in keys]
+
+    def circles(i):
+        return [_circle(points[i, j], k, orders[j], cell=j + 1) for j, k in enumerate(keys)]
+
+    cells = [
+        Cell(f"frequency {k}", square=True, bare=True, x_range=(-reach, reach), y_range=(-reach, reach)) for k in keys
+    ]  # one scale for all, so that a frequency that dies out is seen to shrink
+    alt = f"Residues in the planes of the key frequencies {', '.join(map(str, keys))}."
+    return draw(series, [cells], heights=(210,), moving=circles, alt=alt)
+
+
+def _circle(points, k, order, *, cell):
+    p = len(order)
+    closed = np.append(order, order[0])
+    return {
+        "type": "scatter", "mode": "lines+markers", "x": points[closed, 0], "y": points[closed, 1], "customdata": closed,
+        "line": {"color": faded(NEUTRAL, 0.35), "width": 1}, "showlegend": False,
+        "marker": {"size": 6, "color": (k * closed % p) / p, "cmin": 0, "cmax": 1, "colorscale": [list(stop) for stop in WHEEL]},
+        "hovertemplate": f"residue %{{customdata}}<br>cos {k}: %{{x:.3f}}<br>sin {k}: %{{y:.3f}}<extra></extra>", **on(cell),
+    }  # fmt: skip
+
+
+ANALYSIS = Analysis("embedding_circles", question=__doc__, measure=measure, figure=figure)

@@ -1,0 +1,75 @@
+"""Which waves are the answers made of?
+
+The logits, as functions of the two inputs, are a sum of waves: one frequency in a, one in b. A lookup table needs all
+combinations, and its map is a haze. The circuit for addition multiplies waves of the SAME frequency, so that its map is a
+few bright points on the diagonal. Beside it: how strongly the logits follow the clock's formula cos w_k(a+b-c) at each
+frequency.
+
+Measured: norm over the classes of the two-dimensional Fourier components of the logits, cosines and sines of a frequency
+together, as a share of the whole without the constant; alpha_k = inner product of the logits with cos w_k(a+b-c), scaled to
+norm 1, over the norm of the centred logits, so that the squares of alpha_k add up to the fraction of variance explained.
+"""
+
+import numpy as np
+import torch
+import xarray as xr
+
+from interp import Analysis, measures
+from interp.figures import CYCLE, NEUTRAL, Cell, curve, draw, faded, frequency_colours, on
+
+
+def measure(view):
+    """Share of each pair of frequencies in the logits, and the logits' coefficients on the clock's formula."""
+    basis = view.basis
+    energy = measures.logit_spectrum(view.logits, basis).square()
+    energy[0, 0] = 0  # the constant
+    groups = torch.zeros(basis.p // 2 + 1, basis.p, dtype=energy.dtype, device=energy.device)
+    groups[basis.row_frequency, torch.arange(basis.p)] = 1
+    folded = groups @ energy @ groups.T
+    centred = view.logits.double() - view.logits.double().mean(dim=1, keepdim=True)
+    alpha = measures.cos_coefficients(view.logits, basis=basis, combination=view.combination) / centred.norm()
+    waves = [0, *basis.frequencies]
+    return {
+        "logit_share": xr.DataArray(
+            (folded / folded.sum()).cpu().numpy().astype(np.float32),
+            dims=("frequency_a", "frequency_b"), coords={"frequency_a": waves, "frequency_b": waves},
+        ),
+        "cos_coefficient": xr.DataArray(alpha.cpu().numpy(), dims="frequency", coords={"frequency": list(basis.frequencies)}),
+        "cos_fve": float(alpha.square().sum()),
+    }  # fmt: skip
+
+
+def figure(series):
+    """The map at one checkpoint, and the clock's coefficients over time."""
+    waves, shares = series.frequency_a.values, series["logit_share"].values
+    colours = frequency_colours(series.attrs["key_frequencies"])
+    frequencies, alpha = series.frequency.values, series["cos_coefficient"].values
+    curves = [
+        curve(series.step.values, alpha[:, i], name=f"frequency {k}", colour=colours.get(int(k), faded(NEUTRAL, 0.3)), cell=2)
+        | {"showlegend": False, "hoverinfo": "skip" if int(k) not in colours else "all"}
+        for i, k in sorted(enumerate(frequencies), key=lambda pair: int(pair[1]) in colours)
+    ]
+    explained = curve(series.step.values, series["cos_fve"].values, name="variance explained", colour=CYCLE[3], cell=3)
+
+    def shares_map(i):
+        return [
+            {
+                "type": "heatmap", "x": waves, "y": waves, "z": np.sqrt(shares[i]), "zmin": 0, "zmax": top, "showscale": False,
+                "hovertemplate": "frequency %{y} in a, %{x} in b<br>root of its share %{z:.4f}<extra></extra>", **on(1),
+            }
+        ]  # fmt: skip
+
+    top = float(np.sqrt(np.nanmax(shares)))
+    edge = (waves[0] - 0.5, waves[-1] + 0.5)
+    rows = [
+        [
+            Cell("Waves at this step", x="frequency in b", y="frequency in a", square=True, x_range=edge, y_range=edge),
+            Cell("The clock's formula, by frequency", y="alpha", time=True),
+            Cell("All frequencies together", y="variance explained", time=True, y_range=(0, 1.03)),
+        ]
+    ]
+    alt = f"At the end the clock's formula explains {float(series['cos_fve'][-1]):.1%} of the logits' variance."
+    return draw(series, rows, heights=(300,), fixed=[*curves, explained | {"showlegend": False}], moving=shares_map, alt=alt)
+
+
+ANALYSIS = Analysis("logit_spectrum", question=__doc__, measure=measure, figure=figure)

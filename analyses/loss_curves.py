@@ -1,0 +1,51 @@
+"""What do the ordinary curves say?
+
+Loss and accuracy on the pairs the network was trained on (blue) and on the pairs it never saw (orange). Grokking is the long
+gap between the two: the training pairs are soon known by heart, the others stay wrong for thousands of steps, and then,
+without any change in the training, they are suddenly right. During the plateau nothing in these curves tells that anything
+is going on.
+
+Measured: mean cross-entropy in nats, computed without the cancellation that stops a float32 softmax at 1e-7; share of pairs
+whose largest logit is the right answer.
+"""
+
+import math
+
+from interp import Analysis
+from interp.figures import TEST, TRAIN, Cell, draw, line
+
+NAMES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+
+
+def measure(view):
+    """Losses and accuracies of this checkpoint, as the run's history has them."""
+    known = {name: view.losses.get(name) for name in NAMES}
+    return {name: math.nan if value is None else float(value) for name, value in known.items()}
+
+
+def figure(series):
+    """Loss and accuracy over time, from every evaluated step."""
+    colours = {"train": TRAIN, "test": TEST}
+    traces = [
+        line(series, f"history_{part}_{what}", name=part, colour=colour, cell=cell)
+        | {"showlegend": cell == 1, "legendgroup": part}
+        for cell, what in ((1, "loss"), (2, "accuracy"))
+        for part, colour in colours.items()
+    ]
+    rows = [
+        [Cell("Loss", y="cross-entropy (nats)", time=True, log=True)],
+        [Cell("Accuracy", y="share of pairs right", time=True, y_range=(-0.03, 1.05))],
+    ]
+    return draw(series, rows, heights=(260, 150), fixed=traces, alt=_in_words(series))
+
+
+def _in_words(series):
+    first, last = ({name: float(series[f"history_{name}"][i]) for name in NAMES} for i in (0, -1))
+    return (
+        f"Train loss goes from {first['train_loss']:.3g} to {last['train_loss']:.3g}, test loss from {first['test_loss']:.3g} "
+        f"to {last['test_loss']:.3g}; at the end train accuracy is {last['train_accuracy']:.1%} and test accuracy "
+        f"{last['test_accuracy']:.1%}."
+    )
+
+
+ANALYSIS = Analysis("loss_curves", question=__doc__, measure=measure, figure=figure)

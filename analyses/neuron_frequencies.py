@@ -1,0 +1,87 @@
+"""What does each neuron compute?
+
+Before grokking a neuron responds to all sorts of pairs. In the circuit nearly every neuron follows one single frequency:
+clusters of neurons form, one for each key frequency. Every dot is a neuron, at the frequency that explains it best and as
+high as that frequency explains it; above the dashed line (85 %) it belongs to the cluster.
+
+Measured: share of the variance of the neuron's activation over all pairs (a, b) that lies in the eight waves of degree two
+of one frequency, {1, cos w_k, sin w_k}(a) x {1, cos w_k, sin w_k}(b) without the constant; its frequency is the one with the
+largest share. A neuron that is constant over all pairs is dead. Nanda et al. 2023, arXiv 2301.05217, section 4.2.
+"""
+
+import numpy as np
+import xarray as xr
+
+from interp import Analysis, measures
+from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, on, steps_of_colour
+
+THRESHOLD = 0.85
+BINS = np.linspace(0, 1, 21)
+
+
+def measure(view):
+    """Frequency and share of every neuron, size of every cluster, number of dead neurons."""
+    found = measures.neuron_frequencies(view.activations.neurons, basis=view.basis, threshold=THRESHOLD)
+    sizes = [found.counts.get(k, 0) for k in view.basis.frequencies]
+    return {
+        "neuron_frequency": xr.DataArray(found.frequency.cpu().numpy().astype(np.int32), dims="neuron"),
+        "neuron_share": xr.DataArray(found.share.cpu().numpy().astype(np.float32), dims="neuron"),
+        "cluster_size": xr.DataArray(sizes, dims="frequency", coords={"frequency": list(view.basis.frequencies)}),
+        "dead_neurons": int(found.dead.sum()),
+    }
+
+
+def figure(series):
+    """Cluster sizes over time; every neuron, and the distribution of shares, at one checkpoint."""
+    steps, neurons = series.step.values, series.sizes["neuron"]
+    shares, frequencies = series["neuron_share"].values, series["neuron_frequency"].values
+    colours = frequency_colours(series.attrs["key_frequencies"])
+    clusters = series["cluster_size"]
+    others = neurons - clusters.sum("frequency") - series["dead_neurons"]
+    curves = [
+        *(curve(steps, clusters.sel(frequency=k).values, name=f"frequency {k}", colour=c) for k, c in colours.items()),
+        curve(steps, others.values, name="in no cluster", colour=NEUTRAL),
+        curve(steps, series["dead_neurons"].values, name="dead", colour=NEUTRAL, dash="dot"),
+    ]
+
+    # Colours go as numbers, which are small: 0 for everything that is no key frequency, 1, 2, ... for the key ones.
+    paint = np.zeros(series.attrs["p"] // 2 + 1, dtype=np.uint8)
+    paint[list(colours)] = 1 + np.arange(len(colours))
+    shades = [NEUTRAL, *colours.values()]
+    palette = {"colorscale": steps_of_colour(shades), "cmin": -0.5, "cmax": len(shades) - 0.5}
+
+    def at(i):
+        alive = np.where(np.isnan(shares[i]), -1, shares[i])
+        counts = np.histogram(alive, bins=BINS)[0]
+        return [
+            {
+                "type": "scatter", "mode": "markers", "x": frequencies[i], "y": shares[i], "customdata": np.arange(neurons),
+                "showlegend": False, "marker": {"size": 7, "opacity": 0.55, "color": paint[frequencies[i]], **palette},
+                "hovertemplate": "neuron %{customdata}<br>frequency %{x}<br>share %{y:.3f}<extra></extra>", **on(2),
+            },
+            {
+                "type": "bar", "orientation": "h", "x": counts, "y": (BINS[:-1] + BINS[1:]) / 2, "width": 0.045,
+                "showlegend": False, "marker": {"color": NEUTRAL}, **on(3),
+                "hovertemplate": "%{x} neurons with a share near %{y:.3f}<extra></extra>",
+            },
+        ]  # fmt: skip
+
+    half = series.attrs["p"] // 2
+    most = max(np.histogram(np.nan_to_num(row, nan=-1), bins=BINS)[0].max() for row in shares)
+    rows = [
+        [Cell("Neurons in each cluster", y="neurons", time=True)],
+        [
+            Cell("Every neuron at this step", x="frequency", y="share", weight=2.4, x_range=(0, half + 1), y_range=(0, 1.02)),
+            Cell("How many", x="neurons", y="share", x_range=(0, 1.05 * int(most)), y_range=(0, 1.02)),
+        ],
+    ]
+    threshold = {
+        "type": "scatter", "mode": "lines", "x": [0, half + 1], "y": [THRESHOLD] * 2, "showlegend": False, "hoverinfo": "skip",
+        "line": {"color": faded(NEUTRAL, 0.9), "width": 1, "dash": "dash"}, **on(2),
+    }  # fmt: skip
+    clustered = int(clusters.isel(step=-1).sum())
+    alt = f"At the end {clustered} of {neurons} neurons belong to a cluster and {int(series['dead_neurons'][-1])} are dead."
+    return draw(series, rows, heights=(190, 250), fixed=[*curves, threshold], moving=at, alt=alt)
+
+
+ANALYSIS = Analysis("neuron_frequencies", question=__doc__, measure=measure, figure=figure)

@@ -1,0 +1,80 @@
+"""When does the circuit form?
+
+Two losses that look inside. The restricted loss (green) is the loss of the network when only the key frequencies of its
+logits are kept: it falls as soon as the circuit begins to work, long before the test loss does. The excluded loss (purple)
+is the loss on the training pairs when just these frequencies are taken away: it rises as memorization gives way to the
+circuit. Look at the plateau: the test accuracy is flat, the green curve is already falling.
+
+Measured: restricted = cross-entropy of the mean logits plus their projection on cos w_k(a+b) and sin w_k(a+b) for all key k,
+over all pairs; excluded = cross-entropy of the logits without that projection, over the training pairs, for all key k
+together and for one at a time; Gini = inequality of the Fourier norms of W_E and W_L, 0 for equal norms and nearly 1 for a
+single frequency. Nanda et al. 2023, arXiv 2301.05217, section 5.
+"""
+
+import numpy as np
+import xarray as xr
+
+from interp import Analysis, measures
+from interp.figures import CYCLE, EXCLUDED, RESTRICTED, TEST, Cell, curve, draw, frequency_colours, line
+
+
+def measure(view):
+    """Restricted and excluded losses, and the Gini coefficients of embedding and neuron-logit map."""
+    waves = {"basis": view.basis, "frequencies": view.key_frequencies, "combination": view.combination}
+    restricted = measures.restricted_loss(view.logits, view.labels, **waves)
+    excluded = measures.excluded_loss(view.logits, view.labels, pairs=_index(view), **waves)
+    single = measures.excluded_loss_single(view.logits, view.labels, pairs=_index(view), **waves)
+    return {
+        "restricted_loss": float(restricted.mean()),
+        "restricted_loss_train": float(restricted[view.split.train].mean()),
+        "restricted_loss_test": float(restricted[view.split.test].mean()),
+        "excluded_loss": float(excluded.mean()),
+        "excluded_loss_single": xr.DataArray(
+            [float(single[k].mean()) for k in view.key_frequencies],
+            dims="key_frequency", coords={"key_frequency": list(view.key_frequencies)},
+        ),
+        "gini_W_E": float(measures.gini(view.basis.row_norms(view.weights.residue_embedding))),
+        "gini_W_L": float(measures.gini(view.basis.row_norms(view.weights.W_L))),
+    }  # fmt: skip
+
+
+def figure(series):
+    """The plateau story: restricted and excluded loss against the test loss, each over time."""
+    steps, colours = series.step.values, frequency_colours(series.attrs["key_frequencies"])
+    traces = [
+        line(series, "history_test_loss", name="test loss", colour=TEST),
+        line(series, "restricted_loss", name="restricted loss", colour=RESTRICTED),
+        line(series, "excluded_loss", name="excluded loss", colour=EXCLUDED),
+        line(series, "history_test_accuracy", name="test accuracy", colour=TEST, cell=2) | {"showlegend": False},
+        *(
+            curve(steps, series["excluded_loss_single"].sel(key_frequency=k).values, name=f"without {k}", colour=colour, cell=3)
+            | {"showlegend": False}
+            for k, colour in colours.items()
+        ),
+        line(series, "gini_W_E", name="Gini W_E", colour=CYCLE[0], cell=4) | {"showlegend": False},
+        line(series, "gini_W_L", name="Gini W_L", colour=CYCLE[1], cell=4) | {"showlegend": False},
+    ]
+    rows = [
+        [Cell("Loss with and without the circuit", y="nats", time=True, log=True)],
+        [Cell("Test accuracy, for comparison", y="share right", time=True, y_range=(-0.03, 1.05))],
+        [
+            Cell("Excluded loss, one frequency at a time", y="nats", time=True, log=True),
+            Cell("Sparseness (Gini) of W_E and W_L", y="Gini", time=True, y_range=(0, 1)),
+        ],
+    ]
+    return draw(series, rows, heights=(280, 90, 190), fixed=traces, alt=_in_words(series))
+
+
+def _index(view):
+    return np.asarray(view.split.train)
+
+
+def _in_words(series):
+    restricted, excluded = series["restricted_loss"].values, series["excluded_loss"].values
+    return (
+        f"The restricted loss goes from {restricted[0]:.3g} to {restricted[-1]:.3g}; the excluded loss falls to "
+        f"{np.nanmin(excluded):.3g} and ends at {excluded[-1]:.3g} nats."
+    )
+
+
+ANALYSIS = Analysis("progress_measures", question=__doc__, measure=measure, figure=figure)

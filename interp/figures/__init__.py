@@ -1,0 +1,26 @@
+"""Figures: labelled series in, plotly Figures out. One theme, fixed colours, cells, a slider where things move.
+
+An analysis' figure is a call of `draw` with some cells and traces; traces are plain dicts of plotly attributes. `line` and
+`curve` draw over time; traces returned by `moving(i)` show checkpoint i. Plotly is imported when the first figure is drawn.
+"""
+
+from interp.figures.draw import Trace, curve, draw, line, phase_bands, phases, slider
+from interp.figures.grid import Cell, on
+from interp.figures.theme import (
+    CYCLE,
+    EXCLUDED,
+    NEUTRAL,
+    RESTRICTED,
+    TEST,
+    TRAIN,
+    WHEEL,
+    faded,
+    frequency_colours,
+    steps_of_colour,
+    template,
+)
+
+__all__ = [
+    "CYCLE", "EXCLUDED", "NEUTRAL", "RESTRICTED", "TEST", "TRAIN", "WHEEL", "Cell", "Trace", "curve", "draw", "faded",
+    "frequency_colours", "line", "on", "phase_bands", "phases", "slider", "steps_of_colour", "template",
+]  # fmt: skip

@@ -1,0 +1,170 @@
+"""Figures from labelled series: fixed traces, traces that move with the checkpoint, and a slider that does not tween."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interp.figures.grid import Cell, grid, on
+from interp.figures.theme import NEUTRAL, faded, template
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+Trace = dict[str, Any]
+
+# Bands behind every time axis: what the run is in the middle of, until the next boundary.
+PHASES = (
+    ("memorization", None, "memorized", "#7d8590"),
+    ("circuit formation", "onset", "cleanup", "#009e73"),
+    ("cleanup", "cleanup", "grokked", "#e69f00"),
+)
+
+
+def draw(
+    series: xr.Dataset,
+    rows: Sequence[Sequence[Cell]],
+    *,
+    heights: Sequence[int],
+    fixed: Iterable[Trace] = (),
+    moving: Callable[[int], list[Trace]] | None = None,
+    alt: str | None = None,
+    annotations: Sequence[dict[str, Any]] = (),
+) -> go.Figure:
+    """A figure of rows of cells, complete at the last checkpoint; with a slider over the checkpoints if anything moves.
+
+    The slider works by itself in a notebook. Nothing is animated between checkpoints: what lies between them is unknown.
+
+    Args:
+        series: what `interp.observe` returned; its ``step`` coordinate and phases are used.
+        rows: the cells, see `Cell`.
+        heights: height of each row's plots in pixels.
+        fixed: traces (dicts of plotly attributes) that do not change.
+        moving: called with the index i of a checkpoint; returns the traces that show it, always the same number and types.
+        alt: one sentence for readers who cannot see the figure.
+        annotations: further plotly annotations.
+    """
+    import plotly.graph_objects as go
+
+    fixed, steps = list(fixed), [int(step) for step in series["step"].values]
+    layout = grid(rows, heights)
+    layout |= {"template": template(), "showlegend": _has_legend([*fixed, *(moving(len(steps) - 1) if moving else [])])}
+    layout["annotations"] += list(annotations)
+    layout["shapes"] = phase_bands(series, layout["meta"]["step_axis"])
+    cells = [cell for row in rows for cell in row]
+    if cells and all(cell.time for cell in cells):
+        layout["hovermode"] = "x unified"
+    if alt:
+        layout["meta"]["alt"] = alt
+    if moving is None:
+        return go.Figure(data=fixed, layout=layout)
+    frames = [moving(i) for i in range(len(steps))]
+    changing = _changing(frames)
+    layout["sliders"] = [slider(steps)]
+    layout["margin"]["b"] += 70
+    layout["height"] += 70
+    places = list(range(len(fixed), len(fixed) + len(frames[-1])))
+    return go.Figure(
+        data=fixed + frames[-1],
+        layout=layout,
+        frames=[
+            {
+                "name": str(step), "traces": places,
+                "data": [{k: v for k, v in trace.items() if k in keys} for trace, keys in zip(frame, changing, strict=True)],
+            }
+            for step, frame in zip(steps, frames, strict=True)
+        ],
+    )  # fmt: skip
+
+
+def _changing(frames: Sequence[Sequence[Trace]]) -> list[set[str]]:
+    """For each moving trace, the attributes that are not the same at all checkpoints: all that frames need to say."""
+    return [
+        {"type", *(name for name in first if any(not _same(first[name], frame[place].get(name)) for frame in frames[1:]))}
+        for place, first in enumerate(frames[0])
+    ]
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    return bool(one == other)
+
+
+def slider(steps: Sequence[int]) -> dict[str, Any]:
+    """A plotly slider over checkpoints, at the last one; it shows each checkpoint as it is and never interpolates."""
+    at_once = {"mode": "immediate", "transition": {"duration": 0}, "frame": {"duration": 0, "redraw": True}}
+    return {
+        "active": len(steps) - 1,
+        "currentvalue": {"prefix": "step ", "xanchor": "left"},
+        "pad": {"t": 44},
+        "ticklen": 0,
+        "minorticklen": 0,
+        "font": {"color": "rgba(0,0,0,0)", "size": 1},
+        "transition": {"duration": 0},
+        "steps": [{"label": str(step), "method": "animate", "args": [[str(step)], at_once]} for step in steps],
+    } | {"currentvalue": {"prefix": "step ", "xanchor": "left", "font": {"size": 13, "color": NEUTRAL}}}
+
+
+def line(series: xr.Dataset, variable: str, *, name: str, colour: str, cell: int = 1, dash: str = "solid") -> Trace:
+    """A curve over time of one variable of a series, on a time cell. History variables are drawn over the evaluated steps.
+
+    Raises:
+        KeyError: if the series has no such variable.
+    """
+    values = series[variable]
+    return curve(values[values.dims[0]].values, values.values, name=name, colour=colour, cell=cell, dash=dash)
+
+
+def curve(x: Any, y: Any, *, name: str, colour: str, cell: int = 1, dash: str = "solid", legend: bool = True) -> Trace:
+    """A curve over given steps; gaps where it is not a number."""
+    return {
+        "type": "scatter", "mode": "lines", "x": np.asarray(x), "y": np.asarray(y), "name": name, "showlegend": legend,
+        "line": {"color": colour, "width": 2, "dash": dash}, "hovertemplate": "%{y:.4g}", **on(cell),
+    }  # fmt: skip
+
+
+def phases(series: xr.Dataset) -> dict[str, dict[str, float] | None]:
+    """The phases of a series: name -> ``step`` with its interval ``earliest``, ``latest``, or None if it did not happen."""
+    found = series.attrs.get("phases") or "{}"
+    return json.loads(found) if isinstance(found, str) else dict(found)
+
+
+def phase_bands(series: xr.Dataset, axes: Sequence[str]) -> list[dict[str, Any]]:
+    """Shapes that tint the phases behind the given step axes."""
+    known, last = phases(series), _last_step(series)
+
+    def at(name: str | None) -> float | None:
+        boundary = known.get(name) if name else {"step": 0}
+        return None if boundary is None else float(boundary["step"])
+
+    bands = []
+    for name, start, stop, colour in PHASES:
+        left, right = at(start), at(stop)
+        if left is None or (right is None and name == "memorization"):
+            continue
+        right = last if right is None else right
+        if right > left:
+            bands.append((name, left, right, colour))
+    return [
+        {
+            "type": "rect", "name": f"phase: {name}", "layer": "below", "line": {"width": 0}, "fillcolor": faded(colour, 0.10),
+            "xref": axis, "x0": left, "x1": right, "yref": f"y{axis[1:]} domain", "y0": 0, "y1": 1,
+        }
+        for axis in axes for name, left, right, colour in bands
+    ]  # fmt: skip
+
+
+def _last_step(series: xr.Dataset) -> float:
+    steps = [series[name].values[-1] for name in ("step", "history_step") if name in series.coords and series[name].size]
+    return float(max(steps, default=0))
+
+
+def _has_legend(traces: Iterable[Trace]) -> bool:
+    return sum(trace.get("showlegend", trace.get("type") == "scatter") for trace in traces) > 1
