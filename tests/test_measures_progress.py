@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from inspect import unwrap
+from itertools import pairwise
 
 import pytest
 import torch
@@ -269,4 +270,4 @@ def test_a_circuit_growing_inside_a_memorizer_shows_before_it_matters():
     losses = [
         float(restricted_loss(mixture(d, memorizer, clock), answers, basis=basis, frequencies=[1, 3, 4]).mean()) for d in dial
     ]
-    assert all(later < earlier for earlier, later in zip(losses, losses[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(losses))
