@@ -140,7 +140,7 @@ def test_bad_arguments_are_named():
         clock_weights(7, [1], directions=1)
     with pytest.raises(UsageError, match=r"train_index: given 25\.\.25, expected 0\.\.24"):
         lookup_logits(5, [25])
-    with pytest.raises(UsageError, match="dial: given 1.5"):
+    with pytest.raises(UsageError, match=r"dial: given 1\.5"):
         mixture(1.5, torch.zeros(4, 2), torch.zeros(4, 2))
     with pytest.raises(UsageError, match="shapes"):
         unwrap(mixture)(0.5, torch.zeros(4, 2), torch.zeros(9, 3))
