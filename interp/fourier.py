@@ -116,7 +116,7 @@ class FourierBasis:
         self._check_length(coefficients, -2)
         return self.rows.to(coefficients.device).T @ self.inverse(coefficients)
 
-    def frequency_norms(self, x: Float[Tensor, p *rest]) -> Float64[Tensor, " frequency"]:
+    def frequency_norms(self, x: Float[Tensor, "p ..."]) -> Float64[Tensor, " frequency"]:
         """Norm of each frequency's waves in x, which has residues along its FIRST axis and anything after it.
 
         Entry k - 1 is ``||(F x)[rows of k]||``, for k = 1..floor(p/2); the shape of W_E without its ``=`` row, or of W_L.
@@ -125,7 +125,7 @@ class FourierBasis:
         total = torch.zeros(self.p // 2 + 1, dtype=torch.float64, device=energy.device)
         return total.index_add_(0, self.row_frequency.to(energy.device), energy)[1:].sqrt()
 
-    def row_norms(self, x: Float[Tensor, p *rest]) -> Float64[Tensor, " p"]:
+    def row_norms(self, x: Float[Tensor, "p ..."]) -> Float64[Tensor, " p"]:
         """Norm of each of the p Fourier rows of x (residues first), over everything after the first axis."""
         self._check_length(x, 0)
         return (self.rows.to(x.device) @ x.double().reshape(self.p, -1)).norm(dim=1)
