@@ -1,0 +1,55 @@
+"""The progress bar of a recording: losses, steps per second, time left, on stderr if that is a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from interp.training.loop import Step
+
+_REFRESH_SECONDS = 0.25
+
+
+@contextmanager
+def training_progress(name: str, *, total: int, done: int, until_settled: bool) -> Iterator[Callable[[Step], None]]:
+    """A progress bar as a context: what it yields is called with every step.
+
+    Args:
+        name: what is being trained.
+        total: budget, in steps.
+        done: steps made before this session.
+        until_settled: the run may end before its budget; the time left is then an upper bound, and says so.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[losses]}"),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+        TextColumn("at most" if until_settled else "left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, refresh_per_second=1 / _REFRESH_SECONDS, transient=False) as bar:
+        task = bar.add_task(name, total=total, completed=done, losses="", speed="")
+        begun, shown, losses = time.monotonic(), 0.0, ""
+
+        def show(step: Step) -> None:
+            nonlocal shown, losses
+            if step.test_loss is not None:
+                losses = f"train {step.train_loss:.2e} test {step.test_loss:.2e} accuracy {step.test_accuracy:.3f}"
+            now = time.monotonic()
+            if now - shown >= _REFRESH_SECONDS or step.last:
+                shown = now
+                speed = f"{(step.index - done) / max(now - begun, 1e-9):.0f} steps/s"
+                bar.update(task, completed=step.index, losses=losses, speed=speed)
+
+        yield show

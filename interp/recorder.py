@@ -1,0 +1,285 @@
+"""Train and save: the one place where training meets the store."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+
+from interp.config import RECIPES, EngineName, RunConfig
+from interp.errors import DataError, TrainingError, UsageError
+from interp.store import history
+from interp.store.manifest import MANIFEST, Reason
+from interp.store.provenance import provenance
+from interp.store.run import Run, open_run
+from interp.store.writer import RunWriter, begin, write_log, writing
+
+if TYPE_CHECKING:
+    from interp.training.loop import Step, Training
+
+log = logging.getLogger("interp")
+
+COMMIT_SECONDS = 2.0  # how much work a killed process may lose
+COMMIT_SHARE = 0.02  # how much of the time commits may take, where disks are slow
+_LONGEST_NAME = 60
+
+
+def record(config: RunConfig, root: str | Path = "checkpoints", name: str | None = None, *, progress: bool = True) -> Run:
+    """Train a run and save its checkpoints, history and split under ``root/name``; returns it when it is finished.
+
+    An unfinished run of the same config is gone on with, from exactly where it was: the bytes are those of a run that was never
+    interrupted, even if it was killed. A finished one is returned at once. Ctrl-C, SIGTERM and SIGHUP save before they end it.
+
+    Args:
+        config: what to train.
+        root: directory of runs; made if it is not there.
+        name: name of the run; by default the recipe and what differs from it, such as ``nanda-seed1``.
+        progress: show a progress bar, if stderr is a terminal.
+
+    Raises:
+        UsageError: if the name is taken by a run of another config (its differing fields are named), or by another process.
+        DataError: if the run cannot be written, or going on here would not give the same bytes.
+        TrainingError: when the training loss is not finite; what was saved stays.
+    """
+    path = Path(root) / (name or run_name(config))
+    if (path / MANIFEST).is_file():
+        run = open_run(path)
+        _check_same(run, config)
+        if run.manifest.final:
+            return _finished(run)
+    with writing(path):
+        if not (path / MANIFEST).is_file():
+            _begin(path, config)
+        received = _go_on(path, progress=progress)
+    if received is not None:
+        _deliver(received, path)
+    return _finished(open_run(path))
+
+
+def resume(path: str | Path, *, progress: bool = True) -> Run:
+    """Go on with an interrupted run, as `record` does; a finished one is returned at once.
+
+    Raises:
+        UsageError: if there is no run at this path.
+    """
+    run = open_run(path)
+    return record(run.config, run.path.parent, run.path.name, progress=progress)
+
+
+def run_name(config: RunConfig) -> str:
+    """The default name of a run: its recipe and what differs from it, or the recipe and a hash where that would be long.
+
+    >>> from dataclasses import replace
+    >>> run_name(replace(RECIPES["nanda"](), seed=1))
+    'nanda-seed1'
+    """
+    base = RECIPES[config.recipe]() if config.recipe in RECIPES else RunConfig(recipe=config.recipe)
+    parts = []
+    for path, (value, _) in _differences(config, base).items():
+        label = path if path == "split.seed" else path.rpartition(".")[2]
+        text = str(value).lower()
+        parts.append(label.replace("_", "-") + ("" if text[0].isdigit() else "-") + text.replace(":", ""))
+    name = "-".join([config.recipe, *parts])
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{config.recipe}-{hashlib.sha256(config.to_json().encode()).hexdigest()[:8]}"
+
+
+def _differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Fields in which two configs differ, by their dotted path, with both values."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for field in fields(one):
+        mine, theirs, path = getattr(one, field.name), getattr(other, field.name), prefix + field.name
+        if is_dataclass(mine):
+            found |= _differences(mine, theirs, f"{path}.")
+        elif mine != theirs:
+            found[path] = (mine, theirs)
+    return found
+
+
+def _check_same(run: Run, config: RunConfig) -> None:
+    """Refuse to mix two configs in one run; `auto` and `none` agree with whatever they became there."""
+    agree = {"engine": ("auto", run.engine), "threads": (None, run.threads)}
+    differing = {
+        path: values
+        for path, values in _differences(config, run.config).items()
+        if not (path in agree and values[0] in agree[path])
+    }
+    if differing:
+        listed = "; ".join(f"{path}: given {mine!r}, recorded {theirs!r}" for path, (mine, theirs) in differing.items())
+        raise UsageError(f"run {run.path} was recorded with another config ({listed}); choose another name with --name")
+
+
+def _finished(run: Run) -> Run:
+    """A run that is at its end, unless that end was a loss that is not finite."""
+    if run.manifest.status == "stopped":
+        since = 0 if run.manifest.step is None else run.manifest.step + 1
+        raise TrainingError(
+            f"run {run.path} stopped: its training loss is not finite since step {since}. What was saved before stays; "
+            "try a smaller --optimizer.lr, or --dtype float64, under another name"
+        )
+    return run
+
+
+def _begin(path: Path, config: RunConfig) -> None:
+    from interp.training.engine import make_engine
+
+    threads = config.threads or _available_cores()
+    engine = make_engine(replace(config, threads=threads))
+    facts = {
+        "engine": engine.name,
+        "threads": threads,
+        "n_parameters": engine.parameters.weights.n_parameters,
+        "provenance": provenance(),
+    }
+    begin(path, config, split=config.split.draw(config.task), facts=facts)
+
+
+def _go_on(path: Path, *, progress: bool) -> int | None:
+    """Train from the last commit to the end; returns the signal that ended it before, if one did."""
+    from interp.training.loop import Training
+
+    run, writer = open_run(path), RunWriter(path)
+    if writer.manifest.final:  # finished by another process since we looked
+        return None
+    config = replace(run.config, engine=cast(EngineName, run.engine), threads=run.threads)
+    session = _Session(writer, Training(config, writer.state))
+    if writer.manifest.step is not None:
+        _warn_if_elsewhere(run)
+        write_log(path, "resumed", step=writer.manifest.step, **provenance())
+    done = writer.manifest.step or 0
+    with _shown(path.name, config, done, progress=progress) as show, _Signals() as signals:
+        return session.go(show, signals)
+
+
+class _Session:
+    """One process' share of a run: steps go to the writer, with a commit every few seconds."""
+
+    def __init__(self, writer: RunWriter, training: Training) -> None:
+        self._writer = writer
+        self._training = training
+        self._saved = set(training.config.checkpoints.steps(training.config.steps))
+        self._start = writer.manifest.step
+        self._step = writer.manifest.step
+        self._next_commit = time.monotonic() + COMMIT_SECONDS
+
+    def go(self, show: Callable[[Step], None], signals: _Signals) -> int | None:
+        """Train to the end, or until a signal, which is returned once everything is saved."""
+        try:
+            for step in self._training:
+                self._take(step)
+                show(step)
+                if step.last:
+                    self._finish(step)
+                elif signals.received is not None:
+                    self._commit(status="interrupted")
+                    write_log(self._writer.path, "interrupted", step=step.index, signal=signal.Signals(signals.received).name)
+                    return signals.received
+                elif time.monotonic() >= self._next_commit:
+                    self._commit(status="running")
+        except TrainingError as error:
+            self._writer.finish(self._step, status="stopped", reason="non-finite")
+            write_log(self._writer.path, "stopped", step=self._step, error=str(error))
+        return None
+
+    def _take(self, step: Step) -> None:
+        values = {name: getattr(step, name) for name in history.COLUMNS}
+        if step.index == self._start:
+            self._compare(history.encode(step.index, values))
+            return
+        self._writer.add_history(step.index, values)
+        if step.index in self._saved or step.last:
+            self._writer.save(step.index, step.weights)
+        self._step = step.index
+
+    def _compare(self, line: bytes) -> None:
+        """A resumed session's first step was recorded before: the same line shows that this machine gives the same bytes."""
+        recorded = self._writer.last_line()
+        if line != recorded:
+            raise DataError(
+                f"run {self._writer.path} cannot go on here: its bytes would not be those of an uninterrupted run. "
+                f"Given {line.decode().strip()}, recorded {recorded.decode().strip()}. "
+                "Go on where it was begun (its run.json says with what), or record it again under another name"
+            )
+
+    def _commit(self, *, status: Literal["running", "interrupted"]) -> None:
+        begun = time.monotonic()
+        assert self._step is not None  # at least one step was taken
+        self._writer.commit(self._step, self._training.state(), status=status)
+        now = time.monotonic()
+        self._next_commit = now + max(COMMIT_SECONDS, (now - begun) / COMMIT_SHARE)
+
+    def _finish(self, step: Step) -> None:
+        reason: Reason = "budget" if step.index >= self._training.config.steps else "settled"
+        self._writer.finish(step.index, status="finished", reason=reason)
+        write_log(self._writer.path, "finished", step=step.index, reason=reason)
+
+
+class _Signals:
+    """Notes the signals that end a process instead of obeying them, so that what was computed is saved first.
+
+    A second one is obeyed at once: the last commit is safe in any case.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) not in (None, signal.SIG_IGN):
+                    self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.received is not None:
+            self.__exit__()
+            signal.raise_signal(number)
+        self.received = number
+
+
+def _deliver(received: int, path: Path) -> NoReturn:
+    """Obey a signal that was held back while the run was saved."""
+    message = f"run {path} is saved at step {open_run(path).manifest.step}; go on with: interp resume {path}"
+    if received != signal.SIGINT:
+        log.warning("%s", message)
+        signal.raise_signal(received)
+    raise KeyboardInterrupt(message)
+
+
+def _shown(name: str, config: RunConfig, done: int, *, progress: bool) -> AbstractContextManager[Callable[[Step], None]]:
+    if not progress:
+        return nullcontext(lambda _: None)
+    from interp.progress import training_progress
+
+    return training_progress(name, total=config.steps, done=done, until_settled=config.until_settled)
+
+
+def _warn_if_elsewhere(run: Run) -> None:
+    here = provenance()
+    changed = [
+        f"{name} {run.provenance.get(name)} -> {value}" for name, value in here.items() if run.provenance.get(name) != value
+    ]
+    if changed:
+        log.warning(
+            "run %s was begun elsewhere (%s); its bytes may differ from an uninterrupted run's", run.path, ", ".join(changed)
+        )
+
+
+def _available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""Runs on disk: atomic, flushed, hashed. The format is described in checkpoints/README.md."""

@@ -1,0 +1,165 @@
+"""Bytes on disk that survive a crash at any moment: written beside, flushed, then moved into place; and who may write."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from interp.errors import DataError, UsageError
+
+LOCK = ".lock"
+_PATIENCE = 10  # attempts to take a lock: someone who only asks whether it is held may hold it for a moment
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 of some bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put bytes at a path, replacing what is there: at every moment the old file or the new one is there, whole.
+
+    The bytes are on the disk when this returns. The file's mode follows the umask.
+    """
+    temporary = _write_beside(path, data)
+    os.replace(temporary, path)
+    sync_directory(path.parent)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Put bytes at a path where there is nothing yet; a file that is already there must hold the same bytes, and is left alone.
+
+    The bytes are on the disk when this returns, their name after `sync_directory` only.
+
+    Raises:
+        DataError: if a file with other bytes is there. It is never overwritten.
+    """
+    if not path.exists():
+        temporary = _write_beside(path, data)
+        try:
+            if _link(temporary, path):
+                return
+        finally:
+            temporary.unlink(missing_ok=True)
+    if path.read_bytes() != data:
+        raise DataError(
+            f"{path} exists and holds other bytes than those to be saved there; it is left as it is. "
+            "Equal runs give equal bytes on one machine with one set of libraries: go on where the run was begun, "
+            "record under another name, or move that file away"
+        )
+
+
+def append(path: Path, data: bytes) -> None:
+    """Add bytes at the end of a file; they are on the disk when this returns."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        _write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory last, as `os.fsync` does for the bytes of a file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Delete what killed writers left behind. Only for who holds the directory's lock."""
+    for path in directory.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Be the only process that writes in a directory. The lock ends with the process, however it ends.
+
+    Raises:
+        UsageError: if another process holds it.
+    """
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if not _try_lock(descriptor, attempts=_PATIENCE):
+            raise UsageError(f"{directory} is being written by another process; wait until it ends, or stop it")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether some process is writing in a directory at this moment."""
+    try:
+        descriptor = os.open(directory / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not _try_lock(descriptor, attempts=1)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def explained(run: Path) -> Iterator[None]:
+    """Turn the system's refusals to write (full disk, read-only, ...) into an error that says what is safe and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or run}: cannot be written ({error.strerror}). What was saved before is unharmed: "
+            f"make room or allow writing, then go on with: interp resume {run}"
+        ) from error
+
+
+def _try_lock(descriptor: int, *, attempts: int) -> bool:
+    for attempt in range(attempts):
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if attempt + 1 < attempts:
+            time.sleep(0.02)
+    return False
+
+
+def _write_beside(path: Path, data: bytes) -> Path:
+    """Write bytes to a temporary file in the same directory and flush them; the name is unique, for writers without a lock."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        try:
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _link(temporary: Path, path: Path) -> bool:
+    """Give a file its name unless that is taken: False if it is."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links; the run's lock keeps other writers away
+        if path.exists():
+            return False
+        os.rename(temporary, path)
+    return True

@@ -1,0 +1,147 @@
+"""The manifest: what a run holds, hash by hash, as of its last commit. It has no times: equal runs have equal manifests."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from interp.errors import DataError
+from interp.store.files import sha256
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+RECORD = "run.json"
+SPLIT = "split.safetensors"
+HISTORY = "history.jsonl"
+RESUME = "resume.safetensors"
+LOG = "log.jsonl"
+CHECKPOINTS = "checkpoints"
+
+Status = Literal["running", "interrupted", "finished", "stopped"]
+Reason = Literal["budget", "settled", "imported", "non-finite"]
+
+_CHECKPOINT = re.compile(CHECKPOINTS + r"/step_(\d{8,})\.safetensors")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Size in bytes and SHA-256 of a file, or of the committed part of a file that grows."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Entry:
+        """The entry of a file that holds these bytes."""
+        return cls(len(data), sha256(data))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a run holds.
+
+    Attributes:
+        step: the last step that is committed; None before the first commit.
+        status: `running` (or killed while it was), `interrupted`, `finished`, `stopped`.
+        reason: why it is finished (`budget`, `settled`, `imported`) or stopped (`non-finite`).
+        files: an entry per file, by its path inside the run.
+    """
+
+    step: int | None = None
+    status: Status = "running"
+    reason: Reason | None = None
+    files: Mapping[str, Entry] = field(default_factory=dict)
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing will be added."""
+        return self.status in ("finished", "stopped")
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps whose checkpoints are committed, ascending."""
+        return tuple(sorted(step for name in self.files if (step := step_of(name)) is not None))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is written: with the format version, files in the order of their names."""
+        files = {name: asdict(self.files[name]) for name in sorted(self.files)}
+        return {"format": FORMAT, "status": self.status, "reason": self.reason, "step": self.step, "files": files}
+
+    def to_json(self) -> bytes:
+        """The bytes of manifest.json."""
+        return (json.dumps(self.to_dict(), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_dict(cls, values: Any, *, where: str) -> Manifest:
+        """Read what `to_dict` returned; `where` names the file in errors."""
+        check_format(values, where=where)
+        try:
+            files = {name: Entry(int(entry["size"]), str(entry["sha256"])) for name, entry in values["files"].items()}
+            manifest = cls(values["step"], values["status"], values["reason"], files)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{where}: damaged, not a manifest ({type(error).__name__}: {error})") from error
+        if manifest.status not in get_args(Status) or not isinstance(manifest.step, int | None):
+            raise DataError(f"{where}: damaged, status {manifest.status!r} and step {manifest.step!r} make no sense")
+        return manifest
+
+
+def checkpoint_name(step: int) -> str:
+    """Path of a checkpoint inside its run.
+
+    >>> checkpoint_name(500)
+    'checkpoints/step_00000500.safetensors'
+    """
+    return f"{CHECKPOINTS}/step_{step:08d}.safetensors"
+
+
+def step_of(name: str) -> int | None:
+    """The step whose checkpoint has this path, None if it is no checkpoint's."""
+    match = _CHECKPOINT.fullmatch(name)
+    return int(match[1]) if match and checkpoint_name(int(match[1])) == name else None
+
+
+def parse_json(data: bytes, *, where: str) -> Any:
+    """JSON from a file's bytes, with an error that names the file."""
+    try:
+        return json.loads(data)
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise DataError(f"{where}: damaged, not JSON ({error})") from error
+
+
+def check_format(values: Any, *, where: str) -> None:
+    """Refuse what a newer version wrote.
+
+    Raises:
+        DataError: naming both format versions.
+    """
+    version = values.get("format") if isinstance(values, dict) else None
+    if version != FORMAT:
+        raise DataError(
+            f"{where}: given format {version!r}, expected {FORMAT}; it is foreign, or written by another version of interp"
+        )
+
+
+def read_checked(path: Path, name: str, manifest: Manifest) -> bytes:
+    """Bytes of a run's file (of the history: its committed part), if they are those in the manifest.
+
+    Raises:
+        DataError: if the file is not listed, missing, or holds other bytes.
+    """
+    expected = manifest.files.get(name)
+    if expected is None:
+        raise DataError(f"{path / MANIFEST}: does not list {name}; it is damaged or foreign")
+    try:
+        with (path / name).open("rb") as file:
+            data = file.read(expected.size if name == HISTORY else -1)
+    except OSError as error:
+        raise DataError(f"{path / name}: cannot be read ({error.strerror}); `interp verify {path}` checks every file") from error
+    if Entry.of(data) != expected:
+        raise DataError(
+            f"{path / name}: damaged: {len(data)} bytes with sha256 {sha256(data)[:12]}..., expected {expected.size} bytes "
+            f"with {expected.sha256[:12]}...; restore it from a copy. `interp verify {path}` checks every file"
+        )
+    return data

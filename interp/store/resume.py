@@ -1,0 +1,45 @@
+"""The rolling state from which an interrupted run goes on. Replacing its file is what commits a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from interp.errors import DataError
+from interp.store.files import write_atomically
+from interp.store.manifest import RESUME, Manifest
+from interp.store.tensors import digest, pack, unpack
+
+
+@dataclass(frozen=True, eq=False)
+class ResumeState:
+    """What training needs to go on, and the manifest as of that step, so that one rename commits both."""
+
+    tensors: Mapping[str, Tensor]
+    manifest: Manifest
+
+
+def write_resume(run: Path, state: ResumeState) -> None:
+    """Replace the run's resume state."""
+    facts = {"manifest": state.manifest.to_dict()}
+    write_atomically(run / RESUME, pack(state.tensors, {**facts, "sha256": digest(state.tensors, facts)}))
+
+
+def read_resume(run: Path) -> ResumeState:
+    """The run's resume state.
+
+    Raises:
+        DataError: if it is missing or damaged: the run can then be read but not go on.
+    """
+    path = run / RESUME
+    advice = "the run can be read but not go on; restore the file from a copy, or record the run again under another name"
+    try:
+        tensors, facts = unpack(path.read_bytes(), where=f"{path}")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}): {advice}") from error
+    if facts.get("sha256") != digest(tensors, {"manifest": facts.get("manifest")}):
+        raise DataError(f"{path}: damaged: {advice}")
+    return ResumeState(tensors, Manifest.from_dict(facts["manifest"], where=f"{path}"))

@@ -1,0 +1,72 @@
+"""Named tensors as safetensors bytes: equal content gives equal bytes, and what cannot be read is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from interp.errors import DataError
+from interp.store.manifest import FORMAT, check_format
+from interp.weights import Weights
+
+_KEY = "interp"  # one key only: safetensors writes several in an order that changes from process to process
+
+
+def pack(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> bytes:
+    """Safetensors bytes of named tensors and of facts about them (JSON values), with the format version."""
+    metadata = {_KEY: json.dumps({"format": FORMAT, **facts})}
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    return safetensors.torch.save(copies, metadata=metadata)
+
+
+def unpack(data: bytes, *, where: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and facts that `pack` was given; `where` names the file in errors.
+
+    Raises:
+        DataError: if the bytes are not such a file, or of another format version.
+    """
+    try:
+        tensors = safetensors.torch.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        facts = json.loads(header["__metadata__"][_KEY])
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise DataError(f"{where}: damaged or foreign, not a safetensors file of this toolkit ({error})") from error
+    check_format(facts, where=where)
+    return tensors, facts
+
+
+def pack_weights(step: int, weights: Weights) -> bytes:
+    """The bytes of a checkpoint: the model's tensors under their names, and its step, activation and attention rate."""
+    facts = {"step": step, "activation": weights.activation, "attention_rate": weights.attention_rate}
+    return pack(weights.tensors(), facts)
+
+
+def unpack_weights(data: bytes, *, where: str) -> tuple[int, Weights]:
+    """The step and model of a checkpoint's bytes.
+
+    Raises:
+        DataError: if they are damaged, foreign, or do not fit together.
+    """
+    tensors, facts = unpack(data, where=where)
+    try:
+        rate = float(facts["attention_rate"])
+        weights = Weights.from_tensors(tensors, activation=facts["activation"], attention_rate=rate)
+        return int(facts["step"]), weights
+    except (KeyError, TypeError, ValueError, DataError) as error:
+        raise DataError(f"{where}: not a checkpoint ({error})") from error
+
+
+def digest(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> str:
+    """SHA-256 of named tensors and facts, for a file that must prove itself without a manifest."""
+    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.numpy().tobytes())
+    return found.hexdigest()

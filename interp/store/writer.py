@@ -1,0 +1,206 @@
+"""Writing a run: begin it, add checkpoints and history, commit; or go on with one that was interrupted.
+
+Order is what makes it safe. Checkpoints are flushed before they get their names. A commit appends the history, then replaces the
+resume state, which names everything before it, then the manifest, from which readers read. Whatever was written after the last
+commit is written again, byte for byte, by who goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from interp.config import RunConfig
+from interp.errors import DataError, UsageError
+from interp.store import history
+from interp.store.files import (
+    LOCK,
+    append,
+    explained,
+    locked,
+    remove_temporaries,
+    sync_directory,
+    write_atomically,
+    write_new,
+)
+from interp.store.manifest import (
+    CHECKPOINTS,
+    FORMAT,
+    HISTORY,
+    LOG,
+    MANIFEST,
+    RECORD,
+    RESUME,
+    SPLIT,
+    Entry,
+    Manifest,
+    Reason,
+    Status,
+    checkpoint_name,
+)
+from interp.store.resume import ResumeState, read_resume, write_resume
+from interp.store.run import open_run
+from interp.store.tensors import pack, pack_weights
+from interp.task import Split
+from interp.weights import Weights
+
+_NOT_YET_A_RUN = {LOCK, CHECKPOINTS, RECORD, SPLIT, LOG}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Be the only writer of a run's directory, which is made if it is not there; refusals of the system become clear errors.
+
+    Raises:
+        UsageError: if another process writes the run, or the directory holds something else.
+        DataError: if the directory cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        strangers = [p.name for p in path.iterdir() if p.name not in _NOT_YET_A_RUN and p.suffix != ".tmp"]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be made or read ({error.strerror}); choose another place with --root") from error
+    if strangers and not (path / MANIFEST).is_file():
+        raise UsageError(f"{path} holds {sorted(strangers)[0]!r} and is no run; choose another name with --name")
+    with explained(path), locked(path):
+        yield
+
+
+def begin(path: Path, config: RunConfig, *, split: Split, facts: Mapping[str, object]) -> None:
+    """Write what never changes of a run: run.json and the split. The manifest comes last and makes it a run.
+
+    Args:
+        path: its directory, held by `writing`.
+        config: what it is made from.
+        split: its train and test pairs.
+        facts: engine, threads, n_parameters and provenance.
+    """
+    record = {"format": FORMAT, "config": json.loads(config.to_json()), **facts}
+    files = {
+        SPLIT: pack({"train": torch.from_numpy(split.train), "test": torch.from_numpy(split.test)}, {}),
+        RECORD: (json.dumps(record, indent=1) + "\n").encode(),
+    }
+    (path / CHECKPOINTS).mkdir(exist_ok=True)
+    for name, data in files.items():
+        write_atomically(path / name, data)
+    write_log(path, "begun")
+    write_atomically(path / MANIFEST, Manifest(files={name: Entry.of(data) for name, data in files.items()}).to_json())
+    sync_directory(path.parent)
+
+
+def write_log(path: Path, event: str, **facts: object) -> None:
+    """Add a line for people to a run's log: the time and what happened. No hash covers it."""
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    append(path / LOG, (json.dumps({"time": time, "event": event, **facts}) + "\n").encode())
+
+
+class RunWriter:
+    """Adds to a run that this process holds with `writing`; first completes or takes back what a killed process left half done.
+
+    Attributes:
+        path: the run's directory.
+        manifest: what is committed.
+        state: the state to go on from; None for a run at its beginning, or a final one.
+    """
+
+    path: Path
+    manifest: Manifest
+    state: Mapping[str, Tensor] | None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = open_run(path).manifest
+        self.state = None
+        remove_temporaries(path)
+        remove_temporaries(path / CHECKPOINTS)
+        if self.manifest.final:
+            (path / RESUME).unlink(missing_ok=True)
+        else:
+            self._recover()
+        self._files = dict(self.manifest.files)
+        self._lines: list[bytes] = []
+
+    def save(self, step: int, weights: Weights) -> None:
+        """Write a checkpoint. It counts from the next commit on.
+
+        Raises:
+            DataError: if this step exists with other bytes.
+        """
+        name, data = checkpoint_name(step), pack_weights(step, weights)
+        write_new(self.path / name, data)
+        self._files[name] = Entry.of(data)
+
+    def add_history(self, step: int, values: Mapping[str, float | None]) -> None:
+        """Add a step's line to the history. It counts from the next commit on."""
+        self._lines.append(history.encode(step, values))
+
+    def commit(self, step: int, state: Mapping[str, Tensor], *, status: Status = "running") -> None:
+        """Make everything up to a step last, and the run resumable from it.
+
+        Args:
+            step: the last step added.
+            state: what training needs to go on from there.
+            status: `running`, or `interrupted` at the end of a session.
+        """
+        manifest = self._flush(Manifest(step=step, status=status))
+        write_resume(self.path, ResumeState(state, manifest))
+        self._publish(manifest)
+
+    def finish(self, step: int | None, *, status: Status, reason: Reason) -> None:
+        """Make everything last, for good: the run is `finished` or `stopped` and its resume state is dropped."""
+        self._publish(self._flush(Manifest(step=step, status=status, reason=reason)))
+        (self.path / RESUME).unlink(missing_ok=True)
+        sync_directory(self.path)
+
+    def last_line(self) -> bytes:
+        """The last committed line of the history."""
+        committed = (self.path / HISTORY).read_bytes()[: self._files[HISTORY].size]
+        return committed.splitlines(keepends=True)[-1]
+
+    def _flush(self, manifest: Manifest) -> Manifest:
+        """Write pending lines and names to the disk; returns the manifest with every file so far."""
+        if self._lines:
+            data = b"".join(self._lines)
+            append(self.path / HISTORY, data)
+            self._hash.update(data)
+            length = self._length() + len(data)
+            self._files[HISTORY] = Entry(length, self._hash.hexdigest())
+            self._lines = []
+        sync_directory(self.path / CHECKPOINTS)
+        return replace(manifest, files=dict(self._files))
+
+    def _publish(self, manifest: Manifest) -> None:
+        write_atomically(self.path / MANIFEST, manifest.to_json())
+        self.manifest = manifest
+
+    def _length(self) -> int:
+        return self._files[HISTORY].size if HISTORY in self._files else 0
+
+    def _recover(self) -> None:
+        """Go back to the last commit: complete it if its manifest is missing, cut off history lines after it."""
+        if (self.path / RESUME).exists():
+            found = read_resume(self.path)
+            if found.manifest.files.get(RECORD) != self.manifest.files.get(RECORD):
+                raise DataError(f"{self.path / RESUME}: belongs to another run; restore the right file from a copy")
+            self.state = found.tensors
+            if found.manifest != self.manifest:
+                self._publish(found.manifest)
+        elif self.manifest.step is not None:
+            read_resume(self.path)  # raises, and says what to do
+        entry = self.manifest.files.get(HISTORY, Entry.of(b""))
+        path = self.path / HISTORY
+        data = path.read_bytes() if path.exists() else b""
+        self._hash = hashlib.sha256(data[: entry.size])
+        if self._hash.hexdigest() != entry.sha256:
+            raise DataError(f"{path}: damaged before its committed end at {entry.size} bytes; restore it from a copy")
+        if len(data) > entry.size:
+            os.truncate(path, entry.size)
