@@ -23,6 +23,8 @@ Condition = Callable[[float], Bool[np.ndarray, " step"]]
 
 # By how much a threshold is moved to see how much the answer depends on it.
 SLACK = 0.2
+# An accuracy that counts as right; what is moved by 20 % is the share of errors it allows.
+RIGHT = 0.99
 # The train loss has fallen once it is below this share of its first value.
 FALLEN = 0.1
 # The excluded loss has risen again once it ends above this multiple of its minimum.
@@ -94,8 +96,8 @@ def phases(
     curves = {"test_loss": test_loss, "train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
     at, train = _curve((steps, train_loss), "train_loss")
     test, train_right, test_right = (_curve((steps, values), name)[1] for name, values in curves.items())
-    memorized = _for_good(at, lambda slack: 1 - train_right <= 0.01 * slack)
-    grokked = _for_good(at, lambda slack: 1 - test_right <= 0.01 * slack)
+    memorized = _for_good(at, lambda slack: train_right >= 1 - (1 - RIGHT) * slack)
+    grokked = _for_good(at, lambda slack: test_right >= 1 - (1 - RIGHT) * slack)
     return Phases(
         memorized=memorized,
         onset=None if excluded is None else _onset(at, train, _curve(excluded, "excluded")),
@@ -129,13 +131,13 @@ def _settled_at(at: Int64[np.ndarray, " step"], weight: Float64[np.ndarray, " st
     if at[-1] == 0 or not len(before):
         return False
     start = before[-1]
-    generalizes = bool((1 - test_right[start:] <= 0.01).all())
+    generalizes = bool((test_right[start:] >= RIGHT).all())
     return generalizes and bool(weight[-1] >= weight[start] * (1 - SETTLED_FALL * slack))
 
 
 def _settled(
     sum_squared: tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]],
-    accuracy: tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]],
+    accuracy: tuple[Int64[np.ndarray, " measured"], Float64[np.ndarray, " measured"]],
 ) -> Boundary | None:
     """First step at which a run that watches itself would have stopped; not "for good", as later it may leave that state."""
     at, weight = sum_squared
@@ -153,7 +155,7 @@ def _settled(
 def _onset(
     at: Int64[np.ndarray, " step"],
     train: Float64[np.ndarray, " step"],
-    excluded: tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]],
+    excluded: tuple[Int64[np.ndarray, " measured"], Float64[np.ndarray, " measured"]],
 ) -> Boundary | None:
     fallen = np.nonzero(train <= FALLEN * train[0])[0]
     if not len(fallen):
