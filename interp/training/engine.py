@@ -61,10 +61,18 @@ def make_engine(config: RunConfig) -> Engine:
     Raises:
         UsageError: if the named engine cannot do what the config asks; the message says what.
     """
+    from interp.training.cpu import CpuEngine, refusal
     from interp.training.reference import ReferenceEngine
 
     if config.device != "cpu" and not torch.cuda.is_available():
         raise UsageError(f"device: given {config.device!r}, but no CUDA device is available here; use --device cpu")
-    if config.engine not in ("auto", "reference"):
-        raise UsageError(f"engine {config.engine!r} is not available")
-    return ReferenceEngine(config)
+    if config.engine == "reference":
+        return ReferenceEngine(config)
+    if config.engine == "cpu":
+        return CpuEngine(config)
+    if config.engine == "cuda":
+        raise UsageError("engine 'cuda' is not available")
+    if reason := refusal(config):
+        log.info("engine: reference, because the fast CPU engine cannot do %s", reason)
+        return ReferenceEngine(config)
+    return CpuEngine(config)
