@@ -22,12 +22,12 @@ def measure(view):
     """Restricted and excluded losses, and the Gini coefficients of embedding and neuron-logit map."""
     waves = {"basis": view.basis, "frequencies": view.key_frequencies, "combination": view.combination}
     restricted = measures.restricted_loss(view.logits, view.labels, **waves)
-    excluded = measures.excluded_loss(view.logits, view.labels, pairs=_index(view), **waves)
-    single = measures.excluded_loss_single(view.logits, view.labels, pairs=_index(view), **waves)
+    excluded = measures.excluded_loss(view.logits, view.labels, pairs=view.train, **waves)
+    single = measures.excluded_loss_single(view.logits, view.labels, pairs=view.train, **waves)
     return {
         "restricted_loss": float(restricted.mean()),
-        "restricted_loss_train": float(restricted[view.split.train].mean()),
-        "restricted_loss_test": float(restricted[view.split.test].mean()),
+        "restricted_loss_train": float(restricted[view.train].mean()),
+        "restricted_loss_test": float(restricted[view.test].mean()),
         "excluded_loss": float(excluded.mean()),
         "excluded_loss_single": xr.DataArray(
             [float(single[k].mean()) for k in view.key_frequencies],
@@ -63,10 +63,6 @@ def figure(series):
         ],
     ]
     return draw(series, rows, heights=(280, 90, 190), fixed=traces, alt=_in_words(series))
-
-
-def _index(view):
-    return np.asarray(view.split.train)
 
 
 def _in_words(series):

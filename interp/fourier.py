@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from interp.errors import UsageError
+
 
 @dataclass(frozen=True)
 class FourierBasis:
@@ -32,7 +34,7 @@ class FourierBasis:
 
     def __post_init__(self) -> None:
         if not isinstance(self.p, int) or isinstance(self.p, bool) or self.p < 2:
-            raise ValueError(f"FourierBasis: given p = {self.p!r}, expected an integer >= 2")
+            raise UsageError(f"FourierBasis: given p = {self.p!r}, expected an integer >= 2")
 
     @property
     def frequencies(self) -> range:
@@ -71,7 +73,7 @@ class FourierBasis:
     def check(self, frequency: int) -> int:
         """The frequency itself, or an error that says what is allowed."""
         if int(frequency) not in self.frequencies:
-            raise ValueError(f"frequency: given {frequency!r}, expected 1..{self.p // 2} for p = {self.p}")
+            raise UsageError(f"frequency: given {frequency!r}, expected 1..{self.p // 2} for p = {self.p}")
         return int(frequency)
 
     def cos(self, frequency: int) -> Float64[Tensor, " p"]:
@@ -82,10 +84,10 @@ class FourierBasis:
         """The unit sine wave of a frequency.
 
         Raises:
-            ValueError: for the Nyquist frequency p/2, whose sine is zero everywhere.
+            UsageError: for the Nyquist frequency p/2, whose sine is zero everywhere.
         """
         if self.check(frequency) == self.nyquist:
-            raise ValueError(f"frequency {frequency} of p = {self.p} is the alternating wave: it has no sine")
+            raise UsageError(f"frequency {frequency} of p = {self.p} is the alternating wave: it has no sine")
         return self.rows[2 * frequency]
 
     def waves(self, frequency: int) -> Float64[Tensor, "wave p"]:
@@ -96,7 +98,7 @@ class FourierBasis:
         """Coefficients of x along its last axis, ``x F^T``.
 
         Raises:
-            ValueError: if the last axis does not have length p.
+            UsageError: if the last axis does not have length p.
         """
         self._check_length(x, -1)
         return x.double() @ self.rows.to(x.device).T
@@ -132,6 +134,6 @@ class FourierBasis:
 
     def _check_length(self, x: Tensor, axis: int) -> None:
         if x.ndim <= (1 if axis == -2 else 0) or x.shape[axis] != self.p:
-            raise ValueError(
+            raise UsageError(
                 f"FourierBasis({self.p}): given an array of shape {tuple(x.shape)}, expected length {self.p} along axis {axis}"
             )

@@ -42,7 +42,7 @@ class View:
         step: number of updates.
         weights: the model.
         task: what it learns; `labels` are its answers over all p^2 pairs.
-        split: indices of the train and test pairs.
+        split: indices of the train and test pairs, as arrays; `train` and `test` are the same as tensors.
         key_frequencies: chosen once for the whole run, see `observe`.
         losses: train_loss, test_loss, train_accuracy, test_accuracy of this step in the run's history (None where not measured).
     """
@@ -69,6 +69,16 @@ class View:
     def labels(self) -> Int64[Tensor, " pair"]:
         """Right answers over all p^2 pairs."""
         return torch.from_numpy(self.task.labels).to(self.weights.W_E.device)
+
+    @cached_property
+    def train(self) -> Int64[Tensor, " train"]:
+        """Row indices of the pairs that are trained on."""
+        return torch.from_numpy(self.split.train)
+
+    @cached_property
+    def test(self) -> Int64[Tensor, " test"]:
+        """Row indices of the pairs that are never trained on."""
+        return torch.from_numpy(self.split.test)
 
     @cached_property
     def basis(self) -> FourierBasis:

@@ -13,6 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Int64
 
+from interp.errors import UsageError
+
 Operation = Literal["add", "subtract", "multiply", "x2xyy2"]
 SplitRule = Literal["torch", "python"]
 
@@ -45,9 +47,9 @@ class ModularTask:
 
     def __post_init__(self) -> None:
         if not isinstance(self.p, int) or isinstance(self.p, bool) or self.p < 2:
-            raise ValueError(f"task.p: given {self.p!r}, expected an integer >= 2 (the modulus)")
+            raise UsageError(f"task.p: given {self.p!r}, expected an integer >= 2 (the modulus)")
         if self.operation not in OPERATIONS:
-            raise ValueError(f"task.operation: given {self.operation!r}, expected one of {', '.join(OPERATIONS)}")
+            raise UsageError(f"task.operation: given {self.operation!r}, expected one of {', '.join(OPERATIONS)}")
 
     @property
     def n_pairs(self) -> int:
@@ -89,7 +91,7 @@ class ModularTask:
     def index(self, a: int, b: int) -> int:
         """Row of the pair (a, b)."""
         if not (0 <= a < self.p and 0 <= b < self.p):
-            raise ValueError(f"pair: given ({a}, {b}), expected two residues in 0..{self.p - 1}")
+            raise UsageError(f"pair: given ({a}, {b}), expected two residues in 0..{self.p - 1}")
         return a * self.p + b
 
 
@@ -103,7 +105,7 @@ class Split:
     def __post_init__(self) -> None:
         both = np.concatenate([self.train, self.test])
         if not np.array_equal(np.sort(both), np.arange(len(both))):
-            raise ValueError(
+            raise UsageError(
                 f"split: {len(self.train)} train and {len(self.test)} test indices do not name every pair exactly once"
             )
 
@@ -126,19 +128,19 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         if self.rule not in SPLIT_RULES:
-            raise ValueError(f"split.rule: given {self.rule!r}, expected one of {', '.join(SPLIT_RULES)}")
+            raise UsageError(f"split.rule: given {self.rule!r}, expected one of {', '.join(SPLIT_RULES)}")
         if not 0 < self.fraction < 1:
-            raise ValueError(f"split.fraction: given {self.fraction!r}, expected a number strictly between 0 and 1")
+            raise UsageError(f"split.fraction: given {self.fraction!r}, expected a number strictly between 0 and 1")
 
     def draw(self, task: ModularTask) -> Split:
         """Draw the split of all p^2 pairs of a task.
 
         Raises:
-            ValueError: if train or test would be empty.
+            UsageError: if train or test would be empty.
         """
         n_train = int(self.fraction * task.n_pairs)
         if not 0 < n_train < task.n_pairs:
-            raise ValueError(
+            raise UsageError(
                 f"split: fraction {self.fraction} of {task.n_pairs} pairs (p = {task.p}) leaves the "
                 f"{'train' if n_train == 0 else 'test'} set empty; choose another fraction or a larger p"
             )

@@ -50,7 +50,7 @@ def projector(basis: FourierBasis, frequencies: Collection[int]) -> Float64[Tens
     """The matrix that projects a function on Z/p (first axis) on the waves of some frequencies: symmetric and idempotent.
 
     Raises:
-        ValueError: if a frequency is not in 1..floor(p/2).
+        UsageError: if a frequency is not in 1..floor(p/2).
     """
     wanted = torch.tensor(sorted({basis.check(k) for k in frequencies}), dtype=torch.int64)
     waves = basis.rows[torch.isin(basis.row_frequency, wanted)]

@@ -1,0 +1,195 @@
+"""The command line: what it prints, what it exits with, what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import interp
+from interp.cli import main
+
+TINY = [
+    "--task.p", "11", "--split.fraction", "0.5", "--model.d-model", "16", "--model.n-heads", "2", "--model.d-mlp", "24",
+    "--checkpoints.log", "0", "--checkpoints.every", "20", "--steps", "60", "--engine", "reference", "--threads", "1",
+]  # fmt: skip
+
+FAILING = '''"""Does it fail?"""
+from interp import Analysis
+
+def measure(view):
+    raise ArithmeticError("on purpose")
+
+ANALYSIS = Analysis("failing", question=__doc__, measure=measure, figure=lambda series: None)
+'''
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("runs")
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", "demo", *TINY, "--name", "tiny", "--root", str(root), "--no-until-settled"])
+    assert exit_.value.code == 0
+    return root
+
+
+def call(*arguments: object) -> int:
+    """Run a command in this process; its exit code."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    return int(exit_.value.code or 0)
+
+
+def test_train_keeps_every_flag_in_the_run(root):
+    config = interp.open_run(root / "tiny").config
+    assert (config.recipe, config.task.p, config.model.n_heads, config.steps, config.until_settled) == ("demo", 11, 2, 60, False)
+
+
+def test_train_again_changes_nothing_and_says_where_the_run_is(root, capsys):
+    before = {path: path.read_bytes() for path in (root / "tiny").rglob("*.safetensors")}
+    assert call("train", "demo", *TINY, "--name", "tiny", "--root", root, "--no-until-settled") == 0
+    assert str(root / "tiny") in capsys.readouterr().out
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_train_reads_a_configuration_file(tmp_path, capsys):
+    file = tmp_path / "mine.toml"
+    tables = {"task": "p = 7", "split": "fraction = 0.5", "model": "d_model = 8\nn_heads = 2\nd_mlp = 8"}
+    fields = "\n".join(f"[{name}]\n{text}" for name, text in tables.items())
+    file.write_text(f'steps = 2\nengine = "reference"\nthreads = 1\n{fields}\n')
+    assert call("train", file, "--seed", 5, "--name", "x", "--root", tmp_path) == 0
+    config = interp.open_run(tmp_path / "x").config
+    assert (config.task.p, config.seed, config.steps) == (7, 5, 2)
+
+
+def test_runs_lists_and_show_shows(root, capsys):
+    assert call("runs", "--root", root, "--json") == 0
+    assert [run["name"] for run in json.loads(capsys.readouterr().out)] == ["tiny"]
+    assert call("runs", "--root", root) == 0
+    assert "tiny" in capsys.readouterr().out
+    assert call("show", "tiny", "--root", root, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["steps"] == [0, 20, 40, 60]
+    assert shown["config"]["task"]["p"] == 11
+    assert set(shown["phases"]) == {"memorized", "onset", "cleanup", "grokked", "settled"}
+    assert call("show", root / "tiny") == 0
+    assert "weight_decay: 1.0" in capsys.readouterr().out
+
+
+def test_runs_in_an_empty_directory_says_how_to_make_one(tmp_path, capsys):
+    assert call("runs", "--root", tmp_path) == 0
+    assert "interp demo" in capsys.readouterr().out
+
+
+def test_verify_passes_a_sound_run_and_names_the_damage(root, tmp_path, capsys):
+    assert call("verify", "tiny", "--root", root) == 0
+    assert "sound; 4 checkpoints" in capsys.readouterr().out
+    copy = shutil.copytree(root / "tiny", tmp_path / "tiny")
+    victim = next(copy.rglob("step_*20.safetensors"))
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.write_bytes(data)
+    assert call("verify", copy) == 1
+    assert victim.name in capsys.readouterr().err
+
+
+def test_analyze_prints_numbers_and_writes_series(root, tmp_path, capsys):
+    out = tmp_path / "series.csv"
+    assert call("analyze", root / "tiny", "-a", "weight_norms", "-a", "progress_measures", "--steps", "0:40:20", "-o", out) == 0
+    printed = capsys.readouterr().out
+    assert "restricted loss" in printed
+    assert "restricted_loss" in out.read_text()
+
+
+def test_an_analysis_that_fails_is_named_and_exits_with_1(root, tmp_path, capsys):
+    path = tmp_path / "failing.py"
+    path.write_text(FAILING)
+    assert call("analyze", root / "tiny", "-a", "loss_curves", "--file", path) == 1
+    captured = capsys.readouterr()
+    assert "train loss" in captured.out
+    assert "analysis failing failed at step 0: ArithmeticError: on purpose" in captured.err
+
+
+def test_report_is_written(root, tmp_path, capsys):
+    out = tmp_path / "page.html"
+    assert call("report", root / "tiny", "-o", out) == 0
+    assert out.resolve().as_uri() in capsys.readouterr().out
+    assert out.stat().st_size > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nada"], "did you mean 'nanda'"),
+        (["train", "missing.toml"], "missing.toml does not exist"),
+        (["show", "tinny"], "did you mean 'tiny'"),
+        (["analyze", "tiny", "-a", "weight_norm"], "did you mean 'weight_norms'"),
+        (["analyze", "tiny", "--steps", "21"], "did you mean 20"),
+        (["analyze", "tiny", "--steps", "x"], "expected numbers such as"),
+        (["analyze", "tiny", "--key-rule", "embeding"], "did you mean 'embedding'"),
+        (["analyze", "tiny", "--key-rule", "9"], "expected 1..5"),
+        (["analyze", "tiny", "--file", "nowhere.py"], "nowhere.py does not exist"),
+        (["report"], "expected at least one"),
+        (["resume", "nothing"], "no run at"),
+        (["train", "demo", "--task.p", "1"], "task.p: given 1"),
+        (["train", "demo", "--split.fraction", "1.5"], "strictly between 0 and 1"),
+        (["train", "demo", "--task.p", "2", "--split.fraction", "0.1"], "train set empty"),
+        (["train", "demo", "--model.n-heads", "3"], "multiple of model.n_heads = 3"),
+        (["train", "demo", "--sed", "1"], "--seed"),
+        (["train", "demo", "--device", "tpu"], "expected cpu, cuda"),
+        (["trian", "demo"], "trian"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_to_do(root, arguments, message, capsys):
+    takes_root = arguments[0] in ("show", "analyze", "resume", "report") or (arguments[0] == "train" and len(arguments) > 2)
+    assert call(*arguments, *(["--root", root] if takes_root else [])) == 2
+    captured = capsys.readouterr()
+    # Boxes wrap long messages: compare without their frames and line ends.
+    words = " ".join((captured.err + captured.out).replace("│", " ").split())
+    assert message in words
+    assert "Traceback" not in words
+
+
+def test_debug_gives_the_traceback(root):
+    with pytest.raises(interp.errors.UsageError):
+        main(["show", "nothing", "--root", str(root), "--debug"])
+
+
+def test_training_that_cannot_go_on_exits_with_1_and_keeps_what_was_saved(tmp_path, capsys):
+    assert call("train", "demo", *TINY, "--optimizer.lr", "1e30", "--name", "bad", "--root", tmp_path) == 1
+    assert "training loss is" in capsys.readouterr().err
+    run = interp.open_run(tmp_path / "bad")
+    assert run.status == "stopped"
+    assert 0 in run.steps
+    assert not run.verify()
+
+
+def test_help_of_every_command_is_instant_and_complete():
+    for command in ("demo", "train", "resume", "runs", "show", "verify", "analyze", "report"):
+        with pytest.raises(SystemExit) as exit_:
+            main([command, "--help"])
+        assert exit_.value.code == 0
+
+
+def test_help_lists_every_field_of_the_configuration(capsys):
+    assert call("train", "nanda", "--help") == 0
+    printed = capsys.readouterr().out
+    for flag in (
+        "--seed",
+        "--optimizer.weight-decay",
+        "--task.operation",
+        "--model.attention-rate",
+        "--checkpoints.every",
+        "--name",
+    ):
+        assert flag in printed
+
+
+def test_a_reader_that_stops_reading_is_no_error(root):
+    command = f"{sys.executable} -m interp show {root / 'tiny'} --json | head -n 1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
