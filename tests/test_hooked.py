@@ -374,7 +374,7 @@ def test_what_a_bridge_cannot_hold_is_refused(attention_rate: float) -> None:
         ({"normalization_type": "LN"}, "normalization_type: given 'LN', expected None"),
         ({"n_layers": 2}, "n_layers: given 2, expected 1"),
         ({"attention_dir": "bidirectional"}, "attention_dir"),
-        ({"act_fn": "silu"}, "act_fn: given 'silu', expected one of relu, gelu"),
+        ({"act_fn": "silu"}, "act_fn: given 'silu', expected 'relu' or 'gelu'"),
         ({"gated_mlp": True, "act_fn": "silu"}, "gated_mlp"),
         ({"attn_only": True}, "attn_only"),
         ({"positional_embedding_type": "rotary"}, "positional_embedding_type"),

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from interp.errors import DataError, UsageError
 from interp.interop.layout import Layout
-from interp.weights import ACTIVATIONS, Activation, Weights
+from interp.interop.transformer_lens import check_config
+from interp.weights import Activation, Weights
 
 if TYPE_CHECKING:
     from transformer_lens.config import TransformerBridgeConfig
@@ -41,22 +42,6 @@ BRIDGE = Layout(
         "unembed.bias": ("b_U", "classes"),
     },
 )
-
-# What a bridge's config must say for its function to be ours.
-_REQUIRED_CONFIG = {
-    "n_layers": 1,
-    "normalization_type": None,
-    "attention_dir": "causal",
-    "positional_embedding_type": "standard",
-    "attn_only": False,
-    "gated_mlp": False,
-    "final_rms": False,
-    "n_key_value_heads": None,
-    "attn_scores_soft_cap": -1.0,
-    "output_logits_soft_cap": -1.0,
-    "use_attn_scale": True,
-    "attn_scale": -1.0,
-}
 
 
 def bridge_config(weights: Weights) -> TransformerBridgeConfig:
@@ -119,20 +104,11 @@ def from_bridge(bridge: TransformerBridge) -> Weights:
     Raises:
         DataError: if the bridge computes something that Weights cannot hold (normalization, more layers, rotary positions ...).
     """
-    config = bridge.cfg
-    wrong = [
-        f"{name}: given {getattr(config, name)!r}, expected {value!r}"
-        for name, value in _REQUIRED_CONFIG.items()
-        if getattr(config, name) != value
-    ]
-    activation = next((name for name in ACTIVATIONS if name == config.act_fn), None)
-    if activation is None:
-        wrong.append(f"act_fn: given {config.act_fn!r}, expected one of {', '.join(ACTIVATIONS)}")
-    if wrong or activation is None:
-        raise DataError("not a one-layer transformer that Weights can hold:\n  " + "\n  ".join(wrong))
+    config = vars(bridge.cfg)
+    check_config(config)
     state = bridge.state_dict(keep_vars=True)
     present = {name: tensor.detach() for name, tensor in state.items() if not _is_absent(name, tensor)}
-    return weights_of_bridge_state(present, n_heads=config.n_heads, activation=activation)
+    return weights_of_bridge_state(present, n_heads=config["n_heads"], activation=config["act_fn"])
 
 
 def weights_of_bridge_state(state: Mapping[str, object], *, n_heads: int, activation: Activation = "relu") -> Weights:
@@ -141,5 +117,5 @@ def weights_of_bridge_state(state: Mapping[str, object], *, n_heads: int, activa
 
 
 def _is_absent(name: str, tensor: Tensor) -> bool:
-    is_bias = BRIDGE.tensors[name][0].startswith("b_")
+    is_bias = BRIDGE.tensors.get(name, ("",))[0].startswith("b_")
     return is_bias and not tensor.requires_grad and not bool(tensor.any())

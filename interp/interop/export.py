@@ -1,0 +1,127 @@
+"""Exports: a model as safetensors or as TransformerLens' state dict, a measured series as netCDF, parquet or CSV."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import torch
+import xarray as xr
+
+from interp.errors import DataError, UsageError, unknown
+from interp.interop.transformer_lens import legacy_state
+from interp.store.files import write_atomically
+from interp.store.tensors import pack_weights
+from interp.weights import Weights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WeightsFormat = Literal["safetensors", "transformer-lens"]
+_SERIES_SUFFIXES = (".nc", ".parquet", ".csv")
+
+
+def export_weights(weights: Weights, path: str | Path, format: WeightsFormat = "safetensors", *, step: int = 0) -> Path:
+    """Write one model to a file, whole or not at all; its mode follows the umask.
+
+    Args:
+        format: ``safetensors``, this toolkit's own checkpoint, which loses nothing; ``transformer-lens``, the state dict of a
+            HookedTransformer (`legacy_state`), for ``torch.load``. (A bridge object is made by `to_bridge`.)
+        step: number of updates the model has had; kept by ``safetensors``.
+
+    Raises:
+        UsageError: for an unknown format, or a model the format cannot hold.
+        DataError: if the file cannot be written.
+    """
+    if format not in get_args(WeightsFormat):
+        raise unknown("format", format, get_args(WeightsFormat))
+    if format == "safetensors":
+        return _write(Path(path), pack_weights(step, weights))
+    buffer = io.BytesIO()
+    torch.save({name: tensor.cpu() for name, tensor in legacy_state(weights).items()}, buffer)
+    return _write(Path(path), buffer.getvalue())
+
+
+def export_series(series: xr.Dataset, path: str | Path) -> Path:
+    """Write a measured series, by the file's suffix: ``.nc`` keeps it as it is, ``.parquet`` and ``.csv`` have its `tidy` table.
+
+    netCDF is version 3, which every reader knows: integers become 32-bit, where they fit; structured attributes become JSON text.
+
+    Raises:
+        UsageError: for another suffix.
+        DataError: if the file cannot be written, or netCDF cannot hold a value.
+    """
+    path = Path(path)
+    if path.suffix not in _SERIES_SUFFIXES:
+        raise UsageError(f"{path}: given suffix {path.suffix!r}, expected one of {', '.join(_SERIES_SUFFIXES)}")
+    if path.suffix == ".nc":
+        return _write(path, _netcdf(series))
+    table, buffer = tidy(series), io.BytesIO()
+    if path.suffix == ".parquet":
+        table.to_parquet(buffer, index=False)
+    else:
+        table.to_csv(buffer, index=False)
+    return _write(path, buffer.getvalue())
+
+
+def tidy(series: xr.Dataset) -> pd.DataFrame:
+    """One row per number: ``variable``, the coordinates it has (empty where it does not have that axis), ``value``, ``text``.
+
+    Variables with different axes share one table without being multiplied out. Text has its own column; truth values are 0 and 1.
+
+    >>> tidy(xr.Dataset({"gini": ("step", [0.25])}, coords={"step": [100]})).to_dict("records")
+    [{'variable': 'gini', 'step': 100, 'value': 0.25, 'text': None}]
+    """
+    import pandas as pd
+
+    dimensions = [str(name) for name in series.sizes]
+    tables = []
+    for name, array in series.data_vars.items():
+        frame = _numbered(array).rename("value").reset_coords(drop=True).to_dataframe().reset_index() if array.ndim else None
+        if frame is None:
+            frame = pd.DataFrame({"value": [array.values[()]]})
+        is_text = array.dtype.kind in "OSU"
+        text = frame["value"].map(lambda value: None if value is None else str(value)).astype(object) if is_text else None
+        frame["text"] = text if is_text else pd.Series([None] * len(frame), dtype=object)
+        frame["value"] = np.nan if is_text else frame["value"].astype(np.float64)
+        frame.insert(0, "variable", str(name))
+        tables.append(frame)
+    if not tables:
+        return pd.DataFrame(columns=["variable", *dimensions, "value", "text"])
+    table = pd.concat(tables, ignore_index=True)
+    for name in dimensions:
+        if name in table and series[name].dtype.kind in "iu":
+            table[name] = table[name].astype("Int64")
+    return table[["variable", *(name for name in dimensions if name in table), "value", "text"]]
+
+
+def _numbered(array: xr.DataArray) -> xr.DataArray:
+    """Axes without coordinates get their positions, so that every row says where it belongs."""
+    return array.assign_coords({dim: np.arange(array.sizes[dim]) for dim in array.dims if dim not in array.coords})
+
+
+def _netcdf(series: xr.Dataset) -> bytes:
+    plain = series.copy()
+    plain.attrs = {str(name): _attribute(value) for name, value in series.attrs.items()}
+    for variable in series.variables:
+        plain[variable].attrs = {str(name): _attribute(value) for name, value in series[variable].attrs.items()}
+    try:
+        return bytes(plain.to_netcdf(engine="scipy"))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"netCDF cannot hold this series ({error}); export it as .parquet") from error
+
+
+def _attribute(value: object) -> object:
+    plain = isinstance(value, str | int | float | np.number | np.ndarray) and not isinstance(value, bool)
+    return value if plain else json.dumps(value, default=str)
+
+
+def _write(path: Path, data: bytes) -> Path:
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    return path

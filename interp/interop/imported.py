@@ -1,0 +1,180 @@
+"""Imported: someone else's model or whole run as this toolkit's values, with everything that was not stored said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from interp.config import Biases, ModelConfig, OptimizerConfig, RunConfig
+from interp.errors import DataError, UsageError
+from interp.interop.content import Content
+from interp.interop.split import fits, recover_split
+from interp.task import ModularTask, Operation, Split, SplitConfig
+from interp.weights import Activation, Weights
+
+# Published splits that stored indices are compared with, to name the rule they came from.
+_PUBLISHED = (SplitConfig("torch", 598), SplitConfig("python", 0))
+_LOOSE = 0.05  # losses are stored from before the last update, so a right split fits closely but not exactly
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the caller knows and a file does not say. A file that says otherwise is refused, not overruled.
+
+    Args:
+        activation: of the neurons.
+        attention_rate: alpha of the clock/pizza models.
+        n_heads: number of heads, where a file merges them into one axis (TransformerLens 4).
+        operation: what the model learned.
+        split: how its train and test pairs were drawn.
+        map: entries ``theirs=ours`` for the format ``map``; see `interp.interop.mapping.mapping_layout`.
+    """
+
+    activation: Activation | None = None
+    attention_rate: float | None = None
+    n_heads: int | None = None
+    operation: Operation | None = None
+    split: SplitConfig | None = None
+    map: tuple[str, ...] = ()
+
+    def settle(self, name: str, stored: object) -> object:
+        """The one value of a fact, from the file or from the caller; None if neither has it.
+
+        Raises:
+            UsageError: if both have it and they differ.
+        """
+        mine = getattr(self, name)
+        if mine is not None and stored is not None and mine != stored:
+            raise UsageError(f"{name}: given {mine!r}, but the file says {stored!r}; leave it out")
+        return mine if stored is None else stored
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A model, or a whole training run, from someone else's file.
+
+    Attributes:
+        format: what the file was read as.
+        checkpoints: (step, weights), ascending; the step is the file's own epoch.
+        task: what the model learned.
+        config: what is known of the run; `notes` say which parts the file does not tell.
+        split: train and test pairs; None if neither the file nor the caller tells.
+        train_losses: published training loss by epoch; empty if there are none.
+        test_losses: published test loss by epoch.
+        notes: what was inferred, assumed, left out or found wrong, in words.
+        provenance: file name, hash, format, stored configuration and notes, as JSON values.
+    """
+
+    format: str
+    checkpoints: tuple[tuple[int, Weights], ...]
+    task: ModularTask
+    config: RunConfig
+    split: Split | None
+    train_losses: Mapping[int, float]
+    test_losses: Mapping[int, float]
+    notes: tuple[str, ...]
+    provenance: Mapping[str, object]
+
+    @property
+    def weights(self) -> Weights:
+        """The last model."""
+        return self.checkpoints[-1][1]
+
+    def history_rows(self) -> Iterator[dict[str, float]]:
+        """One row per epoch that has a published loss, ascending: ``step``, and ``train_loss``, ``test_loss`` where known."""
+        for step in sorted({*self.train_losses, *self.test_losses}):
+            row: dict[str, float] = {"step": step}
+            for name, losses in (("train_loss", self.train_losses), ("test_loss", self.test_losses)):
+                if step in losses:
+                    row[name] = losses[step]
+            yield row
+
+
+def find_split(
+    content: Content, weights: Weights, task: ModularTask, *, known: Known, drawn: SplitConfig | None
+) -> tuple[SplitConfig | None, Split | None, list[str]]:
+    """The split of a run, with the rule it came from where there is one, and notes on how sure that is.
+
+    In this order: the caller's; the stored indices; the format's rule with the stored seed, if the published losses agree with
+    it; the one among the rule's first 100 seeds that they agree with.
+    """
+    if known.split is not None:
+        return known.split, known.split.draw(task), []
+    if stored := content.split(task.p):
+        split = _checked_split(*stored, task)
+        return *_name_rule(split, task), []
+    train_loss, test_loss = content.final_loss("train"), content.final_loss("test")
+    if drawn is None or not train_loss:
+        return None, None, ["the split is not stored and there is no published loss to find it by: train and test are unknown"]
+    misfit = fits(weights, task, drawn.draw(task), train_loss=train_loss, test_loss=test_loss)
+    if misfit <= _LOOSE:
+        return drawn, drawn.draw(task), [f"split {_name(drawn)}: its losses agree with the published ones within {misfit:.2%}"]
+    try:
+        found = recover_split(weights, task, rule=drawn, tolerance=_LOOSE, train_loss=train_loss, test_loss=test_loss)
+    except DataError as error:
+        return None, None, [f"split {_name(drawn)} gives other losses than the published ones, by {misfit:.0%}; {error}"]
+    return found, found.draw(task), [f"split {_name(found)}: found by the published losses; {_name(drawn)} does not give them"]
+
+
+def run_config(
+    weights: Weights, task: ModularTask, *, split: SplitConfig | None, optimizer: Mapping[str, object], steps: int
+) -> tuple[RunConfig, list[str]]:
+    """A RunConfig with what is known of an imported run, and notes on the fields that are not.
+
+    Raises:
+        DataError: if a RunConfig cannot describe the architecture.
+    """
+    unknown = [*(["split"] if split is None else []), *([] if optimizer else ["optimizer"]), "seed", "model.init"]
+    biases = {name for name in weights.tensors() if name.startswith("b_")}
+    kind = "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"
+    try:
+        model = ModelConfig(
+            d_model=weights.d_model,
+            n_heads=weights.n_heads,
+            d_mlp=weights.d_mlp,
+            activation=weights.activation,
+            biases=cast(Biases, kind),
+            equals_class=weights.classes > weights.p,
+            attention_rate=weights.attention_rate,
+        )
+        config = RunConfig(
+            task=task,
+            split=split or SplitConfig(),
+            model=model,
+            optimizer=replace(OptimizerConfig(), **optimizer),  # type: ignore[arg-type]
+            recipe="imported",
+            steps=steps,
+            dtype="float64" if weights.W_E.element_size() == 8 else "float32",
+        )
+    except (UsageError, TypeError) as error:
+        raise DataError(f"a run's configuration cannot describe this model: {error}") from error
+    if weights.d_head * weights.n_heads != weights.d_model:
+        raise DataError(f"a run's configuration cannot describe {weights.n_heads} heads of {weights.d_head} in {weights.d_model}")
+    return config, [f"not stored, so the config has defaults for: {', '.join(unknown)}"]
+
+
+def _checked_split(train: np.ndarray, test: np.ndarray, task: ModularTask) -> Split:
+    try:
+        split = Split(train=train, test=test)
+    except ValueError as error:
+        raise DataError(f"the stored split is damaged: {error}") from error
+    if len(train) + len(test) != task.n_pairs:
+        raise DataError(f"the stored split has {len(train)} + {len(test)} pairs, expected {task.n_pairs} (p = {task.p})")
+    return split
+
+
+def _name_rule(split: Split, task: ModularTask) -> tuple[SplitConfig, Split]:
+    """The published rule that draws this very split, or failing that one with its fraction."""
+    exact = len(split.train) / task.n_pairs
+    fractions = [f for f in (round(exact, 2), exact) if 0 < f < 1 and int(f * task.n_pairs) == len(split.train)]
+    for candidate in (replace(rule, fraction=f) for rule in _PUBLISHED for f in fractions):
+        if np.array_equal(candidate.draw(task).train, split.train):
+            return candidate, split
+    return SplitConfig(fraction=exact), split
+
+
+def _name(split: SplitConfig) -> str:
+    return f"{split.rule}:{split.seed}:{split.fraction:g}"

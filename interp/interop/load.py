@@ -1,0 +1,164 @@
+"""Loading published models and runs: `load_weights` for one model, `load_run` for everything a file tells."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import cast
+
+from interp.errors import DataError, UsageError, unknown
+from interp.interop import pizza
+from interp.interop.imported import Imported, Known, find_split, run_config
+from interp.interop.opening import Format, Opened, open_file
+from interp.interop.untrusted import blaming
+from interp.store.foreign import create_run
+from interp.store.run import Run
+from interp.task import OPERATIONS, ModularTask, Operation, SplitConfig
+from interp.weights import Weights
+
+
+def load_weights(path: str | Path, format: Format = "auto", *, step: int | None = None, known: Known = Known()) -> Weights:  # noqa: B008
+    """One model from a published file. Nothing in the file is executed; every tensor in it is accounted for.
+
+    Args:
+        path: a file of the official grokking code, TransformerLens (legacy or 4), the clock/pizza code (with its .json beside
+            it), one of this toolkit's checkpoints, or any other file of tensors with ``format="map"``.
+        format: one of `interp.interop.FORMATS`; ``auto`` recognises all but ``map`` by the names in the file.
+        step: which epoch of a file with several checkpoints; the last by default.
+        known: what the file does not say, such as ``Known(n_heads=4)`` or ``Known(map=("tok.T=W_E", ...))``.
+
+    Raises:
+        UsageError: for a file, format or step that does not exist, or a fact that neither file nor caller tells.
+        DataError: for a file that is damaged, crafted, or of another architecture; the message names every tensor concerned.
+    """
+    path = Path(path)
+    with blaming(path):
+        opened = open_file(path, format, known)
+        states = dict(opened.content.states)
+        if step is not None and step not in states:
+            steps = [str(epoch) for epoch in states if epoch is not None]
+            raise unknown("step", step, [*steps[:5], "...", *steps[-5:]] if len(steps) > 10 else steps)
+        return opened.read(states[step] if step is not None else opened.content.states[-1][1])
+
+
+def load_run(path: str | Path, format: Format = "auto", *, known: Known = Known()) -> Imported:  # noqa: B008
+    """Everything a published file tells: its checkpoints, task, split, losses, and in words what it does not tell.
+
+    Args and errors are those of `load_weights`. Steps are the file's own epochs. (In the official code and in TransformerLens'
+    demo the state of epoch e has had e + 1 updates, and its training loss is from before the last of them.)
+    """
+    path = Path(path)
+    with blaming(path):
+        return _describe(path, open_file(path, format, known), known)
+
+
+def import_run(
+    path: str | Path,
+    root: str | Path = "checkpoints",
+    name: str | None = None,
+    *,
+    format: Format = "auto",
+    known: Known = Known(),  # noqa: B008
+) -> Run:
+    """Make an ordinary run from a published file: every analysis, the report and the hooks work on it.
+
+    Args:
+        root: directory of runs.
+        name: name of the new run; the file's name without its suffix by default.
+
+    Raises:
+        UsageError: if the run exists already, or the split is neither stored, nor found by the losses, nor given.
+        DataError: as `load_weights`; nothing is written then.
+    """
+    imported = load_run(path, format, known=known)
+    if imported.split is None:
+        raise UsageError(
+            f"{path}: its train and test pairs are not known, and a run needs them: {'; '.join(imported.notes)}. "
+            "Give them as known.split, for example SplitConfig('python', seed=0, fraction=0.3)"
+        )
+    return create_run(
+        root,
+        name or Path(path).stem,
+        imported.config,
+        split=imported.split,
+        checkpoints=imported.checkpoints,
+        history_rows=imported.history_rows(),
+        provenance=imported.provenance,
+    )
+
+
+def _describe(path: Path, opened: Opened, known: Known) -> Imported:
+    content, notes = opened.content, [*opened.content.notes, *opened.notes]
+    default = cast(int, opened.config.get("epoch", 0)) if opened.format == "pizza" else 0
+    if content.states[0][0] is None and opened.format != "pizza":
+        notes.append("the file does not say after how many updates it was saved: step 0")
+    checkpoints = tuple((default if epoch is None else epoch, opened.read(state)) for epoch, state in content.states)
+    weights = checkpoints[-1][1]
+    task, task_notes = _task(opened, weights, known)
+    rule, split, split_notes = find_split(content, weights, task, known=known, drawn=_drawn(opened))
+    config, config_notes = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
+    losses = {which: content.losses(which) for which in ("train", "test")}
+    for which, values in losses.items():
+        if not values and f"{which}_losses" in content.rest:
+            notes.append(f"{which}_losses: their epochs are not stored and do not follow from their number: left out")
+    notes += [*task_notes, *split_notes, *config_notes, *_contradictions(opened)]
+    return Imported(
+        format=opened.format,
+        checkpoints=checkpoints,
+        task=task,
+        config=config,
+        split=split,
+        train_losses=losses["train"],
+        test_losses=losses["test"],
+        notes=tuple(notes),
+        provenance={**_provenance(path, opened), "notes": notes},
+    )
+
+
+def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[str]]:
+    stored: object = opened.config.get("fn_name")
+    if opened.format == "pizza" and opened.config:
+        stored = pizza.operation_of(opened.config)
+    if stored is not None and stored not in OPERATIONS:
+        raise DataError(f"operation: the file says {stored!r}, expected one of {', '.join(OPERATIONS)}")
+    operation = known.settle("operation", stored)
+    notes = [] if operation else ["the operation is not stored: addition was assumed"]
+    return ModularTask(weights.p, cast(Operation, operation or "add"), equals_sign=weights.equals_sign), notes
+
+
+def _drawn(opened: Opened) -> SplitConfig | None:
+    """The split by the format's own rule, where it has one."""
+    if opened.format != "official":
+        return None
+    seed, fraction = opened.config.get("seed", 0), opened.config.get("frac_train", 0.3)
+    if not isinstance(seed, int) or not isinstance(fraction, float) or not 0 < fraction < 1:
+        raise DataError(f"config: given seed {seed!r} and frac_train {fraction!r}, expected an integer and a number in (0, 1)")
+    return SplitConfig("python", seed, fraction)
+
+
+def _optimizer(opened: Opened) -> dict[str, object]:
+    """Optimizer settings: those of the optimizer's own state, else those of the configuration; empty if neither is there."""
+    stored, config = opened.content.optimizer(), opened.config
+    found = {name: stored.get(name, config.get(name)) for name in ("lr", "weight_decay", "eps")}
+    betas = stored.get("betas")
+    if isinstance(betas, list | tuple) and len(betas) == 2:
+        found |= {"beta1": betas[0], "beta2": betas[1]}
+    settings: dict[str, object] = {name: value for name, value in found.items() if isinstance(value, int | float)}
+    # Both codes that store settings warm up over 10 updates.
+    return {**settings, "warmup_steps": 10} if settings and opened.format in ("official", "pizza") else settings
+
+
+def _contradictions(opened: Opened) -> list[str]:
+    stored, config = opened.content.optimizer(), opened.config
+    return [
+        f"{name}: the configuration says {config[name]!r}, the optimizer's state {stored[name]!r}, which was taken"
+        for name in ("lr", "weight_decay")
+        if name in stored and name in config and stored[name] != config[name]
+    ]
+
+
+def _provenance(path: Path, opened: Opened) -> dict[str, object]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    plain = {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in opened.config.items()}
+    return {"file": path.name, "sha256": digest, "format": opened.format, "config": plain}

@@ -1,0 +1,143 @@
+"""Opening a file: which format it is, and how its state dicts become Weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from interp.errors import DataError, UsageError, unknown
+from interp.interop import pizza
+from interp.interop.bridge import BRIDGE
+from interp.interop.content import Content, State, take_apart
+from interp.interop.imported import Known
+from interp.interop.layout import Layout
+from interp.interop.mapping import mapping_layout
+from interp.interop.nanda import OFFICIAL
+from interp.interop.transformer_lens import LEGACY, check_config
+from interp.interop.untrusted import read_untrusted
+from interp.store.tensors import unpack_weights
+from interp.weights import ACTIVATIONS, Activation, Weights
+
+Format = Literal["auto", "official", "transformer-lens", "bridge", "pizza", "safetensors", "map"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_LAYOUTS: dict[str, Layout] = {"official": OFFICIAL, "pizza": OFFICIAL, "transformer-lens": LEGACY, "bridge": BRIDGE}
+
+
+def open_file(path: Path, format: str, known: Known) -> Opened:
+    """Recognise a file, or take it for what the caller says it is.
+
+    Raises:
+        UsageError: for an unknown format, a file that does not exist, or a fact that neither file nor caller tells.
+        DataError: for a file that is damaged, crafted, or of no known format.
+    """
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    if known.map and format != "map":
+        raise UsageError(f"map: given a map with format {format!r}, expected format 'map'")
+    if format == "safetensors" or (format == "auto" and _is_own(path)):
+        return _open_own(path, known)
+    content = take_apart(read_untrusted(path))
+    found = _recognise(path, content.states[-1][1], known) if format == "auto" else format
+    return _open_foreign(path, found, content, known)
+
+
+def _open_own(path: Path, known: Known) -> Opened:
+    if not path.is_file():
+        read_untrusted(path)
+    step, weights = unpack_weights(path.read_bytes(), where=str(path))
+    for name in ("activation", "attention_rate", "n_heads"):
+        known.settle(name, getattr(weights, name))
+    content = Content(states=((step, weights.tensors()),), config={}, rest={})
+    return Opened("safetensors", content, lambda _: weights)
+
+
+def _open_foreign(path: Path, format: str, content: Content, known: Known) -> Opened:
+    beside = pizza.read_config(path) if format == "pizza" else None
+    config = beside if beside is not None else content.config
+    layout = mapping_layout(known.map) if format == "map" else _LAYOUTS[format]
+    if format in ("transformer-lens", "bridge"):
+        check_config(config)
+    activation = known.settle("activation", _stored_activation(config))
+    notes = [] if activation else ["the activation is not stored: relu was assumed"]
+    rate = known.settle("attention_rate", beside["attn_coeff"] if beside is not None else None)
+    if format == "pizza" and rate is None:
+        raise DataError(
+            "the clock/pizza code keeps the attention rate (attn_coeff) in a .json beside the .pt, and there is none: "
+            f"put it at {path.with_suffix('.json').name}, or give the attention rate yourself"
+        )
+    n_heads = known.settle("n_heads", config.get("n_heads"))
+    if n_heads is None and "(" in layout.tensors.get("blocks.0.attn.q.weight", ("", ""))[1]:
+        raise UsageError("n_heads: a TransformerLens 4 state dict merges the heads and does not tell their number; give n_heads")
+
+    def read(state: State) -> Weights:
+        sizes = {"n_heads": n_heads} if isinstance(n_heads, int) else {}
+        weights = Weights.from_tensors(
+            _finite(layout.read(state, sizes)),
+            activation=cast(Activation, activation or ACTIVATIONS[0]),
+            attention_rate=1.0 if rate is None else float(cast(float, rate)),
+        )
+        if beside is not None:
+            pizza.check_config(beside, weights)
+        return weights
+
+    return Opened(format, content, read, config, tuple(notes))
+
+
+def _stored_activation(config: Mapping[str, object]) -> str | None:
+    stored = config.get("act_fn", config.get("act_type"))
+    if stored is not None and str(stored).lower() not in ACTIVATIONS:
+        raise DataError(f"activation: the file says {stored!r}, expected one of {', '.join(ACTIVATIONS)}")
+    return None if stored is None else str(stored).lower()
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "interp" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def _recognise(path: Path, state: State, known: Known) -> str:
+    """The format of a state dict by its names. W_O has three axes in TransformerLens, two in the official code and its kin."""
+    if "embed.weight" in state:
+        return "bridge"
+    output = state.get("blocks.0.attn.W_O")
+    if "embed.W_E" not in state or not isinstance(output, Tensor):
+        names = ", ".join(sorted(state)[:12])
+        raise DataError(
+            f"given tensors named {names}{', ...' if len(state) > 12 else ''}, which is no known format "
+            f"({', '.join(FORMATS[1:-1])}); use format 'map' and say which tensor is which (--map theirs=ours)"
+        )
+    if output.ndim == 3:
+        return "transformer-lens"
+    positions = state.get("pos_embed.W_pos")
+    two = isinstance(positions, Tensor) and len(positions) == 2  # the official code always reads `=`
+    return "pizza" if two or known.attention_rate is not None or pizza.read_config(path) is not None else "official"
+
+
+def _finite(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    kinds = {tensor.dtype for tensor in tensors.values()}
+    if len(kinds) > 1:
+        raise DataError(f"given tensors of {' and '.join(sorted(map(str, kinds)))}, expected one precision for all")
+    wrong = [f"{name}: {int((~t.isfinite()).sum())} of {t.numel()} values are not finite" for name, t in tensors.items()]
+    if bad := [text for text, t in zip(wrong, tensors.values(), strict=True) if not bool(t.isfinite().all())]:
+        raise DataError("a damaged model:\n  " + "\n  ".join(bad))
+    return tensors
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file whose format is known: its content, and how to turn one of its state dicts into Weights."""
+
+    format: str
+    content: Content
+    read: Callable[[State], Weights]
+    config: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

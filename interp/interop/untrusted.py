@@ -1,0 +1,154 @@
+"""Reading files from strangers: tensors, numbers and text come out, nothing in them is ever run.
+
+torch's restricted unpickler (``weights_only=True``) resolves names through an allow-list only. A few classes that published files
+name, most of which no longer exist, are replaced by inert stand-ins, which hold what was stored and can do nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from interp.errors import DataError, UsageError
+
+_ZIP, _PICKLE, _JSON = b"PK\x03\x04", b"\x80", b"{"
+
+
+class StoredConfig:
+    """What was stored of a configuration object whose class is not loaded: its attributes, and nothing else."""
+
+
+class StoredDtype:
+    """The type of a stored numpy number, by its code such as ``f8``."""
+
+    def __init__(self, code: str, *_: object) -> None:
+        self.code = code
+
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        self.order = state[1]
+
+
+def stored_number(dtype: StoredDtype, data: bytes) -> float | int | bool:
+    """A stored numpy number as a Python number."""
+    if not isinstance(dtype, StoredDtype) or dtype.code not in {
+        "f2",
+        "f4",
+        "f8",
+        "i1",
+        "i2",
+        "i4",
+        "i8",
+        "u1",
+        "u2",
+        "u4",
+        "u8",
+        "b1",
+    }:
+        raise DataError("a stored number is of no type that is read")
+    order = ">" if getattr(dtype, "order", "<") == ">" else "<"
+    number: float | int | bool = np.frombuffer(data, dtype=np.dtype(order + dtype.code)).item()
+    return number
+
+
+# Name in the file -> what stands in for it. Everything else that is not torch's own tensors and plain containers is refused.
+_STAND_INS: dict[str, Any] = {
+    "transformer_lens.HookedTransformerConfig.HookedTransformerConfig": StoredConfig,
+    "transformer_lens.config.HookedTransformerConfig.HookedTransformerConfig": StoredConfig,
+    "transformer_lens.config.hooked_transformer_config.HookedTransformerConfig": StoredConfig,
+    "transformer_lens.config.transformer_bridge_config.TransformerBridgeConfig": StoredConfig,
+    "easy_transformer.EasyTransformerConfig.EasyTransformerConfig": StoredConfig,
+    "transformers.Config": StoredConfig,
+    "numpy.core.multiarray.scalar": stored_number,
+    "numpy._core.multiarray.scalar": stored_number,
+    "numpy.dtype": StoredDtype,
+}
+
+
+def read_untrusted(path: Path) -> object:
+    """The content of a torch or safetensors file, recognised by its bytes: tensors on the CPU, numbers, text, containers.
+
+    Raises:
+        UsageError: if there is no such file.
+        DataError: if it is truncated, of another kind, or asks for code to be run; nothing has been run then.
+    """
+    if not path.is_file():
+        what = "is a directory: a run is opened with interp.open_run" if path.is_dir() else "does not exist"
+        raise UsageError(f"{path} {what}")
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start.startswith((_ZIP, _PICKLE)):
+        return _read_torch(path)
+    if start[8:9] == _JSON:
+        return _read_safetensors(path)
+    if start.startswith(_JSON):
+        raise DataError(
+            f"{path}: given a JSON file, expected a file of tensors (.pt, .pth, .safetensors); is it the one beside it?"
+        )
+    raise DataError(
+        f"{path}: given {path.stat().st_size} bytes that begin with {start[:8]!r}, "
+        "expected a torch file (.pt, .pth) or a safetensors file; is it complete, and not a download page?"
+    )
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Put the file's name before any DataError about its content."""
+    try:
+        yield
+    except DataError as error:
+        raise error if str(error).startswith(str(path.parent)) else DataError(f"{path}: {error}") from error
+
+
+def stored_attributes(config: object) -> dict[str, object]:
+    """The fields of a stored configuration, whether it is a mapping or an object; empty for anything else."""
+    if isinstance(config, StoredConfig):
+        return dict(vars(config))
+    return dict(config) if isinstance(config, dict) else {}
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        return safetensors.torch.load_file(path)
+    except Exception as error:
+        raise DataError(f"{path}: not a whole safetensors file ({error})") from error
+
+
+def _read_torch(path: Path) -> object:
+    _check_records(path)
+    allowed: list[Any] = [(stand_in, name) for name, stand_in in _STAND_INS.items()]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    # A crafted file can make the unpickler fail in any way at all; whatever it is, it is the file's fault.
+    except Exception as error:
+        message = str(error)
+        if wanted := re.search(r"GLOBAL (\S+)", message):
+            raise DataError(
+                f"{path}: refused: it asks for {wanted[1]!r} to be loaded; only tensors, numbers, text and plain containers are "
+                "read, and nothing was run. If you trust its author, save the state dict alone and import that"
+            ) from error
+        first = message.strip().splitlines()[0] if message.strip() else type(error).__name__
+        raise DataError(
+            f"{path}: not a whole torch file, or not one of tensors, numbers and text only ({first[:300]})"
+        ) from error
+
+
+def _check_records(path: Path) -> None:
+    """The checksum of every record of a zipped torch file, which torch itself stores but does not compare."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        if zipfile.is_zipfile(path):
+            raise DataError(f"{path}: a damaged torch file ({error})") from error
+        return  # truncated, or of the format before zip: torch says which
+    if damaged is not None:
+        raise DataError(f"{path}: a damaged torch file: the bytes of {damaged!r} do not have their checksum; fetch it again")
