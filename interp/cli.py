@@ -12,12 +12,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from interp.config import RECIPES, RunConfig, recipe
 from interp.errors import DataError, TrainingError, UsageError, unknown
+from interp.task import Operation, SplitConfig
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -211,6 +212,71 @@ def report(
     _write_report([_open(one, root) for one in run], out, analyses=analysis, files=file, key_rule=key_rule)
 
 
+@dataclass(frozen=True)
+class Import:
+    """What `interp import` is told about a file.
+
+    Args:
+        path: a file of the official grokking code, TransformerLens, the clock/pizza code, or any file of tensors with --map.
+        name: name of the new run; the file's name by default.
+        format: auto, official, transformer-lens, bridge, pizza, safetensors or map.
+        split: how its pairs were split, if the file does not tell: python:SEED:FRACTION or torch:SEED:FRACTION.
+        operation: what it learned, if the file does not tell.
+        activation: of its neurons, if the file does not tell.
+        attention_rate: alpha of its attention, if the file does not tell.
+        n_heads: number of heads, if the file does not tell.
+        map: for --format map: one of its tensors and its name here, `.T` where it is transposed; repeat for each tensor.
+        root: directory that holds the runs.
+    """
+
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    name: str | None = None
+    format: str = "auto"
+    split: str | None = None
+    operation: Operation | None = None
+    activation: Literal["relu", "gelu"] | None = None
+    attention_rate: float | None = None
+    n_heads: int | None = None
+    map: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="THEIRS=OURS")] = ()
+    root: Path = ROOT
+
+
+@app.command(name="import")
+def import_(given: Annotated[Import, tyro.conf.arg(name="")]) -> None:
+    """Make an ordinary run from someone else's model or checkpoints; nothing in the file is executed."""
+    from interp.interop import Known, import_run
+
+    known = Known(
+        activation=given.activation,
+        attention_rate=given.attention_rate,
+        n_heads=given.n_heads,
+        operation=given.operation,
+        split=None if given.split is None else _parse_split(given.split),
+        map=given.map,
+    )
+    run = import_run(given.path, given.root, given.name, format=given.format, known=known)  # type: ignore[arg-type] # checked there
+    for note in run.provenance.get("notes", ()):
+        print(f"note: {note}")
+    print(f"{run.path}: {len(run.steps)} checkpoints, steps {run.steps[0]} to {run.steps[-1]}")
+    print(f"Next: interp report {run.path}")
+
+
+@app.command
+def export(run: RunPath, out: Out, format: str = "safetensors", step: int | None = None, root: Root = ROOT) -> None:
+    """Write one checkpoint's weights for other tools; `interp analyze RUN -o FILE` writes series.
+
+    Args:
+        format: safetensors, or transformer-lens for a state dict as TransformerLens names it.
+        step: which checkpoint (default: the last).
+    """
+    from interp.interop import export_weights
+
+    opened = _open(run, root)
+    checkpoint = opened[opened.steps[-1] if step is None else step]
+    written = export_weights(checkpoint.weights, out, format, step=checkpoint.step)  # type: ignore[arg-type] # refused there
+    print(f"wrote {written}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -275,6 +341,16 @@ def _parse_steps(text: str | None, run: Run) -> list[int] | None:
     return chosen
 
 
+def _parse_split(text: str) -> SplitConfig:
+    rule, _, rest = text.partition(":")
+    seed, _, fraction = rest.partition(":")
+    try:
+        return SplitConfig(rule, int(seed), float(fraction))  # type: ignore[arg-type] # an unknown rule is refused there
+    except (UsageError, ValueError) as error:
+        reason = f" ({error})" if isinstance(error, UsageError) else ""
+        raise UsageError(f"--split: given {text!r}, expected python:SEED:FRACTION or torch:SEED:FRACTION{reason}") from None
+
+
 def _parse_keys(text: str) -> KeyRule | list[int]:
     from interp.observation import KEY_RULES
 
@@ -310,8 +386,10 @@ def _write_report(
 ) -> None:
     from interp.reporting import report as write
 
+    if len(runs) > 1:
+        raise UsageError(f"report: given {len(runs)} runs, expected one; write a page for each")
     page = write(
-        list(runs) if len(runs) > 1 else runs[0],
+        runs[0],
         out,
         analyses=analyses or None,
         files=files,
