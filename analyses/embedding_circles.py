@@ -1,7 +1,7 @@
 """Do the residues lie on circles?
 
 To add on a clock, the numbers must first be put on the clock's face. Each plot shows all residues in the plane of one key
-frequency; neighbours on the clock, which are k^-1 residues apart, are joined. A tangle becomes a circle while the test
+frequency; neighbours on the clock, which are 1/k residues (mod p) apart, are joined. A tangle becomes a circle while the test
 accuracy still says nothing. Colour is the angle at which a residue belongs on a perfect clock.
 
 Measured: W_E projected on the unit directions of its cosine and its sine component of frequency k.
@@ -39,7 +39,7 @@ def figure(series):
         Cell(f"frequency {k}", square=True, bare=True, x_range=(-reach, reach), y_range=(-reach, reach)) for k in keys
     ]  # one scale for all, so that a frequency that dies out is seen to shrink
     alt = f"Residues in the planes of the key frequencies {', '.join(map(str, keys))}."
-    return draw(series, [cells], heights=(210,), moving=circles, alt=alt)
+    return draw(series, [cells], heights=(220,), moving=circles, alt=alt)
 
 
 def _circle(points, k, order, *, cell):

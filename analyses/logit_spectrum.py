@@ -2,12 +2,12 @@
 
 The logits, as functions of the two inputs, are a sum of waves: one frequency in a, one in b. A lookup table needs all
 combinations, and its map is a haze. The circuit for addition multiplies waves of the SAME frequency, so that its map is a
-few bright points on the diagonal. Beside it: how strongly the logits follow the clock's formula cos w_k(a+b-c) at each
-frequency.
+few bright points on the diagonal. Beside it: how much of the logits is the clock's formula cos w_k(a+b-c), by
+frequency and (dotted) all frequencies together.
 
 Measured: norm over the classes of the two-dimensional Fourier components of the logits, cosines and sines of a frequency
 together, as a share of the whole without the constant; alpha_k = inner product of the logits with cos w_k(a+b-c), scaled to
-norm 1, over the norm of the centred logits, so that the squares of alpha_k add up to the fraction of variance explained.
+norm 1, over the norm of the centred logits, so that its square is the share of variance explained.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import CYCLE, NEUTRAL, Cell, curve, draw, faded, frequency_colours, on
+from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, on
 
 
 def measure(view):
@@ -43,13 +43,13 @@ def figure(series):
     """The map at one checkpoint, and the clock's coefficients over time."""
     waves, shares = series.frequency_a.values, series["logit_share"].values
     colours = frequency_colours(series.attrs["key_frequencies"])
-    frequencies, alpha = series.frequency.values, series["cos_coefficient"].values
+    frequencies, explained = series.frequency.values, series["cos_coefficient"].values ** 2
     curves = [
-        curve(series.step.values, alpha[:, i], name=f"frequency {k}", colour=colours.get(int(k), faded(NEUTRAL, 0.3)), cell=2)
+        curve(series.step.values, explained[:, i], name=f"frequency {k}", colour=colours.get(int(k), faded(NEUTRAL, 0.3)), cell=2)
         | {"showlegend": False, "hoverinfo": "skip" if int(k) not in colours else "all"}
         for i, k in sorted(enumerate(frequencies), key=lambda pair: int(pair[1]) in colours)
     ]
-    explained = curve(series.step.values, series["cos_fve"].values, name="variance explained", colour=CYCLE[3], cell=3)
+    together = curve(series.step.values, series["cos_fve"].values, name="all together", colour=NEUTRAL, cell=2, dash="dot")
 
     def shares_map(i):
         return [
@@ -64,12 +64,11 @@ def figure(series):
     rows = [
         [
             Cell("Waves at this step", x="frequency in b", y="frequency in a", square=True, x_range=edge, y_range=edge),
-            Cell("The clock's formula, by frequency", y="alpha", time=True),
-            Cell("All frequencies together", y="variance explained", time=True, y_range=(0, 1.03)),
+            Cell("Variance explained by the clock's formula", y="share", time=True, weight=1.6, y_range=(0, 1.03)),
         ]
     ]
     alt = f"At the end the clock's formula explains {float(series['cos_fve'][-1]):.1%} of the logits' variance."
-    return draw(series, rows, heights=(300,), fixed=[*curves, explained | {"showlegend": False}], moving=shares_map, alt=alt)
+    return draw(series, rows, heights=(300,), fixed=[*curves, together | {"showlegend": False}], moving=shares_map, alt=alt)
 
 
 ANALYSIS = Analysis("logit_spectrum", question=__doc__, measure=measure, figure=figure)

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import CYCLE, EXCLUDED, RESTRICTED, TEST, Cell, curve, draw, frequency_colours, line
+from interp.figures import CYCLE, EXCLUDED, NEUTRAL, RESTRICTED, TEST, Cell, curve, draw, frequency_colours, key, line, on
 
 
 def measure(view):
@@ -58,11 +58,41 @@ def figure(series):
         [Cell("Loss with and without the circuit", y="nats", time=True, log=True)],
         [Cell("Test accuracy, for comparison", y="share right", time=True, y_range=(-0.03, 1.05))],
         [
-            Cell("Excluded loss, one frequency at a time", y="nats", time=True, log=True),
-            Cell("Sparseness (Gini) of W_E and W_L", y="Gini", time=True, y_range=(0, 1)),
+            Cell(f"Excluded loss without only {key({str(k): c for k, c in colours.items()})}", y="nats", time=True, log=True),
+            Cell(f"Sparseness of {key({'W_E': CYCLE[0], 'W_L': CYCLE[1]})}", y="Gini", time=True, y_range=(0, 1)),
         ],
     ]
-    return draw(series, rows, heights=(280, 90, 190), fixed=traces, alt=_in_words(series))
+    marks, notes = _lead(series)
+    return draw(series, rows, heights=(280, 110, 190), fixed=traces + marks, annotations=notes, alt=_in_words(series))
+
+
+def _lead(series):
+    """Dots where restricted loss and test accuracy pass their half-way marks, and the span between them."""
+    accuracy = series["history_test_accuracy"].dropna("history_step")
+    restricted = series["restricted_loss"].dropna("step")
+    lead = measures.lead_time((restricted.step, restricted), (accuracy.history_step, accuracy))
+    dots = [
+        {"type": "scatter", "mode": "markers", "x": [at.step], "y": [float(values.sel({values.dims[0]: at.step}))],
+         "marker": {"color": colour, "size": 9}, "showlegend": False, "hovertemplate": f"{what}<extra></extra>", **on(cell)}
+        for at, values, colour, cell, what in (
+            (lead.restricted, restricted, RESTRICTED, 1, "restricted loss has halved"),
+            (lead.accuracy, accuracy, TEST, 2, "test accuracy passes one half"),
+        )
+        if at is not None
+    ]  # fmt: skip
+    if lead.steps is None or lead.steps <= 0:
+        return dots, []
+    begin, end, height = lead.restricted.step, lead.accuracy.step, float(accuracy.sel(history_step=lead.accuracy.step))
+    start = {
+        "type": "scatter", "mode": "markers", "x": [begin], "y": [height], "marker": {"color": RESTRICTED, "size": 9},
+        "showlegend": False, "hovertemplate": "restricted loss has halved<extra></extra>", **on(2),
+    }  # fmt: skip
+    span = curve([begin, end], [height, height], name="lead", colour=NEUTRAL, cell=2, dash="dot", legend=False)
+    note = {
+        "text": f"lead {lead.steps:,} steps", "x": begin, "y": height, "xref": "x2", "yref": "y2",
+        "xanchor": "left", "yanchor": "bottom", "xshift": 8, "showarrow": False, "font": {"size": 11},
+    }  # fmt: skip
+    return [*dots, span | {"hoverinfo": "skip", "hovertemplate": None}, start], [note]
 
 
 def _in_words(series):

@@ -4,7 +4,7 @@ An analysis' figure is a call of `draw` with some cells and traces; traces are p
 `curve` draw over time; traces returned by `moving(i)` show checkpoint i. Plotly is imported when the first figure is drawn.
 """
 
-from interp.figures.draw import Trace, curve, draw, line, phase_bands, phases, slider
+from interp.figures.draw import Trace, bands, curve, draw, last_step, line, phase_bands, phases, slider
 from interp.figures.grid import Cell, on
 from interp.figures.theme import (
     CYCLE,
@@ -16,11 +16,12 @@ from interp.figures.theme import (
     WHEEL,
     faded,
     frequency_colours,
+    key,
     steps_of_colour,
     template,
 )
 
 __all__ = [
-    "CYCLE", "EXCLUDED", "NEUTRAL", "RESTRICTED", "TEST", "TRAIN", "WHEEL", "Cell", "Trace", "curve", "draw", "faded",
-    "frequency_colours", "line", "on", "phase_bands", "phases", "slider", "steps_of_colour", "template",
+    "CYCLE", "EXCLUDED", "NEUTRAL", "RESTRICTED", "TEST", "TRAIN", "WHEEL", "Cell", "Trace", "bands", "curve", "draw", "faded",
+    "frequency_colours", "key", "last_step", "line", "on", "phase_bands", "phases", "slider", "steps_of_colour", "template",
 ]  # fmt: skip

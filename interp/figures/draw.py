@@ -136,32 +136,38 @@ def phases(series: xr.Dataset) -> dict[str, dict[str, float] | None]:
     return json.loads(found) if isinstance(found, str) else dict(found)
 
 
-def phase_bands(series: xr.Dataset, axes: Sequence[str]) -> list[dict[str, Any]]:
-    """Shapes that tint the phases behind the given step axes."""
-    known, last = phases(series), _last_step(series)
+def bands(series: xr.Dataset) -> list[tuple[str, float, float, str]]:
+    """The phases of a series as (name, first step, last step, colour), those that happened."""
+    known = phases(series)
 
     def at(name: str | None) -> float | None:
         boundary = known.get(name) if name else {"step": 0}
         return None if boundary is None else float(boundary["step"])
 
-    bands = []
+    found = []
     for name, start, stop, colour in PHASES:
         left, right = at(start), at(stop)
         if left is None or (right is None and name == "memorization"):
             continue
-        right = last if right is None else right
+        right = last_step(series) if right is None else right
         if right > left:
-            bands.append((name, left, right, colour))
+            found.append((name, left, right, colour))
+    return found
+
+
+def phase_bands(series: xr.Dataset, axes: Sequence[str]) -> list[dict[str, Any]]:
+    """Shapes that tint the phases behind the given step axes."""
     return [
         {
             "type": "rect", "name": f"phase: {name}", "layer": "below", "line": {"width": 0}, "fillcolor": faded(colour, 0.10),
             "xref": axis, "x0": left, "x1": right, "yref": f"y{axis[1:]} domain", "y0": 0, "y1": 1,
         }
-        for axis in axes for name, left, right, colour in bands
+        for axis in axes for name, left, right, colour in bands(series)
     ]  # fmt: skip
 
 
-def _last_step(series: xr.Dataset) -> float:
+def last_step(series: xr.Dataset) -> float:
+    """The last step of a series, checkpoints and history together."""
     steps = [series[name].values[-1] for name in ("step", "history_step") if name in series.coords and series[name].size]
     return float(max(steps, default=0))
 

@@ -96,7 +96,7 @@ def _add_cell(layout: dict[str, Any], cell: Cell, number: int, *, domains: tuple
     if cell.y_range is not None:
         y |= {"range": list(cell.y_range), "autorange": False}
     if cell.log:
-        y |= {"type": "log", "exponentformat": "power", "dtick": None}
+        y |= {"type": "log", "exponentformat": "power", "tickfont": {"size": 9}}  # plotly draws powers a quarter larger
         layout["meta"]["log_axis"].append(names["yaxis"])
     if cell.time:
         x |= {"showgrid": False}

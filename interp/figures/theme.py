@@ -6,7 +6,7 @@ both the light and the dark paper, so that a curve keeps its colour when the pag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 TRAIN = "#0072b2"
@@ -40,6 +40,15 @@ def frequency_colours(frequencies: Iterable[int]) -> dict[int, str]:
     return {int(k): CYCLE[i % len(CYCLE)] for i, k in enumerate(sorted(frequencies))}
 
 
+def key(colours: Mapping[str, str]) -> str:
+    """Names in their colours, for a cell's title: a legend where the eye is already.
+
+    >>> key({"W_E": "#4477aa"})
+    '<span style="color:#4477aa">W_E</span>'
+    """
+    return " ".join(f'<span style="color:{colour}">{name}</span>' for name, colour in colours.items())
+
+
 def faded(colour: str, opacity: float) -> str:
     """A ``#rrggbb`` colour with an opacity in 0..1.
 
@@ -71,6 +80,7 @@ def template(theme: Literal["light", "dark"] = "light") -> dict[str, Any]:
         "tickfont": {"size": 11, "color": faint}, "title": {"font": {"size": 12, "color": faint}, "standoff": 6},
     }  # fmt: skip
     return {
+        "data": {"heatmap": [{"colorscale": scale, "colorbar": {"outlinewidth": 0, "thickness": 8}}]},
         "layout": {
             "font": {"family": FONT, "size": 12, "color": ink},
             "paper_bgcolor": "rgba(0,0,0,0)" if dark else "#fbfbf9",

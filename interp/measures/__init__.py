@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 # numpy only, and imported at once because the function and its file share a name.
+from interp.measures.lead import LeadTime, lead_time
 from interp.measures.phases import Boundary, Phases, is_settled, phases
 
 _FILES = ("progress", "cosine_fit", "spectrum", "neurons", "attention", "weights", "grid")
@@ -46,6 +47,7 @@ __all__ = [
     "CosineFit",
     "EmbeddingSpectrum",
     "HeadFrequencies",
+    "LeadTime",
     "NeuronFrequencies",
     "NeuronLogitMap",
     "Phases",
@@ -64,6 +66,7 @@ __all__ = [
     "key_frequencies_from_coefficients",
     "key_frequencies_from_matrix",
     "key_frequencies_from_neurons",
+    "lead_time",
     "logit_spectrum",
     "neuron_frequencies",
     "neuron_logit_map",

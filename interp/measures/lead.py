@@ -1,0 +1,60 @@
+"""Lead time: how long before the test accuracy the restricted loss moved; numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interp.measures.phases import Boundary, Curve, _curve, _for_good
+
+# Both curves are dated at half their way: the restricted loss at half its first value, the test accuracy at one half.
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class LeadTime:
+    """Which curve moved when, and the steps between them.
+
+    Args:
+        restricted: from when on the restricted loss is at most half its first value, for good; None if it never is.
+        accuracy: from when on the test accuracy is at least one half, for good; None if it never is.
+        steps: accuracy - restricted; None unless both happened.
+        shortest: the smallest that can be, given both intervals.
+        longest: the largest.
+    """
+
+    restricted: Boundary | None
+    accuracy: Boundary | None
+    steps: int | None
+    shortest: int | None
+    longest: int | None
+
+
+def lead_time(restricted: Curve, test_accuracy: Curve) -> LeadTime:
+    """How many steps before the test accuracy the restricted loss moved; negative if it came after.
+
+    Each is dated by the first step from which it stays on the far side of its half-way mark to the end of the run, with the
+    interval of `phases`: the spacing of the steps measured, and the mark moved by 20 % in both directions.
+
+    Args:
+        restricted: steps and values of the restricted loss (mean over all pairs).
+        test_accuracy: steps and values of the test accuracy.
+
+    Raises:
+        UsageError: as `phases`.
+
+    >>> lead_time(([0, 10, 20], [4.0, 1.0, 0.1]), ([0, 10, 20], [0.0, 0.1, 0.9])).steps
+    10
+    """
+    steps, loss = _curve(restricted, "restricted loss")
+    at, right = _curve(test_accuracy, "test accuracy")
+    halved = _for_good(steps, lambda slack: loss <= HALF * slack * loss[0])
+    passed = _for_good(at, lambda slack: right >= HALF / slack)
+    if halved is None or passed is None:
+        return LeadTime(halved, passed, None, None, None)
+    return LeadTime(
+        halved,
+        passed,
+        steps=passed.step - halved.step,
+        shortest=passed.earliest - halved.latest,
+        longest=passed.latest - halved.earliest,
+    )

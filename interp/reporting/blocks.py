@@ -1,0 +1,113 @@
+"""Blocks: the arrays of a page, each stored once, as compactly as what they are for allows; decoded in the page by decode.js.
+
+Codecs: a plain type (`f4`, `i4`, `i2`, `u2`, `u1`, `i1`); `q2`, 16-bit steps between the least and greatest value, for what
+is drawn and not read as numbers; `odds`, a stack of matrices 1 / (1 + exp(r_i + c_j)) by their r and c, which is what attention
+patterns over (a, b) are, and a twentieth of their size.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+# Arrays that are drawn only are quantised above this size; below, single precision costs next to nothing.
+LARGE = 2_048
+# The largest error of an `odds` matrix: half a step of an 8-bit colour scale.
+TOLERANCE = 1 / 512
+_ODDS_RANGE = 1e-9
+_MISSING = 65_535
+_INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.int32)
+
+
+class Blocks:
+    """A growing store of arrays: `add` returns an array's number, `header` and `payload` go into the page."""
+
+    def __init__(self) -> None:
+        self._entries: list[dict[str, Any]] = []
+        self._data = bytearray()
+        self._known: dict[bytes, int] = {}
+
+    def add(self, array: np.ndarray, *, drawn: bool = False) -> int:
+        """Store an array, or find it if it is stored already; numbers are kept to single precision.
+
+        Args:
+            array: numbers or booleans; a stack of the states at all checkpoints has them along its first axis.
+            drawn: only ever looked at, so that 16 bits a value are enough where it is large.
+        """
+        array = np.ascontiguousarray(array)
+        if array.dtype.kind == "f" and drawn and array.size > LARGE:
+            factors = _odds(array)
+            return self._add_odds(array, *factors) if factors is not None else self._add_quantised(array)
+        return self._add_plain(_compact(array))
+
+    @property
+    def header(self) -> list[dict[str, Any]]:
+        """What and where each block is."""
+        return self._entries
+
+    def payload(self) -> str:
+        """All bytes: gzip, then base64. Equal blocks give equal bytes."""
+        return base64.b64encode(gzip.compress(bytes(self._data), 6, mtime=0)).decode("ascii")
+
+    def _add_plain(self, array: np.ndarray) -> int:
+        return self._append({"codec": array.dtype.str[1:], "shape": list(array.shape)}, array.tobytes())
+
+    def _add_quantised(self, array: np.ndarray) -> int:
+        low, high = _range(array)
+        width = (high - low) / (_MISSING - 1) or 1.0
+        with np.errstate(invalid="ignore"):
+            codes = np.where(np.isfinite(array), np.rint((array.astype(np.float64) - low) / width), _MISSING).astype(np.uint16)
+        # Neighbouring checkpoints are much alike: their differences, low bytes and high bytes apart, compress to about half.
+        rows = codes.reshape(len(array), -1)
+        changes = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1])).view(np.int16)
+        zigzag = ((changes << 1) ^ (changes >> 15)).view(np.uint16)
+        planes = zigzag.astype("<u2").view(np.uint8).reshape(-1, 2).T
+        return self._append({"codec": "q2", "shape": list(array.shape), "low": low, "width": width}, planes.tobytes())
+
+    def _add_odds(self, array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> int:
+        entry = {"codec": "odds", "shape": list(array.shape), "r": self._add_quantised(rows), "c": self._add_quantised(columns)}
+        return self._append(entry, b"")
+
+    def _append(self, entry: dict[str, Any], data: bytes) -> int:
+        key = hashlib.sha256(json.dumps(entry).encode() + data).digest()
+        if key not in self._known:
+            self._data += bytes(-len(self._data) % 8)  # typed arrays in the page must start at multiples of their item size
+            self._known[key] = len(self._entries)
+            self._entries.append({**entry, "at": len(self._data)})
+            self._data += data
+        return self._known[key]
+
+
+def _range(array: np.ndarray) -> tuple[float, float]:
+    """Least and greatest finite value; (0, 0) if there is none."""
+    finite = array[np.isfinite(array)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
+def _compact(array: np.ndarray) -> np.ndarray:
+    """The same numbers in the smallest type that holds integers exactly, or in single precision."""
+    if array.dtype.kind in "iub":
+        low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+        for kind in _INTEGERS:
+            if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+                return array.astype(np.dtype(kind).newbyteorder("<"))
+    with np.errstate(over="ignore"):
+        return array.astype("<f4")
+
+
+def _odds(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rows r and columns c with stack = 1 / (1 + exp(r + c)), if there are such (within TOLERANCE)."""
+    if stack.ndim != 3 or not np.isfinite(stack).all() or stack.min() < 0 or stack.max() > 1:
+        return None
+    clipped = stack.astype(np.float64).clip(_ODDS_RANGE, 1 - _ODDS_RANGE)
+    logits = np.log(1 / clipped - 1)
+    rows = logits.mean(axis=2)
+    columns = logits.mean(axis=1) - logits.mean(axis=(1, 2))[:, None]
+    with np.errstate(over="ignore"):
+        error = np.abs(1 / (1 + np.exp(rows[:, :, None] + columns[:, None, :])) - stack).max()
+    return (rows, columns) if error < TOLERANCE else None

@@ -1,0 +1,214 @@
+// The page: one index (which checkpoint is shown) that everything follows. No timers move it; nothing plays by itself.
+
+class Page {
+  constructor(source, buffer) {
+    this.source = source;
+    this.steps = source.steps;
+    this.bands = source.bands;
+    this.templates = source.templates;
+    this.readings = source.readings;
+    this.blocks = new Blocks(source.blocks, buffer);
+    this.lastStep = source.last_step;
+    this.firstStep = this.steps.find((step) => step > 0) || 1;
+    this.logSteps = false;
+    this.theme = "light";
+    this.index = this.fromFragment() ?? this.steps.length - 1;
+    this.tables = new Tables(source.tables, this.blocks, this.steps);
+    this.panels = [];
+  }
+
+  async start() {
+    this.chooseTheme(stored("theme") || "auto");
+    this.transport = new Transport(this);
+    this.panels = Array.from(document.querySelectorAll(".plot"), (element) => new Panel(element, this.source.panels[element.dataset.panel], this));
+    this.connect();
+    this.transport.show(this.index);
+    for (const panel of this.panels) {
+      try {
+        await panel.draw(this.index);
+      } catch (error) {
+        report(panel.element, error);
+      }
+      await new Promise((resolve) => setTimeout(resolve)); // let the page answer between two figures
+    }
+    this.showTables();
+    document.documentElement.dataset.ready = "true";
+  }
+
+  connect() {
+    const watcher = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const panel = this.panels.find(({ element }) => element === target);
+        panel.visible = isIntersecting;
+        if (isIntersecting && panel.shown >= 0) panel.show(this.index);
+      }
+    }, { rootMargin: "120px" });
+    for (const { element } of this.panels) watcher.observe(element);
+    let width = window.innerWidth;
+    window.addEventListener("resize", () => {
+      if (window.innerWidth === width) return; // the address bar of a phone comes and goes
+      width = window.innerWidth;
+      clearTimeout(this.resizing);
+      this.resizing = setTimeout(() => this.redraw(), 120);
+    });
+    window.addEventListener("hashchange", () => {
+      const index = this.fromFragment();
+      if (index !== null) this.goTo(index);
+    });
+    document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("click", (event) => this.click(event));
+    document.addEventListener("toggle", () => this.showTables(), true);
+    document.getElementById("stepscale").addEventListener("click", ({ currentTarget }) => {
+      this.logSteps = !this.logSteps;
+      currentTarget.setAttribute("aria-pressed", this.logSteps);
+      this.redraw();
+    });
+    document.getElementById("theme").addEventListener("click", () => {
+      const order = ["auto", "light", "dark"];
+      this.chooseTheme(order[(order.indexOf(this.themeChoice) + 1) % 3]);
+      this.redraw();
+    });
+    DARK.addEventListener("change", () => { this.chooseTheme(this.themeChoice); this.redraw(); });
+    window.addEventListener("beforeprint", () => this.forPrint(true));
+    window.addEventListener("afterprint", () => this.forPrint(false));
+  }
+
+  // Show a checkpoint. What can be seen follows at once, everything else when there is time.
+  goTo(index) {
+    index = Math.min(Math.max(index, 0), this.steps.length - 1);
+    if (index === this.index) return;
+    this.index = index;
+    this.transport.show(index);
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => {
+      for (const panel of this.panels) if (panel.visible && panel.shown >= 0) panel.show(index);
+      clearTimeout(this.later);
+      this.later = setTimeout(() => this.settle(), 150);
+    });
+  }
+
+  settle() {
+    history.replaceState(null, "", `#step=${this.steps[this.index]}`);
+    this.showTables();
+    const behind = () => this.panels.find((panel) => panel.shown >= 0 && panel.shown !== this.index);
+    const work = () => {
+      const panel = behind();
+      if (!panel) return;
+      panel.show(this.index);
+      this.later = setTimeout(work, 10);
+    };
+    work();
+  }
+
+  // What the run is in the middle of, or what it has reached last.
+  phaseAt(step) {
+    const band = this.bands.find(([, from, to]) => step >= from && step < to);
+    if (band) return band[0];
+    const reached = this.source.milestones.filter((milestone) => milestone.step <= step);
+    return reached.length ? reached[reached.length - 1].label.toLowerCase() : "";
+  }
+
+  async redraw() {
+    this.transport.show(this.index);
+    const seenFirst = [...this.panels].sort((a, b) => b.visible - a.visible);
+    for (const panel of seenFirst) if (panel.shown >= 0) await panel.draw(this.index);
+  }
+
+  key(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.target.closest("input, textarea, select, summary, .scroll")) return; // the slider has its own keys
+    const change = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (change) {
+      event.preventDefault();
+      this.goTo(this.index + change);
+    }
+  }
+
+  click(event) {
+    const link = event.target.closest("a[data-step]");
+    if (link) {
+      event.preventDefault();
+      this.goTo(nearest(this.steps, Number(link.dataset.step)));
+    }
+    const button = event.target.closest("button[data-tool]");
+    if (button) this.tool(button, button.closest(".panel"));
+  }
+
+  tool(button, section) {
+    const panel = this.panels.find(({ element }) => section.contains(element));
+    const name = section.id.replace("panel-", "");
+    const kind = button.dataset.tool;
+    if (kind === "csv") {
+      const table = button.dataset.table || section.querySelector(".numbers").dataset.table;
+      download(this.tables.csv(table), `${this.source.run}-${table}.csv`, "text/csv");
+    } else if (kind === "log") {
+      panel.logY = !panel.logY;
+      button.setAttribute("aria-pressed", panel.logY);
+      panel.draw(this.index);
+    } else {
+      panel.save(kind, section.querySelector("h2").textContent || name);
+    }
+  }
+
+  showTables() {
+    for (const details of document.querySelectorAll(".numbers[open]")) {
+      details.querySelector(".scroll").replaceChildren(this.tables.at(details.dataset.table, this.index));
+    }
+  }
+
+  fromFragment() {
+    const match = /step=(\d+)/.exec(location.hash);
+    return match ? nearest(this.steps, Number(match[1])) : null;
+  }
+
+  chooseTheme(choice) {
+    this.themeChoice = choice;
+    this.theme = choice === "auto" ? (DARK.matches ? "dark" : "light") : choice;
+    document.documentElement.dataset.theme = this.theme;
+    document.getElementById("theme").textContent = choice;
+    document.getElementById("theme").setAttribute("aria-label", `Theme: ${choice}`);
+    store("theme", choice);
+  }
+
+  // On paper: light, and as wide as the paper.
+  forPrint(printing) {
+    if (printing) {
+      document.documentElement.dataset.theme = this.theme = "light";
+      for (const { element } of this.panels) element.style.width = "690px";
+    } else {
+      for (const { element } of this.panels) element.style.width = "";
+      this.chooseTheme(this.themeChoice);
+    }
+    this.redraw();
+  }
+}
+
+const DARK = window.matchMedia("(prefers-color-scheme: dark)");
+
+// Files opened from disk may not be allowed to store anything: the choice then lasts as long as the page.
+function stored(name) {
+  try { return localStorage.getItem(`interp.${name}`); } catch { return null; }
+}
+
+function store(name, value) {
+  try { localStorage.setItem(`interp.${name}`, value); } catch { /* see above */ }
+}
+
+function report(element, error) {
+  const box = element || document.getElementById("trouble");
+  box.hidden = false;
+  box.textContent = `This could not be drawn: ${error.message || error}`;
+  document.documentElement.dataset.failed = "true";
+}
+
+async function main() {
+  const text = (id) => document.getElementById(id).textContent;
+  if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old; any from 2023 on will do");
+  const [library, buffer] = await Promise.all([inflate(text("plotly")), inflate(text("blocks"))]);
+  const script = document.createElement("script");
+  script.textContent = new TextDecoder().decode(library); // its hash is in the page's security policy
+  document.head.append(script);
+  await new Page(JSON.parse(text("page")), buffer).start();
+}
+
+main().catch((error) => report(null, error));

@@ -1,0 +1,266 @@
+"""The page: a series and its figures in, one self-contained HTML text out. Needs neither torch nor a run's files."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup, escape
+
+from interp.errors import UsageError
+from interp.figures.draw import bands, last_step
+from interp.figures.theme import template
+from interp.reporting.blocks import Blocks
+from interp.reporting.extract import extract
+from interp.reporting.story import Story, tell
+from interp.reporting.tables import tables
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+_HERE = Path(__file__).parent
+_SCRIPTS = ("decode.js", "arrange.js", "panels.js", "tables.js", "transport.js", "main.js")
+
+# What the slider's readout says: variable, label, colour, is it a share, how it is sketched behind the slider, is it spoken.
+_READINGS = (
+    ("train_loss", "train loss", "train", False, None, False),
+    ("test_loss", "test loss", "test", False, None, True),
+    ("restricted_loss", "restricted", "restricted", False, "of its start", True),
+    ("train_accuracy", "train acc.", "train", True, "share", False),
+    ("test_accuracy", "test acc.", "test", True, "share", True),
+    ("excluded_loss", "excluded", "excluded", False, None, False),
+)
+
+# Terms with a fixed colour, wherever the page says them.
+_TERMS = {
+    "train": r"train (?:loss|accuracy)|training pairs",
+    "test": r"test (?:loss|accuracy)",
+    "restricted": r"restricted loss",
+    "excluded": r"excluded loss",
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure of the page, or the reason why there is none.
+
+    Args:
+        name: of the analysis.
+        title: what is asked.
+        caption: what to look for, paragraphs separated by blank lines; one that begins with "Measured:" is shown on demand.
+        draw: makes the figure from the series.
+        failure: why the analysis could not be measured.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[xr.Dataset], go.Figure]
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A finished page.
+
+    Args:
+        html: the whole text, to be written to one file.
+        headline: the story of the run in plain text.
+        failures: name of a panel -> why it is not shown.
+    """
+
+    html: str
+    headline: str
+    failures: Mapping[str, str]
+
+
+def page(series: xr.Dataset, panels: Sequence[Panel]) -> Page:
+    """Build the page of a series (as `interp.observe` returns it) from its panels.
+
+    A panel whose figure cannot be drawn is shown as such, with the reason; the others are not affected. Everything from names,
+    configurations and analyses is escaped; the page allows no script but its own and no request to anywhere.
+
+    Raises:
+        UsageError: if the series has no checkpoints.
+    """
+    if not series.sizes.get("step"):
+        raise UsageError("report: given a series without checkpoints, expected at least one")
+    blocks, story = Blocks(), tell(series)
+    tabled = tables(series, [panel.name for panel in panels], blocks)
+    shown = [_shown(panel, series, blocks, tabled) for panel in panels]
+    data = {
+        "run": str(series.attrs.get("run", "run")),
+        "steps": [int(step) for step in series["step"].values],
+        "last_step": last_step(series),
+        "bands": bands(series),
+        "milestones": [{"label": m.label, "step": m.boundary.step} for m in story.milestones if m.boundary],
+        "panels": [one["source"] for one in shown],
+        "readings": _readings(series, blocks),
+        "tables": tabled,
+        "templates": {"light": template("light"), "dark": template("dark")},
+    }
+    html = _render(series, story, shown, data=data, blocks=blocks)
+    return Page(html, str(story), {one["name"]: one["failure"] for one in shown if one["failure"]})
+
+
+def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str, Any]) -> dict[str, Any]:
+    """What template and script need of a panel."""
+    paragraphs = [text for text in panel.caption.split("\n\n") if text.strip()]
+    measured = [text.removeprefix("Measured:").strip() for text in paragraphs if text.startswith("Measured:")]
+    failure, source = panel.failure, None
+    if failure is None:
+        try:
+            source = extract(panel.draw(series), blocks)
+        except Exception as error:  # a user's figure may raise anything; the other panels go on
+            failure = f"its figure raised {type(error).__name__}: {error}"
+    meta = (source or {}).get("layout", {}).get("meta") or {}
+    return {
+        "name": panel.name,
+        "title": panel.title,
+        "paragraphs": [text for text in paragraphs if not text.startswith("Measured:")],
+        "measured": " ".join(measured),
+        "failure": failure,
+        "source": source,
+        "switchable": bool(isinstance(meta, dict) and meta.get("log_axis")),
+        "alt": str(meta.get("alt") or f"Figure: {panel.title}") if isinstance(meta, dict) else f"Figure: {panel.title}",
+        "table": panel.name if panel.name in tabled else None,
+    }
+
+
+def _readings(series: xr.Dataset, blocks: Blocks) -> list[dict[str, Any]]:
+    """The readout's curves over the checkpoints; the history fills in where the series itself has nothing."""
+    found = []
+    for name, label, kind, share, sketch, spoken in _READINGS:
+        values = _at_checkpoints(series, name)
+        if values is not None and np.isfinite(values).any():
+            block = blocks.add(values.astype(np.float32))
+            found.append({"label": label, "kind": kind, "share": share, "sketch": sketch, "spoken": spoken, "block": block})
+    return found
+
+
+def _at_checkpoints(series: xr.Dataset, name: str) -> np.ndarray | None:
+    if name in series and series[name].dims == ("step",):
+        values = np.asarray(series[name].values, dtype=np.float64)
+        if np.isfinite(values).all():
+            return values
+    history = f"history_{name}"
+    if history not in series:
+        return None
+    table = dict(zip(series["history_step"].values.tolist(), series[history].values.tolist(), strict=True))
+    return np.array([table.get(step, np.nan) for step in series["step"].values.tolist()], dtype=np.float64)
+
+
+def _render(series: xr.Dataset, story: Story, shown: list[dict[str, Any]], *, data: dict[str, Any], blocks: Blocks) -> str:
+    environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
+    environment.filters |= {"terms": _coloured, "steps": _linked}
+    data = {**data, "blocks": blocks.header}
+    script = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    library, notice = _plotly()
+    attributes = series.attrs
+    return environment.get_template("page.html.jinja").render(
+        run=str(attributes.get("run", "run")),
+        story=story,
+        panels=shown,
+        facts=_facts(attributes),
+        key_step=int(attributes.get("key_step", data["steps"][-1])),
+        key_rule=str(attributes.get("key_rule", "")),
+        policy=_policy(script, library),
+        css=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        data=Markup(_json(data)),
+        blocks=blocks.payload(),
+        plotly=base64.b64encode(gzip.compress(library.encode(), 6, mtime=0)).decode(),
+        notice=notice,
+    )
+
+
+def _policy(*scripts: str) -> str:
+    """The Content-Security-Policy: these very scripts, styles, images made in the page; nothing from anywhere else."""
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+@cache
+def _plotly() -> tuple[str, str]:
+    """plotly.js as packaged with plotly, and the copyright notice at its head."""
+    from plotly.offline import get_plotlyjs
+
+    library = get_plotlyjs().replace("\r\n", "\n")
+    notice = re.match(r"\s*/\*(.*?)\*/", library, re.DOTALL)
+    return library, " ".join(notice.group(1).replace("*", " ").split()) if notice else "plotly.js, MIT license"
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand inside a script element: no `<`, and NaN as null."""
+    text = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=_plain)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Numpy scalars as numbers, anything else by its text."""
+    return _finite(value.item()) if isinstance(value, np.generic) else str(value)
+
+
+def _facts(attributes: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Tables of the configuration and of the facts, nested names joined by dots."""
+    titles = {"config": "Configuration", "facts": "Facts"}
+    found = []
+    for name, title in titles.items():
+        value = attributes.get(name) or {}
+        value = json.loads(value) if isinstance(value, str) else value
+        if rows := _flat(value):
+            found.append((title, rows))
+    return found
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            rows += _flat(item, f"{prefix}{name}.")
+        else:
+            text = ", ".join(map(str, item)) if isinstance(item, list) else "none" if item is None else str(item)
+            rows.append((f"{prefix}{name}".replace("_", " "), text))
+    return rows
+
+
+def _coloured(text: str) -> Markup:
+    """Escaped text in which the terms with a fixed colour have it."""
+    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    pattern = "|".join(f"(?P<{kind}>{words})" for kind, words in _TERMS.items())
+    return Markup(re.sub(pattern, lambda m: f'<b class="{m.lastgroup}">{m.group()}</b>', safe))
+
+
+def _linked(text: str) -> Markup:
+    """Steps that are named become links to the checkpoint."""
+    safe = str(escape(text))
+
+    def link(match: re.Match[str]) -> str:
+        step = match.group(1).replace(",", "")
+        return f'<a href="#step={step}" data-step="{step}">{match.group()}</a>'
+
+    return Markup(re.sub(r"\b[Ss]tep (\d[\d,]*\d|\d)", link, safe))

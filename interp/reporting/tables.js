@@ -1,0 +1,64 @@
+// Tables: the measured numbers themselves, to be read at a step or taken away as CSV.
+
+class Tables {
+  constructor(tables, blocks, steps) {
+    this.tables = tables;
+    this.blocks = blocks;
+    this.steps = steps;
+  }
+
+  rowSteps(name) {
+    return name === "run-history" ? this.blocks.values(this.tables[name].steps) : this.steps;
+  }
+
+  // Columns of a table: one per variable and coordinate, each with a function that reads row i.
+  columns(name, limit = Infinity) {
+    return this.tables[name].variables.flatMap(({ name: variable, labels, block }) => {
+      if (labels.length > limit) return [];
+      const values = this.blocks.values(block);
+      const n = labels.length || 1;
+      return Array.from({ length: n }, (_, j) => ({ title: labels.length ? `${variable}[${labels[j]}]` : variable, read: (i) => values[i * n + j] }));
+    });
+  }
+
+  csv(name) {
+    const columns = this.columns(name);
+    const head = ["step", ...columns.map(({ title }) => (/[",\n]/.test(title) ? `"${title.replaceAll('"', '""')}"` : title))];
+    const lines = Array.from(this.rowSteps(name), (step, i) => [step, ...columns.map(({ read }) => exact(read(i)))].join(","));
+    return [head.join(","), ...lines].join("\n") + "\n";
+  }
+
+  // A table element with the numbers at one checkpoint; variables with many values are left to the CSV.
+  at(name, index) {
+    const table = document.createElement("table");
+    const body = table.createTBody();
+    for (const { title, read } of this.columns(name, 64)) {
+      const row = body.insertRow();
+      const head = document.createElement("th");
+      head.scope = "row";
+      head.textContent = title;
+      row.append(head);
+      row.insertCell().textContent = readable(read(index));
+    }
+    return table;
+  }
+}
+
+// Values are stored in single precision: seven digits are all of it.
+function exact(value) {
+  return Number.isFinite(value) ? String(Number(value.toPrecision(7))) : Number.isNaN(value) ? "" : String(value);
+}
+
+function readable(value) {
+  if (!Number.isFinite(value)) return "–";
+  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(3);
+  return Number.isInteger(value) ? value.toLocaleString("en-US") : String(Number(value.toPrecision(5)));
+}
+
+function download(text, filename, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = filename;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

@@ -1,0 +1,75 @@
+"""Writing the report of a run: observe, build the page, put it in place at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interp.errors import UsageError
+from interp.reporting.page import Page, Panel, page
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from interp.analysis import Analysis
+    from interp.observation import KeyRule
+    from interp.store.run import Run
+
+
+def report(
+    run: Run | str | Path,
+    path: str | Path = "report.html",
+    *,
+    analyses: Iterable[str | Analysis] | None = None,
+    files: Iterable[str | Path] = (),
+    steps: Iterable[int] | None = None,
+    key_rule: KeyRule | Sequence[int] = "unembedding",
+    on_step: Callable[[int, int], None] | None = None,
+) -> Page:
+    """Write one offline HTML page about a run and return it, with its headline and what could not be shown.
+
+    Args:
+        run: a recorded run, or its directory.
+        path: the file to write; an existing one is replaced at once, never left half written.
+        analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default.
+        files: Python files with an ``ANALYSIS`` each, shown after the others.
+        steps: which checkpoints; all by default.
+        key_rule: how key frequencies are chosen, see `interp.observe`.
+        on_step: called with (checkpoints analysed, checkpoints in all).
+
+    Raises:
+        UsageError: for an unknown analysis or step, or a directory that does not exist.
+    """
+    from interp.analysis import builtin_names, find_analyses
+    from interp.observation import observe
+    from interp.store.run import open_run
+
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise UsageError(f"report: directory {path.parent} does not exist; create it or choose another place with --out")
+    opened = open_run(run) if isinstance(run, str | Path) else run
+    chosen = find_analyses(builtin_names() if analyses is None else analyses, files=files)
+    series = observe(opened, chosen, steps=steps, key_rule=key_rule, on_step=on_step)
+    built = page(series, panels(series, chosen))
+    _replace(path, built.html)
+    return built
+
+
+def panels(series: xr.Dataset, analyses: Iterable[Analysis]) -> list[Panel]:
+    """The panels of analyses that were observed, with the reason for those that failed."""
+    failures = json.loads(series.attrs.get("failures") or "{}")
+    return [Panel(a.name, a.title, a.caption, a.figure, failures.get(a.name)) for a in analyses]
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file beside its place and move it there, with the permissions the user's umask gives."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        file.write(text)
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(file.name, 0o666 & ~umask)
+    os.replace(file.name, path)
