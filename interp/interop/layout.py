@@ -48,7 +48,7 @@ class Layout:
         known = dict(sizes or {})
         problems = self._names(state)
         problems += [_compare(name, state[name], axes, known) for name, (_, axes) in self.tensors.items() if name in state]
-        problems += [_check_mask(name, state[name], known.get("n_ctx", 0)) for name in sorted(self.masks & state.keys())]
+        problems += [_check_mask(name, state[name], known.get("n_ctx")) for name in sorted(self.masks & state.keys())]
         if found := [problem for problem in problems if problem]:
             raise DataError(
                 f"not a model in the layout of {self.name}:\n  " + "\n  ".join(found) + "\n  "
@@ -92,8 +92,8 @@ def is_causal_mask(mask: object, n_ctx: int) -> bool:
     return isinstance(mask, Tensor) and mask.shape == triangle.shape and torch.equal(mask.cpu().float(), triangle)
 
 
-def _check_mask(name: str, mask: object, n_ctx: int) -> str | None:
-    if is_causal_mask(mask, n_ctx):
+def _check_mask(name: str, mask: object, n_ctx: int | None) -> str | None:
+    if n_ctx is None or is_causal_mask(mask, n_ctx):  # without a size, that of the positions is wrong and named already
         return None
     return f"{name}: given {describe(mask)}, expected a causal mask ({n_ctx}, {n_ctx}), the lower triangle of ones"
 

@@ -76,7 +76,7 @@ def _open_foreign(path: Path, format: str, content: Content, known: Known) -> Op
         raise UsageError("n_heads: a TransformerLens 4 state dict merges the heads and does not tell their number; give n_heads")
 
     def read(state: State) -> Weights:
-        sizes = {"n_heads": n_heads} if isinstance(n_heads, int) else {}
+        sizes = {"n_heads": n_heads} if isinstance(n_heads, int) and beside is None else {}
         weights = Weights.from_tensors(
             _finite(layout.read(state, sizes)),
             activation=cast(Activation, activation or ACTIVATIONS[0]),

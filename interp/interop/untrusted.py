@@ -104,7 +104,9 @@ def blaming(path: Path) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise error if str(error).startswith(str(path.parent)) else DataError(f"{path}: {error}") from error
+        first = Path(str(error).split(": ", maxsplit=1)[0])
+        named = first.parent == path.parent and first.suffix in {path.suffix, ".json"}
+        raise error if named else DataError(f"{path}: {error}") from error
 
 
 def stored_attributes(config: object) -> dict[str, object]:
