@@ -72,8 +72,12 @@ def forward(weights: Weights, pairs: Int[Tensor, "pair 2"] | Int[np.ndarray, "pa
     >>> forward(clock_weights(7, [1, 2, 3]), torch.tensor([[3, 5]])).logits.argmax().item()
     1
     """
+    return forward_embedded(weights, F.embedding(tokens(weights, pairs), weights.W_E) + weights.W_pos)
+
+
+def forward_embedded(weights: Weights, embed: Float[Tensor, "pair pos d_model"]) -> Activations:
+    """`forward` from the embedding on: the residual stream before attention, ``W_E[t_i] + W_pos[i]`` or anything in its place."""
     w = weights
-    embed = F.embedding(tokens(w, pairs), w.W_E) + w.W_pos
     q = torch.einsum("nd,hde->nhe", embed[:, -1], w.W_Q) + _or_zero(w.b_Q)
     k = torch.einsum("nid,hde->nihe", embed, w.W_K) + _or_zero(w.b_K)
     v = torch.einsum("nid,hde->nihe", embed, w.W_V) + _or_zero(w.b_V)

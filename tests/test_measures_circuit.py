@@ -128,7 +128,7 @@ def test_neurons_that_are_not_finite_are_refused():
     units = random_units(5)
     units[3, 1] = math.nan
     assert frequency_shares(units, basis=FourierBasis(5))[:, 1].isnan().all()
-    with pytest.raises(UsageError, match="1 of 125 values are NaN or infinite"):
+    with pytest.raises(UsageError, match="1 of 5 values are NaN or infinite"):
         neuron_frequencies(units, basis=FourierBasis(5))
     with pytest.raises(UsageError, match="a row per pair"):
         neuron_frequencies(random_units(5)[1:], basis=FourierBasis(5))

@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING
 from interp.measures.lead import LeadTime, lead_time
 from interp.measures.phases import Boundary, Phases, is_settled, phases
 
-_FILES = ("progress", "cosine_fit", "spectrum", "neurons", "attention", "weights", "grid")
+_FILES = ("progress", "cosine_fit", "spectrum", "neurons", "attention", "weights", "algorithm", "grid")
 
 if TYPE_CHECKING:
+    from interp.measures.algorithm import (
+        FormulaFit,
+        circularity,
+        distance_irrelevance,
+        formula_fit,
+        gradient_symmetricity,
+        symmetricity_triples,
+    )
     from interp.measures.attention import HeadFrequencies, head_frequencies
     from interp.measures.cosine_fit import CosineFit, cos_coefficients, cos_fit
     from interp.measures.grid import Combination
@@ -46,21 +54,26 @@ __all__ = [
     "Component",
     "CosineFit",
     "EmbeddingSpectrum",
+    "FormulaFit",
     "HeadFrequencies",
     "LeadTime",
     "NeuronFrequencies",
     "NeuronLogitMap",
     "Phases",
     "circle",
+    "circularity",
     "cos_coefficients",
     "cos_fit",
     "degree_two_fit",
+    "distance_irrelevance",
     "embedding_spectrum",
     "excluded_logits",
     "excluded_loss",
     "excluded_loss_single",
+    "formula_fit",
     "frequency_shares",
     "gini",
+    "gradient_symmetricity",
     "head_frequencies",
     "is_settled",
     "key_frequencies_from_coefficients",
@@ -75,6 +88,7 @@ __all__ = [
     "restricted_loss",
     "restricted_loss_neurons",
     "sum_squared_weights",
+    "symmetricity_triples",
     "top_components",
 ]
 

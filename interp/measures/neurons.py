@@ -7,6 +7,7 @@ four sums over lines of the grid give every share. Source: Nanda et al. 2023 (ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,10 +17,13 @@ from torch import Tensor
 
 from interp.errors import UsageError, unknown
 from interp.fourier import FourierBasis
-from interp.measures.grid import LINES, Line, check_finite, check_grid, line_index, line_means
+from interp.measures.grid import LINES, Line, check_finite, check_grid, line_index
 
 Terms = Literal["degree_two", "sum", "difference"]
 TERMS: tuple[Terms, ...] = get_args(Terms)
+
+# Numbers worked on at a time, about what a core's second-level cache holds.
+BLOCK = 2**19
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +57,7 @@ def frequency_shares(x: Float[Tensor, "pair unit"], *, basis: FourierBasis) -> F
     [0.0, 1.0]
     """
     check_grid(x, basis, "units")
-    centred, total, dead = _centre(x)
-    energy = torch.zeros(basis.p // 2 + 1, x.shape[1], dtype=torch.float64, device=x.device)
-    of_row = basis.row_frequency.to(x.device)
-    for line in LINES:
-        rows = _line_coefficients(centred, basis, line)
-        energy.index_add_(0, of_row, rows.square())
-    return torch.where(dead, torch.nan, energy[1:] / total)
+    return _shares(_sums(x, basis.p), basis)
 
 
 def neuron_frequencies(
@@ -79,9 +77,11 @@ def neuron_frequencies(
     >>> neuron_frequencies(x, basis=basis).counts
     {2: 1}
     """
-    check_finite(neurons, "neurons")
-    share, frequency = frequency_shares(neurons, basis=basis).max(dim=0)
-    dead = share.isnan()
+    check_grid(neurons, basis, "neurons")
+    sums = _sums(neurons, basis.p)
+    check_finite(sums.energy, "energies of the neurons")
+    share, frequency = _shares(sums, basis).max(dim=0)
+    dead = sums.dead
     frequency = torch.where(dead, 0, frequency + 1)
     in_cluster = ~dead & (share > threshold)
     counts = {k: n for k, n in enumerate(frequency[in_cluster].bincount().tolist()) if n}
@@ -114,35 +114,65 @@ def degree_two_fit(
     if not bool(((frequency >= 0) & (frequency <= basis.p // 2)).all()):
         raise UsageError(f"frequency: given {int(frequency.min())}..{int(frequency.max())}, expected values in 0..{basis.p // 2}")
     lines: tuple[Line, ...] = LINES if terms == "degree_two" else (terms,)
-    mean = neurons.double().mean(dim=0)
+    sums = _sums(neurons, basis.p)
     own = (basis.row_frequency.to(neurons.device)[:, None] == frequency) & (frequency > 0)
-    fit = mean.expand(neurons.shape).clone()
+    tables: list[tuple[Tensor, Tensor]] = []
     for line in lines:
-        rows = _line_coefficients(neurons.double() - mean, basis, line, shared=len(lines) == 1) * own
-        values = basis.rows.to(neurons.device).T @ rows / basis.p**0.5
-        fit += values[line_index(basis.p, line).to(neurons.device)]
+        kept = _line_coefficients(sums, basis, line, alone=len(lines) == 1) * own
+        table = basis.rows.to(neurons.device).T @ kept / basis.p**0.5
+        tables.append((line_index(basis.p, line).to(neurons.device), table))
+    fit = torch.empty(neurons.shape, dtype=torch.float64, device=neurons.device)
+    for rows in _blocks(neurons):
+        fit[rows] = sums.mean + sum(table[index[rows]] for index, table in tables)
     return fit
 
 
-def _line_coefficients(
-    centred: Float[Tensor, "pair unit"], basis: FourierBasis, line: Line, *, shared: bool = False
-) -> Float64[Tensor, "p unit"]:
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """All that shares and fits need of units: their means, their energies about them, their sums over lines about them."""
+
+    mean: Float[Tensor, " unit"]
+    energy: Float64[Tensor, " unit"]
+    lines: dict[Line, Float[Tensor, "p unit"]]
+    dead: Bool[Tensor, " unit"]
+
+
+def _blocks(x: Float[Tensor, "pair unit"]) -> Iterator[slice]:
+    """Rows of x in blocks small enough to stay in the cache."""
+    step = max(1, BLOCK // max(1, x.shape[1]))
+    return (slice(start, start + step) for start in range(0, len(x), step))
+
+
+def _sums(x: Float[Tensor, "pair unit"], p: int) -> _Sums:
+    """One pass over x, block by block."""
+    mean = x.mean(dim=0)
+    index = {line: line_index(p, line).to(x.device) for line in LINES}
+    lines = {line: torch.zeros(p, x.shape[1], dtype=x.dtype, device=x.device) for line in LINES}
+    energy = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
+    for rows in _blocks(x):
+        block = x[rows] - mean
+        for line in LINES:
+            lines[line].index_add_(0, index[line][rows], block)
+        energy += block.square_().sum(dim=0)
+    rounding = 8 * torch.finfo(x.dtype).eps
+    dead = energy <= rounding**2 * (energy + len(x) * mean.double().square())
+    return _Sums(mean, energy, lines, dead)
+
+
+def _shares(sums: _Sums, basis: FourierBasis) -> Float64[Tensor, "frequency unit"]:
+    energy = torch.zeros(basis.p // 2 + 1, len(sums.mean), dtype=torch.float64, device=sums.mean.device)
+    for line in LINES:
+        energy.index_add_(0, basis.row_frequency.to(energy.device), _line_coefficients(sums, basis, line).square())
+    return torch.where(sums.dead, torch.nan, energy[1:] / sums.energy)
+
+
+def _line_coefficients(sums: _Sums, basis: FourierBasis, line: Line, *, alone: bool = False) -> Float64[Tensor, "p unit"]:
     """Coefficients on the unit waves (on the grid) in a, b, a + b or a - b, one row per Fourier row.
 
-    The alternating wave in a - b is the one in a + b, and is counted there, unless a - b alone is asked for (`shared`).
+    The alternating wave in a - b is the one in a + b, and is counted there, unless a - b is asked for alone.
     """
-    rows = basis.rows.to(centred.device) @ line_means(centred, basis.p, line).double() * basis.p**0.5
-    if basis.nyquist and line == "difference" and not shared:
+    over = sums.lines[line]
+    rows = basis.rows.to(over.device) @ over.double() / basis.p**0.5
+    if basis.nyquist and line == "difference" and not alone:
         rows[-1] = 0
     return rows
-
-
-def _centre(
-    x: Float[Tensor, "pair unit"],
-) -> tuple[Float[Tensor, "pair unit"], Float64[Tensor, " unit"], Bool[Tensor, " unit"]]:
-    """x about its mean over pairs, its energy there, and which units are constant up to rounding."""
-    mean = x.mean(dim=0)
-    centred = x - mean
-    total = centred.square().sum(dim=0).double()
-    rounding = 8 * torch.finfo(x.dtype).eps
-    return centred, total, total <= rounding**2 * (total + len(x) * mean.double().square())

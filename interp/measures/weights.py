@@ -60,7 +60,7 @@ def neuron_logit_map(
     energy = rows.square().sum(dim=1)
     keys = sorted({basis.check(k) for k in frequencies})
     kept = torch.isin(basis.row_frequency, torch.tensor(keys, dtype=torch.int64)).to(W_L.device)
-    fve = _fraction_explained(neurons.double() @ rows[kept].T, basis, kept, combination)
+    fve = _fraction_explained((neurons @ rows[kept].T.to(neurons.dtype)).double(), basis, kept, combination)
     share = energy[kept].sum() / energy.sum()
     found = dict(zip(torch.nonzero(kept).flatten().tolist(), fve.tolist(), strict=True))
     return NeuronLogitMap(share, 1 - share, {k: (found[2 * k - 1], found.get(2 * k, float("nan"))) for k in keys})

@@ -1,0 +1,195 @@
+"""Which algorithm: clock, pizza, or neither. Source: Zhong et al. 2023 (arXiv 2306.17844), section 4 and appendices.
+
+A clock multiplies the waves of a and b, a pizza adds them and takes an absolute value; the formulas are
+``cos w(a + b - c)`` and ``|cos(w (a - b) / 2)| cos w(a + b - c)``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Float64, Int, Int64
+from torch import Tensor
+
+from interp.errors import UsageError, unknown
+from interp.fourier import FourierBasis
+from interp.measures.grid import Combination, check_logits, line_index
+
+Target = Literal["correct", "runner_up"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+LogitsFromEmbeddings = Callable[[Float[Tensor, "n d_model"], Float[Tensor, "n d_model"]], Float[Tensor, "n p"]]
+
+# Shuffling p^3 numbers takes about a second and 100 MB at this modulus, and grows with its cube.
+LARGEST_SHUFFLE = 127
+
+
+@dataclass(frozen=True, eq=False)
+class FormulaFit:
+    """How much of the logits' variance the formulas explain.
+
+    Args:
+        frequencies: ascending.
+        clock: fraction explained by the clock cubes of all frequencies together.
+        pizza: the same for the pizza cubes.
+        clock_single: for each frequency, fraction explained by its clock cube alone.
+        pizza_single: the same for its pizza cube.
+    """
+
+    frequencies: tuple[int, ...]
+    clock: Float64[Tensor, ""]
+    pizza: Float64[Tensor, ""]
+    clock_single: Float64[Tensor, " frequency"]
+    pizza_single: Float64[Tensor, " frequency"]
+
+
+def gradient_symmetricity(
+    logits_from_embeddings: LogitsFromEmbeddings,
+    embedding: Float[Tensor, "p d_model"],
+    *,
+    triples: Int[Tensor, "n 3"] | None = None,
+) -> Float64[Tensor, " n"]:
+    """Cosine of the angle between dQ_abc/dE_a and dQ_abc/dE_b for each triple (a, b, c), Q being the logit of c on input (a, b).
+
+    The paper's gradient symmetricity is the mean over its 100 triples (`symmetricity_triples`, the default). A pizza, which
+    reads only the sum of the embeddings, has 1; above 0.98 excludes a clock. NaN where a gradient is zero.
+
+    Args:
+        logits_from_embeddings: takes the embedding vectors at the positions of a and of b (positional embeddings not yet
+            added), differentiably, to logits.
+        embedding: the residues' rows of W_E.
+
+    >>> W_E = torch.eye(3, dtype=torch.float64)
+    >>> adds = lambda a, b: (a + b) ** 2
+    >>> round(gradient_symmetricity(adds, W_E, triples=torch.tensor([[0, 1, 1], [2, 2, 2]])).mean().item(), 6)
+    1.0
+    """
+    p = len(embedding)
+    chosen = symmetricity_triples(p) if triples is None else triples
+    a, b, c = chosen.to(embedding.device).T
+    with torch.enable_grad():
+        at_a, at_b = (embedding.detach()[i].clone().requires_grad_() for i in (a, b))
+        logits = logits_from_embeddings(at_a, at_b)
+        # Rows do not interact, so that the gradient of the sum holds every row's own.
+        to_a, to_b = torch.autograd.grad(logits.gather(1, c[:, None]).sum(), (at_a, at_b))
+    to_a, to_b = to_a.double(), to_b.double()
+    return (to_a * to_b).sum(dim=1) / (to_a.norm(dim=1) * to_b.norm(dim=1))
+
+
+def symmetricity_triples(p: int, *, n: int = 100) -> Int64[Tensor, "n 3"]:
+    """The first n of all p^3 triples (a, b, c), in order, shuffled by Python's ``random.Random(42)``, as the paper's code has it.
+
+    Above p = 127, where shuffling would take seconds and gigabytes, they are ``random.Random(42).sample(range(p^3), n)``. A p
+    with fewer triples gives all.
+
+    >>> symmetricity_triples(59)[0].tolist()
+    [29, 1, 57]
+    """
+    number = torch.tensor(_triple_numbers(p, n), dtype=torch.int64)
+    return torch.stack([number // p**2, number // p % p, number % p], dim=1)
+
+
+def distance_irrelevance(
+    logits: Float[Tensor, "pair p"], labels: Int[Tensor, " pair"], *, p: int, target: Target = "correct"
+) -> Float64[Tensor, ""]:
+    """How little the logit of the answer depends on the distance b - a.
+
+    L_ij is the logit of the correct answer on input (i, j), or with ``target="runner_up"`` the best wrong one (as the paper's
+    tables have it): the mean over d of the standard deviation of L_{i,i+d} over i, over the standard deviation of all L.
+    Below 0.4 reads as pizza, above as clock. Where L does not vary at all, as in an ideal clock (0/0), it is 1, the
+    value that variation of any size without regard to distance tends to.
+
+    >>> from interp.synthetic import clock_logits, pizza_logits
+    >>> labels = line_index(7, "sum")
+    >>> distance_irrelevance(clock_logits(7, [1]), labels, p=7).item()
+    1.0
+    >>> distance_irrelevance(pizza_logits(7, [1]), labels, p=7).item() < 1e-6
+    True
+    """
+    check_logits(logits, FourierBasis(p))
+    if target not in TARGETS:
+        raise unknown("target", target, TARGETS)
+    x = logits.double()
+    if target == "correct":
+        value = x.gather(1, labels[:, None]).reshape(p, p)
+    else:
+        value = x.scatter(1, labels[:, None], -torch.inf).amax(dim=1).reshape(p, p)
+    i = torch.arange(p, device=x.device)
+    by_distance = value[i[:, None], (i[:, None] + i) % p]
+    spread = value.std(correction=0)
+    if spread <= 64 * torch.finfo(logits.dtype).eps * value.abs().max():
+        return torch.ones_like(spread)
+    return by_distance.std(dim=0, correction=0).mean() / spread
+
+
+def circularity(W_E: Float[Tensor, "p d_model"]) -> Float64[Tensor, ""]:
+    """How circular the first four principal components of the embedding are; circular if at least 0.995.
+
+    ``mean_l max_k 2 / (p sum_j v_lj^2) |sum_j v_lj e^(2 pi i j k / p)|^2``: the share of component l in its best frequency. The
+    alternating wave of even p has one row instead of two and counts once, so that the share is at most 1. Components without
+    variance are left out (p residues have at most p - 1); NaN if there is none. Where two frequencies have equal variances the
+    components are any mixture of them.
+
+    >>> from interp.synthetic import clock_weights
+    >>> round(circularity(clock_weights(7, [2]).residue_embedding).item(), 9)
+    1.0
+    """
+    x = W_E.double()
+    u, s, _ = torch.linalg.svd(x - x.mean(dim=0), full_matrices=False)
+    kept = (s[:4] > 1e-12 * x.norm()) | s[:4].isnan()
+    components = u[:, :4][:, kept]
+    basis = FourierBasis(len(x))
+    energy = (basis.rows.to(x.device) @ components).square()
+    shares = torch.zeros(basis.p // 2 + 1, components.shape[1], dtype=torch.float64, device=x.device)
+    shares.index_add_(0, basis.row_frequency.to(x.device), energy)
+    return shares[1:].amax(dim=0).mean()
+
+
+def formula_fit(
+    logits: Float[Tensor, "pair p"], *, basis: FourierBasis, frequencies: Collection[int], combination: Combination = "sum"
+) -> FormulaFit:
+    """Fractions of the variance of the logits (centred over the classes of each pair) that clock and pizza cubes explain.
+
+    Of an ideal pizza the pizza's explain 1, the clock's ``2 / (p sin(pi / 2p))^2``
+    (odd p; about 0.81).
+
+    >>> from interp.synthetic import pizza_logits
+    >>> fit = formula_fit(pizza_logits(59, [4]), basis=FourierBasis(59), frequencies=[4])
+    >>> round(fit.clock.item(), 6), round(fit.pizza.item(), 6)
+    (0.810761, 1.0)
+    """
+    check_logits(logits, basis)
+    p, keys = basis.p, tuple(sorted({basis.check(k) for k in frequencies}))
+    if not keys:
+        raise UsageError("formula_fit: given no frequency, expected at least one")
+    x = logits.double() - logits.double().mean(dim=1, keepdim=True)
+    sums = _sums_by_angle(x, p, combination)
+    other, offset = torch.arange(p, device=x.device)[:, None], torch.arange(p, device=x.device)
+    k = torch.tensor(keys, device=x.device)[:, None, None]
+    wave = ((k * offset % p).double() * (2 * torch.pi / p)).cos().expand(-1, p, -1)
+    modulated = wave * ((k * other % (2 * p)).double() * (torch.pi / p)).cos().abs()
+    total = x.square().sum()
+    # Cubes of different frequencies are orthogonal, and p triples (a, b, c) share each cell.
+    clock, pizza = ((cubes * sums).sum(dim=(1, 2)).square() / (p * cubes.square().sum(dim=(1, 2))) for cubes in (wave, modulated))
+    return FormulaFit(keys, clock.sum() / total, pizza.sum() / total, clock / total, pizza / total)
+
+
+def _sums_by_angle(x: Float64[Tensor, "pair p"], p: int, combination: Combination) -> Float64[Tensor, "p p"]:
+    """Sums of x over all (a, b, c) with equal a - b (row) and a + b - c (column): all that both formulas depend on."""
+    other = line_index(p, "difference" if combination == "sum" else "sum").to(x.device)
+    offset = (line_index(p, combination).to(x.device)[:, None] - torch.arange(p, device=x.device)) % p
+    place = (other[:, None] * p + offset).flatten()
+    return torch.zeros(p * p, dtype=torch.float64, device=x.device).index_add_(0, place, x.flatten()).reshape(p, p)
+
+
+@cache
+def _triple_numbers(p: int, n: int) -> tuple[int, ...]:
+    if p > LARGEST_SHUFFLE:
+        return tuple(random.Random(42).sample(range(p**3), n))
+    numbers = list(range(p**3))
+    random.Random(42).shuffle(numbers)
+    return tuple(numbers[:n])

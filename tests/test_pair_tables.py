@@ -1,0 +1,29 @@
+"""The forward pass by tables is the reference forward pass, for every architecture."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from random_models import architectures
+
+from interp.forward_pass import forward
+from interp.pair_tables import pair_tables
+from interp.task import ModularTask
+from interp.weights import Weights
+
+
+@settings(max_examples=60, deadline=None)
+@given(weights=architectures())
+def test_tables_are_the_reference_forward_pass(weights: Weights):
+    expected, found = forward(weights, ModularTask(weights.p).pairs), pair_tables(weights)
+    for name in ("pattern", "neurons", "all_logits", "logits"):
+        assert torch.allclose(getattr(found, name), getattr(expected, name), rtol=1e-11, atol=1e-12), name
+
+
+def test_precision_is_that_of_the_weights_and_nothing_is_tracked():
+    from random_models import random_weights
+
+    weights = random_weights(dtype=torch.float32).map(lambda tensor: tensor.requires_grad_())
+    found = pair_tables(weights)
+    assert found.neurons.dtype == torch.float32
+    assert not found.all_logits.requires_grad
