@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 from numbers import Real
 from typing import TypeGuard
 
@@ -59,9 +60,11 @@ class Content:
     def final_loss(self, which: str) -> float | None:
         """The last ``train`` or ``test`` loss, if any is stored."""
         values, last = self.rest.get(f"{which}_losses"), self.rest.get(f"{which}_loss")
-        if _is_list(values) and values:
-            return _number(values[-1], f"{which}_losses")
-        return None if last is None else _number(last, f"{which}_loss")
+        loss = values[-1] if _is_list(values) and values else last
+        if loss is None:
+            return None
+        number = _number(loss, f"{which}_loss")
+        return number if isfinite(number) else None
 
     def split(self, p: int) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " test"]] | None:
         """Stored train and test pairs as indices a * p + b, if both are stored."""
@@ -71,10 +74,13 @@ class Content:
         return None
 
     def optimizer(self) -> Mapping[str, object]:
-        """The settings in the optimizer's state (lr, betas, weight_decay ...); empty if there is none."""
+        """The settings in the optimizer's state (lr, weight_decay, beta1, beta2, eps ...); empty if there is none."""
         state = self.rest.get("optimizer")
         groups = state.get("param_groups") if isinstance(state, Mapping) else None
-        return groups[0] if _is_list(groups) and groups and isinstance(groups[0], Mapping) else {}
+        group = groups[0] if _is_list(groups) and groups and isinstance(groups[0], Mapping) else {}
+        betas = group.get("betas")
+        pair = dict(zip(("beta1", "beta2"), betas, strict=False)) if _is_list(betas) else {}
+        return stored_attributes({**group, **pair})
 
 
 def take_apart(content: object) -> Content:
@@ -96,7 +102,7 @@ def take_apart(content: object) -> Content:
         )
     states = _read_series(*series) if series else []
     notes: list[str] = []
-    epoch = _integer(content["epoch"], "epoch") if content.get("epoch") is not None else None
+    epoch = integer(content["epoch"], "epoch") if content.get("epoch") is not None else None
     if final is not None:
         notes += _add_final(states, final, epoch)
     if unread := [str(name) for name in content if name not in _READ]:
@@ -118,7 +124,7 @@ def _read_series(states: object, epochs: object, name: str, epochs_name: str) ->
     found = [state for state in states if is_state(state)] if _is_list(states) else []
     if not found or not _is_list(states) or len(found) < len(states):
         raise DataError(f"{name}: given {describe(states)}, expected a list of state dicts")
-    steps = [_integer(epoch, epochs_name) for epoch in _listed(epochs, epochs_name)]
+    steps = [integer(epoch, epochs_name) for epoch in _listed(epochs, epochs_name)]
     if len(steps) != len(found):
         raise DataError(f"{epochs_name}: given {len(steps)} epochs for {len(found)} state dicts, expected one for each")
     for before, after in pairwise(steps):
@@ -175,9 +181,14 @@ def _number(value: object, name: str) -> float:
     return float(value)
 
 
-def _integer(value: object, name: str) -> int:
+def integer(value: object, name: str) -> int:
+    """A stored number as an integer >= 0.
+
+    Raises:
+        DataError: if it is something else.
+    """
     number = _number(value, name)
-    if number != int(number) or number < 0:
+    if not isfinite(number) or number != int(number) or number < 0:
         raise DataError(f"{name}: given {number}, expected an integer >= 0")
     return int(number)
 

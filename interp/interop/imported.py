@@ -109,7 +109,10 @@ def find_split(
     train_loss, test_loss = content.final_loss("train"), content.final_loss("test")
     if drawn is None or not train_loss:
         return None, None, ["the split is not stored and there is no published loss to find it by: train and test are unknown"]
-    misfit = fits(weights, task, drawn.draw(task), train_loss=train_loss, test_loss=test_loss)
+    try:
+        misfit = fits(weights, task, drawn.draw(task), train_loss=train_loss, test_loss=test_loss)
+    except ValueError as error:
+        raise DataError(str(error)) from error
     if misfit <= _LOOSE:
         return drawn, drawn.draw(task), [f"split {_name(drawn)}: its losses agree with the published ones within {misfit:.2%}"]
     try:

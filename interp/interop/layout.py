@@ -63,7 +63,7 @@ class Layout:
         """Copies of the tensors under their names and in their orientation; absent biases are left out."""
         tensors, sizes = weights.tensors(), {"n_heads": weights.n_heads}
         return {
-            name: _rearrange(tensors[ours].detach(), f"{' '.join(SHAPES[ours])} -> {axes}", sizes)
+            name: _rearrange(tensors[ours], f"{' '.join(SHAPES[ours])} -> {axes}", sizes)
             for name, (ours, axes) in self.tensors.items()
             if ours in tensors
         }
@@ -122,5 +122,5 @@ def _rearrange(tensor: Any, pattern: str, sizes: Mapping[str, int]) -> Tensor:
     merged = re.findall(r"\(([^)]*)\)", pattern)  # einops wants sizes only for the axes it has to tell apart
     apart = {axis: sizes[axis] for group in merged for axis in group.split() if axis in sizes}
     # A view would keep the caller's live tensor, or the whole file, behind it.
-    ours: Tensor = rearrange(tensor, pattern, **apart)
+    ours: Tensor = rearrange(tensor.detach(), pattern, **apart)
     return ours.clone(memory_format=torch.contiguous_format)

@@ -8,9 +8,10 @@ from typing import cast
 
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
+from interp.interop.content import integer
 from interp.interop.imported import Imported, Known, find_split, run_config
 from interp.interop.opening import Format, Opened, open_file
-from interp.interop.untrusted import blaming
+from interp.interop.untrusted import blaming, stored_attributes
 from interp.store.foreign import create_run
 from interp.store.run import Run
 from interp.task import OPERATIONS, ModularTask, Operation, SplitConfig
@@ -89,7 +90,7 @@ def import_run(
 
 def _describe(path: Path, opened: Opened, known: Known) -> Imported:
     content, notes = opened.content, [*opened.content.notes, *opened.notes]
-    default = cast(int, opened.config.get("epoch", 0)) if opened.format == "pizza" else 0
+    default = integer(opened.config.get("epoch", 0), "epoch") if opened.format == "pizza" else 0
     if content.states[0][0] is None and opened.format != "pizza":
         notes.append("the file does not say after how many updates it was saved: step 0")
     checkpoints = tuple((default if epoch is None else epoch, opened.read(state)) for epoch, state in content.states)
@@ -139,11 +140,10 @@ def _drawn(opened: Opened) -> SplitConfig | None:
 def _optimizer(opened: Opened) -> dict[str, object]:
     """Optimizer settings: those of the optimizer's own state, else those of the configuration; empty if neither is there."""
     stored, config = opened.content.optimizer(), opened.config
-    found = {name: stored.get(name, config.get(name)) for name in ("lr", "weight_decay", "eps")}
-    betas = stored.get("betas")
-    if isinstance(betas, list | tuple) and len(betas) == 2:
-        found |= {"beta1": betas[0], "beta2": betas[1]}
-    settings: dict[str, object] = {name: value for name, value in found.items() if isinstance(value, int | float)}
+    names = ("lr", "weight_decay", "eps", "beta1", "beta2")
+    settings: dict[str, object] = {
+        name: value for name in names if isinstance(value := stored.get(name, config.get(name)), int | float)
+    }
     # Both codes that store settings warm up over 10 updates.
     return {**settings, "warmup_steps": 10} if settings and opened.format in ("official", "pizza") else settings
 
@@ -160,5 +160,4 @@ def _contradictions(opened: Opened) -> list[str]:
 def _provenance(path: Path, opened: Opened) -> dict[str, object]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    plain = {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in opened.config.items()}
-    return {"file": path.name, "sha256": digest, "format": opened.format, "config": plain}
+    return {"file": path.name, "sha256": digest, "format": opened.format, "config": stored_attributes(opened.config)}

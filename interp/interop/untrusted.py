@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 
 from interp.errors import DataError, UsageError
 
+_PLAIN = (str, int, float, bool, type(None))
 _ZIP, _PICKLE, _JSON = b"PK\x03\x04", b"\x80", b"{"
 
 
@@ -110,10 +111,11 @@ def blaming(path: Path) -> Iterator[None]:
 
 
 def stored_attributes(config: object) -> dict[str, object]:
-    """The fields of a stored configuration, whether it is a mapping or an object; empty for anything else."""
-    if isinstance(config, StoredConfig):
-        return dict(vars(config))
-    return dict(config) if isinstance(config, dict) else {}
+    """The fields of a stored configuration, be it a mapping or an object: numbers and text as they are, the rest as text."""
+    fields = vars(config) if isinstance(config, StoredConfig) else config
+    if not isinstance(fields, Mapping):
+        return {}
+    return {str(name): value if isinstance(value, _PLAIN) else str(value)[:200] for name, value in fields.items()}
 
 
 def _read_safetensors(path: Path) -> object:
@@ -148,7 +150,7 @@ def _check_records(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except Exception as error:  # as in _read_torch: damaged bytes can fail in any way
         if zipfile.is_zipfile(path):
             raise DataError(f"{path}: a damaged torch file ({error})") from error
         return  # truncated, or of the format before zip: torch says which
