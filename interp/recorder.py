@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from interp.config import RECIPES, EngineName, RunConfig
 from interp.errors import DataError, TrainingError, UsageError
+from interp.interruption import HeldSignals
 from interp.store import history
-from interp.store.manifest import MANIFEST, Reason
+from interp.store.manifest import MANIFEST, RESUME, Reason
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
 from interp.store.writer import RunWriter, begin, write_log, writing
@@ -52,14 +50,12 @@ def record(config: RunConfig, root: str | Path = "checkpoints", name: str | None
     """
     path = Path(root) / (name or run_name(config))
     if (path / MANIFEST).is_file():
-        run = open_run(path)
-        _check_same(run, config)
-        if run.manifest.final:
+        run = _same(path, config)
+        if run.manifest.final and not (path / RESUME).exists():  # else it was killed before it could tidy up
             return _finished(run)
     with writing(path):
-        if not (path / MANIFEST).is_file():
-            _begin(path, config)
-        received = _go_on(path, progress=progress)
+        training = None if (path / MANIFEST).is_file() else _begin(path, config)
+        received = _go_on(_same(path, config), training, progress=progress)
     if received is not None:
         _deliver(received, path)
     return _finished(open_run(path))
@@ -106,8 +102,9 @@ def _differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any,
     return found
 
 
-def _check_same(run: Run, config: RunConfig) -> None:
-    """Refuse to mix two configs in one run; `auto` and `none` agree with whatever they became there."""
+def _same(path: Path, config: RunConfig) -> Run:
+    """The run at a path, if it is of this config; `auto` and `none` agree with whatever they became there."""
+    run = open_run(path)
     agree = {"engine": ("auto", run.engine), "threads": (None, run.threads)}
     differing = {
         path: values
@@ -117,6 +114,7 @@ def _check_same(run: Run, config: RunConfig) -> None:
     if differing:
         listed = "; ".join(f"{path}: given {mine!r}, recorded {theirs!r}" for path, (mine, theirs) in differing.items())
         raise UsageError(f"run {run.path} was recorded with another config ({listed}); choose another name with --name")
+    return run
 
 
 def _finished(run: Run) -> Run:
@@ -130,35 +128,61 @@ def _finished(run: Run) -> Run:
     return run
 
 
-def _begin(path: Path, config: RunConfig) -> None:
-    from interp.training.engine import make_engine
+def _begin(path: Path, config: RunConfig) -> Training:
+    """Make the run, once it is certain that it can be trained."""
+    from interp.training.loop import Training
+    from interp.training.threads import threads_for
 
-    threads = config.threads or _available_cores()
-    engine = make_engine(replace(config, threads=threads))
+    threads = threads_for(config)
+    training = Training(replace(config, threads=threads))
     facts = {
-        "engine": engine.name,
+        "engine": training.engine.name,
         "threads": threads,
-        "n_parameters": engine.parameters.weights.n_parameters,
+        "n_parameters": training.engine.parameters.weights.n_parameters,
         "provenance": provenance(),
     }
     begin(path, config, split=config.split.draw(config.task), facts=facts)
+    return training
 
 
-def _go_on(path: Path, *, progress: bool) -> int | None:
-    """Train from the last commit to the end; returns the signal that ended it before, if one did."""
-    from interp.training.loop import Training
+def _go_on(run: Run, training: Training | None, *, progress: bool) -> int | None:
+    """Train from the last commit to the end; returns the signal that ended it before, if one did.
 
-    run, writer = open_run(path), RunWriter(path)
-    if writer.manifest.final:  # finished by another process since we looked
+    Args:
+        run: held by `writing`.
+        training: at the beginning of a new run, None for one that was begun before.
+        progress: show a progress bar.
+    """
+    from interp.training.threads import torch_threads
+
+    writer = RunWriter(run.path)
+    if writer.manifest.final:
         return None
-    config = replace(run.config, engine=cast(EngineName, run.engine), threads=run.threads)
-    session = _Session(writer, Training(config, writer.state))
-    if writer.manifest.step is not None:
-        _warn_if_elsewhere(run)
-        write_log(path, "resumed", step=writer.manifest.step, **provenance())
+    if training is None:
+        training = _continued(run, writer)
     done = writer.manifest.step or 0
-    with _shown(path.name, config, done, progress=progress) as show, _Signals() as signals:
-        return session.go(show, signals)
+    assert run.threads is not None  # only imported runs have none, and they are final
+    with torch_threads(run.threads), _shown(run, done, progress=progress) as show, HeldSignals() as signals:
+        return _Session(writer, training).go(show, signals)
+
+
+def _continued(run: Run, writer: RunWriter) -> Training:
+    """The training of a run as it was at its last commit, with the engine and threads it was begun with.
+
+    Raises:
+        UsageError: if they cannot be had here.
+    """
+    from interp.training.loop import Training
+    from interp.training.threads import threads_for
+
+    config = replace(run.config, engine=cast(EngineName, run.engine), threads=run.threads)
+    if threads_for(config) != run.threads:
+        raise UsageError(
+            f"run {run.path} was begun with {run.threads} threads, which this process cannot use; resume it in another"
+        )
+    _warn_if_elsewhere(run)
+    write_log(run.path, "resumed", step=writer.manifest.step, **provenance())
+    return Training(config, writer.state)
 
 
 class _Session:
@@ -172,7 +196,7 @@ class _Session:
         self._step = writer.manifest.step
         self._next_commit = time.monotonic() + COMMIT_SECONDS
 
-    def go(self, show: Callable[[Step], None], signals: _Signals) -> int | None:
+    def go(self, show: Callable[[Step], None], signals: HeldSignals) -> int | None:
         """Train to the end, or until a signal, which is returned once everything is saved."""
         try:
             for step in self._training:
@@ -183,13 +207,13 @@ class _Session:
                 elif signals.received is not None:
                     self._commit(status="interrupted")
                     write_log(self._writer.path, "interrupted", step=step.index, signal=signal.Signals(signals.received).name)
-                    return signals.received
+                    break
                 elif time.monotonic() >= self._next_commit:
                     self._commit(status="running")
         except TrainingError as error:
             self._writer.finish(self._step, status="stopped", reason="non-finite")
             write_log(self._writer.path, "stopped", step=self._step, error=str(error))
-        return None
+        return signals.received
 
     def _take(self, step: Step) -> None:
         values = {name: getattr(step, name) for name in history.COLUMNS}
@@ -224,35 +248,6 @@ class _Session:
         write_log(self._writer.path, "finished", step=step.index, reason=reason)
 
 
-class _Signals:
-    """Notes the signals that end a process instead of obeying them, so that what was computed is saved first.
-
-    A second one is obeyed at once: the last commit is safe in any case.
-    """
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(number) not in (None, signal.SIG_IGN):
-                    self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.received is not None:
-            self.__exit__()
-            signal.raise_signal(number)
-        self.received = number
-
-
 def _deliver(received: int, path: Path) -> NoReturn:
     """Obey a signal that was held back while the run was saved."""
     message = f"run {path} is saved at step {open_run(path).manifest.step}; go on with: interp resume {path}"
@@ -262,12 +257,12 @@ def _deliver(received: int, path: Path) -> NoReturn:
     raise KeyboardInterrupt(message)
 
 
-def _shown(name: str, config: RunConfig, done: int, *, progress: bool) -> AbstractContextManager[Callable[[Step], None]]:
+def _shown(run: Run, done: int, *, progress: bool) -> AbstractContextManager[Callable[[Step], None]]:
     if not progress:
         return nullcontext(lambda _: None)
     from interp.progress import training_progress
 
-    return training_progress(name, total=config.steps, done=done, until_settled=config.until_settled)
+    return training_progress(run.name, total=run.config.steps, done=done, until_settled=run.config.until_settled)
 
 
 def _warn_if_elsewhere(run: Run) -> None:
@@ -279,7 +274,3 @@ def _warn_if_elsewhere(run: Run) -> None:
         log.warning(
             "run %s was begun elsewhere (%s); its bytes may differ from an uninterrupted run's", run.path, ", ".join(changed)
         )
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

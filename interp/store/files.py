@@ -56,13 +56,24 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 def append(path: Path, data: bytes) -> None:
-    """Add bytes at the end of a file; they are on the disk when this returns."""
+    """Add bytes at the end of a file, which is made if it is not there; they are on the disk when this returns."""
+    is_new = not path.exists()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         _write_all(descriptor, data)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    if is_new:
+        sync_directory(path.parent)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it where they are missing; their names are on the disk when this returns."""
+    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for directory in missing:
+        sync_directory(directory.parent)
 
 
 def sync_directory(path: Path) -> None:
@@ -86,8 +97,10 @@ def locked(directory: Path) -> Iterator[None]:
 
     Raises:
         UsageError: if another process holds it.
+        DataError: if the directory cannot be written to.
     """
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    with explained(directory):
+        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if not _try_lock(descriptor, attempts=_PATIENCE):
             raise UsageError(f"{directory} is being written by another process; wait until it ends, or stop it")

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from interp.store.files import (
     append,
     explained,
     locked,
+    make_directory,
     remove_temporaries,
     sync_directory,
     write_atomically,
@@ -58,20 +59,20 @@ _NOT_YET_A_RUN = {LOCK, CHECKPOINTS, RECORD, SPLIT, LOG}
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Be the only writer of a run's directory, which is made if it is not there; refusals of the system become clear errors.
+    """Be the only writer of a run's directory, which is made if it is not there.
 
     Raises:
         UsageError: if another process writes the run, or the directory holds something else.
         DataError: if the directory cannot be made or written to.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_directory(path)
         strangers = [p.name for p in path.iterdir() if p.name not in _NOT_YET_A_RUN and p.suffix != ".tmp"]
     except OSError as error:
         raise DataError(f"{path}: cannot be made or read ({error.strerror}); choose another place with --root") from error
     if strangers and not (path / MANIFEST).is_file():
         raise UsageError(f"{path} holds {sorted(strangers)[0]!r} and is no run; choose another name with --name")
-    with explained(path), locked(path):
+    with locked(path):
         yield
 
 
@@ -89,18 +90,19 @@ def begin(path: Path, config: RunConfig, *, split: Split, facts: Mapping[str, ob
         SPLIT: pack({"train": torch.from_numpy(split.train), "test": torch.from_numpy(split.test)}, {}),
         RECORD: (json.dumps(record, indent=1) + "\n").encode(),
     }
-    (path / CHECKPOINTS).mkdir(exist_ok=True)
-    for name, data in files.items():
-        write_atomically(path / name, data)
-    write_log(path, "begun")
-    write_atomically(path / MANIFEST, Manifest(files={name: Entry.of(data) for name, data in files.items()}).to_json())
-    sync_directory(path.parent)
+    with explained(path):
+        make_directory(path / CHECKPOINTS)
+        for name, data in files.items():
+            write_atomically(path / name, data)
+        write_log(path, "begun")
+        write_atomically(path / MANIFEST, Manifest(files={name: Entry.of(data) for name, data in files.items()}).to_json())
 
 
 def write_log(path: Path, event: str, **facts: object) -> None:
     """Add a line for people to a run's log: the time and what happened. No hash covers it."""
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    append(path / LOG, (json.dumps({"time": time, "event": event, **facts}) + "\n").encode())
+    with suppress(OSError):  # never a reason to fail
+        append(path / LOG, (json.dumps({"time": time, "event": event, **facts}) + "\n").encode())
 
 
 class RunWriter:
@@ -120,12 +122,13 @@ class RunWriter:
         self.path = path
         self.manifest = open_run(path).manifest
         self.state = None
-        remove_temporaries(path)
-        remove_temporaries(path / CHECKPOINTS)
-        if self.manifest.final:
-            (path / RESUME).unlink(missing_ok=True)
-        else:
-            self._recover()
+        with explained(path):
+            remove_temporaries(path)
+            remove_temporaries(path / CHECKPOINTS)
+            if self.manifest.final:
+                (path / RESUME).unlink(missing_ok=True)
+            else:
+                self._recover()
         self._files = dict(self.manifest.files)
         self._lines: list[bytes] = []
 
@@ -136,7 +139,8 @@ class RunWriter:
             DataError: if this step exists with other bytes.
         """
         name, data = checkpoint_name(step), pack_weights(step, weights)
-        write_new(self.path / name, data)
+        with explained(self.path):
+            write_new(self.path / name, data)
         self._files[name] = Entry.of(data)
 
     def add_history(self, step: int, values: Mapping[str, float | None]) -> None:
@@ -151,15 +155,17 @@ class RunWriter:
             state: what training needs to go on from there.
             status: `running`, or `interrupted` at the end of a session.
         """
-        manifest = self._flush(Manifest(step=step, status=status))
-        write_resume(self.path, ResumeState(state, manifest))
-        self._publish(manifest)
+        with explained(self.path):
+            manifest = self._flush(Manifest(step=step, status=status))
+            write_resume(self.path, ResumeState(state, manifest))
+            self._publish(manifest)
 
     def finish(self, step: int | None, *, status: Status, reason: Reason) -> None:
         """Make everything last, for good: the run is `finished` or `stopped` and its resume state is dropped."""
-        self._publish(self._flush(Manifest(step=step, status=status, reason=reason)))
-        (self.path / RESUME).unlink(missing_ok=True)
-        sync_directory(self.path)
+        with explained(self.path):
+            self._publish(self._flush(Manifest(step=step, status=status, reason=reason)))
+            (self.path / RESUME).unlink(missing_ok=True)
+            sync_directory(self.path)
 
     def last_line(self) -> bytes:
         """The last committed line of the history."""
