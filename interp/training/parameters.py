@@ -24,7 +24,7 @@ class Parameters:
     flat: Float[Tensor, " n"]
     gradient: Float[Tensor, " n"]
     weights: Weights
-    gradients: dict[str, Float[Tensor, "..."]]
+    gradients: dict[str, Float[Tensor, "..."]]  # noqa: UP037
 
     def __init__(self, initial: Weights) -> None:
         tensors = initial.tensors()

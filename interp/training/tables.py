@@ -3,12 +3,13 @@
 In a one-layer model everything before the neurons is a sum over positions of what one token at one position contributes, weighted
 by the attention pattern A. One pair's neurons (before the ReLU) and direct logits (those that skip the MLP), side by side, are
 
-    base + sum_heads (A_a near[head, a] + A_b far[head, b]),   far[head, t] = (x_t W_V W_O) [W_in | W_U],   near = far + difference
+    base + sum_heads (A_a near[head, a] + A_b far[head, b]);  far[head, t] = (x_t W_V W_O) [W_in | W_U],  near = far + last row
 
 The attention to all positions adds up to `total`, so that the contribution of one fixed position can be moved to the base: with
 ``=`` every residual is taken relative to that of ``=``, and a pair needs 2 rows a head, not 3. A token differs between the
-positions a and b by ``W_pos[0] - W_pos[1]`` alone, so that one table, with that difference as its last row, serves both. Softmax
-does not see a shift of all scores: scores are relative to that of the fixed position too (``=``, or else b), and b_K takes no part.
+positions a and b by ``W_pos[0] - W_pos[1]`` alone, so that one table, with that difference as its last row, serves both.
+Softmax does not see a shift of all scores: scores are relative to that of the fixed position too (``=``, or else b), and b_K
+takes no part.
 
 All functions take any number of leading dimensions (one per stacked run), on any device and in any precision.
 """
@@ -68,15 +69,15 @@ class Shape:
 class Tables:
     """What `tabulate` computes; `far`, `base`, `scores` and `W_L` are what a pair needs, the rest is kept for the gradient.
 
-    The last row of `far`, `x` and `v` is the difference between the positions a and b. With ``=``, ``scores[head, 0, t]`` is that
-    of token t at position b relative to ``=`` (last column: the difference); without, ``scores[head, b, a]`` is that of a relative
-    to b.
+    The last row of `far`, `x` and `v` is the difference between the positions a and b. With ``=``, ``scores[head, 0, t]`` is
+    that of token t at position b relative to ``=`` (last column: the difference); without, ``scores[head, b, a]`` is that of a
+    relative to b.
     """
 
     far: Float[Tensor, "*run head p+1 column"]
     base: Float[Tensor, "*run one_or_p column"]
     scores: Float[Tensor, "*run head one_or_p p_or_more"]
-    W_L: Float[Tensor, "*run d_mlp classes"]
+    W_L: Float[Tensor, "*run d_mlp column"]
     x: Float[Tensor, "*run p+1 d_model"]
     fixed: Float[Tensor, "*run one d_model"]
     v: Float[Tensor, "*run head p+1 d_head"]
@@ -108,7 +109,7 @@ def tabulate(w: Named, shape: Shape) -> Tables:
     x = torch.cat([W_E[..., :p, :] + (far_pos - fixed), difference], dim=-2)
     to_columns = torch.cat([_pad(w["W_in"]), _pad(w["W_U"])], dim=-1)
     W_O = w["W_O"].flatten(-3, -2)
-    head_to_columns = (W_O @ to_columns).unflatten(-2, w["W_O"].shape[-3:-1])
+    head_to_columns = _heads_in_rows(W_O @ to_columns, w)
     v = x.unsqueeze(-3) @ w["W_V"]
     fixed_v = fixed.unsqueeze(-3) @ w["W_V"]
     if "b_V" in w:
@@ -126,8 +127,9 @@ def tabulate(w: Named, shape: Shape) -> Tables:
     else:
         k = x.unsqueeze(-3) @ w["W_K"]
         scores = q @ k[..., :p, :].mT + ((k[..., p:, :] - k[..., :p, :]) * q).sum(-1, keepdim=True)
+    W_L = w["W_out"] @ to_columns[..., shape.neuron_columns :]
     return Tables(
-        far=v @ head_to_columns, base=base, scores=scores, W_L=w["W_out"] @ w["W_U"], x=x, fixed=fixed, v=v, fixed_v=fixed_v,
+        far=v @ head_to_columns, base=base, scores=scores, W_L=W_L, x=x, fixed=fixed, v=v, fixed_v=fixed_v,
         to_columns=to_columns, head_to_columns=head_to_columns, resid=resid, q=q, k=k,
     )  # fmt: skip
 
@@ -170,7 +172,7 @@ def _values(
     w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named
 ) -> tuple[Float[Tensor, "*run p+1 d_model"], Float[Tensor, "*run one d_model"]]:
     """W_in, W_U (added), W_O, W_V and their biases; returns the gradients of the residuals `x` and `fixed`."""
-    W_O, heads = w["W_O"].flatten(-3, -2), w["W_O"].shape[-3:-1]
+    W_O = w["W_O"].flatten(-3, -2)
     d_head_to_columns = (tables.v.mT @ upstream.far).flatten(-3, -2)
     d_v = upstream.far @ tables.head_to_columns.mT
     d_resid = upstream.base @ tables.to_columns.mT
@@ -180,8 +182,8 @@ def _values(
     d_one = d_resid.sum(-2, keepdim=True)
     through_heads = shape.total * d_one
     d_W_O = d_head_to_columns @ tables.to_columns.mT + _heads_side_by_side(tables.fixed_v).mT @ through_heads
-    into["W_O"].copy_(d_W_O.unflatten(-2, heads))
-    d_fixed_v = (through_heads @ W_O.mT).unflatten(-1, heads).transpose(-3, -2)
+    into["W_O"].copy_(_heads_in_rows(d_W_O, w))
+    d_fixed_v = _heads_in_rows((through_heads @ W_O.mT).mT, w).mT
     into["W_V"].copy_(tables.x.unsqueeze(-3).mT @ d_v)
     if shape.equals_sign:
         into["W_V"] += tables.fixed.unsqueeze(-3).mT @ d_fixed_v
@@ -248,3 +250,7 @@ def _pad(columns: Float[Tensor, "*any column"]) -> Float[Tensor, "*any padded"]:
 
 def _heads_side_by_side(v: Float[Tensor, "*run head row d_head"]) -> Float[Tensor, "*run row head*d_head"]:
     return v.transpose(-3, -2).flatten(-2)
+
+
+def _heads_in_rows(rows: Float[Tensor, "*run head*d_head column"], w: Named) -> Float[Tensor, "*run head d_head column"]:
+    return rows.reshape(*rows.shape[:-2], *w["W_O"].shape[-3:-1], rows.shape[-1])
