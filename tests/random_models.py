@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from interp.synthetic import lookup_weights
 from interp.weights import SHAPES, Weights
 
 BIASES = [name for name in SHAPES if name.startswith("b_")]
@@ -71,3 +73,17 @@ def architectures(*, attention_rates: tuple[float, ...] = (1.0, 0.0, 0.3), **fix
     choices |= {name: st.just(value) for name, value in fixed.items()}
     # Only a model that reads `=` can have a class for it; any model may have p + 1 classes as far as shapes go.
     return st.fixed_dictionaries(choices | {"equals_class": st.booleans()}).map(lambda kwargs: random_weights(**kwargs))
+
+
+def memorizer(train: np.ndarray, p: int) -> Weights:
+    """A lookup table of the training pairs in the architecture of the official code: 5 heads (3 idle), biases in the MLP only."""
+    table = lookup_weights(p, train, amplitude=12.0)
+    wider = {"d_model": 5 * p, "n_heads": 5}
+    tensors = {}
+    for name, tensor in ({"b_out": torch.zeros(table.d_model)} | table.tensors()).items():
+        tensors[name] = torch.zeros([wider.get(axis, n) for axis, n in zip(SHAPES[name], tensor.shape, strict=True)]).double()
+        tensors[name][tuple(slice(n) for n in tensor.shape)] = tensor
+    # A direction of its own that is 1 at `=` takes the place of the bias of the queries.
+    tensors["W_pos"][2, 4 * p] = 1
+    tensors["W_Q"][:, 4 * p] = tensors.pop("b_Q")
+    return Weights.from_tensors(tensors)

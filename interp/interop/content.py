@@ -48,14 +48,25 @@ class Content:
 
         A list as long as the training losses has one per epoch, from 0; a shorter one was taken every k-th epoch.
         """
-        values, every = self.rest.get(f"{which}_losses"), self.rest.get("train_losses")
-        if not _is_list(values) or not _is_list(every):
+        values, epochs = self.rest.get(f"{which}_losses"), self._epochs(which)
+        if not _is_list(values) or len(epochs) != len(values):
             return {}
-        spacing = max(round(len(every) / len(values)), 1) if len(values) else 1
-        epochs = range(0, len(every), spacing)
-        return (
-            {e: _number(v, f"{which}_losses") for e, v in zip(epochs, values, strict=True)} if len(epochs) == len(values) else {}
-        )
+        return {epoch: _number(value, f"{which}_losses") for epoch, value in zip(epochs, values, strict=True)}
+
+    def losses_note(self, which: str) -> str | None:
+        """How the epochs of the losses were inferred, where that was needed."""
+        values, epochs = self.rest.get(f"{which}_losses"), self._epochs(which)
+        if not _is_list(values) or not values or epochs.step == 1 == epochs.stop // len(values):
+            return None
+        if len(epochs) != len(values):
+            return f"{which}_losses: {len(values)} for {epochs.stop} epochs, which no even spacing explains: left out"
+        return f"{which}_losses: {len(values)} for {epochs.stop} epochs, taken to be every {epochs.step}th from 0"
+
+    def _epochs(self, which: str) -> range:
+        values, every = self.rest.get(f"{which}_losses"), self.rest.get("train_losses")
+        if not _is_list(values) or not _is_list(every) or not values:
+            return range(0)
+        return range(0, len(every), max(round(len(every) / len(values)), 1))
 
     def final_loss(self, which: str) -> float | None:
         """The last ``train`` or ``test`` loss, if any is stored."""

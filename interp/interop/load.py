@@ -99,9 +99,7 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
     rule, split, split_notes = find_split(content, weights, task, known=known, drawn=_drawn(opened))
     config, config_notes = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
     losses = {which: content.losses(which) for which in ("train", "test")}
-    for which, values in losses.items():
-        if not values and f"{which}_losses" in content.rest:
-            notes.append(f"{which}_losses: their epochs are not stored and do not follow from their number: left out")
+    notes += [note for which in losses if (note := content.losses_note(which))]
     notes += [*task_notes, *split_notes, *config_notes, *_contradictions(opened)]
     return Imported(
         format=opened.format,

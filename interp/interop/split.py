@@ -52,7 +52,10 @@ def recover_split(
     if not (train_loss > 0 and tolerance > 0):
         raise UsageError(f"recover_split: given train_loss {train_loss} and tolerance {tolerance}, expected numbers > 0")
     losses = pair_losses(weights, task)
-    errors = {seed: _misfit(losses, replace(rule, seed=seed).draw(task), train_loss, test_loss) for seed in seeds}
+    try:
+        errors = {seed: _misfit(losses, replace(rule, seed=seed).draw(task), train_loss, test_loss) for seed in seeds}
+    except ValueError as error:
+        raise UsageError(f"recover_split: {error}") from error
     if not errors:
         raise UsageError("recover_split: given no seeds, expected at least one")
     fitting = [seed for seed, error in errors.items() if error <= tolerance]
