@@ -12,8 +12,21 @@ from typing import TYPE_CHECKING
 # numpy only, and imported at once because the function and its file share a name.
 from interp.measures.lead import LeadTime, lead_time
 from interp.measures.phases import Boundary, Phases, is_settled, phases
+from interp.measures.spikes import Spike, first_not_finite, health_warnings, loss_spikes
 
-_FILES = ("progress", "cosine_fit", "spectrum", "neurons", "attention", "weights", "algorithm", "grid")
+_FILES = (
+    "progress",
+    "cosine_fit",
+    "spectrum",
+    "neurons",
+    "attention",
+    "weights",
+    "algorithm",
+    "verdict",
+    "health",
+    "group",
+    "grid",
+)
 
 if TYPE_CHECKING:
     from interp.measures.algorithm import (
@@ -27,6 +40,8 @@ if TYPE_CHECKING:
     from interp.measures.attention import HeadFrequencies, head_frequencies
     from interp.measures.cosine_fit import CosineFit, cos_coefficients, cos_fit
     from interp.measures.grid import Combination
+    from interp.measures.group import both_units, by_exponent, discrete_logarithm, powers, unit_pairs, units, zero_divisors
+    from interp.measures.health import adam_epsilon_share, collapsed, gradient_ratio
     from interp.measures.neurons import (
         NeuronFrequencies,
         degree_two_fit,
@@ -46,6 +61,13 @@ if TYPE_CHECKING:
         restricted_loss_neurons,
     )
     from interp.measures.spectrum import Component, EmbeddingSpectrum, circle, embedding_spectrum, logit_spectrum, top_components
+    from interp.measures.verdict import (
+        GeneralizationVerdict,
+        algorithm_verdict,
+        generalization_verdict,
+        loss_from_unseen,
+        shift_agreement,
+    )
     from interp.measures.weights import NeuronLogitMap, neuron_logit_map, sum_squared_weights
 
 __all__ = [
@@ -55,41 +77,60 @@ __all__ = [
     "CosineFit",
     "EmbeddingSpectrum",
     "FormulaFit",
+    "GeneralizationVerdict",
     "HeadFrequencies",
     "LeadTime",
     "NeuronFrequencies",
     "NeuronLogitMap",
     "Phases",
+    "Spike",
+    "adam_epsilon_share",
+    "algorithm_verdict",
+    "both_units",
+    "by_exponent",
     "circle",
     "circularity",
+    "collapsed",
     "cos_coefficients",
     "cos_fit",
     "degree_two_fit",
+    "discrete_logarithm",
     "distance_irrelevance",
     "embedding_spectrum",
     "excluded_logits",
     "excluded_loss",
     "excluded_loss_single",
+    "first_not_finite",
     "formula_fit",
     "frequency_shares",
+    "generalization_verdict",
     "gini",
+    "gradient_ratio",
     "gradient_symmetricity",
     "head_frequencies",
+    "health_warnings",
     "is_settled",
     "key_frequencies_from_coefficients",
     "key_frequencies_from_matrix",
     "key_frequencies_from_neurons",
     "lead_time",
     "logit_spectrum",
+    "loss_from_unseen",
+    "loss_spikes",
     "neuron_frequencies",
     "neuron_logit_map",
     "phases",
+    "powers",
     "restricted_logits",
     "restricted_loss",
     "restricted_loss_neurons",
+    "shift_agreement",
     "sum_squared_weights",
     "symmetricity_triples",
     "top_components",
+    "unit_pairs",
+    "units",
+    "zero_divisors",
 ]
 
 

@@ -1,0 +1,187 @@
+"""Memorizer or generalizer without a test label; clock, pizza or neither: closed forms, mixtures, negative controls."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from planted import MODULI, labels, random_logits
+
+from interp.errors import UsageError
+from interp.fourier import FourierBasis
+from interp.losses import correct
+from interp.measures import (
+    algorithm_verdict,
+    generalization_verdict,
+    gini,
+    loss_from_unseen,
+    restricted_loss,
+    shift_agreement,
+)
+from interp.pair_tables import pair_tables
+from interp.synthetic import clock_logits, clock_weights, lookup_logits, lookup_weights, mixture, mixture_weights, pizza_logits
+
+P, KEYS = 31, [3, 7, 12]
+BASIS, LABELS = FourierBasis(P), labels(P)
+
+
+def training_pairs(p: int = P, fraction: float = 0.4) -> torch.Tensor:
+    return torch.randperm(p * p, generator=torch.Generator().manual_seed(2))[: max(1, int(fraction * p * p))]
+
+
+TRAIN = training_pairs()
+
+
+def verdict(logits: torch.Tensor, **changes: object):
+    how = {"train": TRAIN, "basis": BASIS, "frequencies": KEYS} | changes
+    return generalization_verdict(logits, LABELS, **how)
+
+
+@pytest.mark.parametrize("p", [5, 8, 13, 15])
+@pytest.mark.parametrize(("operation", "combination"), [("add", "sum"), ("subtract", "difference")])
+def test_ideal_circuits_agree_with_their_shifts_entirely(p, operation, combination):
+    train = training_pairs(p, 0.8)
+    for logits in (clock_logits(p, [1, 2], operation=operation), pizza_logits(p, [1, 2], operation=operation)):
+        # Every a - b must occur among the training pairs.
+        difference = (train // p - train % p) % p if operation == "add" else (train // p + train % p) % p
+        assert len(difference.unique()) == p
+        assert shift_agreement(logits + torch.arange(p), train=train, combination=combination).item() == pytest.approx(
+            1, abs=1e-9
+        )
+
+
+@pytest.mark.parametrize("seed", [None, 0, 1])
+def test_a_lookup_table_does_not_agree_with_its_shifts(seed):
+    assert abs(shift_agreement(lookup_logits(P, TRAIN, amplitude=9.0, seed=seed), train=TRAIN).item()) < 0.05
+    assert abs(shift_agreement(random_logits(P), train=TRAIN).item()) < 0.05
+    assert shift_agreement(torch.zeros(P * P, P), train=TRAIN).item() == 0
+
+
+@pytest.mark.parametrize("p", [4, 7])
+def test_agreement_agrees_with_the_literal_definition(p):
+    logits, train = random_logits(p), training_pairs(p, 0.5)
+    seen = {int(i) for i in train}
+    x = logits - logits.mean(dim=1, keepdim=True)
+    x = x - x.mean(dim=0)
+    predicted, actual = [], []
+    for i in set(range(p * p)) - seen:
+        for c in range(p):
+            like = [
+                x[j, d].item()
+                for j in seen
+                for d in range(p)
+                if (j // p - j % p - i // p + i % p) % p == 0 and (j // p + j % p - d - i // p - i % p + c) % p == 0
+            ]
+            predicted.append(sum(like) / len(like) if like else 0.0)
+            actual.append(x[i, c].item())
+    expected = torch.nn.functional.cosine_similarity(torch.tensor(predicted), torch.tensor(actual), dim=0)
+    assert shift_agreement(logits, train=train).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("p", [p for p in MODULI if p >= 5])
+def test_what_a_clock_says_about_unseen_pairs_answers_the_seen(p):
+    logits, train = clock_logits(p, [1, 2], amplitude=6.0), training_pairs(p, 0.3)
+    how = {"basis": FourierBasis(p), "frequencies": [1, 2]}
+    found = loss_from_unseen(logits, labels(p), train=train, **how)
+    assert torch.allclose(found, restricted_loss(logits, labels(p), **how)[train], atol=1e-9)
+
+
+def test_a_silent_table_says_nothing_about_unseen_pairs():
+    """... although its ordinary restricted loss on the training pairs is small, if every frequency is key."""
+    table = lookup_logits(P, TRAIN, amplitude=30.0)
+    found = loss_from_unseen(table, LABELS, train=TRAIN, basis=BASIS, frequencies=BASIS.frequencies)
+    assert torch.allclose(found, torch.tensor(math.log(P), dtype=torch.float64), atol=1e-9)
+    assert restricted_loss(table, LABELS, basis=BASIS, frequencies=BASIS.frequencies)[TRAIN].mean() < 0.1
+
+
+# The verdict on mixtures
+
+
+def test_the_dial_from_memorizer_to_generalizer():
+    for seed in (None, 0):
+        for circuit in (clock_logits(P, KEYS, amplitude=12.0), pizza_logits(P, KEYS, amplitude=12.0)):
+            table = lookup_logits(P, TRAIN, amplitude=30.0, seed=seed)
+            found = [verdict(mixture(dial, table, circuit)) for dial in (0.0, 0.2, 0.35, 0.8, 1.0)]
+            assert found[0].verdict == "memorizer"
+            assert {v.verdict for v in found[1:3]} == {"between"}
+            assert [v.verdict for v in found][-2:] == ["generalizer", "generalizer"]
+            assert sorted(v.agreement for v in found) == [v.agreement for v in found]
+
+
+@pytest.mark.parametrize("dial", [i / 10 for i in range(11)])
+def test_a_model_that_fails_on_unseen_pairs_is_never_called_a_generalizer(dial):
+    unseen = torch.ones(P * P, dtype=torch.bool)
+    unseen[TRAIN] = False
+    logits = mixture(dial, lookup_logits(P, TRAIN, amplitude=30.0, seed=0), clock_logits(P, KEYS, amplitude=12.0))
+    accuracy = correct(logits, LABELS)[unseen].double().mean()
+    found = verdict(logits).verdict
+    assert found != "generalizer" or accuracy > 0.8
+    assert found != "memorizer" or accuracy < 0.2
+
+
+@pytest.mark.parametrize(("dial", "expected"), [(0.0, "memorizer"), (1.0, "generalizer")])
+def test_built_models_with_their_weights_as_evidence(dial, expected):
+    weights = mixture_weights(
+        dial, lookup_weights(P, TRAIN, amplitude=12.0), clock_weights(P, KEYS, amplitude=6.0, directions=12)
+    )
+    found = verdict(pair_tables(weights).logits, concentration=gini(BASIS.row_norms(weights.W_L)).item())
+    assert found.verdict == expected
+    assert len(found.reasons) == 3
+
+
+def test_contradicting_weights_make_it_between():
+    clock, table = clock_logits(P, KEYS, amplitude=9.0), lookup_logits(P, TRAIN, amplitude=30.0)
+    assert verdict(clock, concentration=0.05).verdict == "between"
+    assert verdict(table, concentration=0.9).verdict == "between"
+    assert verdict(clock, concentration=0.9).verdict == "generalizer"
+    assert verdict(clock, concentration=0.3).verdict == "generalizer"
+
+
+def test_no_test_label_is_looked_at():
+    logits = mixture(0.5, lookup_logits(P, TRAIN, amplitude=30.0, seed=0), clock_logits(P, KEYS, amplitude=12.0))
+    hidden = torch.full_like(LABELS, 0)
+    hidden[TRAIN] = LABELS[TRAIN]
+    how = {"train": TRAIN, "basis": BASIS, "frequencies": KEYS}
+    assert generalization_verdict(logits, hidden, **how) == generalization_verdict(logits, LABELS, **how)
+
+
+def test_an_untrained_model_is_untrained():
+    found = verdict(random_logits(P) - torch.arange(P))
+    assert found.verdict == "untrained"
+    assert "of the training pairs" in found.reasons[0]
+
+
+def test_bad_input_to_the_verdict():
+    logits = clock_logits(P, KEYS)
+    logits[5, 5] = math.nan
+    with pytest.raises(UsageError, match="NaN or infinite"):
+        verdict(logits)
+    with pytest.raises(UsageError, match="some to be unseen"):
+        verdict(clock_logits(P, KEYS), train=torch.arange(P * P))
+    with pytest.raises(UsageError, match="given 0 indices"):
+        verdict(clock_logits(P, KEYS), train=torch.arange(0))
+    with pytest.raises(UsageError, match=r"in 0\.\.960"):
+        shift_agreement(clock_logits(P, KEYS), train=torch.tensor([P * P]))
+
+
+# Clock or pizza
+
+
+@pytest.mark.parametrize(
+    ("symmetricity", "irrelevance", "accuracy", "expected"),
+    [
+        (0.334, 0.848, 1.0, "clock"),
+        (0.994, 0.172, 1.0, "pizza"),
+        (0.99, 0.85, 1.0, "neither"),
+        (0.3, 0.85, 0.5, "not generalizing"),
+        (0.5, 0.4, 0.99, "clock"),
+        (math.nan, 0.85, 1.0, "neither"),
+        (0.3, math.nan, 1.0, "neither"),
+        (0.3, 0.85, math.nan, "not generalizing"),
+    ],
+)
+def test_readings_of_the_published_bounds(symmetricity, irrelevance, accuracy, expected):
+    found, evidence = algorithm_verdict(symmetricity=symmetricity, irrelevance=irrelevance, accuracy=accuracy)
+    assert found == expected
+    assert evidence
