@@ -35,7 +35,7 @@ def figure(series):
     steps, maps, heads = series.step.values, series["attention_to_a"].values, series.sizes["head"]
     p = series.sizes["a"]
     frequency, fve = series["head_frequency"].values, series["head_fve"].values
-    top = max(1.0, float(np.nanmax(maps)))
+    top = max(1.0, float(np.nanmax(maps, initial=0)))
 
     def at(i):
         return [

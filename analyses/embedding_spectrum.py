@@ -54,7 +54,12 @@ def figure(series):
     rows = [
         [
             Cell(f"{matrix} over time", y="frequency", time=True, weight=2, y_range=edge),
-            Cell(f"{matrix} at this step", x="norm", y_range=edge, x_range=(0, 1.05 * float(np.nanmax(series[name].values)))),
+            Cell(
+                f"{matrix} at this step",
+                x="norm",
+                y_range=edge,
+                x_range=(0, 1.05 * float(np.nanmax(series[name].values, initial=1e-9))),
+            ),
         ]
         for name, matrix in MATRICES.items()
     ]

@@ -59,7 +59,7 @@ def figure(series):
             }
         ]  # fmt: skip
 
-    top = float(np.sqrt(np.nanmax(shares)))
+    top = float(np.sqrt(np.nanmax(shares, initial=0))) or 1.0
     edge = (waves[0] - 0.5, waves[-1] + 0.5)
     rows = [
         [

@@ -99,7 +99,7 @@ def _in_words(series):
     restricted, excluded = series["restricted_loss"].values, series["excluded_loss"].values
     return (
         f"The restricted loss goes from {restricted[0]:.3g} to {restricted[-1]:.3g}; the excluded loss falls to "
-        f"{np.nanmin(excluded):.3g} and ends at {excluded[-1]:.3g} nats."
+        f"{np.nanmin(excluded, initial=np.inf):.3g} and ends at {excluded[-1]:.3g} nats."
     )
 
 

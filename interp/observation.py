@@ -164,7 +164,8 @@ def observe(
 
     Only what is not cached is computed. The cache lies in the run's directory and goes by content: the checkpoint's hash, the
     analysis' source, the toolkit's own source and the key frequencies. Key frequencies are chosen once, from the last checkpoint,
-    and hold for the whole series. An analysis that raises is left out; ``attrs["failures"]`` says which and why.
+    and hold for the whole series. An analysis that raises is left out; ``attrs["failures"]`` says which and why. Each variable's
+    attribute ``analysis`` names the analysis it comes from.
 
     The Dataset also has the run's history (``history_train_loss`` ... over ``history_step``) and, as attributes: ``run``, ``p``,
     ``operation``, ``key_frequencies``, ``key_rule``, ``key_step``, ``phases``, ``outcome``, ``config``, ``facts``, ``failures``.
@@ -255,7 +256,7 @@ def _combine(run: Run, steps: list[int], results: dict[str, Results]) -> xr.Data
         for variable, array in result.series(steps).items():
             if variable in variables:
                 raise UsageError(f"analyses {owner[variable]} and {name} both measure {variable!r}; rename one of them")
-            variables[variable], owner[variable] = array, name
+            variables[variable], owner[variable] = array.assign_attrs(analysis=name), name
     series = xr.Dataset(variables, coords={"step": steps})
     series = series.merge(evaluated_history(run))
     boundaries, outcome = phases_json(date_phases(run, series.get("excluded_loss")))

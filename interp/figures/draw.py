@@ -102,14 +102,14 @@ def slider(steps: Sequence[int]) -> dict[str, Any]:
     at_once = {"mode": "immediate", "transition": {"duration": 0}, "frame": {"duration": 0, "redraw": True}}
     return {
         "active": len(steps) - 1,
-        "currentvalue": {"prefix": "step ", "xanchor": "left"},
+        "currentvalue": {"prefix": "step ", "xanchor": "left", "font": {"size": 13, "color": NEUTRAL}},
         "pad": {"t": 44},
         "ticklen": 0,
         "minorticklen": 0,
         "font": {"color": "rgba(0,0,0,0)", "size": 1},
         "transition": {"duration": 0},
         "steps": [{"label": str(step), "method": "animate", "args": [[str(step)], at_once]} for step in steps],
-    } | {"currentvalue": {"prefix": "step ", "xanchor": "left", "font": {"size": 13, "color": NEUTRAL}}}
+    }
 
 
 def line(series: xr.Dataset, variable: str, *, name: str, colour: str, cell: int = 1, dash: str = "solid") -> Trace:

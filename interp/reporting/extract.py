@@ -33,7 +33,8 @@ def extract(figure: go.Figure, blocks: Blocks) -> dict[str, Any]:
     frames = parts.get("frames", [])
     steps = [_step(frame) for frame in frames]
     order = np.argsort(steps)
-    bases = {**{i: dict(_leaves(trace)) for i, trace in enumerate(parts["data"])}, "layout": dict(_leaves(parts["layout"]))}
+    bases: dict[int | str, dict[str, Any]] = {i: dict(_leaves(trace)) for i, trace in enumerate(parts["data"])}
+    bases["layout"] = dict(_leaves(parts["layout"]))
     changes = _changes([frames[i] for i in order], len(parts["data"]))
     moves = [
         _move(place, path, values, blocks)

@@ -42,6 +42,9 @@ _READINGS = (
     ("excluded_loss", "excluded", "excluded", False, None, False),
 )
 
+# Facts that say something about the machine's user and nothing about the run.
+_PRIVATE = ("path",)
+
 # Terms with a fixed colour, wherever the page says them.
 _TERMS = {
     "train": r"train (?:loss|accuracy)|training pairs",
@@ -232,6 +235,7 @@ def _facts(attributes: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str
     for name, title in titles.items():
         value = attributes.get(name) or {}
         value = json.loads(value) if isinstance(value, str) else value
+        value = {key: item for key, item in value.items() if key not in _PRIVATE}
         if rows := _flat(value):
             found.append((title, rows))
     return found

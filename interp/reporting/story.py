@@ -114,7 +114,9 @@ def _title(outcome: str, curves: Curves) -> str:
         return f"This network has not settled on the answer: test accuracy {percent(accuracy)} after {curves.last:,} steps"
     if outcome == "memorization":
         return f"This network has memorized and, in {curves.last:,} steps, not grokked"
-    return f"This network has not learned its task in {curves.last:,} steps"
+    if outcome == "confusion":
+        return f"This network has not learned its task in {curves.last:,} steps"
+    return f"A network after {curves.last:,} steps"
 
 
 def _short(curves: Curves) -> str:

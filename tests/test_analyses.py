@@ -1,0 +1,178 @@
+"""The built-in analyses, on a lookup table that turns into an exact clock: what they measure, and what their figures show."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+from growing import DIALS, KEYS, STEPS, P, built_in, growing, view
+
+from interp.analysis import builtin_directory, builtin_names, find_analyses
+from interp.forward_pass import forward
+from interp.losses import cross_entropy
+from interp.observation import View
+from interp.synthetic import clock_weights, pizza_weights
+from interp.task import ModularTask, SplitConfig
+
+EXPECTED = {
+    "loss_curves", "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum", "neuron_frequencies",
+    "attention_patterns", "weight_norms",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def series():
+    return built_in()[1]
+
+
+def measured(name: str, seen: View) -> dict:
+    return dict(find_analyses([name])[0].measure(seen))
+
+
+def test_all_built_in_analyses_are_there_and_short() -> None:
+    assert set(builtin_names()) >= EXPECTED
+    for name in EXPECTED:
+        assert len((builtin_directory() / f"{name}.py").read_text().splitlines()) <= 130
+
+
+def test_every_analysis_asks_a_question_and_says_how_it_is_measured() -> None:
+    for analysis in find_analyses(sorted(EXPECTED)):
+        assert analysis.title.endswith("?")
+        assert "Measured: " in analysis.caption
+
+
+def test_restricted_loss_of_a_clock_is_its_full_loss_and_excluded_loss_is_ln_p() -> None:
+    found, labels = measured("progress_measures", view(1.0)), torch.from_numpy(ModularTask(P).labels)
+    full = cross_entropy(forward(growing(1.0), ModularTask(P).pairs).logits, labels).mean()
+    assert found["restricted_loss"] == pytest.approx(float(full), rel=1e-3)
+    assert found["excluded_loss"] == pytest.approx(math.log(P), rel=1e-4)
+
+
+def test_excluded_loss_rises_as_the_table_fades(series) -> None:
+    excluded = series["excluded_loss"].values[1:]
+    assert (np.diff(excluded) > 0).all()
+    assert series["restricted_loss"].values[-1] < 1e-3 < series["restricted_loss"].values[1]
+
+
+def test_a_clock_has_no_energy_off_its_frequencies() -> None:
+    clock = clock_weights(P, KEYS).to(dtype=torch.float32)
+    seen = replace(view(1.0), weights=clock)
+    spectrum = measured("embedding_spectrum", seen)["embedding_norm"]
+    others = [k for k in range(1, P // 2 + 1) if k not in KEYS]
+    assert float(spectrum.sel(frequency=others).max()) < 1e-5 * float(spectrum.sel(frequency=list(KEYS)).min())
+    shares = measured("logit_spectrum", seen)["logit_share"]
+    assert float(sum(shares.sel(frequency_a=k, frequency_b=k) for k in KEYS)) == pytest.approx(1, abs=1e-5)
+    assert measured("logit_spectrum", seen)["cos_fve"] == pytest.approx(1, abs=1e-5)
+
+
+def test_residues_of_a_clock_lie_on_a_regular_polygon() -> None:
+    seen = replace(view(1.0), weights=clock_weights(P, KEYS).to(dtype=torch.float32))
+    circles = measured("embedding_circles", seen)["embedding_circle"].values
+    radii = np.linalg.norm(circles, axis=-1)
+    assert np.allclose(radii, radii[:, :1], rtol=1e-4)
+    assert (radii > 0).all()
+
+
+def test_neurons_of_a_clock_are_all_in_clusters_and_those_of_a_table_are_not() -> None:
+    clock = measured("neuron_frequencies", replace(view(1.0), weights=clock_weights(P, KEYS).to(dtype=torch.float32)))
+    assert set(np.unique(clock["neuron_frequency"])) <= {0, *KEYS}
+    assert int(clock["cluster_size"].sum()) + clock["dead_neurons"] == clock["neuron_share"].size
+    from interp.synthetic import lookup_weights
+
+    table = lookup_weights(P, [0, 8, 20], amplitude=5.0).to(dtype=torch.float32)
+    assert int(measured("neuron_frequencies", replace(view(0.0), weights=table))["cluster_size"].sum()) == 0
+
+
+def test_attention_of_copying_heads_is_constant_and_the_sum_over_positions_is_one() -> None:
+    found = measured("attention_patterns", view(1.0))
+    assert found["attention_to_a"].shape == (growing(1.0).n_heads, P, P)
+    assert np.allclose(found["attention_mean"].sum("position"), 1, atol=1e-6)
+
+
+def test_sum_of_squares_of_tensors_add_up(series) -> None:
+    assert np.allclose(series["sum_squared"].sum("tensor"), series["sum_squared_total"])
+
+
+def test_losses_that_were_not_measured_are_nan() -> None:
+    found = measured("loss_curves", replace(view(0.0), losses={"train_loss": 1.5, "test_loss": None}))
+    assert found["train_loss"] == 1.5
+    assert math.isnan(found["test_loss"])
+    assert math.isnan(found["test_accuracy"])
+
+
+@pytest.mark.parametrize(("p", "operation"), [(2, "add"), (3, "subtract"), (4, "add"), (6, "multiply"), (9, "x2xyy2")])
+def test_every_analysis_measures_any_modulus_and_operation(p: int, operation: str) -> None:
+    task = ModularTask(p, operation)
+    seen = View(0, random_model(p), task, SplitConfig(fraction=0.5).draw(task), (p // 2,), {})
+    for analysis in find_analyses(builtin_names()):
+        for name, value in analysis.measure(seen).items():
+            assert np.asarray(value).dtype.kind in "fiub", name
+
+
+def test_models_without_an_equals_sign_and_with_constant_attention_are_measured() -> None:
+    task = ModularTask(5, equals_sign=False)
+    model = pizza_weights(5, [1, 2]).to(dtype=torch.float32)
+    seen = View(0, model, task, SplitConfig(fraction=0.5).draw(task), (1, 2), {})
+    found = measured("attention_patterns", seen)
+    assert np.allclose(found["attention_to_a"], 1)
+    assert (found["head_frequency"] == 0).all()
+
+
+def random_model(p: int):
+    generator = torch.Generator().manual_seed(p)
+    return clock_weights(p, [1]).map(lambda t: torch.randn(t.shape, generator=generator)).to(dtype=torch.float32)
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_figure_is_complete_at_the_last_step_and_has_a_frame_for_every_checkpoint(name: str, series) -> None:
+    figure = find_analyses([name])[0].figure(series)
+    assert isinstance(figure, go.Figure)
+    if not figure.frames:
+        return
+    assert [frame.name for frame in figure.frames] == [str(step) for step in STEPS]
+    for place, trace in zip(figure.frames[-1].traces, figure.frames[-1].data, strict=True):
+        for attribute in ("x", "y", "z"):
+            value = getattr(trace, attribute, None)
+            if value is not None:
+                assert np.array_equal(np.asarray(value), np.asarray(figure.data[place][attribute]), equal_nan=True)
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_figure_says_in_words_what_it_shows(name: str, series) -> None:
+    figure = find_analyses([name])[0].figure(series)
+    assert len(figure.layout.meta["alt"]) > 20
+
+
+def test_heat_of_the_attention_figure_is_the_measured_attention(series) -> None:
+    figure = find_analyses(["attention_patterns"])[0].figure(series)
+    maps = [trace for trace in figure.frames[2].data if trace.type == "heatmap"]
+    for head, trace in enumerate(maps):
+        shown = trace.z if trace.z is not None else figure.data[figure.frames[2].traces[head]].z  # frames say what changes only
+        assert np.array_equal(shown, series["attention_to_a"].values[2, head])
+
+
+def test_lead_time_is_marked_where_it_is(series) -> None:
+    figure = find_analyses(["progress_measures"])[0].figure(series)
+    notes = [note.text for note in figure.layout.annotations if "lead" in note.text]
+    from interp.measures import lead_time
+
+    lead = lead_time((STEPS, series["restricted_loss"].values), (STEPS, series["history_test_accuracy"].values))
+    assert lead.steps is not None
+    assert notes == ([f"lead {lead.steps:,} steps"] if lead.steps > 0 else [])
+    assert len(DIALS) == len(STEPS)
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_figures_of_a_single_checkpoint_and_of_missing_numbers_are_drawn(name: str, series) -> None:
+    one = series.isel(step=[0], history_step=[0])
+    one.attrs = {**series.attrs, "phases": "{}", "key_frequencies": list(KEYS)}
+    find_analyses([name])[0].figure(one)
+    holes = series.copy(deep=True)
+    for variable in holes.data_vars:
+        if holes[variable].dtype.kind == "f" and not str(variable).startswith("history_"):
+            holes[variable][1] = np.nan
+    find_analyses([name])[0].figure(holes)

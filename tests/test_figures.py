@@ -1,0 +1,164 @@
+"""Figures as data: cells, colours, moving traces, phases. No picture is compared with a picture."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import combinations
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from interp import figures
+from interp.figures import Cell, bands, curve, draw, line, on, phase_bands, slider, steps_of_colour, template
+from interp.figures.grid import grid
+
+CELLS = st.builds(Cell, weight=st.floats(0.1, 10), square=st.booleans(), time=st.booleans(), log=st.booleans())
+
+
+def a_series(**attributes: object) -> xr.Dataset:
+    steps = [0, 5, 50]
+    series = xr.Dataset({"rising": ("step", [0.0, 1.0, np.nan])}, coords={"step": steps})
+    series["history_test_loss"] = xr.DataArray(
+        [3.0, 2.0, 1.0, 0.5], dims="history_step", coords={"history_step": [0, 20, 40, 60]}
+    )
+    series.attrs = {"phases": json.dumps(attributes.get("phases", {}))}
+    return series
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as the Web Content Accessibility Guidelines define it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("paper", ["#fbfbf9", "#15191e"])
+@pytest.mark.parametrize(
+    "colour", [figures.TRAIN, figures.TEST, figures.RESTRICTED, figures.EXCLUDED, figures.NEUTRAL, *figures.CYCLE]
+)
+def test_every_colour_can_be_told_from_both_papers(colour: str, paper: str) -> None:
+    assert contrast(colour, paper) >= 3
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_colour_scale_goes_from_the_paper_to_full_contrast_in_one_direction(theme: str) -> None:
+    scale = template(theme)["layout"]["colorscale"]["sequential"]
+    light = [luminance(colour) for _, colour in scale]
+    assert light == sorted(light, reverse=theme == "light")
+    assert contrast(scale[0][1], scale[-1][1]) > 10
+
+
+def test_key_frequencies_have_their_colours_in_any_order() -> None:
+    assert figures.frequency_colours([9, 5]) == figures.frequency_colours([5, 9])
+    assert len(set(figures.frequency_colours(range(1, 9)).values())) == 8
+
+
+@given(st.lists(st.sampled_from(["#000000", "#ff0000", "#00ff00"]), min_size=1, max_size=9))
+def test_bands_of_colour_cover_0_to_1_without_a_gap(colours: list[str]) -> None:
+    scale = steps_of_colour(colours)
+    assert scale[0][0] == 0
+    assert scale[-1][0] == pytest.approx(1)
+    assert [stop for stop, _ in scale] == sorted(stop for stop, _ in scale)
+    for i, colour in enumerate(colours):
+        assert [c for stop, c in scale if i / len(colours) < stop < (i + 1) / len(colours)] == []
+        assert scale[2 * i][1] == scale[2 * i + 1][1] == colour
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=5), min_size=1, max_size=4), st.data())
+def test_cells_do_not_overlap_and_stay_inside(rows: list[list[Cell]], data: st.DataObject) -> None:
+    heights = data.draw(st.lists(st.integers(60, 500), min_size=len(rows), max_size=len(rows)))
+    layout = grid(rows, heights)
+    boxes = []
+    for n in range(1, sum(map(len, rows)) + 1):
+        suffix = "" if n == 1 else str(n)
+        (left, right), (bottom, top) = (layout[f"{axis}axis{suffix}"]["domain"] for axis in "xy")
+        assert -1e-9 <= left < right <= 1 + 1e-9
+        assert -1e-9 <= bottom < top <= 1 + 1e-9
+        boxes.append((left, right, bottom, top))
+    for one, other in combinations(boxes, 2):
+        assert one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] + 1e-9 or other[3] <= one[2] + 1e-9
+    flat = [cell for row in rows for cell in row]
+    assert len(layout["meta"]["step_axis"]) == sum(cell.time for cell in flat)
+    assert len(layout["meta"]["log_axis"]) == sum(cell.log for cell in flat)
+
+
+def test_a_figure_without_moving_traces_has_neither_frames_nor_slider() -> None:
+    figure = draw(a_series(), [[Cell(time=True)]], heights=(100,), fixed=[line(a_series(), "rising", name="r", colour="#000000")])
+    assert not figure.frames
+    assert not figure.layout.sliders
+    assert figure.layout.hovermode == "x unified"
+
+
+def moving(i: int) -> list[dict]:
+    return [{"type": "bar", "x": [1, 2], "y": [i, 2 * i], "marker": {"color": "#0072b2"}, **on(1)}]
+
+
+def test_frames_say_only_what_changes_and_the_figure_is_at_the_last_step() -> None:
+    figure = draw(a_series(), [[Cell()]], heights=(100,), fixed=[curve([0], [0], name="still", colour="#000000")], moving=moving)
+    assert [frame.name for frame in figure.frames] == ["0", "5", "50"]
+    for i, frame in enumerate(figure.frames):
+        assert frame.traces == (1,)
+        assert frame.data[0].y == (i, 2 * i)
+        assert frame.data[0].x is None
+    assert figure.data[1].y == (2, 4)
+    assert figure.data[1].x == (1, 2)
+
+
+def test_nothing_plays_and_nothing_is_interpolated() -> None:
+    figure = draw(a_series(), [[Cell()]], heights=(100,), moving=moving)
+    assert not figure.layout.updatemenus
+    control = figure.layout.sliders[0]
+    assert control.active == 2
+    assert control.transition.duration == 0
+    for step in control.steps:
+        options = step.args[1]
+        assert options["mode"] == "immediate"
+        assert options["transition"]["duration"] == options["frame"]["duration"] == 0
+    assert [step["args"][0] for step in slider([3, 4])["steps"]] == [["3"], ["4"]]
+
+
+def test_history_is_drawn_over_its_own_steps_and_nan_is_kept_as_a_gap() -> None:
+    assert line(a_series(), "history_test_loss", name="x", colour="#000000")["x"].tolist() == [0, 20, 40, 60]
+    assert np.isnan(line(a_series(), "rising", name="x", colour="#000000")["y"][-1])
+    with pytest.raises(KeyError):
+        line(a_series(), "absent", name="x", colour="#000000")
+
+
+def boundary(step: int) -> dict[str, int]:
+    return {"step": step, "earliest": step, "latest": step}
+
+
+def test_bands_are_those_phases_that_happened() -> None:
+    whole = {"memorized": boundary(5), "onset": boundary(10), "cleanup": boundary(30), "grokked": boundary(50)}
+    assert [band[:3] for band in bands(a_series(phases=whole))] == [
+        ("memorization", 0, 5), ("circuit formation", 10, 30), ("cleanup", 30, 50),
+    ]  # fmt: skip
+    unfinished = whole | {"cleanup": None, "grokked": None}
+    assert [band[:3] for band in bands(a_series(phases=unfinished))] == [("memorization", 0, 5), ("circuit formation", 10, 60)]
+    assert bands(a_series(phases=dict.fromkeys(whole))) == []
+    assert bands(a_series()) == []
+
+
+def test_bands_lie_behind_every_step_axis() -> None:
+    series = a_series(phases={"memorized": boundary(5)})
+    shapes = phase_bands(series, ["x", "x3"])
+    assert [(shape["xref"], shape["yref"], shape["layer"]) for shape in shapes] == [
+        ("x", "y domain", "below"), ("x3", "y3 domain", "below"),
+    ]  # fmt: skip
+
+
+def test_figures_neither_need_torch_nor_load_plotly_before_the_first_drawing() -> None:
+    code = "import sys, interp.figures; print(sorted({'torch', 'plotly'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
