@@ -7,7 +7,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# Machines are shared: how long an example takes says nothing about the code.
+settings.register_profile("interp", deadline=None)
+settings.load_profile("interp")
+
+# Parallel test workers that each start a thread per core fight over the cores: one core for each worker and its children.
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 # Every annotated shape and dtype in these modules is checked at each call, in tests only.
 install_import_hook(
