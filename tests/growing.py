@@ -1,4 +1,4 @@
-"""A run with a known story, without training: a lookup table that fades while an exact clock grows, observed by the built-in analyses."""
+"""A run with a known story, without training: a lookup table that fades while an exact clock grows."""
 
 from __future__ import annotations
 

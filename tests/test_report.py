@@ -1,0 +1,480 @@
+"""The report without a browser: arrays in and out of blocks, figures taken apart, the story, the page as text, the file."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import xarray as xr
+from growing import STEPS, built_in
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import interp
+from interp.analysis import Analysis, find_analyses
+from interp.config import CheckpointConfig, ModelConfig, RunConfig
+from interp.errors import UsageError
+from interp.measures import LeadTime, lead_time
+from interp.reporting import Page, Panel, page
+from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
+from interp.reporting.extract import extract
+from interp.reporting.story import percent, tell
+from interp.reporting.write import panels
+from interp.store.run import Run
+from interp.task import ModularTask, SplitConfig
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory) -> Run:
+    """A real run, recorded: too short to learn anything."""
+    config = RunConfig(
+        task=ModularTask(7), split=SplitConfig(fraction=0.5), model=ModelConfig(d_model=8, n_heads=2, d_mlp=8),
+        checkpoints=CheckpointConfig(log=0, every=5), steps=10, evaluate_every=5, engine="reference", threads=1,
+    )  # fmt: skip
+    return interp.record(config, root=tmp_path_factory.mktemp("runs"), name="tiny", progress=False)
+
+
+HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked=1'>\"'&`${1}"
+
+
+def decoded(blocks: Blocks, number: int) -> np.ndarray:
+    """What decode.js makes of a block, written a second time from the description in blocks.py."""
+    data, entry = gzip.decompress(base64.b64decode(blocks.payload())), blocks.header[number]
+    shape, at = entry["shape"], entry["at"]
+    if entry["codec"] == "odds":
+        rows, columns = decoded(blocks, entry["r"]), decoded(blocks, entry["c"])
+        return 1 / (1 + np.exp(rows[:, :, None] + columns[:, None, :]))
+    if entry["codec"] != "q2":
+        return np.frombuffer(data, np.dtype(f"<{entry['codec']}"), count=int(np.prod(shape)), offset=at).reshape(shape)
+    size = int(np.prod(shape))
+    planes = np.frombuffer(data, np.uint8, count=2 * size, offset=at).astype(np.int64).reshape(2, -1)
+    zigzag = (planes[0] + 256 * planes[1]).reshape(shape)
+    codes = np.cumsum((zigzag >> 1) ^ -(zigzag & 1), axis=0) % 65_536
+    return np.where(codes == 65_535, np.nan, entry["low"] + codes * entry["width"])
+
+
+SMALL = hnp.array_shapes(min_dims=1, max_dims=3, max_side=5)
+
+
+@given(hnp.arrays(st.sampled_from([np.int64, np.uint8, np.int16, np.bool_]), SMALL, elements=None))
+def test_integers_come_back_exactly(array: np.ndarray) -> None:
+    if array.dtype == np.int64 and np.abs(array.astype(float)).max() > 2**31 - 2:
+        return
+    blocks = Blocks()
+    assert np.array_equal(decoded(blocks, blocks.add(array)), array)
+
+
+@given(hnp.arrays(np.float32, SMALL))
+def test_single_precision_comes_back_exactly(array: np.ndarray) -> None:
+    blocks = Blocks()
+    assert np.array_equal(decoded(blocks, blocks.add(array, drawn=True)), array, equal_nan=True)
+
+
+@settings(max_examples=40)
+@given(st.integers(2, 6), st.floats(1e-6, 1e6), st.floats(-1e3, 1e3), st.integers(0, 2**32 - 1))
+def test_what_is_only_drawn_is_kept_to_half_a_step_of_its_range(rows: int, scale: float, shift: float, seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=(rows, LARGE)) * scale + shift
+    values[0, :7] = np.nan
+    values[1, :3] = np.inf
+    blocks = Blocks()
+    number = blocks.add(values, drawn=True)
+    assert blocks.header[number]["codec"] == "q2"
+    back = decoded(blocks, number)
+    finite = np.isfinite(values)
+    step = (values[finite].max() - values[finite].min()) / 65_534
+    assert np.isnan(back[~finite]).all()
+    assert np.abs(back - values)[finite].max() <= 0.51 * step + 1e-9 * scale
+
+
+def test_arrays_without_a_finite_value_or_without_any_difference_are_kept() -> None:
+    blocks = Blocks()
+    assert np.isnan(decoded(blocks, blocks.add(np.full((2, LARGE), np.nan), drawn=True))).all()
+    assert np.array_equal(decoded(blocks, blocks.add(np.full((2, LARGE), 3.5), drawn=True)), np.full((2, LARGE), 3.5))
+
+
+def attention(seed: int = 0, size: int = 40) -> np.ndarray:
+    """Softmax over three positions of scores that depend on one token each: attention to the first."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=(2, 5, size)) * 4
+    return np.exp(a)[:, :, None] / (np.exp(a)[:, :, None] + np.exp(b)[:, None, :] + 1)
+
+
+def test_attention_over_pairs_is_stored_by_its_factors() -> None:
+    blocks, maps = Blocks(), attention()
+    number = blocks.add(maps, drawn=True)
+    assert blocks.header[number]["codec"] == "odds"
+    assert np.abs(decoded(blocks, number) - maps).max() < TOLERANCE + 1e-3
+    assert len(base64.b64decode(blocks.payload())) < maps.size
+
+
+def test_what_is_not_of_that_form_is_not_forced_into_it() -> None:
+    blocks, maps = Blocks(), attention()
+    maps[2, 3, 4] = 1 - maps[2, 3, 4]
+    assert blocks.header[blocks.add(maps, drawn=True)]["codec"] == "q2"
+
+
+def test_every_array_is_stored_once() -> None:
+    blocks, array = Blocks(), np.arange(5.0)
+    assert blocks.add(array) == blocks.add(array.copy()) != blocks.add(array + 1)
+    assert blocks.add(np.arange(4.0).reshape(2, 2)) != blocks.add(np.arange(4.0))
+    before = len(blocks.payload())
+    blocks.add(array)
+    assert len(blocks.payload()) == before
+
+
+def resolved(value, blocks: Blocks):
+    if isinstance(value, dict) and set(value) == {"$"}:
+        return decoded(blocks, value["$"]).tolist()
+    if isinstance(value, dict):
+        return {name: resolved(item, blocks) for name, item in value.items()}
+    return [resolved(item, blocks) for item in value] if isinstance(value, list) else value
+
+
+def at_step(panel: dict, blocks: Blocks, index: int) -> dict:
+    """Data and layout of a panel after its moves, as panels.js applies them."""
+    shown = {"data": resolved(panel["data"], blocks), "layout": resolved(panel["layout"], blocks)}
+    for move in panel["moves"]:
+        target = shown["layout"] if move["place"] == "layout" else shown["data"][move["place"]]
+        *way, last = move["path"].split(".")
+        for name in way:
+            target = target.setdefault(name, {})
+        block = "block" in move
+        target[last] = (
+            decoded(blocks, move["block"])[index].tolist() if block else resolved(move["values"][move["index"][index]], blocks)
+        )
+    return shown
+
+
+def users_figure() -> go.Figure:
+    """What a user may write: frames in any order, lists, numbers, texts, arrays that change length, layout changes."""
+    frames = [
+        {
+            "name": str(step),
+            "data": [
+                {"type": "scatter", "y": list(range(step, step + 30)), "marker": {"size": step + 1, "color": ["#000000"] * 2}},
+                {"type": "bar", "x": np.arange(step + 1), "y": np.arange(step + 1.0), "text": [f"t{step}"] * (step + 1)},
+            ],
+            "layout": {"title": {"text": f"step {step}"}, "xaxis": {"range": [0, step + 1]}},
+        }
+        for step in (20, 0, 10)
+    ]
+    return go.Figure(data=frames[0]["data"], layout={"title": {"text": "start"}, "meta": "not a dict"}, frames=frames)
+
+
+@pytest.mark.parametrize(("index", "step"), [(0, 0), (1, 10), (2, 20)])
+def test_base_and_moves_give_back_every_frame(index: int, step: int) -> None:
+    blocks = Blocks()
+    panel = extract(users_figure(), blocks)
+    assert panel["steps"] == [0, 10, 20]
+    shown = at_step(panel, blocks, index)
+    assert shown["data"][0]["y"] == list(range(step, step + 30))
+    assert shown["data"][0]["marker"]["size"] == step + 1
+    assert shown["data"][1]["x"] == list(range(step + 1))
+    assert shown["data"][1]["text"] == [f"t{step}"] * (step + 1)
+    assert shown["layout"]["title"]["text"] == f"step {step}"
+    assert shown["layout"]["xaxis"]["range"] == [0, step + 1]
+
+
+@pytest.mark.parametrize("name", ["embedding_spectrum", "neuron_frequencies", "embedding_circles", "logit_spectrum"])
+def test_moves_of_the_built_in_figures_give_back_their_frames(name: str) -> None:
+    blocks, figure = Blocks(), find_analyses([name])[0].figure(built_in()[1])
+    panel = extract(figure, blocks)
+    for index, frame in enumerate(figure.frames):
+        shown = at_step(panel, blocks, index)
+        for place, trace in zip(frame.traces, frame.data, strict=True):
+            for attribute in ("x", "y", "z"):
+                value = getattr(trace, attribute, None)
+                if value is not None:
+                    assert np.allclose(np.asarray(shown["data"][place][attribute]), np.asarray(value), atol=1e-4, equal_nan=True)
+
+
+def test_what_the_page_does_itself_is_left_out() -> None:
+    panel = extract(find_analyses(["neuron_frequencies"])[0].figure(built_in()[1]), Blocks())
+    assert not {"sliders", "updatemenus", "template"} & set(panel["layout"])
+    assert not [shape for shape in panel["layout"].get("shapes", []) if shape["name"].startswith("phase: ")]
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ({"name": "early", "data": []}, "named 'early'"),
+        ({"name": "5", "data": [{"type": "scatter"}], "traces": [3]}, "traces [3]"),
+    ],
+)
+def test_frames_that_fit_no_step_or_trace_are_refused(frame: dict, words: str) -> None:
+    figure = go.Figure(data=[{"type": "scatter"}], frames=[frame])
+    with pytest.raises(UsageError, match=re.escape(words)):
+        extract(figure, Blocks())
+
+
+@given(st.floats(0, 1))
+def test_percentages_never_claim_all_or_nothing(share: float) -> None:
+    assert (percent(share) == "100 %") == (share == 1)
+    assert (percent(share) == "0 %") == (share == 0)
+
+
+def told(**changes: object) -> xr.Dataset:
+    """A series with only what the story reads."""
+    steps = np.array([0, 100, 1000, 2000, 3000])
+    curves = {
+        "history_train_accuracy": [0, 1, 1, 1, 1], "history_test_accuracy": [0, 0.02, 0.03, 0.6, 1],
+        "history_train_loss": [4, 1e-3, 1e-6, 1e-6, 1e-6], "history_test_loss": [4, 9, 10, 1, 1e-4],
+        "history_sum_squared_weights": [10, 20, 15, 8, 5],
+    }  # fmt: skip
+    series = xr.Dataset({"restricted_loss": ("step", [4, 3, 1.0, 0.1, 1e-6]), "excluded_loss": ("step", [4, 0.1, 0.01, 2, 5])})
+    series = series.assign_coords(step=steps)
+    for name, values in curves.items():
+        series[name] = xr.DataArray(np.array(values, float), dims="history_step", coords={"history_step": steps})
+    bound = {"memorized": 100, "onset": 1000, "cleanup": 2000, "grokked": 3000, "settled": None}
+    phases = {k: v and {"step": v, "earliest": v - 10, "latest": v + 10} for k, v in bound.items()}
+    series.attrs = {"p": 59, "operation": "add", "key_frequencies": [4, 7], "outcome": "grokking", "phases": json.dumps(phases)}
+    series.attrs |= changes
+    return series
+
+
+def test_story_of_a_grokked_run_says_when_what_and_how_long_before() -> None:
+    story = tell(told(config=json.dumps({"split": {"fraction": 0.4}})))
+    text = str(story)
+    assert story.title == "This network grokked at step 3,000"
+    assert "1,392 of the 3,481 pairs" in text
+    assert "step 3,000 (2,990 to 3,010)" in text
+    assert "1,000 steps" in text  # restricted halved at 1000, accuracy one half at 2000
+    assert "frequencies 4 and 7" in text
+    assert "0.01 to 5" in text
+    assert "missing" not in text
+
+
+def without(*names: str) -> str:
+    phases = json.loads(told().attrs["phases"])
+    return json.dumps({**phases, **dict.fromkeys(names)})
+
+
+def test_story_of_a_memorizer_claims_no_grokking_and_says_what_is_missing() -> None:
+    series = told(outcome="memorization", phases=without("grokked", "cleanup", "onset"))
+    series["history_test_accuracy"][:] = [0, 0.02, 0.02, 0.03, 0.03]
+    text = str(tell(series))
+    assert "has memorized and, in 3,000 steps, not grokked" in text
+    assert "What is missing: test accuracy is 3 %" in text
+    assert "grokked at" not in text
+    assert "circuit formed" not in text
+    assert "need not be a circuit" in text
+
+
+def test_story_of_a_run_that_learned_nothing_says_so() -> None:
+    series = told(outcome="confusion", phases=without("memorized", "grokked", "cleanup", "onset"))
+    series["history_train_accuracy"][:] = 0.2
+    text = str(tell(series))
+    assert "has not learned its task" in text
+    assert "train accuracy is 20 %" in text
+
+
+def test_story_of_a_run_that_generalized_at_once_does_not_call_it_grokking() -> None:
+    assert "no grokking" in tell(told(outcome="comprehension")).title
+
+
+def test_story_needs_no_measures_and_no_history() -> None:
+    bare = xr.Dataset(coords={"step": [0, 10]}, attrs={"p": 5})
+    story = tell(bare)
+    assert story.title == "A network after 10 steps"
+    assert all(milestone.boundary is None for milestone in story.milestones)
+
+
+def test_lead_time_is_the_distance_of_the_half_way_marks_and_needs_both() -> None:
+    steps = [0, 10, 20, 30]
+    falling, rising = [4.0, 1.5, 1.0, 0.1], [0.0, 0.1, 0.2, 0.9]
+    lead = lead_time((steps, falling), (steps, rising))
+    assert (lead.restricted.step, lead.accuracy.step, lead.steps) == (10, 30, 20)
+    assert lead.shortest <= lead.steps <= lead.longest
+    assert lead_time((steps, falling), (steps, [0.0, 0.1, 0.2, 0.3])) == LeadTime(lead.restricted, None, None, None, None)
+    assert lead_time((steps, [4.0] * 4), (steps, rising)).steps is None
+    # A dip that does not last is not a date.
+    assert lead_time((steps, [4.0, 0.1, 4.0, 0.1]), (steps, rising)).restricted.step == 30
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes, and the text of script elements."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.scripts: list[tuple[dict, str]] = []
+        self.inside = False
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+            self.inside = True
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.scripts[-1] = (self.scripts[-1][0], self.scripts[-1][1] + data)
+
+
+@pytest.fixture(scope="module")
+def built() -> Page:
+    analyses, series = built_in()
+    return page(series, panels(series, analyses))
+
+
+def test_page_has_a_panel_for_every_analysis_and_no_failure(built: Page) -> None:
+    ids = {attributes.get("id") for tag, attributes in Elements(built.html).tags if tag == "section"}
+    assert {f"panel-{analysis.name}" for analysis in built_in()[0]} <= ids
+    assert built.failures == {}
+    assert len(built.html) < 6_000_000
+
+
+def test_policy_allows_exactly_the_pages_own_scripts(built: Page) -> None:
+    elements = Elements(built.html)
+    policy = next(a["content"] for tag, a in elements.tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy")
+    sources = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert sources["default-src"] == "'none'"
+    assert "unsafe" not in sources["script-src"]
+    running = [text for attributes, text in elements.scripts if "type" not in attributes]
+    library = next(text for attributes, text in elements.scripts if attributes.get("id") == "plotly")
+    running.append(gzip.decompress(base64.b64decode(library)).decode())
+    hashes = {f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in running}
+    assert hashes == set(sources["script-src"].split())
+
+
+def test_page_loads_nothing_from_anywhere(built: Page) -> None:
+    loading = {"src", "srcset", "data", "poster", "action", "formaction", "background", "manifest"}
+    for tag, attributes in Elements(built.html).tags:
+        assert not loading & set(attributes), (tag, attributes)
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+        if tag == "a":
+            assert attributes["href"].startswith(("#", "https://arxiv.org/"))
+    style = re.search(r"<style>(.*?)</style>", built.html, re.DOTALL).group(1)
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def hostile_page() -> Page:
+    series = built_in()[1].copy()
+    series.attrs |= {
+        "run": HOSTILE, "key_rule": HOSTILE, "config": json.dumps({HOSTILE: {HOSTILE: HOSTILE}}),
+        "facts": json.dumps({HOSTILE: [HOSTILE]}),
+    }  # fmt: skip
+    # Plain text that plotly itself would show as text; markup for it goes through its own sanitizer in the browser.
+    figure = go.Figure(
+        data=[{"type": "scatter", "y": [1, 2], "name": HOSTILE, "text": [HOSTILE, HOSTILE]}], layout={"title": HOSTILE}
+    )
+    figure.update_layout(meta={"alt": HOSTILE, "step_axis": "x"}, images=[{"source": "http://example.invalid/x.png"}])
+
+    def raising(series):
+        raise ValueError(HOSTILE)
+
+    shown = [Panel("drawn", HOSTILE, f"{HOSTILE}\n\nMeasured: {HOSTILE}", lambda series: figure)]
+    shown += [Panel("failed", "Measured?", "Text.", lambda series: figure, HOSTILE), Panel("raising", "Drawn?", "Text.", raising)]
+    return page(series, shown)
+
+
+def test_hostile_names_stay_text() -> None:
+    made = hostile_page()
+    elements = Elements(made.html)
+    assert len(elements.scripts) == 4
+    assert not [tag for tag, _ in elements.tags if tag == "img"]
+    assert not [attributes for _, attributes in elements.tags if any(name.startswith("on") for name in attributes)]
+    data = next(text for attributes, text in elements.scripts if attributes.get("id") == "page")
+    assert json.loads(data)["run"] == HOSTILE
+
+
+def test_an_analysis_that_failed_says_why_and_the_others_are_shown() -> None:
+    made = hostile_page()
+    assert set(made.failures) == {"failed", "raising"}
+    assert "ValueError" in made.failures["raising"]
+    visible = re.sub(r"<script.*?</script>", "", made.html, flags=re.DOTALL)
+    assert "its figure raised ValueError" in visible
+    assert 'data-panel="0"' in visible
+
+
+def test_page_says_nothing_about_the_machine_it_was_made_on(built: Page) -> None:
+    assert "/secret/place" not in built.html
+    assert os.getcwd() not in built.html
+
+
+def test_the_same_series_gives_the_same_bytes(built: Page) -> None:
+    analyses, series = built_in()
+    assert page(series, panels(series, analyses)).html == built.html
+
+
+def test_page_of_a_series_without_checkpoints_is_refused() -> None:
+    with pytest.raises(UsageError, match="without checkpoints"):
+        page(built_in()[1].isel(step=[]), [])
+
+
+def test_numbers_that_are_not_finite_are_no_syntax_error() -> None:
+    series = built_in()[1].copy(deep=True)
+    for name in series.data_vars:
+        if series[name].dtype.kind == "f" and not str(name).startswith("history_"):
+            series[name][1] = np.nan
+    made = page(series, panels(series, built_in()[0]))
+    data = next(text for attributes, text in Elements(made.html).scripts if attributes.get("id") == "page")
+    assert len(json.loads(data)["steps"]) == len(STEPS)
+
+
+def test_page_is_built_without_torch() -> None:
+    code = (
+        "import sys, xarray as xr; from interp.reporting import page;"
+        "page(xr.Dataset(coords={'step': [0]}, attrs={'p': 5}), []); print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def test_report_of_a_real_run_is_written_whole_and_replaces_the_old_one(tiny_run, tmp_path) -> None:
+    out = tmp_path / "report.html"
+    out.write_text("old")
+    before = os.umask(0o027)
+    try:
+        made = interp.report(tiny_run, out)
+    finally:
+        os.umask(before)
+    assert out.read_text(encoding="utf-8") == made.html
+    assert stat.S_IMODE(out.stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["report.html"]
+    assert made.failures == {}
+    assert made.headline.startswith(("This network", "A network"))
+
+
+def test_report_takes_a_directory_and_shows_a_users_file(tiny_run, tmp_path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        '"""How large is the largest logit?"""\nimport plotly.graph_objects as go\nfrom interp import Analysis\n'
+        'ANALYSIS = Analysis("mine", question=__doc__, measure=lambda view: {"largest": float(view.logits.max())},\n'
+        "    figure=lambda series: go.Figure(go.Scatter(x=series.step.values, y=series.largest.values)))\n"
+    )
+    made = interp.report(tiny_run.path, tmp_path / "out.html", files=[mine])
+    assert 'id="panel-mine"' in made.html
+    assert "How large is the largest logit?" in made.html
+    assert 'id="panel-loss_curves"' in made.html
+
+
+def test_report_of_an_analysis_that_raises_is_written(tiny_run, tmp_path) -> None:
+    def broken(view):
+        raise ZeroDivisionError("nothing to divide by")
+
+    bad = Analysis("bad", "Does it break?", broken, lambda series: go.Figure())
+    made = interp.report(tiny_run, tmp_path / "out.html", analyses=["loss_curves", bad])
+    assert "nothing to divide by" in made.failures["bad"]
+    assert 'id="panel-loss_curves"' in made.html
+
+
+def test_report_into_a_directory_that_does_not_exist_is_refused_before_any_work(tiny_run, tmp_path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        interp.report(tiny_run, tmp_path / "absent" / "out.html")
