@@ -6,12 +6,12 @@ Nothing here imports torch, so that the command line can show its help at once.
 from __future__ import annotations
 
 import json
-import tomllib
+import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -52,18 +52,20 @@ class ModelConfig:
     init_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("d_model", "n_heads", "d_mlp"):
-            _require(f"model.{name}", getattr(self, name), "an integer >= 1", lambda x: isinstance(x, int) and x >= 1)
+        _refuse(
+            *(_integer(f"model.{name}", getattr(self, name), least=1) for name in ("d_model", "n_heads", "d_mlp")),
+            _one_of("model.activation", self.activation, ("relu", "gelu")),
+            _one_of("model.biases", self.biases, get_args(Biases)),
+            _one_of("model.init", self.init, get_args(Init)),
+            _number("model.attention_rate", self.attention_rate, "a number in 0..1", lambda x: 0 <= x <= 1),
+            _number("model.init_scale", self.init_scale, "a finite number > 0", lambda x: x > 0 and isfinite(x)),
+            _truth("model.equals_class", self.equals_class),
+        )
         if self.d_model % self.n_heads:
             raise UsageError(
                 f"model.d_model: given {self.d_model}, expected a multiple of model.n_heads = {self.n_heads} "
                 f"(for example {self.n_heads * max(1, self.d_model // self.n_heads)})"
             )
-        _require_one_of("model.activation", self.activation, ("relu", "gelu"))
-        _require_one_of("model.biases", self.biases, get_args(Biases))
-        _require_one_of("model.init", self.init, get_args(Init))
-        _require("model.attention_rate", self.attention_rate, "a number in 0..1", lambda x: 0 <= x <= 1)
-        _require("model.init_scale", self.init_scale, "a finite number > 0", lambda x: x > 0 and isfinite(x))
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,18 @@ class OptimizerConfig:
     norm_constraint: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("lr", "eps"):
-            _require(f"optimizer.{name}", getattr(self, name), "a finite number > 0", lambda x: isfinite(x) and x > 0)
-        for name in ("weight_decay", "grokfast_lambda"):
-            _require(f"optimizer.{name}", getattr(self, name), "a finite number >= 0", lambda x: isfinite(x) and x >= 0)
-        for name in ("beta1", "beta2", "grokfast_alpha"):
-            _require(f"optimizer.{name}", getattr(self, name), "a number in [0, 1)", lambda x: 0 <= x < 1)
-        _require("optimizer.warmup_steps", self.warmup_steps, "an integer >= 0", lambda x: isinstance(x, int) and x >= 0)
-        _require_one_of("optimizer.loss", self.loss, get_args(LossName))
-        _require_one_of("optimizer.perpendicular_gradient", self.perpendicular_gradient, get_args(PerpendicularGradient))
+        groups: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
+            (("lr", "eps"), "a finite number > 0", lambda x: isfinite(x) and x > 0),
+            (("weight_decay", "grokfast_lambda"), "a finite number >= 0", lambda x: isfinite(x) and x >= 0),
+            (("beta1", "beta2", "grokfast_alpha"), "a number in [0, 1)", lambda x: 0 <= x < 1),
+        )
+        _refuse(
+            *(_number(f"optimizer.{name}", getattr(self, name), what, test) for names, what, test in groups for name in names),
+            _integer("optimizer.warmup_steps", self.warmup_steps, least=0),
+            _one_of("optimizer.loss", self.loss, get_args(LossName)),
+            _one_of("optimizer.perpendicular_gradient", self.perpendicular_gradient, get_args(PerpendicularGradient)),
+            _truth("optimizer.norm_constraint", self.norm_constraint),
+        )
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ class CheckpointConfig:
     """Which steps are saved: logarithmically dense early, then evenly; step 0 and the last step always.
 
     Args:
-        log: number of logarithmically spaced steps, from 1 to `every` x 10.
+        log: number of logarithmically spaced steps, from 1 to 10 times `every` or the last step, whichever is less.
         every: spacing of the evenly spaced steps; 0 means none.
     """
 
@@ -121,14 +126,13 @@ class CheckpointConfig:
     every: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("log", "every"):
-            _require(f"checkpoints.{name}", getattr(self, name), "an integer >= 0", lambda x: isinstance(x, int) and x >= 0)
+        _refuse(*(_integer(f"checkpoints.{name}", getattr(self, name), least=0) for name in ("log", "every")))
 
     def steps(self, last: int) -> list[int]:
         """The steps to save in a run of `last` updates, ascending.
 
         >>> CheckpointConfig(log=4, every=100).steps(300)
-        [0, 1, 10, 100, 200, 300]
+        [0, 1, 7, 45, 100, 200, 300]
         """
         top = min(last, 10 * self.every or last)
         logarithmic = np.geomspace(1, max(top, 1), self.log).round().astype(int).tolist() if self.log else []
@@ -173,15 +177,17 @@ class RunConfig:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        _require("steps", self.steps, "an integer >= 0", lambda x: isinstance(x, int) and x >= 0)
-        _require("evaluate_every", self.evaluate_every, "an integer >= 1", lambda x: isinstance(x, int) and x >= 1)
-        _require("seed", self.seed, "an integer in 0..2^63-1", lambda x: isinstance(x, int) and 0 <= x < 2**63)
-        if self.threads is not None:
-            _require("threads", self.threads, "an integer >= 1", lambda x: isinstance(x, int) and x >= 1)
-        _require_one_of("engine", self.engine, get_args(EngineName))
-        _require_one_of("dtype", self.dtype, ("float32", "float64"))
-        if not isinstance(self.device, str) or (self.device != "cpu" and not self.device.startswith("cuda")):
-            raise UsageError(f"device: given {self.device!r}, expected cpu, cuda or cuda:N")
+        _refuse(
+            _integer("steps", self.steps, least=0),
+            _integer("evaluate_every", self.evaluate_every, least=1),
+            _integer("seed", self.seed, least=0, most=2**63 - 1),
+            None if self.threads is None else _integer("threads", self.threads, least=1),
+            _one_of("engine", self.engine, get_args(EngineName)),
+            _one_of("dtype", self.dtype, ("float32", "float64")),
+            _device(self.device),
+            _truth("until_settled", self.until_settled),
+            None if isinstance(self.recipe, str) else f"recipe: given {self.recipe!r}, expected a name",
+        )
         if self.model.equals_class and not self.task.equals_sign:
             raise UsageError("model.equals_class: given True, but task.equals_sign is False: there is no `=` token to be a class")
 
@@ -196,61 +202,50 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, text: str) -> RunConfig:
-        """Read a config from JSON. Fields left out have their defaults; all errors are reported at once, each with its path."""
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UsageError(f"config: not JSON ({error})") from error
-        return _validate(values)
+        """Read a config from JSON. Fields left out have their defaults.
+
+        Raises:
+            UsageError: with all problems at once, each with the path of its field.
+        """
+        from interp.config_files import parse_config
+
+        return parse_config(text, "JSON", where="config")
 
     @classmethod
     def from_file(cls, path: str | Path) -> RunConfig:
         """Read a config from a .json or .toml file, as `from_json`."""
-        path = Path(path)
-        if not path.is_file():
-            raise UsageError(f"config file {path} does not exist")
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            return cls.from_json(text)
-        if path.suffix != ".toml":
-            raise UsageError(f"config file {path}: given suffix {path.suffix!r}, expected .json or .toml")
-        try:
-            return _validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"config file {path}: not TOML ({error})") from error
+        from interp.config_files import read_config
+
+        return read_config(Path(path))
 
 
-def _validate(values: object) -> RunConfig:
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        config: RunConfig = TypeAdapter(RunConfig).validate_python(values)
-    except ValidationError as error:
-        problems = [f"  {'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']} (given {e['input']!r})" for e in error.errors()]
-        raise UsageError("config:\n" + "\n".join(problems)) from error
-    if surplus := _surplus(values, config):
-        raise UsageError(f"config: unknown fields {', '.join(surplus)}")
-    return config
+def _refuse(*problems: str | None) -> None:
+    """Raise all problems at once, if there are any."""
+    if found := [problem for problem in problems if problem]:
+        raise UsageError("\n".join(found))
 
 
-def _surplus(values: Any, config: Any, prefix: str = "") -> list[str]:
-    """Names in a nested mapping that are not fields of the dataclass they describe."""
-    known = {f.name: getattr(config, f.name) for f in fields(config)}
-    found = [prefix + name for name in values if name not in known]
-    for name, value in known.items():
-        if is_dataclass(value) and name in values:
-            found += _surplus(values[name], value, f"{prefix}{name}.")
-    return found
+def _number(name: str, value: object, expected: str, test: Callable[[float], bool]) -> str | None:
+    right = isinstance(value, int | float) and not isinstance(value, bool) and test(value)
+    return None if right else f"{name}: given {value!r}, expected {expected}"
 
 
-def _require(name: str, value: Any, expected: str, test: Callable[[Any], bool]) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not test(value):
-        raise UsageError(f"{name}: given {value!r}, expected {expected}")
+def _integer(name: str, value: object, *, least: int, most: int | None = None) -> str | None:
+    expected = f"an integer >= {least}" if most is None else f"an integer in {least}..{most}"
+    return _number(name, value, expected, lambda x: isinstance(x, int) and x >= least and (most is None or x <= most))
 
 
-def _require_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise unknown(name, value, choices)
+def _truth(name: str, value: object) -> str | None:
+    return None if isinstance(value, bool) else f"{name}: given {value!r}, expected true or false"
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> str | None:
+    return None if value in choices else str(unknown(name, value, choices))
+
+
+def _device(value: object) -> str | None:
+    right = isinstance(value, str) and re.fullmatch(r"cpu|cuda(:\d+)?", value)
+    return None if right else f"device: given {value!r}, expected cpu, cuda or cuda:N"
 
 
 def _demo() -> RunConfig:

@@ -50,6 +50,8 @@ class ModularTask:
             raise UsageError(f"task.p: given {self.p!r}, expected an integer >= 2 (the modulus)")
         if self.operation not in OPERATIONS:
             raise UsageError(f"task.operation: given {self.operation!r}, expected one of {', '.join(OPERATIONS)}")
+        if not isinstance(self.equals_sign, bool):
+            raise UsageError(f"task.equals_sign: given {self.equals_sign!r}, expected true or false")
 
     @property
     def n_pairs(self) -> int:
@@ -129,7 +131,9 @@ class SplitConfig:
     def __post_init__(self) -> None:
         if self.rule not in SPLIT_RULES:
             raise UsageError(f"split.rule: given {self.rule!r}, expected one of {', '.join(SPLIT_RULES)}")
-        if not 0 < self.fraction < 1:
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or not 0 <= self.seed < 2**63:
+            raise UsageError(f"split.seed: given {self.seed!r}, expected an integer in 0..2^63-1")
+        if not isinstance(self.fraction, int | float) or not 0 < self.fraction < 1:
             raise UsageError(f"split.fraction: given {self.fraction!r}, expected a number strictly between 0 and 1")
 
     def draw(self, task: ModularTask) -> Split:
