@@ -84,6 +84,7 @@ class CpuEngine:
         self._shape = Shape(task.equals_sign, model.attention_rate, d_mlp=model.d_mlp, classes=config.classes)
         self._loops = kernels.loops(self.threads)
         self._blas = find_blas(kernels.PROCESSOR)
+        self.blas = self._blas.name
         # The loops share the work out; where they cannot, the matrix products inside them do.
         self._blas_threads = 1 if self._loops.parallel else self.threads
         self._setting = kernels.Setting(

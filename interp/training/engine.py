@@ -30,6 +30,7 @@ class Engine(Protocol):
     """Computes one run's losses, gradients and updates. Engines differ in speed, never in the function they compute."""
 
     name: str
+    threads: int
     parameters: Parameters
 
     def gradient(self) -> float:

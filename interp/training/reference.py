@@ -15,6 +15,7 @@ from interp.training.engine import Evaluation
 from interp.training.initial import initial_weights
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
+from interp.training.threads import threads_for, torch_threads
 from interp.weights import Weights
 
 _LOSSES = {"cross_entropy": cross_entropy, "stablemax": stablemax_cross_entropy}
@@ -26,6 +27,7 @@ class ReferenceEngine:
     name = "reference"
 
     def __init__(self, config: RunConfig) -> None:
+        self.threads = threads_for(config)
         self.parameters = Parameters(initial_weights(config))
         self._optimizer = Optimizer(config.optimizer, self.parameters)
         self._loss = _LOSSES[config.optimizer.loss]
@@ -37,23 +39,26 @@ class ReferenceEngine:
     def gradient(self) -> float:
         """Mean training loss; its gradient by autograd."""
         leaves = self.parameters.weights.map(lambda tensor: tensor.detach().requires_grad_())
-        loss = self._losses(leaves, *self._train)[1].mean()
         tensors = leaves.tensors()
-        # With attention rate 0 the queries and keys take no part: their gradient is zero, not missing.
-        gradients = torch.autograd.grad(loss, list(tensors.values()), materialize_grads=True, allow_unused=True)
+        with torch_threads(self.threads):
+            loss = self._losses(leaves, *self._train)[1].mean()
+            # With attention rate 0 the queries and keys take no part: their gradient is zero, not missing.
+            gradients = torch.autograd.grad(loss, list(tensors.values()), materialize_grads=True, allow_unused=True)
         for name, gradient in zip(tensors, gradients, strict=True):
             self.parameters.gradients[name].copy_(gradient)
         return float(loss.detach())
 
     def update(self) -> None:
         """One optimizer update."""
-        self._optimizer.step()
+        with torch_threads(self.threads):
+            self._optimizer.step()
 
     @torch.no_grad()
     def evaluate(self) -> Evaluation:
         """Test loss and both accuracies."""
-        train_logits, _ = self._losses(self.parameters.weights, *self._train)
-        test_logits, test_losses = self._losses(self.parameters.weights, *self._test)
+        with torch_threads(self.threads):
+            train_logits, _ = self._losses(self.parameters.weights, *self._train)
+            test_logits, test_losses = self._losses(self.parameters.weights, *self._test)
         return Evaluation(
             test_loss=float(test_losses.mean()),
             train_accuracy=float(correct(train_logits, self._train[1]).double().mean()),

@@ -1,0 +1,165 @@
+"""Many independent runs at once, over the cores: one process and one thread each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, TypeVar, overload
+
+from interp.config import RunConfig
+from interp.errors import TrainingError, UsageError
+from interp.training.loop import Step, train
+from interp.training.threads import available_threads
+
+T = TypeVar("T")
+
+
+def last_step(config: RunConfig) -> Step:
+    """Train a run to its end; returns its last step, with weights of its own."""
+    for step in train(config):
+        if step.last:
+            return replace(step, weights=step.weights.clone())
+    raise AssertionError("a run always has a last step")
+
+
+@overload
+def train_many(configs: Iterable[RunConfig], *, workers: int | None = None) -> Iterator[tuple[int, Step | Exception]]: ...
+
+
+@overload
+def train_many(
+    configs: Iterable[RunConfig], job: Callable[[RunConfig], T], *, workers: int | None = None
+) -> Iterator[tuple[int, T | Exception]]: ...
+
+
+def train_many(
+    configs: Iterable[RunConfig], job: Callable[[RunConfig], Any] = last_step, *, workers: int | None = None
+) -> Iterator[tuple[int, Any]]:
+    """Do a job for every config, several at a time, each with one thread; yields (index, result) in the order they finish.
+
+    Each run equals its single run with ``threads=1`` bit for bit. A run that fails, or whose process dies, gives its exception
+    as its result and does not disturb the others. Leaving the iteration early ends those still running.
+
+    A script that calls this must guard its own work with ``if __name__ == "__main__":``, as all scripts that start processes
+    must: each process imports it anew.
+
+    Args:
+        configs: the runs; ``threads`` is set to 1.
+        job: what to do in a process of its own: a function of one config that can be pickled, that is, one defined at the top
+            level of a module, or a `functools.partial` of one. By default a run is trained and its last `Step` returned.
+        workers: how many at a time; none means one for every core this process may use.
+
+    Raises:
+        UsageError: if a config or the number of workers is not one, before anything is started.
+
+    >>> from interp import recipe
+    >>> runs = [replace(recipe("demo"), seed=seed, steps=1) for seed in range(3)]
+    >>> sorted((index, step.index) for index, step in train_many(runs, workers=1))
+    [(0, 1), (1, 1), (2, 1)]
+    """
+    runs = list(configs)
+    for index, config in enumerate(runs):
+        if not isinstance(config, RunConfig):
+            raise UsageError(f"train_many: item {index} is {config!r}, expected a RunConfig")
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise UsageError(f"workers: given {workers!r}, expected an integer >= 1")
+    job_bytes = _pickled(job)
+    return _results(runs, job_bytes, min(len(runs), workers or available_threads()))
+
+
+def _pickled(job: object) -> bytes:
+    try:
+        return pickle.dumps(job)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UsageError(f"train_many: the job cannot be sent to another process ({error}); define it in a module") from error
+
+
+def _results(runs: list[RunConfig], job: bytes, workers: int) -> Iterator[tuple[int, Any]]:
+    waiting = list(enumerate(runs))[::-1]
+    idle: list[_Worker] = []
+    busy: dict[int, _Worker] = {}
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < workers:
+                worker = idle.pop() if idle else _Worker()
+                index, config = waiting.pop()
+                worker.start(config, job)
+                busy[index] = worker
+            ready = wait([worker.connection for worker in busy.values()])
+            for index in [index for index, worker in busy.items() if worker.connection in ready]:
+                worker = busy.pop(index)
+                result = worker.result()
+                if worker.process.is_alive():
+                    idle.append(worker)
+                yield index, result
+    finally:
+        for worker in busy.values():
+            worker.process.terminate()
+        for worker in [*idle, *busy.values()]:
+            worker.end()
+
+
+class _Worker:
+    """A process that does one job after another."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: SpawnProcess = context.Process(target=_work, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def start(self, config: RunConfig, job: bytes) -> None:
+        """Begin a run."""
+        with suppress(OSError):  # the process has died: `result` will say so
+            self.connection.send_bytes(pickle.dumps((job, replace(config, threads=1))))
+
+    def result(self) -> Any:
+        """What the job returned or raised."""
+        try:
+            return pickle.loads(self.connection.recv_bytes())
+        except (EOFError, OSError):
+            self.process.join()
+            return TrainingError(
+                f"the process of this run ended with exit code {self.process.exitcode} before the run did (if every run ends "
+                'like this, guard the script that calls train_many with `if __name__ == "__main__":`)'
+            )
+
+    def end(self) -> None:
+        """Wait for the process to end: it does once it has no work and nobody to give it any."""
+        self.connection.close()
+        self.process.join()
+
+
+def _work(connection: Connection) -> None:
+    """What a worker process runs: jobs, until the other end of the connection is closed."""
+    import torch
+
+    torch.set_num_threads(1)
+    # Ctrl-C reaches every process of a terminal; the calling process ends this one, with SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        try:
+            job, config = pickle.loads(connection.recv_bytes())
+        except EOFError:
+            return
+        connection.send_bytes(_outcome(job, config))
+
+
+def _outcome(job: bytes, config: RunConfig) -> bytes:
+    """The pickled result of a job, or the exception it ended with."""
+    try:
+        return pickle.dumps(pickle.loads(job)(config))
+    except Exception as error:
+        error.add_note("in the process of this run:\n" + traceback.format_exc())
+        try:
+            return pickle.dumps(error)
+        except Exception:  # an exception that holds something unpicklable
+            return pickle.dumps(TrainingError(f"{type(error).__name__}: {error}"))

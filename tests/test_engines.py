@@ -1,0 +1,221 @@
+"""Every engine computes the same function: losses and gradients against float64 autograd, for any architecture and task."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from interp.config import ModelConfig, OptimizerConfig, RunConfig, recipe
+from interp.errors import TrainingError, UsageError
+from interp.forward_pass import forward
+from interp.losses import correct, cross_entropy, stablemax_cross_entropy
+from interp.task import ModularTask, SplitConfig
+from interp.training import kernels
+from interp.training.cpu import CpuEngine
+from interp.training.engine import Engine, make_engine
+from interp.training.loop import Training
+from interp.training.reference import ReferenceEngine
+
+SMALL = RunConfig(
+    task=ModularTask(p=13),
+    split=SplitConfig(fraction=0.4),
+    model=ModelConfig(d_model=16, n_heads=2, d_mlp=24),
+    steps=20,
+    threads=1,
+)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> RunConfig:
+    """Any run the CPU engine can do, with few pairs where p is large."""
+    operation = draw(st.sampled_from(["add", "multiply", "x2xyy2"]))
+    task = ModularTask(draw(st.integers(2, 127)), operation=operation, equals_sign=draw(st.booleans()))
+    heads = draw(st.integers(1, 5))
+    model = ModelConfig(
+        d_model=heads * draw(st.integers(1, 9)),
+        n_heads=heads,
+        d_mlp=draw(st.integers(1, 70)),
+        biases=draw(st.sampled_from(["none", "mlp", "all"])),
+        equals_class=task.equals_sign and draw(st.booleans()),
+        attention_rate=draw(st.sampled_from([1.0, 0.0, 0.4])),
+    )
+    # At least one pair on either side of the split, and not much more than a thousand to train on.
+    fraction = draw(st.floats(1.01 / task.n_pairs, min(0.9, 1000 / task.n_pairs)))
+    split = SplitConfig(seed=draw(st.integers(0, 99)), fraction=fraction)
+    loss = OptimizerConfig(loss=draw(st.sampled_from(["cross_entropy", "stablemax"])))
+    threads = draw(st.sampled_from([1, 2, 5]))
+    return RunConfig(task=task, split=split, model=model, optimizer=loss, seed=draw(st.integers(0, 99)), threads=threads)
+
+
+def same_weights(engine: Engine, config: RunConfig) -> ReferenceEngine:
+    """A float64 reference engine with an engine's weights, every one of them random; no neuron is undecided.
+
+    Where a neuron's input is so near 0 that float32 may round it to the other side, one of two gradients is as right as the
+    other: such a neuron is cut off from the output.
+    """
+    reference = ReferenceEngine(replace(config, engine="reference", dtype="float64"))
+    generator = torch.Generator().manual_seed(config.seed)
+    for name, tensor in engine.parameters.weights.tensors().items():
+        if name.startswith("b_"):
+            tensor.copy_(0.3 * torch.randn(tensor.shape, generator=generator))
+        reference.parameters.weights.tensors()[name].copy_(tensor)
+    neurons = forward(reference.parameters.weights, config.task.pairs).neurons_pre.abs()
+    undecided = (neurons < 1e-5).any(0)
+    for each in (engine, reference):
+        each.parameters.weights.W_out[undecided] = 0
+    return reference
+
+
+def assert_same_gradient(engine: Engine, reference: ReferenceEngine, *, tolerance: float = 1e-5) -> None:
+    """Loss and the gradient of every tensor agree, relative to the tensor's norm (to the whole gradient's where that is 0)."""
+    expected, given_ = reference.gradient(), engine.gradient()
+    assert given_ == pytest.approx(expected, rel=tolerance)
+    whole = float(reference.parameters.gradient.norm())
+    for name, gradient in reference.parameters.gradients.items():
+        error = float((engine.parameters.gradients[name].double() - gradient).norm())
+        assert error <= tolerance * max(float(gradient.norm()), 1e-5 * whole), name
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(configs())
+def test_cpu_engine_equals_float64_autograd(config: RunConfig) -> None:
+    engine = CpuEngine(config)
+    reference = same_weights(engine, config)
+    assert_same_gradient(engine, reference)
+    given_, expected = engine.evaluate(), reference.evaluate()
+    assert given_.test_loss == pytest.approx(expected.test_loss, rel=1e-5)
+    assert (given_.train_accuracy, given_.test_accuracy) == (expected.train_accuracy, expected.test_accuracy)
+
+
+def test_cpu_engine_on_the_reference_model() -> None:
+    config = replace(recipe("nanda"), threads=2)
+    engine = CpuEngine(config)
+    assert_same_gradient(engine, same_weights(engine, config))
+
+
+def test_cpu_engine_with_openblas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "PROCESSOR", "znver4")
+    engine = CpuEngine(replace(SMALL, threads=2))
+    assert engine.blas == "OpenBLAS"
+    assert_same_gradient(engine, same_weights(engine, SMALL))
+
+
+def test_evaluation_does_not_depend_on_what_was_computed_before() -> None:
+    engine = CpuEngine(SMALL)
+    first = engine.evaluate()
+    engine.gradient()
+    engine.update()
+    moved = engine.evaluate()
+    assert moved != first
+    engine.gradient()
+    assert engine.evaluate() == moved
+
+
+@pytest.mark.parametrize("engine_class", [ReferenceEngine, CpuEngine])
+def test_equal_logits_name_the_first_class(engine_class: type[CpuEngine] | type[ReferenceEngine]) -> None:
+    engine = engine_class(SMALL)
+    engine.parameters.weights.W_U.zero_()
+    engine.parameters.weights.W_out.zero_()
+    split = SMALL.split.draw(SMALL.task)
+    assert engine.evaluate().test_accuracy == pytest.approx((SMALL.task.labels[split.test] == 0).mean())
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        OptimizerConfig(weight_decay=1.0),
+        OptimizerConfig(warmup_steps=10, weight_decay=0.3),
+        OptimizerConfig(loss="stablemax"),
+        OptimizerConfig(grokfast_lambda=2.0),
+        OptimizerConfig(perpendicular_gradient="project"),
+        OptimizerConfig(perpendicular_gradient="rescale"),
+        OptimizerConfig(norm_constraint=True),
+    ],
+    ids=["adamw", "warmup", "stablemax", "grokfast", "perpendicular", "rescaled", "norm"],
+)
+def test_every_intervention_gives_the_same_trajectory_in_every_engine(
+    optimizer: OptimizerConfig, request: pytest.FixtureRequest
+) -> None:
+    steps = 200 if request.node.callspec.id == "adamw" else 40
+    # eps well above rounding: AdamW divides a gradient of pure rounding error by its own size.
+    config = replace(SMALL, optimizer=replace(optimizer, eps=1e-4), model=replace(SMALL.model, init_scale=0.7), steps=steps)
+    exact = trajectory(replace(config, engine="reference", dtype="float64"))
+    for engine in ("reference", "cpu"):
+        losses = trajectory(replace(config, engine=engine))
+        assert np.abs(losses / exact - 1).max() < 1e-3, engine
+
+
+def trajectory(config: RunConfig) -> np.ndarray:
+    return np.array([step.train_loss for step in Training(config)])
+
+
+@pytest.mark.parametrize(("engine", "threads"), [("reference", 1), ("cpu", 1), ("cpu", 2)])
+def test_two_runs_give_the_same_bytes(engine: str, threads: int) -> None:
+    config = replace(SMALL, engine=engine, threads=threads, evaluate_every=3)
+    one, other = (Training(config) for _ in range(2))
+    for first, second in zip(one, other, strict=True):
+        assert replace(first, weights=None) == replace(second, weights=None)
+    assert torch.equal(one.engine.parameters.flat, other.engine.parameters.flat)
+
+
+def test_auto_takes_the_cpu_engine() -> None:
+    assert make_engine(SMALL).name == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"model": replace(SMALL.model, activation="gelu")}, "activation 'gelu'"),
+        ({"dtype": "float64"}, "dtype 'float64'"),
+    ],
+)
+def test_what_the_cpu_engine_cannot_do_is_named(change: dict, reason: str, caplog: pytest.LogCaptureFixture) -> None:
+    config = replace(SMALL, **change)
+    with pytest.raises(UsageError, match=reason):
+        make_engine(replace(config, engine="cpu"))
+    with caplog.at_level(logging.INFO, logger="interp"):
+        assert make_engine(config).name == "reference"
+    assert reason in caplog.text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is available here")
+def test_a_missing_cuda_device_is_named() -> None:
+    with pytest.raises(UsageError, match="no CUDA device"):
+        make_engine(replace(SMALL, device="cuda"))
+
+
+@pytest.mark.parametrize("engine", ["reference", "cpu"])
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["W_E", "W_Q", "W_V", "W_in", "W_U", "b_in"])
+def test_a_loss_that_is_not_finite_is_noticed(engine: str, poison: float, name: str) -> None:
+    training = Training(replace(SMALL, engine=engine))
+    training.engine.parameters.weights.tensors()[name].view(-1)[0] = poison
+    with pytest.raises(TrainingError, match="at step 0"):
+        next(iter(training))
+
+
+ROWS = [(label, margin) for label in (0, 4) for margin in (-30.0, -3.0, 0.0, 3.0, 20.0, 38.0, 60.0)]
+
+
+@pytest.mark.parametrize(("loss", "function"), [("_cross_entropy", cross_entropy), ("_stablemax", stablemax_cross_entropy)])
+def test_losses_in_the_loops_are_precise(loss: str, function: object) -> None:
+    """Relative error below 1e-5 against float64 on the same float32 logits, for losses from 1e-26 to 30, and their gradient."""
+    for (label, margin), classes in itertools.product(ROWS, (5, 16, 17)):
+        logits = np.zeros(32, dtype=np.float32)
+        logits[:classes] = np.random.default_rng(0).normal(size=classes)
+        logits[label] += margin
+        exact = torch.tensor(logits[None, :classes], dtype=torch.float64, requires_grad=True)
+        expected = function(exact, torch.tensor([label]))
+        expected.sum().backward()
+        value, right = getattr(kernels, loss)(logits, label, classes, 1.0)
+        assert value == pytest.approx(expected.item(), rel=1e-5)
+        assert right == correct(exact, torch.tensor([label])).item()
+        np.testing.assert_allclose(logits[:classes], exact.grad[0].numpy(), rtol=1e-5)
+        assert not logits[classes:].any()
