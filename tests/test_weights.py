@@ -121,6 +121,8 @@ def test_missing_and_surplus_tensors_are_named() -> None:
     del tensors["W_E"], tensors["b_Q"]
     with pytest.raises(DataError, match=r"missing tensors \['W_E'\], surplus tensors \['ln'\]"):
         Weights.from_tensors(tensors | {"ln": torch.ones(1)})
+    with pytest.raises(DataError, match=r"missing tensors none, surplus tensors \['ln'\]"):
+        Weights.from_tensors(random_weights().tensors() | {"ln": torch.ones(1)})
     assert {name for name in SHAPES if name not in BIASES} == REQUIRED
 
 
