@@ -19,7 +19,7 @@ from interp.store import history
 from interp.store.manifest import MANIFEST, RESUME, Reason
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
-from interp.store.writer import RunWriter, begin, write_log, writing
+from interp.store.writer import RunWriter, begin, run_path, write_log, writing
 
 if TYPE_CHECKING:
     from interp.training.loop import Step, Training
@@ -48,7 +48,7 @@ def record(config: RunConfig, root: str | Path = "checkpoints", name: str | None
         DataError: if the run cannot be written, or going on here would not give the same bytes.
         TrainingError: when the training loss is not finite; what was saved stays.
     """
-    path = Path(root) / (name or run_name(config))
+    path = run_path(root, run_name(config) if name is None else name)
     if (path / MANIFEST).is_file():
         run = _same(path, config)
         if run.manifest.final and not (path / RESUME).exists():  # else it was killed before it could tidy up
@@ -68,7 +68,8 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         UsageError: if there is no run at this path.
     """
     run = open_run(path)
-    return record(run.config, run.path.parent, run.path.name, progress=progress)
+    whole = run.path.resolve()
+    return record(run.config, whole.parent, whole.name, progress=progress)
 
 
 def run_name(config: RunConfig) -> str:

@@ -60,8 +60,7 @@ def append(path: Path, data: bytes) -> None:
     is_new = not path.exists()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        _write_all(descriptor, data)
-        os.fsync(descriptor)
+        _write_all(descriptor, data, path)
     finally:
         os.close(descriptor)
     if is_new:
@@ -149,8 +148,7 @@ def _write_beside(path: Path, data: bytes) -> Path:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         try:
-            _write_all(descriptor, data)
-            os.fsync(descriptor)
+            _write_all(descriptor, data, path)
         finally:
             os.close(descriptor)
     except BaseException:
@@ -159,10 +157,16 @@ def _write_beside(path: Path, data: bytes) -> Path:
     return temporary
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes, path: Path) -> None:
+    """Write bytes and flush them; `path` is what an error says that could not be written."""
     rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def _link(temporary: Path, path: Path) -> bool:

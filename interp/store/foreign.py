@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from interp.config import RunConfig
 from interp.errors import UsageError
 from interp.store.manifest import MANIFEST
 from interp.store.run import Run, open_run
-from interp.store.writer import RunWriter, begin, write_log, writing
+from interp.store.writer import RunWriter, begin, run_path, write_log, writing
 from interp.task import Split
 from interp.weights import Weights
+
+IMPORTED = "imported"  # in place of an engine's name
 
 
 def create_run(
@@ -41,26 +44,43 @@ def create_run(
     Raises:
         UsageError: if the name is taken, or steps do not ascend.
     """
-    path = Path(root) / name
+    path = run_path(root, name)
     with writing(path):
         series = iter(checkpoints)
         first = next(series, None)
         if first is None:
             raise UsageError(f"{path}: given no checkpoints, expected at least one")
-        if (path / MANIFEST).is_file() and open_run(path).manifest.final:
-            raise UsageError(f"run {path} exists already; choose another name with --name, or delete it")
-        facts = {"engine": "imported", "threads": None, "n_parameters": first[1].n_parameters, "provenance": dict(provenance)}
+        _check_free(path, config)
+        facts = {"engine": IMPORTED, "threads": None, "n_parameters": first[1].n_parameters, "provenance": dict(provenance)}
         begin(path, config, split=split, facts=facts)
-        writer = RunWriter(path)
-        for row in history_rows:
-            writer.add_history(row["step"], row)
-        writer.save(*first)
-        last = first[0]
-        for step, weights in series:
-            if step <= last:
-                raise UsageError(f"{path}: given step {step} after step {last}, expected ascending steps")
-            writer.save(step, weights)
-            last = step
-        writer.finish(last, status="finished", reason="imported")
+        last = _write_all(RunWriter(path), chain([first], series), history_rows)
         write_log(path, "imported", step=last)
     return open_run(path)
+
+
+def _check_free(path: Path, config: RunConfig) -> None:
+    """Only an import of the same config that was interrupted may be there already."""
+    if not (path / MANIFEST).is_file():
+        return
+    run = open_run(path)
+    if run.manifest.final or run.engine != IMPORTED or run.config != config:
+        raise UsageError(f"run {path} exists already; choose another name with --name, or delete it")
+
+
+def _write_all(writer: RunWriter, checkpoints: Iterable[tuple[int, Weights]], rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write checkpoints and history and finish the run; returns its last step."""
+    last_row = last = -1
+    for row in rows:
+        last_row = _ascending(int(row["step"]), last_row, what="history")
+        writer.add_history(last_row, row)
+    for step, weights in checkpoints:
+        last = _ascending(step, last, what="checkpoints")
+        writer.save(step, weights)
+    writer.finish(max(last, last_row), status="finished", reason="imported")
+    return max(last, last_row)
+
+
+def _ascending(step: int, last: int, *, what: str) -> int:
+    if step <= last:
+        raise UsageError(f"{what}: given step {step} after step {last}, expected ascending steps >= 0")
+    return step

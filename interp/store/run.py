@@ -49,9 +49,9 @@ def open_run(path: str | Path) -> Run:
         UsageError: if there is no run at this path, with the nearest name that is one.
         DataError: if its run.json or manifest.json is damaged.
 
-    >>> open_run("checkpoints/nada")
+    >>> open_run("nowhere/nanda")
     Traceback (most recent call last):
-    interp.errors.UsageError: no run at checkpoints/nada...
+    interp.errors.UsageError: no run at nowhere/nanda (nothing is there): unknown run 'nanda'. Known: none
     """
     path = Path(path)
     if not (path / MANIFEST).is_file():

@@ -1,0 +1,492 @@
+"""Recording: what is saved is what was trained, and an interruption of any kind changes no byte."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import signal
+import threading
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from interp import recorder
+from interp.config import RECIPES, CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig, recipe
+from interp.errors import DataError, TrainingError, UsageError
+from interp.interruption import HeldSignals
+from interp.recorder import record, resume, run_name
+from interp.store import files
+from interp.store.history import COLUMNS
+from interp.store.run import list_runs, open_run
+from interp.task import ModularTask
+from interp.training import loop
+from interp.training.loop import train
+from interp.training.reference import ReferenceEngine
+
+CONFIG = RunConfig(
+    task=ModularTask(p=11),
+    model=ModelConfig(d_model=16, n_heads=2, d_mlp=24),
+    checkpoints=CheckpointConfig(log=4, every=10),
+    steps=35,
+    evaluate_every=6,
+    engine="reference",
+    threads=1,
+)
+
+
+def content(run):
+    """Every byte of a run except its log, which has times in it."""
+    return {
+        p.relative_to(run.path).as_posix(): p.read_bytes() for p in run.path.rglob("*") if p.is_file() and p.name != "log.jsonl"
+    }
+
+
+def events(run):
+    return [json.loads(line)["event"] for line in (run.path / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that was never interrupted."""
+    return record(CONFIG, tmp_path_factory.mktemp("whole"), "run", progress=False)
+
+
+def at_step(monkeypatch, wanted, action):
+    """Do something when training has computed a given step, before it is saved."""
+    original = loop.Training._step
+
+    def step(training, train_loss):
+        found = original(training, train_loss)
+        if found.index == wanted:
+            action()
+        return found
+
+    monkeypatch.setattr(loop.Training, "_step", step)
+
+
+# -- what is saved -------------------------------------------------------------------------------------------------------------
+
+
+def test_checkpoints_and_history_are_those_of_the_training(whole):
+    saved = set(CONFIG.checkpoints.steps(CONFIG.steps))
+    assert set(whole.steps) == saved
+    history = whole.history
+    for step in train(CONFIG):
+        row = history.sel(step=step.index)
+        for name in COLUMNS:
+            value = getattr(step, name)
+            assert row[name].item() == value or (value is None and np.isnan(row[name].item()))
+        if step.index in saved:
+            checkpoint = whole[step.index]
+            assert checkpoint.losses == {name: getattr(step, name) for name in COLUMNS}
+            for name, tensor in step.weights.tensors().items():
+                assert torch.equal(checkpoint.weights.tensors()[name], tensor)
+    assert history.sizes["step"] == CONFIG.steps + 1
+
+
+def test_a_finished_run_says_what_it_is(whole):
+    assert whole.verify() == ()
+    assert (whole.status, whole.reason, whole.manifest.step) == ("finished", "budget", CONFIG.steps)
+    assert (whole.engine, whole.threads, whole.config) == ("reference", 1, CONFIG)
+    assert {"torch", "numpy", "python", "platform", "processor", "interp"} <= whole.provenance.keys()
+    assert np.array_equal(whole.split.train, CONFIG.split.draw(CONFIG.task).train)
+    checkpoints = [f"checkpoints/step_{step:08d}.safetensors" for step in whole.steps]
+    assert sorted(content(whole)) == [".lock", *checkpoints, "history.jsonl", "manifest.json", "run.json", "split.safetensors"]
+    assert events(whole) == ["begun", "finished"]
+
+
+def test_two_recordings_of_one_config_have_equal_bytes(whole, tmp_path):
+    assert content(record(CONFIG, tmp_path, "run", progress=False)) == content(whole)
+
+
+def test_a_finished_run_is_returned_at_once(whole, monkeypatch):
+    monkeypatch.setattr(loop, "make_engine", lambda config: pytest.fail("trained again"))
+    before = content(whole)
+    again = record(CONFIG, whole.path.parent, "run", progress=False)
+    assert (again.steps, content(again)) == (whole.steps, before)
+    assert resume(whole.path, progress=False).steps == whole.steps
+
+
+def test_a_finished_run_can_be_returned_from_where_nothing_can_be_written(whole, monkeypatch):
+    def refuse(path, flags, *rest, **more):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert record(CONFIG, whole.path.parent, "run", progress=False).steps == whole.steps
+
+
+def test_a_run_that_settles_ends_there_with_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.Training, "_settled", lambda training: training._index >= 12)
+    config = replace(CONFIG, until_settled=True)
+    run = record(config, tmp_path, progress=False)
+    assert (run.reason, run.manifest.step, run.steps[-1]) == ("settled", 12, 12)
+    assert run.verify() == ()
+
+
+def test_auto_and_all_cores_are_resolved_once_and_recorded(tmp_path):
+    config = replace(CONFIG, steps=2, engine="auto", threads=None)
+    run = record(config, tmp_path, progress=False)
+    assert run.engine in ("reference", "cpu")
+    assert run.threads == len(os.sched_getaffinity(0))
+    assert run.config.engine == "auto"
+    for same in (replace(config, engine=run.engine), replace(config, threads=run.threads)):
+        assert record(same, tmp_path, run.name, progress=False).steps == run.steps
+
+
+# -- interruptions -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [0, 1, 17, 34])
+def test_ctrl_c_at_any_step_loses_nothing(whole, tmp_path, monkeypatch, step):
+    with monkeypatch.context() as patch:
+        at_step(patch, step, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt, match=rf"saved at step {step}; go on with: interp resume .*run"):
+            record(CONFIG, tmp_path, "run", progress=False)
+    stopped = open_run(tmp_path / "run")
+    assert (stopped.status, stopped.manifest.step, stopped.verify()) == ("interrupted", step, ())
+    assert stopped.history["step"].values.tolist() == list(range(step + 1))
+    done = resume(tmp_path / "run", progress=False)
+    assert content(done) == content(whole)
+    assert events(done) == ["begun", "interrupted", "resumed", "finished"]
+
+
+def test_interrupted_at_every_step(whole, tmp_path, monkeypatch):
+    """One step per session: as many resumptions as there are steps."""
+    monkeypatch.setattr(recorder, "COMMIT_SECONDS", 1e9)
+    for step in range(0, CONFIG.steps, 7):
+        with monkeypatch.context() as patch:
+            at_step(patch, step, lambda: signal.raise_signal(signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                record(CONFIG, tmp_path, "run", progress=False)
+    assert content(record(CONFIG, tmp_path, "run", progress=False)) == content(whole)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        OptimizerConfig(warmup_steps=20, grokfast_lambda=2.0),
+        OptimizerConfig(norm_constraint=True, perpendicular_gradient="rescale", loss="stablemax"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_intervention_survives_an_interruption(tmp_path, monkeypatch, optimizer, dtype):
+    config = replace(CONFIG, optimizer=optimizer, dtype=dtype, steps=16)
+    expected = record(config, tmp_path / "whole", "run", progress=False)
+    with monkeypatch.context() as patch:
+        at_step(patch, 9, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            record(config, tmp_path, "run", progress=False)
+    assert content(record(config, tmp_path, "run", progress=False)) == content(expected)
+
+
+def test_the_fast_engine_resumes_bit_for_bit(tmp_path, monkeypatch):
+    config = replace(CONFIG, engine="auto", model=ModelConfig(d_model=32, n_heads=2, d_mlp=64), steps=40)
+    expected = record(config, tmp_path / "whole", "run", progress=False)
+    with monkeypatch.context() as patch:
+        at_step(patch, 13, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            record(config, tmp_path, "run", progress=False)
+    assert content(resume(tmp_path / "run", progress=False)) == content(expected)
+
+
+def test_other_handlers_get_their_signal_after_the_run_is_saved(tmp_path, monkeypatch):
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(open_run(tmp_path / "run").manifest.step))
+    try:
+        at_step(monkeypatch, 9, lambda: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(KeyboardInterrupt):
+            record(CONFIG, tmp_path, "run", progress=False)
+        assert seen == [9]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_second_ctrl_c_is_obeyed_at_once():
+    with HeldSignals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert signals.received == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ignored_signals_stay_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with HeldSignals() as signals:
+            signal.raise_signal(signal.SIGHUP)
+            assert signals.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_recording_works_in_a_thread_where_no_handler_can_be_set(whole, tmp_path):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(content(record(CONFIG, tmp_path, "run", progress=False))))
+    thread.start()
+    thread.join()
+    assert found == [content(whole)]
+
+
+def test_an_observer_that_fails_loses_nothing_that_was_committed(whole, tmp_path, monkeypatch):
+    def fail():
+        raise RuntimeError("not ours")
+
+    monkeypatch.setattr(recorder, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(recorder, "COMMIT_SHARE", float("inf"))
+    with monkeypatch.context() as patch:
+        at_step(patch, 20, fail)
+        with pytest.raises(RuntimeError, match="not ours"):
+            record(CONFIG, tmp_path, "run", progress=False)
+    assert open_run(tmp_path / "run").manifest.step == 19
+    assert content(record(CONFIG, tmp_path, "run", progress=False)) == content(whole)
+
+
+def test_commits_are_spaced_in_time_and_rarer_where_disks_are_slow(tmp_path, monkeypatch):
+    clock, commits = [0.0], []
+    commit = recorder.RunWriter.commit
+
+    def slow(writer, step, state, **rest):
+        commit(writer, step, state, **rest)
+        clock[0] += 0.5  # a commit takes half a second
+        commits.append(clock[0])
+
+    monkeypatch.setattr(recorder.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(recorder.RunWriter, "commit", slow)
+    original = loop.Training._step
+
+    def second(training, train_loss):
+        clock[0] += 1.0  # a step takes a second
+        return original(training, train_loss)
+
+    monkeypatch.setattr(loop.Training, "_step", second)
+    record(CONFIG, tmp_path, progress=False)
+    assert commits[0] == recorder.COMMIT_SECONDS + 0.5
+    assert all(later - earlier >= 0.5 / recorder.COMMIT_SHARE for earlier, later in pairwise(commits))
+
+
+# -- what can go wrong ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_what_was_saved_stays(tmp_path, monkeypatch):
+    original = ReferenceEngine.update
+
+    def poisoned(engine):
+        original(engine)
+        if engine._optimizer.updates == 15:
+            engine.parameters.flat[3] = float("nan")
+
+    monkeypatch.setattr(ReferenceEngine, "update", poisoned)
+    with pytest.raises(TrainingError, match=r"not finite since step 15\. What was saved before stays"):
+        record(CONFIG, tmp_path, "run", progress=False)
+    run = open_run(tmp_path / "run")
+    assert (run.status, run.reason, run.manifest.step) == ("stopped", "non-finite", 14)
+    assert (run.steps[-1], run.history.sizes["step"], run.verify()) == (11, 15, ())
+    monkeypatch.setattr(loop, "make_engine", lambda config: pytest.fail("trained again"))
+    with pytest.raises(TrainingError, match="not finite since step 15"):
+        record(CONFIG, tmp_path, "run", progress=False)
+
+
+def test_a_real_divergence_stops_the_run(tmp_path):
+    config = replace(CONFIG, optimizer=OptimizerConfig(lr=1e30, weight_decay=0.0))
+    with pytest.raises(TrainingError, match="not finite since step"):
+        record(config, tmp_path, "run", progress=False)
+    run = open_run(tmp_path / "run")
+    assert run.status == "stopped"
+    assert run.verify() == ()
+    assert np.isfinite(run.history["train_loss"].values).all()
+
+
+def test_another_config_under_the_same_name_is_refused_field_by_field(whole):
+    other = replace(CONFIG, seed=7, model=replace(CONFIG.model, d_mlp=25))
+    with pytest.raises(
+        UsageError, match=r"model\.d_mlp: given 25, recorded 24; seed: given 7, recorded 0.*another name"
+    ) as error:
+        record(other, whole.path.parent, "run", progress=False)
+    assert "steps" not in str(error.value)
+
+
+def test_a_machine_that_computes_otherwise_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        at_step(patch, 9, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            record(CONFIG, tmp_path, "run", progress=False)
+    before = content(open_run(tmp_path / "run"))
+    gradient = ReferenceEngine.gradient
+    monkeypatch.setattr(ReferenceEngine, "gradient", lambda engine: float(np.nextafter(gradient(engine), 9)))
+    with pytest.raises(DataError, match=r"cannot go on here: .*\"step\": 9.*recorded"):
+        resume(tmp_path / "run", progress=False)
+    assert content(open_run(tmp_path / "run")) == before
+
+
+def test_other_versions_are_pointed_out(tmp_path, monkeypatch, caplog):
+    with monkeypatch.context() as patch:
+        at_step(patch, 3, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            record(CONFIG, tmp_path, "run", progress=False)
+    here = recorder.provenance()
+    monkeypatch.setattr(recorder, "provenance", lambda: here | {"torch": "9.9"})
+    resume(tmp_path / "run", progress=False)
+    assert f"torch {here['torch']} -> 9.9" in caplog.text
+
+
+def test_a_run_that_another_process_writes_is_left_alone(tmp_path):
+    (tmp_path / "run").mkdir()
+    descriptor = os.open(tmp_path / "run" / ".lock", os.O_RDWR | os.O_CREAT)
+    try:
+        assert files._try_lock(descriptor, attempts=1)
+        with pytest.raises(UsageError, match="being written by another process"):
+            record(CONFIG, tmp_path, "run", progress=False)
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 5, 9, 14])
+def test_a_full_disk_is_explained_and_the_run_goes_on_once_there_is_room(whole, tmp_path, monkeypatch, nth):
+    calls, write = 0, os.write
+
+    def full(descriptor, data):
+        nonlocal calls
+        calls += 1
+        if calls < nth:
+            return write(descriptor, data)
+        write(descriptor, bytes(data)[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recorder, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(recorder, "COMMIT_SHARE", float("inf"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(DataError, match=r"No space left on device.*go on with: interp resume"):
+            record(CONFIG, tmp_path, "run", progress=False)
+    if (tmp_path / "run" / "manifest.json").exists():
+        assert open_run(tmp_path / "run").verify() == ()
+    assert content(record(CONFIG, tmp_path, "run", progress=False)) == content(whole)
+
+
+def test_a_root_that_cannot_be_written_is_explained(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    with pytest.raises(DataError, match=r"cannot be made or read .*choose another place with --root"):
+        record(CONFIG, tmp_path / "file", progress=False)
+
+
+def test_a_read_only_root_is_explained(tmp_path, monkeypatch):
+    def refuse(path, *mode):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(DataError, match=r"Permission denied.*choose another place with --root"):
+        record(CONFIG, tmp_path, progress=False)
+
+
+def test_a_missing_root_is_made(tmp_path):
+    run = record(replace(CONFIG, steps=0), tmp_path / "new" / "runs", progress=False)
+    assert [found.path for found in list_runs(tmp_path / "new" / "runs")] == [run.path]
+
+
+def interrupted(root, monkeypatch, step=9):
+    with monkeypatch.context() as patch:
+        at_step(patch, step, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            record(CONFIG, root, "run", progress=False)
+    return root / "run"
+
+
+def test_a_damaged_resume_state_is_named_and_the_run_still_reads(tmp_path, monkeypatch):
+    path = interrupted(tmp_path, monkeypatch)
+    state = path / "resume.safetensors"
+    good = state.read_bytes()
+    for damaged in (good[:-1], good[:-1] + bytes([good[-1] ^ 1]), good.replace(b"interrupted", b"interruptes"), b""):
+        state.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"resume\.safetensors: "):
+            resume(path, progress=False)
+        assert [problem.file for problem in open_run(path).verify()] == ["resume.safetensors"]
+    state.unlink()
+    with pytest.raises(DataError, match=r"resume\.safetensors: cannot be read .*can be read but not go on"):
+        resume(path, progress=False)
+    assert open_run(path)[0].step == 0
+    state.write_bytes(good)
+    assert resume(path, progress=False).status == "finished"
+
+
+def test_the_resume_state_of_another_run_is_refused(tmp_path, monkeypatch):
+    path = interrupted(tmp_path, monkeypatch)
+    with monkeypatch.context() as patch:
+        at_step(patch, 5, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            record(replace(CONFIG, seed=1), tmp_path, "other", progress=False)
+    (path / "resume.safetensors").write_bytes((tmp_path / "other" / "resume.safetensors").read_bytes())
+    with pytest.raises(DataError, match="belongs to another run"):
+        resume(path, progress=False)
+
+
+def test_a_damaged_history_is_not_gone_on_with(tmp_path, monkeypatch):
+    path = interrupted(tmp_path, monkeypatch)
+    history = bytearray((path / "history.jsonl").read_bytes())
+    history[10] ^= 1
+    (path / "history.jsonl").write_bytes(history)
+    with pytest.raises(DataError, match=r"history\.jsonl: damaged before its committed end"):
+        resume(path, progress=False)
+
+
+def test_resuming_what_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="no run at"):
+        resume(tmp_path / "nothing")
+
+
+def test_resuming_from_inside_the_run(whole, monkeypatch):
+    monkeypatch.chdir(whole.path)
+    assert resume(".", progress=False).steps == whole.steps
+
+
+# -- names and progress --------------------------------------------------------------------------------------------------------
+
+
+def test_names_say_what_differs_from_the_recipe():
+    nanda = recipe("nanda")
+    assert run_name(nanda) == "nanda"
+    assert run_name(replace(nanda, seed=1)) == "nanda-seed1"
+    assert run_name(replace(nanda, split=replace(nanda.split, seed=1))) == "nanda-split.seed1"
+    assert run_name(replace(nanda, optimizer=replace(nanda.optimizer, weight_decay=0.3))) == "nanda-weight-decay0.3"
+    assert run_name(replace(nanda, until_settled=True)) == "nanda-until-settled-true"
+    many = replace(nanda, model=ModelConfig(d_model=64, n_heads=2, d_mlp=100, activation="gelu", biases="all"), device="cuda:0")
+    assert run_name(many).startswith("nanda-")
+    assert run_name(many) != run_name(replace(many, seed=3))
+    assert len(run_name(many)) <= 60
+    for name in RECIPES:
+        assert run_name(recipe(name)) == name
+
+
+def test_names_can_be_those_of_directories():
+    for changes in ({"device": "cuda:0"}, {"dtype": "float64"}, {"threads": 3}, {"recipe": "x"}):
+        files_name = run_name(replace(RunConfig(), **changes))
+        assert "/" not in files_name
+        assert ":" not in files_name
+
+
+class Terminal(io.StringIO):
+    """Stands in for a terminal on stderr."""
+
+    def isatty(self):
+        return True
+
+
+def test_progress_goes_to_a_terminal_and_nowhere_else(tmp_path, monkeypatch, capsys):
+    record(replace(CONFIG, steps=5), tmp_path, "quiet")
+    assert capsys.readouterr() == ("", "")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "160")
+    record(replace(CONFIG, steps=5), tmp_path, "shown")
+    shown = terminal.getvalue()
+    for part in ("shown", "5/5", "train", "test", "accuracy", "steps/s", "left"):
+        assert part in shown
+    terminal.truncate(0)
+    record(replace(CONFIG, steps=5), tmp_path, "silent", progress=False)
+    assert terminal.getvalue() == ""
