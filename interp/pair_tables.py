@@ -40,33 +40,86 @@ def pair_tables(weights: Weights) -> PairTables:
     >>> pair_tables(clock_weights(7, [1, 2, 3])).logits.argmax(dim=1)[3 * 7 + 5].item()
     1
     """
-    w, p = weights, weights.p
-    at = [w.W_E[:p] + w.W_pos[0], w.W_E[:p] + w.W_pos[1]]
-    if w.equals_sign:
-        at.append(w.W_E[p:] + w.W_pos[2])
-    pattern = _pattern(w, at)
-    onwards = torch.cat([w.W_in, w.W_U], dim=1)
-    tables = [torch.einsum("nd,hde,hem->nhm", x, w.W_V, w.W_O @ onwards) for x in at]
-    constant = torch.cat([_bias(w, "b_in"), _bias(w, "b_U") + _bias(w, "b_out") @ w.W_U]) + _bias(w, "b_O") @ onwards
+    w = weights
+    pattern, neurons = _pattern(w), w.W_E.new_empty(w.p**2, w.d_mlp)
+    logits = _logits(w, pattern, _pushed(w, w.W_U), neurons)
+    return PairTables(pattern=pattern, neurons=neurons, all_logits=logits, p=w.p)
+
+
+@torch.no_grad()
+def pair_logits(
+    weights: Weights,
+    *,
+    attention_skip: Float[Tensor, "d_model d_model"] | None = None,
+    mlp_skip: Float[Tensor, "d_model d_model"] | None = None,
+) -> Float[Tensor, "pair p"]:
+    """Only the logits of the p residues, for all pairs; optionally with something done to what bypasses attention or the MLP.
+
+    Args:
+        attention_skip: a map applied to the last position's embedding on its way past attention; zeros cut that path.
+        mlp_skip: a map applied to the residual stream on its way past the MLP.
+    """
+    w = weights
+    tables = _pushed(w, w.W_U if mlp_skip is None else mlp_skip @ w.W_U, attention_skip)
+    return _logits(w, _pattern(w), tables, None)[:, : w.p]
+
+
+@dataclass(frozen=True, eq=False)
+class _Pushed:
+    """What each token at each position adds to (neurons before the non-linearity, direct logits), and what is added always."""
+
+    by_token: list[Float[Tensor, "token head out"]]
+    always: Float[Tensor, "last out"]
+
+
+def _embeddings(w: Weights) -> list[Float[Tensor, "token d_model"]]:
+    """The residual stream before attention at each position, for every token that can stand there."""
+    at = [w.W_E[: w.p] + w.W_pos[0], w.W_E[: w.p] + w.W_pos[1]]
+    return [*at, w.W_E[w.p :] + w.W_pos[2]] if w.equals_sign else at
+
+
+def _pushed(w: Weights, past_mlp: Float[Tensor, "d_model classes"], attention_skip: Tensor | None = None) -> _Pushed:
+    at = _embeddings(w)
+    onwards = torch.cat([w.W_in, past_mlp], dim=1)
+    from_heads = w.W_O @ onwards
+    by_token = [torch.einsum("nhe,hem->nhm", torch.einsum("nd,hde->nhe", x, w.W_V), from_heads) for x in at]
     if w.b_V is not None:
-        tables = [table + torch.einsum("he,hem->hm", w.b_V, w.W_O @ onwards) for table in tables]
-    last = at[-1] @ onwards + constant
-    neurons = w.W_E.new_empty(p * p, w.d_mlp)
-    logits = w.W_E.new_empty(p * p, w.classes)
+        by_token = [table + torch.einsum("he,hem->hm", w.b_V, from_heads) for table in by_token]
+    biases = torch.cat([_bias(w, "b_in"), _bias(w, "b_U") + _bias(w, "b_out") @ w.W_U]) + _bias(w, "b_O") @ onwards
+    last = at[-1] if attention_skip is None else at[-1] @ attention_skip
+    return _Pushed(by_token, last @ onwards + biases)
+
+
+def _logits(
+    w: Weights, pattern: Float[Tensor, "pair head pos"], tables: _Pushed, neurons: Float[Tensor, "pair d_mlp"] | None
+) -> Float[Tensor, "pair classes"]:
+    """One value of a after the other, so that all intermediate values stay in the cache; neurons are kept where asked for."""
+    p, m = w.p, w.d_mlp
+    grid = pattern.reshape(p, p, w.n_heads, w.n_ctx)
+    # The rows of a, and of `=`, are the same for every b: one small product. Those of b differ: head by head.
+    shared = [grid[..., 0], *(grid[..., i] for i in range(2, w.n_ctx))]
+    weight, weight_b = torch.cat(shared, dim=2), grid[..., 1].contiguous()
     # From neurons to logits in one step; for the p residues this is W_L.
-    read = w.W_out @ w.W_U
+    read, logits = w.W_out @ w.W_U, w.W_E.new_empty(p * p, w.classes)
+    scratch = w.W_E.new_empty(p, m)
     for a in range(p):
-        rows = slice(a * p, (a + 1) * p)
-        pre = _weighted(pattern[rows], tables, a) + last
-        active = F.gelu(pre[:, : w.d_mlp]) if w.activation == "gelu" else pre[:, : w.d_mlp].relu()
-        neurons[rows] = active
-        torch.addmm(pre[:, w.d_mlp :], active, read, out=logits[rows])
-    return PairTables(pattern=pattern, neurons=neurons, all_logits=logits, p=p)
+        rows = torch.cat([tables.by_token[0][a], *(table[0] for table in tables.by_token[2:])])
+        pre = weight[a] @ rows
+        for head in range(w.n_heads):
+            pre.addcmul_(weight_b[a, :, head, None], tables.by_token[1][:, head])
+        pre += tables.always
+        active = scratch if neurons is None else neurons[a * p : (a + 1) * p]
+        if w.activation == "relu":
+            torch.clamp(pre[:, :m], min=0, out=active)
+        else:
+            active.copy_(F.gelu(pre[:, :m]))
+        torch.addmm(pre[:, m:], active, read, out=logits[a * p : (a + 1) * p])
+    return logits
 
 
-def _pattern(w: Weights, at: list[Tensor]) -> Float[Tensor, "pair head pos"]:
+def _pattern(w: Weights) -> Float[Tensor, "pair head pos"]:
     """Attention from the last position; scores are tables too, over a, over b, or where b asks, over both."""
-    p = w.p
+    p, at = w.p, _embeddings(w)
     q = torch.einsum("nd,hde->nhe", at[-1], w.W_Q) + (0 if w.b_Q is None else w.b_Q)
     keys = [torch.einsum("nd,hde->nhe", x, w.W_K) + (0 if w.b_K is None else w.b_K) for x in at]
     scores = w.W_E.new_empty(p, p, w.n_heads, w.n_ctx)
@@ -77,17 +130,6 @@ def _pattern(w: Weights, at: list[Tensor]) -> Float[Tensor, "pair head pos"]:
         scores[..., 2] = (q * keys[2]).sum(dim=2)
     weights = (scores / w.d_head**0.5).softmax(dim=-1)
     return (w.attention_rate * weights + (1 - w.attention_rate)).reshape(p * p, w.n_heads, w.n_ctx)
-
-
-def _weighted(pattern: Float[Tensor, "p head pos"], tables: list[Tensor], a: int) -> Float[Tensor, "p out"]:
-    """What attention writes for one a and every b: its tables' rows times its weights, summed over heads and positions."""
-    # The rows of a, and of `=`, are the same for every b: one small product. Those of b differ: head by head.
-    shared = [0, 2][: len(tables) - 1]
-    rows = torch.cat([tables[0][a], *(tables[i][0] for i in shared[1:])])
-    out = pattern[:, :, shared].transpose(1, 2).flatten(1) @ rows
-    for head in range(pattern.shape[1]):
-        out.addcmul_(pattern[:, head, 1, None], tables[1][:, head])
-    return out
 
 
 def _bias(w: Weights, name: str) -> Tensor:

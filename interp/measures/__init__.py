@@ -31,6 +31,7 @@ _FILES = (
 if TYPE_CHECKING:
     from interp.measures.algorithm import (
         FormulaFit,
+        LogitsFromEmbeddings,
         circularity,
         distance_irrelevance,
         formula_fit,
@@ -40,7 +41,17 @@ if TYPE_CHECKING:
     from interp.measures.attention import HeadFrequencies, head_frequencies
     from interp.measures.cosine_fit import CosineFit, cos_coefficients, cos_fit
     from interp.measures.grid import Combination
-    from interp.measures.group import both_units, by_exponent, discrete_logarithm, powers, unit_pairs, units, zero_divisors
+    from interp.measures.group import (
+        Frame,
+        addition_frame,
+        both_units,
+        by_exponent,
+        discrete_logarithm,
+        powers,
+        unit_pairs,
+        units,
+        zero_divisors,
+    )
     from interp.measures.health import adam_epsilon_share, collapsed, gradient_ratio
     from interp.measures.neurons import (
         NeuronFrequencies,
@@ -77,14 +88,17 @@ __all__ = [
     "CosineFit",
     "EmbeddingSpectrum",
     "FormulaFit",
+    "Frame",
     "GeneralizationVerdict",
     "HeadFrequencies",
     "LeadTime",
+    "LogitsFromEmbeddings",
     "NeuronFrequencies",
     "NeuronLogitMap",
     "Phases",
     "Spike",
     "adam_epsilon_share",
+    "addition_frame",
     "algorithm_verdict",
     "both_units",
     "by_exponent",

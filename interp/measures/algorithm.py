@@ -166,24 +166,32 @@ def formula_fit(
     p, keys = basis.p, tuple(sorted({basis.check(k) for k in frequencies}))
     if not keys:
         raise UsageError("formula_fit: given no frequency, expected at least one")
-    x = logits.double() - logits.double().mean(dim=1, keepdim=True)
-    sums = _sums_by_angle(x, p, combination)
-    other, offset = torch.arange(p, device=x.device)[:, None], torch.arange(p, device=x.device)
-    k = torch.tensor(keys, device=x.device)[:, None, None]
-    wave = ((k * offset % p).double() * (2 * torch.pi / p)).cos().expand(-1, p, -1)
-    modulated = wave * ((k * other % (2 * p)).double() * (torch.pi / p)).cos().abs()
-    total = x.square().sum()
-    # Cubes of different frequencies are orthogonal, and p triples (a, b, c) share each cell.
-    clock, pizza = ((cubes * sums).sum(dim=(1, 2)).square() / (p * cubes.square().sum(dim=(1, 2))) for cubes in (wave, modulated))
+    x = logits.double()
+    total = x.square().sum() - p * x.mean(dim=1).square().sum()
+    angle = _angles(keys, torch.arange(p), period=p).to(x.device)
+    right = angle[:, line_index(p, combination)]
+    # |cos| of half the other combination's angle: 1 for a clock.
+    half = _angles(keys, line_index(p, "difference" if combination == "sum" else "sum"), period=2 * p).to(x.device).cos().abs()
+    clock, pizza = (_explained(x, right, angle, size) for size in (torch.ones_like(half), half))
     return FormulaFit(keys, clock.sum() / total, pizza.sum() / total, clock / total, pizza / total)
 
 
-def _sums_by_angle(x: Float64[Tensor, "pair p"], p: int, combination: Combination) -> Float64[Tensor, "p p"]:
-    """Sums of x over all (a, b, c) with equal a - b (row) and a + b - c (column): all that both formulas depend on."""
-    other = line_index(p, "difference" if combination == "sum" else "sum").to(x.device)
-    offset = (line_index(p, combination).to(x.device)[:, None] - torch.arange(p, device=x.device)) % p
-    place = (other[:, None] * p + offset).flatten()
-    return torch.zeros(p * p, dtype=torch.float64, device=x.device).index_add_(0, place, x.flatten()).reshape(p, p)
+def _angles(keys: tuple[int, ...], steps: Int64[Tensor, " step"], *, period: int) -> Float64[Tensor, "frequency step"]:
+    """2 pi k step / period for each frequency; the integers are reduced first."""
+    return (torch.tensor(keys)[:, None] * steps % period).double() * (2 * torch.pi / period)
+
+
+def _explained(
+    x: Float64[Tensor, "pair p"],
+    right: Float64[Tensor, "frequency pair"],
+    answer: Float64[Tensor, "frequency p"],
+    size: Float64[Tensor, "frequency pair"],
+) -> Float64[Tensor, " frequency"]:
+    """Energy of x along each cube ``size cos(right - answer)``; cubes of different frequencies are orthogonal."""
+    inner = ((size * right.cos()) @ x * answer.cos() + (size * right.sin()) @ x * answer.sin()).sum(dim=1)
+    # The sum of cos^2 over all answers is the same for every right answer: p/2, and p for the alternating wave.
+    square = size.square().sum(dim=1) * answer.cos().square().sum(dim=1)
+    return inner.square() / square
 
 
 @cache

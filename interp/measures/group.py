@@ -8,14 +8,75 @@ those of units and those with a zero divisor.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from math import gcd
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.task import is_prime
+from interp.measures.grid import line_index
+from interp.task import Operation, is_prime
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """How an operation is read as addition: reorder pairs and residues, and every measure of addition applies.
+
+    Args:
+        modulus: of that addition.
+        pairs: for its modulus^2 pairs in row-major order, their indices among the p^2 pairs.
+        residues: for its residues in order, the residues modulo p (rows of W_E and W_L, classes of the logits).
+    """
+
+    modulus: int
+    pairs: Int64[Tensor, " pair"]
+    residues: Int64[Tensor, " residue"]
+
+    @property
+    def labels(self) -> Int64[Tensor, " pair"]:
+        """The right answers, in the frame's own order of classes."""
+        return line_index(self.modulus, "sum")
+
+    def logits(self, logits: Float[Tensor, "all_pairs classes"]) -> Float[Tensor, "pair residue"]:
+        """Logits of all p^2 pairs, in the frame's order of pairs and classes."""
+        return logits if self._is_plain and logits.shape[1] == self.modulus else logits[self.pairs][:, self.residues]
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        return all(torch.equal(order, torch.arange(len(order))) for order in (self.pairs, self.residues))
+
+    def positions(self, pairs: Int[Tensor, " chosen"]) -> Int64[Tensor, " found"]:
+        """Where pairs, given by their indices among all p^2, lie in the frame; those that it leaves out are dropped."""
+        where = torch.full((int(self.pairs.max()) + 1,), -1)
+        where[self.pairs] = torch.arange(len(self.pairs))
+        found = where[pairs[pairs < len(where)]]
+        return found[found >= 0]
+
+
+def addition_frame(p: int, operation: Operation) -> Frame:
+    """The frame in which an operation is addition.
+
+    ``add``: as it is. ``subtract``: b is replaced by -b. ``multiply`` modulo a prime > 2: units by their exponents, modulo
+    p - 1; pairs with 0 and the class 0 are left out.
+
+    Raises:
+        UsageError: for multiplication modulo anything else, and for x2xyy2: no reordering makes them addition.
+
+    >>> addition_frame(3, "subtract").pairs.tolist()
+    [0, 2, 1, 3, 5, 4, 6, 8, 7]
+    """
+    residue = torch.arange(p)
+    match operation:
+        case "add":
+            return Frame(p, torch.arange(p * p), residue)
+        case "subtract":
+            return Frame(p, (residue[:, None] * p + (-residue) % p).flatten(), residue)
+        case "multiply":
+            return Frame(p - 1, unit_pairs(p), powers(p))
+    raise UsageError(f"operation {operation}: no reordering makes it an addition, so that measures of waves do not apply")
 
 
 def units(n: int) -> Int64[Tensor, " unit"]:

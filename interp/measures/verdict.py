@@ -78,12 +78,12 @@ def shift_agreement(
     x = x - x.mean(dim=1, keepdim=True)
     x = x - x.mean(dim=0)
     along = line_index(p, "difference" if combination == "sum" else "sum").to(logits.device)
-    offset = (line_index(p, combination).to(logits.device)[:, None] - torch.arange(p, device=logits.device)) % p
-    cell = along[:, None] * p + offset
-    total, count = (torch.zeros(p * p, dtype=torch.float64, device=logits.device) for _ in range(2))
-    total.index_add_(0, cell[seen].flatten(), x[seen].flatten())
-    count.index_add_(0, cell[seen].flatten(), torch.ones_like(x[seen]).flatten())
-    predicted, actual = (total / count.clamp(min=1))[cell[~seen]], x[~seen]
+    # Classes in the order of a + b - c, so that rows of the same a - b can be added up.
+    right = line_index(p, combination).to(logits.device)
+    x = x.gather(1, (right[:, None] - torch.arange(p, device=logits.device)) % p)
+    total = torch.zeros(p, p, dtype=torch.float64, device=logits.device).index_add_(0, along[seen], x[seen])
+    count = torch.bincount(along[seen], minlength=p).clamp(min=1)
+    predicted, actual = (total / count[:, None])[along[~seen]], x[~seen]
     size = predicted.norm() * actual.norm()
     return torch.where(size == 0, torch.zeros_like(size), (predicted * actual).sum() / size)
 
