@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interp import measures
 from interp.fourier import FourierBasis
-from interp.measures.group import Frame
+from interp.measures.group import Frame, addition_frame
 from interp.pair_tables import PairTables
 from interp.task import ModularTask, Operation, Split, is_prime
 from interp.weights import Weights
@@ -23,7 +23,7 @@ Table = dict[str, Any]
 def frame_of(p: int, operation: Operation) -> Frame | None:
     """The frame in which an operation is addition, None where there is none."""
     readable = operation in ("add", "subtract") or (operation == "multiply" and is_prime(p) and p > 2)
-    return additionframe_of(p, operation) if readable else None
+    return addition_frame(p, operation) if readable else None
 
 
 def means(values: Float[Tensor, " pair"], train: Tensor | None, test: Tensor | None) -> Table:
