@@ -27,7 +27,7 @@ class Page {
       try {
         await panel.draw(this.index);
       } catch (error) {
-        report(panel.element, error);
+        report(panel.element.querySelector(".cells"), error);
       }
       await new Promise((resolve) => setTimeout(resolve)); // let the page answer between two figures
     }
@@ -40,9 +40,9 @@ class Page {
       for (const { target, isIntersecting } of entries) {
         const panel = this.panels.find(({ element }) => element === target);
         panel.visible = isIntersecting;
-        if (isIntersecting && panel.shown >= 0) panel.show(this.index);
+        if (isIntersecting && panel.shown >= 0 && panel.shown !== this.index) panel.show(this.index);
       }
-    }, { rootMargin: "120px" });
+    });
     for (const { element } of this.panels) watcher.observe(element);
     let width = window.innerWidth;
     window.addEventListener("resize", () => {
@@ -80,24 +80,38 @@ class Page {
     this.index = index;
     this.transport.show(index);
     cancelAnimationFrame(this.frame);
-    this.frame = requestAnimationFrame(() => {
-      for (const panel of this.panels) if (panel.visible && panel.shown >= 0) panel.show(index);
-      clearTimeout(this.later);
-      this.later = setTimeout(() => this.settle(), 150);
-    });
+    clearTimeout(this.later);
+    this.frame = requestAnimationFrame(() => this.follow());
   }
 
+  // Cells that can be seen follow, those that waited longest first, for a part of this frame; the rest in the next ones.
+  follow() {
+    const begun = performance.now();
+    const seen = this.cells(({ visible }) => visible);
+    for (const cell of seen) cell.placeCursors(this.index);
+    const behind = seen.filter((cell) => cell.shown !== this.index).sort((a, b) => a.drawn - b.drawn);
+    let done = 0;
+    while (done < behind.length && (done === 0 || performance.now() - begun < PATIENCE)) behind[done++].show(this.index);
+    if (done < behind.length) this.frame = requestAnimationFrame(() => this.follow());
+    else this.later = setTimeout(() => this.settle(), 150);
+  }
+
+  // The slider rests: remember the step, and bring everything that cannot be seen up to date, one cell at a time.
   settle() {
     history.replaceState(null, "", `#step=${this.steps[this.index]}`);
     this.showTables();
-    const behind = () => this.panels.find((panel) => panel.shown >= 0 && panel.shown !== this.index);
     const work = () => {
-      const panel = behind();
-      if (!panel) return;
-      panel.show(this.index);
-      this.later = setTimeout(work, 10);
+      const cell = this.cells(() => true).find(({ shown }) => shown !== this.index);
+      if (!cell) return;
+      cell.show(this.index);
+      this.later = setTimeout(work, 5);
     };
     work();
+  }
+
+  // Cells that are drawn, of the panels that fulfil a condition.
+  cells(condition) {
+    return this.panels.filter(condition).flatMap((panel) => panel.cells).filter(({ shown }) => shown >= 0);
   }
 
   // What the run is in the middle of, or what it has reached last.
@@ -183,6 +197,8 @@ class Page {
   }
 }
 
+// Milliseconds of drawing after which a frame is handed back to the browser.
+const PATIENCE = 24;
 const DARK = window.matchMedia("(prefers-color-scheme: dark)");
 
 // Files opened from disk may not be allowed to store anything: the choice then lasts as long as the page.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("decode.js", "arrange.js", "panels.js", "tables.js", "transport.js", "main.js")
+_SCRIPTS = ("decode.js", "cells.js", "panels.js", "tables.js", "transport.js", "main.js")
 
 # What the slider's readout says: variable, label, colour, is it a share, how it is sketched behind the slider, is it spoken.
 _READINGS = (

@@ -1,0 +1,200 @@
+// Cells: a figure is drawn as one plotly graph per cell, so that a step redraws what moves and nothing else.
+
+const CONFIG = { displayModeBar: false, showSendToCloud: false, plotlyServerURL: "", responsive: false, scrollZoom: false };
+const MARGIN = { l: 58, r: 14, t: 24, b: 46 };
+const BARE = { l: 2, r: 2, t: 24, b: 8 };
+const GAP = 12; // between cells, in pixels; margins come on top
+const NARROWEST = { square: 128, plot: 300 };
+const COARSE = window.matchMedia("(pointer: coarse)");
+
+class Cell {
+  // `parts`: data and layout of this cell alone, moves that are for it, names of its step axes and logarithmic axes.
+  constructor(parts, panel) {
+    Object.assign(this, parts);
+    this.panel = panel;
+    this.page = panel.page;
+    this.own = { shapes: this.layout.shapes || [], annotations: this.layout.annotations || [] };
+    this.element = document.createElement("div");
+    this.element.className = "cell";
+    this.graph = this.element.appendChild(Object.assign(document.createElement("div"), { className: "graph" }));
+    this.cursors = this.stepAxes.map(() => this.element.appendChild(Object.assign(document.createElement("div"), { className: "cursor" })));
+    if (this.moves.length) this.graph.dataset.moves = this.moves.length;
+    this.graph.addEventListener("click", (event) => this.clicked(event));
+    this.drawn = 0; // when it was drawn last
+    this.shown = -1; // index of the checkpoint drawn; -1 before the first drawing
+  }
+
+  // Draw everything anew: first drawing, another size, theme or scale.
+  async draw(index) {
+    const { page, layout } = this;
+    if (this.moves.length) this.move(index);
+    layout.template = page.templates[page.theme];
+    layout.dragmode = COARSE.matches ? false : "zoom";
+    layout.showlegend = this.whole ? layout.showlegend : false;
+    if (!this.whole) layout.hovermode = this.stepAxes.length && !this.isMap("x") ? "x unified" : "closest";
+    layout.uirevision = `${page.logSteps} ${this.panel.logY}`;
+    for (const name of this.stepAxes) scaleSteps(axisOf(layout, name), page);
+    for (const name of this.logAxes) axisOf(layout, name).type = this.panel.logY ? "log" : "linear";
+    layout.shapes = [...this.own.shapes, ...this.stepAxes.flatMap((name) => this.bands(name))];
+    layout.annotations = [...this.own.annotations.map((item) => ({ ...item })), ...(this.named ? bandNames(this, page) : [])];
+    layout.datarevision = index;
+    this.shown = index;
+    await Plotly.react(this.graph, this.data, layout, CONFIG);
+    this.placeCursors(this.shown);
+  }
+
+  // Show another checkpoint: only what moves is redrawn.
+  show(index) {
+    this.placeCursors(index);
+    if (index === this.shown) return;
+    this.shown = index;
+    if (!this.moves.length) return;
+    this.move(index);
+    this.layout.datarevision = index;
+    this.drawn = performance.now();
+    Plotly.react(this.graph, this.data, this.layout, CONFIG);
+  }
+
+  move(index) {
+    applyMoves(this.moves, this.panel, index, (place) => (place === "layout" ? this.layout : this.data[place]));
+  }
+
+  // Behind a plot, bands; above a map, which hides what lies behind it, strips.
+  bands(name) {
+    const { page } = this;
+    const map = this.isMap(name);
+    const [y0, y1] = map ? [1.01, 1.035] : [0, 1];
+    return page.bands.map(([, from, to, colour]) => ({
+      type: "rect", layer: "below", line: { width: 0 }, fillcolor: colour, opacity: map ? 0.6 : page.theme === "dark" ? 0.13 : 0.1,
+      xref: name, x0: page.logSteps ? Math.max(from, page.firstStep) : from, x1: to, yref: `y${name.slice(1)} domain`, y0, y1,
+    }));
+  }
+
+  isMap(name) {
+    return this.data.some((trace) => trace.type === "heatmap" && (trace.xaxis || "x") === name);
+  }
+
+  axes(name) {
+    const full = this.graph._fullLayout;
+    const [x, y] = full ? [full[name.replace("x", "xaxis")], full[name.replace("x", "yaxis")]] : [];
+    return x && y && x._length ? { x, y } : null;
+  }
+
+  placeCursors(index) {
+    const step = this.page.steps[index];
+    this.stepAxes.forEach((name, i) => {
+      const axes = this.axes(name);
+      if (!axes) return;
+      const { x, y } = axes;
+      const at = x.d2p(step); // step 0 has no place on a logarithmic axis: its left end
+      const inside = Number.isFinite(at) ? Math.min(Math.max(at, 0), x._length) : 0;
+      Object.assign(this.cursors[i].style, { left: `${x._offset + inside}px`, top: `${y._offset}px`, height: `${y._length}px` });
+    });
+  }
+
+  // A click inside a time axis goes to the nearest checkpoint; elsewhere it does nothing.
+  clicked(event) {
+    const box = this.graph.getBoundingClientRect();
+    const [px, py] = [event.clientX - box.left, event.clientY - box.top];
+    for (const axes of this.stepAxes.map((name) => this.axes(name)).filter(Boolean)) {
+      const { x, y } = axes;
+      if (px < x._offset || px > x._offset + x._length || py < y._offset || py > y._offset + y._length) continue;
+      this.page.goTo(nearest(this.page.steps, x.p2d(px - x._offset)));
+      return;
+    }
+  }
+}
+
+// The parts of a figure, one for each cell of its grid; a figure without a grid is one cell with everything in it.
+function splitCells(data, layout, moves) {
+  const meta = layout.meta || {};
+  const [steps, logs] = [[].concat(meta.step_axis || []), [].concat(meta.log_axis || [])];
+  if (!meta.grid) return [{ data, layout: { ...layout }, moves, stepAxes: steps, logAxes: logs, named: true, whole: true, n: 1 }];
+  const numbers = meta.grid.flatMap((row) => row.cells.map((cell) => cell.n));
+  const parts = numbers.map((n) => cutCell(n, data, layout, moves, { steps, logs }));
+  const first = parts.find((part) => part.stepAxes.length && !part.data.some((trace) => trace.type === "heatmap"));
+  if (first) first.named = true;
+  return parts;
+}
+
+function cutCell(n, data, layout, moves, { steps, logs }) {
+  const suffix = n === 1 ? "" : String(n);
+  const [x, y] = [`x${suffix}`, `y${suffix}`];
+  const places = data.map((trace, i) => i).filter((i) => (data[i].xaxis || "x") === x);
+  const place = new Map(places.map((old, i) => [old, i]));
+  const { domain: xd, anchor: xa, scaleanchor: xs, ...xaxis } = layout[`xaxis${suffix}`] || {};
+  const { domain: yd, anchor: ya, scaleanchor: ys, ...yaxis } = layout[`yaxis${suffix}`] || {};
+  const here = (item) => String(item.xref || "").split(" ")[0] === x || String(item.yref || "").split(" ")[0] === y;
+  const moved = (item) => ({ ...item, xref: renamed(item.xref), yref: renamed(item.yref) });
+  return {
+    n,
+    data: places.map((i) => ({ ...data[i], xaxis: "x", yaxis: "y" })),
+    layout: {
+      xaxis: { ...xaxis }, yaxis: { ...yaxis }, autosize: false, barmode: layout.barmode, bargap: layout.bargap,
+      annotations: (layout.annotations || []).filter(here).map(moved), shapes: (layout.shapes || []).filter(here).map(moved),
+    },
+    moves: moves.filter((move) => place.has(move.place)).map((move) => ({ ...move, place: place.get(move.place) })),
+    stepAxes: steps.includes(x) ? ["x"] : [],
+    logAxes: logs.includes(y) ? ["y"] : [],
+    bare: xaxis.showticklabels === false,
+  };
+}
+
+function renamed(reference) {
+  return reference === undefined ? reference : String(reference).replace(/^([xy])\d+/, "$1");
+}
+
+function axisOf(layout, name) {
+  const key = name.replace(/^([xy])/, "$1axis");
+  layout[key] = layout[key] || {};
+  return layout[key];
+}
+
+function scaleSteps(axis, page) {
+  axis.type = page.logSteps ? "log" : "linear";
+  axis.autorange = false;
+  axis.range = page.logSteps ? [Math.log10(page.firstStep), Math.log10(page.lastStep)] : [0, page.lastStep || 1];
+  axis.tickformat = page.logSteps ? "~s" : ",d";
+  axis.dtick = page.logSteps ? 1 : undefined;
+  axis.nticks = page.logSteps ? undefined : 6;
+}
+
+// Names of the phases at the top of a time axis, where they fit.
+function bandNames(cell, page) {
+  const name = cell.stepAxes.find((known) => !cell.isMap(known));
+  if (!name) return [];
+  const axis = axisOf(cell.layout, name);
+  const [left, right] = axis.domain || [0, 1];
+  const margin = cell.layout.margin || { l: 80, r: 80 };
+  const width = ((cell.layout.width || 700) - margin.l - margin.r) * (right - left);
+  const at = (step) => (page.logSteps ? Math.log10(Math.max(step, page.firstStep)) : step);
+  const span = axis.range[1] - axis.range[0];
+  const dark = page.theme === "dark";
+  return page.bands
+    .filter(([label, from, to]) => ((at(to) - at(from)) / span) * width > 6.4 * label.length)
+    .map(([label, from, to]) => ({
+      text: label, x: (at(from) + at(to)) / 2, xref: name, y: 1, yref: `y${name.slice(1)} domain`, yanchor: "top", showarrow: false,
+      font: { size: 10, color: dark ? "#98a1ab" : "#5c646c" }, bgcolor: dark ? "rgba(21,25,30,.6)" : "rgba(251,251,249,.6)", borderpad: 1,
+    }));
+}
+
+function applyMoves(moves, panel, index, target) {
+  const { page, steps } = panel;
+  const frame = Math.max(0, steps.findLastIndex((known) => known <= page.steps[index]));
+  for (const { place, path, block, values, index: chosen } of moves) {
+    setPath(target(place), path, block !== undefined ? page.blocks.at(block, frame) : page.blocks.resolve(values[chosen[frame]]));
+  }
+}
+
+function setPath(target, path, value) {
+  const names = path.split(".");
+  const last = names.pop();
+  for (const name of names) target = target[name] = { ...target[name] };
+  target[last] = value;
+}
+
+function nearest(steps, wanted) {
+  let best = 0;
+  steps.forEach((step, i) => { if (Math.abs(step - wanted) < Math.abs(steps[best] - wanted)) best = i; });
+  return best;
+}

@@ -1,0 +1,428 @@
+"""The report in a real, offline Chromium: what is drawn, what moves, what never happens."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from growing import STEPS, built_in
+from playwright.sync_api import Browser, Page, sync_playwright
+from test_report import hostile_page
+
+from interp.analysis import find_analyses
+from interp.reporting import Panel, page
+from interp.reporting.write import panels
+
+pytestmark = pytest.mark.browser
+
+
+READ = """([name, attribute]) => {
+    const plain = (key, value) => (ArrayBuffer.isView(value) ? [...value] : value);
+    const traces = [...document.querySelectorAll(`#panel-${name} .graph`)].flatMap((graph) => graph.data);
+    return traces.map((trace) => JSON.parse(JSON.stringify(trace[attribute] ?? null, plain)));
+}"""
+
+# Pairs of boxes that cross, and boxes that reach out of their parents or of the window.
+OVERLAPS = """() => {
+    const found = [];
+    const seen = (e) => [e, e.getBoundingClientRect()];
+    const boxes = (selector) => [...document.querySelectorAll(selector)].map(seen).filter(([, b]) => b.width && b.height);
+    const shared = (low, high) => Math.min(...high) - Math.max(...low) > 1;
+    const cross = (a, b) => shared([a.left, b.left], [a.right, b.right]) && shared([a.top, b.top], [a.bottom, b.bottom]);
+    const groups = [
+        ".panel", ".panel > .text, .panel > .view", ".cell", ".milestone", ".transport > *", ".readout > div", ".item",
+    ];
+    for (const selector of groups) {
+        boxes(selector).forEach(([e, a], i, all) => all.slice(i + 1).forEach(([f, b]) => {
+            if (!e.contains(f) && cross(a, b)) found.push([selector, e.className + e.id, f.className + f.id]);
+        }));
+    }
+    for (const [cell, box] of boxes(".cell")) {
+        const drawn = [...cell.querySelectorAll(".main-svg")].map((e) => e.getBoundingClientRect().right);
+        if (Math.max(...drawn) > box.right + 1) found.push(["wide", cell.className]);
+    }
+    for (const [e, box] of boxes(".panel, .cell, .milestone, .transport > *")) {
+        if (box.right > innerWidth + 1 || box.left < -1) found.push(["outside", e.className + e.id]);
+    }
+    return found;
+}"""
+
+# Contrast of text with the page, below what the Web Content Accessibility Guidelines ask for (4.5).
+FAINT = """() => {
+    const channels = (c) => c.match(/[\\d.]+/g).slice(0, 3).map((v) => (c.startsWith("color(") ? Number(v) : v / 255));
+    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const light = (c) => channels(c).map(linear).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const paper = light(getComputedStyle(document.body).backgroundColor);
+    const found = {};
+    const texts = "p, h1, h2, summary, b, a, dt, dd, td, th, button, .label, .value, .interval, .meaning";
+    for (const e of document.querySelectorAll(texts)) {
+        if (!e.textContent.trim() || e.closest("[disabled], noscript")) continue;
+        const ink = light(getComputedStyle(e).color);
+        const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+        if (ratio < 4.5) found[e.tagName + "." + e.className] = ratio;
+    }
+    return found;
+}"""
+
+AT_INDEX = """(index) => [...document.querySelectorAll(".graph")].every(
+    (graph) => graph.layout.datarevision === index || !graph.dataset.moves)"""
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def report_file(tmp_path_factory) -> Path:
+    analyses, series = built_in()
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(page(series, panels(series, analyses)).html, encoding="utf-8")
+    return path
+
+
+@dataclass
+class Visit:
+    """An open page and everything it said or asked for."""
+
+    page: Page
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def step(self) -> int:
+        return int(self.page.text_content("#now").replace(",", ""))
+
+    def wait_for_step(self, step: int) -> None:
+        """Until the readout and every figure show this step."""
+        self.page.wait_for_function(
+            "step => document.querySelector('#now').textContent.replace(',', '') === String(step)", arg=step
+        )
+        self.page.wait_for_function(AT_INDEX, arg=STEPS.index(step))
+        self.page.wait_for_function("step => location.hash === `#step=${step}`", arg=step)
+
+    def values(self, name: str, attribute: str) -> list:
+        """An attribute of all traces of a panel, as numbers."""
+        return self.page.evaluate(READ, [name, attribute])
+
+
+def visit(browser: Browser, path: Path, *, fragment: str = "", width: int = 1280, theme: str = "light", **options) -> Visit:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, offline=True, **options)
+    context.set_default_timeout(60_000)
+    seen = Visit(context.new_page())
+    seen.page.on("console", lambda message: seen.said.append(f"{message.type}: {message.text}"))
+    seen.page.on("pageerror", lambda error: seen.said.append(f"error: {error}"))
+    seen.page.on("dialog", lambda dialog: seen.said.append(f"dialog: {dialog.message}"))
+    seen.page.on("request", lambda request: seen.asked.append(request.url))
+    seen.page.goto(path.as_uri() + fragment)
+    seen.page.wait_for_selector("html[data-ready]")
+    return seen
+
+
+@pytest.fixture(scope="module")
+def shared(browser: Browser, report_file: Path) -> Iterator[Visit]:
+    """One visit for the tests that leave the page as they found it."""
+    seen = visit(browser, report_file)
+    yield seen
+    seen.page.context.close()
+
+
+@pytest.fixture
+def fresh(shared: Visit) -> Iterator[Visit]:
+    """The shared visit, at the last checkpoint; whatever a test does, the page may not complain."""
+    shared.page.evaluate("document.activeElement.blur()")
+    if shared.step() != STEPS[-1]:
+        shared.page.evaluate(f"location.hash = '#step={STEPS[-1]}'")
+        shared.wait_for_step(STEPS[-1])
+    yield shared
+    assert shared.said == []
+
+
+def test_every_panel_is_drawn_and_the_page_says_and_asks_nothing(shared: Visit) -> None:
+    for analysis in built_in()[0]:
+        graphs = shared.page.locator(f"#panel-{analysis.name} .graph")
+        assert graphs.count() >= 1
+        for graph in graphs.all():
+            assert graph.locator(".main-svg").count() >= 1
+            assert graph.locator(".scatterlayer .trace, .barlayer .trace, .heatmaplayer .hm").count() >= 1
+    assert shared.said == []
+    assert [url for url in shared.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert sum(url.startswith("file:") for url in shared.asked) == 1
+    assert shared.page.get_attribute("html", "data-failed") is None
+
+
+def frames(name: str, attribute: str, step: int) -> list:
+    """What the traces of a figure should show at a step, from the figure itself."""
+    figure = find_analyses([name])[0].figure(built_in()[1])
+    shown = [np.asarray(getattr(trace, attribute, None)) for trace in figure.data]
+    frame = figure.frames[STEPS.index(step)]
+    for place, trace in zip(frame.traces, frame.data, strict=True):
+        value = getattr(trace, attribute, None)
+        if value is not None:
+            shown[place] = np.asarray(value)
+    return [value for value in shown if value.ndim and value.size]
+
+
+def assert_shows(seen: Visit, name: str, attribute: str, step: int) -> None:
+    found = [np.asarray(value, dtype=float) for value in seen.values(name, attribute) if value]
+    expected = frames(name, attribute, step)
+    assert len(found) == len(expected)
+    for value in expected:
+        wanted = value.astype(float)
+        assert any(f.shape == wanted.shape and np.allclose(f, wanted, atol=2e-4, equal_nan=True) for f in found)
+
+
+SHOWN = {"embedding_spectrum": "x", "embedding_circles": "y", "logit_spectrum": "z", "neuron_frequencies": "y"}
+
+
+def test_every_figure_shows_the_step_of_the_slider(fresh: Visit) -> None:
+    fresh.page.focus("#slider")
+    for key, step in [("ArrowLeft", STEPS[-2]), ("ArrowLeft", STEPS[-3]), ("Home", STEPS[0]), ("End", STEPS[-1])]:
+        fresh.page.keyboard.press(key)
+        fresh.wait_for_step(step)
+        for name, attribute in SHOWN.items():
+            assert_shows(fresh, name, attribute, step)
+
+
+def test_arrow_keys_work_without_focus_on_the_slider_and_stop_at_the_ends(fresh: Visit) -> None:
+    fresh.page.keyboard.press("ArrowRight")
+    assert fresh.step() == STEPS[-1]
+    fresh.page.keyboard.press("ArrowLeft")
+    fresh.wait_for_step(STEPS[-2])
+    fresh.page.click("#previous")
+    fresh.wait_for_step(STEPS[-3])
+    fresh.page.click("#next")
+    fresh.wait_for_step(STEPS[-2])
+
+
+def test_dragging_the_slider_moves_the_page(fresh: Visit) -> None:
+    box = fresh.page.locator("#slider").bounding_box()
+    y = box["y"] + box["height"] / 2
+    fresh.page.mouse.move(box["x"] + box["width"] - 9, y)
+    fresh.page.mouse.down()
+    fresh.page.mouse.move(box["x"] + box["width"] * 0.41, y, steps=6)
+    fresh.page.mouse.up()
+    fresh.wait_for_step(STEPS[2])
+    assert_shows(fresh, "embedding_circles", "x", STEPS[2])
+
+
+def test_a_click_on_a_curve_goes_to_that_step_and_moves_every_cursor(fresh: Visit) -> None:
+    plot = fresh.page.locator("#panel-loss_curves .graph .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    fresh.page.mouse.click(box["x"] + box["width"] * 210 / STEPS[-1], box["y"] + box["height"] / 2)
+    fresh.wait_for_step(200)
+    for cursor in fresh.page.locator(".cursor").all():
+        cell = cursor.locator("xpath=..")
+        area = cell.locator(".nsewdrag").first.bounding_box()
+        assert cursor.bounding_box()["x"] == pytest.approx(area["x"] + area["width"] * 200 / STEPS[-1], abs=2)
+
+
+def test_milestones_and_steps_in_the_story_are_links_to_checkpoints(fresh: Visit) -> None:
+    link = fresh.page.locator(".milestone a.value").first
+    step = int(link.get_attribute("data-step"))
+    link.click()
+    fresh.wait_for_step(step)
+
+
+def test_the_address_keeps_the_step(browser: Browser, report_file: Path) -> None:
+    seen = visit(browser, report_file, fragment="#step=190")
+    assert seen.step() == 200  # the nearest checkpoint
+    assert_shows(seen, "embedding_circles", "x", 200)
+    seen.page.evaluate("location.hash = '#step=10'")
+    seen.wait_for_step(10)
+    seen.page.reload()
+    seen.page.wait_for_selector("html[data-ready]")
+    assert seen.step() == 10
+    seen.page.context.close()
+
+
+def test_nothing_moves_by_itself(shared: Visit) -> None:
+    before = shared.step()
+    shared.page.wait_for_timeout(1200)
+    assert shared.step() == before
+    assert shared.page.locator(".updatemenu-container, .slider-container, .modebar-btn").count() == 0
+    assert not [b.inner_text() for b in shared.page.locator("button, a").all() if "share" in b.inner_text().lower()]
+
+
+def test_the_readout_says_the_measured_numbers(fresh: Visit) -> None:
+    series = built_in()[1]
+    fresh.page.focus("#slider")
+    fresh.page.keyboard.press("ArrowLeft")
+    fresh.wait_for_step(STEPS[-2])
+    text = fresh.page.inner_text("#readout")
+    accuracy = float(series["history_test_accuracy"][-2])
+    assert f"{100 * accuracy:.0f} %" in text or "99.9" in text
+    spoken = fresh.page.get_attribute("#slider", "aria-valuetext")
+    assert spoken.startswith(f"step {STEPS[-2]}")
+    assert "test acc." in spoken
+
+
+def test_nothing_overlaps_and_nothing_scrolls_sideways(fresh: Visit) -> None:
+    for width in (400, 768, 1920, 1280):
+        fresh.page.set_viewport_size({"width": width, "height": 900})
+        column = "document.querySelector('#panel-loss_curves .plot').clientWidth"
+        fresh.page.wait_for_function(
+            f"() => Math.abs(document.querySelector('#panel-loss_curves .graph').layout.width - {column}) < 2"
+        )
+        fresh.page.wait_for_timeout(300)
+        assert fresh.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert fresh.page.evaluate(OVERLAPS) == [], width
+
+
+def test_theme_follows_the_system_and_can_be_chosen(browser: Browser, report_file: Path) -> None:
+    seen = visit(browser, report_file, theme="dark")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    figure = "getComputedStyle(document.querySelector('#panel-loss_curves .main-svg')).backgroundColor"
+    ink = "document.querySelector('#panel-loss_curves .graph')._fullLayout.font.color"
+    dark = seen.page.evaluate(f"[{paper}, {ink}]")
+    seen.page.emulate_media(color_scheme="light")
+    seen.page.wait_for_function(f"before => {ink} !== before", arg=dark[1])
+    light = seen.page.evaluate(f"[{paper}, {ink}]")
+    assert dark[0] != light[0]
+    seen.page.click("#theme")
+    assert seen.page.text_content("#theme") == "light"
+    seen.page.click("#theme")
+    assert seen.page.text_content("#theme") == "dark"
+    seen.page.wait_for_function(f"wanted => {ink} === wanted", arg=dark[1])
+    assert seen.page.evaluate(paper) == dark[0]
+    assert seen.page.evaluate(figure)
+    colours = "[...document.querySelector('#panel-loss_curves .graph').data].map(t => t.line.color)"
+    assert seen.page.evaluate(colours) == ["#0072b2", "#d55e00"]
+    assert seen.said == []
+    seen.page.context.close()
+
+
+def test_steps_and_losses_can_be_logarithmic_or_linear(fresh: Visit) -> None:
+    kind = "document.querySelector('#panel-loss_curves .graph').layout"
+    fresh.page.click("#stepscale")
+    fresh.page.wait_for_function(f"{kind}.xaxis.type === 'log'")
+    assert fresh.page.evaluate(f"{kind}.yaxis.type") == "log"
+    fresh.page.click("#panel-loss_curves [data-tool=log]")
+    fresh.page.wait_for_function(f"{kind}.yaxis.type === 'linear'")
+    fresh.page.click("#stepscale")
+    fresh.page.wait_for_function(f"{kind}.xaxis.type === 'linear'")
+    fresh.page.click("#panel-loss_curves [data-tool=log]")
+    fresh.page.click("#stepscale")
+    fresh.page.focus("#slider")
+    fresh.page.keyboard.press("Home")  # step 0 has no place on a logarithmic axis; nothing may break
+    fresh.wait_for_step(0)
+    fresh.page.click("#stepscale")
+
+
+def test_a_name_in_the_legend_switches_its_curves(fresh: Visit) -> None:
+    item = fresh.page.locator("#panel-loss_curves .legend .item").first
+    item.click()
+    fresh.page.wait_for_function("document.querySelectorAll('#panel-loss_curves .graph')[1].data[0].visible === false")
+    assert item.get_attribute("aria-pressed") == "false"
+    item.click()
+    fresh.page.wait_for_function("document.querySelectorAll('#panel-loss_curves .graph')[1].data[0].visible === true")
+
+
+def test_numbers_at_a_step_and_the_table_to_take_away_are_those_measured(fresh: Visit) -> None:
+    series = built_in()[1]
+    fresh.page.click("#panel-progress_measures .numbers summary")
+    cell = fresh.page.locator("#panel-progress_measures .numbers tr", has=fresh.page.locator("th", has_text="gini_W_E")).locator(
+        "td"
+    )
+    assert float(cell.inner_text()) == pytest.approx(float(series["gini_W_E"][-1]), rel=1e-4)
+    with fresh.page.expect_download() as download:
+        fresh.page.click("#panel-progress_measures [data-tool=csv]")
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    assert [int(row["step"]) for row in rows] == STEPS
+    found = [float(row["restricted_loss"]) for row in rows]
+    assert found == pytest.approx(series["restricted_loss"].values.tolist(), rel=1e-6)
+    assert "excluded_loss_single[key_frequency=2]" in rows[0]
+    with fresh.page.expect_download() as download:
+        fresh.page.click("[data-table=run-history]")
+    assert len(Path(download.value.path()).read_text().splitlines()) == 1 + len(STEPS)
+
+
+@pytest.mark.parametrize(("kind", "head"), [("png", b"\x89PNG"), ("svg", b"<svg")])
+def test_figures_can_be_taken_away_as_pictures(fresh: Visit, kind: str, head: bytes) -> None:
+    for name in ("neuron_frequencies", "loss_curves"):
+        with fresh.page.expect_download() as download:
+            fresh.page.click(f"#panel-{name} [data-tool={kind}]")
+        data = Path(download.value.path()).read_bytes()
+        assert data.startswith(head)
+        assert len(data) > 5000
+        assert download.value.suggested_filename == f"{name}-step{STEPS[-1]}.{kind}"
+
+
+def test_on_paper_everything_is_there_and_nothing_is_cut(fresh: Visit) -> None:
+    fresh.page.emulate_media(media="print")
+    assert not fresh.page.is_visible(".transport")
+    assert len(fresh.page.pdf(format="A4")) > 20_000
+    fresh.page.emulate_media(media="screen")
+
+
+def test_figures_and_controls_have_names_for_those_who_cannot_see_them(shared: Visit) -> None:
+    for figure in shared.page.locator("[role=img]").all():
+        assert len(figure.get_attribute("aria-label")) > 20
+        assert figure.locator("button, a, input").count() == 0
+    for control in shared.page.locator("button, input, a[href]").all():
+        name = control.get_attribute("aria-label") or control.text_content()
+        assert name.strip()
+    levels = [int(h.evaluate("e => e.tagName[1]")) for h in shared.page.locator("h1, h2, h3").all()]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert shared.page.get_attribute("html", "lang") == "en"
+
+
+def test_text_can_be_read_against_its_background(fresh: Visit) -> None:
+    for theme in ("dark", "light"):
+        fresh.page.emulate_media(color_scheme=theme)
+        fresh.page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+        assert fresh.page.evaluate(FAINT) == {}
+
+
+def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.html"
+    path.write_text(hostile_page().html, encoding="utf-8")
+    seen = visit(browser, path)
+    assert seen.page.evaluate("window.hacked") is None
+    assert "</script>" in seen.page.inner_text(".kicker")
+    seen.page.locator("#panel-drawn .nsewdrag").first.hover()
+    seen.page.wait_for_timeout(300)
+    assert seen.page.evaluate("window.hacked") is None
+    assert not [url for url in seen.asked if "example.invalid" in url and not url.startswith("http://example.invalid/x.png")]
+    assert all("Content Security Policy" in line and "example.invalid" in line for line in seen.said)
+    seen.page.context.close()
+
+
+def test_a_users_own_figure_has_the_slider_too(browser: Browser, tmp_path: Path) -> None:
+    def figure(series) -> go.Figure:
+        def at(i):
+            return [{"type": "bar", "x": ["a", "b"], "y": [i, 10 * i]}]
+
+        frames = [{"name": str(int(step)), "data": at(i)} for i, step in enumerate(series.step.values)]
+        return go.Figure(data=at(len(frames) - 1), frames=frames, layout={"height": 300})
+
+    path = tmp_path / "own.html"
+    path.write_text(page(built_in()[1], [Panel("own", "Mine?", "Mine.", figure)]).html, encoding="utf-8")
+    seen = visit(browser, path)
+    assert seen.values("own", "y") == [[5, 50]]
+    seen.page.keyboard.press("ArrowLeft")
+    seen.page.wait_for_function("document.querySelector('.graph').data[0].y[1] === 40")
+    assert seen.said == []
+    seen.page.context.close()
+
+
+def test_a_run_with_one_checkpoint_and_no_phases_is_shown(browser: Browser, tmp_path: Path) -> None:
+    analyses, series = built_in()
+    one = series.isel(step=[0], history_step=[0])
+    one.attrs = {**series.attrs, "phases": "{}", "outcome": "unknown"}
+    path = tmp_path / "one.html"
+    path.write_text(page(one, panels(one, analyses)).html, encoding="utf-8")
+    seen = visit(browser, path)
+    assert seen.said == []
+    assert seen.page.get_attribute("html", "data-failed") is None
+    seen.page.context.close()
