@@ -21,6 +21,7 @@ from interp.measures import (
     gradient_symmetricity,
     symmetricity_triples,
 )
+from interp.measures.triples import shuffled_head
 from interp.synthetic import clock_logits, clock_weights, lookup_weights, mixture, pizza_logits, pizza_weights
 from interp.weights import Weights
 
@@ -87,6 +88,15 @@ def test_triples_are_python_s_shuffle(p):
     every = [(a, b, c) for a in range(p) for b in range(p) for c in range(p)]
     random.Random(42).shuffle(every)
     assert [tuple(triple) for triple in symmetricity_triples(p).tolist()] == every[:100]
+
+
+@pytest.mark.parametrize("size", [*range(1, 40), 63, 64, 65, 127, 128, 129, 1023, 1024, 1025, 4096, 5000, 200_000])
+def test_the_head_of_a_shuffle_is_the_head_of_python_s_shuffle(size):
+    for seed in (0, 42):
+        every = list(range(size))
+        random.Random(seed).shuffle(every)
+        for n in (1, 7, 100):
+            assert shuffled_head(size, n, seed=seed) == every[:n]
 
 
 def test_triples_of_a_huge_modulus_are_drawn_without_shuffling():

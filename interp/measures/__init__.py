@@ -22,6 +22,7 @@ _FILES = (
     "attention",
     "weights",
     "algorithm",
+    "triples",
     "verdict",
     "health",
     "group",
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         distance_irrelevance,
         formula_fit,
         gradient_symmetricity,
-        symmetricity_triples,
     )
     from interp.measures.attention import HeadFrequencies, head_frequencies
     from interp.measures.cosine_fit import CosineFit, cos_coefficients, cos_fit
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         restricted_loss_neurons,
     )
     from interp.measures.spectrum import Component, EmbeddingSpectrum, circle, embedding_spectrum, logit_spectrum, top_components
+    from interp.measures.triples import symmetricity_triples
     from interp.measures.verdict import (
         GeneralizationVerdict,
         algorithm_verdict,

@@ -6,10 +6,8 @@ A clock multiplies the waves of a and b, a pizza adds them and takes an absolute
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal, get_args
 
 import torch
@@ -19,13 +17,11 @@ from torch import Tensor
 from interp.errors import UsageError, unknown
 from interp.fourier import FourierBasis
 from interp.measures.grid import Combination, check_logits, line_index
+from interp.measures.triples import symmetricity_triples
 
 Target = Literal["correct", "runner_up"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 LogitsFromEmbeddings = Callable[[Float[Tensor, "n d_model"], Float[Tensor, "n d_model"]], Float[Tensor, "n p"]]
-
-# Shuffling p^3 numbers takes about a second and 100 MB at this modulus, and grows with its cube.
-LARGEST_SHUFFLE = 127
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,19 +74,6 @@ def gradient_symmetricity(
         to_a, to_b = torch.autograd.grad(logits.gather(1, c[:, None]).sum(), (at_a, at_b))
     to_a, to_b = to_a.double(), to_b.double()
     return (to_a * to_b).sum(dim=1) / (to_a.norm(dim=1) * to_b.norm(dim=1))
-
-
-def symmetricity_triples(p: int, *, n: int = 100) -> Int64[Tensor, "n 3"]:
-    """The first n of all p^3 triples (a, b, c), in order, shuffled by Python's ``random.Random(42)``, as the paper's code has it.
-
-    Above p = 127, where shuffling would take seconds and gigabytes, they are ``random.Random(42).sample(range(p^3), n)``. A p
-    with fewer triples gives all.
-
-    >>> symmetricity_triples(59)[0].tolist()
-    [29, 1, 57]
-    """
-    number = torch.tensor(_triple_numbers(p, n), dtype=torch.int64)
-    return torch.stack([number // p**2, number // p % p, number % p], dim=1)
 
 
 def distance_irrelevance(
@@ -192,12 +175,3 @@ def _explained(
     # The sum of cos^2 over all answers is the same for every right answer: p/2, and p for the alternating wave.
     square = size.square().sum(dim=1) * answer.cos().square().sum(dim=1)
     return inner.square() / square
-
-
-@cache
-def _triple_numbers(p: int, n: int) -> tuple[int, ...]:
-    if p > LARGEST_SHUFFLE:
-        return tuple(random.Random(42).sample(range(p**3), n))
-    numbers = list(range(p**3))
-    random.Random(42).shuffle(numbers)
-    return tuple(numbers[:n])
