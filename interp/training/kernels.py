@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import llvmlite.binding
 import numba
 import numpy as np
+import torch
 from llvmlite import ir
 from numba.core import cgutils, config, event
 from numba.extending import intrinsic
@@ -503,12 +504,35 @@ def _train_share(
     sums.loss[thread], sums.correct[thread] = loss, correct
 
 
-def _evaluate(pairs: Pairs, tables: Tables, setting: Setting, chunks: Chunk, sums: Sums) -> None:
+# The serial and the parallel loops are functions of their own: numba's cache goes by the function, not by how it is compiled.
+
+
+@_njit(nogil=True)
+def _evaluate_serial(pairs: Pairs, tables: Tables, setting: Setting, chunks: Chunk, sums: Sums) -> None:
+    for thread in range(len(pairs.span_a) - 1):
+        _evaluate_share(pairs, tables, setting, chunks, sums, thread)
+
+
+@_njit(parallel=True)
+def _evaluate_parallel(pairs: Pairs, tables: Tables, setting: Setting, chunks: Chunk, sums: Sums) -> None:
     for thread in numba.prange(len(pairs.span_a) - 1):
         _evaluate_share(pairs, tables, setting, chunks, sums, thread)
 
 
-def _train(pairs: Pairs, tables: Tables, setting: Setting, chunks: Chunk, by_b: ByB, gradients: Gradients, sums: Sums) -> None:
+@_njit(nogil=True)
+def _train_serial(
+    pairs: Pairs, tables: Tables, setting: Setting, chunks: Chunk, by_b: ByB, gradients: Gradients, sums: Sums
+) -> None:
+    for thread in range(len(pairs.span_a) - 1):
+        _train_share(pairs, tables, setting, chunks, by_b, gradients, sums, thread)
+    for thread in range(len(pairs.span_b) - 1):
+        _backward_by_b(pairs, by_b, gradients, (pairs.span_b[thread], pairs.span_b[thread + 1]))
+
+
+@_njit(parallel=True)
+def _train_parallel(
+    pairs: Pairs, tables: Tables, setting: Setting, chunks: Chunk, by_b: ByB, gradients: Gradients, sums: Sums
+) -> None:
     for thread in numba.prange(len(pairs.span_a) - 1):
         _train_share(pairs, tables, setting, chunks, by_b, gradients, sums, thread)
     for thread in numba.prange(len(pairs.span_b) - 1):
@@ -523,8 +547,8 @@ class Loops(NamedTuple):
     parallel: bool
 
 
-_SERIAL = Loops(_njit(nogil=True)(_evaluate), _njit(nogil=True)(_train), parallel=False)
-_PARALLEL = Loops(_njit(parallel=True)(_evaluate), _njit(parallel=True)(_train), parallel=True)
+_SERIAL = Loops(_evaluate_serial, _train_serial, parallel=False)
+_PARALLEL = Loops(_evaluate_parallel, _train_parallel, parallel=True)
 
 
 def loops(threads: int) -> Loops:
@@ -534,7 +558,7 @@ def loops(threads: int) -> Loops:
 
 def _share_openmp(threads: int) -> bool:
     """Start numba's OpenMP layer, whose threads are torch's; any other layer's threads would fight with torch's for the cores."""
-    before = config.THREADING_LAYER
+    before, torch_before = config.THREADING_LAYER, torch.get_num_threads()
     try:
         config.THREADING_LAYER = "omp"
         numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
@@ -543,6 +567,7 @@ def _share_openmp(threads: int) -> bool:
         layer = f"none ({error})"
     finally:
         config.THREADING_LAYER = before
+        torch.set_num_threads(torch_before)  # numba has just set it for both
     if layer != "omp":
         logger.info("loops over pairs run in one thread: numba's threading layer is %s, not omp", layer)
     return layer == "omp"
