@@ -17,7 +17,7 @@ from interp.figures import CYCLE, Cell, curve, draw, on
 
 def measure(view):
     """Attention of every head to a over all pairs, its best frequency, and the mean attention to every position."""
-    pattern, p = view.activations.pattern, view.task.p
+    pattern, p = view.pattern, view.task.p
     found = measures.head_frequencies(pattern, basis=view.basis)
     to_a = pattern[:, :, 0].T.reshape(-1, p, p).cpu().numpy().astype(np.float32)
     return {

@@ -21,7 +21,7 @@ BINS = np.linspace(0, 1, 21)
 
 def measure(view):
     """Frequency and share of every neuron, size of every cluster, number of dead neurons."""
-    found = measures.neuron_frequencies(view.activations.neurons, basis=view.basis, threshold=THRESHOLD)
+    found = measures.neuron_frequencies(view.neurons, basis=view.basis, threshold=THRESHOLD)
     sizes = [found.counts.get(k, 0) for k in view.basis.frequencies]
     return {
         "neuron_frequency": xr.DataArray(found.frequency.cpu().numpy().astype(np.int32), dims="neuron"),

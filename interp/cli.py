@@ -262,6 +262,41 @@ def import_(given: Annotated[Import, tyro.conf.arg(name="")]) -> None:
 
 
 @app.command
+def anatomy(
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")],
+    step: int | None = None,
+    split: str | None = None,
+    controls: int = 0,
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    root: Root = ROOT,
+) -> None:
+    """Dissect one model: losses, circuit, neurons, heads, algorithm, ablations, verdicts, as in the papers' tables.
+
+    Args:
+        path: a run, one of its checkpoints, or a published file (see `interp import --help`).
+        step: which checkpoint (default: the last).
+        split: how a published file's pairs were split, if it does not tell: python:SEED:FRACTION or torch:SEED:FRACTION.
+        controls: random controls for each ablation; their distribution is shown beside it.
+        json_output: print JSON.
+    """
+    from interp.anatomy import anatomy as dissect
+    from interp.anatomy.published import MAINLINE, is_mainline_setting
+    from interp.anatomy.source import open_source
+
+    there = path if path.exists() or len(path.parts) > 1 else root / path
+    source = open_source(there, step=step, split=None if split is None else _parse_split(split))
+    found = dissect(source.weights, operation=source.operation, split=source.split, controls=controls)
+    paper = MAINLINE if is_mainline_setting(source.weights, source.operation) else {}
+    if json_output:
+        _print_json({"path": str(there), "step": source.step, **found, "paper": paper or None, "notes": list(source.notes)})
+        return
+    print(f"{there}, step {source.step}")
+    for note in source.notes:
+        print(f"note: {note}")
+    _print_tree(found, paper=paper)
+
+
+@app.command
 def export(run: RunPath, out: Out, format: str = "safetensors", step: int | None = None, root: Root = ROOT) -> None:
     """Write one checkpoint's weights for other tools; `interp analyze RUN -o FILE` writes series.
 
@@ -430,14 +465,30 @@ def _print_table(rows: Sequence[Mapping[str, object]]) -> None:
     Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
 
 
-def _print_tree(values: Mapping[str, object], indent: str = "") -> None:
+def _print_tree(
+    values: Mapping[str, object], indent: str = "", *, above: str = "", paper: Mapping[str, str] | None = None
+) -> None:
+    """Nested values, one per line; long lists by their size; the paper's figure beside ours where there is one."""
     for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            print(f"{indent}{name}:")
-            _print_tree(value, indent + "  ")
+        path = f"{above}{name}"
+        beside = f"    (paper: {paper[path]})" if paper and path in paper else ""
+        is_rows = isinstance(value, list) and value and isinstance(value[0], Mapping)
+        inner = dict(enumerate(value)) if is_rows and isinstance(value, list) else value
+        if isinstance(inner, Mapping) and inner:
+            print(f"{indent}{name}:{beside}")
+            _print_tree(inner, indent + "  ", above=f"{path}.", paper=paper)
         else:
-            shown = f"{len(value)} values, {value[0]} to {value[-1]}" if isinstance(value, list) and len(value) > 12 else value
-            print(f"{indent}{name}: {'-' if shown is None else shown}")
+            print(f"{indent}{name}: {_short(value)}{beside}")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        if len(value) > 12:
+            return f"{len(value)} values, {_short(value[0])} to {_short(value[-1])}"
+        return ", ".join(_short(item) for item in value) or "-"
+    return "-" if value is None else str(value)
 
 
 def _print_series(series: xr.Dataset) -> None:

@@ -22,6 +22,7 @@ from interp.curves import date_phases, evaluated_history, phases_json
 from interp.errors import UsageError, unknown
 from interp.forward_pass import Activations, forward
 from interp.fourier import FourierBasis
+from interp.pair_tables import PairTables, pair_tables
 from interp.store.results import Results
 from interp.store.run import Run
 from interp.task import ModularTask, Split
@@ -56,14 +57,28 @@ class View:
 
     @cached_property
     def activations(self) -> Activations:
-        """Every intermediate value over all p^2 pairs, row-major."""
+        """Every intermediate value over all p^2 pairs, row-major. (`logits`, `neurons` and `pattern` are had faster as such.)"""
         with torch.no_grad():
             return forward(self.weights, self.task.pairs)
+
+    @cached_property
+    def _tables(self) -> PairTables:
+        return pair_tables(self.weights)
 
     @property
     def logits(self) -> Float[Tensor, "pair p"]:
         """Logits of the p residues over all p^2 pairs."""
-        return self.activations.logits
+        return self._tables.logits
+
+    @property
+    def neurons(self) -> Float[Tensor, "pair d_mlp"]:
+        """Neurons after their activation function, over all p^2 pairs."""
+        return self._tables.neurons
+
+    @property
+    def pattern(self) -> Float[Tensor, "pair head pos"]:
+        """Attention from the last position, over all p^2 pairs."""
+        return self._tables.pattern
 
     @cached_property
     def labels(self) -> Int64[Tensor, " pair"]:

@@ -77,7 +77,7 @@ def test_runs_lists_and_show_shows(root, capsys):
     assert shown["config"]["task"]["p"] == 11
     assert set(shown["phases"]) == {"memorized", "onset", "cleanup", "grokked", "settled"}
     assert call("show", root / "tiny") == 0
-    assert "weight_decay: 1.0" in capsys.readouterr().out
+    assert "weight_decay: 1\n" in capsys.readouterr().out
 
 
 def test_runs_in_an_empty_directory_says_how_to_make_one(tmp_path, capsys):
@@ -121,6 +121,36 @@ def test_report_is_written(root, tmp_path, capsys):
     assert out.stat().st_size > 1_000_000
 
 
+def test_anatomy_of_a_run_a_checkpoint_and_a_file_agree(root, tmp_path, capsys):
+    assert call("anatomy", root / "tiny", "--step", 40, "--json") == 0
+    of_run = json.loads(capsys.readouterr().out)
+    assert (of_run["p"], of_run["step"]) == (11, 40)
+    checkpoint = interp.open_run(root / "tiny")[40].path
+    assert call("anatomy", checkpoint, "--json") == 0
+    of_checkpoint = json.loads(capsys.readouterr().out)
+    assert call("export", root / "tiny", "--step", 40, "-o", tmp_path / "model.safetensors") == 0
+    capsys.readouterr()
+    assert call("anatomy", tmp_path / "model.safetensors", "--split", "torch:0:0.5", "--json") == 0
+    of_file = json.loads(capsys.readouterr().out)
+    for name in ("loss", "restricted", "excluded", "gini", "algorithm", "ablations"):
+        assert of_run[name] == of_checkpoint[name] == of_file[name]
+    assert call("anatomy", "tiny", "--root", root, "--controls", 2) == 0
+    assert "key_frequencies: " in capsys.readouterr().out
+
+
+def test_an_exported_model_comes_back_as_a_run_like_any_other(root, tmp_path, capsys):
+    out = tmp_path / "model.pt"
+    assert call("export", root / "tiny", "--format", "transformer-lens", "-o", out) == 0
+    assert call("import", out, "--split", "torch:0:0.5", "--name", "back", "--root", tmp_path) == 0
+    assert "back: 1 checkpoints" in capsys.readouterr().out
+    back, original = interp.open_run(tmp_path / "back"), interp.open_run(root / "tiny")
+    mine, theirs = back[back.steps[-1]].weights.tensors(), original[60].weights.tensors()
+    assert all(mine[name].equal(theirs[name]) for name in theirs)
+    assert call("verify", tmp_path / "back") == 0
+    assert call("show", tmp_path / "back") == 0
+    assert call("report", tmp_path / "back", "-o", tmp_path / "back.html") == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -134,6 +164,12 @@ def test_report_is_written(root, tmp_path, capsys):
         (["analyze", "tiny", "--key-rule", "9"], "expected 1..5"),
         (["analyze", "tiny", "--file", "nowhere.py"], "nowhere.py does not exist"),
         (["report"], "expected at least one"),
+        (["anatomy", "nowhere.pth"], "nowhere.pth does not exist"),
+        (["anatomy", "tiny", "--step", "41"], "did you mean 40"),
+        (["anatomy", "tiny", "--split", "torch:1:0.3"], "leave it out"),
+        (["import", "nowhere.pth"], "nowhere.pth does not exist"),
+        (["import", "nowhere.pth", "--split", "python:x:0.3"], "expected python:SEED:FRACTION"),
+        (["export", "tiny", "--format", "pickle", "-o", "x"], "safetensors"),
         (["resume", "nothing"], "no run at"),
         (["train", "demo", "--task.p", "1"], "task.p: given 1"),
         (["train", "demo", "--split.fraction", "1.5"], "strictly between 0 and 1"),
@@ -145,7 +181,9 @@ def test_report_is_written(root, tmp_path, capsys):
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_to_do(root, arguments, message, capsys):
-    takes_root = arguments[0] in ("show", "analyze", "resume", "report") or (arguments[0] == "train" and len(arguments) > 2)
+    takes_root = arguments[0] in ("show", "analyze", "resume", "report", "anatomy", "import", "export") or (
+        arguments[0] == "train" and len(arguments) > 2
+    )
     assert call(*arguments, *(["--root", root] if takes_root else [])) == 2
     captured = capsys.readouterr()
     # Boxes wrap long messages: compare without their frames and line ends.
@@ -169,7 +207,7 @@ def test_training_that_cannot_go_on_exits_with_1_and_keeps_what_was_saved(tmp_pa
 
 
 def test_help_of_every_command_is_instant_and_complete():
-    for command in ("demo", "train", "resume", "runs", "show", "verify", "analyze", "report"):
+    for command in ("demo", "train", "resume", "runs", "show", "verify", "analyze", "report", "anatomy", "import", "export"):
         with pytest.raises(SystemExit) as exit_:
             main([command, "--help"])
         assert exit_.value.code == 0

@@ -61,7 +61,15 @@ def test_official_run_becomes_a_series(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run.split.train, SPLIT.draw(TASK).train)
     assert len(run.train_losses) == len(run.test_losses) == 201
     assert run.train_losses[0] == 2.0
-    assert next(run.history_rows()) == {"step": 0, "train_loss": 2.0, "test_loss": 3.0}
+    rows = [*run.history_rows()]
+    assert rows[1] == {"step": 1, "train_loss": run.train_losses[1], "test_loss": run.test_losses[1]}
+    # At checkpoints everything is measured on the weights themselves.
+    for (step, weights), row in zip(run.checkpoints, (rows[0], rows[100], rows[200]), strict=True):
+        train, test = losses(weights, SPLIT.draw(TASK))
+        assert row["step"] == step
+        assert (row["train_loss"], row["test_loss"]) == (pytest.approx(train, rel=1e-9), pytest.approx(test, rel=1e-9))
+        assert row["sum_squared_weights"] == pytest.approx(sum(float((t**2).sum()) for t in weights.tensors().values()))
+        assert {"train_accuracy", "test_accuracy"} < row.keys()
     assert (run.config.optimizer.lr, run.config.optimizer.weight_decay, run.config.optimizer.warmup_steps) == (0.002, 1.0, 10)
     assert (run.config.recipe, run.config.steps, run.config.dtype, run.config.model.biases) == ("imported", 200, "float64", "mlp")
     assert "split python:3:0.3: its losses agree with the published ones within 0.00%" in run.notes
@@ -103,8 +111,9 @@ def test_a_final_model_of_its_own_is_the_last_checkpoint(tmp_path: Path) -> None
     run = load_run(save(official_run(model=official_state(official_model(9)), epoch=250), tmp_path / "run.pth"))
     assert [step for step, _ in run.checkpoints] == [0, 100, 200, 250]
     assert_same(run.weights, official_model(9))
-    run = load_run(save(official_run(model=official_state(official_model(9))), tmp_path / "run.pth"))
-    assert [step for step, _ in run.checkpoints] == [0, 100, 200]
+    for epoch in (None, 150, 200):  # not said, or not after the last
+        run = load_run(save(official_run(model=official_state(official_model(9)), epoch=epoch), tmp_path / "run.pth"))
+        assert [step for step, _ in run.checkpoints] == [0, 100, 200]
     assert any("the final model is none of the checkpoints" in note for note in run.notes)
 
 
@@ -284,7 +293,8 @@ def test_an_imported_run_is_an_ordinary_run(tmp_path: Path) -> None:
     for seed, step in enumerate(run.steps):
         assert_same(run[step].weights, official_model(seed))
     np.testing.assert_array_equal(run.split.train, SPLIT.draw(TASK).train)
-    assert float(run.history["train_loss"][0]) == 2.0
+    assert float(run.history["train_loss"][0]) == pytest.approx(losses(official_model(0), SPLIT.draw(TASK))[0], rel=1e-9)
+    assert interp.observe(run, ["loss_curves"]).sizes["history_step"] == 3
     again = interp.open_run(tmp_path / "runs" / "full_run_data")
     assert again.config == run.config
     for _, cache in interp.activations(again, "blocks.0.attn.hook_pattern"):

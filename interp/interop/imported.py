@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
+import torch
 
 from interp.config import Biases, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import DataError, UsageError
 from interp.interop.content import Content
 from interp.interop.split import fits, recover_split
+from interp.losses import correct, cross_entropy
+from interp.pair_tables import pair_tables
 from interp.task import ModularTask, Operation, Split, SplitConfig
 from interp.weights import Activation, Weights
 
@@ -85,13 +88,31 @@ class Imported:
         return self.checkpoints[-1][1]
 
     def history_rows(self) -> Iterator[dict[str, float]]:
-        """One row per epoch that has a published loss, ascending: ``step``, and ``train_loss``, ``test_loss`` where known."""
-        for step in sorted({*self.train_losses, *self.test_losses}):
-            row: dict[str, float] = {"step": step}
-            for name, losses in (("train_loss", self.train_losses), ("test_loss", self.test_losses)):
-                if step in losses:
-                    row[name] = losses[step]
-            yield row
+        """One row per epoch of which anything is known, ascending.
+
+        At checkpoints everything is measured on their weights, if the split is known; elsewhere there are the published losses.
+        """
+        rows: dict[int, dict[str, float]] = {}
+        for name, losses in (("train_loss", self.train_losses), ("test_loss", self.test_losses)):
+            for step, loss in losses.items():
+                rows.setdefault(step, {})[name] = loss
+        if self.split is not None:
+            for step, weights in self.checkpoints:
+                rows[step] = measured_row(weights, self.task, self.split)
+        for step in sorted(rows):
+            yield {"step": step, **rows[step]}
+
+
+@torch.no_grad()
+def measured_row(weights: Weights, task: ModularTask, split: Split) -> dict[str, float]:
+    """The columns of a history, measured on one model: losses over all output classes, accuracies, sum of squared weights."""
+    labels = torch.from_numpy(task.labels)
+    logits = pair_tables(weights.to(device="cpu", dtype=torch.float64)).all_logits
+    losses, right = cross_entropy(logits, labels), correct(logits, labels).double()
+    row: dict[str, float] = {}
+    for name, index in (("train", split.train), ("test", split.test)):
+        row |= {f"{name}_loss": float(losses[index].mean()), f"{name}_accuracy": float(right[index].mean())}
+    return row | {"sum_squared_weights": sum(float(t.double().square().sum()) for t in weights.tensors().values())}
 
 
 def find_split(

@@ -251,9 +251,11 @@ class Run:
     def _no_step(self, step: int) -> UsageError:
         if not self.steps:
             return UsageError(f"step: given {step!r}, but run {self.path} has no checkpoints yet")
+        after = bisect_left(self.steps, step)
+        near = min(self.steps[max(after - 1, 0) : after + 1], key=lambda saved: abs(saved - step))
         return UsageError(
-            f"step: given {step!r}, which was not saved in {self.path}; saved are {len(self.steps)} steps from {self.steps[0]} "
-            f"to {self.steps[-1]}, see run.steps; run.nearest(step) takes the nearest"
+            f"step: given {step!r}, which was not saved in {self.path}; did you mean {near}? Saved are {len(self.steps)} steps "
+            f"from {self.steps[0]} to {self.steps[-1]}, see run.steps; run.nearest(step) takes the nearest"
         )
 
     def _losses(self, step: int) -> dict[str, float | None]:

@@ -1,0 +1,62 @@
+"""Where a model to dissect comes from: a run, one of its checkpoints, or any published file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from interp.errors import UsageError
+from interp.interop import Known, load_run
+from interp.store.manifest import MANIFEST
+from interp.store.run import Run, open_run
+from interp.task import Operation, Split, SplitConfig
+from interp.weights import Weights
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One model, what it learned, which pairs it was trained on (None if unknown), and what was assumed in reading it."""
+
+    weights: Weights
+    operation: Operation
+    split: Split | None
+    step: int
+    notes: tuple[str, ...] = ()
+
+
+def open_source(path: str | Path, *, step: int | None = None, split: SplitConfig | None = None) -> Source:
+    """Find a model: ``path`` is a run, one of its checkpoint files, or a published file that `interp.interop.load_run` reads.
+
+    Args:
+        step: which checkpoint of a run or of a file with several; the last by default.
+        split: how the pairs of a published file were split, if the file does not tell.
+
+    Raises:
+        UsageError: for a path or step that does not exist, or a split for a run, which has its own.
+        DataError: for a damaged or foreign file.
+    """
+    path = Path(path)
+    run_path = path if (path / MANIFEST).is_file() else path.parent.parent
+    if (run_path / MANIFEST).is_file():
+        if split is not None:
+            raise UsageError(f"--split: given for the run {run_path}, which has stored its own split; leave it out")
+        return _of_run(open_run(run_path), path, step)
+    imported = load_run(path, known=Known(split=split))
+    found = dict(imported.checkpoints)
+    if step is not None and step not in found:
+        near = min(found, key=lambda saved: abs(saved - step))
+        raise UsageError(f"--step: given {step}, which is not in {path}; did you mean {near}?")
+    chosen = imported.checkpoints[-1][0] if step is None else step
+    return Source(found[chosen], imported.task.operation, imported.split, chosen, imported.notes)
+
+
+def _of_run(run: Run, path: Path, step: int | None) -> Source:
+    if path != run.path:
+        inside = {run[saved].path.name: saved for saved in run.steps if f"{saved}" in path.stem}
+        if path.name not in inside:
+            raise UsageError(f"{path} is not one of the checkpoints of {run.path}; name the run and --step")
+        if step is not None and step != inside[path.name]:
+            raise UsageError(f"--step: given {step} with the checkpoint of step {inside[path.name]}; leave one of them out")
+        step = inside[path.name]
+    chosen = run.steps[-1] if step is None else step
+    return Source(run[chosen].weights, run.config.task.operation, run.split, chosen)
