@@ -398,6 +398,34 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
     seen.page.context.close()
 
 
+def test_every_kind_of_array_is_decoded_as_it_was_stored(browser: Browser, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    steps = built_in()[1].step.values
+    rough = rng.normal(size=(len(steps), 30, 40)).cumsum(axis=0)  # 16-bit steps
+    rough[1, 2, 3] = np.nan
+    a, b = rng.normal(size=(2, len(steps), 40)) * 3
+    smooth = np.exp(a)[:, :, None] / (np.exp(a)[:, :, None] + np.exp(b)[:, None, :] + 1)  # factors
+    counts = rng.integers(-400, 70_000, size=(len(steps), 50))  # integers
+
+    def figure(series) -> go.Figure:
+        def at(i):
+            return [{"type": "heatmap", "z": rough[i]}, {"type": "heatmap", "z": smooth[i]}, {"type": "bar", "y": counts[i]}]
+
+        return go.Figure(data=at(-1), frames=[{"name": str(step), "data": at(i)} for i, step in enumerate(steps)])
+
+    made = page(built_in()[1], [Panel("arrays", "All?", "All.", figure)])
+    assert all(f'"codec":"{codec}"' in made.html for codec in ("q2", "odds", "i4"))
+    path = tmp_path / "arrays.html"
+    path.write_text(made.html, encoding="utf-8")
+    seen = visit(browser, path, fragment=f"#step={steps[1]}")
+    maps, bars = seen.values("arrays", "z"), seen.values("arrays", "y")
+    found = np.array([[np.nan if v is None else v for v in row] for row in maps[0]], dtype=float)
+    assert np.allclose(found, rough[1], atol=1e-4 * np.ptp(np.nan_to_num(rough)), equal_nan=True)
+    assert np.allclose(np.array(maps[1]), smooth[1], atol=3e-3)
+    assert bars[2] == counts[1].tolist()
+    seen.page.context.close()
+
+
 def test_a_users_own_figure_has_the_slider_too(browser: Browser, tmp_path: Path) -> None:
     def figure(series) -> go.Figure:
         def at(i):
