@@ -13,7 +13,7 @@ from interp.weights import Weights
 
 def official_state(w: Weights) -> dict[str, Tensor]:
     """A state dict of the official grokking code: weights on the left of column vectors, heads merged in W_O."""
-    return {
+    state = {
         "embed.W_E": w.W_E.T,
         "pos_embed.W_pos": w.W_pos,
         "blocks.0.attn.W_K": w.W_K.transpose(1, 2),
@@ -27,6 +27,7 @@ def official_state(w: Weights) -> dict[str, Tensor]:
         "blocks.0.mlp.b_out": w.b_out,
         "unembed.W_U": w.W_U,
     }
+    return {name: tensor for name, tensor in state.items() if tensor is not None}
 
 
 def official_logits(state: dict[str, Tensor], token_rows: Tensor, *, rate: float | None = None) -> Tensor:

@@ -33,7 +33,7 @@ def series() -> xr.Dataset:
             "total": ((), 7.5),
         },
         coords={"step": [0, 100, 2000], "frequency": [5, 9]},
-        attrs={"key_frequencies": [5, 9], "run": "demo", "phases": {"onset": None}, "settled": True},
+        attrs={"key_frequencies": [5, 9], "run": "demo", "phases": {"onset": None}, "settled": True, "rate": np.float32(0.5)},
     )
 
 
@@ -66,6 +66,7 @@ def test_netcdf_keeps_the_whole_series(tmp_path: Path, series: xr.Dataset) -> No
     assert found.attrs["phases"] == '{"onset": null}'
     assert found.attrs["run"] == "demo"
     assert found.attrs["settled"] == "true"
+    assert found.attrs["rate"] == "0.5"
     assert found["gini"].attrs["unit"] == "null"
     assert series.attrs["key_frequencies"] == [5, 9]  # the caller's series is untouched
 
@@ -85,6 +86,8 @@ def test_parquet_has_one_row_per_number(tmp_path: Path, series: xr.Dataset) -> N
     assert table[table.variable == "dead"].value.tolist() == [1.0, 0.0] * 3
     assert table[table.variable == "dead"].neuron.tolist() == [0, 1] * 3  # an axis without coordinates is numbered
     assert table[table.variable == "total"].value.tolist() == [7.5]
+    assert table.attrs["key_frequencies"] == "[5, 9]"
+    assert table.attrs["run"] == "demo"
 
 
 def test_csv_is_the_same_table(tmp_path: Path, series: xr.Dataset) -> None:

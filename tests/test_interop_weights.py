@@ -19,6 +19,7 @@ from interp.forward_pass import forward
 from interp.interop import Known, export_weights, legacy_state, load_weights, to_bridge
 from interp.interop.layout import is_causal_mask
 from interp.interop.mapping import mapping_layout
+from interp.synthetic import pizza_weights
 from interp.weights import Weights
 
 MLP = ["b_in", "b_out"]
@@ -213,6 +214,17 @@ def test_pizza_configs_that_do_not_fit_are_refused(tmp_path: Path, changes: dict
     assert load_weights(path).attention_rate == 0
     (tmp_path / "m.json").write_text(json.dumps(PIZZA | changes))
     with pytest.raises(DataError, match=message):
+        load_weights(path)
+
+
+def test_a_json_with_the_attention_rate_of_another_model_is_refused(tmp_path: Path) -> None:
+    # With softmax attention the pizza's two tokens weigh half as much, and its logits are half as large.
+    pizza = pizza_weights(7, [1, 2, 3], amplitude=30.0)
+    path = save(official_state(pizza), tmp_path / "model_a.pt")
+    (tmp_path / "config_a.json").write_text(json.dumps({"funcs": "lambda x: (x[0]+x[1])%7", "attn_coeff": 0}))
+    assert_same(load_weights(path), pizza)
+    (tmp_path / "config_a.json").write_text(json.dumps({"funcs": "lambda x: (x[0]+x[1])%7", "attn_coeff": 1}))
+    with pytest.raises(DataError, match=r"model_a\.pt: the \.json belongs to another model: .* rate, 1, this one has loss"):
         load_weights(path)
 
 

@@ -48,7 +48,8 @@ def export_weights(weights: Weights, path: str | Path, format: WeightsFormat = "
 def export_series(series: xr.Dataset, path: str | Path) -> Path:
     """Write a measured series, by the file's suffix: ``.nc`` keeps it as it is, ``.parquet`` and ``.csv`` have its `tidy` table.
 
-    netCDF is version 3, which every reader knows: integers become 32-bit, where they fit; structured attributes become JSON text.
+    netCDF is version 3, which every reader knows: integers become 32-bit, where they fit. Structured attributes become JSON text;
+    parquet keeps the series' attributes (``table.attrs`` in pandas), CSV has none.
 
     Raises:
         UsageError: for another suffix.
@@ -60,6 +61,7 @@ def export_series(series: xr.Dataset, path: str | Path) -> Path:
     if path.suffix == ".nc":
         return _write(path, _netcdf(series))
     table, buffer = tidy(series), io.BytesIO()
+    table.attrs = {str(name): _attribute(value) for name, value in series.attrs.items()}
     if path.suffix == ".parquet":
         table.to_parquet(buffer, index=False)
     else:
@@ -115,8 +117,8 @@ def _netcdf(series: xr.Dataset) -> bytes:
 
 
 def _attribute(value: object) -> object:
-    plain = isinstance(value, str | int | float | np.number | np.ndarray) and not isinstance(value, bool)
-    return value if plain else json.dumps(value, default=str)
+    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return value if plain else json.dumps(value.tolist() if isinstance(value, np.ndarray | np.generic) else value, default=str)
 
 
 def _write(path: Path, data: bytes) -> Path:
