@@ -61,7 +61,7 @@ class HookedModel(HookedRootModule):
     >>> model = HookedModel(clock_weights(7, [1, 2, 3]))
     >>> logits, cache = model.run_with_cache(torch.tensor([[3, 5]]))
     >>> logits[0, -1, :7].argmax().item(), tuple(cache["pattern", 0].shape)
-    (1, (1, 1, 3, 3))
+    (1, (1, 2, 3, 3))
     """
 
     blocks: nn.ModuleList
