@@ -260,6 +260,11 @@ def test_a_bare_state_dict_says_what_it_does_not_tell(tmp_path: Path) -> None:
     assert (run.task.operation, run.config.split, run.weights.activation) == ("subtract", SPLIT, "gelu")
 
 
+def test_a_bare_transformer_lens_state_dict_says_that_normalization_is_not_known(tmp_path: Path) -> None:
+    run = load_run(save(legacy_state_by_hand(random_weights(P, d_model=6)), tmp_path / "bare.pt"))
+    assert any("no configuration is stored: a model without normalization" in note for note in run.notes)
+
+
 def test_pizza_facts_come_from_the_json(tmp_path: Path) -> None:
     model = random_weights(P, equals_sign=False, biases=MLP, d_model=6, attention_rate=0.5)
     config = {"funcs": "lambda x: (x[0]*x[1])%7", "C": P, "attn_coeff": 0.5, "epoch": 300, "lr": 0.003, "weight_decay": 2.0}

@@ -65,6 +65,9 @@ def _open_foreign(path: Path, format: str, content: Content, known: Known) -> Op
         check_config(config)
     activation = known.settle("activation", _stored_activation(config))
     notes = [] if activation else ["the activation is not stored: relu was assumed"]
+    if format in ("transformer-lens", "bridge") and not config:
+        # Normalization without parameters (LNPre) leaves no trace in a state dict.
+        notes.append("no configuration is stored: a model without normalization, with causal attention, was assumed")
     rate = known.settle("attention_rate", beside["attn_coeff"] if beside is not None else None)
     if format == "pizza" and rate is None:
         raise DataError(
