@@ -220,8 +220,9 @@ def test_checkpoints_read_back_exactly(dtype):
 
 def test_live_views_of_one_buffer_can_be_saved():
     buffer = torch.arange(6.0)
-    tensors, _ = unpack(pack({"a": buffer[:2], "b": buffer[2:].view(2, 2).T}, {}), where="here")
+    tensors, _ = unpack(pack({"a": buffer[:2], "b": buffer[2:].view(2, 2).T, "n": torch.tensor(4)}, {}), where="here")
     assert tensors["b"].tolist() == [[2.0, 4.0], [3.0, 5.0]]
+    assert tensors["n"].shape == ()
 
 
 def test_any_safetensors_reader_can_read_a_checkpoint(run):

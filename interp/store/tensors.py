@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import safetensors.numpy
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
@@ -21,8 +23,9 @@ _KEY = "interp"  # one key only: safetensors writes several in an order that cha
 def pack(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> bytes:
     """Safetensors bytes of named tensors and of facts about them (JSON values), with the format version."""
     metadata = {_KEY: json.dumps({"format": FORMAT, **facts})}
-    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    return safetensors.torch.save(copies, metadata=metadata)
+    # Through numpy, whose copies are made by this thread alone: torch's would wait for threads that are busy training.
+    arrays = {name: np.asarray(tensor.detach().cpu().numpy(), order="C") for name, tensor in tensors.items()}
+    return safetensors.numpy.save(arrays, metadata=metadata)
 
 
 def unpack(data: bytes, *, where: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -66,7 +69,7 @@ def digest(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> str:
     """SHA-256 of named tensors and facts, for a file that must prove itself without a manifest."""
     found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.numpy().tobytes())
+        array = tensors[name].detach().cpu().numpy()
+        found.update(f"{name} {array.dtype} {array.shape}".encode())
+        found.update(array.tobytes())
     return found.hexdigest()
