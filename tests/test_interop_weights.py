@@ -349,6 +349,16 @@ def test_exported_state_dicts_come_back(weights: Weights, tmp_path: Path) -> Non
         assert torch.equal(tensor, weights.tensors().get(name, torch.zeros_like(tensor)))
 
 
+def test_what_is_read_and_written_are_copies(weights: Weights, tmp_path: Path) -> None:
+    live = {name: torch.nn.Parameter(tensor) for name, tensor in official_state(weights).items()}
+    loaded = load_weights(save(live, tmp_path / "live.pth"))
+    assert all(tensor.is_contiguous() and not tensor.requires_grad for tensor in loaded.tensors().values())
+    before = weights.clone()
+    for tensor in legacy_state(weights).values():
+        tensor.fill_(0)
+    assert_same(weights, before)
+
+
 def test_transformer_lens_cannot_hold_an_attention_rate(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"attention_rate 0.5, expected 1.*export as safetensors"):
         export_weights(random_weights(attention_rate=0.5), tmp_path / "m.pt", "transformer-lens")
