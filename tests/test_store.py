@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -354,6 +355,11 @@ def test_runs_are_listed_by_name_and_damaged_ones_left_out_with_a_warning(run, t
     assert "broken/run.json: damaged" in caplog.text
     with pytest.raises(UsageError, match="does not exist"):
         list_runs(tmp_path / "nowhere")
+
+
+def test_a_run_can_be_sent_to_another_process(run):
+    sent = pickle.loads(pickle.dumps(run))
+    assert (sent.steps, sent.config, sent[100].sha256) == (run.steps, run.config, run[100].sha256)
 
 
 def test_a_run_that_was_moved_keeps_working(run, tmp_path):
