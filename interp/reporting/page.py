@@ -23,7 +23,7 @@ from interp.figures.theme import template
 from interp.reporting.blocks import Blocks
 from interp.reporting.extract import extract
 from interp.reporting.story import Story, tell
-from interp.reporting.tables import tables
+from interp.reporting.tables import HISTORY, tables
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -74,6 +74,15 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table at the end of the page: a header (may be empty) and rows, their first column being names."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Page:
     """A finished page.
 
@@ -88,18 +97,24 @@ class Page:
     failures: Mapping[str, str]
 
 
-def page(series: xr.Dataset, panels: Sequence[Panel]) -> Page:
+def page(
+    series: xr.Dataset, panels: Sequence[Panel], *, story: Story | None = None, facts: Sequence[Table] | None = None
+) -> Page:
     """Build the page of a series (as `interp.observe` returns it) from its panels.
 
     A panel whose figure cannot be drawn is shown as such, with the reason; the others are not affected. Everything from names,
     configurations and analyses is escaped; the page allows no script but its own and no request to anywhere.
+
+    Args:
+        story: the headline; told from the series' measures if left out.
+        facts: tables at the end; the series' configuration and facts if left out.
 
     Raises:
         UsageError: if the series has no checkpoints.
     """
     if not series.sizes.get("step"):
         raise UsageError("report: given a series without checkpoints, expected at least one")
-    blocks, story = Blocks(), tell(series)
+    blocks, story = Blocks(), tell(series) if story is None else story
     tabled = tables(series, [panel.name for panel in panels], blocks)
     shown = [_shown(panel, series, blocks, tabled) for panel in panels]
     data = {
@@ -113,7 +128,8 @@ def page(series: xr.Dataset, panels: Sequence[Panel]) -> Page:
         "tables": tabled,
         "templates": {"light": template("light"), "dark": template("dark")},
     }
-    html = _render(series, story, shown, data=data, blocks=blocks)
+    facts = _facts(series.attrs) if facts is None else facts
+    html = _render(series, story, shown, facts=facts, data=data, blocks=blocks)
     return Page(html, str(story), {one["name"]: one["failure"] for one in shown if one["failure"]})
 
 
@@ -164,7 +180,15 @@ def _at_checkpoints(series: xr.Dataset, name: str) -> np.ndarray | None:
     return np.array([table.get(step, np.nan) for step in series["step"].values.tolist()], dtype=np.float64)
 
 
-def _render(series: xr.Dataset, story: Story, shown: list[dict[str, Any]], *, data: dict[str, Any], blocks: Blocks) -> str:
+def _render(
+    series: xr.Dataset,
+    story: Story,
+    shown: list[dict[str, Any]],
+    *,
+    facts: Sequence[Table],
+    data: dict[str, Any],
+    blocks: Blocks,
+) -> str:
     environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
     environment.filters |= {"terms": _coloured, "steps": _linked}
     data = {**data, "blocks": blocks.header}
@@ -175,7 +199,8 @@ def _render(series: xr.Dataset, story: Story, shown: list[dict[str, Any]], *, da
         run=str(attributes.get("run", "run")),
         story=story,
         panels=shown,
-        facts=_facts(attributes),
+        facts=facts,
+        history=HISTORY if HISTORY in data["tables"] else None,
         key_step=int(attributes.get("key_step", data["steps"][-1])),
         key_rule=str(attributes.get("key_rule", "")),
         policy=_policy(script, library),
@@ -228,24 +253,25 @@ def _plain(value: Any) -> Any:
     return _finite(value.item()) if isinstance(value, np.generic) else str(value)
 
 
-def _facts(attributes: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Tables of the configuration and of the facts, nested names joined by dots."""
+def _facts(attributes: Mapping[str, Any]) -> list[Table]:
+    """Tables of the configuration and of the facts."""
     titles = {"config": "Configuration", "facts": "Facts"}
     found = []
     for name, title in titles.items():
         value = attributes.get(name) or {}
         value = json.loads(value) if isinstance(value, str) else value
         value = {key: item for key, item in value.items() if key not in _PRIVATE}
-        if rows := _flat(value):
-            found.append((title, rows))
+        if rows := flat(value):
+            found.append(Table(title, (), tuple(rows)))
     return found
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Names and values of a nested mapping as text, nested names joined by dots."""
     rows: list[tuple[str, str]] = []
     for name, item in value.items():
         if isinstance(item, Mapping):
-            rows += _flat(item, f"{prefix}{name}.")
+            rows += flat(item, f"{prefix}{name}.")
         else:
             text = ", ".join(map(str, item)) if isinstance(item, list) else "none" if item is None else str(item)
             rows.append((f"{prefix}{name}".replace("_", " "), text))

@@ -45,6 +45,10 @@ class Story:
     milestones: tuple[Milestone, ...]
     lead: LeadTime | None
 
+    def boundary(self, name: str) -> Boundary | None:
+        """The boundary of a phase; None if it did not happen."""
+        return next((milestone.boundary for milestone in self.milestones if milestone.name == name), None)
+
     def __str__(self) -> str:
         """The whole story as plain text."""
         return " ".join([f"{self.title}.", *self.sentences])

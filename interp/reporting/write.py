@@ -7,9 +7,10 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from interp.errors import UsageError
+from interp.reporting.compare import compare
 from interp.reporting.page import Page, Panel, page
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from interp.observation import KeyRule
     from interp.store.run import Run
 
+# What the comparison of runs shows is measured by these.
+_COMPARED = ("loss_curves", "progress_measures")
+
 
 def report(
-    run: Run | str | Path,
+    run: Run | str | Path | Sequence[Run | str | Path],
     path: str | Path = "report.html",
     *,
     analyses: Iterable[str | Analysis] | None = None,
@@ -33,7 +37,7 @@ def report(
     """Write one offline HTML page about a run and return it, with its headline and what could not be shown.
 
     Args:
-        run: a recorded run, or its directory.
+        run: a recorded run, or its directory; several of them are compared on one page.
         path: the file to write; an existing one is replaced at once, never left half written.
         analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default.
         files: Python files with an ``ANALYSIS`` each, shown after the others.
@@ -51,12 +55,20 @@ def report(
     path = Path(path)
     if not path.parent.is_dir():
         raise UsageError(f"report: directory {path.parent} does not exist; create it or choose another place with --out")
-    opened = open_run(run) if isinstance(run, str | Path) else run
-    chosen = find_analyses(builtin_names() if analyses is None else analyses, files=files)
-    series = observe(opened, chosen, steps=steps, key_rule=key_rule, on_step=on_step)
-    built = page(series, panels(series, chosen))
+    opened = [open_run(one) if isinstance(one, str | Path) else one for one in _listed(run)]
+    several = len(opened) > 1
+    chosen = find_analyses(_COMPARED if several and analyses is None else analyses or builtin_names(), files=files)
+    found = [observe(one, chosen, steps=steps, key_rule=key_rule, on_step=on_step) for one in opened]
+    built = compare(found) if several else page(found[0], panels(found[0], chosen))
     _replace(path, built.html)
     return built
+
+
+def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | str | Path]:
+    runs: list[Run | str | Path] = list(run) if isinstance(run, list | tuple) else [cast("Run | str | Path", run)]
+    if not runs:
+        raise UsageError("report: given no run, expected at least one")
+    return runs
 
 
 def panels(series: xr.Dataset, analyses: Iterable[Analysis]) -> list[Panel]:

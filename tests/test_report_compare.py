@@ -1,0 +1,90 @@
+"""Several runs on one page."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import xarray as xr
+from growing import built_in
+from test_report import HOSTILE, Elements, told, without
+
+from interp.errors import UsageError
+from interp.reporting.compare import compare
+
+
+def runs() -> list[xr.Dataset]:
+    """One that grokked at 3000, one that grokked at 2000, one that memorized."""
+    first = told(run="first", config=json.dumps({"seed": 0, "steps": 3000, "optimizer": {"lr": 0.1}}))
+    phases = json.loads(first.attrs["phases"]) | {"grokked": {"step": 2000, "earliest": 1900, "latest": 2000}}
+    second = told(
+        run="second", phases=json.dumps(phases), config=json.dumps({"seed": 1, "steps": 3000, "optimizer": {"lr": 0.1}})
+    )
+    third = told(run="third", outcome="memorization", phases=without("grokked", "cleanup", "onset"), config=first.attrs["config"])
+    third["history_test_accuracy"][:] = 0.1
+    return [first, second, third]
+
+
+def data_of(html: str) -> dict:
+    return json.loads(next(text for attributes, text in Elements(html).scripts if attributes.get("id") == "page"))
+
+
+def test_headline_counts_the_runs_that_grokked_and_tells_of_each() -> None:
+    made = compare(runs())
+    assert made.headline.startswith("3 runs compared: 2 grokked.")
+    for name in ("first", "second", "third"):
+        assert f"{name}. This network" in made.headline
+    assert compare(runs()[:2]).headline.startswith("2 runs compared: all grokked.")
+    assert made.failures == {}
+
+
+def test_table_names_what_differs_in_the_configurations_and_nothing_else() -> None:
+    html = compare(runs()).html
+    differ = html[html.index("How they differ") :]
+    names = re.findall(r'<th scope="row">(.*?)</th>', differ[: differ.index("</table>")])
+    assert names == ["seed"]
+    same = compare([runs()[0], runs()[0]]).html
+    assert "the same" in same[same.index("How they differ") :]
+
+
+def test_runs_of_the_same_name_are_told_apart() -> None:
+    names = [trace.get("name") for trace in data_of(compare([runs()[0], runs()[0]]).html)["panels"][0]["data"]]
+    assert {"first (1)", "first (2)"} == set(names)
+
+
+def test_curves_keep_their_own_steps_and_the_slider_has_those_of_all() -> None:
+    first, second = runs()[:2]
+    second = second.assign_coords(step=second.step + 7, history_step=second.history_step + 7)
+    data = data_of(compare([first, second]).html)
+    assert data["steps"] == sorted({*first.step.values.tolist(), *second.step.values.tolist()})
+    assert data["last_step"] == 3007
+
+
+def test_aligned_curves_start_where_grokking_is_zero_and_leave_out_who_did_not_grok() -> None:
+    from interp.reporting.compare import _aligned, _together
+
+    series, names = runs(), ["first", "second", "third"]
+    figure = _aligned(series, names)(_together(series))
+    accuracy = {trace.name: trace for trace in figure.data if trace.xaxis == "x"}
+    assert set(accuracy) == {"first", "second"}
+    assert np.array_equal(accuracy["second"].x, series[1].history_step.values - 2000)
+
+
+def test_runs_without_measures_or_names_can_be_compared() -> None:
+    bare = xr.Dataset(coords={"step": [0, 10]}, attrs={"p": 5})
+    made = compare([bare, bare, built_in()[1]])
+    assert made.failures == {}
+
+
+def test_hostile_names_of_compared_runs_stay_text() -> None:
+    series = [one.assign_attrs(run=HOSTILE, config=json.dumps({HOSTILE: i})) for i, one in enumerate(runs())]
+    elements = Elements(compare(series).html)
+    assert len(elements.scripts) == 4
+    assert not [tag for tag, _ in elements.tags if tag == "img"]
+
+
+def test_one_run_is_nothing_to_compare() -> None:
+    with pytest.raises(UsageError, match="at least two"):
+        compare(runs()[:1])
