@@ -22,7 +22,7 @@ from interp.training.engine import Evaluation
 from interp.training.initial import initial_weights
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
-from interp.training.tables import Shape, TableGradients, Tables, backpropagate, tabulate
+from interp.training.tables import Shape, TableGradients, Tables, backpropagate, far_rows, tabulate, through_far_rows
 from interp.training.threads import threads_for
 
 _CHUNK = 192  # pairs a thread works on at a time: their neurons and gradient stay in its second-level cache
@@ -168,10 +168,11 @@ class CpuEngine:
         torch.sum(difference, 0, out=far[:, -1])
         if equals:
             torch.sum(difference_score, 0, out=scores[:, 0, -1])
-        upstream = TableGradients(far, base.sum(0, keepdim=True) if equals else base, scores, W_L.sum(0).mT)
+        d_base = base.sum(0, keepdim=True) if equals else base
+        upstream = TableGradients(*through_far_rows(tables, far), base=d_base, scores=scores, W_L=W_L.sum(0).mT)
         weights = self.parameters.weights.tensors()
         backpropagate(weights, tables, upstream, shape=self._shape, into=self.parameters.gradients)
 
 
 def _arrays(tables: Tables) -> kernels.Tables:
-    return kernels.Tables(tables.far.numpy(), tables.base.numpy(), tables.scores.numpy(), tables.W_L.numpy())
+    return kernels.Tables(far_rows(tables).numpy(), tables.base.numpy(), tables.scores.numpy(), tables.W_L.numpy())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,18 +62,26 @@ def make_engine(config: RunConfig) -> Engine:
     Raises:
         UsageError: if the named engine cannot do what the config asks; the message says what.
     """
-    from interp.training.cpu import CpuEngine, refusal
-    from interp.training.reference import ReferenceEngine
-
     if config.device != "cpu" and not torch.cuda.is_available():
         raise UsageError(f"device: given {config.device!r}, but no CUDA device is available here; use --device cpu")
     if config.engine == "reference":
-        return ReferenceEngine(config)
-    if config.engine == "cpu":
-        return CpuEngine(config)
-    if config.engine == "cuda":
-        raise UsageError("engine 'cuda' is not available")
-    if reason := refusal(config):
-        log.info("engine: reference, because the fast CPU engine cannot do %s", reason)
-        return ReferenceEngine(config)
-    return CpuEngine(config)
+        return _reference(config)
+    if config.engine == "cuda" or (config.engine == "auto" and config.device != "cpu"):
+        from interp.training import cuda as fast
+
+        make: Callable[[RunConfig], Engine] = fast.CudaEngine
+    else:
+        from interp.training import cpu as fast  # type: ignore[no-redef]
+
+        make = fast.CpuEngine  # type: ignore[attr-defined]
+    reason = fast.refusal(config)
+    if reason and config.engine == "auto":
+        log.info("engine: reference, because the faster one cannot do %s", reason)
+        return _reference(config)
+    return make(config)
+
+
+def _reference(config: RunConfig) -> Engine:
+    from interp.training.reference import ReferenceEngine
+
+    return ReferenceEngine(config)

@@ -41,11 +41,12 @@ class Training:
     Args:
         config: the run.
         state: go on from what an earlier `state()` returned; the first step yielded is then the one it was taken at.
+        engine: what computes the steps; by default, what the config asks for.
     """
 
-    def __init__(self, config: RunConfig, state: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(self, config: RunConfig, state: Mapping[str, Tensor] | None = None, *, engine: Engine | None = None) -> None:
         self.config = config
-        self.engine: Engine = make_engine(config)
+        self.engine: Engine = engine or make_engine(config)
         self._index = 0
         self._evaluations: list[tuple[float, float, float]] = []
         self._saved = set(config.checkpoints.steps(config.steps))

@@ -15,7 +15,9 @@ from typing import Any, TypeVar, overload
 
 from interp.config import RunConfig
 from interp.errors import TrainingError, UsageError
+from interp.training.cuda import refusal, train_stacked
 from interp.training.loop import Step, train
+from interp.training.stacked import stack_key
 from interp.training.threads import available_threads
 
 T = TypeVar("T")
@@ -47,6 +49,9 @@ def train_many(
     Each run equals its single run with ``threads=1`` bit for bit. A run that fails, or whose process dies, gives its exception
     as its result and does not disturb the others. Leaving the iteration early ends those still running.
 
+    Runs on a CUDA device that differ in seeds, initialisation and numbers of the optimizer only are trained as one batch instead
+    (if the job is the default one); each then equals its single run to rounding.
+
     A script that calls this must guard its own work with ``if __name__ == "__main__":``, as all scripts that start processes
     must: each process imports it anew.
 
@@ -70,8 +75,7 @@ def train_many(
             raise UsageError(f"train_many: item {index} is {config!r}, expected a RunConfig")
     if workers is not None and (not isinstance(workers, int) or workers < 1):
         raise UsageError(f"workers: given {workers!r}, expected an integer >= 1")
-    job_bytes = _pickled(job)
-    return _results(runs, job_bytes, min(len(runs), workers or available_threads()))
+    return _all_results(dict(enumerate(runs)), job, workers or available_threads())
 
 
 def _pickled(job: object) -> bytes:
@@ -81,8 +85,35 @@ def _pickled(job: object) -> bytes:
         raise UsageError(f"train_many: the job cannot be sent to another process ({error}); define it in a module") from error
 
 
-def _results(runs: list[RunConfig], job: bytes, workers: int) -> Iterator[tuple[int, Any]]:
-    waiting = list(enumerate(runs))[::-1]
+def _all_results(runs: dict[int, RunConfig], job: Callable[[RunConfig], Any], workers: int) -> Iterator[tuple[int, Any]]:
+    job_bytes = _pickled(job)
+
+    def results() -> Iterator[tuple[int, Any]]:
+        stacks: dict[RunConfig, dict[int, RunConfig]] = {}
+        for index, config in list(runs.items()):
+            if job is last_step and config.engine in ("auto", "cuda") and refusal(config) is None:
+                stacks.setdefault(stack_key(config), {})[index] = runs.pop(index)
+        for stack in stacks.values():
+            yield from _stacked_results(stack)
+        yield from _results(runs, job_bytes, workers)
+
+    return results()
+
+
+def _stacked_results(runs: dict[int, RunConfig]) -> Iterator[tuple[int, Any]]:
+    left = dict(enumerate(runs))
+    try:
+        for number, step in train_stacked(list(runs.values())):
+            if isinstance(step, Exception):
+                yield left.pop(number), step
+            elif step.last:
+                yield left.pop(number), replace(step, weights=step.weights.clone())
+    except RuntimeError as error:  # such as too little memory on the device
+        yield from ((index, error) for index in left.values())
+
+
+def _results(runs: dict[int, RunConfig], job: bytes, workers: int) -> Iterator[tuple[int, Any]]:
+    waiting = list(runs.items())[::-1]
     idle: list[_Worker] = []
     busy: dict[int, _Worker] = {}
     try:

@@ -32,19 +32,20 @@ def grokfast_(gradient: Float[Tensor, " n"], memory: Float[Tensor, " n"], *, alp
     gradient.add_(memory, alpha=strength)
 
 
-def perpendicular_(gradients: Mapping[str, Tensor], weights: Mapping[str, Tensor], *, rescale: bool) -> None:
+def perpendicular_(gradients: Mapping[str, Tensor], weights: Mapping[str, Tensor], *, rescale: bool, stacked: int = 0) -> None:
     """Remove from each gradient its part along the weights, in place: ``g <- g - (w.g / w.w) w``, tensor by tensor.
 
-    With ``rescale`` each result is then given the norm the gradient had, as the authors' code does.
+    With ``rescale`` each result is then given the norm the gradient had, as the authors' code does. The first ``stacked``
+    dimensions of every tensor number runs, each of which is treated by itself.
     Source: Prieto et al. 2025 (arXiv 2501.04697), section 5.
     """
     for name, g in gradients.items():
-        w, before = weights[name], g.norm()
-        square = (w * w).sum()
-        g.sub_(w * torch.where(square > 0, (w * g).sum() / square.clamp(min=torch.finfo(g.dtype).tiny), 0))
+        w, own, tiny = weights[name], tuple(range(stacked, g.ndim)), torch.finfo(g.dtype).tiny
+        before, square = torch.linalg.vector_norm(g, dim=own, keepdim=True), (w * w).sum(own, keepdim=True)
+        g.sub_(w * torch.where(square > 0, (w * g).sum(own, keepdim=True) / square.clamp(min=tiny), 0))
         if rescale:
-            after = g.norm()
-            g.mul_(torch.where(after > 0, before / after.clamp(min=torch.finfo(g.dtype).tiny), 1))
+            after = torch.linalg.vector_norm(g, dim=own, keepdim=True)
+            g.mul_(torch.where(after > 0, before / after.clamp(min=tiny), 1))
 
 
 def rescale_to_norm_(flat: Float[Tensor, " n"], norm: float) -> None:

@@ -26,23 +26,27 @@ class Parameters:
     weights: Weights
     gradients: dict[str, Float[Tensor, "..."]]  # noqa: UP037
 
-    def __init__(self, initial: Weights) -> None:
+    def __init__(self, initial: Weights, *, buffers: tuple[Float[Tensor, " n"], Float[Tensor, " n"]] | None = None) -> None:
+        """Copy the initial weights into new buffers, or into given ones (for weights and gradient)."""
         tensors = initial.tensors()
-        offsets, end = {}, 0
+        self._places, end = {}, 0
         for name, tensor in tensors.items():
-            offsets[name] = end
+            self._places[name] = end, tensor.shape
             end += -(-tensor.numel() // _ALIGNMENT) * _ALIGNMENT
-        self.flat = torch.zeros(end, dtype=initial.W_E.dtype, device=initial.W_E.device)
-        self.gradient = torch.zeros_like(self.flat)
-
-        def views(buffer: Tensor) -> dict[str, Tensor]:
-            return {name: buffer[offsets[name] :][: t.numel()].view(t.shape) for name, t in tensors.items()}
-
-        self.gradients = views(self.gradient)
-        mine = views(self.flat)
+        empty = torch.zeros(end, dtype=initial.W_E.dtype, device=initial.W_E.device)
+        self.flat, self.gradient = buffers or (empty, torch.zeros_like(empty))
+        self.gradients = self.views(self.gradient)
+        mine = self.views(self.flat)
         for name, tensor in tensors.items():
             mine[name].copy_(tensor)
         self.weights = Weights.from_tensors(mine, activation=initial.activation, attention_rate=initial.attention_rate)
+
+    def views(self, buffer: Float[Tensor, "*run n"]) -> dict[str, Float[Tensor, "..."]]:  # noqa: UP037
+        """Named views of a buffer laid out as `flat`, or of several, stacked."""
+        return {
+            name: buffer[..., start : start + shape.numel()].unflatten(-1, shape)  # type: ignore[no-untyped-call]
+            for name, (start, shape) in self._places.items()
+        }
 
     def sum_squared(self) -> float:
         """Sum of squares of all weights, accumulated in float64."""

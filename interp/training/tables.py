@@ -67,14 +67,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class Tables:
-    """What `tabulate` computes; `far`, `base`, `scores` and `W_L` are what a pair needs, the rest is kept for the gradient.
+    """What `tabulate` computes: what a pair needs, and what the gradient needs besides.
 
-    The last row of `far`, `x` and `v` is the difference between the positions a and b. With ``=``, ``scores[head, 0, t]`` is
-    that of token t at position b relative to ``=`` (last column: the difference); without, ``scores[head, b, a]`` is that of a
-    relative to b.
+    The last row of `x` and `v` is the difference between the positions a and b. With ``=``, ``scores[head, 0, t]`` is that of
+    token t at position b relative to ``=`` (last column: the difference); without, ``scores[head, b, a]`` is that of a relative
+    to b.
     """
 
-    far: Float[Tensor, "*run head p+1 column"]
     base: Float[Tensor, "*run one_or_p column"]
     scores: Float[Tensor, "*run head one_or_p p_or_more"]
     W_L: Float[Tensor, "*run d_mlp column"]
@@ -91,9 +90,10 @@ class Tables:
 
 @dataclass(frozen=True)
 class TableGradients:
-    """Gradient of the loss with respect to the tables a pair needs, laid out as they are."""
+    """Gradient of the loss with respect to what a pair needs of the tables, laid out as they are."""
 
-    far: Float[Tensor, "*run head p+1 column"]
+    v: Float[Tensor, "*run head p+1 d_head"]
+    head_to_columns: Float[Tensor, "*run head d_head column"]
     base: Float[Tensor, "*run one_or_p column"]
     scores: Float[Tensor, "*run head one_or_p p_or_more"]
     W_L: Float[Tensor, "*run d_mlp classes"]
@@ -129,9 +129,21 @@ def tabulate(w: Named, shape: Shape) -> Tables:
         scores = q @ k[..., :p, :].mT + ((k[..., p:, :] - k[..., :p, :]) * q).sum(-1, keepdim=True)
     W_L = w["W_out"] @ to_columns[..., shape.neuron_columns :]
     return Tables(
-        far=v @ head_to_columns, base=base, scores=scores, W_L=W_L, x=x, fixed=fixed, v=v, fixed_v=fixed_v,
+        base=base, scores=scores, W_L=W_L, x=x, fixed=fixed, v=v, fixed_v=fixed_v,
         to_columns=to_columns, head_to_columns=head_to_columns, resid=resid, q=q, k=k,
     )  # fmt: skip
+
+
+def far_rows(tables: Tables) -> Float[Tensor, "*run head p+1 column"]:
+    """What each token at position b, attended to by one head, adds to a pair's neurons and direct logits."""
+    return tables.v @ tables.head_to_columns
+
+
+def through_far_rows(
+    tables: Tables, d_far: Float[Tensor, "*run head p+1 column"]
+) -> tuple[Float[Tensor, "*run head p+1 d_head"], Float[Tensor, "*run head d_head column"]]:
+    """From the gradient of `far_rows` to those of its two factors."""
+    return d_far @ tables.head_to_columns.mT, tables.v.mT @ d_far
 
 
 def backpropagate(w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named) -> None:
@@ -173,8 +185,7 @@ def _values(
 ) -> tuple[Float[Tensor, "*run p+1 d_model"], Float[Tensor, "*run one d_model"]]:
     """W_in, W_U (added), W_O, W_V and their biases; returns the gradients of the residuals `x` and `fixed`."""
     W_O = w["W_O"].flatten(-3, -2)
-    d_head_to_columns = (tables.v.mT @ upstream.far).flatten(-3, -2)
-    d_v = upstream.far @ tables.head_to_columns.mT
+    d_head_to_columns, d_v = upstream.head_to_columns.flatten(-3, -2), upstream.v
     d_resid = upstream.base @ tables.to_columns.mT
     d_to_columns = W_O.mT @ d_head_to_columns + tables.resid.mT @ upstream.base
     into["W_in"].copy_(d_to_columns[..., : shape.d_mlp])
