@@ -11,6 +11,7 @@ import pytest
 import torch
 from growing import DIALS, KEYS, STEPS, P, built_in, growing, view
 
+import interp
 from interp.analysis import builtin_directory, builtin_names, find_analyses
 from interp.forward_pass import forward
 from interp.losses import cross_entropy
@@ -20,7 +21,7 @@ from interp.task import ModularTask, SplitConfig
 
 EXPECTED = {
     "loss_curves", "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum", "neuron_frequencies",
-    "attention_patterns", "weight_norms",
+    "attention_patterns", "clock_or_pizza", "weight_norms", "numerical_health",
 }  # fmt: skip
 
 
@@ -95,6 +96,39 @@ def test_attention_of_copying_heads_is_constant_and_the_sum_over_positions_is_on
 
 def test_sum_of_squares_of_tensors_add_up(series) -> None:
     assert np.allclose(series["sum_squared"].sum("tensor"), series["sum_squared_total"])
+
+
+def test_clock_and_pizza_are_told_apart() -> None:
+    task = ModularTask(P, equals_sign=False)
+    split = SplitConfig(fraction=0.5).draw(task)
+    clock, pizza = (
+        measured("clock_or_pizza", View(0, model.to(dtype=torch.float32), task, split, KEYS, {}))
+        for model in (clock_weights(P, KEYS, equals_sign=False), pizza_weights(P, KEYS))
+    )
+    assert pizza["distance_irrelevance"] < 0.4 < clock["distance_irrelevance"]
+    assert clock["clock_fve"] == pytest.approx(1, abs=1e-5)
+    assert pizza["pizza_fve"] == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    ("file", "symmetricity", "irrelevance", "circular"),
+    [("pizza_p99zdpze5l.pt", 0.993665, 0.171736, 0.997818), ("pizza_l8k1hzciux.pt", 0.333638, 0.848260, 0.998907)],
+)
+def test_published_pizza_and_clock_are_measured_as_published(reference, file, symmetricity, irrelevance, circular) -> None:
+    weights = interp.load_weights(reference / file)
+    task = ModularTask(59, equals_sign=False)
+    found = measured("clock_or_pizza", View(0, weights, task, SplitConfig(fraction=0.5).draw(task), (), {}))
+    assert found["gradient_symmetricity"] == pytest.approx(symmetricity, rel=1e-3)
+    assert found["distance_irrelevance"] == pytest.approx(irrelevance, rel=1e-3)
+    assert found["circularity"] == pytest.approx(circular, rel=1e-3)
+
+
+def test_pairs_whose_single_precision_loss_would_vanish_are_counted() -> None:
+    found = measured("numerical_health", view(0.0))  # a table of amplitude 30 on the training pairs, nothing on the others
+    assert found["collapsed_train"] == 1
+    assert found["collapsed_test"] == 0
+    assert found["largest_logit"] == pytest.approx(30, rel=1e-5)
 
 
 def test_losses_that_were_not_measured_are_nan() -> None:

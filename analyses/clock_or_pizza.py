@@ -1,0 +1,71 @@
+"""Clock, pizza, or neither?
+
+Two circuits can add on circles. A clock multiplies the waves of a and b and does not care how far apart a and b are; a pizza
+adds them and is unsure where a and b are half a turn apart. Low distance irrelevance and high gradient symmetricity (both
+below and above their dotted lines) mean pizza, the opposite means clock; high and high is neither. Early values say nothing:
+there is no circuit yet to classify.
+
+Measured: gradient symmetricity = mean over 100 triples (a, b, c) of the cosine between the gradients of the logit of c with
+respect to the embeddings of a and of b; distance irrelevance = spread of the right answer's logit within pairs of equal
+distance b - a, over its spread in all; circularity = mean over the first four principal components of W_E of the share of
+their best frequency; share of the logits' variance explained by the cubes cos w_k(a+b-c) (clock) and |cos(w_k(a-b)/2)| cos
+w_k(a+b-c) (pizza) of the key frequencies. Zhong et al. 2023, arXiv 2306.17844, section 4.
+"""
+
+import math
+
+import torch
+
+from interp import Analysis, measures
+from interp.figures import CYCLE, NEUTRAL, Cell, curve, draw, faded, key
+from interp.forward_pass import forward_embedded
+
+PIZZA_BELOW, NO_CLOCK_ABOVE = 0.4, 0.98
+NAMES = {"gradient_symmetricity": CYCLE[0], "distance_irrelevance": CYCLE[1], "circularity": CYCLE[3]}
+
+
+def measure(view):
+    """The paper's three measures, and how much of the logits each formula explains."""
+    weights, residues = view.weights, view.weights.residue_embedding
+    fit = {"clock_fve": math.nan, "pizza_fve": math.nan}
+    if view.key_frequencies:
+        found = measures.formula_fit(
+            view.logits, basis=view.basis, frequencies=view.key_frequencies, combination=view.combination
+        )
+        fit = {"clock_fve": float(found.clock), "pizza_fve": float(found.pizza)}
+
+    def from_embeddings(a, b):
+        rest = [weights.W_E[weights.p].expand_as(a)] if weights.equals_sign else []
+        return forward_embedded(weights, torch.stack([a, b, *rest], dim=1) + weights.W_pos).logits
+
+    return {
+        "gradient_symmetricity": float(measures.gradient_symmetricity(from_embeddings, residues).nanmean()),
+        "distance_irrelevance": float(measures.distance_irrelevance(view.logits, view.labels, p=view.task.p)),
+        "circularity": float(measures.circularity(residues)),
+        **fit,
+    }
+
+
+def figure(series):
+    """The measures with the paper's thresholds, and the two formulas, over time."""
+    steps = series.step.values
+    traces = [
+        *(curve(steps, series[name].values, name=name.replace("_", " "), colour=colour) for name, colour in NAMES.items()),
+        *(
+            curve([steps[0], steps[-1]], [at, at], name="threshold", colour=faded(NEUTRAL, 0.8), dash="dot", legend=False)
+            for at in (PIZZA_BELOW, NO_CLOCK_ABOVE)
+        ),
+        curve(steps, series["clock_fve"].values, name="clock", colour=CYCLE[4], cell=2, legend=False),
+        curve(steps, series["pizza_fve"].values, name="pizza", colour=CYCLE[5], cell=2, legend=False),
+    ]
+    rows = [
+        [
+            Cell("How the circuit adds", time=True, y_range=(-0.05, 1.05)),
+            Cell(f"Variance explained by {key({'clock': CYCLE[4], 'pizza': CYCLE[5]})}", y="share", time=True, y_range=(0, 1.03)),
+        ]
+    ]
+    alt = "At the end: " + ", ".join(f"{name.replace('_', ' ')} {float(series[name][-1]):.3f}" for name in NAMES) + "."
+    return draw(series, rows, heights=(230,), fixed=traces, alt=alt)
+
+
+ANALYSIS = Analysis("clock_or_pizza", question=__doc__, measure=measure, figure=figure)
