@@ -115,6 +115,20 @@ def test_neurons_agree_with_a_recomputed_forward_pass():
     assert found["MLP: without the key directions"].loss == pytest.approx(loss(act.neurons - act.neurons @ onto), rel=1e-9)
 
 
+@pytest.mark.parametrize("equals_sign", [True, False])
+def test_embedding_agrees_with_a_recomputed_forward_pass(equals_sign):
+    weights, basis = random_weights(p=7, equals_sign=equals_sign, seed=2), FourierBasis(7)
+    found = ablations(weights, frame=addition_frame(7, "add"), frequencies=(2,))
+    rows, keys = weights.residue_embedding, basis.waves(2)
+    removed = keys.T @ (keys @ rows)
+    rest = weights.W_E[7:]
+    without, only = torch.cat([rows - removed, rest]), torch.cat([rows.mean(dim=0) + removed, rest])
+    assert found["embedding: without the key frequencies"].loss == pytest.approx(
+        plain_loss(replace(weights, W_E=without)), rel=1e-9
+    )
+    assert found["embedding: only the key frequencies"].loss == pytest.approx(plain_loss(replace(weights, W_E=only)), rel=1e-9)
+
+
 def test_degree_two_fit_replaces_clustered_neurons_only():
     weights = pizza_weights(13, [3], amplitude=8.0)
     found = ablations(weights, frame=addition_frame(13, "add"), frequencies=(3,), controls=3)

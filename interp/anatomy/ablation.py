@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Generator, Tensor
 
+from interp.anatomy.controls import Controls
 from interp.errors import UsageError
 from interp.fourier import FourierBasis
 from interp.losses import cross_entropy
@@ -55,30 +56,11 @@ def ablations(
     """
     if controls < 0:
         raise UsageError(f"controls: given {controls}, expected a number >= 0")
-    setting = _Setting.of(weights, frame, tuple(frequencies), _Controls(controls, Generator().manual_seed(seed)))
+    setting = _Setting.of(weights, frame, tuple(frequencies), Controls(controls, Generator().manual_seed(seed)))
     found = {"nothing": Ablation(setting.loss(setting.logits), ())}
     for part in (_at_logits, _at_neurons, _at_embedding, _neuron_fits, _mlp_directions, _heads, _skips):
         found |= part(setting)
     return found
-
-
-@dataclass(frozen=True)
-class _Controls:
-    """How many controls, and where their randomness comes from."""
-
-    number: int
-    generator: Generator
-
-    def frequencies(self, size: int, others: Sequence[int]) -> list[list[int]]:
-        """Sets of as many frequencies, drawn from others; none where there are too few."""
-        if len(others) < size:
-            return []
-        draws = (torch.randperm(len(others), generator=self.generator)[:size] for _ in range(self.number))
-        return [[others[i] for i in draw.tolist()] for draw in draws]
-
-    def rotations(self, size: int) -> list[Float64[Tensor, "size size"]]:
-        """Uniformly random rotations."""
-        return [_rotation(size, self.generator) for _ in range(self.number)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +72,13 @@ class _Setting:
     frame: Frame
     basis: FourierBasis
     keys: tuple[int, ...]
-    controls: _Controls
+    controls: Controls
     logits: Float[Tensor, "pair residue"]
     neurons: Float[Tensor, "pair d_mlp"]
     W_L: Float[Tensor, "residue d_mlp"]
 
     @classmethod
-    def of(cls, weights: Weights, frame: Frame, keys: tuple[int, ...], controls: _Controls) -> _Setting:
+    def of(cls, weights: Weights, frame: Frame, keys: tuple[int, ...], controls: Controls) -> _Setting:
         full = pair_tables(weights)
         return cls(
             weights=weights, full=full, frame=frame, basis=FourierBasis(frame.modulus), keys=keys, controls=controls,
@@ -261,8 +243,3 @@ def _span(rows: Float64[Tensor, "row n"]) -> Float64[Tensor, "rank n"]:
     """An orthonormal basis of what rows span; directions of rounding only are left out."""
     _, sizes, directions = torch.linalg.svd(rows, full_matrices=False)
     return directions[sizes > 1e-12 * sizes.max()] if len(sizes) else directions
-
-
-def _rotation(size: int, generator: Generator) -> Float64[Tensor, "size size"]:
-    q, r = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
-    return q * r.diagonal().sign()

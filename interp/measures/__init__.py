@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 # numpy only, and imported at once because the function and its file share a name.
+from interp.measures.boundary import Boundary
 from interp.measures.lead import LeadTime, lead_time
-from interp.measures.phases import Boundary, Phases, is_settled, phases
+from interp.measures.phases import Phases, is_settled, phases
 from interp.measures.spikes import Spike, first_not_finite, health_warnings, loss_spikes
 
 _FILES = (

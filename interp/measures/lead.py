@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interp.measures.phases import Boundary, Curve, _curve, _for_good
+from interp.measures.boundary import Boundary, Curve, checked_curve, for_good
 
 # Both curves are dated at half their way: the restricted loss at half its first value, the test accuracy at one half.
 HALF = 0.5
@@ -45,10 +45,10 @@ def lead_time(restricted: Curve, test_accuracy: Curve) -> LeadTime:
     >>> lead_time(([0, 10, 20], [4.0, 1.0, 0.1]), ([0, 10, 20], [0.0, 0.1, 0.9])).steps
     10
     """
-    steps, loss = _curve(restricted, "restricted loss")
-    at, right = _curve(test_accuracy, "test accuracy")
-    halved = _for_good(steps, lambda slack: loss <= HALF * slack * loss[0])
-    passed = _for_good(at, lambda slack: right >= HALF / slack)
+    steps, loss = checked_curve(restricted, "restricted loss")
+    at, right = checked_curve(test_accuracy, "test accuracy")
+    halved = for_good(steps, lambda slack: loss <= HALF * slack * loss[0])
+    passed = for_good(at, lambda slack: right >= HALF / slack)
     if halved is None or passed is None:
         return LeadTime(halved, passed, None, None, None)
     return LeadTime(

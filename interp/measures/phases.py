@@ -1,28 +1,23 @@
 """Phases of a run, dated from its curves, each with the interval in which it can have begun; numpy only.
 
 Every boundary is the first step from which a condition holds to the end of the run ("for good"); a phase that did not happen
-is None. Its interval is made of two things: the spacing of the steps at which was measured (it may have begun right after the
-step before), and the threshold moved by 20 % in both directions.
+is None. What the intervals are made of is said in `interp.measures.boundary`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
-from interp.errors import UsageError
+from interp.measures.boundary import SLACK, Curve, boundary, checked_curve, for_good
+from interp.measures.boundary import Boundary as Boundary  # part of what `phases` returns
 
 Outcome = Literal["comprehension", "grokking", "memorization", "confusion"]
-Curve = tuple[ArrayLike, ArrayLike]
-Condition = Callable[[float], Bool[np.ndarray, " step"]]
 
-# By how much a threshold is moved to see how much the answer depends on it.
-SLACK = 0.2
 # An accuracy that counts as right; what is moved by 20 % is the share of errors it allows.
 RIGHT = 0.99
 # The train loss has fallen once it is below this share of its first value.
@@ -33,18 +28,6 @@ RISEN = 10.0
 SETTLED_FALL = 0.01
 # ... over this last share of all steps so far.
 SETTLED_WINDOW = 0.1
-
-
-@dataclass(frozen=True)
-class Boundary:
-    """When a phase began: the first step measured with it, and the interval in which that can have been.
-
-    `latest` is the end of the run where a threshold 20 % stricter was never met.
-    """
-
-    step: int
-    earliest: int
-    latest: int
 
 
 @dataclass(frozen=True)
@@ -94,16 +77,16 @@ def phases(
     (Boundary(step=100, earliest=0, latest=100), 'comprehension')
     """
     curves = {"test_loss": test_loss, "train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
-    at, train = _curve((steps, train_loss), "train_loss")
-    test, train_right, test_right = (_curve((steps, values), name)[1] for name, values in curves.items())
-    memorized = _for_good(at, lambda slack: train_right >= 1 - (1 - RIGHT) * slack)
-    grokked = _for_good(at, lambda slack: test_right >= 1 - (1 - RIGHT) * slack)
+    at, train = checked_curve((steps, train_loss), "train_loss")
+    test, train_right, test_right = (checked_curve((steps, values), name)[1] for name, values in curves.items())
+    memorized = for_good(at, lambda slack: train_right >= 1 - (1 - RIGHT) * slack)
+    grokked = for_good(at, lambda slack: test_right >= 1 - (1 - RIGHT) * slack)
     return Phases(
         memorized=memorized,
-        onset=None if excluded is None else _onset(at, train, _curve(excluded, "excluded")),
+        onset=None if excluded is None else _onset(at, train, checked_curve(excluded, "excluded")),
         cleanup=_cleanup(at, test, (memorized, grokked)),
         grokked=grokked,
-        settled=None if sum_squared is None else _settled(_curve(sum_squared, "sum_squared"), (at, test_right)),
+        settled=None if sum_squared is None else _settled(checked_curve(sum_squared, "sum_squared"), (at, test_right)),
         outcome=_outcome(at, train_right, test_right),
     )
 
@@ -121,8 +104,8 @@ def is_settled(steps: ArrayLike, sum_squared: ArrayLike, test_accuracy: ArrayLik
     >>> is_settled([0, 900, 1000], [50.0, 10.0, 9.99], [0.0, 1.0, 1.0])
     True
     """
-    at, weight = _curve((steps, sum_squared), "sum_squared")
-    return _settled_at(at, weight, (_curve((steps, test_accuracy), "test_accuracy")[1], 1.0))
+    at, weight = checked_curve((steps, sum_squared), "sum_squared")
+    return _settled_at(at, weight, (checked_curve((steps, test_accuracy), "test_accuracy")[1], 1.0))
 
 
 def _settled_at(at: Int64[np.ndarray, " step"], weight: Float64[np.ndarray, " step"], rest: tuple[np.ndarray, float]) -> bool:
@@ -149,7 +132,7 @@ def _settled(
     def first(slack: float) -> int | None:
         return next((i for i in range(len(at)) if _settled_at(at[: i + 1], weight[: i + 1], (test_right[: i + 1], slack))), None)
 
-    return _boundary(at, first)
+    return boundary(at, first)
 
 
 def _onset(
@@ -180,7 +163,7 @@ def _cleanup(
         return None
     last = at[-1] if grokked is None else max(grokked.step, memorized.step)
     plateau = test[(at >= memorized.step) & (at <= last)].max()
-    return _for_good(at, lambda slack: test <= 0.5 * slack * plateau, not_before=memorized.step)
+    return for_good(at, lambda slack: test <= 0.5 * slack * plateau, not_before=memorized.step)
 
 
 def _outcome(
@@ -192,33 +175,3 @@ def _outcome(
     if not len(test):
         return "memorization"
     return "comprehension" if at[test[0]] - at[train[0]] < 1000 else "grokking"
-
-
-def _for_good(at: Int64[np.ndarray, " step"], condition: Condition, *, not_before: int = 0) -> Boundary | None:
-    """First step from which a condition holds to the end; condition(slack) is the same with its threshold times slack."""
-
-    def first(slack: float) -> int | None:
-        holds = condition(slack) & (at >= not_before)
-        return None if not holds[-1] else int(np.nonzero(~holds)[0].max(initial=-1)) + 1
-
-    return _boundary(at, first)
-
-
-def _boundary(at: Int64[np.ndarray, " step"], first: Callable[[float], int | None]) -> Boundary | None:
-    found = first(1.0)
-    if found is None:
-        return None
-    moved = [index for slack in (1 - SLACK, 1.0, 1 + SLACK) if (index := first(slack)) is not None]
-    latest = max(moved) if first(1 - SLACK) is not None else len(at) - 1
-    return Boundary(int(at[found]), int(at[max(min(moved) - 1, 0)]), int(at[latest]))
-
-
-def _curve(curve: Curve, name: str) -> tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]]:
-    steps, values = np.asarray(curve[0]), np.asarray(curve[1], dtype=np.float64)
-    if steps.ndim != 1 or steps.shape != values.shape or not len(steps):
-        raise UsageError(f"{name}: given {values.shape} values for {steps.shape} steps, expected as many of both, at least one")
-    if not (np.diff(steps) > 0).all():
-        raise UsageError(f"{name}: given steps that do not ascend; a step may occur once")
-    if not np.isfinite(values).all():
-        raise UsageError(f"{name}: not finite at step {steps[~np.isfinite(values)][0]}; only finite curves can be dated")
-    return steps.astype(np.int64), values

@@ -1,0 +1,70 @@
+"""Boundaries on curves: the first step from which something holds for good, with the interval in which that can have begun.
+
+An interval is made of two things: the spacing of the steps at which was measured (it may have begun right after the step before),
+and the threshold moved by 20 % in both directions. numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from numpy.typing import ArrayLike
+
+from interp.errors import UsageError
+
+Curve = tuple[ArrayLike, ArrayLike]
+Condition = Callable[[float], Bool[np.ndarray, " step"]]
+
+# By how much a threshold is moved to see how much the answer depends on it.
+SLACK = 0.2
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """When a phase began: the first step measured with it, and the interval in which that can have been.
+
+    `latest` is the end of the run where a threshold 20 % stricter was never met.
+    """
+
+    step: int
+    earliest: int
+    latest: int
+
+
+def for_good(at: Int64[np.ndarray, " step"], condition: Condition, *, not_before: int = 0) -> Boundary | None:
+    """First step from which a condition holds to the end; condition(slack) is the same with its threshold times slack."""
+
+    def first(slack: float) -> int | None:
+        holds = condition(slack) & (at >= not_before)
+        return None if not holds[-1] else int(np.nonzero(~holds)[0].max(initial=-1)) + 1
+
+    return boundary(at, first)
+
+
+def boundary(at: Int64[np.ndarray, " step"], first: Callable[[float], int | None]) -> Boundary | None:
+    """The boundary whose index at a threshold times slack is first(slack); None if it does not exist at the threshold itself."""
+    found = first(1.0)
+    if found is None:
+        return None
+    moved = [index for slack in (1 - SLACK, 1.0, 1 + SLACK) if (index := first(slack)) is not None]
+    latest = max(moved) if first(1 - SLACK) is not None else len(at) - 1
+    return Boundary(int(at[found]), int(at[max(min(moved) - 1, 0)]), int(at[latest]))
+
+
+def checked_curve(curve: Curve, name: str) -> tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]]:
+    """The steps and values of a curve as arrays.
+
+    Raises:
+        UsageError: if lengths differ, steps do not ascend, or a value is NaN or infinite.
+    """
+    steps, values = np.asarray(curve[0]), np.asarray(curve[1], dtype=np.float64)
+    if steps.ndim != 1 or steps.shape != values.shape or not len(steps):
+        raise UsageError(f"{name}: given {values.shape} values for {steps.shape} steps, expected as many of both, at least one")
+    if not (np.diff(steps) > 0).all():
+        raise UsageError(f"{name}: given steps that do not ascend; a step may occur once")
+    if not np.isfinite(values).all():
+        raise UsageError(f"{name}: not finite at step {steps[~np.isfinite(values)][0]}; only finite curves can be dated")
+    return steps.astype(np.int64), values
