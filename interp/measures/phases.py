@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
-from interp.measures.boundary import SLACK, Curve, boundary, checked_curve, for_good
-from interp.measures.boundary import Boundary as Boundary  # part of what `phases` returns
+from interp.measures.boundary import SLACK, Boundary, Curve, boundary, checked_curve, for_good
+
+__all__ = ["Boundary", "Outcome", "Phases", "is_settled", "phases"]
 
 Outcome = Literal["comprehension", "grokking", "memorization", "confusion"]
 
