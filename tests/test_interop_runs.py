@@ -74,6 +74,7 @@ def test_official_run_becomes_a_series(tmp_path: Path) -> None:
     assert (run.config.recipe, run.config.steps, run.config.dtype, run.config.model.biases) == ("imported", 200, "float64", "mlp")
     assert "split python:3:0.3: its losses agree with the published ones within 0.00%" in run.notes
     assert "not read from the file: name" in run.notes
+    assert not any("final model" in note for note in run.notes)  # it is the last checkpoint
     assert json.loads(json.dumps(run.provenance))["config"]["seed"] == 3
     assert run.provenance["file"] == "full_run_data.pth"
 

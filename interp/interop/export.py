@@ -82,7 +82,7 @@ def tidy(series: xr.Dataset) -> pd.DataFrame:
     dimensions = [str(name) for name in series.sizes]
     tables = []
     for name, array in series.data_vars.items():
-        frame = _numbered(array).rename("value").reset_coords(drop=True).to_dataframe().reset_index() if array.ndim else None
+        frame = array.rename("value").reset_coords(drop=True).to_dataframe().reset_index() if array.ndim else None
         if frame is None:
             frame = pd.DataFrame({"value": [array.values[()]]})
         is_text = array.dtype.kind in "OSU"
@@ -98,11 +98,6 @@ def tidy(series: xr.Dataset) -> pd.DataFrame:
         if name in table and series[name].dtype.kind in "iu":
             table[name] = table[name].astype("Int64")
     return table[["variable", *(name for name in dimensions if name in table), "value", "text"]]
-
-
-def _numbered(array: xr.DataArray) -> xr.DataArray:
-    """Axes without coordinates get their positions, so that every row says where it belongs."""
-    return array.assign_coords({dim: np.arange(array.sizes[dim]) for dim in array.dims if dim not in array.coords})
 
 
 def _netcdf(series: xr.Dataset) -> bytes:
