@@ -95,6 +95,14 @@ def test_memorizing_only():
     assert found.outcome == "memorization"
 
 
+def test_an_excluded_loss_that_creeps_up_from_nothing_is_no_circuit():
+    """The shape measured on a run with too few pairs to generalize: down to 9e-5, then slowly up, never far."""
+    creeping = 4.1 * np.exp(-STEPS / 120) + 9e-5 + 2e-7 * np.maximum(STEPS - 1500, 0)
+    assert creeping[-1] > 10 * creeping.min()
+    run = with_changes(test_accuracy=np.full(len(STEPS), 0.01), excluded=(STEPS, creeping))
+    assert phases(**run).onset is None
+
+
 def test_learning_nothing():
     flat = np.full(len(STEPS), 0.02)
     found = phases(STEPS, 4.7 - flat, 4.7 + flat, flat, flat, excluded=(STEPS, 4.7 + flat), sum_squared=(STEPS, 900 + flat))
@@ -116,7 +124,7 @@ def test_the_gap_decides_between_comprehension_and_grokking():
 
 
 def test_a_run_still_going_has_not_grokked():
-    young = STEPS <= 6000
+    young = STEPS <= 7000
     run = {name: (c[0][young], c[1][young]) if isinstance(c, tuple) else c[young] for name, c in grokking().items()}
     found = phases(**run)
     assert found.memorized is not None

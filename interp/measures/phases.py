@@ -23,7 +23,8 @@ Outcome = Literal["comprehension", "grokking", "memorization", "confusion"]
 RIGHT = 0.99
 # The train loss has fallen once it is below this share of its first value.
 FALLEN = 0.1
-# The excluded loss has risen again once it ends above this multiple of its minimum.
+# The excluded loss has risen again once it ends above this multiple of its minimum, and above the share FALLEN of its first
+# value: in runs that never generalize it creeps up from almost nothing, ninefold in 10,000 steps of one with too few pairs.
 RISEN = 10.0
 # The weights have settled once their sum of squares fell by less than this share ...
 SETTLED_FALL = 0.01
@@ -38,7 +39,7 @@ class Phases:
     Args:
         memorized: train accuracy >= 0.99 for good.
         onset: of circuit formation: minimum of the excluded loss after the train loss has fallen below a tenth of its first
-            value; there is none unless the excluded loss then ends above ten times that minimum.
+            value; there is none unless the excluded loss then ends above ten times that minimum and a tenth of its own first.
         cleanup: test loss <= half its plateau maximum for good; the plateau goes from `memorized` to `grokked` or the end.
         grokked: test accuracy >= 0.99 for good.
         settled: the sum of squared weights has stopped falling, see `is_settled`.
@@ -146,7 +147,7 @@ def _onset(
         return None
     late = excluded[0] >= at[fallen[0]]
     steps, values = excluded[0][late], excluded[1][late]
-    if not len(values) or not values[-1] > RISEN * values.min():
+    if not len(values) or not values[-1] > max(RISEN * values.min(), FALLEN * excluded[1][0]):
         return None
     lowest = int(values.argmin())
     # All steps around the minimum that are within 20 % of it could be the minimum; each is known to the spacing on both sides.
