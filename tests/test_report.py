@@ -319,7 +319,7 @@ class Elements(HTMLParser):
             self.scripts.append((dict(attrs), ""))
             self.inside = True
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag):  # noqa: ARG002 - the signature is HTMLParser's
         self.inside = False
 
     def handle_data(self, data):
