@@ -56,6 +56,7 @@ def figure(series):
         return [
             {
                 "type": "scatter", "mode": "markers", "x": frequencies[i], "y": shares[i], "customdata": np.arange(neurons),
+                "meta": {"selects": "neuron"},
                 "showlegend": False, "marker": {"size": 7, "opacity": 0.55, "color": paint[frequencies[i]], **palette},
                 "hovertemplate": "neuron %{customdata}<br>frequency %{x}<br>share %{y:.3f}<extra></extra>", **on(2),
             },

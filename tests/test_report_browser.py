@@ -11,13 +11,22 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from growing import STEPS, built_in
+import torch
+from growing import STEPS, P, built_in, growing
 from playwright.sync_api import Browser, Page, sync_playwright
 from test_report import hostile_page
+from test_report_compare import runs
 
 from interp.analysis import find_analyses
+from interp.forward_pass import forward
+from interp.fourier import FourierBasis
+from interp.measures import neuron_frequencies
+from interp.neuron_tables import neuron_tables
 from interp.reporting import Panel, page
+from interp.reporting.compare import compare
+from interp.reporting.explorer import Landmark, explorer
 from interp.reporting.write import panels
+from interp.task import ModularTask
 
 pytestmark = pytest.mark.browser
 
@@ -71,7 +80,7 @@ FAINT = """() => {
 }"""
 
 AT_INDEX = """(index) => [...document.querySelectorAll(".graph")].every(
-    (graph) => graph.layout.datarevision === index || !graph.dataset.moves)"""
+    (graph) => String(graph.layout.datarevision).split(" ")[0] === String(index) || !graph.dataset.moves)"""
 
 
 @pytest.fixture(scope="module")
@@ -453,4 +462,69 @@ def test_a_run_with_one_checkpoint_and_no_phases_is_shown(browser: Browser, tmp_
     seen = visit(browser, path)
     assert seen.said == []
     assert seen.page.get_attribute("html", "data-failed") is None
+    seen.page.context.close()
+
+
+def explored(weights, tmp_path: Path) -> Path:
+    """A page with the neuron explorer for a model, at two of the checkpoints."""
+    analyses, series = built_in()
+    kept = [Landmark("early", STEPS[1], neuron_tables(growing(0.1))), Landmark("last", STEPS[-1], neuron_tables(weights))]
+    path = tmp_path / "explored.html"
+    shown = [panel for panel in panels(series, analyses) if panel.name == "neuron_frequencies"]
+    path.write_text(page(series, [*shown, explorer(kept)]).html, encoding="utf-8")
+    return path
+
+
+def shown_map(seen: Visit, place: int) -> np.ndarray:
+    return np.array(seen.values("neuron", "z")[place])
+
+
+def test_a_neuron_is_chosen_by_click_or_number_and_its_map_is_what_the_model_computes(browser: Browser, tmp_path: Path) -> None:
+    weights = growing(1.0)
+    activations = forward(weights, ModularTask(P).pairs).neurons.reshape(P, P, -1).numpy()
+    seen = visit(browser, explored(weights, tmp_path))
+    dots = seen.page.locator("#panel-neuron_frequencies .graph .scatterlayer .points path")
+    dots.first.wait_for(state="attached")
+    dots.nth(30).scroll_into_view_if_needed()
+    dots.nth(30).click(force=True)
+    seen.page.wait_for_function("document.querySelector('#panel-neuron input').value !== '0'")
+    chosen = int(seen.page.input_value("#panel-neuron input"))
+    for neuron in (chosen, 40):
+        seen.page.fill("#panel-neuron input", str(neuron))
+        seen.page.press("#panel-neuron input", "Enter")
+        expected = activations[..., neuron]
+        value = "document.querySelector('#panel-neuron .graph').data[0].z[1][2]"
+        close = f"Math.abs({value} - {expected[1, 2]}) < {0.02 * activations.max()}"
+        seen.page.wait_for_function(close)
+        assert np.abs(shown_map(seen, 0) - expected).max() < 0.02 * max(np.abs(expected).max(), 1e-6)
+        torch_share = neuron_frequencies(torch.from_numpy(activations.reshape(P * P, -1)), basis=FourierBasis(P))
+        frequency, share = int(torch_share.frequency[neuron]), float(torch_share.share[neuron])
+        about = seen.page.inner_text("#panel-neuron .about")
+        if frequency:
+            assert f"frequency {frequency} explains" in about
+            assert float(about.split("explains ")[1].split(" %")[0]) == pytest.approx(100 * share, abs=2)
+            fit = shown_map(seen, 1)
+            energy = ((fit - fit.mean()) ** 2).sum() / ((expected - expected.mean()) ** 2).sum()
+            assert energy == pytest.approx(share, abs=0.03)
+    assert seen.said == []
+    seen.page.context.close()
+
+
+def test_neurons_of_the_nearest_kept_checkpoint_are_shown_and_named(browser: Browser, tmp_path: Path) -> None:
+    seen = visit(browser, explored(growing(1.0), tmp_path), fragment=f"#step={STEPS[0]}")
+    assert "at step 10 (early)" in seen.page.inner_text("#panel-neuron .about")
+    seen.page.fill("#panel-neuron input", "999999")
+    seen.page.press("#panel-neuron input", "Enter")
+    assert int(seen.page.input_value("#panel-neuron input")) == growing(1.0).d_mlp - 1
+    assert seen.said == []
+    seen.page.context.close()
+
+
+def test_compared_runs_are_drawn(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "compared.html"
+    path.write_text(compare(runs()).html, encoding="utf-8")
+    seen = visit(browser, path, width=400)
+    assert seen.page.locator(".graph .scatterlayer .trace").count() >= 12
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert seen.said == []
     seen.page.context.close()

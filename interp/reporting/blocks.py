@@ -1,8 +1,8 @@
 """Blocks: the arrays of a page, each stored once, as compactly as what they are for allows; decoded in the page by decode.js.
 
 Codecs: a plain type (`f4`, `i4`, `i2`, `u2`, `u1`, `i1`); `q2`, 16-bit steps between the least and greatest value, for what
-is drawn and not read as numbers; `odds`, a stack of matrices 1 / (1 + exp(r_i + c_j)) by their r and c, which is what attention
-patterns over (a, b) are, and a twentieth of their size.
+is drawn and not read as numbers; `q1`, the same with 8 bits; `odds`, a stack of matrices 1 / (1 + exp(r_i + c_j)) by their r
+and c, which is what attention patterns over (a, b) are, and a twentieth of their size.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ class Blocks:
             factors = _odds(array)
             return self._add_odds(array, *factors) if factors is not None else self._add_quantised(array)
         return self._add_plain(_compact(array))
+
+    def add_bytes(self, array: np.ndarray) -> int:
+        """Store an array that is only drawn with 8 bits a value, in steps between its least and greatest value."""
+        low, high = _range(array)
+        width = (high - low) / 255 or 1.0
+        codes = np.rint((array.astype(np.float64) - low) / width).astype(np.uint8)
+        return self._append({"codec": "q1", "shape": list(array.shape), "low": low, "width": width}, codes.tobytes())
 
     @property
     def header(self) -> list[dict[str, Any]]:

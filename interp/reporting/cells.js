@@ -27,7 +27,7 @@ class Cell {
   // Draw everything anew: first drawing, another size, theme or scale.
   async draw(index) {
     const { page, layout } = this;
-    if (this.moves.length) this.move(index);
+    if (this.moving) this.move(index);
     layout.template = page.templates[page.theme];
     layout.dragmode = COARSE.matches ? false : "zoom";
     layout.showlegend = this.whole ? layout.showlegend : false;
@@ -37,10 +37,20 @@ class Cell {
     for (const name of this.logAxes) axisOf(layout, name).type = this.panel.logY ? "log" : "linear";
     layout.shapes = [...this.own.shapes, ...this.stepAxes.flatMap((name) => this.bands(name))];
     layout.annotations = [...this.own.annotations.map((item) => ({ ...item })), ...(this.named ? bandNames(this, page) : [])];
-    layout.datarevision = index;
+    layout.datarevision = `${index} ${this.drawn}`;
     this.shown = index;
     await Plotly.react(this.graph, this.data, layout, CONFIG);
+    if (!this.listening && this.data.some((trace) => trace.meta && trace.meta.selects)) this.listen();
     this.placeCursors(this.shown);
+  }
+
+  // A click on a point of a trace that selects something tells whoever shows it.
+  listen() {
+    this.listening = true;
+    this.graph.on("plotly_click", ({ points }) => {
+      const { meta } = points[0].data;
+      if (meta && meta.selects) this.page.select(meta.selects, points[0].customdata);
+    });
   }
 
   // Show another checkpoint: only what moves is redrawn.
@@ -48,15 +58,25 @@ class Cell {
     this.placeCursors(index);
     if (index === this.shown) return;
     this.shown = index;
-    if (!this.moves.length) return;
-    this.move(index);
-    this.layout.datarevision = index;
+    if (!this.moving || this.move(index) === false) return;
+    this.layout.datarevision = `${index} ${this.drawn}`;
     this.drawn = performance.now();
     Plotly.react(this.graph, this.data, this.layout, CONFIG);
   }
 
+  // Put the data of a checkpoint into the traces; false if they are the same as before.
   move(index) {
-    applyMoves(this.moves, this.panel, index, (place) => (place === "layout" ? this.layout : this.data[place]));
+    return this.panel.move(this, index);
+  }
+
+  // Draw the same checkpoint again, because something else was chosen.
+  refresh(index) {
+    this.shown = -1;
+    this.show(index);
+  }
+
+  get moving() {
+    return this.panel.moving && (this.moves.length > 0 || this.panel.moves.length === 0);
   }
 
   // Behind a plot, bands; above a map, which hides what lies behind it, strips.

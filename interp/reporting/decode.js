@@ -29,6 +29,9 @@ class Blocks {
 
   decode(entry) {
     const size = entry.shape.reduce((a, b) => a * b, 1);
+    if (entry.codec === "q1") {
+      return Float32Array.from(new Uint8Array(this.buffer, entry.at, size), (code) => entry.low + code * entry.width);
+    }
     if (entry.codec !== "q2") return new TYPES[entry.codec](this.buffer, entry.at, size);
     const low = new Uint8Array(this.buffer, entry.at, size);
     const high = new Uint8Array(this.buffer, entry.at + size, size);

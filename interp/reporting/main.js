@@ -15,12 +15,13 @@ class Page {
     this.index = this.fromFragment() ?? this.steps.length - 1;
     this.tables = new Tables(source.tables, this.blocks, this.steps);
     this.panels = [];
+    this.listeners = {};
   }
 
   async start() {
     this.chooseTheme(stored("theme") || "auto");
     this.transport = new Transport(this);
-    this.panels = Array.from(document.querySelectorAll(".plot"), (element) => new Panel(element, this.source.panels[element.dataset.panel], this));
+    this.panels = Array.from(document.querySelectorAll(".plot"), (element) => this.panel(element));
     this.connect();
     this.transport.show(this.index);
     for (const panel of this.panels) {
@@ -33,6 +34,20 @@ class Page {
     }
     this.showTables();
     document.documentElement.dataset.ready = "true";
+  }
+
+  panel(element) {
+    const source = this.source.panels[element.dataset.panel];
+    return source.extra ? new Explorer(element, source, this) : new Panel(element, source, this);
+  }
+
+  // Something was chosen by a click (which neuron); panels say with `on` that they want to know.
+  select(what, which) {
+    (this.listeners[what] || []).forEach((listener) => listener(which));
+  }
+
+  on(what, listener) {
+    (this.listeners[what] = this.listeners[what] || []).push(listener);
   }
 
   connect() {

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("decode.js", "cells.js", "panels.js", "tables.js", "transport.js", "main.js")
+_SCRIPTS = ("decode.js", "cells.js", "panels.js", "explorer.js", "tables.js", "transport.js", "main.js")
 
 # What the slider's readout says: variable, label, colour, is it a share, how it is sketched behind the slider, is it spoken.
 _READINGS = (
@@ -64,6 +64,7 @@ class Panel:
         caption: what to look for, paragraphs separated by blank lines; one that begins with "Measured:" is shown on demand.
         draw: makes the figure from the series.
         failure: why the analysis could not be measured.
+        extra: further data for a panel that the page draws itself; puts its arrays into the blocks.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Panel:
     caption: str
     draw: Callable[[xr.Dataset], go.Figure]
     failure: str | None = None
+    extra: Callable[[Blocks], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
     if failure is None:
         try:
             source = extract(panel.draw(series), blocks)
+            if panel.extra is not None:
+                source["extra"] = panel.extra(blocks)
         except Exception as error:  # a user's figure may raise anything; the other panels go on
             failure = f"its figure raised {type(error).__name__}: {error}"
     meta = (source or {}).get("layout", {}).get("meta") or {}

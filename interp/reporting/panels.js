@@ -20,6 +20,15 @@ class Panel {
     return Math.min(...this.cells.map((cell) => cell.shown));
   }
 
+  get moving() {
+    return this.moves.length > 0;
+  }
+
+  // Bring one cell to a checkpoint.
+  move(cell, index) {
+    applyMoves(cell.moves, this, index, (place) => (place === "layout" ? cell.layout : cell.data[place]));
+  }
+
   fill() {
     const box = this.element.querySelector(".cells");
     for (const row of this.grid) {
@@ -118,7 +127,8 @@ class Panel {
   save(format, title) {
     const { page } = this;
     const step = page.steps[page.index];
-    const data = this.data.map((trace) => ({ ...trace, visible: this.hidden.has(trace.legendgroup || trace.name) ? false : trace.visible }));
+    const shown = (trace, i) => (this.moves.length ? trace : { ...trace, z: (this.cells[i] || {}).data?.[0]?.z ?? trace.z });
+    const data = this.data.map(this.tables ? shown : (trace) => trace).map((trace) => ({ ...trace, visible: this.hidden.has(trace.legendgroup || trace.name) ? false : trace.visible }));
     const layout = { ...this.layout, template: page.templates[page.theme], width: 1000 };
     applyMoves(this.moves, this, page.index, (place) => (place === "layout" ? layout : data[place]));
     const cell = this.cells[0];

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from interp.errors import UsageError
 from interp.reporting.compare import compare
+from interp.reporting.explorer import Landmark, explorer, landmarks
 from interp.reporting.page import Page, Panel, page
 
 if TYPE_CHECKING:
@@ -59,9 +60,20 @@ def report(
     several = len(opened) > 1
     chosen = find_analyses(_COMPARED if several and analyses is None else analyses or builtin_names(), files=files)
     found = [observe(one, chosen, steps=steps, key_rule=key_rule, on_step=on_step) for one in opened]
-    built = compare(found) if several else page(found[0], panels(found[0], chosen))
+    built = compare(found) if several else page(found[0], _with_explorer(opened[0], found[0], panels(found[0], chosen)))
     _replace(path, built.html)
     return built
+
+
+def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Panel]:
+    """The panels with the neuron explorer after that of all neurons, if there is one."""
+    from interp.neuron_tables import neuron_tables
+
+    place = next((i + 1 for i, panel in enumerate(shown) if panel.name == "neuron_frequencies" and not panel.failure), None)
+    if place is None:
+        return shown
+    kept = [Landmark(label, step, neuron_tables(run[step].weights)) for label, step in landmarks(series)]
+    return [*shown[:place], explorer(kept), *shown[place:]]
 
 
 def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | str | Path]:
