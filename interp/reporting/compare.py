@@ -1,0 +1,159 @@
+"""Several runs on one page: their curves over each other, aligned at step 0 and at grokking, and a table of what differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from interp.errors import UsageError
+from interp.figures import CYCLE, Cell, curve, draw
+from interp.reporting.page import Page, Panel, Table, flat, page
+from interp.reporting.story import MILESTONES, Curves, Story, tell, when
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_DASHES = ("solid", "dash", "dot")
+_OUTSIDE = ("history_test_accuracy", "history_test_loss", "history_sum_squared_weights")
+_INSIDE = ("restricted_loss", "excluded_loss")
+
+# Variable -> title of its cell, its vertical axis, whether that is logarithmic.
+_CELLS = {
+    "history_test_accuracy": ("Test accuracy", "share right", False),
+    "history_test_loss": ("Test loss", "nats", True),
+    "history_sum_squared_weights": ("Sum of squared weights", "sum of squares", False),
+    "restricted_loss": ("Restricted loss", "nats", True),
+    "excluded_loss": ("Excluded loss", "nats", True),
+}
+
+
+def compare(runs: Sequence[xr.Dataset]) -> Page:
+    """Build the page that compares runs, each given by its series.
+
+    Raises:
+        UsageError: if fewer than two are given.
+    """
+    if len(runs) < 2:
+        raise UsageError(f"compare: given {len(runs)} runs, expected at least two")
+    names = _names(runs)
+    together = _together(runs)
+    panels = [
+        Panel("outside", "When did each run generalize?", _OUTSIDE_CAPTION, _over_steps(runs, names, _OUTSIDE)),
+        Panel("inside", "When did each circuit form?", _INSIDE_CAPTION, _over_steps(runs, names, _INSIDE)),
+        Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, _aligned(runs, names)),
+    ]
+    return page(together, panels, story=_story(runs, names), facts=_tables(runs, names))
+
+
+_OUTSIDE_CAPTION = "Each run has one colour. What can be seen without looking inside: curves that jump at different steps."
+_INSIDE_CAPTION = (
+    "The restricted loss and the excluded loss of the same runs, each with its own key frequencies. Runs that grok early and "
+    "runs that grok late differ here before they differ in test accuracy."
+)
+_ALIGNED_CAPTION = (
+    "The same curves with every run moved so that it groks at 0. Runs that have not grokked have no such step and are left out. "
+    "If the curves lie on each other, the runs take the same way and differ only in when they set out."
+)
+
+
+def _names(runs: Sequence[xr.Dataset]) -> list[str]:
+    """The runs' names; those that occur more than once are numbered."""
+    names = [str(series.attrs.get("run", "run")) for series in runs]
+    return [f"{name} ({i + 1})" if names.count(name) > 1 else name for i, name in enumerate(names)]
+
+
+def _together(runs: Sequence[xr.Dataset]) -> xr.Dataset:
+    """A series with the checkpoints of all runs and nothing measured: what page and figures need for their common time axis."""
+    steps = np.unique(np.concatenate([series["step"].values for series in runs]))
+    evaluated = [series["history_step"].values for series in runs if "history_step" in series.coords]
+    history = np.unique(np.concatenate([steps, *evaluated]))
+    names = ", ".join(_names(runs))
+    return xr.Dataset(coords={"step": steps, "history_step": history}, attrs={"run": names, "p": runs[0].attrs["p"]})
+
+
+def _look(i: int) -> dict[str, str]:
+    return {"colour": CYCLE[i % len(CYCLE)], "dash": _DASHES[i // len(CYCLE) % len(_DASHES)]}
+
+
+def _over_steps(runs: Sequence[xr.Dataset], names: Sequence[str], variables: Sequence[str]) -> Callable[[xr.Dataset], go.Figure]:
+    def figure(together: xr.Dataset) -> go.Figure:
+        shown = [variable for variable in variables if any(Curves(series).curve(variable) for series in runs)]
+        rows = [[Cell(_CELLS[name][0], y=_CELLS[name][1], log=_CELLS[name][2], time=True)] for name in shown]
+        traces = _curves(runs, names, shown, _begun)
+        return draw(together, rows, heights=[200] * len(rows), fixed=traces, alt=f"Curves of {', '.join(names)} over steps.")
+
+    return figure
+
+
+def _aligned(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Callable[[xr.Dataset], go.Figure]:
+    def figure(together: xr.Dataset) -> go.Figure:
+        shown = [name for name in ("history_test_accuracy", "restricted_loss") if any(Curves(s).curve(name) for s in runs)]
+        rows = [[Cell(_CELLS[name][0], x="steps from grokking", y=_CELLS[name][1], log=_CELLS[name][2])] for name in shown]
+        traces = _curves(runs, names, shown, _grokked)
+        return draw(together, rows, heights=[200] * len(rows), fixed=traces, alt="The same curves with grokking at 0.")
+
+    return figure
+
+
+def _curves(
+    runs: Sequence[xr.Dataset], names: Sequence[str], variables: Sequence[str], origin: Callable[[xr.Dataset], int | None]
+) -> list[dict[str, Any]]:
+    """One curve for each run and variable, its steps counted from the run's origin; none for a run without one."""
+    traces = []
+    for cell, variable in enumerate(variables, start=1):
+        for i, (series, name) in enumerate(zip(runs, names, strict=True)):
+            found, zero = Curves(series).curve(variable), origin(series)
+            if found is None or zero is None:
+                continue
+            trace = curve(found[0] - zero, found[1], name=name, cell=cell, legend=cell == 1, **_look(i))
+            traces.append({**trace, "legendgroup": name, "hovertemplate": "%{y:.4g}"})
+    return traces
+
+
+def _begun(_: xr.Dataset) -> int:
+    return 0
+
+
+def _grokked(series: xr.Dataset) -> int | None:
+    boundary = tell(series).boundary("grokked")
+    return None if boundary is None else boundary.step
+
+
+def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
+    stories = [tell(series) for series in runs]
+    grokked = sum(story.boundary("grokked") is not None for story in stories)
+    title = f"{len(runs)} runs compared: {grokked if grokked < len(runs) else 'all'} grokked"
+    short = tuple(f"{name}: {story.title[0].lower()}{story.title[1:]}." for name, story in zip(names, stories, strict=True))
+    sentences = tuple(f"{name}. {story}" for name, story in zip(names, stories, strict=True))
+    return Story(title, short, sentences, (), None)
+
+
+def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
+    """What was found in each run, and those fields of the configurations that differ."""
+    stories = [tell(series) for series in runs]
+    rows: list[tuple[str, ...]] = [("outcome", *(str(series.attrs.get("outcome", "")) for series in runs))]
+    for name, (label, _) in MILESTONES.items():
+        found = [story.boundary(name) for story in stories]
+        rows.append((label.lower(), *("not yet" if boundary is None else when(boundary) for boundary in found)))
+    leads = [story.lead.steps if story.lead else None for story in stories]
+    rows.append(("lead time", *("none" if steps is None else f"{steps:,} steps" for steps in leads)))
+    keys = [", ".join(map(str, series.attrs.get("key_frequencies", []))) or "none" for series in runs]
+    rows.append(("key frequencies", *keys))
+    return [Table("What was found", ("", *names), tuple(rows)), Table("How they differ", ("", *names), _differences(runs))]
+
+
+def _differences(runs: Sequence[xr.Dataset]) -> tuple[tuple[str, ...], ...]:
+    configs = [dict(flat(_config(series))) for series in runs]
+    fields = list(dict.fromkeys(name for config in configs for name in config))
+    rows = [(name, *(config.get(name, "none") for config in configs)) for name in fields]
+    different = tuple(row for row in rows if len(set(row[1:])) > 1)
+    return different or (("configuration", *("the same" for _ in runs)),)
+
+
+def _config(series: xr.Dataset) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(series.attrs.get("config") or "{}")
+    return found
