@@ -1,9 +1,9 @@
 """Clock, pizza, or neither?
 
 Two circuits can add on circles. A clock multiplies the waves of a and b and does not care how far apart a and b are; a pizza
-adds them and is unsure where a and b are half a turn apart. Low distance irrelevance and high gradient symmetricity (both
-below and above their dotted lines) mean pizza, the opposite means clock; high and high is neither. Early values say nothing:
-there is no circuit yet to classify.
+adds them and is unsure where a and b are half a turn apart. Distance irrelevance under the lower dotted line together with
+gradient symmetricity over the upper one means pizza; irrelevance above and symmetricity below mean clock; both high is
+neither. Early values say nothing: there is no circuit yet to classify.
 
 Measured: gradient symmetricity = mean over 100 triples (a, b, c) of the cosine between the gradients of the logit of c with
 respect to the embeddings of a and of b; distance irrelevance = spread of the right answer's logit within pairs of equal
