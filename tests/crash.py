@@ -7,8 +7,9 @@ was not flushed are as they were before, all of them (``power``) or a random hal
 run sound, with every step that was committed, and a second child, which knows nothing of the first, goes on with it: every
 byte is compared with a run that was never interrupted.
 
-    python tests/crash.py FOLDER MODE...     crashes at every call; with ``MODE/n`` at every n-th of the first and last calls of
-                                             each kind (which function, on which kind of file); prints one JSON object
+    python tests/crash.py FOLDER MODE...     crashes at every call; prints one JSON object
+
+With ``MODE/n`` it crashes at every n-th of some calls: after each kind of file got its name, the first call of each kind.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ CONFIG = RunConfig(
     task=ModularTask(p=5),
     model=ModelConfig(d_model=4, n_heads=1, d_mlp=6),
     checkpoints=CheckpointConfig(log=0, every=2),
-    steps=5,
+    steps=6,
     evaluate_every=3,
     engine="reference",
     threads=1,
@@ -154,13 +155,14 @@ def in_child(action: Callable[[], None]) -> int:
 
 
 def record(root: Path, *, mode: str = "kill", last: int | None = None, calls: Path | None = None) -> None:
-    """Record the run, with a commit after every step, up to the n-th call; writes down how many calls there were."""
+    """Record the run, with a commit after every second step, up to the n-th call; writes down which calls there were."""
     recorder.COMMIT_SECONDS, recorder.COMMIT_SHARE = 0.0, float("inf")
     commit = RunWriter.commit
 
     def noted_commit(writer: RunWriter, step: int, *args, **kwargs) -> None:
-        commit(writer, step, *args, **kwargs)
-        committed_of(root).write_text(str(step))
+        if step % 2:
+            commit(writer, step, *args, **kwargs)
+            committed_of(root).write_text(str(step))
 
     RunWriter.commit = noted_commit
     disk = Disk(mode, last)
@@ -213,18 +215,22 @@ def unsound(root: Path) -> str | None:
 
 
 def points_of(calls: list[str], every: int) -> list[int]:
-    """Which calls to crash at, counted from 1: all of them for 0, or every n-th of the first and last of each kind."""
+    """Which calls to crash at, counted from 1: all of them for 0, or every n-th of those that `MODE/n` means."""
     if not every:
         return list(range(1, len(calls) + 1))
-    first = {name: i for i, name in reversed([*enumerate(calls, start=1)])}
-    last = {name: i for i, name in enumerate(calls, start=1)}
-    return sorted({*first.values(), *last.values()})[::every]
+    first: dict[tuple[str, str], int] = {}
+    named = ""
+    for i, call in enumerate(calls, start=1):
+        first.setdefault((named, call), i)
+        if call.startswith(("link", "replace")):
+            named = call
+    return list(first.values())[::every]
 
 
 def main(folder: Path, modes: list[str]) -> dict[str, object]:
     """Crash in each of the modes; ``twice`` kills the process that goes on as well, at a random point."""
     folder.mkdir(parents=True, exist_ok=True)
-    Training(CONFIG)  # imports what the children would each have to import
+    Training(RunConfig.from_json(CONFIG.to_json()))  # imports what the children would each have to import
     calls = folder / "calls"
     assert in_child(lambda: record(folder / "whole", calls=calls)) == 0
     expected, names = content(folder / "whole" / "run"), json.loads(calls.read_text())

@@ -62,14 +62,14 @@ def crash(folder, *modes):
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
-    assert found["crashes"] > 20
+    assert found["crashes"] >= 20
     assert {"link step_.safetensors", "replace manifest.json", "write history.jsonl"} <= set(found["calls"])
     assert "checkpoints/step_00000004.safetensors" in found["files"]
     assert found["failures"] == {}
 
 
 def test_crashes_all_over_a_recording(tmp_path):
-    """At the first and the last call of each kind that touches the disk: killed before it, or half way through a write."""
+    """After each kind of file got its name, at the first call of each kind: killed before it, or half way through a write."""
     crash(tmp_path, "half/1")
 
 
