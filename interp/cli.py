@@ -202,7 +202,7 @@ def report(
     key_rule: Keys = "unembedding",
     root: Root = ROOT,
 ) -> None:
-    """Write one offline HTML page about a run; open it in any browser.
+    """Write one offline HTML page about a run, or one that compares several; open it in any browser.
 
     Args:
         run: directories of runs, or their names under --root.
@@ -421,10 +421,8 @@ def _write_report(
 ) -> None:
     from interp.reporting import report as write
 
-    if len(runs) > 1:
-        raise UsageError(f"report: given {len(runs)} runs, expected one; write a page for each")
     page = write(
-        runs[0],
+        list(runs) if len(runs) > 1 else runs[0],
         out,
         analyses=analyses or None,
         files=files,

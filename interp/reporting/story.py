@@ -80,7 +80,8 @@ class Curves:
     @property
     def last(self) -> int:
         """Last step of the run."""
-        return int(max(self.series[name].values[-1] for name in ("step", "history_step") if name in self.series.coords))
+        axes = [self.series[name] for name in ("step", "history_step") if name in self.series.coords]
+        return int(max(axis.values[-1] for axis in axes if axis.size))
 
     @property
     def lead(self) -> LeadTime | None:
