@@ -31,6 +31,7 @@ logger = logging.getLogger("interp")
 
 # Sums may be reordered, so that they vectorise; NaN and infinities keep their meaning: a diverging run must be noticed.
 _FAST = {"reassoc", "nsz", "arcp", "contract", "afn"}
+_LEAST = 1e-30  # gradients below this are no longer kept: what they would move is lost in any weight's last place
 _LANES = 16
 
 PROCESSOR = llvmlite.binding.get_host_cpu_name()  # as LLVM names it
@@ -295,9 +296,11 @@ def _cross_entropy(row: np.ndarray, label: int, classes: int, scale: float) -> t
     margin = np.float64(top) + log(np.float64(wrong)) - np.float64(right)
     missing = 1 / (1 + exp(-margin))
     factor = np.float32(missing / wrong * scale)
+    # Subnormal numbers make every product they meet a hundred times slower, and a learned pair has little else.
+    least = np.float32(_LEAST / max(missing / wrong * scale, 1e-300))
     for j in range(len(row)):
-        row[j] *= factor
-    row[label] = -np.float32(missing * scale)
+        row[j] = (row[j] if row[j] > least else np.float32(0)) * factor
+    row[label] = -np.float32(missing * scale) if missing * scale > _LEAST else np.float32(0)
     return (margin if margin > 40 else log1p(exp(margin))), is_right
 
 
