@@ -292,3 +292,16 @@ def test_cuda_graphs_give_the_same_steps_as_the_reference_engine() -> None:
     for _ in again:
         pass
     assert torch.equal(again.engine.parameters.flat, mine.engine.parameters.flat)
+
+
+@pytest.mark.parametrize("margin", [1.0, 30.0, 75.0, 200.0])
+def test_a_learned_pair_leaves_no_subnormal_gradient(margin: float) -> None:
+    """Subnormal numbers make every product they meet many times slower; what they carry is lost in any weight anyway."""
+    row = np.zeros(32, dtype=np.float32)
+    row[:10] = -np.linspace(0, 60, 10)
+    row[3] = margin
+    expected = torch.from_numpy(row[:10].astype(np.float64))[None].requires_grad_()
+    cross_entropy(expected, torch.tensor([3])).sum().backward()
+    kernels._cross_entropy(row, 3, 10, 1 / 3830)
+    assert not ((row != 0) & (np.abs(row) < np.finfo(np.float32).tiny)).any()
+    np.testing.assert_allclose(row[:10], expected.grad[0].numpy() / 3830, rtol=1e-5, atol=1e-30)
