@@ -249,14 +249,19 @@ def _device(value: object) -> str | None:
 
 
 def _demo() -> RunConfig:
-    """p = 59 with half of all pairs: a clear plateau, then grokking, in seconds."""
+    """p = 59 with 40 % of all pairs, weight decay 2: a clear plateau, then grokking, in well under a minute.
+
+    To expect: memorized (train accuracy 99 %) at about step 125; test accuracy under 15 % until about step 1,000; grokked (test
+    accuracy 99 % for good) at step 1,800 to 2,800, settled at 4,300 to 5,000, with a test loss below 1e-3; by seed.
+    """
     return RunConfig(
         recipe="demo",
         task=ModularTask(p=59),
         split=SplitConfig(rule="torch", seed=0, fraction=0.4),
         model=ModelConfig(d_mlp=256),
+        optimizer=OptimizerConfig(weight_decay=2.0),
         checkpoints=CheckpointConfig(log=30, every=50),
-        steps=10_000,
+        steps=12_000,
         until_settled=True,
     )
 
