@@ -26,8 +26,7 @@ lint: install
 
 bench: install
 	$(BIN)/python benchmarks/train_step.py
-	$(BIN)/python benchmarks/scaling.py
-	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/measures.py
 
 clean:
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
