@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,13 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Machines are shared: how long an example takes says nothing about the code.
-settings.register_profile("interp", deadline=None)
+# In CI every run tries the same examples, so that what is red there is red here.
+settings.register_profile("interp", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("interp")
+
+# A process started in the background of a shell ignores Ctrl-C, and so would every run that the tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Parallel test workers that each start a thread per core fight over the cores: one core for each worker and its children.
 if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):

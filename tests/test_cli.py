@@ -77,7 +77,7 @@ def test_runs_lists_and_show_shows(root, capsys):
     assert shown["config"]["task"]["p"] == 11
     assert set(shown["phases"]) == {"memorized", "onset", "cleanup", "grokked", "settled"}
     assert call("show", root / "tiny") == 0
-    assert "weight_decay: 1\n" in capsys.readouterr().out
+    assert "weight_decay: 2\n" in capsys.readouterr().out
 
 
 def test_runs_in_an_empty_directory_says_how_to_make_one(tmp_path, capsys):

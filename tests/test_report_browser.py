@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,14 @@ AT_INDEX = """(index) => [...document.querySelectorAll(".graph")].every(
     (graph) => String(graph.layout.datarevision).split(" ")[0] === String(index) || !graph.dataset.moves)"""
 
 
+def until(page: Page, expression: str, arg: object = None, *, seconds: float = 60) -> None:
+    """Wait for an expression, or a function of `arg`, to hold. (Playwright's own waiting calls eval, which the page forbids.)"""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression, arg):
+        assert time.monotonic() < end, f"waited {seconds} s in vain for {expression}"
+        page.wait_for_timeout(20)
+
+
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as play:
@@ -112,11 +121,9 @@ class Visit:
 
     def wait_for_step(self, step: int) -> None:
         """Until the readout and every figure show this step."""
-        self.page.wait_for_function(
-            "step => document.querySelector('#now').textContent.replace(',', '') === String(step)", arg=step
-        )
-        self.page.wait_for_function(AT_INDEX, arg=STEPS.index(step))
-        self.page.wait_for_function("step => location.hash === `#step=${step}`", arg=step)
+        until(self.page, "step => document.querySelector('#now').textContent.replace(',', '') === String(step)", arg=step)
+        until(self.page, AT_INDEX, arg=STEPS.index(step))
+        until(self.page, "step => location.hash === `#step=${step}`", arg=step)
 
     def values(self, name: str, attribute: str) -> list:
         """An attribute of all traces of a panel, as numbers."""
@@ -279,9 +286,7 @@ def test_nothing_overlaps_and_nothing_scrolls_sideways(fresh: Visit) -> None:
     for width in (400, 768, 1920, 1280):
         fresh.page.set_viewport_size({"width": width, "height": 900})
         column = "document.querySelector('#panel-loss_curves .plot').clientWidth"
-        fresh.page.wait_for_function(
-            f"() => Math.abs(document.querySelector('#panel-loss_curves .graph').layout.width - {column}) < 2"
-        )
+        until(fresh.page, f"() => Math.abs(document.querySelector('#panel-loss_curves .graph').layout.width - {column}) < 2")
         fresh.page.wait_for_timeout(300)
         assert fresh.page.evaluate("document.documentElement.scrollWidth") <= width
         assert fresh.page.evaluate(OVERLAPS) == [], width
@@ -294,14 +299,14 @@ def test_theme_follows_the_system_and_can_be_chosen(browser: Browser, report_fil
     ink = "document.querySelector('#panel-loss_curves .graph')._fullLayout.font.color"
     dark = seen.page.evaluate(f"[{paper}, {ink}]")
     seen.page.emulate_media(color_scheme="light")
-    seen.page.wait_for_function(f"before => {ink} !== before", arg=dark[1])
+    until(seen.page, f"before => {ink} !== before", arg=dark[1])
     light = seen.page.evaluate(f"[{paper}, {ink}]")
     assert dark[0] != light[0]
     seen.page.click("#theme")
     assert seen.page.text_content("#theme") == "light"
     seen.page.click("#theme")
     assert seen.page.text_content("#theme") == "dark"
-    seen.page.wait_for_function(f"wanted => {ink} === wanted", arg=dark[1])
+    until(seen.page, f"wanted => {ink} === wanted", arg=dark[1])
     assert seen.page.evaluate(paper) == dark[0]
     assert seen.page.evaluate(figure)
     colours = "[...document.querySelector('#panel-loss_curves .graph').data].map(t => t.line.color)"
@@ -313,12 +318,12 @@ def test_theme_follows_the_system_and_can_be_chosen(browser: Browser, report_fil
 def test_steps_and_losses_can_be_logarithmic_or_linear(fresh: Visit) -> None:
     kind = "document.querySelector('#panel-loss_curves .graph').layout"
     fresh.page.click("#stepscale")
-    fresh.page.wait_for_function(f"{kind}.xaxis.type === 'log'")
+    until(fresh.page, f"{kind}.xaxis.type === 'log'")
     assert fresh.page.evaluate(f"{kind}.yaxis.type") == "log"
     fresh.page.click("#panel-loss_curves [data-tool=log]")
-    fresh.page.wait_for_function(f"{kind}.yaxis.type === 'linear'")
+    until(fresh.page, f"{kind}.yaxis.type === 'linear'")
     fresh.page.click("#stepscale")
-    fresh.page.wait_for_function(f"{kind}.xaxis.type === 'linear'")
+    until(fresh.page, f"{kind}.xaxis.type === 'linear'")
     fresh.page.click("#panel-loss_curves [data-tool=log]")
     fresh.page.click("#stepscale")
     fresh.page.focus("#slider")
@@ -330,10 +335,10 @@ def test_steps_and_losses_can_be_logarithmic_or_linear(fresh: Visit) -> None:
 def test_a_name_in_the_legend_switches_its_curves(fresh: Visit) -> None:
     item = fresh.page.locator("#panel-loss_curves .legend .item").first
     item.click()
-    fresh.page.wait_for_function("document.querySelectorAll('#panel-loss_curves .graph')[1].data[0].visible === false")
+    until(fresh.page, "document.querySelectorAll('#panel-loss_curves .graph')[1].data[0].visible === false")
     assert item.get_attribute("aria-pressed") == "false"
     item.click()
-    fresh.page.wait_for_function("document.querySelectorAll('#panel-loss_curves .graph')[1].data[0].visible === true")
+    until(fresh.page, "document.querySelectorAll('#panel-loss_curves .graph')[1].data[0].visible === true")
 
 
 def test_numbers_at_a_step_and_the_table_to_take_away_are_those_measured(fresh: Visit) -> None:
@@ -389,7 +394,7 @@ def test_figures_and_controls_have_names_for_those_who_cannot_see_them(shared: V
 def test_text_can_be_read_against_its_background(fresh: Visit) -> None:
     for theme in ("dark", "light"):
         fresh.page.emulate_media(color_scheme=theme)
-        fresh.page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+        until(fresh.page, "theme => document.documentElement.dataset.theme === theme", arg=theme)
         assert fresh.page.evaluate(FAINT) == {}
 
 
@@ -448,7 +453,7 @@ def test_a_users_own_figure_has_the_slider_too(browser: Browser, tmp_path: Path)
     seen = visit(browser, path)
     assert seen.values("own", "y") == [[5, 50]]
     seen.page.keyboard.press("ArrowLeft")
-    seen.page.wait_for_function("document.querySelector('.graph').data[0].y[1] === 40")
+    until(seen.page, "document.querySelector('.graph').data[0].y[1] === 40")
     assert seen.said == []
     seen.page.context.close()
 
@@ -487,7 +492,7 @@ def test_a_neuron_is_chosen_by_click_or_number_and_its_map_is_what_the_model_com
     dots.first.wait_for(state="attached")
     dots.nth(30).scroll_into_view_if_needed()
     dots.nth(30).click(force=True)
-    seen.page.wait_for_function("document.querySelector('#panel-neuron input').value !== '0'")
+    until(seen.page, "document.querySelector('#panel-neuron input').value !== '0'")
     chosen = int(seen.page.input_value("#panel-neuron input"))
     for neuron in (chosen, 40):
         seen.page.fill("#panel-neuron input", str(neuron))
@@ -495,7 +500,7 @@ def test_a_neuron_is_chosen_by_click_or_number_and_its_map_is_what_the_model_com
         expected = activations[..., neuron]
         value = "document.querySelector('#panel-neuron .graph').data[0].z[1][2]"
         close = f"Math.abs({value} - {expected[1, 2]}) < {0.02 * activations.max()}"
-        seen.page.wait_for_function(close)
+        until(seen.page, close)
         assert np.abs(shown_map(seen, 0) - expected).max() < 0.02 * max(np.abs(expected).max(), 1e-6)
         torch_share = neuron_frequencies(torch.from_numpy(activations.reshape(P * P, -1)), basis=FourierBasis(P))
         frequency, share = int(torch_share.frequency[neuron]), float(torch_share.share[neuron])
