@@ -270,8 +270,8 @@ def _demo() -> RunConfig:
 def _nanda() -> RunConfig:
     """The mainline model of Nanda et al. 2023: p = 113, 30 % of pairs, official split rule, 114 classes, biases in the MLP.
 
-    To expect with seed 0, one thread: memorized at step 149; restricted loss halved at 1,400, when test accuracy is 9 %; grokked at
-    7,600, settled at 12,225; at 15,000 train loss 9.0e-8, test loss 1.8e-7, key frequencies 13, 25, 35.
+    To expect with seed 0, one thread: memorized at step 149; restricted loss halved at 1,400, when test accuracy is 9 %; grokked
+    at 7,600, settled at 12,225; at 15,000 train loss 9.0e-8, test loss 1.8e-7, key frequencies 13, 25, 35.
     """
     return RunConfig(
         recipe="nanda",
@@ -285,8 +285,8 @@ def _nanda() -> RunConfig:
 def _transformer_lens() -> RunConfig:
     """The run of TransformerLens' grokking demo: p = 113, its split, its initialisation, no biases, 25,000 updates.
 
-    To expect: initial losses 4.735 (train) and 4.733 (test), as published; the demo's own run grokked at about step 14,000, and by
-    seed at 13,000 to 27,000. (Its weights were drawn by a GPU's generator: expect its shape, not its digits.)
+    To expect: initial losses 4.735 (train) and 4.733 (test), as published; the demo's own run grokked at about step 14,000, and
+    by seed at 13,000 to 27,000. (Its weights were drawn by a GPU's generator: expect its shape, not its digits.)
     """
     return RunConfig(
         recipe="transformer-lens",
