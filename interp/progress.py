@@ -21,7 +21,7 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
     Args:
         name: what is being trained.
         total: budget, in steps.
-        done: steps made before this session.
+        done: steps made before it was resumed.
         until_settled: the run may end before its budget; the time left is then an upper bound, and says so.
     """
     console = Console(stderr=True)
