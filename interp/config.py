@@ -297,11 +297,31 @@ def _transformer_lens() -> RunConfig:
     )
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {"demo": _demo, "nanda": _nanda, "transformer-lens": _transformer_lens}
+def _pizza() -> RunConfig:
+    """The setting of the clock-and-pizza paper (Zhong et al. 2023): p = 59, 80 % of pairs, no `=`, weight decay 2, 20,000 updates.
+
+    Constant attention (attention_rate 0) gives its Model A, a pizza; `--model.attention-rate 1` its Model B, a clock.
+    """
+    return RunConfig(
+        recipe="pizza",
+        task=ModularTask(p=59, equals_sign=False),
+        split=SplitConfig(rule="torch", seed=0, fraction=0.8),
+        model=ModelConfig(attention_rate=0.0),
+        optimizer=OptimizerConfig(weight_decay=2.0, warmup_steps=10),
+        steps=20_000,
+    )
+
+
+RECIPES: dict[str, Callable[[], RunConfig]] = {
+    "demo": _demo,
+    "nanda": _nanda,
+    "transformer-lens": _transformer_lens,
+    "pizza": _pizza,
+}
 
 
 def recipe(name: str) -> RunConfig:
-    """A named, complete RunConfig: `demo`, `nanda` or `transformer-lens`.
+    """A named, complete RunConfig: `demo`, `nanda`, `transformer-lens` or `pizza`.
 
     >>> recipe("nanda").task.p
     113

@@ -72,6 +72,15 @@ def test_recipes_are_the_published_ones() -> None:
         assert len(config.split.draw(config.task).train) == 3830
 
 
+def test_the_pizza_recipe_is_the_published_models_setting() -> None:
+    pizza = recipe("pizza")
+    assert (pizza.task.p, pizza.task.n_ctx, pizza.classes, pizza.split.fraction) == (59, 2, 59, 0.8)
+    assert (pizza.model.attention_rate, pizza.model.biases, pizza.model.activation) == (0.0, "mlp", "relu")
+    assert (pizza.model.d_model, pizza.model.n_heads, pizza.model.d_mlp) == (128, 4, 512)
+    assert (pizza.optimizer.lr, pizza.optimizer.weight_decay, pizza.optimizer.warmup_steps) == (1e-3, 2.0, 10)
+    assert (pizza.optimizer.beta1, pizza.optimizer.beta2, pizza.steps) == (0.9, 0.98, 20_000)
+
+
 def test_unknown_recipes_name_the_nearest() -> None:
     with pytest.raises(UsageError, match="unknown recipe 'nada'; did you mean 'nanda'"):
         recipe("nada")

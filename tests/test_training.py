@@ -224,3 +224,13 @@ def test_compiles_where_nothing_can_be_written(tmp_path: Path) -> None:
     )
     assert "compiling the fast CPU engine" in output
     assert f"True {tmp_path}" in output
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_the_pizza_recipe_learns_with_and_without_attention(rate: float) -> None:
+    config = interp.recipe("pizza")
+    config = replace(config, model=replace(config.model, attention_rate=rate), steps=60, evaluate_every=60, threads=1)
+    steps = list(train(config))
+    assert steps[0].weights.attention_rate == rate
+    assert steps[0].weights.n_ctx == 2
+    assert steps[-1].train_loss < 0.8 * steps[0].train_loss
