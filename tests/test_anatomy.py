@@ -11,6 +11,7 @@ from random_models import random_weights
 from test_reference_measures import published
 
 from interp.anatomy import anatomy
+from interp.anatomy.published import MAINLINE, is_mainline_setting
 from interp.errors import UsageError
 from interp.synthetic import clock_weights, lookup_weights, pizza_weights
 from interp.task import ModularTask, Split, SplitConfig
@@ -112,6 +113,18 @@ def test_controls_are_summarised_by_their_distribution():
     entry = anatomy(clock_weights(7, [1], amplitude=9.0), controls=5)["ablations"]["head 0: zero"]["controls"]
     assert entry["n"] == 5
     assert entry["low"] <= entry["median"] <= entry["high"]
+
+
+def test_the_papers_figures_stand_beside_fields_that_exist():
+    weights = random_weights(p=113, d_model=128, n_heads=4, d_mlp=512)
+    assert is_mainline_setting(weights, "add")
+    found = anatomy(weights)
+    for path in MAINLINE:
+        value = found
+        for name in path.split("."):
+            value = value[name]
+    assert not is_mainline_setting(weights, "subtract")
+    assert not is_mainline_setting(random_weights(p=113), "add")
 
 
 def test_weights_that_are_not_finite_are_refused():
