@@ -1,0 +1,83 @@
+"""What commands are told: arguments that several of them share, and how texts such as ``0:5000:500`` are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from interp.errors import UsageError, unknown
+from interp.task import SplitConfig
+
+if TYPE_CHECKING:
+    from interp.observation import KeyRule
+    from interp.store.run import Run
+
+RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="directory of a run, or its name under --root")]
+Root = Annotated[Path, tyro.conf.arg(metavar="DIR", help="directory that holds the runs")]
+Names = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    tyro.conf.arg(aliases=["-a"], metavar="NAME", help="a built-in analysis; may be repeated (default: all)"),
+]
+Files = Annotated[
+    tyro.conf.UseAppendAction[tuple[Path, ...]],
+    tyro.conf.arg(metavar="FILE.py", help="your own analysis, a file with ANALYSIS = Analysis(...); may be repeated"),
+]
+Out = Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE", help="where to write")]
+Keys = Annotated[
+    str,
+    tyro.conf.arg(
+        metavar="RULE", help="key frequencies: unembedding, embedding, neurons, coefficients, or a list such as 5,9,25"
+    ),
+]
+ROOT = Path("checkpoints")
+
+
+def find_run(run: Path, root: Path) -> Run:
+    """The run at a path or, if nothing is there, of that name under the root."""
+    from interp.store.run import open_run
+
+    return open_run(run if run.exists() or len(run.parts) > 1 else root / run)
+
+
+def parse_steps(text: str | None, run: Run) -> list[int] | None:
+    """`0,500` are those steps; `0:5000` all saved steps from 0 to 5000; `0:5000:500` of these the multiples of 500."""
+    if text is None:
+        return None
+    chosen: list[int] = []
+    for part in text.split(","):
+        try:
+            numbers = [int(number) if number else None for number in part.split(":")]
+        except ValueError:
+            raise UsageError(f"--steps: given {part!r}, expected numbers such as 0,500 or ranges such as 0:5000:500") from None
+        first, last, stride = (numbers + [None] * 3)[:3]
+        if len(numbers) == 1 and first is not None:
+            chosen.append(first)
+        else:
+            inside = [step for step in run.steps if (first or 0) <= step <= (run.steps[-1] if last is None else last)]
+            chosen += [step for step in inside if not stride or step % stride == 0]
+    return chosen
+
+
+def parse_split(text: str) -> SplitConfig:
+    """The split that `torch:598:0.3` stands for: rule, seed, fraction of the pairs that are trained on."""
+    rule, _, rest = text.partition(":")
+    seed, _, fraction = rest.partition(":")
+    try:
+        return SplitConfig(rule, int(seed), float(fraction))  # type: ignore[arg-type] # an unknown rule is refused there
+    except (UsageError, ValueError) as error:
+        reason = f" ({error})" if isinstance(error, UsageError) else ""
+        raise UsageError(f"--split: given {text!r}, expected python:SEED:FRACTION or torch:SEED:FRACTION{reason}") from None
+
+
+def parse_keys(text: str) -> KeyRule | list[int]:
+    """A rule's name, or the frequencies of a list such as `5,9,25`."""
+    from interp.observation import KEY_RULES
+
+    if text in KEY_RULES:
+        return text
+    try:
+        return [int(k) for k in text.split(",")]
+    except ValueError:
+        raise unknown("key frequency rule", text, KEY_RULES) from None

@@ -1,0 +1,72 @@
+"""Where a command line begins and ends: which commands there are, how they fail, with what exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import tyro
+
+from interp.cli.exchange import export, import_
+from interp.cli.looking import analyze, anatomy, runs, show, verify
+from interp.cli.making import demo, resume, train, train_from
+from interp.cli.pages import report
+from interp.errors import DataError, TrainingError, UsageError
+
+DESCRIPTION = """Watch a circuit form: train a one-layer transformer on modular arithmetic and look inside every checkpoint.
+
+Begin with `interp demo`. Add --debug to any command for a full traceback."""
+
+# In the order in which the help lists them; `import` is a word of Python.
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "train": train,
+    "resume": resume,
+    "runs": runs,
+    "show": show,
+    "verify": verify,
+    "analyze": analyze,
+    "report": report,
+    "import": import_,
+    "anatomy": anatomy,
+    "export": export,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; ends the process with the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    sys.exit(_guarded(lambda: _dispatch(given), debug=debug))
+
+
+def _dispatch(given: list[str]) -> None:
+    if given[:1] == ["train"] and len(given) > 1 and not given[1].startswith("-"):
+        train_from(given[1], given[2:])
+    else:
+        app = tyro.extras.SubcommandApp()
+        for name, command in COMMANDS.items():
+            app.command(name=name)(command)
+        app.cli(prog="interp", description=DESCRIPTION, args=given)
+
+
+def _guarded(command: Callable[[], None], *, debug: bool) -> int:
+    """Run a command; say in words what went wrong, and return the exit code."""
+    try:
+        command()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, `head` for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ValueError, DataError, TrainingError, OSError, KeyboardInterrupt) as error:
+        if debug or (isinstance(error, ValueError) and not isinstance(error, UsageError)):
+            raise
+        if isinstance(error, KeyboardInterrupt):
+            print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
+            return 130
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    return 0

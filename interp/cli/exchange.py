@@ -1,0 +1,75 @@
+"""Commands for other people's files: import, export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from interp.cli.arguments import ROOT, Out, Root, RunPath, find_run, parse_split
+from interp.task import Operation
+
+
+@dataclass(frozen=True)
+class Import:
+    """What `interp import` is told about a file.
+
+    Args:
+        path: a file of the official grokking code, TransformerLens, the clock/pizza code, or any file of tensors with --map.
+        name: name of the new run; the file's name by default.
+        format: auto, official, transformer-lens, bridge, pizza, safetensors or map.
+        split: how its pairs were split, if the file does not tell: python:SEED:FRACTION or torch:SEED:FRACTION.
+        operation: what it learned, if the file does not tell.
+        activation: of its neurons, if the file does not tell.
+        attention_rate: alpha of its attention, if the file does not tell.
+        n_heads: number of heads, if the file does not tell.
+        map: for --format map: one of its tensors and its name here, `.T` where it is transposed; repeat for each tensor.
+        root: directory that holds the runs.
+    """
+
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    name: str | None = None
+    format: str = "auto"
+    split: str | None = None
+    operation: Operation | None = None
+    activation: Literal["relu", "gelu"] | None = None
+    attention_rate: float | None = None
+    n_heads: int | None = None
+    map: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="THEIRS=OURS")] = ()
+    root: Path = ROOT
+
+
+def import_(given: Annotated[Import, tyro.conf.arg(name="")]) -> None:
+    """Make an ordinary run from someone else's model or checkpoints; nothing in the file is executed."""
+    from interp.interop import Known, import_run
+
+    known = Known(
+        activation=given.activation,
+        attention_rate=given.attention_rate,
+        n_heads=given.n_heads,
+        operation=given.operation,
+        split=None if given.split is None else parse_split(given.split),
+        map=given.map,
+    )
+    run = import_run(given.path, given.root, given.name, format=given.format, known=known)  # type: ignore[arg-type] # checked there
+    for note in run.provenance.get("notes", ()):
+        print(f"note: {note}")
+    print(f"{run.path}: {len(run.steps)} checkpoints, steps {run.steps[0]} to {run.steps[-1]}")
+    print(f"Next: interp report {run.path}")
+
+
+def export(run: RunPath, out: Out, format: str = "safetensors", step: int | None = None, root: Root = ROOT) -> None:
+    """Write one checkpoint's weights for other tools; `interp analyze RUN -o FILE` writes series.
+
+    Args:
+        format: safetensors, or transformer-lens for a state dict as TransformerLens names it.
+        step: which checkpoint (default: the last).
+    """
+    from interp.interop import export_weights
+
+    opened = find_run(run, root)
+    checkpoint = opened[opened.steps[-1] if step is None else step]
+    written = export_weights(checkpoint.weights, out, format, step=checkpoint.step)  # type: ignore[arg-type] # refused there
+    print(f"wrote {written}")

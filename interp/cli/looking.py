@@ -1,0 +1,140 @@
+"""Commands that look at runs and models: runs, show, verify, analyze, anatomy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from interp.cli.arguments import ROOT, Files, Keys, Names, Root, RunPath, find_run, parse_keys, parse_split, parse_steps
+from interp.cli.printing import print_json, print_series, print_table, print_tree, progress
+from interp.errors import DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from interp.store.run import Run
+
+
+def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+    """List the runs in a directory.
+
+    Args:
+        json_output: print JSON instead of a table.
+    """
+    from interp.store.run import list_runs
+
+    found = [_row(run) for run in list_runs(root)]
+    if json_output:
+        print_json(found)
+    elif not found:
+        print(f"no runs in {root}; make one with: interp demo")
+    else:
+        print_table(found)
+
+
+def show(run: RunPath, root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+    """Show one run's facts: configuration, split, checkpoints, phases, key frequencies, sizes.
+
+    Args:
+        json_output: print JSON.
+    """
+    from interp.summary import summary
+
+    found = summary(find_run(run, root), on_step=progress("measuring the excluded loss"))
+    if json_output:
+        print_json(found)
+    else:
+        print_tree(found)
+
+
+def verify(run: RunPath, root: Root = ROOT) -> None:
+    """Check every file of a run: hashes, shapes, steps. Exit code 1 if anything is wrong."""
+    opened = find_run(run, root)
+    problems = opened.verify()
+    if problems:
+        raise DataError("\n".join([f"{opened.path}: {len(problems)} problems", *(f"  {problem}" for problem in problems)]))
+    print(f"{opened.path}: sound; {len(opened.steps)} checkpoints, steps {opened.steps[0]} to {opened.steps[-1]}")
+
+
+def analyze(
+    run: RunPath,
+    analysis: Names = (),
+    file: Files = (),
+    steps: str | None = None,
+    key_rule: Keys = "unembedding",
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None,
+    root: Root = ROOT,
+) -> None:
+    """Measure analyses at a run's checkpoints; only what is not cached yet is computed.
+
+    Args:
+        steps: which checkpoints, for example 0,500,1000 or 0:5000 or 0:5000:500 (default: all).
+        out: write the series to this file as well: .nc (netCDF), .parquet or .csv.
+    """
+    from interp.observation import observe
+
+    opened = find_run(run, root)
+    series = observe(
+        opened,
+        analysis or (None if not file else ()),
+        files=file,
+        steps=parse_steps(steps, opened),
+        key_rule=parse_keys(key_rule),
+        on_step=progress("analysing"),
+    )
+    if out is not None:
+        from interp.interop import export_series
+
+        export_series(series, out)
+        print(f"wrote {out}")
+    print_series(series)
+    _fail_on_failures(series)
+
+
+def anatomy(
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")],
+    step: int | None = None,
+    split: str | None = None,
+    controls: int = 0,
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    root: Root = ROOT,
+) -> None:
+    """Dissect one model: losses, circuit, neurons, heads, algorithm, ablations, verdicts, as in the papers' tables.
+
+    Args:
+        path: a run, one of its checkpoints, or a published file (see `interp import --help`).
+        step: which checkpoint (default: the last).
+        split: how a published file's pairs were split, if it does not tell: python:SEED:FRACTION or torch:SEED:FRACTION.
+        controls: random controls for each ablation; their distribution is shown beside it.
+        json_output: print JSON.
+    """
+    from interp.anatomy import anatomy as dissect
+    from interp.anatomy.published import MAINLINE, is_mainline_setting
+    from interp.anatomy.source import open_source
+
+    there = path if path.exists() or len(path.parts) > 1 else root / path
+    source = open_source(there, step=step, split=None if split is None else parse_split(split))
+    found = dissect(source.weights, operation=source.operation, split=source.split, controls=controls)
+    paper = MAINLINE if is_mainline_setting(source.weights, source.operation) else {}
+    if json_output:
+        print_json({"path": str(there), "step": source.step, **found, "paper": paper or None, "notes": list(source.notes)})
+        return
+    print(f"{there}, step {source.step}")
+    for note in source.notes:
+        print(f"note: {note}")
+    print_tree(found, paper=paper)
+
+
+def _row(run: Run) -> dict[str, object]:
+    facts = run.facts()
+    names = ("name", "recipe", "p", "operation", "seed", "status", "reason", "last_step", "checkpoints", "total_bytes")
+    return {name: facts[name] for name in names}
+
+
+def _fail_on_failures(series: xr.Dataset) -> None:
+    failures: dict[str, str] = json.loads(series.attrs["failures"])
+    if failures:
+        raise DataError("\n".join(f"analysis {name} failed {why}" for name, why in failures.items()))

@@ -1,0 +1,99 @@
+"""What commands print: tables, trees, series, JSON, a progress bar."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from interp.store.run import Run
+
+
+def progress(what: str) -> Callable[[int, int], None] | None:
+    """A callback that shows a progress bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    bar = Progress(what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    task = bar.add_task(what, total=None)
+
+    def show(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+        if done == total:
+            bar.stop()
+
+    return show
+
+
+def print_summary(run: Run) -> None:
+    """Two lines after training: where it ended, and what to do next."""
+    losses = run[run.steps[-1]].losses
+    measured = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in losses.items() if value is not None)
+    print(f"{run.path}: {run.status} ({run.reason}) at step {run.steps[-1]}; {measured}")
+    print(f"Next: interp report {run.path}")
+
+
+def print_json(value: object) -> None:
+    """JSON; what it does not know (a path) becomes text."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def print_table(rows: Sequence[Mapping[str, object]]) -> None:
+    """Rows that have the same names, under one header of these names."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "))
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
+
+
+def print_tree(
+    values: Mapping[str, object], indent: str = "", *, above: str = "", paper: Mapping[str, str] | None = None
+) -> None:
+    """Nested values, one per line; long lists by their size; the paper's figure beside ours where there is one."""
+    for name, value in values.items():
+        path = f"{above}{name}"
+        beside = f"    (paper: {paper[path]})" if paper and path in paper else ""
+        is_rows = isinstance(value, list) and value and isinstance(value[0], Mapping)
+        inner = dict(enumerate(value)) if is_rows and isinstance(value, list) else value
+        if isinstance(inner, Mapping) and inner:
+            print(f"{indent}{name}:{beside}")
+            print_tree(inner, indent + "  ", above=f"{path}.", paper=paper)
+        else:
+            print(f"{indent}{name}: {_short(value)}{beside}")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        if len(value) > 12:
+            return f"{len(value)} values, {_short(value[0])} to {_short(value[-1])}"
+        return ", ".join(_short(item) for item in value) or "-"
+    return "-" if value is None else str(value)
+
+
+def print_series(series: xr.Dataset) -> None:
+    """The numbers over steps that are single values, at up to twelve checkpoints; the rest is named with its dimensions."""
+    scalars = [str(name) for name, values in series.data_vars.items() if values.dims == ("step",)]
+    arrays = {str(name): values for name, values in series.data_vars.items() if "step" in values.dims and values.ndim > 1}
+    count = series.sizes["step"]
+    shown = series.isel(step=sorted({round(i * (count - 1) / 11) for i in range(12)}))
+    if scalars:
+        print_table([
+            {"step": int(step), **{name: f"{float(shown[name][i]):.4g}" for name in scalars}}
+            for i, step in enumerate(shown["step"].values)
+        ])  # fmt: skip
+    for name, values in arrays.items():
+        print(f"{name}: {' x '.join(f'{dim} {size}' for dim, size in values.sizes.items())}")
