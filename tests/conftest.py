@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Machines are shared: how long an example takes says nothing about the code.
 # In CI every run tries the same examples, so that what is red there is red here.
@@ -51,4 +56,29 @@ def chromium() -> str:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A running Chromium without windows."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the growing circuit, with every built-in analysis."""
+    from growing import built_in
+
+    from interp.reporting import page
+    from interp.reporting.write import panels
+
+    analyses, series = built_in()
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(page(series, panels(series, analyses)).html, encoding="utf-8")
     return path

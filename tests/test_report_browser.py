@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +12,10 @@ import plotly.graph_objects as go
 import pytest
 import torch
 from growing import STEPS, P, built_in, growing
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 from test_report import hostile_page
 from test_report_compare import runs
+from visiting import Visit, until, visit
 
 from interp.analysis import find_analyses
 from interp.forward_pass import forward
@@ -31,12 +30,6 @@ from interp.task import ModularTask
 
 pytestmark = pytest.mark.browser
 
-
-READ = """([name, attribute]) => {
-    const plain = (key, value) => (ArrayBuffer.isView(value) ? [...value] : value);
-    const traces = [...document.querySelectorAll(`#panel-${name} .graph`)].flatMap((graph) => graph.data);
-    return traces.map((trace) => JSON.parse(JSON.stringify(trace[attribute] ?? null, plain)));
-}"""
 
 # Pairs of boxes that cross, and boxes that reach out of their parents or of the window.
 OVERLAPS = """() => {
@@ -62,85 +55,6 @@ OVERLAPS = """() => {
     }
     return found;
 }"""
-
-# Contrast of text with the page, below what the Web Content Accessibility Guidelines ask for (4.5).
-FAINT = """() => {
-    const channels = (c) => c.match(/[\\d.]+/g).slice(0, 3).map((v) => (c.startsWith("color(") ? Number(v) : v / 255));
-    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    const light = (c) => channels(c).map(linear).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-    const paper = light(getComputedStyle(document.body).backgroundColor);
-    const found = {};
-    const texts = "p, h1, h2, summary, b, a, dt, dd, td, th, button, .label, .value, .interval, .meaning";
-    for (const e of document.querySelectorAll(texts)) {
-        if (!e.textContent.trim() || e.closest("[disabled], noscript")) continue;
-        const ink = light(getComputedStyle(e).color);
-        const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
-        if (ratio < 4.5) found[e.tagName + "." + e.className] = ratio;
-    }
-    return found;
-}"""
-
-AT_INDEX = """(index) => [...document.querySelectorAll(".graph")].every(
-    (graph) => String(graph.layout.datarevision).split(" ")[0] === String(index) || !graph.dataset.moves)"""
-
-
-def until(page: Page, expression: str, arg: object = None, *, seconds: float = 60) -> None:
-    """Wait for an expression, or a function of `arg`, to hold. (Playwright's own waiting calls eval, which the page forbids.)"""
-    end = time.monotonic() + seconds
-    while not page.evaluate(expression, arg):
-        assert time.monotonic() < end, f"waited {seconds} s in vain for {expression}"
-        page.wait_for_timeout(20)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def report_file(tmp_path_factory) -> Path:
-    analyses, series = built_in()
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(page(series, panels(series, analyses)).html, encoding="utf-8")
-    return path
-
-
-@dataclass
-class Visit:
-    """An open page and everything it said or asked for."""
-
-    page: Page
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    def step(self) -> int:
-        return int(self.page.text_content("#now").replace(",", ""))
-
-    def wait_for_step(self, step: int) -> None:
-        """Until the readout and every figure show this step."""
-        until(self.page, "step => document.querySelector('#now').textContent.replace(',', '') === String(step)", arg=step)
-        until(self.page, AT_INDEX, arg=STEPS.index(step))
-        until(self.page, "step => location.hash === `#step=${step}`", arg=step)
-
-    def values(self, name: str, attribute: str) -> list:
-        """An attribute of all traces of a panel, as numbers."""
-        return self.page.evaluate(READ, [name, attribute])
-
-
-def visit(browser: Browser, path: Path, *, fragment: str = "", width: int = 1280, theme: str = "light", **options) -> Visit:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, offline=True, **options)
-    context.set_default_timeout(60_000)
-    seen = Visit(context.new_page())
-    seen.page.on("console", lambda message: seen.said.append(f"{message.type}: {message.text}"))
-    seen.page.on("pageerror", lambda error: seen.said.append(f"error: {error}"))
-    seen.page.on("dialog", lambda dialog: seen.said.append(f"dialog: {dialog.message}"))
-    seen.page.on("request", lambda request: seen.asked.append(request.url))
-    seen.page.goto(path.as_uri() + fragment)
-    seen.page.wait_for_selector("html[data-ready]")
-    return seen
 
 
 @pytest.fixture(scope="module")
@@ -360,42 +274,11 @@ def test_numbers_at_a_step_and_the_table_to_take_away_are_those_measured(fresh: 
     assert len(Path(download.value.path()).read_text().splitlines()) == 1 + len(STEPS)
 
 
-@pytest.mark.parametrize(("kind", "head"), [("png", b"\x89PNG"), ("svg", b"<svg")])
-def test_figures_can_be_taken_away_as_pictures(fresh: Visit, kind: str, head: bytes) -> None:
-    for name in ("neuron_frequencies", "loss_curves"):
-        with fresh.page.expect_download() as download:
-            fresh.page.click(f"#panel-{name} [data-tool={kind}]")
-        data = Path(download.value.path()).read_bytes()
-        assert data.startswith(head)
-        assert len(data) > 5000
-        assert download.value.suggested_filename == f"{name}-step{STEPS[-1]}.{kind}"
-
-
 def test_on_paper_everything_is_there_and_nothing_is_cut(fresh: Visit) -> None:
     fresh.page.emulate_media(media="print")
     assert not fresh.page.is_visible(".transport")
     assert len(fresh.page.pdf(format="A4")) > 20_000
     fresh.page.emulate_media(media="screen")
-
-
-def test_figures_and_controls_have_names_for_those_who_cannot_see_them(shared: Visit) -> None:
-    for figure in shared.page.locator("[role=img]").all():
-        assert len(figure.get_attribute("aria-label")) > 20
-        assert figure.locator("button, a, input").count() == 0
-    for control in shared.page.locator("button, input, a[href]").all():
-        name = control.get_attribute("aria-label") or control.text_content()
-        assert name.strip()
-    levels = [int(h.evaluate("e => e.tagName[1]")) for h in shared.page.locator("h1, h2, h3").all()]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert shared.page.get_attribute("html", "lang") == "en"
-
-
-def test_text_can_be_read_against_its_background(fresh: Visit) -> None:
-    for theme in ("dark", "light"):
-        fresh.page.emulate_media(color_scheme=theme)
-        until(fresh.page, "theme => document.documentElement.dataset.theme === theme", arg=theme)
-        assert fresh.page.evaluate(FAINT) == {}
 
 
 def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:

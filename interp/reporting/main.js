@@ -154,6 +154,12 @@ class Page {
   }
 
   click(event) {
+    if (event.target.closest(".skip")) {
+      event.preventDefault(); // the address keeps the step
+      const panels = document.getElementById("panels");
+      panels.focus({ preventScroll: true });
+      panels.scrollIntoView();
+    }
     const link = event.target.closest("a[data-step]");
     if (link) {
       event.preventDefault();
