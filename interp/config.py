@@ -298,9 +298,10 @@ def _transformer_lens() -> RunConfig:
 
 
 def _pizza() -> RunConfig:
-    """The setting of the clock-and-pizza paper (Zhong et al. 2023): p = 59, 80 % of pairs, no `=`, weight decay 2, 20,000 updates.
+    """The clock-and-pizza paper's setting: p = 59, 80 % of pairs, no `=`, weight decay 2, 20,000 updates.
 
-    Constant attention (attention_rate 0) gives its Model A, a pizza; `--model.attention-rate 1` its Model B, a clock.
+    Constant attention (attention_rate 0) makes pizzas, as its Model A is one; `--model.attention-rate 1` makes clocks, as its
+    Model B (Zhong et al. 2023).
     """
     return RunConfig(
         recipe="pizza",

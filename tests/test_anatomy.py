@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from random_models import random_weights
@@ -75,8 +76,21 @@ def test_without_a_split_nothing_is_guessed():
         assert found[name]["test"] is None
         assert found[name]["all"] is not None
     assert set(found["excluded_single"].values()) <= {None}
-    assert found["generalization"] is None
+    assert found["generalization"]["verdict"] == "untrained"
+    assert found["generalization"]["unseen_loss"] is None
     assert found["health"]["collapsed"] is None
+
+
+def test_without_a_split_the_verdict_rests_on_weights_and_activations():
+    split = half(11)
+    clock = anatomy(clock_weights(11, [2, 5], amplitude=9.0))["generalization"]
+    table = anatomy(lookup_weights(11, split.train, amplitude=20.0, seed=1))["generalization"]
+    assert clock["verdict"] == "generalizer"
+    assert table["verdict"] != "generalizer"
+    for found in (clock, table):
+        assert any("training pairs are not known" in reason for reason in found["reasons"])
+    none_unseen = Split(train=np.arange(121), test=np.arange(0))
+    assert anatomy(clock_weights(11, [2, 5]), split=none_unseen)["generalization"] is None
 
 
 @pytest.mark.parametrize("p", [2, 3, 4, 9])
@@ -161,8 +175,10 @@ def test_the_published_grokked_model_in_one_call(reference):
     ("file", "rate", "verdict"), [("pizza_p99zdpze5l.pt", 0.0, "pizza"), ("pizza_l8k1hzciux.pt", 1.0, "clock")]
 )
 def test_published_clock_and_pizza_in_one_call(reference, file, rate, verdict):
-    found = anatomy(published(reference / file, attention_rate=rate))["algorithm"]
+    whole = anatomy(published(reference / file, attention_rate=rate))
+    found = whole["algorithm"]
     assert found["verdict"] == verdict
+    assert whole["generalization"]["verdict"] == "generalizer"
     if verdict == "pizza":
         # One circle at a time, this model follows the pizza's formula; the paper reports 99.2 to 99.3 %.
         assert all(alone["pizza"] > 0.99 and alone["clock"] < 0.8 for alone in found["formulas"]["alone"].values())

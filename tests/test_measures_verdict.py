@@ -16,6 +16,7 @@ from interp.measures import (
     generalization_verdict,
     gini,
     loss_from_unseen,
+    pair_agreement,
     restricted_loss,
     shift_agreement,
 )
@@ -150,6 +151,79 @@ def test_an_untrained_model_is_untrained():
     found = verdict(random_logits(P) - torch.arange(P))
     assert found.verdict == "untrained"
     assert "of the training pairs" in found.reasons[0]
+
+
+# Where the training pairs are not known
+
+
+@pytest.mark.parametrize("p", [4, 7])
+@pytest.mark.parametrize("combination", ["sum", "difference"])
+def test_agreement_of_each_pair_agrees_with_the_literal_definition(p, combination):
+    logits, sign = random_logits(p), 1 if combination == "sum" else -1
+    x = logits - logits.mean(dim=1, keepdim=True)
+    x = x - x.mean(dim=0)
+    found = pair_agreement(logits, combination=combination)
+    for i in range(p * p):
+        predicted = torch.zeros(p, dtype=torch.float64)
+        for c in range(p):
+            like = [
+                x[j, d].item()
+                for j in range(p * p)
+                for d in range(p)
+                if j != i
+                and (j // p - sign * (j % p) - i // p + sign * (i % p)) % p == 0
+                and (j // p + sign * (j % p) - d - i // p - sign * (i % p) + c) % p == 0
+            ]
+            predicted[c] = sum(like) / len(like)
+        assert found[i].item() == pytest.approx(torch.cosine_similarity(predicted, x[i], dim=0).item(), abs=1e-9)
+
+
+@pytest.mark.parametrize("p", MODULI[1:])
+def test_ideal_circuits_agree_on_every_pair(p):
+    for logits in (clock_logits(p, [1, p // 2] if p > 3 else [1]), pizza_logits(p, [1])):
+        agreement = pair_agreement(logits + torch.arange(p))
+        silent = logits.norm(dim=1) < 1e-9  # where a and b are half a turn apart an ideal pizza says nothing
+        assert torch.allclose(agreement[~silent], torch.ones_like(agreement[~silent]), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.15, 0.4, 0.8])
+def test_pairs_of_a_table_agree_and_the_others_do_not(share):
+    train = training_pairs(fraction=share)
+    unseen = torch.ones(P * P, dtype=torch.bool)
+    unseen[train] = False
+    for seed in (None, 0):
+        found = pair_agreement(lookup_logits(P, train, amplitude=9.0, seed=seed))
+        assert found[train].median() > 0.5
+        assert abs(found[unseen].median()) < 0.1
+
+
+def test_without_training_pairs_the_verdict_says_what_it_leaves_out():
+    for circuit in (clock_logits(P, KEYS, amplitude=12.0), pizza_logits(P, KEYS, amplitude=12.0)):
+        found = verdict(circuit, train=None, concentration=0.8)
+        assert (found.verdict, found.unseen_loss) == ("generalizer", None)
+        assert any("training pairs are not known" in reason for reason in found.reasons)
+        assert verdict(circuit, train=None, concentration=0.05).verdict == "between"
+        nothing = verdict(0.01 * circuit, train=None)
+        assert nothing.verdict == "untrained"
+        assert "probability" in nothing.reasons[0]
+    for share in (0.15, 0.4, 0.8):
+        table = lookup_logits(P, training_pairs(fraction=share), amplitude=30.0, seed=0)
+        assert verdict(table, train=None, concentration=0.05).verdict == "memorizer"
+        assert verdict(table, train=None, concentration=0.8).verdict == "between"
+
+
+@pytest.mark.parametrize("dial", [i / 10 for i in range(11)])
+def test_without_training_pairs_a_model_that_fails_is_never_called_a_generalizer(dial):
+    logits = mixture(dial, lookup_logits(P, TRAIN, amplitude=30.0, seed=0), clock_logits(P, KEYS, amplitude=12.0))
+    accuracy, found = correct(logits, LABELS).double().mean(), verdict(logits, train=None).verdict
+    assert found != "generalizer" or accuracy > 0.8
+    assert found != "memorizer" or accuracy < 0.6
+
+
+def test_without_training_pairs_no_label_is_looked_at():
+    logits = mixture(0.5, lookup_logits(P, TRAIN, amplitude=30.0, seed=0), clock_logits(P, KEYS, amplitude=12.0))
+    how = {"train": None, "basis": BASIS, "frequencies": KEYS}
+    assert generalization_verdict(logits, torch.zeros_like(LABELS), **how) == generalization_verdict(logits, LABELS, **how)
 
 
 def test_bad_input_to_the_verdict():

@@ -160,8 +160,8 @@ def _formulas(weights: Weights, c: Circuit) -> Table:
 
 
 def generalization(c: Circuit | None) -> Table:
-    """Memorizer or generalizer, where the split is known."""
-    if c is None or c.train is None or not 0 < len(c.train) < len(c.frame.pairs):
+    """Memorizer or generalizer, by what is known; None where no pair is unseen, and the question has no answer."""
+    if c is None or (c.train is not None and not 0 < len(c.train) < len(c.frame.pairs)):
         return {"generalization": None}
     concentration = float(measures.gini(c.basis.row_norms(c.W_L)))
     verdict = measures.generalization_verdict(c.logits, c.frame.labels, train=c.train, concentration=concentration, **c.how)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from interp.measures.boundary import Boundary
 from interp.measures.lead import LeadTime, lead_time
 from interp.measures.phases import Phases, is_settled, phases
+from interp.measures.readings import Since, algorithm_since, generalization_since
 from interp.measures.spikes import Spike, first_not_finite, health_warnings, loss_spikes
 
 _FILES = (
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         algorithm_verdict,
         generalization_verdict,
         loss_from_unseen,
+        pair_agreement,
         shift_agreement,
     )
     from interp.measures.weights import NeuronLogitMap, neuron_logit_map, sum_squared_weights
@@ -98,9 +100,11 @@ __all__ = [
     "NeuronFrequencies",
     "NeuronLogitMap",
     "Phases",
+    "Since",
     "Spike",
     "adam_epsilon_share",
     "addition_frame",
+    "algorithm_since",
     "algorithm_verdict",
     "both_units",
     "by_exponent",
@@ -119,6 +123,7 @@ __all__ = [
     "first_not_finite",
     "formula_fit",
     "frequency_shares",
+    "generalization_since",
     "generalization_verdict",
     "gini",
     "gradient_ratio",
@@ -135,6 +140,7 @@ __all__ = [
     "loss_spikes",
     "neuron_frequencies",
     "neuron_logit_map",
+    "pair_agreement",
     "phases",
     "powers",
     "restricted_logits",

@@ -2,15 +2,16 @@
 
 Whether a model generalizes is read without a single test label, from three things: whether its logits on pairs it never saw are
 those of the pairs it saw, shifted; whether what it says about unseen pairs answers the seen ones; and whether its map
-from neurons to logits is concentrated on few frequencies.
+from neurons to logits is concentrated on few frequencies. Where the training pairs are not known, the first is asked of all
+pairs, the second cannot be asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from math import log
-from typing import Literal
+from math import log, nan
+from typing import get_args
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int
@@ -20,18 +21,13 @@ from interp.errors import UsageError
 from interp.fourier import FourierBasis
 from interp.losses import correct, cross_entropy
 from interp.measures.grid import Combination, check_finite, check_logits, line_index, projector
+from interp.measures.readings import LEARNED, Algorithm, Generalization, algorithm_holds, generalization_holds, read_one
 
-Generalization = Literal["generalizer", "memorizer", "between", "untrained"]
-Algorithm = Literal["clock", "pizza", "neither", "not generalizing"]
-
-# Readings at least / at most these count for a generalizer / a memorizer; calibrated on series of p = 59 that grok, that only
-# memorize (no weight decay) and that never grok (too few pairs), and on mixtures of a lookup table with clock and pizza.
-AGREEMENT = (0.95, 0.1)
-UNSEEN_LOSS = (0.01, 0.5)
-CONCENTRATION = (0.5, 0.15)
-LEARNED = 0.99
-# Zhong et al. 2023, section 4: below, distance matters as in a pizza; above, symmetric gradients exclude a clock.
-IRRELEVANT, SYMMETRIC = 0.4, 0.98
+# Where the training pairs are not known: a model that gives fewer pairs than this share an answer of at least this probability
+# has learned nothing yet. (A memorizer is sure of the pairs it was trained on.)
+DECIDED, SURE = 0.05, 0.9
+# ... and which quantile of the pairs' agreement is read.
+WORST = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,16 +36,18 @@ class GeneralizationVerdict:
 
     Args:
         verdict: ``generalizer`` or ``memorizer`` where the agreement says so and no other evidence says the opposite;
-            ``untrained`` where fewer than 99 % of the training pairs are answered; ``between`` otherwise.
-        agreement: see `shift_agreement`; 1 for an ideal clock or pizza, 0 for a lookup table.
-        unseen_loss: see `loss_from_unseen`, mean over the training pairs, over ln p; 1 is chance.
+            ``untrained`` where fewer than 99 % of the training pairs are answered (or, where these are not known, fewer than 5 %
+            of all pairs get an answer with a probability of 90 % or more); ``between`` otherwise.
+        agreement: see `shift_agreement`; 1 for an ideal clock or pizza, 0 for a lookup table. Where the training pairs are not
+            known, the tenth percentile of `pair_agreement`.
+        unseen_loss: see `loss_from_unseen`, mean over the training pairs, over ln p; 1 is chance. None where they are not known.
         concentration: Gini coefficient of the Fourier rows of W_L, None where W_L was not given.
         reasons: the evidence in words.
     """
 
     verdict: Generalization
     agreement: float
-    unseen_loss: float
+    unseen_loss: float | None
     concentration: float | None
     reasons: tuple[str, ...]
 
@@ -71,21 +69,45 @@ def shift_agreement(
     Raises:
         UsageError: if there is no training pair or no unseen one.
     """
+    x, along = _turned(logits, combination)
+    p = x.shape[1]
+    seen = _seen(train, p).to(x.device)
+    total = torch.zeros_like(x[:p]).index_add_(0, along[seen], x[seen])
+    count = torch.bincount(along[seen], minlength=p).clamp(min=1)
+    predicted, actual = (total / count[:, None])[along[~seen]], x[~seen]
+    return _cosine(predicted.flatten(), actual.flatten())
+
+
+def pair_agreement(logits: Float[Tensor, "pair p"], *, combination: Combination = "sum") -> Float64[Tensor, " pair"]:
+    """`shift_agreement` where the training pairs are not known: for each pair, the cosine with what all others predict for it.
+
+    1 on every pair of an ideal clock or pizza. In a lookup table it is large on the pairs in the table and about 0 on all
+    others, so that a low quantile tells the two apart as long as enough pairs are not in the table.
+
+    >>> from interp.synthetic import clock_logits
+    >>> pair_agreement(clock_logits(5, [2])).min().round(decimals=9).item()
+    1.0
+    """
+    x, along = _turned(logits, combination)
+    return _cosine(torch.zeros_like(x[: x.shape[1]]).index_add_(0, along, x)[along] - x, x)
+
+
+def _turned(logits: Float[Tensor, "pair p"], combination: Combination) -> tuple[Float64[Tensor, "pair p"], Int[Tensor, " pair"]]:
+    """Centred logits with the classes of each pair in the order of a + b - c, and for each pair its a - b."""
     check_logits(logits, FourierBasis(logits.shape[1]))
     p = logits.shape[1]
-    seen = _seen(train, p).to(logits.device)
     x = logits.double()
     x = x - x.mean(dim=1, keepdim=True)
     x = x - x.mean(dim=0)
     along = line_index(p, "difference" if combination == "sum" else "sum").to(logits.device)
-    # Classes in the order of a + b - c, so that rows of the same a - b can be added up.
     right = line_index(p, combination).to(logits.device)
-    x = x.gather(1, (right[:, None] - torch.arange(p, device=logits.device)) % p)
-    total = torch.zeros(p, p, dtype=torch.float64, device=logits.device).index_add_(0, along[seen], x[seen])
-    count = torch.bincount(along[seen], minlength=p).clamp(min=1)
-    predicted, actual = (total / count[:, None])[along[~seen]], x[~seen]
-    size = predicted.norm() * actual.norm()
-    return torch.where(size == 0, torch.zeros_like(size), (predicted * actual).sum() / size)
+    return x.gather(1, (right[:, None] - torch.arange(p, device=logits.device)) % p), along
+
+
+def _cosine(x: Float64[Tensor, "*batch n"], y: Float64[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
+    """Cosine of the angle between vectors along the last axis; 0 where one of them is zero."""
+    size = x.norm(dim=-1) * y.norm(dim=-1)
+    return torch.where(size == 0, torch.zeros_like(size), (x * y).sum(dim=-1) / size)
 
 
 def loss_from_unseen(
@@ -117,7 +139,7 @@ def generalization_verdict(
     logits: Float[Tensor, "pair p"],
     labels: Int[Tensor, " pair"],
     *,
-    train: Int[Tensor, " train"],
+    train: Int[Tensor, " train"] | None,
     basis: FourierBasis,
     frequencies: Collection[int],
     concentration: float | None = None,
@@ -127,7 +149,8 @@ def generalization_verdict(
 
     Args:
         labels: for all pairs, of which only those of the training pairs are looked at.
-        train: indices of the training pairs.
+        train: indices of the training pairs; None where they are not known: then no label at all is looked at, the evidence that
+            needs these pairs is left out, and the reasons say so.
         frequencies: the key frequencies of this checkpoint.
         concentration: ``gini(basis.row_norms(W_L))``, where there is a W_L.
 
@@ -145,25 +168,57 @@ def generalization_verdict(
     """
     check_logits(logits, basis)
     check_finite(logits.sum(), "logits")
+    if train is None:
+        found = _without_training_pairs(logits, combination)
+    else:
+        found = _with_training_pairs(logits, labels, train=train, waves=(basis, frequencies, combination))
+    reasons = list(found.reasons)
+    if concentration is not None:
+        reasons.append(f"the neuron-logit map is concentrated on few frequencies to {concentration:.2f} (Gini coefficient)")
+    readings = {"agreement": found.agreement, "unseen_loss": found.unseen_loss, "concentration": concentration}
+    known = {name: nan if value is None else value for name, value in readings.items()}
+    verdict = read_one(get_args(Generalization), generalization_holds, **known, learned=found.learned)
+    return GeneralizationVerdict(verdict, found.agreement, found.unseen_loss, concentration, tuple(reasons))
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What the logits say about generalization."""
+
+    agreement: float
+    unseen_loss: float | None
+    learned: float
+    reasons: tuple[str, ...]
+
+
+def _with_training_pairs(
+    logits: Tensor, labels: Tensor, *, train: Tensor, waves: tuple[FourierBasis, Collection[int], Combination]
+) -> _Evidence:
+    basis, frequencies, combination = waves
     agreement = float(shift_agreement(logits, train=train, combination=combination))
     unseen = loss_from_unseen(logits, labels, train=train, basis=basis, frequencies=frequencies, combination=combination)
     share, learned = float(unseen.mean()) / log(basis.p), float(correct(logits[train], labels[train]).double().mean())
-    votes = [_vote(agreement, AGREEMENT), -_vote(share, UNSEEN_LOSS[::-1])]
-    reasons = [
+    reasons = (
         f"the logits on unseen pairs agree with those of training pairs, shifted, to {agreement:.3f} (a circuit: 1, a table: 0)",
         f"what is said about unseen pairs answers the training pairs with a loss of {share:.2g} times chance",
-    ]
-    if concentration is not None:
-        votes.append(_vote(concentration, CONCENTRATION))
-        reasons.append(f"the neuron-logit map is concentrated on few frequencies to {concentration:.2f} (Gini coefficient)")
+    )
     if learned < LEARNED:
-        verdict: Generalization = "untrained"
-        reasons.insert(0, f"only {learned:.1%} of the training pairs are answered")
-    elif votes[0] == 0 or -votes[0] in votes:
-        verdict = "between"
-    else:
-        verdict = "generalizer" if votes[0] > 0 else "memorizer"
-    return GeneralizationVerdict(verdict, agreement, share, concentration, tuple(reasons))
+        reasons = (f"only {learned:.1%} of the training pairs are answered", *reasons)
+    return _Evidence(agreement, share, learned, reasons)
+
+
+def _without_training_pairs(logits: Tensor, combination: Combination) -> _Evidence:
+    agreement = float(pair_agreement(logits, combination=combination).quantile(WORST))
+    sure = float((logits.double().softmax(dim=1).amax(dim=1) >= SURE).double().mean())
+    reasons = (
+        f"the logits of nine pairs in ten agree with those of all others, shifted, to {agreement:.3f} or more "
+        "(a circuit: 1, a table of up to nine pairs in ten: about 0)",
+        "the training pairs are not known: whether they are answered, and whether what is said about the other pairs answers "
+        "them, is left out",
+    )
+    if sure < DECIDED:
+        reasons = (f"only {sure:.1%} of all pairs get an answer with a probability of {SURE:.0%} or more", *reasons)
+    return _Evidence(agreement, None, LEARNED if sure >= DECIDED else 0.0, reasons)
 
 
 def algorithm_verdict(*, symmetricity: float, irrelevance: float, accuracy: float) -> tuple[Algorithm, str]:
@@ -176,19 +231,17 @@ def algorithm_verdict(*, symmetricity: float, irrelevance: float, accuracy: floa
     >>> algorithm_verdict(symmetricity=0.99, irrelevance=0.17, accuracy=1.0)[0]
     'pizza'
     """
-    if not accuracy >= LEARNED:
-        return "not generalizing", f"{accuracy:.1%} of all pairs are answered correctly"
-    evidence = f"distance irrelevance {irrelevance:.3f}, gradient symmetricity {symmetricity:.3f}"
-    if irrelevance < IRRELEVANT:
-        return "pizza", f"{evidence}: the answer's logit depends on the distance b - a"
-    if irrelevance >= IRRELEVANT and symmetricity <= SYMMETRIC:
-        return "clock", f"{evidence}: the distance hardly matters, and a and b enter in different ways"
-    return "neither", f"{evidence}: the distance hardly matters, yet gradients are too symmetric for a clock"
-
-
-def _vote(value: float, bounds: tuple[float, float]) -> int:
-    high, low = bounds
-    return 1 if value >= high else -1 if value <= low else 0
+    verdict = read_one(
+        get_args(Algorithm), algorithm_holds, symmetricity=symmetricity, irrelevance=irrelevance, accuracy=accuracy
+    )
+    measured = f"distance irrelevance {irrelevance:.3f}, gradient symmetricity {symmetricity:.3f}"
+    evidence = {
+        "not generalizing": f"{accuracy:.1%} of all pairs are answered correctly",
+        "pizza": f"{measured}: the answer's logit depends on the distance b - a",
+        "clock": f"{measured}: the distance hardly matters, and a and b enter in different ways",
+        "neither": f"{measured}: the distance hardly matters, yet gradients are too symmetric for a clock",
+    }
+    return verdict, evidence[verdict]
 
 
 def _seen(train: Int[Tensor, " train"], p: int) -> Bool[Tensor, " pair"]:
