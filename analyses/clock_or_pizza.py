@@ -3,7 +3,8 @@
 Two circuits can add on circles. A clock multiplies the waves of a and b and does not care how far apart a and b are; a pizza
 adds them and is unsure where a and b are half a turn apart. Distance irrelevance under the lower dotted line together with
 gradient symmetricity over the upper one means pizza; irrelevance above and symmetricity below mean clock; both high is
-neither. Early values say nothing: there is no circuit yet to classify.
+neither. Early values say nothing: there is no circuit yet to classify, and until 99 % of all pairs are answered the verdict is
+"not generalizing". The step over the first plot is that from which every checkpoint has the last one's verdict.
 
 Measured: gradient symmetricity = mean over 100 triples (a, b, c) of the cosine between the gradients of the logit of c with
 respect to the embeddings of a and of b; distance irrelevance = spread of the right answer's logit within pairs of equal
@@ -21,12 +22,16 @@ from interp.figures import CYCLE, NEUTRAL, Cell, curve, draw, faded, key
 from interp.forward_pass import forward_embedded
 
 PIZZA_BELOW, NO_CLOCK_ABOVE = 0.4, 0.98
+WORDS = {
+    "clock": "Clock", "pizza": "Pizza", "neither": "Neither clock nor pizza", "not generalizing": "Not generalizing",
+}  # fmt: skip
 NAMES = {"gradient_symmetricity": CYCLE[0], "distance_irrelevance": CYCLE[1], "circularity": CYCLE[3]}
 
 
 def measure(view):
     """The paper's three measures, and how much of the logits each formula explains."""
     weights, residues = view.weights, view.weights.residue_embedding
+    logits, labels = _as_addition(view)
     fit = {"clock_fve": math.nan, "pizza_fve": math.nan}
     if view.key_frequencies:
         found = measures.formula_fit(
@@ -40,15 +45,32 @@ def measure(view):
 
     return {
         "gradient_symmetricity": float(measures.gradient_symmetricity(from_embeddings, residues).nanmean()),
-        "distance_irrelevance": float(measures.distance_irrelevance(view.logits, view.labels, p=view.task.p)),
+        "distance_irrelevance": float(measures.distance_irrelevance(logits, labels, p=view.task.p)),
         "circularity": float(measures.circularity(residues)),
+        "answered": float((logits.argmax(dim=1) == labels).double().mean()),
         **fit,
     }
+
+
+def _as_addition(view):
+    """Logits and labels of all pairs; for subtraction with -b in the place of b, so that a + b is the answer."""
+    if view.task.operation != "subtract":
+        return view.logits, view.labels
+    frame = measures.addition_frame(view.task.p, "subtract")
+    return frame.logits(view.logits), frame.labels.to(view.logits.device)
 
 
 def figure(series):
     """The measures with the paper's thresholds, and the two formulas, over time."""
     steps = series.step.values
+    found = measures.algorithm_since(
+        steps,
+        symmetricity=series["gradient_symmetricity"].values,
+        irrelevance=series["distance_irrelevance"].values,
+        accuracy=series["answered"].values,
+    )
+    title = f"{WORDS[found.verdict]} since step {found.boundary.step:,}"
+    title = f"{title} ({found.boundary.earliest:,} to {found.boundary.latest:,})"
     traces = [
         *(curve(steps, series[name].values, name=name.replace("_", " "), colour=colour) for name, colour in NAMES.items()),
         *(
@@ -60,11 +82,11 @@ def figure(series):
     ]
     rows = [
         [
-            Cell("How the circuit adds", time=True, y_range=(-0.05, 1.05)),
+            Cell(title, time=True, y_range=(-0.05, 1.05)),
             Cell(f"Variance explained by {key({'clock': CYCLE[4], 'pizza': CYCLE[5]})}", y="share", time=True, y_range=(0, 1.03)),
         ]
     ]
-    alt = "At the end: " + ", ".join(f"{name.replace('_', ' ')} {float(series[name][-1]):.3f}" for name in NAMES) + "."
+    alt = f"{title}. At the end: " + ", ".join(f"{name.replace('_', ' ')} {float(series[name][-1]):.3f}" for name in NAMES) + "."
     return draw(series, rows, heights=(230,), fixed=traces, alt=alt)
 
 

@@ -1,14 +1,15 @@
-"""The ordinary curves of a run at its evaluated steps, and the phases they and the excluded loss date."""
+"""The ordinary curves of a run at its evaluated steps, the phases they and the excluded loss date, and its dated verdicts."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
 import xarray as xr
 
-from interp.measures import Phases, phases
+from interp.measures import Phases, Since, algorithm_since, generalization_since, phases
 from interp.store.run import Run
 
 
@@ -46,3 +47,31 @@ def phases_json(found: Phases | None) -> tuple[str, str | None]:
     values = {} if found is None else asdict(found)
     outcome = values.pop("outcome", None)
     return json.dumps(values), outcome
+
+
+def date_verdicts(series: xr.Dataset) -> dict[str, Since]:
+    """What the last checkpoint is, and since when: ``algorithm`` and ``generalization``, where a series has their readings."""
+    found = {}
+    for name, (dated, readings) in _VERDICTS.items():
+        if all(variable in series for variable in readings.values()):
+            curves = {reading: series[variable].values for reading, variable in readings.items()}
+            found[name] = dated(series["step"].values, **curves)
+    return found
+
+
+# The verdicts' readings, and the variables of the built-in analyses that hold them.
+_VERDICTS: dict[str, tuple[Callable[..., Since], dict[str, str]]] = {
+    "algorithm": (
+        algorithm_since,
+        {"symmetricity": "gradient_symmetricity", "irrelevance": "distance_irrelevance", "accuracy": "answered"},
+    ),
+    "generalization": (
+        generalization_since,
+        {
+            "agreement": "shift_agreement",
+            "unseen_loss": "loss_from_unseen",
+            "concentration": "concentration_W_L",
+            "learned": "answered_train",
+        },
+    ),
+}

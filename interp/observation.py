@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from interp import measures
 from interp.analysis import Analysis, find_analyses
-from interp.curves import date_phases, evaluated_history, phases_json
+from interp.curves import date_phases, date_verdicts, evaluated_history, phases_json
 from interp.errors import UsageError, unknown
 from interp.forward_pass import Activations, forward
 from interp.fourier import FourierBasis
@@ -183,7 +183,8 @@ def observe(
     attribute ``analysis`` names the analysis it comes from.
 
     The Dataset also has the run's history (``history_train_loss`` ... over ``history_step``) and, as attributes: ``run``, ``p``,
-    ``operation``, ``key_frequencies``, ``key_rule``, ``key_step``, ``phases``, ``outcome``, ``config``, ``facts``, ``failures``.
+    ``operation``, ``key_frequencies``, ``key_rule``, ``key_step``, ``phases``, ``outcome``, ``verdicts`` (what the last
+    checkpoint is and since when, see `interp.measures.Since`), ``config``, ``facts``, ``failures``.
 
     Args:
         run: a recorded run.
@@ -281,6 +282,7 @@ def _combine(run: Run, steps: list[int], results: dict[str, Results]) -> xr.Data
         "operation": run.config.task.operation,
         "phases": boundaries,
         "outcome": outcome or "unknown",
+        "verdicts": json.dumps({name: asdict(found) for name, found in date_verdicts(series).items()}),
         "config": run.config.to_json(),
         "facts": json.dumps(run.facts()),
     }

@@ -13,6 +13,7 @@ from growing import DIALS, KEYS, STEPS, P, built_in, growing, view
 
 import interp
 from interp.analysis import builtin_directory, builtin_names, find_analyses
+from interp.curves import date_verdicts
 from interp.forward_pass import forward
 from interp.losses import cross_entropy
 from interp.observation import View
@@ -21,7 +22,7 @@ from interp.task import ModularTask, SplitConfig
 
 EXPECTED = {
     "loss_curves", "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum", "neuron_frequencies",
-    "attention_patterns", "clock_or_pizza", "weight_norms", "numerical_health",
+    "attention_patterns", "clock_or_pizza", "memorizer_or_generalizer", "weight_norms", "numerical_health",
 }  # fmt: skip
 
 
@@ -108,6 +109,38 @@ def test_clock_and_pizza_are_told_apart() -> None:
     assert pizza["distance_irrelevance"] < 0.4 < clock["distance_irrelevance"]
     assert clock["clock_fve"] == pytest.approx(1, abs=1e-5)
     assert pizza["pizza_fve"] == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("p", [7, 10])
+def test_a_clock_that_subtracts_is_a_clock(p: int) -> None:
+    task = ModularTask(p, "subtract")
+    model = clock_weights(p, [1, 2], operation="subtract", amplitude=9.0).to(dtype=torch.float32)
+    seen = View(0, model, task, SplitConfig(fraction=0.5).draw(task), (1, 2), {})
+    found = measured("clock_or_pizza", seen)
+    assert (found["distance_irrelevance"], found["answered"]) == (1, 1)
+    assert measured("memorizer_or_generalizer", seen)["shift_agreement"] == pytest.approx(1, abs=1e-5)
+
+
+def test_the_table_becomes_a_generalizer_and_the_figures_say_since_when(series) -> None:
+    agreement = series["shift_agreement"].values
+    assert abs(agreement[1]) < 0.1
+    assert agreement[-1] == pytest.approx(1, abs=1e-5)
+    assert series["loss_from_unseen"].values[1] > 0.5
+    found = {name: since.boundary.step for name, since in date_verdicts(series).items()}
+    assert found == {"algorithm": 100, "generalization": 400}
+    titles = [find_analyses([name])[0].figure(series).layout.annotations[0].text for name in sorted(TITLES)]
+    assert titles == [TITLES[name] for name in sorted(TITLES)]
+
+
+TITLES = {
+    "clock_or_pizza": "<b>Clock since step 100 (10 to 100)</b>",
+    "memorizer_or_generalizer": "<b>Generalizer since step 400 (300 to 400)</b>",
+}
+
+
+def test_series_without_the_readings_have_no_verdicts(series) -> None:
+    assert date_verdicts(series.drop_vars("shift_agreement")).keys() == {"algorithm"}
+    assert date_verdicts(series[["restricted_loss"]]) == {}
 
 
 @pytest.mark.reference

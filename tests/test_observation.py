@@ -83,6 +83,13 @@ def test_series_is_labelled_by_step_and_holds_what_measure_returned(run):
         assert seen[step].losses["train_loss"] == run[step].losses["train_loss"]
 
 
+def test_series_carries_dated_verdicts_where_they_were_measured(run):
+    found = json.loads(observe(run, ["clock_or_pizza", "memorizer_or_generalizer"]).attrs["verdicts"])
+    assert set(found) == {"algorithm", "generalization"}
+    for since in found.values():
+        assert since["boundary"]["earliest"] <= since["boundary"]["step"] <= since["boundary"]["latest"] <= 60
+
+
 def test_series_carries_history_phases_and_facts(run):
     series = observe(run, ["progress_measures"])
     history = run.history
@@ -90,6 +97,7 @@ def test_series_carries_history_phases_and_facts(run):
     assert series["history_step"].values.tolist() == evaluated.tolist() == list(range(0, 61, 10))
     assert series["history_test_loss"].values[-1] == history["test_loss"].sel(step=60).item()
     assert set(json.loads(series.attrs["phases"])) == {"memorized", "onset", "cleanup", "grokked", "settled"}
+    assert json.loads(series.attrs["verdicts"]) == {}
     assert series.attrs["p"] == 11
     assert json.loads(series.attrs["facts"])["engine"] == "reference"
     assert RunConfig.from_json(series.attrs["config"]) == run.config

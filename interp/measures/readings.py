@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -30,6 +30,7 @@ LEARNED = 0.99
 # Zhong et al. 2023, section 4: below, distance matters as in a pizza; above, symmetric gradients exclude a clock.
 IRRELEVANT, SYMMETRIC = 0.4, 0.98
 
+Verdict = TypeVar("Verdict", bound=str)
 Values = Float64[np.ndarray, " step"]
 Holds = Bool[np.ndarray, " step"]
 
@@ -127,7 +128,7 @@ def generalization_holds(verdict: str, readings: dict[str, Values], slack: float
     return learned(slack) & ~generalizer(1 / slack) & ~memorizer(1 / slack)
 
 
-def read_one(verdicts: tuple[str, ...], holds: Callable[..., Holds], **readings: float) -> str:
+def read_one(verdicts: tuple[Verdict, ...], holds: Callable[..., Holds], **readings: float) -> Verdict:
     """The verdict on one checkpoint from its readings."""
     values = {name: np.array([value], dtype=np.float64) for name, value in readings.items()}
     return next(verdict for verdict in verdicts if holds(verdict, values)[-1])

@@ -92,22 +92,21 @@ def pair_agreement(logits: Float[Tensor, "pair p"], *, combination: Combination 
     return _cosine(torch.zeros_like(x[: x.shape[1]]).index_add_(0, along, x)[along] - x, x)
 
 
-def _turned(logits: Float[Tensor, "pair p"], combination: Combination) -> tuple[Float64[Tensor, "pair p"], Int[Tensor, " pair"]]:
+def _turned(logits: Float[Tensor, "pair p"], combination: Combination) -> tuple[Float[Tensor, "pair p"], Int[Tensor, " pair"]]:
     """Centred logits with the classes of each pair in the order of a + b - c, and for each pair its a - b."""
     check_logits(logits, FourierBasis(logits.shape[1]))
     p = logits.shape[1]
-    x = logits.double()
-    x = x - x.mean(dim=1, keepdim=True)
+    x = logits - logits.mean(dim=1, keepdim=True)
     x = x - x.mean(dim=0)
     along = line_index(p, "difference" if combination == "sum" else "sum").to(logits.device)
     right = line_index(p, combination).to(logits.device)
     return x.gather(1, (right[:, None] - torch.arange(p, device=logits.device)) % p), along
 
 
-def _cosine(x: Float64[Tensor, "*batch n"], y: Float64[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
-    """Cosine of the angle between vectors along the last axis; 0 where one of them is zero."""
-    size = x.norm(dim=-1) * y.norm(dim=-1)
-    return torch.where(size == 0, torch.zeros_like(size), (x * y).sum(dim=-1) / size)
+def _cosine(x: Float[Tensor, "*batch n"], y: Float[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
+    """Cosine of the angle between vectors along the last axis, in their precision; 0 where one of them is zero."""
+    size = x.norm(dim=-1).double() * y.norm(dim=-1)
+    return torch.where(size == 0, torch.zeros_like(size), torch.linalg.vecdot(x, y) / size)
 
 
 def loss_from_unseen(
@@ -198,7 +197,7 @@ def _with_training_pairs(
     agreement = float(shift_agreement(logits, train=train, combination=combination))
     unseen = loss_from_unseen(logits, labels, train=train, basis=basis, frequencies=frequencies, combination=combination)
     share, learned = float(unseen.mean()) / log(basis.p), float(correct(logits[train], labels[train]).double().mean())
-    reasons = (
+    reasons: tuple[str, ...] = (
         f"the logits on unseen pairs agree with those of training pairs, shifted, to {agreement:.3f} (a circuit: 1, a table: 0)",
         f"what is said about unseen pairs answers the training pairs with a loss of {share:.2g} times chance",
     )
@@ -210,7 +209,7 @@ def _with_training_pairs(
 def _without_training_pairs(logits: Tensor, combination: Combination) -> _Evidence:
     agreement = float(pair_agreement(logits, combination=combination).quantile(WORST))
     sure = float((logits.double().softmax(dim=1).amax(dim=1) >= SURE).double().mean())
-    reasons = (
+    reasons: tuple[str, ...] = (
         f"the logits of nine pairs in ten agree with those of all others, shifted, to {agreement:.3f} or more "
         "(a circuit: 1, a table of up to nine pairs in ten: about 0)",
         "the training pairs are not known: whether they are answered, and whether what is said about the other pairs answers "

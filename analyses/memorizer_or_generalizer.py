@@ -1,0 +1,75 @@
+"""Memorizer or generalizer?
+
+A verdict on the network that needs no test label: would it also be right on pairs it never saw? A circuit gives unseen pairs
+the logits of seen ones, shifted; a table knows nothing about them. Agreement (blue) of 1 is a circuit, 0 is a table; loss
+from unseen (purple) is what the network's answers to unseen pairs are worth on the seen ones, 1 being chance. In between
+it is both, and the verdict says so.
+
+Measured: agreement = cosine between the centred logits on unseen pairs and the mean logits of the training pairs with the same
+a - b and a + b - c; loss from unseen = loss of the training pairs when the logits of each sum a + b are replaced by the key
+waves of the unseen pairs' mean logits, over ln p; concentration = Gini coefficient of the Fourier norms of W_L. Generalizer:
+agreement at least 0.95; memorizer: at most 0.1; unless another reading says the opposite.
+"""
+
+import math
+
+from interp import Analysis, measures
+from interp.figures import CYCLE, EXCLUDED, NEUTRAL, Cell, curve, draw, faded
+
+NAMES = {"shift_agreement": CYCLE[0], "loss_from_unseen": EXCLUDED, "concentration_W_L": CYCLE[1]}
+GENERALIZER_ABOVE, MEMORIZER_BELOW = 0.95, 0.1
+WORDS = {
+    "generalizer": "Generalizer", "memorizer": "Memorizer", "between": "Between memorizer and generalizer",
+    "untrained": "Training pairs not learned",
+}  # fmt: skip
+
+
+def measure(view):
+    """The readings of the verdict; none of them looks at a test label."""
+    how = {"train": view.train, "combination": view.combination}
+    unseen = measures.loss_from_unseen(view.logits, view.labels, basis=view.basis, frequencies=view.key_frequencies, **how)
+    right = view.logits[view.train].argmax(dim=1) == view.labels[view.train]
+    return {
+        "shift_agreement": float(measures.shift_agreement(view.logits, **how)),
+        "loss_from_unseen": float(unseen.mean()) / math.log(view.task.p),
+        "concentration_W_L": float(measures.gini(view.basis.row_norms(view.weights.W_L))),
+        "answered_train": float(right.double().mean()),
+    }
+
+
+def figure(series):
+    """The readings with their bounds, and the verdict with the step since which it holds."""
+    steps = series.step.values
+    found = measures.generalization_since(
+        steps,
+        agreement=series["shift_agreement"].values,
+        unseen_loss=series["loss_from_unseen"].values,
+        concentration=series["concentration_W_L"].values,
+        learned=series["answered_train"].values,
+    )
+    at = found.boundary
+    title = f"{WORDS[found.verdict]} since step {at.step:,} ({at.earliest:,} to {at.latest:,})"
+    traces = [
+        *(
+            curve(steps, series[name].values, name=name.replace("_", " "), colour=colour, cell=1 + (name == "loss_from_unseen"))
+            for name, colour in NAMES.items()
+        ),
+        *(
+            curve([steps[0], steps[-1]], [bound, bound], name="bound", colour=faded(NEUTRAL, 0.8), dash="dot", legend=False)
+            for bound in (GENERALIZER_ABOVE, MEMORIZER_BELOW)
+        ),
+    ]
+    rows = [
+        [
+            Cell(title, time=True, y_range=(-0.25, 1.05)),
+            Cell("Loss of seen pairs from unseen ones", y="times chance", time=True, log=True),
+        ]
+    ]
+    return draw(series, rows, heights=(230,), fixed=traces, alt=f"{title}: agreement at the end {_last(series):.3f}.")
+
+
+def _last(series):
+    return float(series["shift_agreement"][-1])
+
+
+ANALYSIS = Analysis("memorizer_or_generalizer", question=__doc__, measure=measure, figure=figure)
