@@ -8,9 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 import interp
+from interp.analysis import builtin_names
 from interp.cli import main
 
 TINY = [
@@ -103,6 +107,22 @@ def test_analyze_prints_numbers_and_writes_series(root, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "restricted loss" in printed
     assert "restricted_loss" in out.read_text()
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_every_series_can_be_taken_away_in_every_format(root, tmp_path, name):
+    series = interp.observe(interp.open_run(root / "tiny"), [name])
+    for suffix in ("csv", "parquet", "nc"):
+        assert call("analyze", root / "tiny", "-a", name, "-o", tmp_path / f"series.{suffix}") == 0
+    tables = {"csv": pd.read_csv(tmp_path / "series.csv"), "parquet": pd.read_parquet(tmp_path / "series.parquet")}
+    back = xr.load_dataset(tmp_path / "series.nc", engine="scipy")
+    assert set(back.data_vars) == set(series.data_vars)
+    for variable, values in series.data_vars.items():
+        wanted = np.sort(values.values.astype(float).ravel())
+        assert np.array_equal(np.sort(back[variable].values.astype(float).ravel()), wanted, equal_nan=True)
+        for table in tables.values():
+            found = np.sort(table.loc[table["variable"] == variable, "value"].to_numpy(dtype=float))
+            assert np.allclose(found, wanted, rtol=1e-12, atol=0, equal_nan=True)
 
 
 def test_an_analysis_that_fails_is_named_and_exits_with_1(root, tmp_path, capsys):
@@ -207,7 +227,20 @@ def test_training_that_cannot_go_on_exits_with_1_and_keeps_what_was_saved(tmp_pa
 
 
 def test_help_of_every_command_is_instant_and_complete():
-    for command in ("demo", "train", "resume", "runs", "show", "verify", "analyze", "report", "anatomy", "import", "export"):
+    for command in (
+        "demo",
+        "train",
+        "resume",
+        "runs",
+        "show",
+        "verify",
+        "analyze",
+        "report",
+        "figure",
+        "anatomy",
+        "import",
+        "export",
+    ):
         with pytest.raises(SystemExit) as exit_:
             main([command, "--help"])
         assert exit_.value.code == 0

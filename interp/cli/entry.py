@@ -12,7 +12,7 @@ import tyro
 from interp.cli.exchange import export, import_
 from interp.cli.looking import analyze, anatomy, runs, show, verify
 from interp.cli.making import demo, resume, train, train_from
-from interp.cli.pages import report
+from interp.cli.pages import figure, report
 from interp.errors import DataError, TrainingError, UsageError
 
 DESCRIPTION = """Watch a circuit form: train a one-layer transformer on modular arithmetic and look inside every checkpoint.
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "analyze": analyze,
     "report": report,
+    "figure": figure,
     "import": import_,
     "anatomy": anatomy,
     "export": export,
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("interp").setLevel(logging.INFO)  # what libraries log below a warning concerns nobody here
     sys.exit(_guarded(lambda: _dispatch(given), debug=debug))
 
 

@@ -1,14 +1,15 @@
-"""Commands that show: report."""
+"""Commands that show: report, figure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from interp.cli.arguments import ROOT, Files, Keys, Names, Out, Root, find_run, parse_keys
+from interp.cli.arguments import ROOT, Files, Keys, Names, Out, Root, RunPath, find_run, parse_keys
 from interp.cli.printing import progress
 from interp.errors import UsageError
 
@@ -32,6 +33,57 @@ def report(
     if not run:
         raise UsageError("report: given no run, expected at least one; `interp runs` lists them")
     write_report([find_run(one, root) for one in run], out, analyses=analysis, files=file, key_rule=key_rule)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What `interp figure` is told.
+
+    Args:
+        name: of an analysis, such as loss_curves; a wrong one lists all that are known.
+        step: the checkpoint shown (default: the last; .html and .json then keep the slider over all).
+        width: of a picture, in CSS pixels.
+        height: of a picture, in CSS pixels.
+        scale: pixels of a PNG per CSS pixel (default: 2).
+        theme: colours of paper and ink.
+        title: write the figure's question and step above it.
+    """
+
+    run: RunPath
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    out: Out
+    step: int | None = None
+    width: int | None = None
+    height: int | None = None
+    scale: float | None = None
+    theme: Literal["light", "dark"] = "light"
+    title: bool = True
+    file: Files = ()
+    key_rule: Keys = "unembedding"
+    root: Root = ROOT
+
+
+def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
+    """Write one of the report's figures: a picture (.svg, .png, .pdf), an interactive page (.html), or plotly's JSON (.json).
+
+    Pictures need the extra `export` (pip install 'interp[export]') and a Chrome or Chromium; .html and .json need neither.
+    """
+    from interp.figures.files import PICTURES, check_target, save
+    from interp.figures.runs import figure as draw
+    from interp.figures.runs import find_figure, titled
+
+    out, size = asked.out, {"width": asked.width, "height": asked.height, "scale": asked.scale}
+    check_target(out, **size)
+    analysis = find_figure(asked.name, asked.file)
+    run, rule = find_run(asked.run, asked.root), parse_keys(asked.key_rule)
+    drawn = draw(
+        run, asked.name, step=asked.step, theme=asked.theme, files=asked.file, key_rule=rule, on_step=progress("analysing")
+    )
+    if asked.title:
+        is_still = asked.step is not None or out.suffix[1:].lower() in PICTURES
+        step = run.steps[-1] if asked.step is None else asked.step
+        drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
+    print(f"wrote {save(drawn, out, **size)}")
 
 
 def write_report(

@@ -1,11 +1,14 @@
 """Figures: labelled series in, plotly Figures out. One theme, fixed colours, cells, a slider where things move.
 
-An analysis' figure is a call of `draw` with some cells and traces; traces are plain dicts of plotly attributes. `line` and
-`curve` draw over time; traces returned by `moving(i)` show checkpoint i. Plotly is imported when the first figure is drawn.
+`figure(run, name)` is one of the report's figures, `save` writes it to a file. An analysis' figure is a call of `draw` with some
+cells and traces; traces are plain dicts of plotly attributes. `line` and `curve` draw over time; traces returned by `moving(i)`
+show checkpoint i. Plotly is imported when the first figure is drawn.
 """
 
 from interp.figures.draw import Trace, bands, curve, draw, last_step, line, phase_bands, phases, slider
+from interp.figures.files import save
 from interp.figures.grid import Cell, on
+from interp.figures.runs import at_step, figure, titled
 from interp.figures.theme import (
     CYCLE,
     EXCLUDED,
@@ -22,6 +25,7 @@ from interp.figures.theme import (
 )
 
 __all__ = [
-    "CYCLE", "EXCLUDED", "NEUTRAL", "RESTRICTED", "TEST", "TRAIN", "WHEEL", "Cell", "Trace", "bands", "curve", "draw", "faded",
-    "frequency_colours", "key", "last_step", "line", "on", "phase_bands", "phases", "slider", "steps_of_colour", "template",
+    "CYCLE", "EXCLUDED", "NEUTRAL", "RESTRICTED", "TEST", "TRAIN", "WHEEL", "Cell", "Trace", "at_step", "bands", "curve", "draw",
+    "faded", "figure", "frequency_colours", "key", "last_step", "line", "on", "phase_bands", "phases", "save", "slider",
+    "steps_of_colour", "template", "titled",
 ]  # fmt: skip

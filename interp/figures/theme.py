@@ -24,9 +24,11 @@ WHEEL = (
     (4 / 6, "#3a82c0"), (5 / 6, "#8f68bd"), (1.0, "#c65a6e"),
 )  # fmt: skip
 
+PAPER = {"light": "#fbfbf9", "dark": "#15191e"}
+
 # Zero is the paper, so that what is not there is not seen; the far end is the darkest or the brightest thing on the page.
-SEQUENTIAL_LIGHT = ((0.0, "#fbfbf9"), (0.15, "#d5e5ec"), (0.4, "#7fb2c9"), (0.7, "#2c728f"), (1.0, "#0b2c40"))
-SEQUENTIAL_DARK = ((0.0, "#15191e"), (0.15, "#1c3444"), (0.4, "#2c6f8c"), (0.7, "#79b8c6"), (1.0, "#f3f8ee"))
+SEQUENTIAL_LIGHT = ((0.0, PAPER["light"]), (0.15, "#d5e5ec"), (0.4, "#7fb2c9"), (0.7, "#2c728f"), (1.0, "#0b2c40"))
+SEQUENTIAL_DARK = ((0.0, PAPER["dark"]), (0.15, "#1c3444"), (0.4, "#2c6f8c"), (0.7, "#79b8c6"), (1.0, "#f3f8ee"))
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 

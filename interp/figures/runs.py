@@ -1,0 +1,151 @@
+"""The report's figures of a run, one at a time: for notebooks, and for files (see `interp.figures.files`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from interp.errors import DataError, UsageError
+from interp.figures.theme import NEUTRAL, PAPER, template
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from interp.analysis import Analysis
+    from interp.observation import KeyRule
+    from interp.store.run import Run
+
+_SLIDER_HEIGHT = 70  # what `draw` adds below the cells
+_TITLE_HEIGHT = 26
+
+
+def figure(
+    run: Run | str | Path,
+    name: str,
+    *,
+    step: int | None = None,
+    theme: Literal["light", "dark"] = "light",
+    files: Iterable[str | Path] = (),
+    key_rule: KeyRule | Sequence[int] = "unembedding",
+    on_step: Callable[[int, int], None] | None = None,
+) -> go.Figure:
+    """One analysis' figure of a run, as the report shows it; what was measured before is taken from the run's cache.
+
+    Args:
+        run: a recorded run, or its directory.
+        name: of a built-in analysis, or of one in `files`.
+        step: the checkpoint shown, marked on every time axis; without it, the last one, with a slider over all where things move.
+        theme: colours of paper and ink.
+        files: Python files with an ``ANALYSIS`` each.
+        key_rule: how key frequencies are chosen, see `interp.observe`.
+        on_step: called with (checkpoints analysed, checkpoints in all).
+
+    Raises:
+        UsageError: for an unknown name or step, with the nearest that exists.
+        DataError: if the analysis cannot be measured or its figure cannot be drawn.
+    """
+    from interp.observation import observe
+    from interp.store.run import open_run
+
+    opened = open_run(run) if isinstance(run, str | Path) else run
+    if step is not None:
+        opened.sha256(step)  # the error for a step that was not saved
+    asked = find_figure(name, files)
+    # The phases behind the time axes need the excluded loss, whoever's figure it is.
+    needed: list[str | Analysis] = [asked] if asked.name == "progress_measures" else [asked, "progress_measures"]
+    series = observe(opened, needed, key_rule=key_rule, on_step=on_step)
+    failures = json.loads(series.attrs["failures"])
+    if asked.name in failures:
+        raise DataError(f"analysis {asked.name} failed {failures[asked.name]}")
+    try:
+        drawn = asked.figure(series)
+    except Exception as error:  # a user's figure may raise anything
+        raise DataError(f"analysis {asked.name}: its figure raised {type(error).__name__}: {error}") from error
+    drawn.layout.template = template(theme)
+    drawn.layout.paper_bgcolor = PAPER[theme]
+    return drawn if step is None else at_step(drawn, step)
+
+
+def find_figure(name: str, files: Iterable[str | Path] = ()) -> Analysis:
+    """The analysis of a name, built in or from files.
+
+    Raises:
+        UsageError: for an unknown name, with all that are known.
+    """
+    from interp.analysis import builtin_names, find_analyses, load_analysis
+    from interp.errors import unknown
+
+    own = {analysis.name: analysis for analysis in map(load_analysis, files)}
+    if name in own:
+        return own[name]
+    if name not in builtin_names():
+        raise unknown("figure", name, [*builtin_names(), *own])
+    return find_analyses([name])[0]
+
+
+def at_step(drawn: go.Figure, step: int) -> go.Figure:
+    """A figure held at one checkpoint, which is marked on every time axis: without slider and frames, for paper.
+
+    Raises:
+        UsageError: if things move in the figure and it has no such checkpoint.
+    """
+    import plotly.graph_objects as go
+
+    frames = {frame.name: frame for frame in drawn.frames}
+    if frames and str(step) not in frames:
+        raise UsageError(f"step: given {step}, which this figure does not have; it has {', '.join(frames)}")
+    held = go.Figure(drawn.data, still(drawn).layout)
+    if frames:
+        frame = frames[str(step)]
+        for place, trace in zip(frame.traces or range(len(frame.data)), frame.data, strict=True):
+            held.data[place].update(trace.to_plotly_json())
+        held.update_layout(frame.layout.to_plotly_json())
+    for axis in _step_axes(drawn):
+        mark = {"type": "line", "xref": axis, "yref": f"y{axis[1:]} domain", "x0": step, "x1": step, "y0": 0, "y1": 1}
+        held.add_shape(mark | {"line": {"color": NEUTRAL, "width": 1, "dash": "dot"}})
+    return held
+
+
+def still(drawn: go.Figure) -> go.Figure:
+    """A figure as it stands, without slider and frames and the room they take."""
+    import plotly.graph_objects as go
+
+    if not drawn.frames:
+        return drawn
+    layout = drawn.layout.to_plotly_json()
+    if layout.pop("sliders", None) and "height" in layout and "b" in layout.get("margin", {}):
+        layout["height"] -= _SLIDER_HEIGHT
+        layout["margin"] = {**layout["margin"], "b": layout["margin"]["b"] - _SLIDER_HEIGHT}
+    layout.pop("updatemenus", None)
+    return go.Figure(drawn.data, layout)
+
+
+def titled(drawn: go.Figure, text: str) -> go.Figure:
+    """A copy of a figure under a title, for which room is made."""
+    import plotly.graph_objects as go
+
+    copy = go.Figure(drawn)
+    top = copy.layout.margin.t
+    copy.update_layout(
+        title={
+            "text": text,
+            "font": {"size": 15},
+            "x": 0.01,
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 12},
+        },
+        margin_t=(80 if top is None else top) + _TITLE_HEIGHT,
+    )
+    if copy.layout.height is not None:
+        copy.layout.height += _TITLE_HEIGHT
+    return copy
+
+
+def _step_axes(drawn: go.Figure) -> list[str]:
+    meta: Any = drawn.layout.meta
+    return list(meta.get("step_axis", [])) if isinstance(meta, dict) else []
