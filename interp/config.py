@@ -309,6 +309,7 @@ def _pizza() -> RunConfig:
         split=SplitConfig(rule="torch", seed=0, fraction=0.8),
         model=ModelConfig(attention_rate=0.0),
         optimizer=OptimizerConfig(weight_decay=2.0, warmup_steps=10),
+        seed=2,
         steps=20_000,
     )
 
