@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -19,6 +20,26 @@ def evaluated_history(run: Run) -> xr.Dataset:
     whole = np.isfinite(history["test_loss"].values) & np.isfinite(history["train_accuracy"].values)
     names = {"step": "history_step", **{str(name): f"history_{name}" for name in history.data_vars}}
     return history.isel(step=whole).rename(names)
+
+
+def history_series(run: Run) -> xr.Dataset:
+    """What a run's history alone tells, as a series: the evaluated curves, its steps, and the attributes of `told_by`."""
+    series = xr.Dataset(coords={"step": list(run.steps)}).merge(evaluated_history(run))
+    series.attrs |= told_by(run)
+    return series
+
+
+def told_by(run: Run, excluded: xr.DataArray | None = None) -> dict[str, Any]:
+    """What a run's story is told from besides its curves: ``run``, ``p``, ``operation``, ``config``, ``phases``, ``outcome``."""
+    boundaries, outcome = phases_json(date_phases(run, excluded))
+    return {
+        "run": run.name,
+        "p": run.config.task.p,
+        "operation": run.config.task.operation,
+        "phases": boundaries,
+        "outcome": outcome or "unknown",
+        "config": run.config.to_json(),
+    }
 
 
 def date_phases(run: Run, excluded: xr.DataArray | None = None) -> Phases | None:

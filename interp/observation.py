@@ -18,7 +18,7 @@ from torch import Tensor
 
 from interp import measures
 from interp.analysis import Analysis, find_analyses
-from interp.curves import date_phases, date_verdicts, evaluated_history, phases_json
+from interp.curves import date_verdicts, evaluated_history, told_by
 from interp.errors import UsageError, unknown
 from interp.forward_pass import Activations, forward
 from interp.fourier import FourierBasis
@@ -275,15 +275,9 @@ def _combine(run: Run, steps: list[int], results: dict[str, Results]) -> xr.Data
             variables[variable], owner[variable] = array.assign_attrs(analysis=name), name
     series = xr.Dataset(variables, coords={"step": steps})
     series = series.merge(evaluated_history(run))
-    boundaries, outcome = phases_json(date_phases(run, series.get("excluded_loss")))
+    series.attrs |= told_by(run, series.get("excluded_loss"))
     series.attrs |= {
-        "run": run.name,
-        "p": run.config.task.p,
-        "operation": run.config.task.operation,
-        "phases": boundaries,
-        "outcome": outcome or "unknown",
         "verdicts": json.dumps({name: asdict(found) for name, found in date_verdicts(series).items()}),
-        "config": run.config.to_json(),
         "facts": json.dumps(run.facts()),
     }
     return series

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import interp
-from interp import observation
+from interp import curves
 from interp.analysis import builtin_names, find_analyses
 from interp.cli import main
 from interp.config import CheckpointConfig, ModelConfig, RunConfig
@@ -89,7 +89,7 @@ def test_a_figure_held_at_a_step_shows_that_step_and_marks_it(run):
 
 def test_every_figure_has_the_phases_that_the_excluded_loss_dates(run, monkeypatch):
     given = []
-    monkeypatch.setattr(observation, "date_phases", lambda run, excluded: given.append(excluded) or date_phases(run, excluded))
+    monkeypatch.setattr(curves, "date_phases", lambda run, excluded: given.append(excluded) or date_phases(run, excluded))
     interp.figures.figure(run, "weight_norms")
     assert given[0] is not None
     assert given[0].sizes == {"step": len(run.steps)}

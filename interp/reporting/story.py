@@ -234,7 +234,9 @@ def _missing(curves: Curves) -> list[str]:
 
 
 def _keys(attributes: dict[str, Any], curves: Curves) -> str:
-    keys, p = [int(k) for k in attributes.get("key_frequencies", [])], int(attributes["p"])
+    if "key_frequencies" not in attributes:  # nobody looked
+        return ""
+    keys, p = [int(k) for k in attributes["key_frequencies"]], int(attributes["p"])
     if not keys:
         return "No frequency stands out in it."
     names = f"{', '.join(map(str, keys[:-1]))} and {keys[-1]}" if len(keys) > 1 else str(keys[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from interp.config import RunConfig
-from interp.errors import DataError, UsageError, unknown
+from interp.errors import DataError, UsageError
 from interp.store import history
 from interp.store.files import is_locked
 from interp.store.manifest import (
@@ -30,6 +29,7 @@ from interp.store.manifest import (
     parse_json,
     read_checked,
 )
+from interp.store.missing import nearest_step, no_run, no_step, run_names
 from interp.store.tensors import unpack, unpack_weights
 from interp.task import Split
 from interp.weights import Weights
@@ -55,7 +55,7 @@ def open_run(path: str | Path) -> Run:
     """
     path = Path(path)
     if not (path / MANIFEST).is_file():
-        raise _no_run(path)
+        raise no_run(path)
     manifest = Manifest.from_dict(
         parse_json((path / MANIFEST).read_bytes(), where=f"{path / MANIFEST}"), where=f"{path / MANIFEST}"
     )
@@ -75,7 +75,7 @@ def list_runs(root: str | Path = "checkpoints") -> list[Run]:
         raise UsageError(
             f"directory {root} does not exist; `interp demo` and `interp train` make it, or name another with --root"
         )
-    for name in _names(root):
+    for name in run_names(root):
         try:
             found.append(open_run(root / name))
         except DataError as error:
@@ -103,7 +103,7 @@ class Checkpoint:
     path: Path
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A run on disk, as of when it was opened. ``run[step]`` is a `Checkpoint`; iterating gives all of them in order.
 
@@ -138,6 +138,16 @@ class Run:
     def __len__(self) -> int:
         """Number of checkpoints."""
         return len(self.steps)
+
+    def __repr__(self) -> str:
+        span = f", steps {self.steps[0]} to {self.steps[-1]}" if self.steps else ""
+        return f"Run({str(self.path)!r}: {self.status}, {len(self.steps)} checkpoints{span})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the run's headline and small curves, from its history alone."""
+        from interp.reporting.card import card
+
+        return card(self)
 
     @property
     def name(self) -> str:
@@ -197,13 +207,12 @@ class Run:
         """
         if not self.steps:
             raise UsageError(f"run {self.path} has no checkpoints yet")
-        after = bisect_left(self.steps, step)
-        return self[min(self.steps[max(after - 1, 0) : after + 1], key=lambda saved: abs(saved - step))]
+        return self[nearest_step(self.steps, step)]
 
     def sha256(self, step: int) -> str:
         """Hash of a checkpoint's file, from the manifest."""
         if step not in self.steps:
-            raise self._no_step(step)
+            raise no_step(self.path, self.steps, step)
         return self.manifest.files[checkpoint_name(step)].sha256
 
     @cached_property
@@ -248,30 +257,9 @@ class Run:
     def _columns(self) -> dict[str, Shaped[np.ndarray, " step"]]:
         return history.decode(self.read(HISTORY) if HISTORY in self.manifest.files else b"", where=f"{self.path / HISTORY}")
 
-    def _no_step(self, step: int) -> UsageError:
-        if not self.steps:
-            return UsageError(f"step: given {step!r}, but run {self.path} has no checkpoints yet")
-        after = bisect_left(self.steps, step)
-        near = min(self.steps[max(after - 1, 0) : after + 1], key=lambda saved: abs(saved - step))
-        return UsageError(
-            f"step: given {step!r}, which was not saved in {self.path}; did you mean {near}? Saved are {len(self.steps)} steps "
-            f"from {self.steps[0]} to {self.steps[-1]}, see run.steps; run.nearest(step) takes the nearest"
-        )
-
     def _losses(self, step: int) -> dict[str, float | None]:
         row = int(np.searchsorted(self._columns["step"], step))
         if row == len(self._columns["step"]) or self._columns["step"][row] != step:
             return dict.fromkeys(history.COLUMNS)
         values = {name: float(self._columns[name][row]) for name in history.COLUMNS}
         return {name: None if np.isnan(value) else value for name, value in values.items()}
-
-
-def _names(root: Path) -> list[str]:
-    return sorted(entry.parent.name for entry in root.glob(f"*/{MANIFEST}"))
-
-
-def _no_run(path: Path) -> UsageError:
-    names = _names(path.parent) if path.parent.is_dir() else []
-    near = unknown("run", path.name, names)
-    what = "a directory without manifest.json" if path.is_dir() else "a file" if path.exists() else "nothing is there"
-    return UsageError(f"no run at {path} ({what}): {near}")

@@ -1,0 +1,129 @@
+"""A run at a glance, for notebooks: its headline and two small curves, from its history alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interp.figures.draw import bands
+from interp.figures.theme import TEST, TRAIN
+from interp.reporting.story import tell
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from interp.store.run import Run
+
+_WIDTH, _HEIGHT = 300, 96  # of a plot's area
+_COLUMNS = 150  # a curve is drawn by the least and greatest value in each of so many parts of its axis
+_FLOOR = 1e-12  # a loss of 0 has no logarithm
+
+_STATUS = {
+    "running": "being trained now, at step {step}",
+    "interrupted": "interrupted at step {step}; go on with interp.resume",
+    "finished": "finished at step {step}",
+    "stopped": "stopped after step {step}: its training loss is not finite",
+}
+
+
+def card(run: Run) -> str:
+    """HTML with what a run's history tells: title, story, status, losses and accuracies. No script, no style but its own.
+
+    Nothing is measured: what needs the checkpoints' inside (restricted and excluded loss, key frequencies) is not said.
+    """
+    from interp.curves import history_series
+
+    series = history_series(run)
+    facts = [_status(run), f"{len(run.steps):,} checkpoints", f"recipe {run.config.recipe}", f"seed {run.config.seed}"]
+    parts = [f'<div style="font-size:85%;opacity:.75">{escape(run.name)}: {escape(", ".join(facts))}</div>']
+    if series.sizes["history_step"]:
+        story = tell(series)
+        parts.insert(0, f'<div style="font-size:120%;font-weight:600">{escape(story.title)}.</div>')
+        parts += [f"<div>{escape(' '.join(story.short))}</div>", _plots(series)]
+    return f'<div style="max-width:44em;line-height:1.5">{"".join(parts)}</div>'
+
+
+def _status(run: Run) -> str:
+    if run.reason == "imported":
+        return "imported"
+    if run.manifest.step is None:
+        return f"{run.status}, nothing recorded yet"
+    return _STATUS[run.status].format(step=f"{run.manifest.step:,}")
+
+
+def _plots(series: xr.Dataset) -> str:
+    losses, accuracies = (
+        [(name, series[f"history_{name}_{what}"].values, colour) for name, colour in (("train", TRAIN), ("test", TEST))]
+        for what in ("loss", "accuracy")
+    )
+    logarithms = [(name, np.log10(np.maximum(values, _FLOOR)), colour) for name, values, colour in losses]
+    plots = [
+        _plot("Loss (nats, logarithmic)", series, logarithms, values=losses),
+        _plot("Accuracy", series, accuracies, values=accuracies, span=(0.0, 1.0)),
+    ]
+    return f'<div style="display:flex;flex-wrap:wrap;gap:12px;margin-top:6px">{"".join(plots)}</div>'
+
+
+def _plot(
+    title: str,
+    series: xr.Dataset,
+    curves: Sequence[tuple[str, np.ndarray, str]],
+    *,
+    values: Sequence[tuple[str, np.ndarray, str]],
+    span: tuple[float, float] | None = None,
+) -> str:
+    """One small plot: the phases, a curve each for train and test, what they end at."""
+    steps = series["history_step"].values
+    first, last = float(steps[0]), float(max(steps[-1], steps[0] + 1))
+    finite = np.concatenate([curve[np.isfinite(curve)] for _, curve, _ in curves])
+    low, high = span or ((float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0))
+    x = _WIDTH * (steps - first) / (last - first)
+    drawn = [
+        f'<rect x="{_at(left, first, last):.1f}" y="0" width="{_at(right, first, last) - _at(left, first, last):.1f}" '
+        f'height="{_HEIGHT}" fill="{colour}" opacity=".14"><title>{escape(name)}</title></rect>'
+        for name, left, right, colour in bands(series)
+    ]
+    for _, curve, colour in curves:
+        y = _HEIGHT * (1 - (curve - low) / ((high - low) or 1.0))
+        drawn.append(f'<path d="{_path(x, y)}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+    ends = ", ".join(f"{name} {_last(curve)}" for name, curve, _ in values)
+    label = f"{title} from step {int(first):,} to {int(steps[-1]):,}; at the end {ends}"
+    words = "; ".join(f'<span style="color:{colour}">{name}</span> {_last(curve)}' for name, curve, colour in values)
+    return (
+        f'<div><div style="font-size:85%">{escape(title)}: {words}</div>'
+        f'<svg role="img" aria-label="{escape(label)}" width="{_WIDTH}" height="{_HEIGHT + 16}" '
+        f'viewBox="-1 -1 {_WIDTH + 2} {_HEIGHT + 16}" style="max-width:100%">{"".join(drawn)}'
+        f'<path d="M0 {_HEIGHT}H{_WIDTH}" stroke="currentColor" opacity=".4"/>'
+        f'<g fill="currentColor" opacity=".75" font-size="10"><text y="{_HEIGHT + 12}">{int(first):,}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT + 12}" text-anchor="end">step {int(steps[-1]):,}</text></g></svg></div>'
+    )
+
+
+def _at(step: float, first: float, last: float) -> float:
+    return _WIDTH * min(max((step - first) / (last - first), 0.0), 1.0)
+
+
+def _last(curve: np.ndarray) -> str:
+    known = curve[np.isfinite(curve)]
+    return f"{known[-1]:.3g}" if known.size else "not measured"
+
+
+def _path(x: np.ndarray, y: np.ndarray) -> str:
+    """The commands of a polyline with gaps where y is not finite; of many points, the extremes in each part of the axis."""
+    if len(x) > 2 * _COLUMNS:
+        parts = np.array_split(np.arange(len(x)), _COLUMNS)
+        high = np.where(np.isfinite(y), y, -np.inf)
+        low = np.where(np.isfinite(y), y, np.inf)
+        kept = {int(i) for part in parts for i in (part[np.argmin(low[part])], part[np.argmax(high[part])])} | {0, len(x) - 1}
+        chosen = np.array(sorted(kept))
+        x, y = x[chosen], y[chosen]
+    commands, is_drawing = [], False
+    for px, py in zip(x.tolist(), y.tolist(), strict=True):
+        is_finite = bool(np.isfinite(py))
+        if is_finite:
+            commands.append(f"{'L' if is_drawing else 'M'}{px:.1f} {py:.1f}")
+        is_drawing = is_finite
+    return "".join(commands)

@@ -1,0 +1,39 @@
+"""What is said when a run or a step is not there: the nearest that is."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+
+from interp.errors import UsageError, unknown
+from interp.store.manifest import MANIFEST
+
+
+def run_names(root: Path) -> list[str]:
+    """Names of the runs in a directory."""
+    return sorted(entry.parent.name for entry in root.glob(f"*/{MANIFEST}"))
+
+
+def no_run(path: Path) -> UsageError:
+    """The error for a path that is no run."""
+    near = unknown("run", path.name, run_names(path.parent) if path.parent.is_dir() else [])
+    what = "a directory without manifest.json" if path.is_dir() else "a file" if path.exists() else "nothing is there"
+    return UsageError(f"no run at {path} ({what}): {near}")
+
+
+def nearest_step(steps: Sequence[int], step: int) -> int:
+    """The nearest of ascending steps, the earlier one of two."""
+    after = bisect_left(steps, step)
+    return min(steps[max(after - 1, 0) : after + 1], key=lambda saved: abs(saved - step))
+
+
+def no_step(path: Path, steps: Sequence[int], step: object) -> UsageError:
+    """The error for a step that a run does not have."""
+    if not steps:
+        return UsageError(f"step: given {step!r}, but run {path} has no checkpoints yet")
+    near = nearest_step(steps, step) if isinstance(step, int) else steps[-1]
+    return UsageError(
+        f"step: given {step!r}, which was not saved in {path}; did you mean {near}? Saved are {len(steps)} steps "
+        f"from {steps[0]} to {steps[-1]}, see run.steps; run.nearest(step) takes the nearest"
+    )
