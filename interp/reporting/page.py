@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
+    from interp.reporting.dissection import Section
+
 _HERE = Path(__file__).parent
 _SCRIPTS = ("decode.js", "cells.js", "panels.js", "explorer.js", "tables.js", "transport.js", "main.js")
 
@@ -100,7 +102,12 @@ class Page:
 
 
 def page(
-    series: xr.Dataset, panels: Sequence[Panel], *, story: Story | None = None, facts: Sequence[Table] | None = None
+    series: xr.Dataset,
+    panels: Sequence[Panel],
+    *,
+    story: Story | None = None,
+    facts: Sequence[Table] | None = None,
+    sections: Sequence[Section] = (),
 ) -> Page:
     """Build the page of a series (as `interp.observe` returns it) from its panels.
 
@@ -110,6 +117,7 @@ def page(
     Args:
         story: the headline; told from the series' measures if left out.
         facts: tables at the end; the series' configuration and facts if left out.
+        sections: tables after the panels.
 
     Raises:
         UsageError: if the series has no checkpoints.
@@ -131,7 +139,7 @@ def page(
         "templates": {"light": template("light"), "dark": template("dark")},
     }
     facts = _facts(series.attrs) if facts is None else facts
-    html = _render(series, story, shown, facts=facts, data=data, blocks=blocks)
+    html = _render(series, story, shown, sections=sections, facts=facts, data=data, blocks=blocks)
     return Page(html, str(story), {one["name"]: one["failure"] for one in shown if one["failure"]})
 
 
@@ -189,6 +197,7 @@ def _render(
     story: Story,
     shown: list[dict[str, Any]],
     *,
+    sections: Sequence[Section],
     facts: Sequence[Table],
     data: dict[str, Any],
     blocks: Blocks,
@@ -203,6 +212,7 @@ def _render(
         run=str(attributes.get("run", "run")),
         story=story,
         panels=shown,
+        sections=sections,
         facts=facts,
         history=HISTORY if HISTORY in data["tables"] else None,
         key_step=int(attributes.get("key_step", data["steps"][-1])),

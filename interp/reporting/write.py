@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from interp.errors import UsageError
 from interp.reporting.compare import compare
+from interp.reporting.dissection import Section, dissection, no_dissection
 from interp.reporting.explorer import Landmark, explorer, landmarks
 from interp.reporting.page import Page, Panel, page
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # What the comparison of runs shows is measured by these.
 _COMPARED = ("loss_curves", "progress_measures")
+# Random controls of each ablation: as many as can be had in about a second. `interp anatomy --controls` makes more.
+CONTROLS = 3
 
 
 def report(
@@ -60,7 +63,11 @@ def report(
     several = len(opened) > 1
     chosen = find_analyses(_COMPARED if several and analyses is None else analyses or builtin_names(), files=files)
     found = [observe(one, chosen, steps=steps, key_rule=key_rule, on_step=on_step) for one in opened]
-    built = compare(found) if several else page(found[0], _with_explorer(opened[0], found[0], panels(found[0], chosen)))
+    if several:
+        built = compare(found)
+    else:
+        shown = _with_explorer(opened[0], found[0], panels(found[0], chosen))
+        built = page(found[0], shown, sections=[_dissected(opened[0], found[0])])
     _replace(path, built.html)
     return built
 
@@ -74,6 +81,22 @@ def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Pan
         return shown
     kept = [Landmark(label, step, neuron_tables(run[step].weights)) for label, step in landmarks(series)]
     return [*shown[:place], explorer(kept), *shown[place:]]
+
+
+def _dissected(run: Run, series: xr.Dataset) -> Section:
+    """The series' last checkpoint taken apart."""
+    from interp.anatomy import anatomy
+    from interp.anatomy.published import MAINLINE, is_mainline_setting
+
+    step, operation = int(series["step"].values[-1]), run.config.task.operation
+    weights = run[step].weights
+    # The frequencies of multiplication are those of exponents, which only the dissection knows.
+    keys = None if operation == "multiply" else series.attrs["key_frequencies"]
+    try:
+        found = anatomy(weights, operation=operation, split=run.split, frequencies=keys, controls=CONTROLS)
+    except UsageError as error:
+        return no_dissection(str(error))
+    return dissection(found, step=step, paper=MAINLINE if is_mainline_setting(weights, operation) else None)
 
 
 def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | str | Path]:

@@ -1,0 +1,92 @@
+"""The report's section on the last checkpoint taken apart: what stands in it, beside what, and that nothing in it can do harm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from growing import built_in
+from random_models import random_weights
+
+import interp
+from interp.anatomy import anatomy
+from interp.anatomy.published import MAINLINE
+from interp.config import CheckpointConfig, ModelConfig
+from interp.reporting.dissection import Section, dissection, no_dissection
+from interp.reporting.page import Table, page
+from interp.synthetic import clock_weights
+from interp.task import ModularTask, SplitConfig
+
+
+@pytest.fixture(scope="module")
+def found() -> dict:
+    split = SplitConfig(fraction=0.5, seed=0).draw(ModularTask(11))
+    return anatomy(clock_weights(11, [2, 5], amplitude=9.0), split=split, controls=2)
+
+
+def rows(section: Section, title: str) -> dict[str, tuple[str, ...]]:
+    (table,) = [table for table in section.tables if table.title == title]
+    return {row[0]: row[1:] for row in table.rows}
+
+
+def test_the_section_says_what_was_found(found):
+    section = dissection(found, step=300)
+    assert section.paragraphs[0] == "The last checkpoint, step 300, taken apart."
+    assert rows(section, "The circuit")["key frequencies"] == ("2, 5",)
+    assert rows(section, "Which algorithm")["algorithm"] == ("clock",)
+    assert rows(section, "Losses and accuracy")["accuracy"] == ("1", "1", "1")
+    ablations = rows(section, "Loss after each ablation")
+    assert ablations.keys() == found["ablations"].keys()
+    controls = found["ablations"]["head 0: zero"]["controls"]
+    assert ablations["head 0: zero"][0] == f"{found['ablations']['head 0: zero']['loss']:.4g}"
+    assert ablations["head 0: zero"][1].startswith(f"{controls['median']:.4g} (")
+    assert ablations["nothing"][1] == "-"
+
+
+def test_the_papers_figures_stand_in_a_column_of_their_own(found):
+    section = dissection(found, step=0, paper=MAINLINE)
+    assert rows(section, "The circuit")["key frequencies"] == ("2, 5", "14, 35, 41, 42, 52")
+    assert rows(section, "The circuit")["Gini coefficient of W_E, W_L"][1] == ""
+    assert rows(section, "Loss after each ablation")["all heads: zero"][-1] == "24.3"
+    shown = {value for table in section.tables for row in table.rows for value in row}
+    missing = {path for path, text in MAINLINE.items() if text not in shown}
+    assert not missing
+
+
+@pytest.mark.parametrize(("p", "operation"), [(2, "add"), (6, "multiply"), (5, "multiply"), (4, "x2xyy2"), (7, "subtract")])
+def test_any_model_has_a_section(p, operation):
+    section = dissection(anatomy(random_weights(p=p), operation=operation, controls=1), step=1)
+    assert all(len(row) == len(table.header) for table in section.tables for row in table.rows)
+    assert any("No reordering" in text for text in section.paragraphs) == (
+        operation == "x2xyy2" or (p, operation) == (6, "multiply")
+    )
+
+
+def test_what_is_in_a_section_is_escaped():
+    hostile = "<script>alert(1)</script>"
+    table = Table(hostile, ("", hostile), ((hostile, hostile),))
+    section = Section("dissection", hostile, (hostile,), (table,))
+    html = page(built_in()[1], [], sections=[section]).html
+    assert hostile not in html
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7
+
+
+def test_the_report_has_the_section_of_its_last_checkpoint(tmp_path):
+    config = replace(
+        interp.recipe("demo"), task=ModularTask(7), model=ModelConfig(d_model=8, n_heads=2, d_mlp=8), steps=20,
+        checkpoints=CheckpointConfig(log=0, every=10), threads=1, engine="reference", until_settled=False,
+    )  # fmt: skip
+    run = interp.record(config, root=tmp_path, name="tiny", progress=False)
+    html = interp.report(run, tmp_path / "page.html", analyses=["weight_norms"], steps=[0, 10]).html
+    assert "The last checkpoint, step 10, taken apart." in html
+    assert "3 random controls: median" in html
+    assert "Nanda et al. 2023 (arXiv 2301.05217), whose architecture" not in html
+
+
+def test_a_model_that_cannot_be_dissected_says_why():
+    weights = clock_weights(5, [1])
+    weights.W_U[0, 0] = torch.nan
+    with pytest.raises(interp.errors.UsageError) as raised:
+        anatomy(weights)
+    assert no_dissection(str(raised.value)).paragraphs == (str(raised.value),)
