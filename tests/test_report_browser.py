@@ -206,6 +206,15 @@ def test_nothing_overlaps_and_nothing_scrolls_sideways(fresh: Visit) -> None:
         assert fresh.page.evaluate(OVERLAPS) == [], width
 
 
+def test_plots_of_a_row_stand_side_by_side_where_they_fit(fresh: Visit) -> None:
+    for width in (1277, 1280):  # the text takes a fraction of a pixel
+        fresh.page.set_viewport_size({"width": width, "height": 900})
+        fresh.page.wait_for_timeout(400)
+        for name in ("progress_measures", "embedding_spectrum", "attention_patterns"):
+            tops = f"[...document.querySelector('#panel-{name} .line:last-child').children].map((cell) => cell.offsetTop)"
+            assert len(set(fresh.page.evaluate(tops))) == 1, (name, width)
+
+
 def test_theme_follows_the_system_and_can_be_chosen(browser: Browser, report_file: Path) -> None:
     seen = visit(browser, report_file, theme="dark")
     paper = "getComputedStyle(document.body).backgroundColor"
@@ -270,7 +279,7 @@ def test_numbers_at_a_step_and_the_table_to_take_away_are_those_measured(fresh: 
     assert found == pytest.approx(series["restricted_loss"].values.tolist(), rel=1e-6)
     assert "excluded_loss_single[key_frequency=2]" in rows[0]
     with fresh.page.expect_download() as download:
-        fresh.page.click("[data-table=run-history]")
+        fresh.page.click("[data-table=run-history][data-tool=csv]")
     assert len(Path(download.value.path()).read_text().splitlines()) == 1 + len(STEPS)
 
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from growing import STEPS
+import xarray as xr
+from growing import STEPS, built_in
 from playwright.sync_api import Browser
 from visiting import Visit, visit
 
+from interp.reporting import page
+from interp.reporting.tables import WIDEST
+from interp.reporting.write import panels
+
 pytestmark = pytest.mark.browser
+
+NAMES = [analysis.name for analysis in built_in()[0]]
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +34,105 @@ def seen(browser: Browser, report_file: Path) -> Iterator[Visit]:
     found.page.context.close()
 
 
+def taken(seen: Visit, selector: str, *, count: Iterator[int] = itertools.count(1)) -> tuple[str, bytes]:  # noqa: B008 counts all
+    """What a click downloads: the file's name and content. (Chromium ignores the eleventh without a second's rest.)"""
+    if next(count) % 8 == 0:
+        seen.page.wait_for_timeout(1200)
+    with seen.page.expect_download() as download:
+        seen.page.click(selector)
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
 @pytest.mark.parametrize(("kind", "head"), [("png", b"\x89PNG"), ("svg", b"<svg")])
-def test_figures_can_be_taken_away_as_pictures(seen: Visit, kind: str, head: bytes) -> None:
-    for name in ("neuron_frequencies", "loss_curves"):
-        with seen.page.expect_download() as download:
-            seen.page.click(f"#panel-{name} [data-tool={kind}]")
-        data = Path(download.value.path()).read_bytes()
+def test_every_figure_can_be_taken_away_as_a_picture(seen: Visit, kind: str, head: bytes) -> None:
+    for name in NAMES:
+        filename, data = taken(seen, f"#panel-{name} [data-tool={kind}]")
         assert data.startswith(head)
         assert len(data) > 5000
-        assert download.value.suggested_filename == f"{name}-step{STEPS[-1]}.{kind}"
+        assert filename == f"{name}-step{STEPS[-1]}.{kind}"
+
+
+def columns(series: xr.Dataset, variables: list[str]) -> dict[str, np.ndarray]:
+    """The columns of a table by their titles, straight from the series."""
+    found = {}
+    for name in variables:
+        array, short = series[name], name.removeprefix("history_")
+        if array.ndim == 1:
+            found[short] = array.values
+            continue
+        flat = array.stack(column=array.dims[1:])
+        for i, labels in enumerate(flat.column.values.tolist()):
+            where = ", ".join(f"{dim}={label}" for dim, label in zip(array.dims[1:], labels, strict=True))
+            found[f"{short}[{where}]"] = flat.values[:, i]
+    return found
+
+
+def wanted(series: xr.Dataset, name: str) -> dict[str, np.ndarray]:
+    own = [v for v in series.data_vars if series[v].attrs.get("analysis") == name and series[v].isel(step=0).size <= WIDEST]
+    return columns(series, own)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_taken_away_are_the_series_bit_for_bit(seen: Visit, name: str) -> None:
+    series, selector = built_in()[1], f"#panel-{name} [data-tool=parquet]"
+    expected = wanted(series, name)
+    if not seen.page.locator(selector).count():
+        assert expected == {}
+        return
+    filename, data = taken(seen, selector)
+    assert filename == f"planted-{name}.parquet"
+    table = pq.read_table(io.BytesIO(data))
+    assert table.column("step").to_pylist() == STEPS
+    assert table.column_names == ["step", *expected]
+    rows = list(csv.DictReader(io.StringIO(taken(seen, f"#panel-{name} [data-tool=csv]")[1].decode())))
+    for title, values in expected.items():
+        found = table.column(title).to_numpy()
+        if values.dtype.kind == "f":
+            assert found.dtype == values.dtype
+            assert found.tobytes() == values.tobytes()
+        assert np.array_equal(found, values, equal_nan=values.dtype.kind == "f")
+        read = np.array([row[title] or "nan" for row in rows]).astype(np.float64).astype(values.dtype)
+        assert np.array_equal(read, values, equal_nan=values.dtype.kind == "f")
+
+
+def test_the_history_can_be_taken_away_and_says_where_it_comes_from(seen: Visit) -> None:
+    series = built_in()[1]
+    filename, data = taken(seen, "#panel-facts [data-tool=parquet]")
+    assert filename == "planted-run-history.parquet"
+    table = pq.read_table(io.BytesIO(data))
+    for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy"):
+        assert table.column(name).to_numpy().tobytes() == series[f"history_{name}"].values.tobytes()
+    notes = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    assert notes["run"] == "planted"
+    assert json.loads(notes["key_frequencies"]) == series.attrs["key_frequencies"]
+    assert json.loads(notes["config"])["seed"] == 0
+
+
+def test_series_of_every_size_and_sign_survive_and_those_too_large_are_named(browser: Browser, tmp_path: Path) -> None:
+    analyses, series = built_in()
+    rng, n = np.random.default_rng(0), len(STEPS)
+    odd = np.array([np.nan, np.inf, -np.inf, -0.0, 5e-324, 1e308])
+    extreme = {
+        "doubles": ("step", odd), "singles": ("step", np.float32([1e-45, -3.4e38, 0.1, np.nan, 1 / 3, 16777217])),
+        "whole": ("step", rng.integers(-(2**31), 2**31 - 1, n)), "wide": (("step", "c"), rng.normal(size=(n, 200))),
+        "map": (("step", "i"), rng.normal(size=(n, WIDEST + 1))), 'na,me "x"': ("step", np.arange(n)),
+    }  # fmt: skip
+    mine = xr.Dataset(extreme, coords={"step": STEPS}, attrs={"run": "odd", "p": 7, "key_frequencies": []})
+    for name in mine.data_vars:
+        mine[name].attrs["analysis"] = "weight_norms"
+    shown = [panel for panel in panels(series, analyses) if panel.name == "weight_norms"]
+    path = tmp_path / "odd.html"
+    made = page(mine, [type(shown[0])("weight_norms", "Odd?", "Odd.", lambda _: shown[0].draw(series))])
+    path.write_text(made.html, encoding="utf-8")
+    seen = visit(browser, path)
+    table = pq.read_table(io.BytesIO(taken(seen, "[data-tool=parquet]")[1]))
+    for name in ("doubles", "singles"):
+        assert table.column(name).to_numpy().tobytes() == mine[name].values.tobytes()
+    assert table.column("whole").to_numpy().tolist() == mine["whole"].values.tolist()
+    assert table.num_columns == 1 + 3 + 200 + 1
+    rows = list(csv.DictReader(io.StringIO(taken(seen, "[data-tool=csv]")[1].decode())))
+    assert [row['na,me "x"'] for row in rows] == [str(i) for i in range(n)]
+    assert [float(row["doubles"].replace("Infinity", "inf") or "nan") for row in rows][1:] == odd[1:].tolist()
+    assert "map" in seen.page.inner_text(".left")
+    assert seen.said == []
+    seen.page.context.close()

@@ -1,6 +1,6 @@
 """Blocks: the arrays of a page, each stored once, as compactly as what they are for allows; decoded in the page by decode.js.
 
-Codecs: a plain type (`f4`, `i4`, `i2`, `u2`, `u1`, `i1`); `q2`, 16-bit steps between the least and greatest value, for what
+Codecs: a plain type (`f8`, `f4`, `i4`, `i2`, `u2`, `u1`, `i1`); `q2`, 16-bit steps between the least and greatest value, for what
 is drawn and not read as numbers; `q1`, the same with 8 bits; `odds`, a stack of matrices 1 / (1 + exp(r_i + c_j)) by their r
 and c, which is what attention patterns over (a, b) are, and a twentieth of their size.
 """
@@ -32,18 +32,19 @@ class Blocks:
         self._data = bytearray()
         self._known: dict[bytes, int] = {}
 
-    def add(self, array: np.ndarray, *, drawn: bool = False) -> int:
+    def add(self, array: np.ndarray, *, drawn: bool = False, exact: bool = False) -> int:
         """Store an array, or find it if it is stored already; numbers are kept to single precision.
 
         Args:
             array: numbers or booleans; a stack of the states at all checkpoints has them along its first axis.
             drawn: only ever looked at, so that 16 bits a value are enough where it is large.
+            exact: to be taken away, so that double precision stays what it is.
         """
         array = np.ascontiguousarray(array)
         if array.dtype.kind == "f" and drawn and array.size > LARGE:
             factors = _odds(array)
             return self._add_odds(array, *factors) if factors is not None else self._add_quantised(array)
-        return self._add_plain(_compact(array))
+        return self._add_plain(array.astype("<f8") if exact and array.dtype == np.float64 else _compact(array))
 
     def add_bytes(self, array: np.ndarray) -> int:
         """Store an array that is only drawn with 8 bits a value, in steps between its least and greatest value."""

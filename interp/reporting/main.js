@@ -173,9 +173,10 @@ class Page {
     const panel = this.panels.find(({ element }) => section.contains(element));
     const name = section.id.replace("panel-", "");
     const kind = button.dataset.tool;
-    if (kind === "csv") {
-      const table = button.dataset.table || section.querySelector(".numbers").dataset.table;
-      download(this.tables.csv(table), `${this.source.run}-${table}.csv`, "text/csv");
+    if (kind === "csv" || kind === "parquet") {
+      const table = button.dataset.table;
+      const content = kind === "csv" ? this.tables.csv(table) : this.tables.parquet(table, this.source.notes);
+      download(content, `${this.source.run}-${table}.${kind}`, kind === "csv" ? "text/csv" : "application/vnd.apache.parquet");
     } else if (kind === "log") {
       panel.logY = !panel.logY;
       button.setAttribute("aria-pressed", panel.logY);

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from interp.reporting.dissection import Section
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("decode.js", "cells.js", "panels.js", "explorer.js", "tables.js", "transport.js", "main.js")
+_SCRIPTS = ("decode.js", "cells.js", "panels.js", "explorer.js", "parquet.js", "tables.js", "transport.js", "main.js")
 
 # What the slider's readout says: variable, label, colour, is it a share, how it is sketched behind the slider, is it spoken.
 _READINGS = (
@@ -136,6 +136,7 @@ def page(
         "panels": [one["source"] for one in shown],
         "readings": _readings(series, blocks),
         "tables": tabled,
+        "notes": _notes(series.attrs),
         "templates": {"light": template("light"), "dark": template("dark")},
     }
     facts = _facts(series.attrs) if facts is None else facts
@@ -166,7 +167,15 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
         "switchable": bool(isinstance(meta, dict) and meta.get("log_axis")),
         "alt": str(meta.get("alt") or f"Figure: {panel.title}") if isinstance(meta, dict) else f"Figure: {panel.title}",
         "table": panel.name if panel.name in tabled else None,
+        "left": tabled.get(panel.name, {}).get("left", []),
     }
+
+
+def _notes(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """What a table that is taken away says about where it comes from."""
+    names = ("run", "p", "operation", "key_frequencies", "key_rule", "key_step", "outcome", "phases", "config")
+    texts = {name: attributes[name] for name in names if name in attributes}
+    return {name: value if isinstance(value, str) else _json(value) for name, value in texts.items()}
 
 
 def _readings(series: xr.Dataset, blocks: Blocks) -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ class Panel {
   }
 
   async draw(index) {
-    this.place(Math.max(280, Math.floor(this.element.clientWidth)));
+    this.place(Math.max(280, Math.floor(this.element.getBoundingClientRect().width)));
     for (const cell of this.cells) await cell.draw(index);
   }
 

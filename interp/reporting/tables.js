@@ -1,4 +1,4 @@
-// Tables: the measured numbers themselves, to be read at a step or taken away as CSV.
+// Tables: the measured numbers themselves, to be read at a step or taken away as CSV or parquet.
 
 class Tables {
   constructor(tables, blocks, steps) {
@@ -17,15 +17,22 @@ class Tables {
       if (labels.length > limit) return [];
       const values = this.blocks.values(block);
       const n = labels.length || 1;
-      return Array.from({ length: n }, (_, j) => ({ title: labels.length ? `${variable}[${labels[j]}]` : variable, read: (i) => values[i * n + j] }));
+      return Array.from({ length: n }, (_, j) => ({ title: labels.length ? `${variable}[${labels[j]}]` : variable, values, read: (i) => values[i * n + j] }));
     });
   }
 
   csv(name) {
     const columns = this.columns(name);
-    const head = ["step", ...columns.map(({ title }) => (/[",\n]/.test(title) ? `"${title.replaceAll('"', '""')}"` : title))];
-    const lines = Array.from(this.rowSteps(name), (step, i) => [step, ...columns.map(({ read }) => exact(read(i)))].join(","));
+    const head = ["step", ...columns.map(({ title }) => title)].map((title) => (/[",\n\r]/.test(title) ? `"${title.replaceAll('"', '""')}"` : title));
+    const lines = Array.from(this.rowSteps(name), (step, i) => [step, ...columns.map(({ values, read }) => exact(read(i), values))].join(","));
     return [head.join(","), ...lines].join("\n") + "\n";
+  }
+
+  parquet(name, notes) {
+    const steps = Int32Array.from(this.rowSteps(name));
+    const kind = (values) => (values instanceof Float32Array || values instanceof Float64Array ? values.constructor : Int32Array);
+    const columns = this.columns(name).map(({ title, values, read }) => ({ title, values: kind(values).from(steps, (_, i) => read(i)) }));
+    return parquet([{ title: "step", values: steps }, ...columns], notes);
   }
 
   // A table element with the numbers at one checkpoint; variables with many values are left to the CSV.
@@ -44,9 +51,15 @@ class Tables {
   }
 }
 
-// Values are stored in single precision: seven digits are all of it.
-function exact(value) {
-  return Number.isFinite(value) ? String(Number(value.toPrecision(7))) : Number.isNaN(value) ? "" : String(value);
+// The shortest text that gives the same number again, in the precision it was measured in.
+function exact(value, values) {
+  if (Number.isNaN(value)) return "";
+  if (!Number.isFinite(value) || !(values instanceof Float32Array)) return String(value);
+  for (let digits = 6; digits < 9; digits++) {
+    const text = String(Number(value.toPrecision(digits)));
+    if (Math.fround(Number(text)) === value) return text;
+  }
+  return String(Number(value.toPrecision(9)));
 }
 
 function readable(value) {
@@ -55,9 +68,9 @@ function readable(value) {
   return Number.isInteger(value) ? value.toLocaleString("en-US") : String(Number(value.toPrecision(5)));
 }
 
-function download(text, filename, type) {
+function download(content, filename, type) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.href = URL.createObjectURL(new Blob([content], { type }));
   link.download = filename;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);

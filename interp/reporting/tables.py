@@ -1,4 +1,4 @@
-"""The measured numbers of a series, for reading and for CSV in the page."""
+"""The measured numbers of a series, for reading in the page and for taking away as CSV or parquet."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from interp.reporting.blocks import Blocks
 if TYPE_CHECKING:
     import xarray as xr
 
-# Variables with more values than this at one step (maps, every neuron) are exported by `interp analyze --out`, not by the page.
-WIDEST = 512
+# Variables with more values than this at one step (maps) are left to `interp analyze --out`; the page says so.
+WIDEST = 1_024
 HISTORY = "run-history"  # no analysis can have this name
 
 
 def tables(series: xr.Dataset, names: Sequence[str], blocks: Blocks) -> dict[str, Any]:
     """For each analysis its variables over the checkpoints, and the run's history over the evaluated steps.
 
-    A variable belongs to the analysis that its attribute ``analysis`` names.
+    A variable belongs to the analysis that its attribute ``analysis`` names. ``left`` are the names of those too large for it.
     """
     found: dict[str, Any] = {}
     for name in names:
         own = [str(v) for v, array in series.data_vars.items() if array.attrs.get("analysis") == name]
         rows = [row for variable in own if (row := _variable(series[variable], variable, blocks))]
         if rows:
-            found[name] = {"variables": rows}
+            kept = {row["name"] for row in rows}
+            found[name] = {"variables": rows, "left": [variable for variable in own if variable not in kept]}
     own = [str(v) for v, array in series.data_vars.items() if array.dims == ("history_step",)]
     if own:
         steps = blocks.add(np.asarray(series["history_step"].values))
@@ -46,4 +47,4 @@ def _variable(array: xr.DataArray, name: str, blocks: Blocks) -> dict[str, Any] 
         ", ".join(f"{dim}={value}" for dim, value in zip(inner, values, strict=True))
         for values in product(*(array[dim].values.tolist() for dim in inner))
     ]
-    return {"name": name.removeprefix("history_"), "labels": labels if inner else [], "block": blocks.add(array.values)}
+    return {"name": name.removeprefix("history_"), "labels": labels if inner else [], "block": blocks.add(array.values, exact=True)}
