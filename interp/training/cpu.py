@@ -1,4 +1,4 @@
-"""The fast CPU engine: tables over tokens (tables.py), compiled loops over pairs (kernels.py), and three matrix products.
+"""The fast CPU engine: tables over tokens (tables.py), and compiled passes over the pairs (kernels).
 
 What remains of a step once everything before the neurons is a table: neurons @ W_L, its two gradients, and loops that touch each
 pair's neurons a few times. Float32 only.
@@ -10,22 +10,21 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from torch import Tensor
 
 from interp.config import RunConfig
 from interp.errors import UsageError
-from interp.task import ModularTask
 from interp.training import kernels
-from interp.training.blas import find_blas
 from interp.training.engine import Evaluation
 from interp.training.initial import initial_weights
 from interp.training.optimizer import Optimizer
+from interp.training.pair_chunks import share_out
 from interp.training.parameters import Parameters
-from interp.training.tables import Shape, TableGradients, Tables, backpropagate, far_rows, tabulate, through_far_rows
-from interp.training.threads import threads_for
+from interp.training.tables import Shape, TableGradients, Tables, backpropagate, tabulate
+from interp.training.threads import threads_for, torch_threads
 
-_CHUNK = 192  # pairs a thread works on at a time: their neurons and gradient stay in its second-level cache
+# Between rows of buffers: a power of two apart, they would share a few lines of the first-level cache.
+_GAP = kernels.LANES
 
 
 def refusal(config: RunConfig) -> str | None:
@@ -37,31 +36,6 @@ def refusal(config: RunConfig) -> str | None:
     if config.model.activation != "relu":
         return f"activation {config.model.activation!r}: it knows relu only"
     return None
-
-
-def make_pairs(index: Int[np.ndarray, " n"], task: ModularTask, *, threads: int) -> kernels.Pairs:
-    """Some of a task's p^2 pairs, given by their rows, shared out among threads by token: each has about as many pairs."""
-    index = np.sort(index)
-    a, b = (tokens.astype(np.int32) for tokens in np.divmod(index, task.p))
-    by_b = np.argsort(b, kind="stable")
-    first_a, first_b = (np.searchsorted(tokens, np.arange(task.p + 1)).astype(np.int32) for tokens in (a, b[by_b]))
-    shares = np.linspace(0, len(index), threads + 1)
-
-    def tokens_of_threads(first: Int[np.ndarray, " p+1"]) -> Int[np.ndarray, " thread+1"]:
-        cuts = np.searchsorted((first[1:] + first[:-1]) / 2, shares).astype(np.int32)
-        cuts[0], cuts[-1] = 0, task.p
-        return cuts
-
-    return kernels.Pairs(
-        a,
-        b,
-        label=task.labels[index].astype(np.int32),
-        first_a=first_a,
-        rank=np.argsort(by_b).astype(np.int32),
-        first_b=first_b,
-        span_a=tokens_of_threads(first_a),
-        span_b=tokens_of_threads(first_b),
-    )
 
 
 class CpuEngine:
@@ -82,50 +56,58 @@ class CpuEngine:
         self.parameters = Parameters(initial_weights(config))
         self._optimizer = Optimizer(config.optimizer, self.parameters)
         self._shape = Shape(task.equals_sign, model.attention_rate, d_mlp=model.d_mlp, classes=config.classes)
-        self._loops = kernels.loops(self.threads)
-        self._blas = find_blas(kernels.PROCESSOR)
-        self.blas = self._blas.name
-        # The loops share the work out; where they cannot, the matrix products inside them do.
-        self._blas_threads = 1 if self._loops.parallel else self.threads
+        self._passes = kernels.passes_for(self.threads)
         self._setting = kernels.Setting(
             model.d_mlp,
-            config.classes,
+            neuron_columns=self._shape.neuron_columns,
+            classes=config.classes,
             rate=np.float32(model.attention_rate),
             stablemax=config.optimizer.loss == "stablemax",
-            sgemm=self._blas.sgemm,
         )
         split = config.split.draw(task)
-        self._train, self._test = (make_pairs(index, task, threads=self.threads) for index in (split.train, split.test))
-        self._allocate(task.p, model.n_heads)
+        self._train, self._test = (share_out(index, task, threads=self.threads) for index in (split.train, split.test))
+        self._allocate(task.p, heads=model.n_heads, d_head=self.parameters.weights.W_V.shape[-1])
         self._train_accuracy: float | None = None
         with kernels.telling():
             self.gradient()
 
-    def _allocate(self, p: int, heads: int) -> None:
-        shape = self._shape
-        neurons, logits = shape.neuron_columns, shape.logit_columns
-        n, columns = len(self._train.a), neurons + logits
-        room = max(_CHUNK, *(int(np.diff(pairs.first_a).max()) for pairs in (self._train, self._test)))
+    def _allocate(self, p: int, *, heads: int, d_head: int) -> None:
+        shape, t = self._shape, self.threads
+        neurons, columns = shape.neuron_columns, shape.neuron_columns + shape.logit_columns
+        room = max(int(np.diff(pairs.chunk).max()) for pairs in (self._train, self._test))
 
         def arrays(*sizes: tuple[int, ...]) -> list[np.ndarray]:
             return [torch.zeros(size).numpy() for size in sizes]
 
-        t = self.threads
-        self._chunks = kernels.Chunk(*arrays((t, room, neurons), (t, room, logits), (t, room, neurons), (t, room, 2, heads)))
-        self._by_b = kernels.ByB(*arrays((n, columns), (n, heads), (n, heads)))
-        scores = (heads, 1, p + 1) if shape.equals_sign else (heads, p, p)
-        self._gradients = kernels.Gradients(
-            *arrays((heads, p + 1, columns), (p, columns), scores),
-            *arrays((t, shape.classes, shape.d_mlp), (t, heads, columns), (t, heads)),
+        self._W_L, self._W_L_transposed = arrays((shape.d_mlp, shape.logit_columns + _GAP), (shape.classes, neurons + _GAP))
+        columns_of_chunk, softmax, weights, d_scores, near = arrays(
+            (t, room, columns + _GAP), (t, 2, heads, room), (t, 2, heads + 1, room), (t, 2, heads, room), (t, heads, columns)
         )
+        weights[:, :, -1] = 1
+        self._chunks = kernels.Chunk(columns_of_chunk, softmax, weights, d_scores, near)
+        equals = shape.equals_sign
+        self._gradients = kernels.Gradients(
+            *arrays(
+                (heads + equals, p, columns),
+                (t, heads + (not equals), p, columns),
+                (heads, p + 1, columns),
+                (t, heads, p + 1, d_head),
+                (heads, d_head, columns),
+                (t, heads, 1, p + 1) if equals else (1, heads, p, p),
+                (t, shape.classes, neurons + _GAP),
+            )
+        )
+        self._far = torch.zeros(heads, p + 1, columns)
         self._sums = kernels.Sums(np.zeros(t), np.zeros(t, dtype=np.int64))
 
     @torch.no_grad()
     def gradient(self) -> float:
         """Mean training loss; its gradient by hand."""
-        with self._blas.threads(self._blas_threads):
-            tables = tabulate(self.parameters.weights.tensors(), self._shape)
-            self._loops.train(self._train, _arrays(tables), self._setting, self._chunks, self._by_b, self._gradients, self._sums)
+        with torch_threads(1):
+            tables = tabulate(self.parameters.weights.tensors(), self._shape, multiply=kernels.multiply)
+            arrays = self._arrays(tables)
+            self._passes.train(self._train, arrays, self._setting, self._chunks, self._gradients, self._sums)
+            self._passes.combine(arrays, self._gradients)
             self._backward(tables)
         self._train_accuracy = float(self._sums.correct.sum()) / len(self._train.a)
         return float(self._sums.loss.sum()) / len(self._train.a)
@@ -133,14 +115,14 @@ class CpuEngine:
     def update(self) -> None:
         """One optimizer update."""
         self._train_accuracy = None
-        with self._blas.threads(self._blas_threads):
+        with torch_threads(1):
             self._optimizer.step()
 
     @torch.no_grad()
     def evaluate(self) -> Evaluation:
         """Test loss and both accuracies."""
-        with self._blas.threads(self._blas_threads):
-            arrays = _arrays(tabulate(self.parameters.weights.tensors(), self._shape))
+        with torch_threads(1):
+            arrays = self._arrays(tabulate(self.parameters.weights.tensors(), self._shape, multiply=kernels.multiply))
             if self._train_accuracy is None:
                 _, self._train_accuracy = self._measure(self._train, arrays)
             test_loss, test_accuracy = self._measure(self._test, arrays)
@@ -158,21 +140,28 @@ class CpuEngine:
     def _measure(self, pairs: kernels.Pairs, arrays: kernels.Tables) -> tuple[float, float]:
         """Mean loss and accuracy."""
         n = len(pairs.a)
-        self._loops.evaluate(pairs, arrays, self._setting, self._chunks, self._sums)
+        self._passes.evaluate(pairs, arrays, self._setting, self._chunks, self._sums)
         return float(self._sums.loss.sum()) / n, float(self._sums.correct.sum()) / n
+
+    def _arrays(self, tables: Tables) -> kernels.Tables:
+        torch.from_numpy(self._W_L)[:, : self._shape.logit_columns] = tables.W_L
+        torch.from_numpy(self._W_L_transposed)[:, : self._shape.d_mlp] = tables.W_L[:, : self._shape.classes].mT
+        v, head_to_columns, base, scores = (
+            tensor.contiguous().numpy() for tensor in (tables.v, tables.head_to_columns, tables.base, tables.scores)
+        )
+        arrays = kernels.Tables(v, head_to_columns, self._far.numpy(), base, scores, self._W_L, self._W_L_transposed)
+        self._passes.prepare(arrays, self.threads)
+        return arrays
 
     def _backward(self, tables: Tables) -> None:
         """From the gradient of the tables to that of the weights."""
-        far, base, scores, W_L, difference, difference_score = map(torch.from_numpy, self._gradients)
-        equals = self._shape.equals_sign
-        torch.sum(difference, 0, out=far[:, -1])
-        if equals:
-            torch.sum(difference_score, 0, out=scores[:, 0, -1])
-        d_base = base.sum(0, keepdim=True) if equals else base
-        upstream = TableGradients(*through_far_rows(tables, far), base=d_base, scores=scores, W_L=W_L.sum(0).mT)
+        near, far, _, v, head_to_columns, scores, W_L = map(torch.from_numpy, self._gradients)
+        upstream = TableGradients(
+            v=v.sum(0),
+            head_to_columns=head_to_columns,
+            base=near[-1].sum(0, keepdim=True) if self._shape.equals_sign else far[:, -1].sum(0),
+            scores=scores.sum(0),
+            W_L=W_L.sum(0)[:, : self._shape.d_mlp].mT,
+        )
         weights = self.parameters.weights.tensors()
-        backpropagate(weights, tables, upstream, shape=self._shape, into=self.parameters.gradients)
-
-
-def _arrays(tables: Tables) -> kernels.Tables:
-    return kernels.Tables(far_rows(tables).numpy(), tables.base.numpy(), tables.scores.numpy(), tables.W_L.numpy())
+        backpropagate(weights, tables, upstream, shape=self._shape, into=self.parameters.gradients, multiply=kernels.multiply)

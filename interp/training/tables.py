@@ -16,7 +16,7 @@ All functions take any number of leading dimensions (one per stacked run), on an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Named = Mapping[str, Tensor]
+Multiply = Callable[[Tensor, Tensor], Tensor]
 LANE = 16  # columns are padded with zeros to a multiple of this: one cache line of float32
 
 
@@ -99,8 +100,8 @@ class TableGradients:
     W_L: Float[Tensor, "*run d_mlp classes"]
 
 
-def tabulate(w: Named, shape: Shape) -> Tables:
-    """All tables of a model (or of several, stacked) at its current weights."""
+def tabulate(w: Named, shape: Shape, *, multiply: Multiply = torch.matmul) -> Tables:
+    """All tables of a model (or of several, stacked) at its current weights; `multiply` does the large matrix products."""
     d_head, equals = w["W_Q"].shape[-1], shape.equals_sign
     W_E, W_pos = w["W_E"], w["W_pos"]
     p = W_E.shape[-2] - int(equals)
@@ -109,7 +110,7 @@ def tabulate(w: Named, shape: Shape) -> Tables:
     x = torch.cat([W_E[..., :p, :] + (far_pos - fixed), difference], dim=-2)
     to_columns = torch.cat([_pad(w["W_in"]), _pad(w["W_U"])], dim=-1)
     W_O = w["W_O"].flatten(-3, -2)
-    head_to_columns = _heads_in_rows(W_O @ to_columns, w)
+    head_to_columns = _heads_in_rows(multiply(W_O, to_columns), w)
     v = x.unsqueeze(-3) @ w["W_V"]
     fixed_v = fixed.unsqueeze(-3) @ w["W_V"]
     if "b_V" in w:
@@ -127,7 +128,7 @@ def tabulate(w: Named, shape: Shape) -> Tables:
     else:
         k = x.unsqueeze(-3) @ w["W_K"]
         scores = q @ k[..., :p, :].mT + ((k[..., p:, :] - k[..., :p, :]) * q).sum(-1, keepdim=True)
-    W_L = w["W_out"] @ to_columns[..., shape.neuron_columns :]
+    W_L = multiply(w["W_out"], to_columns[..., shape.neuron_columns :])
     return Tables(
         base=base, scores=scores, W_L=W_L, x=x, fixed=fixed, v=v, fixed_v=fixed_v,
         to_columns=to_columns, head_to_columns=head_to_columns, resid=resid, q=q, k=k,
@@ -146,10 +147,12 @@ def through_far_rows(
     return d_far @ tables.head_to_columns.mT, tables.v.mT @ d_far
 
 
-def backpropagate(w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named) -> None:
+def backpropagate(
+    w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named, multiply: Multiply = torch.matmul
+) -> None:
     """Turn the gradient of the tables into the gradient of every weight, written into the tensors of `into`."""
-    _unembedding(w, upstream, shape, into)
-    d_x, d_fixed = _values(w, tables, upstream, shape=shape, into=into)
+    _unembedding(w, upstream, shape=shape, into=into, multiply=multiply)
+    d_x, d_fixed = _values(w, tables, upstream, shape=shape, into=into, multiply=multiply)
     score_x, score_fixed = _scores(w, tables, upstream.scores, shape=shape, into=into)
     d_x += score_x
     p = d_x.shape[-2] - 1
@@ -165,12 +168,12 @@ def backpropagate(w: Named, tables: Tables, upstream: TableGradients, *, shape: 
         into["W_pos"][..., 2:, :] = d_fixed
 
 
-def _unembedding(w: Named, upstream: TableGradients, shape: Shape, into: Named) -> None:
+def _unembedding(w: Named, upstream: TableGradients, *, shape: Shape, into: Named, multiply: Multiply) -> None:
     """W_out and, as far as it acts on the MLP's output, W_U; the biases that only shift the base."""
     by_column = upstream.base.sum(-2, keepdim=True)
     d_logits = by_column[..., shape.logits]
-    into["W_out"].copy_(upstream.W_L @ w["W_U"].mT)
-    into["W_U"].copy_(w["W_out"].mT @ upstream.W_L)
+    into["W_out"].copy_(multiply(upstream.W_L, w["W_U"].mT))
+    into["W_U"].copy_(multiply(w["W_out"].mT, upstream.W_L))
     if "b_out" in w:
         into["W_U"] += w["b_out"].unsqueeze(-1) * d_logits
         into["b_out"].copy_((d_logits @ w["W_U"].mT).squeeze(-2))
@@ -181,18 +184,18 @@ def _unembedding(w: Named, upstream: TableGradients, shape: Shape, into: Named) 
 
 
 def _values(
-    w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named
+    w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named, multiply: Multiply
 ) -> tuple[Float[Tensor, "*run p+1 d_model"], Float[Tensor, "*run one d_model"]]:
     """W_in, W_U (added), W_O, W_V and their biases; returns the gradients of the residuals `x` and `fixed`."""
     W_O = w["W_O"].flatten(-3, -2)
     d_head_to_columns, d_v = upstream.head_to_columns.flatten(-3, -2), upstream.v
     d_resid = upstream.base @ tables.to_columns.mT
-    d_to_columns = W_O.mT @ d_head_to_columns + tables.resid.mT @ upstream.base
+    d_to_columns = multiply(W_O.mT, d_head_to_columns) + tables.resid.mT @ upstream.base
     into["W_in"].copy_(d_to_columns[..., : shape.d_mlp])
     into["W_U"] += d_to_columns[..., shape.logits]
     d_one = d_resid.sum(-2, keepdim=True)
     through_heads = shape.total * d_one
-    d_W_O = d_head_to_columns @ tables.to_columns.mT + _heads_side_by_side(tables.fixed_v).mT @ through_heads
+    d_W_O = multiply(d_head_to_columns, tables.to_columns.mT) + _heads_side_by_side(tables.fixed_v).mT @ through_heads
     into["W_O"].copy_(_heads_in_rows(d_W_O, w))
     d_fixed_v = _heads_in_rows((through_heads @ W_O.mT).mT, w).mT
     into["W_V"].copy_(tables.x.unsqueeze(-3).mT @ d_v)

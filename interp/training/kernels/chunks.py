@@ -1,0 +1,190 @@
+# numba's functions are untyped.
+# mypy: disable-error-code="no-untyped-call, call-arg"
+"""One chunk of pairs: from the tables to its losses, and back to the gradient of the tables.
+
+A chunk is a rectangle of tokens, some at position a times some at position b, with those of its pairs that are asked for. What it
+needs of the tables is small and used several times while it is in the second-level cache, where the chunk's neurons and their
+gradient stay too: nothing of the size (pairs, neurons) ever goes to memory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Tables
+from interp.training.kernels.compiler import njit, wide
+from interp.training.kernels.pair_losses import cross_entropy, exp_of_negative, stablemax
+from interp.training.kernels.products import (
+    LANES,
+    add_deep_product,
+    add_product,
+    add_scattered_product,
+    add_transposed_product,
+    at,
+    row_length,
+    row_products,
+    set_gated_product,
+)
+
+
+@njit
+def _attend(pairs: Pairs, scores: np.ndarray, rate: np.float32, span: tuple[int, int], chunk: Chunk) -> None:
+    """Softmax over the scores at a and b (and 0, that of `=`), and the attention they give."""
+    wide()
+    start, stop = span
+    zero, one = np.float32(0), np.float32(1)
+    for h in range(scores.shape[0]):
+        s0, s1, w0, w1 = chunk.softmax[0, h], chunk.softmax[1, h], chunk.weights[0, h], chunk.weights[1, h]
+        if scores.shape[1] == 1:
+            table, shift = scores[h, 0], scores[h, 0, scores.shape[2] - 1]
+            for i in range(stop - start):
+                s0[i], s1[i] = table[pairs.a[start + i]] + shift, table[pairs.b[start + i]]
+            for i in range(stop - start):
+                top = max(s0[i], s1[i], zero)
+                e0, e1 = exp_of_negative(s0[i] - top), exp_of_negative(s1[i] - top)
+                total = e0 + e1 + exp_of_negative(-top)
+                s0[i], s1[i] = e0 / total, e1 / total
+        else:
+            table_ab = scores[h]
+            for i in range(stop - start):
+                s0[i] = table_ab[pairs.b[start + i], pairs.a[start + i]]
+            for i in range(stop - start):
+                top = max(s0[i], zero)
+                e0, e1 = exp_of_negative(s0[i] - top), exp_of_negative(-top)
+                total = e0 + e1
+                s0[i], s1[i] = e0 / total, e1 / total
+        for i in range(stop - start):
+            w0[i], w1[i] = rate * s0[i] + (one - rate), rate * s1[i] + (one - rate)
+
+
+@njit
+def _load_near(far: np.ndarray, a: int, near: np.ndarray) -> None:
+    """Rows of token a at its own position: those at position b, and the difference."""
+    wide()
+    last = far.shape[1] - 1
+    for h in range(far.shape[0]):
+        out, one, two = near[h], far[h, a], far[h, last]
+        for j in range(len(out)):
+            out[j] = one[j] + two[j]
+
+
+@njit
+def _start(base: np.ndarray, b: int, row: np.ndarray) -> None:
+    """A pair's row before any head has added to it."""
+    wide()
+    source = base[0 if len(base) == 1 else b]
+    for j in range(len(source)):
+        row[j] = source[j]
+
+
+@njit
+def _activate(row: np.ndarray) -> None:
+    """The ReLU; NaN stays NaN."""
+    wide()
+    for j in range(len(row)):
+        row[j] = np.float32(0) if row[j] <= np.float32(0) else row[j]
+
+
+@njit
+def forward_chunk(pairs: Pairs, tables: Tables, setting: Setting, index: int, chunk: Chunk) -> None:
+    """Neurons and logits of a chunk, from the tables."""
+    wide()
+    far = tables.far
+    heads, columns = far.shape[0], far.shape[2]
+    start, stop = pairs.chunk[index], pairs.chunk[index + 1]
+    _attend(pairs, tables.scores, setting.rate, (start, stop), chunk)
+    cut, vectors, room = setting.neuron_columns, columns // LANES, row_length(chunk.weights[0])
+    rows, row = chunk.columns, row_length(chunk.columns)
+    for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
+        first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
+        _load_near(far, pairs.a[start + first], chunk.near)
+        for i in range(first, last):
+            b = pairs.b[start + i]
+            _start(tables.base, b, rows[i])
+            attention, pair = at(chunk.weights[1], 0, i), at(rows, i, 0)
+            add_transposed_product(attention, room, at(far[0], b, 0), far.strides[0] // 4, pair, row, 0, (1, vectors, heads))
+        attention, near = at(chunk.weights[0], 0, first), at(chunk.near, 0, 0)
+        size = (last - first, vectors, heads)
+        add_transposed_product(attention, room, near, row_length(chunk.near), at(rows, first, 0), row, 0, size)
+        for i in range(first, last):
+            _activate(rows[i][:cut])
+    size = (stop - start, (columns - cut) // LANES, setting.d_mlp)
+    add_deep_product(at(rows, 0, 0), row, at(tables.W_L, 0, 0), row_length(tables.W_L), at(rows, 0, cut), row, size)
+
+
+@njit
+def lose_chunk(pairs: Pairs, setting: Setting, index: int, rows: np.ndarray, columns: int) -> tuple[float, int]:
+    """Sum of a chunk's losses and number of right answers; the gradient takes the logits' place."""
+    wide()
+    start, stop = pairs.chunk[index], pairs.chunk[index + 1]
+    total, n_right, scale = 0.0, 0, 1 / len(pairs.a)  # the gradient is that of the mean
+    for i in range(stop - start):
+        row, label = rows[i][setting.neuron_columns : columns], pairs.label[start + i]
+        if setting.stablemax:
+            loss, is_right = stablemax(row, label, setting.classes, scale)
+        else:
+            loss, is_right = cross_entropy(row, label, setting.classes, scale)
+        total += loss
+        n_right += is_right
+    return total, n_right
+
+
+@njit
+def _score_gradients(pairs: Pairs, rate: np.float32, span: tuple[int, int], chunk: Chunk, d_scores: np.ndarray) -> None:
+    """From the gradient of the attention to that of the scores."""
+    wide()
+    start, stop = span
+    for h in range(d_scores.shape[0]):
+        s0, s1, d0, d1 = chunk.softmax[0, h], chunk.softmax[1, h], chunk.d_scores[0, h], chunk.d_scores[1, h]
+        for i in range(stop - start):
+            mean = s0[i] * d0[i] + s1[i] * d1[i]
+            d0[i], d1[i] = rate * s0[i] * (d0[i] - mean), rate * s1[i] * (d1[i] - mean)
+        if d_scores.shape[1] == 1:
+            out, last = d_scores[h, 0], d_scores.shape[2] - 1
+            total = np.float32(0)
+            for i in range(stop - start):
+                out[pairs.a[start + i]] += d0[i]
+                out[pairs.b[start + i]] += d1[i]
+                total += d0[i]
+            out[last] += total
+        else:
+            # Every pair has an entry of its own.
+            for i in range(stop - start):
+                d_scores[h, pairs.b[start + i], pairs.a[start + i]] = d0[i]
+
+
+@njit
+def backward_chunk(
+    pairs: Pairs, tables: Tables, setting: Setting, index: int, chunk: Chunk, gradients: Gradients, thread: int
+) -> None:
+    """Add a chunk's share to the gradient of the tables."""
+    wide()
+    far, d_far = tables.far, gradients.far[thread]
+    heads, columns = far.shape[0], far.shape[2]
+    start, stop = pairs.chunk[index], pairs.chunk[index + 1]
+    cut, vectors, room = setting.neuron_columns, columns // LANES, row_length(chunk.weights[0])
+    rows, row = chunk.columns, row_length(chunk.columns)
+    d_logits, d_W_L, n = at(rows, 0, cut), gradients.W_L[thread], stop - start
+    size = (setting.classes, cut // LANES, n)
+    add_transposed_product(d_logits, row, at(rows, 0, 0), row, at(d_W_L, 0, 0), row_length(d_W_L), 0, size)
+    size = (n, cut // LANES, setting.classes)
+    W_L = tables.W_L_transposed
+    set_gated_product(d_logits, row, at(W_L, 0, 0), row_length(W_L), at(rows, 0, 0), row, 0, size)
+    for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
+        first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
+        a = pairs.a[start + first]
+        _load_near(far, a, chunk.near)
+        for i in range(first, last):
+            pair, out, size = at(rows, i, 0), chunk.d_scores, (heads, vectors)
+            row_products(pair, at(chunk.near, 0, 0), row_length(chunk.near), at(out[0], 0, i), row_length(out[0]), size)
+            row_products(pair, at(far[0], pairs.b[start + i], 0), far.strides[0] // 4, at(out[1], 0, i), row_length(out[1]), size)
+        attention, d_near = at(chunk.weights[0], 0, first), gradients.near
+        size = (len(d_near), vectors, last - first)
+        add_product(attention, room, at(rows, first, 0), row, at(d_near[0], a, 0), d_near.strides[0] // 4, 0, size)
+    for group in range(pairs.group_b[index], pairs.group_b[index + 1]):
+        first, last = pairs.first_b[group], pairs.first_b[group + 1]
+        b, places = pairs.b[start + pairs.by_b[first]], pairs.by_b.ctypes.data + 4 * first
+        attention, size = at(chunk.weights[1], 0, 0), (len(d_far), vectors, last - first)
+        add_scattered_product(attention, room, at(rows, 0, 0), row, at(d_far[0], b, 0), d_far.strides[0] // 4, places, size)
+    d_scores = gradients.scores[thread if len(gradients.scores) > 1 else 0]
+    _score_gradients(pairs, setting.rate, (start, stop), chunk, d_scores)

@@ -1,0 +1,112 @@
+# numba's intrinsics, its configuration and llvmlite are untyped.
+# mypy: disable-error-code="attr-defined, no-untyped-call, import-untyped, assignment"
+# ruff: noqa: ARG001  numba calls with these arguments
+"""How the loops are compiled: numba's options, its cache, its threads, and a friendly line while it works."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding
+import numba
+import torch
+from numba.core import config, event
+from numba.extending import intrinsic
+
+logger = logging.getLogger("interp")
+
+# Sums may be reordered, so that they vectorise; NaN and infinities keep their meaning: a diverging run must be noticed.
+_OPTIONS: dict[str, Any] = {"fastmath": {"reassoc", "nsz", "arcp", "contract", "afn"}, "error_model": "numpy"}
+
+WIDE_REGISTERS = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
+"""Whether a vector register holds 16 numbers and there are 32 of them."""
+
+VERSION = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+"""Hash of these modules' text.
+
+Numba looks only at the file of a cached function, not at those of the functions it calls. So only the outermost functions are
+cached, and each has this hash as a free variable, which numba does compare.
+"""
+
+
+def njit(function: Callable[..., Any]) -> Any:
+    """Compile a function that is called from compiled ones."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function into each of its callers."""
+    return numba.njit(inline="always", **_OPTIONS)(function)
+
+
+def entry(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function that Python calls; keep it in numba's cache on disk where a folder can be written."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(cache=True, **_OPTIONS, **options)(function)
+        except RuntimeError:  # numba found no writable folder, neither beside this file nor in the user's home
+            return numba.njit(**_OPTIONS, **options)(function)
+
+    return decorate
+
+
+@intrinsic
+def wide(context: Any) -> Any:
+    """Let the function this stands in use the widest vectors there are: LLVM takes half of AVX-512's width otherwise."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        widen(builder)
+        return context.get_dummy_value()
+
+    return numba.void(), generate
+
+
+def widen(builder: Any) -> None:
+    """`wide`, for code that is being generated."""
+    set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+
+
+def share_openmp(threads: int) -> bool:
+    """Start numba's OpenMP layer, whose threads are torch's; any other layer's threads would fight with torch's for the cores."""
+    before, torch_before = config.THREADING_LAYER, torch.get_num_threads()
+    try:
+        config.THREADING_LAYER = "omp"
+        numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
+        layer = numba.threading_layer()
+    except ValueError as error:
+        layer = f"none ({error})"
+    finally:
+        config.THREADING_LAYER = before
+        torch.set_num_threads(torch_before)  # numba has just set it for both
+    if layer != "omp":
+        logger.info("loops over pairs run in one thread: numba's threading layer is %s, not omp", layer)
+    return layer == "omp"
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Log one line if the block has to compile something."""
+    with event.install_listener("numba:compile", _Teller()):
+        yield
+
+
+class _Teller(event.Listener):
+    """Says once that compilation has begun."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def on_start(self, event: Any) -> None:  # noqa: ARG002  (numba's convention)
+        """Say it."""
+        if not self._said:
+            logger.info("compiling the fast CPU engine; this takes about half a minute, once per installation")
+        self._said = True
+
+    def on_end(self, event: Any) -> None:
+        """Say nothing."""

@@ -1,0 +1,128 @@
+"""The fast CPU engine's matrix products against float64, for sizes that fill no tile; and the order in which it visits pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from interp.task import ModularTask
+from interp.training.kernels import LANES, multiplication, multiply, products
+from interp.training.kernels.products import at, row_length
+from interp.training.pair_chunks import share_out
+
+ROWS, VECTORS, DEPTHS = [1, 3, 4, 9], [1, 3, 4, 5, 8], [1, 5, 130]
+sizes = pytest.mark.parametrize(
+    ("rows", "vectors", "depth"), [(r, v, d) for r in ROWS for v in VECTORS for d in DEPTHS if r + v + d < 139]
+)
+
+
+def padded(rows: int, columns: int, seed: int) -> np.ndarray:
+    """A random matrix whose rows are longer than what is used of them; NaN is what must not be touched."""
+    matrix = np.full((rows, columns + 7), np.nan, dtype=np.float32)
+    matrix[:, :columns] = np.random.default_rng(seed).standard_normal((rows, columns))
+    return matrix
+
+
+def assert_product(
+    product: Callable[..., Any], a: np.ndarray, b: np.ndarray, c: np.ndarray, expected: np.ndarray, *rest: Any
+) -> None:
+    """A product changes what it should, to rounding, and nothing beside it."""
+    columns = expected.shape[1]
+    product(at(a, 0, 0), row_length(a), at(b, 0, 0), row_length(b), at(c, 0, 0), row_length(c), *rest)
+    np.testing.assert_allclose(c[:, :columns], expected, rtol=1e-5, atol=1e-4)
+    assert np.isnan(c[:, columns:]).all()
+
+
+@sizes
+def test_products_equal_float64(rows: int, vectors: int, depth: int) -> None:
+    columns, size = LANES * vectors, (rows, vectors, depth)
+    a, b, c = padded(rows, depth, 1), padded(depth, columns, 2), padded(rows, columns, 3)
+    wide_a, wide_b = a[:, :depth].astype(np.float64), b[:, :columns].astype(np.float64)
+    expected = c[:, :columns] + wide_a @ wide_b
+    assert_product(products.add_product, a, b, c.copy(), expected, 0, size)
+    assert_product(products.add_deep_product, a, b, c.copy(), expected, size)
+    transposed = padded(depth, rows, 0)
+    transposed[:, :rows] = a[:, :depth].T
+    assert_product(products.add_transposed_product, transposed, b, c.copy(), expected, 0, size)
+    assert_product(products.add_deep_transposed_product, transposed, b, c.copy(), expected, size)
+    gated = np.where(c[:, :columns] > 0, wide_a @ wide_b, 0)
+    assert_product(products.set_gated_product, a, b, c.copy(), gated, 0, size)
+    chosen = np.arange(depth - 1, -1, -2, dtype=np.int32)
+    few = c[:, :columns] + wide_a[:, chosen] @ wide_b[chosen]
+    assert_product(products.add_scattered_product, a, b, c.copy(), few, chosen.ctypes.data, (rows, vectors, len(chosen)))
+
+
+@pytest.mark.parametrize("rows", [1, 4, 7])
+@pytest.mark.parametrize("vectors", [1, 5])
+def test_scalar_products_with_rows(rows: int, vectors: int) -> None:
+    columns = LANES * vectors
+    a, b, out = padded(1, columns, 1), padded(rows, columns, 2), np.full((rows, 3), np.nan, dtype=np.float32)
+    products.row_products(at(a, 0, 0), at(b, 0, 0), row_length(b), at(out, 0, 1), 3, (rows, vectors))
+    np.testing.assert_allclose(out[:, 1], b[:, :columns].astype(np.float64) @ a[0, :columns], rtol=1e-5, atol=1e-5)
+    assert np.isnan(out[:, [0, 2]]).all()
+
+
+@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("shape", [(5, 130, 32), (32, 7, 5), (48, 20, 16), (3, 4, 5)])
+def test_multiply_takes_any_size_and_any_order(shape: tuple[int, int, int], turned: tuple[bool, bool]) -> None:
+    m, k, n = shape
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(m, k, generator=generator), torch.randn(k, n, generator=generator)
+    given_a, given_b = (x.mT.contiguous().mT if turn else x for x, turn in zip((a, b), turned, strict=True))
+    torch.testing.assert_close(multiply(given_a, given_b), (a.double() @ b.double()).float(), rtol=1e-5, atol=1e-5)
+
+
+def test_multiply_uses_tiles_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    add_to = multiplication._add_to
+    monkeypatch.setattr(multiplication, "_add_to", lambda *arguments: calls.append(add_to(*arguments)))
+    multiply(torch.ones(3, 4), torch.ones(4, 16))
+    multiply(torch.ones(16, 4), torch.ones(4, 3))
+    assert len(calls) == 1  # the second matrix has neither whole vectors, nor is the first stored by columns
+    multiply(torch.ones(4, 16).mT, torch.ones(4, 3))
+    assert len(calls) == 2
+
+
+@settings(deadline=None)
+@given(st.integers(2, 60), st.floats(0, 1), st.integers(1, 7), st.integers(0, 9))
+def test_every_pair_is_visited_once_by_the_thread_that_owns_it(p: int, fraction: float, threads: int, seed: int) -> None:
+    task = ModularTask(p)
+    n = max(1, round(fraction * task.n_pairs))
+    index = np.random.default_rng(seed).permutation(task.n_pairs)[:n]
+    pairs = share_out(index, task, threads=threads)
+    np.testing.assert_array_equal(np.sort(pairs.a * p + pairs.b), np.sort(index))
+    np.testing.assert_array_equal(pairs.label, (pairs.a + pairs.b) % p)
+    assert len(pairs.span) == len(pairs.tokens) == threads + 1
+    assert pairs.tokens[0] == 0
+    assert pairs.tokens[-1] == p
+    assert pairs.span[-1] == len(pairs.chunk) - 1
+    assert pairs.chunk[-1] == n
+    for thread in range(threads):
+        first, last = pairs.chunk[pairs.span[thread]], pairs.chunk[pairs.span[thread + 1]]
+        a = pairs.a[first:last]
+        assert ((a >= pairs.tokens[thread]) & (a < pairs.tokens[thread + 1])).all()
+    for i in range(len(pairs.chunk) - 1):
+        start, stop = pairs.chunk[i], pairs.chunk[i + 1]
+        by_a = [pairs.a[slice(*pairs.first_a[j : j + 2])] for j in range(*pairs.group_a[i : i + 2])]
+        by_b = [pairs.b[start + pairs.by_b[slice(*pairs.first_b[j : j + 2])]] for j in range(*pairs.group_b[i : i + 2])]
+        for groups, tokens in ((by_a, pairs.a[start:stop]), (by_b, pairs.b[start:stop])):
+            assert all(len(set(group)) == 1 for group in groups)
+            assert [group[0] for group in groups] == sorted(set(tokens))
+            assert sum(len(group) for group in groups) == stop - start
+        np.testing.assert_array_equal(np.sort(pairs.by_b[start:stop]), np.arange(stop - start))
+
+
+def test_threads_have_about_as_many_pairs() -> None:
+    task = ModularTask(113)
+    index = np.random.default_rng(0).permutation(task.n_pairs)[:3830]
+    pairs = share_out(index, task, threads=2)
+    shares = np.diff(pairs.chunk[pairs.span])
+    assert shares.sum() == 3830
+    assert abs(shares[0] - shares[1]) < 60
+    assert np.diff(pairs.chunk).max() < 200
