@@ -300,10 +300,10 @@ def _transformer_lens() -> RunConfig:
 def _pizza() -> RunConfig:
     """The clock-and-pizza paper's setting (Zhong et al. 2023): p = 59, 80 % of pairs, no `=`, weight decay 2, 20,000 updates.
 
-    Constant attention (attention_rate 0) makes a pizza, as the paper's Model A is one; `--model.attention-rate 1` makes a clock, as
-    its Model B. To expect with seed 2 and one thread: gradient symmetricity 0.992 and 0.354, distance irrelevance 0.205 and 0.794, both
-    generalizing by step 325. Of seeds 0 to 7 with constant attention four are pizzas by step 3,000 (2, 4, 6, 7); in the others several
-    pizzas make up for each other, and the verdict is neither.
+    Constant attention (attention_rate 0) makes a pizza, as the paper's Model A is one; `--model.attention-rate 1` makes a clock,
+    as its Model B. To expect with seed 2 and one thread: gradient symmetricity 0.992 and 0.354, distance irrelevance 0.205 and
+    0.794; both generalize by step 325. Of seeds 0 to 7 with constant attention four are pizzas by step 3,000 (2, 4, 6, 7); in the
+    others several pizzas make up for each other, and the verdict is neither.
     """
     return RunConfig(
         recipe="pizza",
