@@ -41,7 +41,7 @@ def pair_tables(weights: Weights) -> PairTables:
     1
     """
     w = weights
-    pattern, neurons = _pattern(w), w.W_E.new_empty(w.p**2, w.d_mlp)
+    pattern, neurons = pair_pattern(w), w.W_E.new_empty(w.p**2, w.d_mlp)
     logits = _logits(w, pattern, _pushed(w, w.W_U), neurons)
     return PairTables(pattern=pattern, neurons=neurons, all_logits=logits, p=w.p)
 
@@ -61,7 +61,7 @@ def pair_logits(
     """
     w = weights
     tables = _pushed(w, w.W_U if mlp_skip is None else mlp_skip @ w.W_U, attention_skip)
-    return _logits(w, _pattern(w), tables, None)[:, : w.p]
+    return _logits(w, pair_pattern(w), tables, None)[:, : w.p]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +117,9 @@ def _logits(
     return logits
 
 
-def _pattern(w: Weights) -> Float[Tensor, "pair head pos"]:
-    """Attention from the last position; scores are tables too, over a, over b, or where b asks, over both."""
+@torch.no_grad()
+def pair_pattern(w: Weights) -> Float[Tensor, "pair head pos"]:
+    """Attention from the last position for all pairs; scores are tables too, over a, over b, or where b asks, over both."""
     p, at = w.p, _embeddings(w)
     q = torch.einsum("nd,hde->nhe", at[-1], w.W_Q) + (0 if w.b_Q is None else w.b_Q)
     keys = [torch.einsum("nd,hde->nhe", x, w.W_K) + (0 if w.b_K is None else w.b_K) for x in at]

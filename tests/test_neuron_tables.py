@@ -14,14 +14,21 @@ from interp.weights import Weights
 
 def put_together(tables: NeuronTables) -> np.ndarray:
     """The formula of the docstring, literally: (pair, neuron) before the non-linearity."""
-    heads, _, p, neurons = tables.values.shape
-    made = np.zeros((p, p, neurons))
-    made += tables.base[None, :] if len(tables.base) > 1 else tables.base[0]
+    heads, _, p, _ = tables.attention.shape
+    positions = 3 if tables.read.shape[1] == p + 4 else 2
+    tokens = tables.read.shape[1] - positions
+    made = np.zeros((p, p, len(tables.base)))
+    made += tables.base.T[None] if tables.base.shape[1] > 1 else tables.base[:, 0]
+
+    def value(head: int, position: int, rows: slice | int) -> np.ndarray:
+        return (tables.read[head, rows] + tables.read[head, tokens + position]) @ tables.write[:, head].T
+
     for head in range(heads):
         to_a, to_b = tables.attention[head]
-        made += to_a[..., None] * tables.values[head, 0][:, None] + to_b[..., None] * tables.values[head, 1][None]
-        made += (tables.total - to_a - to_b)[..., None] * tables.equals[head]
-    return made.reshape(p * p, neurons)
+        made += to_a[..., None] * value(head, 0, slice(p))[:, None] + to_b[..., None] * value(head, 1, slice(p))[None]
+        if positions == 3:
+            made += (tables.total - to_a - to_b)[..., None] * value(head, 2, p)
+    return made.reshape(p * p, -1)
 
 
 @pytest.mark.parametrize("p", [2, 5, 6])
@@ -38,6 +45,6 @@ def test_tables_know_the_non_linearity_and_do_not_hold_on_to_gradients() -> None
     weights = random_weights(5, activation="gelu").map(lambda tensor: tensor.requires_grad_())
     tables = neuron_tables(weights)
     assert tables.activation == "gelu"
-    assert isinstance(tables.values, np.ndarray)
-    assert tables.values.dtype == np.float32
+    assert isinstance(tables.read, np.ndarray)
+    assert tables.read.dtype == np.float32
     assert torch.is_grad_enabled()

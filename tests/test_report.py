@@ -56,6 +56,11 @@ def decoded(blocks: Blocks, number: int) -> np.ndarray:
     if entry["codec"] == "odds":
         rows, columns = decoded(blocks, entry["r"]), decoded(blocks, entry["c"])
         return 1 / (1 + np.exp(rows[:, :, None] + columns[:, None, :]))
+    if entry["codec"] == "modes":
+        weights, n = decoded(blocks, entry["weights"]), int(np.prod(shape[1:]))
+        low, high = np.frombuffer(data, np.uint8, count=2 * weights.shape[1] * n, offset=at).astype(np.int64).reshape(2, -1)
+        codes = ((low + 256 * high) >> 1) ^ -((low + 256 * high) & 1)
+        return (weights @ codes.reshape(-1, n)).reshape(shape)
     if entry["codec"] != "q2":
         return np.frombuffer(data, np.dtype(f"<{entry['codec']}"), count=int(np.prod(shape)), offset=at).reshape(shape)
     size = int(np.prod(shape))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from growing import built_in, growing
+from growing import DIALS, STEPS, built_in, growing
 from playwright.sync_api import Browser
 from test_report_compare import runs
 from visiting import Visit, until, visit
@@ -15,7 +15,7 @@ from visiting import Visit, until, visit
 from interp.neuron_tables import neuron_tables
 from interp.reporting import page
 from interp.reporting.compare import compare
-from interp.reporting.explorer import Landmark, explorer
+from interp.reporting.explorer import explorer
 from interp.reporting.write import panels
 
 pytestmark = pytest.mark.browser
@@ -60,7 +60,7 @@ STOP = """() => {
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The page of one run with everything on it, and one that compares three."""
     analyses, series = built_in()
-    shown = [*panels(series, analyses), explorer([Landmark("last", int(series.step[-1]), neuron_tables(growing(1.0)))])]
+    shown = [*panels(series, analyses), explorer(STEPS, [neuron_tables(growing(dial)) for dial in DIALS])]
     folder = tmp_path_factory.mktemp("pages")
     for name, made in {"one": page(series, shown), "several": compare(runs())}.items():
         (folder / f"{name}.html").write_text(made.html, encoding="utf-8")

@@ -1,8 +1,8 @@
 """Blocks: the arrays of a page, each stored once, as compactly as what they are for allows; decoded in the page by decode.js.
 
 Codecs: a plain type (`f8`, `f4`, `i4`, `i2`, `u2`, `u1`, `i1`); `q2`, 16-bit steps between the least and greatest value, for what
-is drawn and not read as numbers; `q1`, the same with 8 bits; `odds`, a stack of matrices 1 / (1 + exp(r_i + c_j)) by their r
-and c, which is what attention patterns over (a, b) are, and a twentieth of their size.
+is drawn and not read as numbers; `modes`, arrays that drift over the checkpoints (modes.py); `odds`, a stack of matrices
+1 / (1 + exp(r_i + c_j)) by their r and c, which is what attention patterns over (a, b) are, and a twentieth of their size.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import json
 from typing import Any
 
 import numpy as np
+
+from interp.reporting.modes import Modes
 
 # Arrays that are drawn only are quantised above this size; below, single precision costs next to nothing.
 LARGE = 2_048
@@ -46,12 +48,10 @@ class Blocks:
             return self._add_odds(array, *factors) if factors is not None else self._add_quantised(array)
         return self._add_plain(array.astype("<f8") if exact and array.dtype == np.float64 else _compact(array))
 
-    def add_bytes(self, array: np.ndarray) -> int:
-        """Store an array that is only drawn with 8 bits a value, in steps between its least and greatest value."""
-        low, high = _range(array)
-        width = (high - low) / 255 or 1.0
-        codes = np.rint((array.astype(np.float64) - low) / width).astype(np.uint8)
-        return self._append({"codec": "q1", "shape": list(array.shape), "low": low, "width": width}, codes.tobytes())
+    def add_modes(self, stack: Modes) -> int:
+        """Store what `modes` made of a stack."""
+        entry = {"codec": "modes", "shape": list(stack.shape), "weights": self.add(stack.weights)}
+        return self._append(entry, _planes(stack.codes))
 
     @property
     def header(self) -> list[dict[str, Any]]:
@@ -73,9 +73,7 @@ class Blocks:
         # Neighbouring checkpoints are much alike: their differences, low bytes and high bytes apart, compress to about half.
         rows = codes.reshape(len(array), -1)
         changes = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1])).view(np.int16)
-        zigzag = ((changes << 1) ^ (changes >> 15)).view(np.uint16)
-        planes = zigzag.astype("<u2").view(np.uint8).reshape(-1, 2).T
-        return self._append({"codec": "q2", "shape": list(array.shape), "low": low, "width": width}, planes.tobytes())
+        return self._append({"codec": "q2", "shape": list(array.shape), "low": low, "width": width}, _planes(changes))
 
     def _add_odds(self, array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> int:
         entry = {"codec": "odds", "shape": list(array.shape), "r": self._add_quantised(rows), "c": self._add_quantised(columns)}
@@ -89,6 +87,12 @@ class Blocks:
             self._entries.append({**entry, "at": len(self._data)})
             self._data += data
         return self._known[key]
+
+
+def _planes(whole: np.ndarray) -> bytes:
+    """16-bit whole numbers as bytes: small ones of both signs have small codes; low bytes first, then high ones."""
+    zigzag = ((whole << 1) ^ (whole >> 15)).view(np.uint16)
+    return zigzag.astype("<u2").view(np.uint8).reshape(-1, 2).T.tobytes()
 
 
 def _range(array: np.ndarray) -> tuple[float, float]:

@@ -17,6 +17,11 @@ class Blocks {
     this.flat = new Map();
   }
 
+  // How many values a block has at one step.
+  size(number) {
+    return this.shape(number).slice(1).reduce((a, b) => a * b, 1);
+  }
+
   shape(number) {
     return this.header[number].shape;
   }
@@ -29,20 +34,43 @@ class Blocks {
 
   decode(entry) {
     const size = entry.shape.reduce((a, b) => a * b, 1);
-    if (entry.codec === "q1") {
-      return Float32Array.from(new Uint8Array(this.buffer, entry.at, size), (code) => entry.low + code * entry.width);
-    }
     if (entry.codec !== "q2") return new TYPES[entry.codec](this.buffer, entry.at, size);
-    const low = new Uint8Array(this.buffer, entry.at, size);
-    const high = new Uint8Array(this.buffer, entry.at + size, size);
+    const changes = this.whole16(entry.at, size);
     const codes = new Uint16Array(size);
     const out = new Float32Array(size);
     const row = size / entry.shape[0];
     for (let i = 0; i < size; i++) {
-      const zigzag = low[i] | (high[i] << 8);
-      const change = (zigzag >>> 1) ^ -(zigzag & 1);
-      codes[i] = change + (i < row ? 0 : codes[i - row]);
+      codes[i] = changes[i] + (i < row ? 0 : codes[i - row]);
       out[i] = codes[i] === 65535 ? NaN : entry.low + codes[i] * entry.width;
+    }
+    return out;
+  }
+
+  // 16-bit whole numbers of both signs, from their low bytes and their high bytes.
+  whole16(at, size) {
+    const low = new Uint8Array(this.buffer, at, size);
+    const high = new Uint8Array(this.buffer, at + size, size);
+    const out = new Int16Array(size);
+    for (let i = 0; i < size; i++) {
+      const zigzag = low[i] | (high[i] << 8);
+      out[i] = (zigzag >>> 1) ^ -(zigzag & 1);
+    }
+    return out;
+  }
+
+  // Some consecutive values of a block of `modes` at one step.
+  mix(number, step, from, count) {
+    const { weights, at } = this.header[number];
+    const size = this.size(number);
+    const modes = this.shape(weights)[1];
+    if (!this.flat.has(number)) this.flat.set(number, this.whole16(at, modes * size));
+    const codes = this.flat.get(number);
+    const amounts = this.values(weights);
+    const out = new Float32Array(count);
+    for (let mode = 0; mode < modes; mode++) {
+      const amount = amounts[step * modes + mode];
+      const start = mode * size + from;
+      for (let i = 0; i < count; i++) out[i] += amount * codes[start + i];
     }
     return out;
   }

@@ -1,4 +1,4 @@
-// The neuron explorer: a panel whose two maps are computed here, from the tables of the nearest landmark.
+// The neuron explorer: a panel whose two maps are computed here, from the tables of the checkpoint that is shown.
 
 class Explorer extends Panel {
   constructor(element, source, page) {
@@ -29,13 +29,12 @@ class Explorer extends Panel {
 
   // Both cells call this; the maps are made once for both, and drawn only where they are others than before.
   move(cell, index) {
-    const step = this.page.steps[index];
-    const near = this.tables.landmarks[nearest(this.tables.landmarks.map((landmark) => landmark.step), step)];
-    const key = `${near.step} ${this.neuron}`;
+    const at = nearest(this.tables.steps, this.page.steps[index]);
+    const key = `${at} ${this.neuron}`;
     if (this.made?.key !== key) {
-      const map = activation(near, this.neuron, this.tables.p, this.page.blocks);
+      const map = activation(this.tables, at, this.neuron, this.page.blocks);
       this.made = { key, map, ...bestFit(map, this.tables.p) };
-      this.output.textContent = this.about(near);
+      this.output.textContent = this.about(this.tables.steps[at]);
     }
     if (cell.made === this.made) return false;
     cell.made = this.made;
@@ -45,11 +44,10 @@ class Explorer extends Panel {
     return true;
   }
 
-  about({ step, label }) {
+  about(step) {
     const { frequency, share } = this.made;
     const found = frequency ? `frequency ${frequency} explains ${(100 * share).toFixed(1)} % of it` : "it is the same for all pairs (dead)";
-    const kept = this.tables.landmarks.map((one) => one.step.toLocaleString("en-US")).join(", ");
-    return `at step ${step.toLocaleString("en-US")} (${label}): ${found}. Kept: steps ${kept}.`;
+    return `at step ${step.toLocaleString("en-US")}: ${found}.`;
   }
 
   get moving() {
@@ -57,26 +55,30 @@ class Explorer extends Panel {
   }
 }
 
-// One neuron's activation for all pairs, row-major; the formula is that of interp/neuron_tables.py.
-function activation(tables, neuron, p, blocks) {
-  const [heads2, , ] = blocks.shape(tables.attention);
-  const [neurons] = blocks.shape(tables.size);
-  const values = blocks.values(tables.values);
-  const size = blocks.values(tables.size)[neuron];
-  const equals = blocks.values(tables.equals);
-  const base = blocks.values(tables.base);
-  const ownRow = blocks.shape(tables.base)[0] > 1;
+// One neuron's activation for all pairs at one step, row-major; the formula is that of interp/neuron_tables.py.
+function activation(tables, at, neuron, blocks) {
+  const { p, heads } = tables;
+  const [, , rows, depth] = blocks.shape(tables.read);
+  const read = blocks.mix(tables.read, at, 0, heads * rows * depth);
+  const write = blocks.mix(tables.write, at, neuron * heads * depth, heads * depth);
+  const columns = blocks.shape(tables.base)[2];
+  const base = blocks.mix(tables.base, at, neuron * columns, columns);
+  const positions = tables.equals ? 3 : 2;
   const map = new Float32Array(p * p);
-  for (let a = 0; a < p; a++) for (let b = 0; b < p; b++) map[a * p + b] = base[(ownRow ? b : 0) * neurons + neuron];
-  for (let head = 0; head < heads2 / 2; head++) {
-    const [toA, toB] = [blocks.at(tables.attention, 2 * head), blocks.at(tables.attention, 2 * head + 1)];
-    const value = (position, token) => size * values[((2 * head + position) * p + token) * neurons + neuron];
-    const rest = equals[head * neurons + neuron];
+  for (let a = 0; a < p; a++) for (let b = 0; b < p; b++) map[a * p + b] = base[columns > 1 ? b : 0];
+  for (let head = 0; head < heads; head++) {
+    const value = (row) => {
+      let sum = 0;
+      for (let e = 0; e < depth; e++) sum += read[(head * rows + row) * depth + e] * write[head * depth + e];
+      return sum;
+    };
+    const [atA, atB, rest] = Array.from({ length: 3 }, (_, place) => (place < positions ? value(rows - positions + place) : 0));
+    const values = Float32Array.from({ length: p }, (_, token) => value(token));
+    const equals = tables.equals ? value(p) + rest : 0;
+    const [toA, toB] = tables.attention[head].map((block) => blocks.at(block, at));
     for (let a = 0; a < p; a++) {
-      for (let b = 0; b < p; b++) {
-        const [x, y] = [toA[a][b], toB[a][b]];
-        map[a * p + b] += x * value(0, a) + y * value(1, b) + (tables.total - x - y) * rest;
-      }
+      const [rowA, rowB, ofA] = [toA[a], toB[a], values[a] + atA];
+      for (let b = 0; b < p; b++) map[a * p + b] += rowA[b] * ofA + rowB[b] * (values[b] + atB) + (tables.total - rowA[b] - rowB[b]) * equals;
     }
   }
   return map.map(tables.activation === "relu" ? (x) => Math.max(0, x) : gelu);

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from interp.figures import Cell, draw, on
 from interp.reporting.blocks import Blocks
+from interp.reporting.modes import Modes, modes
 from interp.reporting.page import Panel
-from interp.reporting.story import tell
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
-# At most this many checkpoints carry tables: each takes as much as a hundred checkpoints of everything else.
-KEPT = 5
+# Bytes that the tables of all checkpoints may take, before base64 makes them a third more.
+BUDGET = 1_400_000
+# The error that this costs is measured at every checkpoint, for so many neurons.
+SAMPLE = 8
 
 TITLE = "What does one neuron do?"
 CAPTION = """\
 The activation of a single neuron for every a (up) and b (to the right), and the best fit to it by waves of one frequency.
-Choose a neuron by its number, or click on its dot in the figure of all neurons above. A neuron of the circuit shows a
-pattern of one frequency; one that memorizes shows none. The maps are kept for the checkpoints named beside it; the
-nearest one is shown.
+Choose a neuron by its number, or click on its dot in the figure of all neurons above; the slider shows how it came about. A
+neuron of the circuit shows a pattern of one frequency; one that memorizes shows none.
 
-Measured: activation after the non-linearity, computed in this page from tables over single tokens kept to 8 bits (errors up
-to about a hundredth of the largest activation); fit = mean plus projection on the eight waves {1, cos w_k, sin w_k}(a) x {1,
-cos w_k, sin w_k}(b) of the frequency k that explains most."""
+Measured: activation after the non-linearity, computed in this page from tables over single tokens and neurons, which are kept
+for every checkpoint with rounding. {error}
+Fit = mean plus projection on the eight waves {{1, cos w_k, sin w_k}}(a) x {{1, cos w_k, sin w_k}}(b) of the frequency k that
+explains most."""
 
 
 class Tables(Protocol):
@@ -38,9 +39,9 @@ class Tables(Protocol):
     @property
     def attention(self) -> np.ndarray: ...  # noqa: D102
     @property
-    def values(self) -> np.ndarray: ...  # noqa: D102
+    def read(self) -> np.ndarray: ...  # noqa: D102
     @property
-    def equals(self) -> np.ndarray: ...  # noqa: D102
+    def write(self) -> np.ndarray: ...  # noqa: D102
     @property
     def base(self) -> np.ndarray: ...  # noqa: D102
     @property
@@ -49,30 +50,13 @@ class Tables(Protocol):
     def activation(self) -> str: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
-class Landmark:
-    """A checkpoint of which the page keeps the neurons."""
-
-    label: str
-    step: int
-    tables: Tables
-
-
-def landmarks(series: xr.Dataset) -> list[tuple[str, int]]:
-    """Which checkpoints to keep: those nearest to the boundaries of the phases, and the last one; each once, ascending."""
-    steps = series["step"].values
-    found = {int(steps[-1]): "last"}
-    for milestone in reversed(tell(series).milestones):
-        if milestone.boundary is not None:
-            nearest = int(steps[np.abs(steps - milestone.boundary.step).argmin()])
-            found[nearest] = milestone.label.lower()
-    kept = sorted(found)[-KEPT:]
-    return [(found[step], step) for step in kept]
-
-
-def explorer(kept: Sequence[Landmark]) -> Panel:
+def explorer(steps: Sequence[int], tables: Sequence[Tables]) -> Panel:
     """The panel that shows one neuron, for checkpoints given with their tables."""
-    p, neurons = kept[0].tables.attention.shape[-1], kept[0].tables.values.shape[-1]
+    heads, _, p, _ = tables[0].attention.shape
+    neurons = len(tables[0].write)
+    kept = dict(
+        zip(_KEPT, modes([np.stack([getattr(one, name) for one in tables]) for name in _KEPT], budget=BUDGET), strict=True)
+    )
 
     def figure(series: xr.Dataset) -> go.Figure:
         empty = np.zeros((p, p), dtype=np.float32)
@@ -86,25 +70,58 @@ def explorer(kept: Sequence[Landmark]) -> Panel:
         return draw(series, [row], heights=(300,), fixed=maps, alt="Activation of the chosen neuron for all pairs, and its fit.")
 
     def extra(blocks: Blocks) -> Mapping[str, Any]:
-        return {"neurons": neurons, "p": p, "landmarks": [_stored(landmark, blocks) for landmark in kept]}
+        attention = [[_attention(tables, head, place, blocks) for place in (0, 1)] for head in range(heads)]
+        stored = {name: blocks.add_modes(one) for name, one in kept.items()}
+        first = tables[0]
+        equals = first.read.shape[1] > p + 2
+        return {
+            "neurons": neurons, "p": p, "heads": heads, "steps": list(steps), "attention": attention, **stored, "equals": equals,
+            "total": float(first.total), "activation": first.activation,
+        }  # fmt: skip
 
-    return Panel("neuron", TITLE, CAPTION, figure, extra=extra)
+    caption = CAPTION.format(error=_in_words(*_errors(tables, kept)))
+    return Panel("neuron", TITLE, caption, figure, extra=extra)
 
 
-def _stored(landmark: Landmark, blocks: Blocks) -> dict[str, Any]:
-    """The tables as blocks; what varies from neuron to neuron in size is divided by that size first."""
-    tables = landmark.tables
-    heads, _, p, neurons = tables.values.shape
-    size = np.maximum(np.abs(tables.values).max(axis=(0, 1, 2)), np.finfo(np.float32).tiny)
-    scaled = (tables.values / size).reshape(heads * 2 * p, neurons)
-    return {
-        "label": landmark.label,
-        "step": landmark.step,
-        "attention": blocks.add(tables.attention.reshape(heads * 2, p, p), drawn=True),
-        "values": blocks.add_bytes(scaled),
-        "size": blocks.add(size),
-        "equals": blocks.add(tables.equals),
-        "base": blocks.add(tables.base),
-        "total": float(tables.total),
-        "activation": tables.activation,
-    }
+_KEPT = ("read", "write", "base")
+
+
+def _attention(tables: Sequence[Tables], head: int, place: int, blocks: Blocks) -> int:
+    return blocks.add(np.stack([one.attention[head, place] for one in tables]), drawn=True)
+
+
+def _errors(tables: Sequence[Tables], kept: Mapping[str, Modes]) -> tuple[float, float]:
+    """What rounding costs, as shares of a checkpoint's largest activation: root mean square over all of them, and the worst."""
+    sample = np.linspace(0, len(tables[0].write) - 1, SAMPLE).astype(int)
+    squares, worst = [], 0.0
+    for i, one in enumerate(tables):
+        read, write, base = (kept[name].at(i) for name in _KEPT)
+        exact = _activations(one, one.read, one.write[sample], one.base[sample])
+        error = _activations(one, read, write[sample], base[sample]) - exact
+        top = max(float(np.abs(exact).max()), float(np.finfo(np.float32).tiny))
+        squares.append(float(np.square(error / top).mean()))
+        worst = max(worst, float(np.abs(error).max()) / top)
+    return float(np.sqrt(np.mean(squares))), worst
+
+
+def _in_words(typical: float, worst: float) -> str:
+    return (
+        f"What that costs was measured at every checkpoint, for {SAMPLE} neurons: typically {100 * typical:.2g} %, at worst "
+        f"{100 * worst:.2g} % of their largest activation."
+    )
+
+
+def _activations(tables: Tables, read: np.ndarray, write: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Activations (a, b, neuron) of some neurons; the formula is that of `interp.neuron_tables`, with a rectifier at its end."""
+    heads, _, p, _ = tables.attention.shape
+    positions = 3 if read.shape[1] > p + 2 else 2
+    value = np.einsum("hre,nhe->hrn", read, write)
+    tokens = read.shape[1] - positions
+    made = np.repeat(base.T[None], p, axis=0) if base.shape[1] > 1 else np.tile(base[:, 0], (p, p, 1))
+    for head in range(heads):
+        to_a, to_b = tables.attention[head]
+        at = [value[head, :p] + value[head, tokens + place] for place in (0, 1)]
+        made = made + to_a[..., None] * at[0][:, None] + to_b[..., None] * at[1][None]
+        if positions == 3:
+            made += (tables.total - to_a - to_b)[..., None] * (value[head, p] + value[head, tokens + 2])
+    return np.maximum(made, 0)

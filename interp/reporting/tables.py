@@ -47,4 +47,5 @@ def _variable(array: xr.DataArray, name: str, blocks: Blocks) -> dict[str, Any] 
         ", ".join(f"{dim}={value}" for dim, value in zip(inner, values, strict=True))
         for values in product(*(array[dim].values.tolist() for dim in inner))
     ]
-    return {"name": name.removeprefix("history_"), "labels": labels if inner else [], "block": blocks.add(array.values, exact=True)}
+    block = blocks.add(array.values, exact=True)
+    return {"name": name.removeprefix("history_"), "labels": labels if inner else [], "block": block}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from interp.errors import UsageError
 from interp.reporting.compare import compare
 from interp.reporting.dissection import Section, dissection, no_dissection
-from interp.reporting.explorer import Landmark, explorer, landmarks
+from interp.reporting.explorer import explorer
 from interp.reporting.page import Page, Panel, page
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Pan
     place = next((i + 1 for i, panel in enumerate(shown) if panel.name == "neuron_frequencies" and not panel.failure), None)
     if place is None:
         return shown
-    kept = [Landmark(label, step, neuron_tables(run[step].weights)) for label, step in landmarks(series)]
-    return [*shown[:place], explorer(kept), *shown[place:]]
+    steps = [int(step) for step in series["step"].values]
+    return [*shown[:place], explorer(steps, [neuron_tables(run[step].weights) for step in steps]), *shown[place:]]
 
 
 def _dissected(run: Run, series: xr.Dataset) -> Section:

@@ -1,0 +1,74 @@
+"""Weights over a run in little space: what comes back, what it costs, and that the neurons made of it say how wrong they are."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from growing import DIALS, STEPS, growing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_models import random_weights
+from test_report import decoded
+
+from interp.neuron_tables import neuron_tables
+from interp.reporting.blocks import Blocks
+from interp.reporting.explorer import explorer
+from interp.reporting.modes import modes
+
+
+def drifting(steps: int = 60, size: int = 4000, *, seed: int = 0) -> np.ndarray:
+    """Values that move smoothly from one place to another, of very different sizes at the start and at the end."""
+    rng = np.random.default_rng(seed)
+    time = np.linspace(0, 1, steps)[:, None]
+    ways = rng.normal(size=(3, size))
+    return (0.01 + time) * (ways[0] + time * ways[1] + np.sin(4 * time) * ways[2])
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 12), st.integers(1, 300), st.floats(1e-6, 1e6), st.integers(0, 2**32 - 1))
+def test_every_step_comes_back_to_a_twentieth_of_its_root_mean_square(steps: int, size: int, scale: float, seed: int) -> None:
+    stack = np.random.default_rng(seed).normal(size=(steps, size)) * scale * np.logspace(0, 3, steps)[:, None]
+    (found,) = modes([stack], budget=10**9)
+    for i, row in enumerate(stack):
+        assert np.sqrt(np.mean((found.at(i) - row) ** 2)) < 0.051 * np.sqrt(np.mean(row**2)) + 1e-30
+
+
+def test_a_slow_drift_costs_a_few_patterns_however_many_steps_it_has() -> None:
+    (found,) = modes([drifting()], budget=10**9)
+    assert len(found.codes) <= 3
+    assert np.abs(found.at(30) - drifting()[30]).max() < 0.2 * drifting()[30].std()
+
+
+def test_a_small_budget_makes_the_steps_wider() -> None:
+    noise = np.random.default_rng(0).normal(size=(40, 3000))
+    (fine,), (coarse,) = modes([noise], budget=10**9), modes([noise], budget=30_000)
+    errors = [np.abs(one.at(7) - noise[7]).max() for one in (fine, coarse)]
+    assert errors[0] < errors[1] / 2
+
+
+def test_nothing_at_all_is_kept_too() -> None:
+    (found,) = modes([np.zeros((4, 5, 2))], budget=1000)
+    assert np.array_equal(found.at(3), np.zeros((5, 2)))
+
+
+def test_modes_come_back_from_a_block() -> None:
+    blocks, (found,) = Blocks(), modes([drifting()], budget=10**9)
+    number = blocks.add_modes(found)
+    back = decoded(blocks, number)
+    assert back.shape == found.shape
+    assert np.allclose(back[12], found.at(12), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("equals_sign", [True, False])
+def test_the_caption_says_how_wrong_the_maps_are(equals_sign: bool) -> None:
+    tables = [neuron_tables(random_weights(6, equals_sign=equals_sign, seed=seed)) for seed in range(3)]
+    caption = explorer([0, 1, 2], tables).caption
+    typical, worst = map(float, re.search(r"typically (\S+) %, at worst (\S+) %", caption).groups())
+    assert 0 < typical < worst < 15
+
+
+def test_an_explorer_of_planted_models_is_nearly_exact() -> None:
+    caption = explorer(STEPS, [neuron_tables(growing(dial)) for dial in DIALS]).caption
+    assert float(re.search(r"typically (\S+) %", caption).group(1)) < 2
