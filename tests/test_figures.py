@@ -75,7 +75,7 @@ def test_bands_of_colour_cover_0_to_1_without_a_gap(colours: list[str]) -> None:
 
 
 @settings(max_examples=60)
-@given(st.lists(st.lists(CELLS, min_size=1, max_size=5), min_size=1, max_size=4), st.data())
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=60), min_size=1, max_size=4), st.data())
 def test_cells_do_not_overlap_and_stay_inside(rows: list[list[Cell]], data: st.DataObject) -> None:
     heights = data.draw(st.lists(st.integers(60, 500), min_size=len(rows), max_size=len(rows)))
     layout = grid(rows, heights)

@@ -76,14 +76,15 @@ def grid(rows: Sequence[Sequence[Cell]], heights: Sequence[int]) -> dict[str, An
 
 
 def _columns(row: Sequence[Cell]) -> list[tuple[float, float]]:
-    """Horizontal domains of a row's cells: widths by weight, with room for axis labels between them."""
+    """Horizontal domains of a row's cells: widths by weight, with room for axis labels between them while there is any."""
     width = _WIDTH - _LEFT - _RIGHT
-    free = width - _BETWEEN_COLUMNS * (len(row) - 1)
+    between = min(_BETWEEN_COLUMNS, width / (2 * len(row)))
+    free = width - between * (len(row) - 1)
     edges, left = [], 0.0
     for cell in row:
         right = left + free * cell.weight / sum(c.weight for c in row)
         edges.append((left / width, min(1.0, right / width)))
-        left = right + _BETWEEN_COLUMNS
+        left = right + between
     return edges
 
 
