@@ -2,28 +2,26 @@
 
     python benchmarks/train_step.py [--rounds N] [--threads N] [--json]
 
-All train the same model from the same weights on the same pairs. Turns alternate, so that whatever else the machine does falls on
-all of them; shares of time are what to read on a busy machine, milliseconds on an idle one.
+All train the same model from the same weights on the same pairs: the setting of TransformerLens' grokking demo. Ratios are what
+to read on a busy machine, milliseconds on an idle one.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
+from timing import alternate, machine, options, show, spread
 
 from interp import HookedModel, recipe
 from interp.config import RunConfig
 from interp.training.engine import make_engine
 from interp.training.initial import initial_weights
 from interp.training.threads import threads_for
+
+OURS = "interp, fast CPU engine"
 
 
 def engine_step(config: RunConfig) -> Callable[[], object]:
@@ -63,55 +61,35 @@ def bridge_step(config: RunConfig, *, test_loss: bool) -> Callable[[], object]:
     return step
 
 
-def measure(steps: dict[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of every step, each loop in turn."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        step()
-    for _ in range(rounds):
-        for name, step in steps.items():
-            for _ in range(10 if name == "interp, cpu engine" else 2):
-                start = time.perf_counter()
-                step()
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return times
-
-
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--json", action="store_true")
+    parser = options(__doc__, rounds=20)
+    parser.add_argument("--threads", type=int, help="threads of every loop (default: all cores)")
     arguments = parser.parse_args()
     config = replace(recipe("transformer-lens"), threads=arguments.threads)
     config = replace(config, threads=threads_for(config))
     torch.set_num_threads(config.threads)
     loops = {
-        "interp, cpu engine": engine_step(replace(config, engine="cpu")),
-        "interp, reference engine (autograd)": engine_step(replace(config, engine="reference")),
+        OURS: engine_step(replace(config, engine="cpu")),
+        "interp, reference engine (autograd at the last position)": engine_step(replace(config, engine="reference")),
         "TransformerLens bridge, train loss only": bridge_step(config, test_loss=False),
-        "TransformerLens bridge, demo loop as written": bridge_step(config, test_loss=True),
+        "TransformerLens bridge, the demo's loop with its test loss": bridge_step(config, test_loss=True),
     }
-    times = measure(loops, rounds=arguments.rounds)
-    ours = statistics.median(times["interp, cpu engine"])
-    rows = {
-        name: {
-            "median_ms": statistics.median(values),
-            "min_ms": min(values),
-            "quartiles_ms": statistics.quantiles(values, n=4)[::2],
-            "times_ours": statistics.median(values) / ours,
-        }
-        for name, values in times.items()
-    }
-    if arguments.json:
-        print(json.dumps({"threads": config.threads, "load": os.getloadavg(), "loops": rows}, indent=2))
-        return
-    print(f"{config.threads} threads, load average {os.getloadavg()[0]:.1f}; milliseconds a step")
-    for name, row in rows.items():
-        low, high = row["quartiles_ms"]
-        spread = f"median {row['median_ms']:7.1f}  ({low:.1f} to {high:.1f})  min {row['min_ms']:6.1f}"
-        print(f"{name:45} {spread}  x{row['times_ours']:.1f}")
+    facts = machine()
+    rows = {name: spread(times) for name, times in alternate(loops, rounds=arguments.rounds).items()}
+    for row in rows.values():
+        row["times_ours"] = row["median"] / rows[OURS]["median"]
+
+    def text() -> str:
+        lines = [f"{facts['processor']}, {config.threads} threads, load average {facts['load']}; milliseconds a step"]
+        for name, row in rows.items():
+            quartiles = f"({row['low']:.1f} to {row['high']:.1f})"
+            lines.append(
+                f"{name:60} median {row['median']:7.1f}  {quartiles:18}  least {row['least']:6.1f}  x{row['times_ours']:.1f}"
+            )
+        return "\n".join(lines)
+
+    show({"machine": facts, "threads": config.threads, "milliseconds": rows}, as_json=arguments.json, text=text)
 
 
 if __name__ == "__main__":

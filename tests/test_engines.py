@@ -17,7 +17,7 @@ from interp.errors import TrainingError, UsageError
 from interp.forward_pass import forward
 from interp.losses import correct, cross_entropy, stablemax_cross_entropy
 from interp.task import ModularTask, SplitConfig
-from interp.training.cpu import CpuEngine
+from interp.training.cpu import CpuEngine, is_worth_it
 from interp.training.cuda import train_stacked
 from interp.training.engine import Engine, make_engine
 from interp.training.kernels import pair_losses
@@ -162,6 +162,16 @@ def test_two_runs_give_the_same_bytes(engine: str, threads: int) -> None:
 
 def test_auto_takes_the_cpu_engine() -> None:
     assert make_engine(SMALL).name == "cpu"
+    for name in ("demo", "nanda", "transformer-lens"):
+        assert is_worth_it(recipe(name)), name
+
+
+def test_auto_leaves_few_pairs_of_a_wide_model_to_the_reference_engine(caplog: pytest.LogCaptureFixture) -> None:
+    config = replace(SMALL, model=ModelConfig(d_model=256, n_heads=2, d_mlp=2048))
+    with caplog.at_level(logging.INFO, logger="interp"):
+        assert make_engine(config).name == "reference"
+    assert "few training pairs" in caplog.text
+    assert make_engine(replace(config, engine="cpu")).name == "cpu"
 
 
 @pytest.mark.parametrize(

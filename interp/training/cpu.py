@@ -7,6 +7,7 @@ pair's neurons a few times. Float32 only.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from interp.config import RunConfig
 from interp.errors import UsageError
 from interp.training import kernels
+from interp.training.contention import Contention
 from interp.training.engine import Evaluation
 from interp.training.initial import initial_weights
 from interp.training.optimizer import Optimizer
@@ -23,6 +25,8 @@ from interp.training.parameters import Parameters
 from interp.training.tables import Shape, TableGradients, Tables, backpropagate, tabulate
 from interp.training.threads import threads_for, torch_threads
 
+# What a step of this engine and of the reference engine costs apart from arithmetic, in multiplications of a forward pass.
+_OWN, _REFERENCE = 6_000_000, 12_000_000
 # Between rows of buffers: a power of two apart, they would share a few lines of the first-level cache.
 _GAP = kernels.LANES
 
@@ -36,6 +40,21 @@ def refusal(config: RunConfig) -> str | None:
     if config.model.activation != "relu":
         return f"activation {config.model.activation!r}: it knows relu only"
     return None
+
+
+def is_worth_it(config: RunConfig) -> bool:
+    """Whether tables pay: with few pairs to train on, the reference engine has less to do than there is to tabulate.
+
+    Compares multiplications of one forward pass, to which both engines' gradients are proportional, and what a step costs
+    besides. Measured by benchmarks/scaling.py: where this says yes, the CPU engine has not been found slower.
+    """
+    task, model = config.task, config.model
+    n, p, d_model, heads = len(config.split.draw(task).train), task.p, model.d_model, model.n_heads
+    columns = model.d_mlp + config.classes
+    tables = d_model * (d_model * (columns + p) + p * columns + model.d_mlp * config.classes)
+    pair = 2 * heads * columns + model.d_mlp * config.classes
+    reference_pair = d_model * (8 * d_model + 2 * model.d_mlp + config.classes)
+    return _OWN + tables + n * pair < _REFERENCE + n * reference_pair
 
 
 class CpuEngine:
@@ -56,7 +75,7 @@ class CpuEngine:
         self.parameters = Parameters(initial_weights(config))
         self._optimizer = Optimizer(config.optimizer, self.parameters)
         self._shape = Shape(task.equals_sign, model.attention_rate, d_mlp=model.d_mlp, classes=config.classes)
-        self._passes = kernels.passes_for(self.threads)
+        self._contention = Contention() if kernels.can_be_parallel(self.threads) else None
         self._setting = kernels.Setting(
             model.d_mlp,
             neuron_columns=self._shape.neuron_columns,
@@ -69,7 +88,8 @@ class CpuEngine:
         self._allocate(task.p, heads=model.n_heads, d_head=self.parameters.weights.W_V.shape[-1])
         self._train_accuracy: float | None = None
         with kernels.telling():
-            self.gradient()
+            for _ in range(3 if self._contention else 1):  # the parallel passes are used, and compiled, from the third on
+                self.gradient()
 
     def _allocate(self, p: int, *, heads: int, d_head: int) -> None:
         shape, t = self._shape, self.threads
@@ -103,12 +123,15 @@ class CpuEngine:
     @torch.no_grad()
     def gradient(self) -> float:
         """Mean training loss; its gradient by hand."""
+        start = perf_counter()
         with torch_threads(1):
             tables = tabulate(self.parameters.weights.tensors(), self._shape, multiply=kernels.multiply)
             arrays = self._arrays(tables)
             self._passes.train(self._train, arrays, self._setting, self._chunks, self._gradients, self._sums)
             self._passes.combine(arrays, self._gradients)
             self._backward(tables)
+        if self._contention:
+            self._contention.note(perf_counter() - start)
         self._train_accuracy = float(self._sums.correct.sum()) / len(self._train.a)
         return float(self._sums.loss.sum()) / len(self._train.a)
 
@@ -136,6 +159,11 @@ class CpuEngine:
         """Restore the optimizer's state."""
         self._train_accuracy = None
         self._optimizer.load(state)
+
+    @property
+    def _passes(self) -> kernels.Passes:
+        """The passes to use now: whether in parallel or not, the same shares are summed in the same order."""
+        return kernels.PARALLEL if self._contention and self._contention.use_threads() else kernels.SERIAL
 
     def _measure(self, pairs: kernels.Pairs, arrays: kernels.Tables) -> tuple[float, float]:
         """Mean loss and accuracy."""

@@ -66,19 +66,26 @@ def make_engine(config: RunConfig) -> Engine:
         raise UsageError(f"device: given {config.device!r}, but no CUDA device is available here; use --device cpu")
     if config.engine == "reference":
         return _reference(config)
-    if config.engine == "cuda" or (config.engine == "auto" and config.device != "cpu"):
-        from interp.training import cuda as fast
-
-        make: Callable[[RunConfig], Engine] = fast.CudaEngine
-    else:
-        from interp.training import cpu as fast  # type: ignore[no-redef]
-
-        make = fast.CpuEngine  # type: ignore[attr-defined]
-    reason = fast.refusal(config)
+    reason, make = _faster(config)
     if reason and config.engine == "auto":
-        log.info("engine: reference, because the faster one cannot do %s", reason)
+        log.info("engine: reference, because %s", reason)
         return _reference(config)
     return make(config)
+
+
+def _faster(config: RunConfig) -> tuple[str | None, Callable[[RunConfig], Engine]]:
+    """The engine that is faster than the reference, and why it should not be taken."""
+    if config.engine == "cuda" or (config.engine == "auto" and config.device != "cpu"):
+        from interp.training import cuda
+
+        reason = cuda.refusal(config)
+        return reason and f"the cuda engine cannot do {reason}", cuda.CudaEngine
+    from interp.training import cpu
+
+    reason = cpu.refusal(config)
+    if reason:
+        return f"the cpu engine cannot do {reason}", cpu.CpuEngine
+    return None if cpu.is_worth_it(config) else "with so few training pairs it is the faster one", cpu.CpuEngine
 
 
 def _reference(config: RunConfig) -> Engine:

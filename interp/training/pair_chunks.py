@@ -11,7 +11,7 @@ from jaxtyping import Int
 from interp.task import ModularTask
 from interp.training.kernels import Pairs
 
-_PAIRS = 96  # that a chunk should have: their columns, and the rows of the tables they need, fit into a second-level cache
+_PAIRS = 128  # that a chunk should have: their columns, and the rows of the tables they need, fit into a second-level cache
 
 
 def share_out(index: Int[np.ndarray, " n"], task: ModularTask, *, threads: int) -> Pairs:

@@ -3,7 +3,21 @@
 from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Sums, Tables
 from interp.training.kernels.compiler import telling
 from interp.training.kernels.multiplication import multiply
-from interp.training.kernels.passes import Passes, passes_for
+from interp.training.kernels.passes import PARALLEL, SERIAL, Passes, can_be_parallel
 from interp.training.kernels.products import LANES
 
-__all__ = ["LANES", "Chunk", "Gradients", "Pairs", "Passes", "Setting", "Sums", "Tables", "multiply", "passes_for", "telling"]
+__all__ = [
+    "LANES",
+    "PARALLEL",
+    "SERIAL",
+    "Chunk",
+    "Gradients",
+    "Pairs",
+    "Passes",
+    "Setting",
+    "Sums",
+    "Tables",
+    "can_be_parallel",
+    "multiply",
+    "telling",
+]

@@ -180,6 +180,6 @@ def _compile(version: str) -> tuple[Passes, Passes]:
 SERIAL, PARALLEL = _compile(VERSION)
 
 
-def passes_for(threads: int) -> Passes:
-    """The passes for a number of threads: parallel ones only where they can share OpenMP's threads with torch."""
-    return PARALLEL if threads > 1 and not forked() and share_openmp(threads) else SERIAL
+def can_be_parallel(threads: int) -> bool:
+    """Whether the parallel passes can be used: only where they can share OpenMP's threads with torch."""
+    return threads > 1 and not forked() and share_openmp(threads)

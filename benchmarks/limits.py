@@ -1,0 +1,141 @@
+"""Where a training step's time goes, and what the machine could do at best.
+
+    python benchmarks/limits.py [--rounds N] [--threads N] [--json]
+
+The parts of one step of the reference setting in the fast CPU engine, with the arithmetic they do (GFLOP: a multiplication and an
+addition are two) and the bytes they move from and to the caches, against ceilings measured here: arithmetic by products of matrices
+that stay in the first- and second-level cache, bytes by reading tables of 400 kB.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+
+import numba
+import numpy as np
+import torch
+from timing import alternate, machine, options, show
+
+from interp import recipe
+from interp.config import RunConfig
+from interp.training import kernels
+from interp.training.cpu import CpuEngine
+from interp.training.kernels.products import LANES, add_product, at, row_length, row_products
+from interp.training.tables import tabulate
+from interp.training.threads import threads_for, torch_threads
+
+
+@numba.njit(parallel=True)
+def multiply_often(a: np.ndarray, b: np.ndarray, c: np.ndarray, times: int) -> None:
+    """Each thread multiplies its own matrices again and again."""
+    for thread in numba.prange(len(a)):
+        size = (a.shape[1], b.shape[2] // LANES, b.shape[1])
+        for _ in range(times):
+            add_product(
+                at(a[thread], 0, 0), row_length(a[thread]), at(b[thread], 0, 0), row_length(b[thread]),
+                at(c[thread], 0, 0), row_length(c[thread]), 0, size,
+            )  # fmt: skip
+
+
+@numba.njit(parallel=True)
+def read_often(a: np.ndarray, b: np.ndarray, out: np.ndarray, times: int) -> None:
+    """Each thread multiplies a row with its own rows again and again: what is read decides how long that takes."""
+    for thread in numba.prange(len(b)):
+        size = (b.shape[1], b.shape[2] // LANES)
+        for _ in range(times):
+            row_products(at(a, 0, 0), at(b[thread], 0, 0), row_length(b[thread]), at(out, thread, 0), 1, size)
+
+
+def ceilings(threads: int) -> dict[str, float]:
+    """GFLOP/s and GB/s of all threads together."""
+    rows, depth, columns, times = 96, 128, 128, 200
+
+    def zeros(*size: int) -> np.ndarray:
+        return np.zeros(size, dtype=np.float32)
+
+    a, b, c = zeros(threads, rows, depth + LANES), zeros(threads, depth, columns), zeros(threads, rows, columns)
+    table, row, out = zeros(threads, 160, 640), zeros(1, 640), zeros(threads, 160)
+    before = torch.get_num_threads()
+    numba.set_num_threads(threads)
+    best = alternate(
+        {"products": lambda: multiply_often(a, b, c, times), "reads": lambda: read_often(row, table, out, times)}, rounds=5
+    )
+    torch.set_num_threads(before)  # numba has set it too
+    flop, read = 2e-9 * rows * depth * columns * times * threads, 1e-9 * table.nbytes * times
+    return {
+        "gflop_per_second": flop / (1e-3 * min(best["products"])),
+        "gigabytes_per_second": read / (1e-3 * min(best["reads"])),
+    }
+
+
+def work(config: RunConfig) -> dict[str, tuple[float, float]]:
+    """GFLOP and GB of each part of a step."""
+    task, model = config.task, config.model
+    n, p, d, heads, classes = len(config.split.draw(task).train), task.p, model.d_model, model.n_heads, config.classes
+    columns = -(-model.d_mlp // LANES) * LANES + -(-classes // LANES) * LANES
+    products, rows = 2e-9 * n * model.d_mlp * classes, 2e-9 * n * 2 * heads * columns
+    table, weights = 2e-9 * (p + 1) * d * columns, 2e-9 * d * (d * columns + model.d_mlp * classes)
+    row = 4e-9 * columns
+    tables = row * heads * (p + 1)
+    return {
+        "tables of tokens": (weights + table, 3 * tables),
+        "passes over pairs": (3 * products + 3 * rows, n * row * (heads * 4 + 10)),
+        "gradient of the tables' factors": (2 * table, 6 * tables),
+        "gradient of the weights": (2 * weights, 4e-9 * 6 * d * columns),
+    }
+
+
+def parts(config: RunConfig) -> dict[str, Callable[[], object]]:
+    """The parts of one step, each to be called by itself."""
+    engine = CpuEngine(config)
+    for _ in range(20):
+        engine.gradient()
+        engine.update()
+    weights, shape = engine.parameters.weights.tensors(), engine._shape
+    tables = tabulate(weights, shape, multiply=kernels.multiply)
+    arrays, buffers = engine._arrays(tables), (engine._setting, engine._chunks, engine._gradients, engine._sums)
+    return {
+        "tables of tokens": lambda: engine._arrays(tabulate(weights, shape, multiply=kernels.multiply)),
+        "passes over pairs": lambda: engine._passes.train(engine._train, arrays, *buffers),
+        "gradient of the tables' factors": lambda: engine._passes.combine(arrays, engine._gradients),
+        "gradient of the weights": lambda: engine._backward(tables),
+        "AdamW": engine.update,
+        "whole step": lambda: (engine.gradient(), engine.update()),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = options(__doc__, rounds=10)
+    parser.add_argument("--threads", type=int, help="threads (default: all cores)")
+    arguments = parser.parse_args()
+    config = replace(recipe("transformer-lens"), threads=arguments.threads, engine="cpu")
+    config = replace(config, threads=threads_for(config))
+    facts = machine()
+    with torch_threads(1), torch.no_grad():
+        best = ceilings(config.threads)
+        times = {name: statistics.median(values) for name, values in alternate(parts(config), rounds=arguments.rounds).items()}
+    rows, amounts = {}, work(config)
+    amounts["whole step"] = tuple(map(sum, zip(*amounts.values(), strict=True)))  # type: ignore[assignment]
+    for name, milliseconds in times.items():
+        flop, size = amounts.get(name, (0.0, 0.0))
+        at_best = 1e3 * max(flop / best["gflop_per_second"], size / best["gigabytes_per_second"])
+        rows[name] = {"milliseconds": milliseconds, "gflop": flop, "megabytes": 1e3 * size, "at_best_milliseconds": at_best}
+
+    def text() -> str:
+        lines = [
+            f"{facts['processor']}, {config.threads} threads, load average {facts['load']}: at best "
+            f"{best['gflop_per_second']:.0f} GFLOP/s, {best['gigabytes_per_second']:.0f} GB/s"
+        ]
+        for name, row in rows.items():
+            amount = f"{row['gflop']:6.3f} GFLOP  {row['megabytes']:6.1f} MB"
+            lines.append(f"{name:32} {row['milliseconds']:6.2f} ms  {amount}  at best {row['at_best_milliseconds']:5.2f} ms")
+        return "\n".join(lines)
+
+    show({"machine": facts, "threads": config.threads, "ceilings": best, "parts": rows}, as_json=arguments.json, text=text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Time of one training step against p, width, heads, share of pairs and threads: the fast CPU engine and the reference engine.
+
+    python benchmarks/scaling.py [--rounds N] [--json]
+
+Everything but the one thing that varies is as in the reference run (p = 113, 30 %, d_model 128, 4 heads, d_mlp 512). The last
+column is the engine that ``engine="auto"`` takes; it must never be the slower one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from timing import alternate, machine, options, show, spread
+from train_step import engine_step
+
+from interp import recipe
+from interp.config import ModelConfig, RunConfig
+from interp.task import ModularTask, SplitConfig
+from interp.training.engine import make_engine
+from interp.training.threads import available_threads
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting."""
+
+    varies: str
+    p: int = 113
+    fraction: float = 0.3
+    d_model: int = 128
+    heads: int = 4
+    d_mlp: int = 512
+    threads: int = available_threads()
+
+    def config(self) -> RunConfig:
+        """The run that is timed."""
+        return replace(
+            recipe("transformer-lens"),
+            task=ModularTask(self.p),
+            split=SplitConfig(fraction=self.fraction),
+            model=ModelConfig(d_model=self.d_model, n_heads=self.heads, d_mlp=self.d_mlp),
+            threads=self.threads,
+        )
+
+
+def points() -> Iterator[Point]:
+    """The settings, one thing varied at a time; then small ones, and ones where tables could cost more than they save."""
+    yield from (Point("p", p=p) for p in (13, 59, 113, 251, 509))
+    yield from (Point("d_mlp", d_mlp=width) for width in (32, 128, 512, 2048))
+    yield from (Point("heads", heads=heads) for heads in (1, 4, 16))
+    yield from (Point("d_model", d_model=width) for width in (32, 128, 512))
+    yield from (Point("threads", threads=threads) for threads in range(1, available_threads() + 1))
+    yield from (Point("share of pairs", fraction=fraction) for fraction in (0.003, 0.01, 0.1, 0.9))
+    yield Point("tiny", p=2, fraction=0.5, d_model=8, heads=1, d_mlp=4)
+    yield Point("tiny", p=5, fraction=0.5, d_model=16, heads=2, d_mlp=24)
+    yield Point("tiny, wide", p=3, fraction=0.5)
+    yield Point("tiny, wide", p=13, fraction=0.4, d_mlp=2048)
+    yield Point("few pairs, wide", fraction=0.01, d_model=512, d_mlp=2048)
+    yield Point("few pairs, large p", p=1009, fraction=0.0005)
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = options(__doc__, rounds=3).parse_args()
+    facts, rows = machine(), []
+    for point in points():
+        config = point.config()
+        torch.set_num_threads(point.threads)
+        loops = {engine: engine_step(replace(config, engine=engine)) for engine in ("cpu", "reference")}
+        times = {name: spread(values) for name, values in alternate(loops, rounds=arguments.rounds).items()}
+        ratio = times["reference"]["median"] / times["cpu"]["median"]
+        rows.append({**asdict(point), "milliseconds": times, "ratio": ratio, "auto": make_engine(config).name})
+        if not arguments.json:
+            print(line(rows[-1]), flush=True)
+    show({"machine": facts, "points": rows}, as_json=arguments.json, text=lambda: summary(rows))
+
+
+def line(row: dict) -> str:
+    """One row of the table."""
+    setting = f"p {row['p']:4}  {row['fraction']:6.2%}  {row['d_model']:3} wide  {row['heads']:2} heads  {row['d_mlp']:4} neurons"
+    cpu, reference = (row["milliseconds"][engine]["median"] for engine in ("cpu", "reference"))
+    times = f"cpu {cpu:7.2f} ms  reference {reference:8.2f} ms  x{row['ratio']:5.2f}"
+    return f"{row['varies']:18} {setting}  {row['threads']} threads  {times}  auto: {row['auto']}"
+
+
+def summary(rows: list[dict]) -> str:
+    """Where auto takes the slower engine, if anywhere."""
+    wrong = [line(row) for row in rows if row["ratio"] < 1 and row["auto"] == "cpu"]
+    if wrong:
+        return "\n".join(["auto took the cpu engine where it was slower:", *wrong])
+    return "auto took no engine slower than the reference"
+
+
+if __name__ == "__main__":
+    main()
