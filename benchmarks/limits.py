@@ -3,8 +3,8 @@
     python benchmarks/limits.py [--rounds N] [--threads N] [--json]
 
 The parts of one step of the reference setting in the fast CPU engine, with the arithmetic they do (GFLOP: a multiplication and an
-addition are two) and the bytes they move from and to the caches, against ceilings measured here: arithmetic by products of matrices
-that stay in the first- and second-level cache, bytes by reading tables of 400 kB.
+addition are two) and the bytes they move from and to the caches, against ceilings measured here: arithmetic by products of
+matrices that stay in the first- and second-level cache, bytes by reading tables of 400 kB.
 """
 
 from __future__ import annotations
