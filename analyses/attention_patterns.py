@@ -18,7 +18,7 @@ from interp.figures import CYCLE, Cell, curve, draw, on
 def measure(view):
     """Attention of every head to a over all pairs, its best frequency, and the mean attention to every position."""
     pattern, p = view.pattern, view.task.p
-    found = measures.head_frequencies(pattern, basis=view.basis)
+    found = measures.head_frequencies(view.circuit.pattern, basis=view.circuit.basis)
     to_a = pattern[:, :, 0].T.reshape(-1, p, p).cpu().numpy().astype(np.float32)
     return {
         "attention_to_a": xr.DataArray(to_a, dims=("head", "a", "b")),

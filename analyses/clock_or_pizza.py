@@ -15,6 +15,7 @@ w_k(a+b-c) (pizza) of the key frequencies. Zhong et al. 2023, arXiv 2306.17844, 
 
 import math
 
+import numpy as np
 import torch
 
 from interp import Analysis, measures
@@ -31,12 +32,10 @@ NAMES = {"gradient_symmetricity": CYCLE[0], "distance_irrelevance": CYCLE[1], "c
 def measure(view):
     """The paper's three measures, and how much of the logits each formula explains."""
     weights, residues = view.weights, view.weights.residue_embedding
-    logits, labels = _as_addition(view)
+    circuit = view.circuit
     fit = {"clock_fve": math.nan, "pizza_fve": math.nan}
-    if view.key_frequencies:
-        found = measures.formula_fit(
-            view.logits, basis=view.basis, frequencies=view.key_frequencies, combination=view.combination
-        )
+    if circuit.keys and view.is_addition:
+        found = measures.formula_fit(circuit.logits, basis=circuit.basis, frequencies=circuit.keys)
         fit = {"clock_fve": float(found.clock), "pizza_fve": float(found.pizza)}
 
     def from_embeddings(a, b):
@@ -45,32 +44,21 @@ def measure(view):
 
     return {
         "gradient_symmetricity": float(measures.gradient_symmetricity(from_embeddings, residues).nanmean()),
-        "distance_irrelevance": float(measures.distance_irrelevance(logits, labels, p=view.task.p)),
-        "circularity": float(measures.circularity(residues)),
-        "answered": float((logits.argmax(dim=1) == labels).double().mean()),
+        "distance_irrelevance": _irrelevance(circuit) if view.is_addition else math.nan,
+        "circularity": float(measures.circularity(circuit.W_E)),
+        "answered": float((circuit.logits.argmax(dim=1) == circuit.labels).double().mean()),
         **fit,
     }
 
 
-def _as_addition(view):
-    """Logits and labels of all pairs; for subtraction with -b in the place of b, so that a + b is the answer."""
-    if view.task.operation != "subtract":
-        return view.logits, view.labels
-    frame = measures.addition_frame(view.task.p, "subtract")
-    return frame.logits(view.logits), frame.labels.to(view.logits.device)
+def _irrelevance(circuit):
+    return float(measures.distance_irrelevance(circuit.logits, circuit.labels, p=circuit.basis.p))
 
 
 def figure(series):
     """The measures with the paper's thresholds, and the two formulas, over time."""
     steps = series.step.values
-    found = measures.algorithm_since(
-        steps,
-        symmetricity=series["gradient_symmetricity"].values,
-        irrelevance=series["distance_irrelevance"].values,
-        accuracy=series["answered"].values,
-    )
-    title = f"{WORDS[found.verdict]} since step {found.boundary.step:,}"
-    title = f"{title} ({found.boundary.earliest:,} to {found.boundary.latest:,})"
+    title = _verdict(steps, *(series[name].values for name in ("gradient_symmetricity", "distance_irrelevance", "answered")))
     traces = [
         *(curve(steps, series[name].values, name=name.replace("_", " "), colour=colour) for name, colour in NAMES.items()),
         *(
@@ -88,6 +76,14 @@ def figure(series):
     ]
     alt = f"{title}. At the end: " + ", ".join(f"{name.replace('_', ' ')} {float(series[name][-1]):.3f}" for name in NAMES) + "."
     return draw(series, rows, heights=(230,), fixed=traces, alt=alt)
+
+
+def _verdict(steps, symmetricity, irrelevance, accuracy):
+    if np.isnan(irrelevance).all():
+        return "No verdict: this operation is no addition"
+    found = measures.algorithm_since(steps, symmetricity=symmetricity, irrelevance=irrelevance, accuracy=accuracy)
+    at = found.boundary
+    return f"{WORDS[found.verdict]} since step {at.step:,} ({at.earliest:,} to {at.latest:,})"
 
 
 ANALYSIS = Analysis("clock_or_pizza", question=__doc__, measure=measure, figure=figure)

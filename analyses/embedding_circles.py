@@ -16,11 +16,10 @@ from interp.figures import NEUTRAL, WHEEL, Cell, draw, faded, on
 
 def measure(view):
     """Position of every residue in the plane of every key frequency."""
-    planes = [
-        measures.circle(view.weights.residue_embedding, basis=view.basis, frequency=k).cpu().numpy() for k in view.key_frequencies
-    ]
-    coords = {"key_frequency": list(view.key_frequencies), "residue": np.arange(view.task.p)}
-    points = np.asarray(planes, dtype=np.float32).reshape(len(planes), view.task.p, 2)
+    circuit = view.circuit
+    planes = [measures.circle(circuit.W_E, basis=circuit.basis, frequency=k).cpu().numpy() for k in circuit.keys]
+    coords = {"key_frequency": list(circuit.keys), "residue": circuit.frame.residues.numpy()}
+    points = np.asarray(planes, dtype=np.float32).reshape(len(planes), circuit.basis.p, 2)
     return {"embedding_circle": xr.DataArray(points, dims=("key_frequency", "residue", "axis"), coords=coords)}
 
 
@@ -33,7 +32,7 @@ def figure(series):
     orders = [np.argsort(k * residues % p, kind="stable") for k in keys]
 
     def circles(i):
-        return [_circle(points[i, j], k, orders[j], cell=j + 1) for j, k in enumerate(keys)]
+        return [_circle(points[i, j], k, orders[j], names=series.residue.values, cell=j + 1) for j, k in enumerate(keys)]
 
     cells = [
         Cell(f"frequency {k}", square=True, bare=True, x_range=(-reach, reach), y_range=(-reach, reach)) for k in keys
@@ -42,11 +41,11 @@ def figure(series):
     return draw(series, [cells], heights=(220,), moving=circles, alt=alt)
 
 
-def _circle(points, k, order, *, cell):
+def _circle(points, k, order, *, names, cell):
     p = len(order)
     closed = np.append(order, order[0])
     return {
-        "type": "scatter", "mode": "lines+markers", "x": points[closed, 0], "y": points[closed, 1], "customdata": closed,
+        "type": "scatter", "mode": "lines+markers", "x": points[closed, 0], "y": points[closed, 1], "customdata": names[closed],
         "line": {"color": faded(NEUTRAL, 0.35), "width": 1}, "showlegend": False,
         "marker": {"size": 6, "color": (k * closed % p) / p, "cmin": 0, "cmax": 1, "colorscale": [list(stop) for stop in WHEEL]},
         "hovertemplate": f"residue %{{customdata}}<br>cos {k}: %{{x:.3f}}<br>sin {k}: %{{y:.3f}}<extra></extra>", **on(cell),

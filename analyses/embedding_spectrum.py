@@ -20,10 +20,11 @@ MATRICES = {"embedding_norm": "W_E", "neuron_logit_norm": "W_L"}
 
 def measure(view):
     """Norm of each frequency in W_E and in W_L."""
-    coords = {"frequency": list(view.basis.frequencies)}
-    found = {"embedding_norm": view.weights.residue_embedding, "neuron_logit_norm": view.weights.W_L}
+    circuit = view.circuit
+    coords = {"frequency": list(circuit.basis.frequencies)}
+    found = {"embedding_norm": circuit.W_E, "neuron_logit_norm": circuit.W_L}
     return {
-        name: xr.DataArray(view.basis.frequency_norms(matrix).cpu().numpy(), dims="frequency", coords=coords)
+        name: xr.DataArray(circuit.basis.frequency_norms(matrix).cpu().numpy(), dims="frequency", coords=coords)
         for name, matrix in found.items()
     }
 

@@ -20,14 +20,14 @@ from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours,
 
 def measure(view):
     """Share of each pair of frequencies in the logits, and the logits' coefficients on the clock's formula."""
-    basis = view.basis
-    energy = measures.logit_spectrum(view.logits, basis).square()
+    logits, basis = view.circuit.logits, view.circuit.basis
+    energy = measures.logit_spectrum(logits, basis).square()
     energy[0, 0] = 0  # the constant
     groups = torch.zeros(basis.p // 2 + 1, basis.p, dtype=energy.dtype, device=energy.device)
     groups[basis.row_frequency, torch.arange(basis.p)] = 1
     folded = groups @ energy @ groups.T
-    centred = view.logits.double() - view.logits.double().mean(dim=1, keepdim=True)
-    alpha = measures.cos_coefficients(view.logits, basis=basis, combination=view.combination) / centred.norm()
+    centred = logits.double() - logits.double().mean(dim=1, keepdim=True)
+    alpha = measures.cos_coefficients(logits, basis=basis) / centred.norm()
     waves = [0, *basis.frequencies]
     return {
         "logit_share": xr.DataArray(

@@ -13,10 +13,13 @@ agreement at least 0.95; memorizer: at most 0.1; unless another reading says the
 
 import math
 
+import numpy as np
+
 from interp import Analysis, measures
 from interp.figures import CYCLE, EXCLUDED, NEUTRAL, Cell, curve, draw, faded
 
 NAMES = {"shift_agreement": CYCLE[0], "loss_from_unseen": EXCLUDED, "concentration_W_L": CYCLE[1]}
+READINGS = ("shift_agreement", "loss_from_unseen", "concentration_W_L", "answered_train")
 GENERALIZER_ABOVE, MEMORIZER_BELOW = 0.95, 0.1
 WORDS = {
     "generalizer": "Generalizer", "memorizer": "Memorizer", "between": "Between memorizer and generalizer",
@@ -26,13 +29,16 @@ WORDS = {
 
 def measure(view):
     """The readings of the verdict; none of them looks at a test label."""
-    how = {"train": view.train, "combination": view.combination}
-    unseen = measures.loss_from_unseen(view.logits, view.labels, basis=view.basis, frequencies=view.key_frequencies, **how)
-    right = view.logits[view.train].argmax(dim=1) == view.labels[view.train]
+    circuit = view.circuit
+    if not view.is_addition or not 0 < len(circuit.train) < len(circuit.labels):
+        return dict.fromkeys(READINGS, math.nan)
+    logits, labels, train, basis = circuit.logits, circuit.labels, circuit.train, circuit.basis
+    unseen = measures.loss_from_unseen(logits, labels, train=train, basis=basis, frequencies=circuit.keys)
+    right = logits[train].argmax(dim=1) == labels[train]
     return {
-        "shift_agreement": float(measures.shift_agreement(view.logits, **how)),
-        "loss_from_unseen": float(unseen.mean()) / math.log(view.task.p),
-        "concentration_W_L": float(measures.gini(view.basis.row_norms(view.weights.W_L))),
+        "shift_agreement": float(measures.shift_agreement(logits, train=train)),
+        "loss_from_unseen": float(unseen.mean()) / math.log(basis.p),
+        "concentration_W_L": float(measures.gini(basis.row_norms(circuit.W_L))),
         "answered_train": float(right.double().mean()),
     }
 
@@ -40,15 +46,7 @@ def measure(view):
 def figure(series):
     """The readings with their bounds, and the verdict with the step since which it holds."""
     steps = series.step.values
-    found = measures.generalization_since(
-        steps,
-        agreement=series["shift_agreement"].values,
-        unseen_loss=series["loss_from_unseen"].values,
-        concentration=series["concentration_W_L"].values,
-        learned=series["answered_train"].values,
-    )
-    at = found.boundary
-    title = f"{WORDS[found.verdict]} since step {at.step:,} ({at.earliest:,} to {at.latest:,})"
+    title = _verdict(steps, *(series[name].values for name in READINGS))
     traces = [
         *(
             curve(steps, series[name].values, name=name.replace("_", " "), colour=colour, cell=1 + (name == "loss_from_unseen"))
@@ -66,6 +64,16 @@ def figure(series):
         ]
     ]
     return draw(series, rows, heights=(230,), fixed=traces, alt=f"{title}: agreement at the end {_last(series):.3f}.")
+
+
+def _verdict(steps, agreement, unseen_loss, concentration, learned):
+    if np.isnan(agreement).all():
+        return "No verdict: this operation is no addition"
+    found = measures.generalization_since(
+        steps, agreement=agreement, unseen_loss=unseen_loss, concentration=concentration, learned=learned
+    )
+    at = found.boundary
+    return f"{WORDS[found.verdict]} since step {at.step:,} ({at.earliest:,} to {at.latest:,})"
 
 
 def _last(series):

@@ -21,12 +21,13 @@ BINS = np.linspace(0, 1, 21)
 
 def measure(view):
     """Frequency and share of every neuron, size of every cluster, number of dead neurons."""
-    found = measures.neuron_frequencies(view.neurons, basis=view.basis, threshold=THRESHOLD)
-    sizes = [found.counts.get(k, 0) for k in view.basis.frequencies]
+    circuit = view.circuit
+    found = measures.neuron_frequencies(circuit.neurons, basis=circuit.basis, threshold=THRESHOLD)
+    sizes = [found.counts.get(k, 0) for k in circuit.basis.frequencies]
     return {
         "neuron_frequency": xr.DataArray(found.frequency.cpu().numpy().astype(np.int32), dims="neuron"),
         "neuron_share": xr.DataArray(found.share.cpu().numpy().astype(np.float32), dims="neuron"),
-        "cluster_size": xr.DataArray(sizes, dims="frequency", coords={"frequency": list(view.basis.frequencies)}),
+        "cluster_size": xr.DataArray(sizes, dims="frequency", coords={"frequency": list(circuit.basis.frequencies)}),
         "dead_neurons": int(found.dead.sum()),
     }
 

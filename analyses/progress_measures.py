@@ -20,21 +20,21 @@ from interp.figures import CYCLE, EXCLUDED, NEUTRAL, RESTRICTED, TEST, Cell, cur
 
 def measure(view):
     """Restricted and excluded losses, and the Gini coefficients of embedding and neuron-logit map."""
-    waves = {"basis": view.basis, "frequencies": view.key_frequencies, "combination": view.combination}
-    restricted = measures.restricted_loss(view.logits, view.labels, **waves)
-    excluded = measures.excluded_loss(view.logits, view.labels, pairs=view.train, **waves)
-    single = measures.excluded_loss_single(view.logits, view.labels, pairs=view.train, **waves)
+    circuit = view.circuit
+    outputs, waves = (circuit.logits, circuit.labels), {"basis": circuit.basis, "frequencies": circuit.keys}
+    restricted = measures.restricted_loss(*outputs, **waves)
+    excluded = measures.excluded_loss(*outputs, pairs=circuit.train, **waves)
+    single = measures.excluded_loss_single(*outputs, pairs=circuit.train, **waves)
     return {
         "restricted_loss": float(restricted.mean()),
-        "restricted_loss_train": float(restricted[view.train].mean()),
-        "restricted_loss_test": float(restricted[view.test].mean()),
+        "restricted_loss_train": float(restricted[circuit.train].mean()),
+        "restricted_loss_test": float(restricted[circuit.test].mean()),
         "excluded_loss": float(excluded.mean()),
         "excluded_loss_single": xr.DataArray(
-            [float(single[k].mean()) for k in view.key_frequencies],
-            dims="key_frequency", coords={"key_frequency": list(view.key_frequencies)},
+            [float(single[k].mean()) for k in circuit.keys], dims="key_frequency", coords={"key_frequency": list(circuit.keys)},
         ),
-        "gini_W_E": float(measures.gini(view.basis.row_norms(view.weights.residue_embedding))),
-        "gini_W_L": float(measures.gini(view.basis.row_norms(view.weights.W_L))),
+        "gini_W_E": float(measures.gini(circuit.basis.row_norms(circuit.W_E))),
+        "gini_W_L": float(measures.gini(circuit.basis.row_norms(circuit.W_L))),
     }  # fmt: skip
 
 

@@ -71,15 +71,24 @@ def phases_json(found: Phases | None) -> tuple[str, str | None]:
 
 
 def date_verdicts(series: xr.Dataset) -> dict[str, Since]:
-    """What the last checkpoint is, and since when: ``algorithm`` and ``generalization``, where a series has their readings."""
+    """What the last checkpoint is, and since when: ``algorithm`` and ``generalization``, where a series has their readings.
+
+    An operation that is no addition has neither: its readings are not numbers.
+    """
     found = {}
     for name, (dated, readings) in _VERDICTS.items():
-        if all(variable in series for variable in readings.values()):
+        if all(variable in series for variable in readings.values()) and _any_known(series[readings[_FIRST[name]]]):
             curves = {reading: series[variable].values for reading, variable in readings.items()}
             found[name] = dated(series["step"].values, **curves)
     return found
 
 
+def _any_known(values: xr.DataArray) -> bool:
+    return bool(np.isfinite(values.values).any())
+
+
+# The reading without which there is nothing to judge.
+_FIRST = {"algorithm": "irrelevance", "generalization": "agreement"}
 # The verdicts' readings, and the variables of the built-in analyses that hold them.
 _VERDICTS: dict[str, tuple[Callable[..., Since], dict[str, str]]] = {
     "algorithm": (

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from interp import measures
 from interp.analysis import Analysis, find_analyses
+from interp.anatomy.subject import Circuit, Model, frame_of, frame_or_plain
 from interp.curves import date_verdicts, evaluated_history, told_by
 from interp.errors import UsageError, unknown
 from interp.forward_pass import Activations, forward
@@ -25,7 +26,7 @@ from interp.fourier import FourierBasis
 from interp.pair_tables import PairTables, pair_tables
 from interp.store.results import Results
 from interp.store.run import Run
-from interp.task import ModularTask, Split
+from interp.task import ModularTask, Operation, Split
 from interp.weights import Weights
 
 if TYPE_CHECKING:
@@ -101,6 +102,23 @@ class View:
         return FourierBasis(self.task.p)
 
     @property
+    def is_addition(self) -> bool:
+        """Whether the operation is addition, or becomes it when pairs and residues are reordered."""
+        return frame_of(self.task.p, self.task.operation) is not None
+
+    @cached_property
+    def circuit(self) -> Circuit:
+        """The checkpoint read as a circuit of addition, in which every measure of waves applies.
+
+        For addition these are the very same values; for subtraction pairs have -b in the place of b; for multiplication modulo a
+        prime pairs, residues and `basis` are those of exponents (see `interp.measures.addition_frame`); where there is no such
+        reordering (not `is_addition`) all is left as it is. It has ``basis``, ``keys``, ``logits``, ``labels``, ``neurons``,
+        ``pattern``, ``W_E``, ``W_L``, ``train`` and ``test``.
+        """
+        frame = frame_or_plain(self.task.p, self.task.operation)
+        return Circuit.of(Model(self.weights, self._tables, self.task, self.split), frame, self.key_frequencies)
+
+    @property
     def combination(self) -> Literal["sum", "difference"]:
         """Whether the task's waves are functions of a + b or, for subtraction, of a - b."""
         return "difference" if self.task.operation == "subtract" else "sum"
@@ -143,25 +161,31 @@ def activations(
     return stream()
 
 
-def key_frequencies(weights: Weights, rule: KeyRule | Sequence[int] = "unembedding") -> tuple[int, ...]:
+def key_frequencies(
+    weights: Weights, rule: KeyRule | Sequence[int] = "unembedding", *, operation: Operation = "add"
+) -> tuple[int, ...]:
     """The key frequencies of a model, by a named rule or as an explicit list (which is checked and sorted).
 
     ``unembedding``: frequencies whose rows of F W_L have a norm over a quarter of the largest; ``embedding``: the same on W_E;
     ``neurons``: those of the neuron clusters; ``coefficients``: by the logits' cos w_k(a+b-c) coefficients.
+
+    Args:
+        operation: what the model learned; the frequencies of multiplication modulo a prime are those of exponents.
     """
-    basis = FourierBasis(weights.p)
+    frame = frame_or_plain(weights.p, operation)
+    basis = FourierBasis(frame.modulus)
     if not isinstance(rule, str):
         return tuple(sorted({basis.check(k) for k in rule}))
     match rule:
         case "unembedding":
-            return measures.key_frequencies_from_matrix(weights.W_L, basis=basis)
+            return measures.key_frequencies_from_matrix(weights.W_L[frame.residues], basis=basis)
         case "embedding":
-            return measures.key_frequencies_from_matrix(weights.residue_embedding, basis=basis)
+            return measures.key_frequencies_from_matrix(weights.W_E[frame.residues], basis=basis)
         case "neurons":
-            neurons = forward(weights, ModularTask(weights.p).pairs).neurons
+            neurons = frame.rows(pair_tables(weights).neurons)
             return measures.key_frequencies_from_neurons(measures.neuron_frequencies(neurons, basis=basis))
         case "coefficients":
-            logits = forward(weights, ModularTask(weights.p).pairs).logits
+            logits = frame.logits(pair_tables(weights).logits)
             return measures.key_frequencies_from_coefficients(measures.cos_coefficients(logits, basis=basis))
     raise unknown("key frequency rule", rule, KEY_RULES)
 
@@ -197,7 +221,7 @@ def observe(
     chosen = _choose_steps(run, steps)
     asked = find_analyses(analyses, files=files)
     key_step = run.steps[-1]
-    keys = key_frequencies(run[key_step].weights, key_rule)
+    keys = key_frequencies(run[key_step].weights, key_rule, operation=run.config.task.operation)
     results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys)) for a in asked}
     failures: dict[str, str] = {}
     for done, step in enumerate(chosen):

@@ -12,6 +12,7 @@ import torch
 from growing import DIALS, KEYS, STEPS, P, built_in, growing, view
 
 import interp
+from interp import measures
 from interp.analysis import builtin_directory, builtin_names, find_analyses
 from interp.curves import date_verdicts
 from interp.forward_pass import forward
@@ -136,6 +137,57 @@ TITLES = {
     "clock_or_pizza": "<b>Clock since step 100 (10 to 100)</b>",
     "memorizer_or_generalizer": "<b>Generalizer since step 400 (300 to 400)</b>",
 }
+
+
+@pytest.mark.parametrize("operation", ["subtract", "multiply"])
+def test_the_series_of_another_operation_is_read_as_addition(operation: str) -> None:
+    """A clock over exponents multiplies; through additive waves it would be noise."""
+    p, task = 11, ModularTask(11, operation)
+    split = SplitConfig(fraction=0.5, seed=1).draw(task)
+    model = (multiplying if operation == "multiply" else subtracting)(p).to(dtype=torch.float32)
+    keys = interp.key_frequencies(model, operation=operation)
+    assert keys == (1, 3)
+    seen = View(0, model, task, split, keys, {})
+    progress = measured("progress_measures", seen)
+    size = p - 1 if operation == "multiply" else p
+    assert progress["excluded_loss"] == pytest.approx(math.log(size), rel=1e-4)
+    assert progress["restricted_loss"] < 1e-3
+    assert measured("embedding_spectrum", seen)["embedding_norm"].sizes["frequency"] == size // 2
+    assert measured("logit_spectrum", seen)["cos_fve"] == pytest.approx(1, abs=1e-4)
+    assert measured("memorizer_or_generalizer", seen)["shift_agreement"] == pytest.approx(1, abs=1e-4)
+    found = measured("clock_or_pizza", seen)
+    assert (found["distance_irrelevance"], found["answered"]) == (pytest.approx(1, abs=1e-3), 1)
+    circles = measured("embedding_circles", seen)["embedding_circle"]
+    assert np.allclose(np.linalg.norm(circles.values, axis=-1), np.linalg.norm(circles.values, axis=-1)[:, :1], rtol=1e-4)
+    assert sorted(circles.residue.values) == list(range(p - size, p))
+
+
+def subtracting(p: int):
+    return clock_weights(p, [1, 3], operation="subtract", amplitude=9.0)
+
+
+def multiplying(p: int):
+    """The clock that adds exponents, its residues put where they belong; 0 has no exponent and is nothing to it."""
+    clock, units = clock_weights(p - 1, [1, 3], amplitude=9.0), measures.powers(p)
+    W_E = torch.zeros(p + 1, clock.d_model, dtype=torch.float64)
+    W_E[units], W_E[p] = clock.W_E[: p - 1], clock.W_E[p - 1]
+    W_U = torch.zeros(clock.d_model, p, dtype=torch.float64)
+    W_U[:, units] = clock.W_U
+    return replace(clock, W_E=W_E, W_U=W_U)
+
+
+def test_what_is_no_addition_has_no_verdict(series) -> None:
+    task = ModularTask(5, "x2xyy2")
+    seen = View(0, random_model(5), task, SplitConfig(fraction=0.5).draw(task), (1,), {})
+    assert not seen.is_addition
+    assert math.isnan(measured("clock_or_pizza", seen)["distance_irrelevance"])
+    assert all(math.isnan(value) for value in measured("memorizer_or_generalizer", seen).values())
+    blank = series.copy()
+    for name in ("distance_irrelevance", "shift_agreement"):
+        blank[name] = blank[name] * math.nan
+    assert date_verdicts(blank) == {}
+    for name in TITLES:
+        assert "No verdict" in find_analyses([name])[0].figure(blank).layout.annotations[0].text
 
 
 def test_series_without_the_readings_have_no_verdicts(series) -> None:

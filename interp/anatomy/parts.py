@@ -33,20 +33,18 @@ def losses(model: Model) -> Table:
 
 
 def weight_facts(model: Model) -> Table:
-    """Sums of squares and circularity."""
-    return {
-        "sum_squared_weights": measures.sum_squared_weights(model.weights.tensors()),
-        "circularity": measures.circularity(model.weights.residue_embedding),
-    }
+    """Sums of squares."""
+    return {"sum_squared_weights": measures.sum_squared_weights(model.weights.tensors())}
 
 
 def spectra(c: Circuit | None) -> Table:
     """Key frequencies, and the Fourier norms of W_E and W_L with their Gini coefficients."""
     if c is None:
-        return {"key_frequencies": None, "gini": None, "embedding": None}
+        return {"key_frequencies": None, "circularity": None, "gini": None, "embedding": None}
     W_E, W_L = (measures.embedding_spectrum(matrix, c.basis) for matrix in (c.W_E, c.W_L))
     return {
         "key_frequencies": list(c.keys),
+        "circularity": measures.circularity(c.W_E),
         "gini": {"W_E": measures.gini(W_E.rows), "W_L": measures.gini(W_L.rows)},
         "embedding": {"frequency_norms": {"W_E": W_E.frequencies.tolist(), "W_L": W_L.frequencies.tolist()}},
     }
@@ -123,8 +121,9 @@ def logit_facts(c: Circuit | None) -> Table:
 def algorithm_facts(model: Model, c: Circuit | None) -> Table:
     """Clock or pizza: the measures and the verdict."""
     symmetricity = float(measures.gradient_symmetricity(_from_embeddings(model.weights), model.weights.residue_embedding).mean())
-    found: Table = {"gradient_symmetricity": symmetricity, "circularity": measures.circularity(model.weights.residue_embedding)}
-    found |= dict.fromkeys(("distance_irrelevance", "distance_irrelevance_runner_up", "formulas", "verdict", "evidence"))
+    found: Table = {"gradient_symmetricity": symmetricity}
+    of_circuit = ("circularity", "distance_irrelevance", "distance_irrelevance_runner_up", "formulas", "verdict", "evidence")
+    found |= dict.fromkeys(of_circuit)
     if c is None:
         return {"algorithm": found}
     data, p = (c.logits, c.frame.labels), c.basis.p
@@ -134,6 +133,7 @@ def algorithm_facts(model: Model, c: Circuit | None) -> Table:
     return {
         "algorithm": found
         | {
+            "circularity": measures.circularity(c.W_E),
             "distance_irrelevance": irrelevance,
             "distance_irrelevance_runner_up": measures.distance_irrelevance(*data, p=p, target="runner_up"),
             "formulas": _formulas(model.weights, c),

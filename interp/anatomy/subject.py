@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,10 +21,17 @@ from interp.weights import Weights
 Table = dict[str, Any]
 
 
+@cache
 def frame_of(p: int, operation: Operation) -> Frame | None:
     """The frame in which an operation is addition, None where there is none."""
     readable = operation in ("add", "subtract") or (operation == "multiply" and is_prime(p) and p > 2)
     return addition_frame(p, operation) if readable else None
+
+
+@cache
+def frame_or_plain(p: int, operation: Operation) -> Frame:
+    """The frame in which an operation is addition; where there is none, all pairs and residues as they are."""
+    return frame_of(p, operation) or Frame(p, torch.arange(p * p), torch.arange(p))
 
 
 def means(values: Float[Tensor, " pair"], train: Tensor | None, test: Tensor | None) -> Table:
@@ -63,6 +71,7 @@ class Circuit:
     basis: FourierBasis
     keys: tuple[int, ...]
     logits: Float[Tensor, "pair residue"]
+    labels: Int64[Tensor, " pair"]
     neurons: Float[Tensor, "pair d_mlp"]
     pattern: Float[Tensor, "pair head pos"]
     W_E: Float[Tensor, "residue d_model"]
@@ -77,10 +86,13 @@ class Circuit:
         keys = measures.key_frequencies_from_matrix(W_L, basis=basis) if frequencies is None else frequencies
         parts = [model.part(name) for name in ("train", "test")]
         train, test = (None if part is None else frame.positions(part) for part in parts)
+        place = torch.full((model.task.p,), -1)
+        place[frame.residues] = torch.arange(len(frame.residues))
         return cls(
             frame=frame, basis=basis, keys=tuple(sorted({basis.check(k) for k in keys})),
-            logits=frame.logits(model.tables.logits), neurons=model.tables.neurons[frame.pairs],
-            pattern=model.tables.pattern[frame.pairs], W_E=model.weights.W_E[frame.residues], W_L=W_L, train=train, test=test,
+            logits=frame.logits(model.tables.logits), labels=place[model.labels[frame.pairs]],
+            neurons=frame.rows(model.tables.neurons), pattern=frame.rows(model.tables.pattern),
+            W_E=model.weights.W_E[frame.residues], W_L=W_L, train=train, test=test,
         )  # fmt: skip
 
     @property

@@ -44,6 +44,10 @@ class Frame:
         """Logits of all p^2 pairs, in the frame's order of pairs and classes."""
         return logits if self._is_plain and logits.shape[1] == self.modulus else logits[self.pairs][:, self.residues]
 
+    def rows(self, values: Float[Tensor, "all_pairs ..."]) -> Float[Tensor, "pair ..."]:
+        """Neurons or attention of all p^2 pairs, in the frame's order of pairs; not a copy where that order is the usual one."""
+        return values if self._is_plain else values[self.pairs]
+
     @cached_property
     def _is_plain(self) -> bool:
         return all(torch.equal(order, torch.arange(len(order))) for order in (self.pairs, self.residues))
