@@ -12,7 +12,7 @@ import tyro
 from interp.cli.exchange import export, import_
 from interp.cli.looking import analyze, anatomy, runs, show, verify
 from interp.cli.making import demo, resume, train, train_from
-from interp.cli.pages import figure, report
+from interp.cli.pages import figure, report, watch
 from interp.errors import DataError, TrainingError, UsageError
 
 DESCRIPTION = """Watch a circuit form: train a one-layer transformer on modular arithmetic and look inside every checkpoint.
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "analyze": analyze,
     "report": report,
     "figure": figure,
+    "watch": watch,
     "import": import_,
     "anatomy": anatomy,
     "export": export,

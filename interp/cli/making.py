@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from interp.cli.arguments import ROOT, Out, Root, RunPath, find_run
 from interp.cli.pages import write_report
 from interp.cli.printing import print_summary
 from interp.config import RECIPES, RunConfig, recipe
+from interp.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,15 @@ class Train:
         config: the run's configuration.
         name: name of the run; made from the recipe and what differs from it if left out.
         root: directory that holds the runs.
+        live: serve the run's report on this machine while it is trained; see `interp watch`.
+        port: of the live report; any free one by default.
     """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     name: str | None = None
     root: Path = ROOT
+    live: bool = False
+    port: int = 0
 
 
 def demo(root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("demo").seed) -> None:
@@ -60,17 +66,43 @@ def train_from(source: str, flags: Sequence[str]) -> None:
     arguments = tyro.cli(
         Train, default=Train(config), args=list(flags), prog=f"interp train {source}", description=_about(config)
     )
-    from interp.recorder import record
+    from interp.recorder import record, run_name
+    from interp.store.writer import run_path
 
-    run = record(arguments.config, root=arguments.root, name=arguments.name)
+    name = run_name(arguments.config) if arguments.name is None else arguments.name
+    with _attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live):
+        run = record(arguments.config, root=arguments.root, name=name)
     print_summary(run)
 
 
-def resume(run: RunPath, root: Root = ROOT) -> None:
-    """Go on with an interrupted run, from exactly where it stopped."""
+def resume(run: RunPath, live: bool = False, port: int = 0, root: Root = ROOT) -> None:
+    """Go on with an interrupted run, from exactly where it stopped.
+
+    Args:
+        live: serve the run's report on this machine while it is trained; see `interp watch`.
+        port: of the live report; any free one by default.
+    """
     from interp.recorder import resume as go_on
 
-    print_summary(go_on(find_run(run, root).path))
+    path = find_run(run, root).path
+    with _attended(path, port, wanted=live):
+        done = go_on(path)
+    print_summary(done)
+
+
+@contextmanager
+def _attended(path: Path, port: int, *, wanted: bool) -> Iterator[None]:
+    """Serve the run's page meanwhile, if that is wanted."""
+    if not wanted:
+        if port:
+            raise UsageError(f"--port: given {port} without --live, which it is for; add --live or leave it out")
+        yield
+        return
+    from interp.live.attendant import attended
+
+    with attended(path, port) as address:
+        print(f"Live: {address} (on this machine only; Ctrl-C ends it with the training)", flush=True)
+        yield
 
 
 def _about(config: RunConfig) -> str:

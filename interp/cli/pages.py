@@ -1,8 +1,9 @@
-"""Commands that show: report, figure."""
+"""Commands that show: report, figure, watch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -84,6 +85,41 @@ def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
         step = run.steps[-1] if asked.step is None else asked.step
         drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
     print(f"wrote {save(drawn, out, **size)}")
+
+
+def watch(
+    run: RunPath,
+    port: int = 0,
+    analysis: Names = (),
+    file: Files = (),
+    key_rule: Keys = "unembedding",
+    root: Root = ROOT,
+) -> None:
+    """Serve a run's report on this machine only, and renew it in open tabs while the run is trained.
+
+    Ends when the run is finished; open tabs keep the last page. A run that was finished before is served until Ctrl-C, one that
+    was interrupted too: it may be resumed.
+
+    Args:
+        port: any free one by default.
+    """
+    from interp.analysis import builtin_names, find_analyses
+    from interp.live.follower import Follower, give_way, line_of
+    from interp.live.server import Published, listen, serving, url
+    from interp.store.run import open_run
+
+    opened = find_run(run, root)
+    listener, published = listen(port), Published()
+    rule = parse_keys(key_rule)
+    find_analyses(analysis or builtin_names(), files=file)  # errors in what was asked, now and not in a page
+    follower = Follower(opened.path, published, analyses=analysis or None, files=file, key_rule=rule)
+    print(f"{opened.path}: {line_of(opened)}")
+    print(f"Live: {url(listener)} (on this machine only; Ctrl-C ends it)", flush=True)
+    if not opened.manifest.final:
+        give_way()
+    with serving(listener, published), suppress(KeyboardInterrupt):
+        follower.follow(until_final=not opened.manifest.final)
+    print(f"{line_of(open_run(opened.path))} Next: interp report {opened.path}")
 
 
 def write_report(

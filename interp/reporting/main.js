@@ -239,6 +239,8 @@ function report(element, error) {
   document.documentElement.dataset.failed = "true";
 }
 
+let shown = null; // the page, once there is one
+
 async function main() {
   const text = (id) => document.getElementById(id).textContent;
   if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old; any from 2023 on will do");
@@ -246,7 +248,8 @@ async function main() {
   const script = document.createElement("script");
   script.textContent = new TextDecoder().decode(library); // its hash is in the page's security policy
   document.head.append(script);
-  await new Page(JSON.parse(text("page")), buffer).start();
+  shown = new Page(JSON.parse(text("page")), buffer);
+  await shown.start();
 }
 
-main().catch((error) => report(null, error));
+const begun = main().catch((error) => report(null, error));

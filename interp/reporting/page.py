@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("decode.js", "cells.js", "panels.js", "explorer.js", "parquet.js", "tables.js", "transport.js", "main.js")
+_STYLES = ("page.css",)
+# What a page has besides that is served while its run goes on.
+_LIVE_SCRIPTS, _LIVE_STYLES = ("../live/live.js",), ("../live/live.css",)
 
 # What the slider's readout says: variable, label, colour, is it a share, how it is sketched behind the slider, is it spoken.
 _READINGS = (
@@ -108,6 +111,7 @@ def page(
     story: Story | None = None,
     facts: Sequence[Table] | None = None,
     sections: Sequence[Section] = (),
+    live: int | None = None,
 ) -> Page:
     """Build the page of a series (as `interp.observe` returns it) from its panels.
 
@@ -118,6 +122,7 @@ def page(
         story: the headline; told from the series' measures if left out.
         facts: tables at the end; the series' configuration and facts if left out.
         sections: tables after the panels.
+        live: version of a page that is served while its run goes on, and may ask its server for the next; None for a file.
 
     Raises:
         UsageError: if the series has no checkpoints.
@@ -137,6 +142,7 @@ def page(
         "readings": _readings(series, blocks),
         "tables": tabled,
         "notes": _notes(series.attrs),
+        "live": live,
         "templates": {"light": template("light"), "dark": template("dark")},
     }
     facts = _facts(series.attrs) if facts is None else facts
@@ -214,8 +220,9 @@ def _render(
     environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
     environment.filters |= {"terms": _coloured, "steps": _linked}
     data = {**data, "blocks": blocks.header}
-    script = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    library, notice = _plotly()
+    is_live = data["live"] is not None
+    script = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS)
+    library, packed, notice = _plotly()
     attributes = series.attrs
     return environment.get_template("page.html.jinja").render(
         run=str(attributes.get("run", "run")),
@@ -226,33 +233,42 @@ def _render(
         history=HISTORY if HISTORY in data["tables"] else None,
         key_step=int(attributes.get("key_step", data["steps"][-1])),
         key_rule=str(attributes.get("key_rule", "")),
-        policy=_policy(script, library),
-        css=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        policy=policy(script, library, connect=is_live),
+        css=Markup(_joined(_STYLES + _LIVE_STYLES if is_live else _STYLES)),
         script=Markup(script),
         data=Markup(_json(data)),
         blocks=blocks.payload(),
-        plotly=base64.b64encode(gzip.compress(library.encode(), 6, mtime=0)).decode(),
+        plotly=packed,
         notice=notice,
     )
 
 
-def _policy(*scripts: str) -> str:
-    """The Content-Security-Policy: these very scripts, styles, images made in the page; nothing from anywhere else."""
+def _joined(names: Sequence[str]) -> str:
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+def policy(*scripts: str, connect: bool = False) -> str:
+    """The Content-Security-Policy: these very scripts, styles, images made in the page; nothing from anywhere else.
+
+    With `connect`, the page may ask the server it came from.
+    """
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
+    own_server = "connect-src 'self'; " if connect else ""
     return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; {own_server}"
         "base-uri 'none'; form-action 'none'"
     )
 
 
 @cache
-def _plotly() -> tuple[str, str]:
-    """plotly.js as packaged with plotly, and the copyright notice at its head."""
+def _plotly() -> tuple[str, str, str]:
+    """plotly.js as packaged with plotly, the same as it stands in the page, and the copyright notice at its head."""
     from plotly.offline import get_plotlyjs
 
     library = get_plotlyjs().replace("\r\n", "\n")
     notice = re.match(r"\s*/\*(.*?)\*/", library, re.DOTALL)
-    return library, " ".join(notice.group(1).replace("*", " ").split()) if notice else "plotly.js, MIT license"
+    packed = base64.b64encode(gzip.compress(library.encode(), 6, mtime=0)).decode()
+    return library, packed, " ".join(notice.group(1).replace("*", " ").split()) if notice else "plotly.js, MIT license"
 
 
 def _json(value: Any) -> str:

@@ -63,13 +63,22 @@ def report(
     several = len(opened) > 1
     chosen = find_analyses(_COMPARED if several and analyses is None else analyses or builtin_names(), files=files)
     found = [observe(one, chosen, steps=steps, key_rule=key_rule, on_step=on_step) for one in opened]
-    if several:
-        built = compare(found)
-    else:
-        shown = _with_explorer(opened[0], found[0], panels(found[0], chosen))
-        built = page(found[0], shown, sections=[_dissected(opened[0], found[0])])
+    built = compare(found) if several else page_of(opened[0], found[0], chosen)
     _replace(path, built.html)
     return built
+
+
+def page_of(run: Run, series: xr.Dataset, analyses: Iterable[Analysis], *, live: int | None = None) -> Page:
+    """The page of one run, from what was observed of it.
+
+    Args:
+        run: the run.
+        series: as `interp.observe` returned it for these analyses.
+        analyses: those that were observed.
+        live: see `page`.
+    """
+    shown = _with_explorer(run, series, panels(series, analyses))
+    return page(series, shown, sections=[_dissected(run, series)], live=live)
 
 
 def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Panel]:

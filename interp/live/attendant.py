@@ -1,0 +1,92 @@
+"""A run's page beside its training: a process of its own that gives way, only reads, and ends with the one that trains."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from interp.live.follower import Follower, give_way
+from interp.live.server import Published, listen, serving, url
+
+log = logging.getLogger("interp")
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+_PATIENCE = 1.5  # seconds after which whoever waits for the last page is told why
+
+
+@contextmanager
+def attended(path: Path, port: int = 0) -> Iterator[str]:
+    """Serve the page of the run at a path from another process while the context lasts; yields its address.
+
+    The other process follows what is stored and shares nothing with this one but a pipe, whose end it takes for the end of the
+    training, however that came. At the end it builds the last page if anybody is looking, and is waited for; Ctrl-C skips that.
+
+    Raises:
+        UsageError: if the port is taken.
+    """
+    listener = listen(port)
+    address = url(listener)
+    source = str(Path(__file__).parents[2])
+    paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with TemporaryFile() as said:
+        with listener:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "interp.live", str(listener.fileno()), str(path.absolute())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                pass_fds=(listener.fileno(),),
+                start_new_session=True,  # Ctrl-C is for this process, which then lets that one end in its own time
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(paths)},
+            )
+        try:
+            yield address
+        finally:
+            _dismiss(child)
+        if child.returncode != 0 and child.returncode > 0:
+            said.seek(0)
+            log.warning("the live page ended before its time:\n%s", said.read().decode(errors="replace").strip())
+
+
+def _dismiss(child: subprocess.Popen[bytes]) -> None:
+    """Let the other process end, and wait for it."""
+    assert child.stdin is not None
+    child.stdin.close()
+    try:
+        try:
+            child.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            log.info("finishing the live page; Ctrl-C skips that")
+            child.wait()
+    except KeyboardInterrupt:
+        child.kill()
+        child.wait()
+
+
+def attend(descriptor: int, path: Path) -> None:
+    """What the other process does: follow the run and serve its page until the pipe on its standard input ends.
+
+    Args:
+        descriptor: of a listening socket.
+        path: the run's directory.
+    """
+    gone = threading.Event()
+
+    def wait_for_the_end() -> None:
+        sys.stdin.buffer.read()
+        gone.set()
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    published = Published()
+    follower = Follower(path, published, gone=gone.is_set)
+    with serving(socket.socket(fileno=descriptor), published):
+        give_way()
+        follower.follow(until_final=True)

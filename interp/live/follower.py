@@ -1,0 +1,199 @@
+"""Following a run: its page is built anew as checkpoints are added, for as long as somebody looks at it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interp.errors import DataError, UsageError
+from interp.live.server import Published
+from interp.live.waiting import waiting_page
+from interp.store.run import Run, open_run
+
+if TYPE_CHECKING:
+    from interp.analysis import Analysis
+    from interp.observation import KeyRule
+    from interp.reporting.page import Page
+
+POLL_SECONDS = 0.5
+# A page is built at most so often; one that costs more processor time waits for as long as it took.
+_BUILD_SECONDS = 2.0
+# A viewer that did not ask for so long has gone; browsers slow down the timers of hidden tabs to one a minute.
+AWAY_SECONDS = 75.0
+# How long viewers are waited for at the end.
+FAREWELL_SECONDS = 5.0
+# Key frequencies hold until there are so many times as many checkpoints: whenever they change, everything is measured anew.
+_GROWTH = 1.5
+
+# Of the system's 0 to 19: about a tenth of one core where all are busy.
+_NICENESS = 10
+
+_ENDINGS = {
+    "settled": "The run has settled and is finished, at step {step}.",
+    "budget": "The run is finished: all {step} steps.",
+    "imported": "An imported run: nothing will be added to it.",
+    "non-finite": "The run has stopped at step {step}: its training loss is not finite.",
+}
+
+
+class Interrupted(Exception):  # noqa: N818 - no error: what is being measured is no longer wanted
+    """Stops the building of a page."""
+
+
+@dataclass
+class Follower:
+    """Publishes the page of one run, again and again.
+
+    Args:
+        path: the run's directory; it need not exist yet.
+        published: where pages go.
+        gone: whether whoever trains the run has gone; for a run that this process' user trains elsewhere, never.
+        analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default.
+        files: Python files with an ``ANALYSIS`` each.
+        key_rule: how key frequencies are chosen, see `interp.observe`.
+    """
+
+    path: Path
+    published: Published
+    gone: Callable[[], bool] = lambda: False
+    analyses: Iterable[str | Analysis] | None = None
+    files: Sequence[Path] = ()
+    key_rule: KeyRule | Sequence[int] = "unembedding"
+    _built: tuple[int, ...] | None = field(default=None, init=False)  # steps of the last page
+    _keys: tuple[int, list[int]] | None = field(default=None, init=False)  # step at which they were chosen, and which
+    _keys_until: float = field(default=0.0, init=False)  # number of checkpoints
+    _next: float = field(default=0.0, init=False)
+    _told: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        line = "Waiting for the run to begin."
+        self.published.put(waiting_page(self.path.name, line), "", version=0, line=line, ended=False, trouble=None)
+
+    def follow(self, *, until_final: bool) -> None:
+        """Publish pages until the run is final (if asked to), or until whoever trains it has gone.
+
+        At the end viewers are told, and waited for.
+        """
+        while True:
+            gone = self.gone()  # asked first: what is then read is all there is
+            run = self._opened()
+            if run is not None:
+                self.published.tell(line=line_of(run))
+                is_last = run.manifest.final or gone
+                if self._wanted(run, is_last=is_last):
+                    self._publish(run, is_last=is_last)
+            if gone or (until_final and run is not None and run.manifest.final):
+                self._farewell(run)
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _opened(self) -> Run | None:
+        try:
+            return open_run(self.path)
+        except UsageError:
+            return None
+        except DataError as error:
+            self.published.tell(trouble=str(error))
+            return None
+
+    def _wanted(self, run: Run, *, is_last: bool) -> bool:
+        if run.steps == self._built or not run.steps or not self.published.watched(AWAY_SECONDS):
+            return False
+        return time.monotonic() >= self._next or (is_last and run.manifest.final)
+
+    def _publish(self, run: Run, *, is_last: bool) -> None:
+        begun = time.process_time()
+        version = int(self.published.state["version"]) + 1
+        try:
+            page = self._build(run, version=version, is_final=run.manifest.final)
+        except Interrupted:
+            return
+        except Exception as error:  # whatever it is, training and the pages there are go on
+            if not is_last:
+                self.published.tell(trouble=f"This page could not be updated: {type(error).__name__}: {error}")
+            self._built = run.steps
+        else:
+            self._built = run.steps
+            self.published.put(page.html, without_library(page.html), version=version, trouble=None)
+        self._next = time.monotonic() + max(_BUILD_SECONDS, time.process_time() - begun)
+
+    def _build(self, run: Run, *, version: int, is_final: bool) -> Page:
+        from interp.analysis import builtin_names, find_analyses
+        from interp.observation import observe
+        from interp.reporting.write import page_of
+
+        def heed(done: int, total: int) -> None:
+            if self.gone() and not is_final:
+                raise Interrupted
+            self._tell_between(done, total)
+
+        chosen = find_analyses(self.analyses or builtin_names(), files=self.files)
+        if is_final:
+            series = observe(run, chosen, key_rule=self.key_rule, on_step=heed)
+        else:
+            step, keys = self._key_frequencies(run)
+            series = observe(run, chosen, key_rule=keys, on_step=heed)
+            series.attrs["key_step"] = step
+            if isinstance(self.key_rule, str):
+                series.attrs["key_rule"] = self.key_rule
+        return page_of(run, series, chosen, live=version)
+
+    def _key_frequencies(self, run: Run) -> tuple[int, list[int]]:
+        """Those of an earlier checkpoint for as long as that one is not too old."""
+        from interp.observation import key_frequencies
+
+        if self._keys is None or len(run.steps) >= self._keys_until:
+            self._keys = (run.steps[-1], list(key_frequencies(run[run.steps[-1]].weights, self.key_rule)))
+            self._keys_until = max(_GROWTH * len(run.steps), len(run.steps) + 1)
+        return self._keys
+
+    def _tell_between(self, done: int, total: int) -> None:
+        """Measuring many checkpoints takes time, in which the run goes on."""
+        now = time.monotonic()
+        if now >= self._told + POLL_SECONDS and (run := self._opened()) is not None:
+            self._told = now
+            self.published.tell(line=f"{line_of(run)} Measured for this page: {done:,} of {total:,} checkpoints.")
+
+    def _farewell(self, run: Run | None) -> None:
+        line = "The run did not begin." if run is None else line_of(run, is_gone=True)
+        self.published.tell(line=line, ended=True)
+        until = time.monotonic() + FAREWELL_SECONDS
+        while time.monotonic() < until and not self.published.all_know(FAREWELL_SECONDS):
+            time.sleep(0.1)
+
+
+def give_way() -> None:
+    """Leave the processor to whoever trains: a lower priority, and one thread. Libraries are loaded before, while both begin."""
+    import torch
+
+    import interp.observation
+    import interp.reporting.write  # noqa: F401 - loaded here, used when the first page is built
+
+    os.nice(_NICENESS)
+    torch.set_num_threads(1)
+
+
+def line_of(run: Run, *, is_gone: bool = False) -> str:
+    """One line about where a run stands.
+
+    Args:
+        run: as just opened.
+        is_gone: nobody trains it any more.
+    """
+    step = f"{run.manifest.step or 0:,}"
+    if run.manifest.final:
+        return _ENDINGS[run.reason or "budget"].format(step=step)
+    if run.status == "interrupted" or is_gone:
+        return f"The run was interrupted at step {step}; `interp resume {run.path}` goes on with it."
+    most = "at most " if run.config.until_settled else ""
+    return f"Training: step {step} of {most}{run.config.steps:,}, {len(run.steps):,} checkpoints."
+
+
+def without_library(html: str) -> str:
+    """The page without plotly.js, which those who have a page have already."""
+    head, mark, rest = html.partition('<script type="text/plain" id="plotly">')
+    return head + mark + rest[rest.index("</script>") :] if mark else html

@@ -1,0 +1,21 @@
+"""The page that is shown until there is something to show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from interp.reporting.page import policy
+
+_HERE = Path(__file__).parent
+
+
+def waiting_page(run: str, line: str) -> str:
+    """A page that says what is waited for, and becomes the report as soon as there is one."""
+    environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
+    script = (_HERE / "waiting.js").read_text(encoding="utf-8")
+    return environment.get_template("waiting.html.jinja").render(
+        run=run, line=line, policy=policy(script, connect=True), script=Markup(script)
+    )
