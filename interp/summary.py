@@ -8,12 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from interp.curves import evaluated_history
+from interp.health import run_health
 from interp.observation import observe
 from interp.store.run import Run
 
 
 def summary(run: Run, *, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """A run's facts, configuration, last losses, phases, outcome and key frequencies, as JSON-ready values.
+    """A run's facts, configuration, last losses, phases, outcome, numerical health and key frequencies, as JSON-ready values.
 
     The onset of circuit formation needs the excluded loss of every checkpoint: it is measured the first time and cached.
 
@@ -34,6 +35,7 @@ def summary(run: Run, *, on_step: Callable[[int, int], None] | None = None) -> d
         "last": last,
         "outcome": series.attrs["outcome"],
         "phases": json.loads(series.attrs["phases"]),
+        "health": run_health(run),
         "key_frequencies": {
             "rule": series.attrs["key_rule"],
             "step": series.attrs["key_step"],

@@ -114,7 +114,7 @@ def health_warnings(
         )
     if epsilon_share is not None and not epsilon_share <= 0.5:
         found.append(
-            f"Adam's epsilon rules the updates of {epsilon_share:.0%} of the weights: their gradients are so small that "
-            "they are moved by weight decay alone."
+            f"Adam's epsilon rules the updates of {epsilon_share:.0%} of the weights: their gradients are smaller than it, so "
+            "that where they come to rest against weight decay depends on epsilon."
         )
     return found

@@ -29,16 +29,18 @@ class Section:
     tables: tuple[Table, ...]
 
 
-def dissection(found: Found, *, step: int, paper: Mapping[str, str] | None = None) -> Section:
+def dissection(found: Found, *, step: int, paper: Mapping[str, str] | None = None, health: Found | None = None) -> Section:
     """The section for a table of `interp.anatomy.anatomy`.
 
     Args:
         found: the table.
         step: of the checkpoint that was dissected.
         paper: path in the table -> the paper's figure, where the model has the paper's setting.
+        health: of the run, as `interp.health.run_health` gives it.
     """
     paper = paper or {}
     tables = [_losses(found), _circuit(found, paper), _algorithm(found), _ablations(found, paper), _components(found)]
+    tables.append(None if health is None else _health(health))
     paragraphs: tuple[str, ...] = (f"The last checkpoint, step {step:,}, taken apart.", *CAPTION)
     if paper:
         paragraphs = (*paragraphs, PAPER)
@@ -136,6 +138,19 @@ def _components(found: Found) -> Table | None:
         return None
     rows = tuple((f"{c['a']} of a, {c['b']} of b", f"{c['share']:.2%}") for c in found["logit_components"])
     return Table("Largest waves of the logits", ("", "share of the variance"), rows)
+
+
+def _health(health: Found) -> Table:
+    ratio, spikes = health["gradient_ratio"]["total"], health["spikes"]
+    rows = [
+        ("training pairs lost to single precision", f"{health['collapsed']:.1%}"),
+        ("spikes of the training loss", listed([f"step {spike['peak']:,}" for spike in spikes]) or "none"),
+        ("first step without a finite loss", "none" if health["not_finite"] is None else f"{health['not_finite']:,}"),
+        ("gradient norm over weight norm", number(ratio)),
+        ("weights in the regime of Adam's epsilon", f"{health['epsilon_share']:.1%} (from the {health['epsilon_from']})"),
+        *(("in doubt", warning) for warning in health["warnings"]),
+    ]
+    return Table("Numerical health", ("", "this run"), tuple(rows))
 
 
 def _beside(

@@ -96,16 +96,17 @@ def _dissected(run: Run, series: xr.Dataset) -> Section:
     """The series' last checkpoint taken apart."""
     from interp.anatomy import anatomy
     from interp.anatomy.published import MAINLINE, is_mainline_setting
+    from interp.health import run_health
 
     step, operation = int(series["step"].values[-1]), run.config.task.operation
     weights = run[step].weights
-    # The frequencies of multiplication are those of exponents, which only the dissection knows.
-    keys = None if operation == "multiply" else series.attrs["key_frequencies"]
+    keys = series.attrs["key_frequencies"]
     try:
         found = anatomy(weights, operation=operation, split=run.split, frequencies=keys, controls=CONTROLS)
     except UsageError as error:
         return no_dissection(str(error))
-    return dissection(found, step=step, paper=MAINLINE if is_mainline_setting(weights, operation) else None)
+    paper = MAINLINE if is_mainline_setting(weights, operation) else None
+    return dissection(found, step=step, paper=paper, health=run_health(run, step=step))
 
 
 def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | str | Path]:
