@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from test_report_compare import runs
 from visiting import AT_INDEX, Visit, until, visit
 
 from interp.analysis import find_analyses
+from interp.figures import TRAIN, WHEEL, Cell, curve, draw, faded, on
 from interp.forward_pass import forward
 from interp.fourier import FourierBasis
 from interp.measures import neuron_frequencies
@@ -55,6 +57,33 @@ OVERLAPS = """() => {
     }
     return found;
 }"""
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with the neuron explorer."""
+    analyses, series = built_in()
+    path = tmp_path_factory.mktemp("explored") / "explored.html"
+    shown = panels(series, analyses)
+    neurons = explorer(STEPS, [neuron_tables(growing(dial)) for dial in DIALS])
+    path.write_text(page(series, [*shown, neurons, Panel("turning", "Turning?", "It turns.", turning)]).html, encoding="utf-8")
+    return path
+
+
+def turning(series) -> go.Figure:
+    """A spiral that turns, its points joined and coloured by their angle, with gaps; a threshold that stays."""
+    angles = np.linspace(0, 2 * np.pi, 40)
+    angles[[7, 20]] = np.nan
+
+    def at(i: int) -> list[dict]:
+        x, y = np.cos(angles + i / 2) * angles / 7, np.sin(angles + i / 2) * angles / 7
+        marker = {"size": 9, "color": angles, "cmin": 0, "cmax": 2 * np.pi, "colorscale": [list(stop) for stop in WHEEL]}
+        look = {"mode": "lines+markers", "line": {"color": faded(TRAIN, 0.4), "width": 1}, "marker": marker, "showlegend": False}
+        return [{"type": "scatter", "x": x, "y": y, **look, **on(1)}]
+
+    threshold = curve([-1, 1], [0.3, 0.3], name="threshold", colour=TRAIN, dash="dash", legend=False)
+    cell = Cell("spiral", square=True, bare=True, x_range=(-1, 1), y_range=(-1, 1))
+    return draw(series, [[cell]], heights=(220,), fixed=[threshold], moving=at)
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +183,60 @@ def test_a_click_on_a_curve_goes_to_that_step_and_moves_every_cursor(fresh: Visi
         cell = cursor.locator("xpath=..")
         area = cell.locator(".nsewdrag").first.bounding_box()
         assert cursor.bounding_box()["x"] == pytest.approx(area["x"] + area["width"] * 200 / STEPS[-1], abs=2)
+
+
+# How much two pictures differ: the mean over all pixels and channels, in 255ths.
+DIFFERENCE = """async (pictures) => {
+    const [one, other] = await Promise.all(pictures.map(async (data) => {
+        const image = new Image();
+        image.src = "data:image/png;base64," + data;
+        await image.decode();
+        const pen = Object.assign(document.createElement("canvas"), {width: image.width, height: image.height}).getContext("2d");
+        pen.drawImage(image, 0, 0);
+        return pen.getImageData(0, 0, image.width, image.height).data;
+    }));
+    return one.reduce((sum, value, i) => sum + Math.abs(value - other[i]), 0) / one.length;
+}"""
+MOVE = "(index) => { slider.value = index; slider.dispatchEvent(new Event('input')); }"
+SKETCHED = ["embedding_spectrum", "logit_spectrum", "neuron", "turning"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_sketched_while_the_slider_moves_looks_like_what_is_drawn_when_it_rests(
+    browser: Browser, explored: Path, theme: str
+) -> None:
+    seen = visit(browser, explored, theme=theme)
+    seen.page.fill("#panel-neuron input", "40")
+    seen.page.press("#panel-neuron input", "Enter")
+    blank = browser.new_page()
+    for name in SKETCHED:
+        panel = seen.page.locator(f"#panel-{name} .plot")
+        panel.evaluate("e => e.scrollIntoView({ block: 'center' })")
+        seen.page.wait_for_timeout(300)
+        seen.page.evaluate(MOVE, 2)
+        seen.wait_for_step(STEPS[2])
+        until(seen.page, "document.querySelectorAll('.covered').length === 0")
+        before = panel.screenshot()
+        seen.page.evaluate(
+            "() => { window.rest = window.setTimeout; window.setTimeout = () => 0; }"
+        )  # it never comes to rest ...
+        seen.page.evaluate(MOVE, 3)
+        until(seen.page, f"[...document.querySelectorAll('#panel-{name} .graph')].every((graph) => graph.dataset.step === '3')")
+        assert seen.page.locator(f"#panel-{name} canvas.swift:visible").count() >= 1
+        sketched = panel.screenshot()
+        seen.page.evaluate("() => { window.setTimeout = window.rest; }")  # ... and now it may
+        seen.page.evaluate(MOVE, 4)
+        seen.page.evaluate(MOVE, 3)
+        seen.wait_for_step(STEPS[3])
+        until(seen.page, "document.querySelectorAll('.covered').length === 0")
+        drawn = panel.screenshot()
+        pictures = [[base64.b64encode(picture).decode() for picture in pair] for pair in ((sketched, drawn), (before, drawn))]
+        same, other = (blank.evaluate(DIFFERENCE, pair) for pair in pictures)
+        assert same < 0.1, name
+        assert same < other / 2 or name == "neuron", name  # whose map has long been the same
+    assert seen.said == []
+    blank.close()
+    seen.page.context.close()
 
 
 def test_milestones_and_steps_in_the_story_are_links_to_checkpoints(fresh: Visit) -> None:
@@ -360,18 +443,6 @@ def test_a_run_with_one_checkpoint_and_no_phases_is_shown(browser: Browser, tmp_
     assert seen.said == []
     assert seen.page.get_attribute("html", "data-failed") is None
     seen.page.context.close()
-
-
-@pytest.fixture(scope="module")
-def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with the neuron explorer."""
-    analyses, series = built_in()
-    path = tmp_path_factory.mktemp("explored") / "explored.html"
-    shown = [panel for panel in panels(series, analyses) if panel.name == "neuron_frequencies"]
-    path.write_text(
-        page(series, [*shown, explorer(STEPS, [neuron_tables(growing(dial)) for dial in DIALS])]).html, encoding="utf-8"
-    )
-    return path
 
 
 def shown_map(seen: Visit, place: int) -> np.ndarray:

@@ -21,6 +21,8 @@ class Cell {
     if (this.moves.length) this.graph.dataset.moves = this.moves.length;
     this.graph.addEventListener("click", (event) => this.clicked(event));
     this.drawn = 0; // when it was drawn last
+    this.swift = null; // made when the slider first moves it
+    this.sketched = -1; // index of the checkpoint on its canvas; -1 if there is none
     this.shown = -1; // index of the checkpoint drawn; -1 before the first drawing
   }
 
@@ -39,7 +41,9 @@ class Cell {
     layout.annotations = [...this.own.annotations.map((item) => ({ ...item })), ...(this.named ? bandNames(this, page) : [])];
     layout.datarevision = `${index} ${this.drawn}`;
     this.shown = index;
+    this.graph.dataset.step = index;
     await Plotly.react(this.graph, this.data, layout, CONFIG);
+    this.uncover();
     if (!this.listening && this.data.some((trace) => trace.meta && trace.meta.selects)) this.listen();
     this.placeCursors(this.shown);
   }
@@ -56,12 +60,38 @@ class Cell {
   // Show another checkpoint: only what moves is redrawn.
   show(index) {
     this.placeCursors(index);
-    if (index === this.shown) return;
+    if (index === this.shown && this.sketched < 0) return;
+    const sketched = this.sketched >= 0;
     this.shown = index;
-    if (!this.moving || this.move(index) === false) return;
-    this.layout.datarevision = `${index} ${this.drawn}`;
-    this.drawn = performance.now();
-    Plotly.react(this.graph, this.data, this.layout, CONFIG);
+    this.graph.dataset.step = index;
+    if (this.moving && (this.move(index) !== false || sketched)) {
+      this.layout.datarevision = `${index} ${this.drawn}`;
+      this.drawn = performance.now();
+      Plotly.react(this.graph, this.data, this.layout, CONFIG);
+    }
+    this.uncover();
+  }
+
+  // Show another checkpoint while the slider moves: on the canvas if that can be, otherwise as always.
+  sketch(index) {
+    if (!this.moving || !Swift.can(this)) return this.show(index);
+    if (index === this.latest) return;
+    this.move(index);
+    this.placeCursors(index);
+    this.sketched = index;
+    this.graph.dataset.step = index;
+    this.swift = this.swift || new Swift(this);
+    this.swift.draw();
+  }
+
+  uncover() {
+    this.sketched = -1;
+    if (this.swift) this.swift.show(false);
+  }
+
+  // Index of the checkpoint that is seen.
+  get latest() {
+    return this.sketched < 0 ? this.shown : this.sketched;
   }
 
   // Put the data of a checkpoint into the traces; false if they are the same as before.

@@ -105,31 +105,28 @@ function bestFit(map, p) {
     for (let a = 0; a < p; a++) for (let b = 0; b < p; b++) sum[line(a, b)] += map[a * p + b] - mean;
     return sum;
   });
+  const circle = [Math.cos, Math.sin].map((wave) => Float64Array.from({ length: p }, (_, s) => wave((2 * Math.PI * s) / p)));
   let best = { share: -1 };
   for (let k = 1; k <= Math.floor(p / 2); k++) {
-    const waves = sums.map((sum) => coefficients(sum, k, p));
+    const waves = sums.map((sum) => coefficients(sum, k, p, circle));
     const energy = waves.reduce((all, wave, i) => all + (2 * k === p && i === 3 ? 0 : wave.energy), 0); // p/2: a+b and a-b are one
     if (energy / total > best.share) best = { share: energy / total, frequency: k, waves };
   }
-  for (let a = 0; a < p; a++) {
-    for (let b = 0; b < p; b++) {
-      lines.forEach((line, i) => {
-        if (2 * best.frequency === p && i === 3) return;
-        const angle = (2 * Math.PI * ((best.frequency * line(a, b)) % p)) / p;
-        fit[a * p + b] += best.waves[i].cos * Math.cos(angle) + best.waves[i].sin * Math.sin(angle);
-      });
-    }
-  }
+  lines.forEach((line, i) => {
+    if (2 * best.frequency === p && i === 3) return;
+    const { cos, sin } = best.waves[i];
+    const wave = Float64Array.from({ length: p }, (_, s) => cos * circle[0][(best.frequency * s) % p] + sin * circle[1][(best.frequency * s) % p]);
+    for (let a = 0; a < p; a++) for (let b = 0; b < p; b++) fit[a * p + b] += wave[line(a, b)];
+  });
   return { fit, range, frequency: best.frequency, share: best.share };
 }
 
 // Amplitudes and energy of one frequency in a function given by its sums over the p pairs of each line.
-function coefficients(sum, k, p) {
+function coefficients(sum, k, p, circle) {
   let [cos, sin] = [0, 0];
   for (let s = 0; s < p; s++) {
-    const angle = (2 * Math.PI * ((k * s) % p)) / p;
-    cos += sum[s] * Math.cos(angle);
-    sin += sum[s] * Math.sin(angle);
+    cos += sum[s] * circle[0][(k * s) % p];
+    sin += sum[s] * circle[1][(k * s) % p];
   }
   const norm = 2 * k === p ? p * p : (p * p) / 2; // of cos^2 over all pairs
   return { cos: cos / norm, sin: 2 * k === p ? 0 : sin / norm, energy: (cos * cos + (2 * k === p ? 0 : sin * sin)) / norm };

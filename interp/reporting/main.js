@@ -104,19 +104,20 @@ class Page {
     const begun = performance.now();
     const seen = this.cells(({ visible }) => visible);
     for (const cell of seen) cell.placeCursors(this.index);
-    const behind = seen.filter((cell) => cell.shown !== this.index).sort((a, b) => a.drawn - b.drawn);
+    const behind = seen.filter((cell) => cell.latest !== this.index).sort((a, b) => a.drawn - b.drawn);
     let done = 0;
-    while (done < behind.length && (done === 0 || performance.now() - begun < PATIENCE)) behind[done++].show(this.index);
+    while (done < behind.length && (done === 0 || performance.now() - begun < PATIENCE)) behind[done++].sketch(this.index);
     if (done < behind.length) this.frame = requestAnimationFrame(() => this.follow());
     else this.later = setTimeout(() => this.settle(), 150);
   }
 
-  // The slider rests: remember the step, and bring everything that cannot be seen up to date, one cell at a time.
+  // The slider rests: remember the step, and bring everything up to date, one cell at a time, what is seen first.
   settle() {
     history.replaceState(null, "", `#step=${this.steps[this.index]}`);
     this.showTables();
     const work = () => {
-      const cell = this.cells(() => true).find(({ shown }) => shown !== this.index);
+      const late = (cell) => cell.shown !== this.index || cell.sketched >= 0;
+      const cell = this.cells(({ visible }) => visible).find(late) || this.cells(() => true).find(late);
       if (!cell) return;
       cell.show(this.index);
       this.later = setTimeout(work, 5);

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from interp.reporting.dissection import Section
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("decode.js", "cells.js", "panels.js", "explorer.js", "parquet.js", "tables.js", "transport.js", "main.js")
+_SCRIPTS = ("decode.js", "swift.js", "cells.js", "panels.js", "explorer.js", "parquet.js", "tables.js", "transport.js", "main.js")
 _STYLES = ("page.css",)
 # What a page has besides that is served while its run goes on.
 _LIVE_SCRIPTS, _LIVE_STYLES = ("../live/live.js",), ("../live/live.css",)
