@@ -10,21 +10,26 @@ Measured: gradient symmetricity = mean over 100 triples (a, b, c) of the cosine 
 respect to the embeddings of a and of b; distance irrelevance = spread of the right answer's logit within pairs of equal
 distance b - a, over its spread in all; circularity = mean over the first four principal components of W_E of the share of
 their best frequency; share of the logits' variance explained by the cubes cos w_k(a+b-c) (clock) and |cos(w_k(a-b)/2)| cos
-w_k(a+b-c) (pizza) of the key frequencies. Zhong et al. 2023, arXiv 2306.17844, section 4.
+w_k(a+b-c) (pizza) of the key frequencies, together and one at a time: of these the third plot has the ratio, 0.81 for an ideal
+clock and 1.23 for an ideal pizza (dotted). Zhong et al. 2023, arXiv 2306.17844, section 4.
 """
 
 import math
 
 import numpy as np
 import torch
+import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import CYCLE, NEUTRAL, Cell, curve, draw, faded, key
+from interp.figures import CYCLE, NEUTRAL, Cell, curve, draw, faded, frequency_colours, key
 from interp.forward_pass import forward_embedded
 
+# What the clock's formula explains of an ideal pizza, and the pizza's of an ideal clock, for large p.
+IDEAL_CLOCK = 8 / math.pi**2
+EXPLAINED = 0.01
 PIZZA_BELOW, NO_CLOCK_ABOVE = 0.4, 0.98
 WORDS = {
-    "clock": "Clock", "pizza": "Pizza", "neither": "Neither clock nor pizza", "not generalizing": "Not generalizing",
+    "clock": "Clock", "pizza": "Pizza", "neither": "Neither", "not generalizing": "Not generalizing",
 }  # fmt: skip
 NAMES = {"gradient_symmetricity": CYCLE[0], "distance_irrelevance": CYCLE[1], "circularity": CYCLE[3]}
 
@@ -33,10 +38,12 @@ def measure(view):
     """The paper's three measures, and how much of the logits each formula explains."""
     weights, residues = view.weights, view.weights.residue_embedding
     circuit = view.circuit
-    fit = {"clock_fve": math.nan, "pizza_fve": math.nan}
+    fit, single = {"clock_fve": math.nan, "pizza_fve": math.nan}, np.full((2, len(circuit.keys)), math.nan)
     if circuit.keys and view.is_addition:
         found = measures.formula_fit(circuit.logits, basis=circuit.basis, frequencies=circuit.keys)
         fit = {"clock_fve": float(found.clock), "pizza_fve": float(found.pizza)}
+        single = np.stack([found.clock_single.cpu().numpy(), found.pizza_single.cpu().numpy()])
+    coords = {"key_frequency": list(circuit.keys)}
 
     def from_embeddings(a, b):
         rest = [weights.W_E[weights.p].expand_as(a)] if weights.equals_sign else []
@@ -48,6 +55,8 @@ def measure(view):
         "circularity": float(measures.circularity(circuit.W_E)),
         "answered": float((circuit.logits.argmax(dim=1) == circuit.labels).double().mean()),
         **fit,
+        "clock_fve_single": xr.DataArray(single[0], dims="key_frequency", coords=coords),
+        "pizza_fve_single": xr.DataArray(single[1], dims="key_frequency", coords=coords),
     }
 
 
@@ -67,15 +76,35 @@ def figure(series):
         ),
         curve(steps, series["clock_fve"].values, name="clock", colour=CYCLE[4], cell=2, legend=False),
         curve(steps, series["pizza_fve"].values, name="pizza", colour=CYCLE[5], cell=2, legend=False),
+        *_by_frequency(series),
     ]
     rows = [
         [
             Cell(title, time=True, y_range=(-0.05, 1.05)),
             Cell(f"Variance explained by {key({'clock': CYCLE[4], 'pizza': CYCLE[5]})}", y="share", time=True, y_range=(0, 1.03)),
+            Cell("Pizza over clock, by frequency", y="ratio", time=True, y_range=(0.6, 1.4)),
         ]
     ]
     alt = f"{title}. At the end: " + ", ".join(f"{name.replace('_', ' ')} {float(series[name][-1]):.3f}" for name in NAMES) + "."
     return draw(series, rows, heights=(230,), fixed=traces, alt=alt)
+
+
+def _by_frequency(series):
+    """For each key frequency the ratio of what the formulas explain, once they explain anything, and the ideal ratios."""
+    steps, clock, pizza = series.step.values, series["clock_fve_single"], series["pizza_fve_single"]
+    ratio = (pizza / clock).where((clock > EXPLAINED) | (pizza > EXPLAINED))
+    colours = frequency_colours(series.attrs["key_frequencies"])
+    ends = [steps[0], steps[-1]]
+    return [
+        *(
+            curve(ends, [at, at], name="ideal", colour=faded(NEUTRAL, 0.8), cell=3, dash="dot", legend=False)
+            for at in (IDEAL_CLOCK, 1 / IDEAL_CLOCK)
+        ),
+        *(
+            curve(steps, ratio.sel(key_frequency=k).values, name=f"frequency {k}", colour=colour, cell=3, legend=False)
+            for k, colour in colours.items()
+        ),
+    ]
 
 
 def _verdict(steps, symmetricity, irrelevance, accuracy):

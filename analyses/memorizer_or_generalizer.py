@@ -22,8 +22,7 @@ NAMES = {"shift_agreement": CYCLE[0], "loss_from_unseen": EXCLUDED, "concentrati
 READINGS = ("shift_agreement", "loss_from_unseen", "concentration_W_L", "answered_train")
 GENERALIZER_ABOVE, MEMORIZER_BELOW = 0.95, 0.1
 WORDS = {
-    "generalizer": "Generalizer", "memorizer": "Memorizer", "between": "Between memorizer and generalizer",
-    "untrained": "Training pairs not learned",
+    "generalizer": "Generalizer", "memorizer": "Memorizer", "between": "Between the two", "untrained": "Untrained",
 }  # fmt: skip
 
 

@@ -110,6 +110,10 @@ def test_clock_and_pizza_are_told_apart() -> None:
     assert pizza["distance_irrelevance"] < 0.4 < clock["distance_irrelevance"]
     assert clock["clock_fve"] == pytest.approx(1, abs=1e-5)
     assert pizza["pizza_fve"] == pytest.approx(1, abs=1e-5)
+    assert np.allclose(clock["clock_fve_single"], 0.5, atol=1e-5)
+    for k in range(len(KEYS)):
+        assert float(clock["pizza_fve_single"][k]) < 0.45 < float(pizza["pizza_fve_single"][k])
+        assert float(pizza["clock_fve_single"][k]) < 0.45
 
 
 @pytest.mark.parametrize("p", [7, 10])
