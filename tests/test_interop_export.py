@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from random_models import architectures, assert_same, random_weights
 
 from interp.errors import DataError, UsageError
-from interp.interop import export_series, export_weights, load_weights
+from interp.forward_pass import forward
+from interp.interop import export_series, export_weights, load_run, load_weights
 from interp.interop.export import tidy
 from interp.weights import Weights
 
@@ -119,6 +120,28 @@ def test_bad_targets_are_refused(tmp_path: Path, series: xr.Dataset) -> None:
         export_weights(random_weights(), tmp_path / "nowhere" / "m.safetensors")
     with pytest.raises(DataError, match="cannot be written"):
         export_series(series, tmp_path / "nowhere" / "s.csv")
+
+
+@pytest.mark.parametrize("biases", [["b_in", "b_out"], []])
+def test_a_bridge_file_boots_a_bridge_and_comes_back(tmp_path: Path, biases: list[str]) -> None:
+    from transformer_lens.config import TransformerBridgeConfig
+    from transformer_lens.model_bridge.sources.native import boot
+
+    weights = random_weights(biases=biases, d_head=5, dtype=torch.float32)
+    path = export_weights(weights, tmp_path / "m.pt", "bridge", step=7)
+    content = torch.load(path, weights_only=True)
+    bridge = boot(TransformerBridgeConfig(**content["config"]))
+    bridge.load_state_dict(content["state_dict"])
+    pairs = torch.cartesian_prod(torch.arange(7), torch.arange(7))
+    inputs = torch.cat([pairs, torch.full((49, 1), 7)], dim=1)
+    torch.testing.assert_close(bridge(inputs)[:, -1], forward(weights, pairs).all_logits, rtol=1e-4, atol=1e-5)
+    back = load_run(path)
+    assert (back.format, back.checkpoints[0][0]) == ("bridge", 7)
+    for name, tensor in back.weights.tensors().items():
+        assert torch.equal(tensor, weights.tensors().get(name, torch.zeros_like(tensor))), name
+    with pytest.raises(UsageError, match="expected 1"):
+        export_weights(random_weights(attention_rate=0.0), tmp_path / "no.pt", "bridge")
+    assert not (tmp_path / "no.pt").exists()
 
 
 def test_exports_do_not_alias_the_model(tmp_path: Path) -> None:

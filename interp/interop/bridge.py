@@ -7,7 +7,7 @@ exist. A bias that our model does not have is a zero there that is not trained (
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -48,21 +48,24 @@ def bridge_config(weights: Weights) -> TransformerBridgeConfig:
     """The architecture of a model as TransformerLens describes it."""
     from transformer_lens.config import TransformerBridgeConfig
 
-    return TransformerBridgeConfig(
-        n_layers=1,
-        d_model=weights.d_model,
-        n_heads=weights.n_heads,
-        d_head=weights.d_head,
-        d_mlp=weights.d_mlp,
-        n_ctx=weights.n_ctx,
-        d_vocab=len(weights.W_E),
-        d_vocab_out=weights.classes,
-        act_fn=weights.activation,
-        normalization_type=None,
-        init_weights=False,
-        dtype=weights.W_E.dtype,
-        device=str(weights.W_E.device),
-    )
+    return TransformerBridgeConfig(**bridge_facts(weights), dtype=weights.W_E.dtype, device=str(weights.W_E.device))
+
+
+def bridge_facts(weights: Weights) -> dict[str, Any]:
+    """The architecture as keyword arguments of a ``TransformerBridgeConfig``: plain values, dtype and device left out."""
+    return {
+        "n_layers": 1,
+        "d_model": weights.d_model,
+        "n_heads": weights.n_heads,
+        "d_head": weights.d_head,
+        "d_mlp": weights.d_mlp,
+        "n_ctx": weights.n_ctx,
+        "d_vocab": len(weights.W_E),
+        "d_vocab_out": weights.classes,
+        "act_fn": weights.activation,
+        "normalization_type": None,
+        "init_weights": False,
+    }
 
 
 def to_bridge(weights: Weights) -> TransformerBridge:

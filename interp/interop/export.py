@@ -1,17 +1,20 @@
-"""Exports: a model as safetensors or as TransformerLens' state dict, a measured series as netCDF, parquet or CSV."""
+"""Exports: a model as safetensors or for either TransformerLens, a measured series as netCDF, parquet or CSV."""
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
 import xarray as xr
+from torch import Tensor
 
 from interp.errors import DataError, UsageError, unknown
+from interp.interop.bridge import bridge_facts, to_bridge
 from interp.interop.transformer_lens import legacy_state
 from interp.store.files import write_atomically
 from interp.store.tensors import pack_weights
@@ -20,7 +23,7 @@ from interp.weights import Weights
 if TYPE_CHECKING:
     import pandas as pd
 
-WeightsFormat = Literal["safetensors", "transformer-lens"]
+WeightsFormat = Literal["safetensors", "transformer-lens", "bridge"]
 _SERIES_SUFFIXES = (".nc", ".parquet", ".csv")
 
 
@@ -29,8 +32,10 @@ def export_weights(weights: Weights, path: str | Path, format: WeightsFormat = "
 
     Args:
         format: ``safetensors``, this toolkit's own checkpoint, which loses nothing; ``transformer-lens``, the state dict of a
-            HookedTransformer (`legacy_state`), for ``torch.load``. (A bridge object is made by `to_bridge`.)
-        step: number of updates the model has had; kept by ``safetensors``.
+            HookedTransformer (`legacy_state`), for ``torch.load``; ``bridge``, for TransformerLens 4: a dict with the
+            ``state_dict`` of a TransformerBridge, the ``config`` to boot it with, and the ``epoch``. (`to_bridge` makes the
+            object.)
+        step: number of updates the model has had; ``transformer-lens`` has no place for it.
 
     Raises:
         UsageError: for an unknown format, or a model the format cannot hold.
@@ -41,8 +46,17 @@ def export_weights(weights: Weights, path: str | Path, format: WeightsFormat = "
     if format == "safetensors":
         return _write(Path(path), pack_weights(step, weights))
     buffer = io.BytesIO()
-    torch.save({name: tensor.cpu() for name, tensor in legacy_state(weights).items()}, buffer)
+    content: dict[str, object] = dict(_on_cpu(legacy_state(weights)))
+    if format == "bridge":
+        bridge = to_bridge(weights)
+        state = _on_cpu({name: tensor.detach() for name, tensor in bridge.state_dict().items()})
+        content = {"state_dict": state, "config": bridge_facts(weights), "epoch": step}
+    torch.save(content, buffer)
     return _write(Path(path), buffer.getvalue())
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.cpu() for name, tensor in tensors.items()}
 
 
 def export_series(series: xr.Dataset, path: str | Path) -> Path:
