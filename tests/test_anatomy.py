@@ -14,6 +14,7 @@ from test_reference_measures import published
 from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE, is_mainline_setting
 from interp.errors import UsageError
+from interp.measures import both_units, units
 from interp.synthetic import clock_weights, lookup_weights, pizza_weights
 from interp.task import ModularTask, Split, SplitConfig
 
@@ -114,6 +115,19 @@ def test_subtraction_is_read_as_addition(p):
     assert found["excluded"]["all"] == pytest.approx(math.log(p), rel=1e-9)
     assert found["cos_fit"]["fve"] == pytest.approx(1, abs=1e-9)
     assert found["algorithm"]["verdict"] == "clock"
+
+
+@pytest.mark.parametrize("p", [6, 7])
+def test_multiplication_tells_units_from_zero_divisors(p):
+    """A table that knows exactly the products of units."""
+    known = torch.nonzero(both_units(p)).flatten()
+    found = anatomy(lookup_weights(p, known, amplitude=20.0, operation="multiply"), operation="multiply")["pairs"]
+    assert found["units"]["n"] == len(units(p)) ** 2
+    assert found["units"]["n"] + found["zero_divisors"]["n"] == p * p
+    assert found["units"]["accuracy"] == 1
+    assert found["units"]["loss"] < 1e-6
+    assert found["zero_divisors"]["loss"] == pytest.approx(math.log(p))
+    assert anatomy(clock_weights(5, [1]))["pairs"] is None
 
 
 def test_frequencies_may_be_given():

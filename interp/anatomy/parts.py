@@ -23,12 +23,24 @@ def losses(model: Model) -> Table:
     with_equals = None
     if model.weights.classes > model.weights.p:
         with_equals = model.means(cross_entropy(model.tables.all_logits.double(), labels))
-    train = model.part("train")
+    train, loss, right = model.part("train"), cross_entropy(logits.double(), labels), correct(logits, labels).double()
     return {
-        "loss": model.means(cross_entropy(logits.double(), labels)),
+        "loss": model.means(loss),
         "loss_all_classes": with_equals,
-        "accuracy": model.means(correct(logits, labels).double()),
+        "accuracy": model.means(right),
+        "pairs": _by_units(model, loss, right),
         "health": {"collapsed": None if train is None else measures.collapsed(logits[train], labels[train]).double().mean()},
+    }
+
+
+def _by_units(model: Model, loss: Tensor, right: Tensor) -> Table | None:
+    """For multiplication: loss and accuracy on the pairs of two units, and on those with a zero divisor."""
+    if model.task.operation != "multiply":
+        return None
+    units = measures.both_units(model.task.p)
+    parts = {"units": units, "zero_divisors": ~units}
+    return {
+        name: {"n": int(part.sum()), "loss": loss[part].mean(), "accuracy": right[part].mean()} for name, part in parts.items()
     }
 
 

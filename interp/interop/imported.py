@@ -173,7 +173,7 @@ def run_config(
             task=task,
             split=split or SplitConfig(),
             model=model,
-            optimizer=replace(OptimizerConfig(), **optimizer),  # type: ignore[arg-type]
+            optimizer=replace(OptimizerConfig(), **optimizer),  # type: ignore[arg-type] # from a file; checked by the class
             recipe="imported",
             steps=steps,
             dtype="float64" if weights.W_E.element_size() == 8 else "float32",

@@ -17,8 +17,10 @@ from interp.store.run import Run
 from interp.task import OPERATIONS, ModularTask, Operation, SplitConfig
 from interp.weights import Weights
 
+_NOTHING = Known()
 
-def load_weights(path: str | Path, format: Format = "auto", *, step: int | None = None, known: Known = Known()) -> Weights:  # noqa: B008
+
+def load_weights(path: str | Path, format: Format = "auto", *, step: int | None = None, known: Known = _NOTHING) -> Weights:
     """One model from a published file. Nothing in the file is executed; every tensor in it is accounted for.
 
     Args:
@@ -42,7 +44,7 @@ def load_weights(path: str | Path, format: Format = "auto", *, step: int | None 
         return opened.read(states[step] if step is not None else opened.content.states[-1][1])
 
 
-def load_run(path: str | Path, format: Format = "auto", *, known: Known = Known()) -> Imported:  # noqa: B008
+def load_run(path: str | Path, format: Format = "auto", *, known: Known = _NOTHING) -> Imported:
     """Everything a published file tells: its checkpoints, task, split, losses, and in words what it does not tell.
 
     Args and errors are those of `load_weights`. Steps are the file's own epochs. (In the official code and in TransformerLens'
@@ -59,7 +61,7 @@ def import_run(
     name: str | None = None,
     *,
     format: Format = "auto",
-    known: Known = Known(),  # noqa: B008
+    known: Known = _NOTHING,
 ) -> Run:
     """Make an ordinary run from a published file: every analysis, the report and the hooks work on it.
 

@@ -39,7 +39,14 @@ def dissection(found: Found, *, step: int, paper: Mapping[str, str] | None = Non
         health: of the run, as `interp.health.run_health` gives it.
     """
     paper = paper or {}
-    tables = [_losses(found), _circuit(found, paper), _algorithm(found), _ablations(found, paper), _components(found)]
+    tables = [
+        _losses(found),
+        _units(found),
+        _circuit(found, paper),
+        _algorithm(found),
+        _ablations(found, paper),
+        _components(found),
+    ]
     tables.append(None if health is None else _health(health))
     paragraphs: tuple[str, ...] = (f"The last checkpoint, step {step:,}, taken apart.", *CAPTION)
     if paper:
@@ -67,6 +74,15 @@ def _losses(found: Found) -> Table:
     parts = ("all", "train", "test")
     rows = ((label, *(number(found[name][part]) for part in parts)) for name, label in names.items() if found[name] is not None)
     return Table("Losses and accuracy", ("", "all pairs", "train", "test"), tuple(rows))
+
+
+def _units(found: Found) -> Table | None:
+    if found["pairs"] is None:
+        return None
+    rows = (
+        (name.replace("_", " "), *(number(part[of]) for of in ("n", "loss", "accuracy"))) for name, part in found["pairs"].items()
+    )
+    return Table("Pairs of units, and with a zero divisor", ("", "pairs", "loss", "accuracy"), tuple(rows))
 
 
 def _circuit(found: Found, paper: Mapping[str, str]) -> Table | None:
