@@ -74,7 +74,8 @@ def builtin_names() -> list[str]:
 
 _ORDER = (
     "loss_curves", "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum",
-    "neuron_frequencies", "attention_patterns", "clock_or_pizza", "memorizer_or_generalizer", "weight_norms", "numerical_health",
+    "neuron_frequencies", "neuron_logit_map", "attention_patterns", "clock_or_pizza", "memorizer_or_generalizer", "weight_norms",
+    "numerical_health",
 )  # fmt: skip
 
 

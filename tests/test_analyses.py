@@ -23,7 +23,7 @@ from interp.task import ModularTask, SplitConfig
 
 EXPECTED = {
     "loss_curves", "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum", "neuron_frequencies",
-    "attention_patterns", "clock_or_pizza", "memorizer_or_generalizer", "weight_norms", "numerical_health",
+    "neuron_logit_map", "attention_patterns", "clock_or_pizza", "memorizer_or_generalizer", "weight_norms", "numerical_health",
 }  # fmt: skip
 
 
@@ -225,6 +225,13 @@ def test_losses_that_were_not_measured_are_nan() -> None:
     assert found["train_loss"] == 1.5
     assert math.isnan(found["test_loss"])
     assert math.isnan(found["test_accuracy"])
+
+
+def test_a_clock_reads_waves_in_its_key_directions_and_a_table_reads_everywhere(series) -> None:
+    assert series["key_share_W_L"].values[-1] == pytest.approx(1, abs=1e-6)
+    assert np.allclose(series["direction_fve"].values[-1], 1, atol=1e-5)
+    assert series["key_share_W_L"].values[1] == pytest.approx(len(KEYS) * 2 / P, abs=0.03)  # as many of p rows as any other
+    assert (series["direction_fve"].values[1] < 0.6).all()
 
 
 @pytest.mark.parametrize(("p", "operation"), [(2, "add"), (3, "subtract"), (4, "add"), (6, "multiply"), (9, "x2xyy2")])

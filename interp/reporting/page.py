@@ -82,11 +82,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Table:
-    """A table at the end of the page: a header (may be empty) and rows, their first column being names."""
+    """A table at the end of the page: a header (may be empty) and rows, their first column being names; `wide` ones have a line of their own."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def page(
     story: Story | None = None,
     facts: Sequence[Table] | None = None,
     sections: Sequence[Section] = (),
+    origin: Sequence[Table] = (),
     live: int | None = None,
 ) -> Page:
     """Build the page of a series (as `interp.observe` returns it) from its panels.
@@ -122,6 +124,7 @@ def page(
         story: the headline; told from the series' measures if left out.
         facts: tables at the end; the series' configuration and facts if left out.
         sections: tables after the panels.
+        origin: tables before the facts.
         live: version of a page that is served while its run goes on, and may ask its server for the next; None for a file.
 
     Raises:
@@ -145,7 +148,7 @@ def page(
         "live": live,
         "templates": {"light": template("light"), "dark": template("dark")},
     }
-    facts = _facts(series.attrs) if facts is None else facts
+    facts = [*origin, *(_facts(series.attrs) if facts is None else facts)]
     html = _render(series, story, shown, sections=sections, facts=facts, data=data, blocks=blocks)
     return Page(html, str(story), {one["name"]: one["failure"] for one in shown if one["failure"]})
 

@@ -13,6 +13,7 @@ from interp.errors import UsageError
 from interp.reporting.compare import compare
 from interp.reporting.dissection import Section, dissection, no_dissection
 from interp.reporting.explorer import explorer
+from interp.reporting.origin import origin
 from interp.reporting.page import Page, Panel, page
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def page_of(run: Run, series: xr.Dataset, analyses: Iterable[Analysis], *, live:
         live: see `page`.
     """
     shown = _with_explorer(run, series, panels(series, analyses))
-    return page(series, shown, sections=[_dissected(run, series)], live=live)
+    return page(series, shown, sections=[_dissected(run, series)], origin=[origin(run)], live=live)
 
 
 def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Panel]:

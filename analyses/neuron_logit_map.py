@@ -1,0 +1,57 @@
+"""What do the answers read from the neurons?
+
+W_L = W_U^T W_out^T turns neurons into logits. In the circuit it reads the neurons in a few directions only: for each key
+frequency one for its cosine and one for its sine, as the first plot shows. And what lies in such a direction is nearly one
+wave of a + b: the second plot says how nearly, solid for the cosine and dashed for the sine. A lookup table reads in every
+direction, and finds no wave in any.
+
+Measured: share of the squared norm of W_L in the Fourier rows of the key frequencies; for each of these rows u the share of
+the variance of u . neurons over all pairs that cos w_k(a+b) and sin w_k(a+b) explain. Nanda et al. 2023, arXiv 2301.05217,
+section 4.1 and table 1.
+"""
+
+import numpy as np
+import xarray as xr
+
+from interp import Analysis, measures
+from interp.figures import NEUTRAL, Cell, curve, draw, frequency_colours, key
+
+DASHES = {"cos": "solid", "sin": "dash"}
+
+
+def measure(view):
+    """Share of W_L in the key rows, and how much of what each of them reads is a wave of its frequency."""
+    keys = list(view.key_frequencies)
+    share, fve = np.nan, np.full((len(keys), 2), np.nan)
+    if keys:
+        circuit = view.circuit
+        found = measures.neuron_logit_map(circuit.W_L, circuit.neurons, basis=circuit.basis, frequencies=keys)
+        share, fve = float(found.share), np.array([found.fve[k] for k in keys])
+    coords = {"key_frequency": keys, "wave": list(DASHES)}
+    return {"key_share_W_L": share, "direction_fve": xr.DataArray(fve, dims=("key_frequency", "wave"), coords=coords)}
+
+
+def figure(series):
+    """The share of the key directions, and what is read in each, over time."""
+    steps, colours = series.step.values, frequency_colours(series.attrs["key_frequencies"])
+    traces = [curve(steps, series["key_share_W_L"].values, name="share", colour=NEUTRAL, legend=False)]
+    traces += [
+        curve(steps, values.sel(wave=wave).values, name=f"{wave} {k}", colour=colour, cell=2, dash=dash, legend=False)
+        for k, colour in colours.items()
+        for values in [series["direction_fve"].sel(key_frequency=k)]
+        for wave, dash in DASHES.items()
+    ]
+    rows = [
+        [
+            Cell("W_L in its key directions", y="share of its squared norm", time=True, y_range=(0, 1.03)),
+            Cell(
+                f"A wave of {key({str(k): c for k, c in colours.items()})}", y="variance explained", time=True, y_range=(0, 1.03)
+            ),
+        ]
+    ]
+    share = float(series["key_share_W_L"][-1])
+    alt = f"At the end {share:.0%} of the squared norm of W_L lies in its key directions." if np.isfinite(share) else None
+    return draw(series, rows, heights=(220,), fixed=traces, alt=alt)
+
+
+ANALYSIS = Analysis("neuron_logit_map", question=__doc__, measure=measure, figure=figure)
