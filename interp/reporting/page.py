@@ -82,7 +82,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class Table:
-    """A table at the end of the page: a header (may be empty) and rows, their first column being names; `wide` ones have a line of their own."""
+    """A table at the end of the page: a header (may be empty) and rows, their first column being names.
+
+    A `wide` one has a line of its own.
+    """
 
     title: str
     header: tuple[str, ...]
