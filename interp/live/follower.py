@@ -118,7 +118,7 @@ class Follower:
             self._built = run.steps
         else:
             self._built = run.steps
-            self.published.put(page.html, without_library(page.html), version=version, trouble=None)
+            self.published.put(page.html, without_library(page.html), version=version, line=line_of(run), trouble=None)
         self._next = time.monotonic() + max(_BUILD_SECONDS, time.process_time() - begun)
 
     def _build(self, run: Run, *, version: int, is_final: bool) -> Page:
