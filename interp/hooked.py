@@ -78,7 +78,7 @@ class HookedModel(HookedRootModule):
         block = _Block(parameters, activation=weights.activation, attention_rate=weights.attention_rate)
         self.blocks = nn.ModuleList([block])
         self.unembed = _Parameters(parameters, "W_U", "b_U")
-        self.setup()  # type: ignore[no-untyped-call]
+        self.setup()  # type: ignore[no-untyped-call]  # TransformerLens leaves it untyped
         # TransformerLens looks names up here: hook points only, and an error that helps, for add_hook, hooks and run_with_hooks.
         self.mod_dict = _HookPoints((name, self.hook_dict[name]) for name in HOOKS)
 

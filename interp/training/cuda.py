@@ -74,7 +74,7 @@ class GraphedRuns:
         """The function as a CUDA graph; weights and optimizer are left as they were."""
         live = [self.runs.flat, *self.runs.optimizer.state().values()]
         before = [tensor.clone() for tensor in live]
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # libraries allocate their workspaces in the first calls, which a graph cannot hold
             for _ in range(3):
@@ -149,7 +149,7 @@ class _Member:
     def state(self) -> dict[str, Tensor]:
         raise UsageError("a stacked run cannot be interrupted and gone on with; train it by itself")
 
-    def load(self, state: Mapping[str, Tensor]) -> None:  # noqa: ARG002
+    def load(self, state: Mapping[str, Tensor]) -> None:  # noqa: ARG002  the interface asks for it
         raise UsageError("a stacked run cannot be interrupted and gone on with; train it by itself")
 
 

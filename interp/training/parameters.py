@@ -24,7 +24,7 @@ class Parameters:
     flat: Float[Tensor, " n"]
     gradient: Float[Tensor, " n"]
     weights: Weights
-    gradients: dict[str, Float[Tensor, "..."]]  # noqa: UP037
+    gradients: dict[str, Float[Tensor, "..."]]  # noqa: UP037  jaxtyping reads the string
 
     def __init__(self, initial: Weights, *, buffers: tuple[Float[Tensor, " n"], Float[Tensor, " n"]] | None = None) -> None:
         """Copy the initial weights into new buffers, or into given ones (for weights and gradient)."""
@@ -41,10 +41,10 @@ class Parameters:
             mine[name].copy_(tensor)
         self.weights = Weights.from_tensors(mine, activation=initial.activation, attention_rate=initial.attention_rate)
 
-    def views(self, buffer: Float[Tensor, "*run n"]) -> dict[str, Float[Tensor, "..."]]:  # noqa: UP037
+    def views(self, buffer: Float[Tensor, "*run n"]) -> dict[str, Float[Tensor, "..."]]:  # noqa: UP037  jaxtyping reads the string
         """Named views of a buffer laid out as `flat`, or of several, stacked."""
         return {
-            name: buffer[..., start : start + shape.numel()].unflatten(-1, shape)  # type: ignore[no-untyped-call]
+            name: buffer[..., start : start + shape.numel()].unflatten(-1, shape)  # type: ignore[no-untyped-call]  # torch leaves it untyped
             for name, (start, shape) in self._places.items()
         }
 

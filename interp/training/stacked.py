@@ -86,7 +86,7 @@ def forward(tables: Tables, hot: Hot, shape: Shape) -> Kept:
     pattern = shape.attention_rate * softmax + (1 - shape.attention_rate)
     runs, heads, rows, d_head = tables.v.shape
     v = tables.v.transpose(1, 2).reshape(runs, rows, heads * d_head)
-    near_v, far_v = ((each @ v).unflatten(-1, (heads, d_head)) for each in (hot.near, hot.far))  # type: ignore[no-untyped-call]
+    near_v, far_v = ((each @ v).unflatten(-1, (heads, d_head)) for each in (hot.near, hot.far))  # type: ignore[no-untyped-call]  # torch leaves it untyped
     z = (pattern[..., :1] * near_v + pattern[..., 1:] * far_v).flatten(-2)
     base = tables.base if shape.equals_sign else hot.far[..., :-1] @ tables.base
     columns = z @ tables.head_to_columns.flatten(1, 2) + base
@@ -101,7 +101,7 @@ def backward(tables: Tables, hot: Hot, kept: Kept, *, d_logits: Tensor, shape: S
     d_neurons = (d_logits @ tables.W_L[..., : shape.classes].mT) * (kept.neurons > 0)
     columns = F.pad(d_neurons, (0, shape.neuron_columns - shape.d_mlp)), F.pad(d_logits, (0, shape.logit_columns - shape.classes))
     g = torch.cat(columns, dim=-1)
-    d_z = (g @ tables.head_to_columns.flatten(1, 2).mT).unflatten(-1, (heads, d_head))  # type: ignore[no-untyped-call]
+    d_z = (g @ tables.head_to_columns.flatten(1, 2).mT).unflatten(-1, (heads, d_head))  # type: ignore[no-untyped-call]  # torch leaves it untyped
     d_pattern = torch.stack([(d_z * v).sum(-1) for v in kept.v], dim=-1)
     d_scores = kept.softmax * (d_pattern - (kept.softmax * d_pattern).sum(-1, keepdim=True)) * shape.attention_rate
     near, far = ((kept.pattern[..., i : i + 1] * d_z).flatten(-2) for i in range(2))

@@ -75,15 +75,23 @@ def _is_right(row: np.ndarray, label: int, top: float) -> bool:
 
 
 @njit
-def cross_entropy(row: np.ndarray, label: int, classes: int, scale: float) -> tuple[float, bool]:
-    """Loss of one pair and whether it is right; its logits give way to their gradient times scale. See losses.cross_entropy."""
+def _against_the_others(row: np.ndarray, label: int, classes: int) -> tuple[float, bool]:
+    """The largest wrong logit, and whether the answer is right; columns that are no class become -inf."""
     wide()
     right = row[label]
     row[label] = -inf
     row[classes:] = -inf
     top = _largest(row)
     row[label] = right
-    is_right = _is_right(row, label, top)
+    return top, _is_right(row, label, top)
+
+
+@njit
+def cross_entropy(row: np.ndarray, label: int, classes: int, scale: float) -> tuple[float, bool]:
+    """Loss of one pair and whether it is right; its logits give way to their gradient times scale. See losses.cross_entropy."""
+    wide()
+    right = row[label]
+    top, is_right = _against_the_others(row, label, classes)
     for j in range(len(row)):
         row[j] = exp_of_negative(row[j] - top)
     row[label] = 0
@@ -104,14 +112,9 @@ def cross_entropy(row: np.ndarray, label: int, classes: int, scale: float) -> tu
 
 @njit
 def stablemax(row: np.ndarray, label: int, classes: int, scale: float) -> tuple[float, bool]:
-    """As `cross_entropy`, for StableMax. See losses.stablemaxcross_entropy; s' = 1 where s >= 1, else s^2."""
+    """As `cross_entropy`, for StableMax. See losses.stablemax_cross_entropy; s' = 1 where s >= 1, else s^2."""
     wide()
-    right = row[label]
-    row[label] = -inf
-    row[classes:] = -inf
-    top = _largest(row)
-    row[label] = right
-    is_right = _is_right(row, label, top)
+    _, is_right = _against_the_others(row, label, classes)
     for j in range(len(row)):
         row[j] = row[j] + np.float32(1) if row[j] >= 0 else np.float32(1) / (np.float32(1) - row[j])
     s_right = np.float64(row[label])
