@@ -59,4 +59,6 @@ def _of_run(run: Run, path: Path, step: int | None) -> Source:
             raise UsageError(f"--step: given {step} with the checkpoint of step {inside[path.name]}; leave one of them out")
         step = inside[path.name]
     chosen = run.steps[-1] if step is None else step
-    return Source(run[chosen].weights, run.config.task.operation, run.split, chosen)
+    last = run.steps[-1]
+    note = f"key frequencies are those of this checkpoint; a series of this run has those of its last one, step {last}"
+    return Source(run[chosen].weights, run.config.task.operation, run.split, chosen, (note,) if chosen != last else ())
