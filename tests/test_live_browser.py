@@ -30,7 +30,7 @@ class Tab:
 
     def until(self, expression: str, arg: object = None) -> None:
         """Wait for something to hold, over reloads."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while time.monotonic() < end:
             try:
                 return until(self.page, expression, arg, seconds=end - time.monotonic())

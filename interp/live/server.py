@@ -24,6 +24,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_OPENING, _WAITING = "", "waiting"  # viewers without a name of their own; waiting.js uses the second
 _IDLE_SECONDS = 60  # after which a connection on which nothing was asked is closed
 
 
@@ -58,13 +59,15 @@ class Published:
         """Note who asked and which version it has; returns the state it is given."""
         with self._lock:
             knows_end = bool(self.state.get("ended")) and version == self.state["version"]
+            self._viewers.pop(_OPENING, None)
             self._viewers[viewer] = (time.monotonic(), version, knows_end)
             return self.state
 
     def visited(self) -> None:
-        """Note that somebody opened the page, whose script has not asked yet."""
+        """Note that somebody opened the page, whose script has not asked yet; who waited for it does so no longer."""
         with self._lock:
-            self._viewers[""] = (time.monotonic(), -1, False)
+            self._viewers.pop(_WAITING, None)
+            self._viewers[_OPENING] = (time.monotonic(), -1, False)
 
     def watched(self, seconds: float) -> bool:
         """Whether anybody asked in the last seconds."""

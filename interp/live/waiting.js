@@ -3,7 +3,7 @@
 async function wait(failures) {
   let ended = false;
   try {
-    const state = await (await fetch("state?viewer=waiting", { cache: "no-store" })).json();
+    const state = await (await fetch("state?viewer=waiting&version=0", { cache: "no-store" })).json();
     if (state.version > 0) {
       location.reload();
       return;
