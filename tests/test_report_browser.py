@@ -497,6 +497,20 @@ def test_a_number_beyond_the_last_neuron_is_the_last_neuron(browser: Browser, ex
     seen.page.context.close()
 
 
+def test_many_runs_with_long_names_fit_a_narrow_window(browser: Browser, tmp_path: Path) -> None:
+    series = [one.assign_attrs(run="a_name_without_any_space_" * 4 + str(i)) for i, one in enumerate(runs() * 3)]
+    path = tmp_path / "many.html"
+    path.write_text(compare(series).html, encoding="utf-8")
+    seen = visit(browser, path, width=400)
+    for width in (400, 1280):
+        seen.page.set_viewport_size({"width": width, "height": 900})
+        seen.page.wait_for_timeout(400)
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert seen.page.evaluate(OVERLAPS) == [], width
+    assert seen.said == []
+    seen.page.context.close()
+
+
 def test_compared_runs_are_drawn(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "compared.html"
     path.write_text(compare(runs()).html, encoding="utf-8")

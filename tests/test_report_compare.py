@@ -85,6 +85,19 @@ def test_hostile_names_of_compared_runs_stay_text() -> None:
     assert not [tag for tag, _ in elements.tags if tag == "img"]
 
 
+def test_marks_that_turn_the_direction_of_writing_are_not_shown() -> None:
+    series = [one.assign_attrs(run=f"run {i}\u202e\x00\n") for i, one in enumerate(runs())]
+    made = compare(series)
+    assert "\u202e" not in made.html
+    assert "run 1\ufffd\ufffd\ufffd: this network" in made.html
+
+
+def test_many_runs_are_told_of_in_the_table() -> None:
+    made = compare([*runs(), *runs()])
+    assert "in the table below" in made.html
+    assert "first (4). This network" in made.headline
+
+
 def test_one_run_is_nothing_to_compare() -> None:
     with pytest.raises(UsageError, match="at least two"):
         compare(runs()[:1])

@@ -12,11 +12,12 @@ import xarray as xr
 from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
 from interp.reporting.page import Page, Panel, Table, flat, page
-from interp.reporting.story import MILESTONES, Curves, Story, tell, when
+from interp.reporting.story import MILESTONES, Curves, Story, run_name, tell, when
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+_TOLD = 4  # as many runs are told of one by one at the head of the page
 _DASHES = ("solid", "dash", "dot")
 _OUTSIDE = ("history_test_accuracy", "history_test_loss", "history_sum_squared_weights")
 _INSIDE = ("restricted_loss", "excluded_loss")
@@ -62,7 +63,7 @@ _ALIGNED_CAPTION = (
 
 def _names(runs: Sequence[xr.Dataset]) -> list[str]:
     """The runs' names; those that occur more than once are numbered."""
-    names = [str(series.attrs.get("run", "run")) for series in runs]
+    names = [run_name(series) for series in runs]
     return [f"{name} ({i + 1})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
@@ -127,7 +128,9 @@ def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
     stories = [tell(series) for series in runs]
     grokked = sum(story.boundary("grokked") is not None for story in stories)
     title = f"{len(runs)} runs compared: {grokked if grokked < len(runs) else 'all'} grokked"
-    short = tuple(f"{name}: {story.title[0].lower()}{story.title[1:]}." for name, story in zip(names, stories, strict=True))
+    short: tuple[str, ...] = ("When each of them did what is in the table below the figures.",)
+    if len(runs) <= _TOLD:
+        short = tuple(f"{name}: {story.title[0].lower()}{story.title[1:]}." for name, story in zip(names, stories, strict=True))
     sentences = tuple(f"{name}. {story}" for name, story in zip(names, stories, strict=True))
     return Story(title, short, sentences, (), None)
 

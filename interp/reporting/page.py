@@ -22,7 +22,7 @@ from interp.figures.draw import bands, last_step
 from interp.figures.theme import template
 from interp.reporting.blocks import Blocks
 from interp.reporting.extract import extract
-from interp.reporting.story import Story, tell
+from interp.reporting.story import Story, run_name, tell
 from interp.reporting.tables import HISTORY, tables
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def page(
     tabled = tables(series, [panel.name for panel in panels], blocks)
     shown = [_shown(panel, series, blocks, tabled) for panel in panels]
     data = {
-        "run": str(series.attrs.get("run", "run")),
+        "run": run_name(series),
         "steps": [int(step) for step in series["step"].values],
         "last_step": last_step(series),
         "bands": bands(series),
@@ -231,7 +231,7 @@ def _render(
     library, packed, notice = _plotly()
     attributes = series.attrs
     return environment.get_template("page.html.jinja").render(
-        run=str(attributes.get("run", "run")),
+        run=run_name(series),
         story=story,
         panels=shown,
         sections=sections,

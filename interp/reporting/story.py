@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,19 @@ class Curves:
         """How long before the test accuracy the restricted loss moved, if both were measured."""
         restricted, accuracy = self.curve("restricted_loss"), self.curve("history_test_accuracy")
         return None if restricted is None or accuracy is None else lead_time(restricted, accuracy)
+
+
+def run_name(series: xr.Dataset) -> str:
+    """The name of a series' run, to be shown: control characters, and marks that turn the direction of all that follows, are not.
+
+    >>> import xarray
+    >>> run_name(xarray.Dataset(attrs={"run": "good\\u202edab"}))
+    'good\ufffddab'
+    """
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", str(series.attrs.get("run", "run")))
+
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def tell(series: xr.Dataset) -> Story:
