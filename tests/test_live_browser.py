@@ -177,6 +177,26 @@ def test_who_looks_at_the_newest_checkpoint_follows_and_a_reload_keeps_the_place
     leave(follows, stays)
 
 
+def test_a_reload_at_the_newest_checkpoint_leads_to_the_newest_though_the_address_names_another(
+    browser: Browser, run: Growing, live: Served
+) -> None:
+    run.grow(2)
+    tab = visit(browser, live.url)
+    tab.until_version(1)
+    for key in ("ArrowLeft", "ArrowRight"):
+        tab.page.keyboard.press(key)
+    tab.until("location.hash === '#step=10'")
+    tab.until("sessionStorage.getItem('interp.place') === 'newest'")
+    tab.page.context.set_offline(True)  # it must not take in what is new by itself
+    run.grow()
+    live.until(lambda: live.version() == 2)
+    tab.page.context.set_offline(False)
+    tab.page.reload()
+    tab.until_version(2)
+    tab.until("document.querySelector('#now').textContent === '100'")
+    tab.page.context.close()
+
+
 def test_at_the_end_every_viewer_has_the_last_page_and_can_read_on(
     browser: Browser, run: Growing, live: Served, monkeypatch
 ) -> None:
