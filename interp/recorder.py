@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Literal, NoReturn, cast
 
-from interp.config import RECIPES, EngineName, RunConfig
+from interp.config import EngineName, RunConfig
 from interp.errors import DataError, TrainingError, UsageError
 from interp.interruption import HeldSignals
+from interp.naming import differences, run_name
 from interp.store import history
 from interp.store.manifest import MANIFEST, RESUME, Reason
 from interp.store.provenance import provenance
@@ -28,7 +28,6 @@ log = logging.getLogger("interp")
 
 COMMIT_SECONDS = 2.0  # how much work a killed process may lose
 COMMIT_SHARE = 0.02  # how much of the time commits may take, where disks are slow
-_LONGEST_NAME = 60
 
 
 def record(config: RunConfig, root: str | Path = "checkpoints", name: str | None = None, *, progress: bool = True) -> Run:
@@ -72,44 +71,13 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
     return record(run.config, whole.parent, whole.name, progress=progress)
 
 
-def run_name(config: RunConfig) -> str:
-    """The default name of a run: its recipe and what differs from it, or the recipe and a hash where that would be long.
-
-    >>> from dataclasses import replace
-    >>> run_name(replace(RECIPES["nanda"](), seed=1))
-    'nanda-seed1'
-    """
-    base = RECIPES[config.recipe]() if config.recipe in RECIPES else RunConfig(recipe=config.recipe)
-    parts = []
-    for path, (value, _) in _differences(config, base).items():
-        label = path if path == "split.seed" else path.rpartition(".")[2]
-        text = str(value).lower()
-        parts.append(label.replace("_", "-") + ("" if text[0].isdigit() else "-") + text.replace(":", ""))
-    name = "-".join([config.recipe, *parts])
-    if len(name) <= _LONGEST_NAME:
-        return name
-    return f"{config.recipe}-{hashlib.sha256(config.to_json().encode()).hexdigest()[:8]}"
-
-
-def _differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Fields in which two configs differ, by their dotted path, with both values."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for field in fields(one):
-        mine, theirs, path = getattr(one, field.name), getattr(other, field.name), prefix + field.name
-        if is_dataclass(mine):
-            found |= _differences(mine, theirs, f"{path}.")
-        elif mine != theirs:
-            found[path] = (mine, theirs)
-    return found
-
-
 def _same(path: Path, config: RunConfig) -> Run:
     """The run at a path, if it is of this config; `auto` and `none` agree with whatever they became there."""
     run = open_run(path)
     agree = {"engine": ("auto", run.engine), "threads": (None, run.threads)}
     differing = {
         path: values
-        for path, values in _differences(config, run.config).items()
+        for path, values in differences(config, run.config).items()
         if not (path in agree and values[0] in agree[path])
     }
     if differing:

@@ -19,7 +19,8 @@ from interp import recorder
 from interp.config import RECIPES, CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig, recipe
 from interp.errors import DataError, TrainingError, UsageError
 from interp.interruption import HeldSignals
-from interp.recorder import record, resume, run_name
+from interp.naming import run_name
+from interp.recorder import record, resume
 from interp.store import files
 from interp.store.history import COLUMNS
 from interp.store.run import list_runs, open_run

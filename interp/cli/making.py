@@ -66,7 +66,8 @@ def train_from(source: str, flags: Sequence[str]) -> None:
     arguments = tyro.cli(
         Train, default=Train(config), args=list(flags), prog=f"interp train {source}", description=_about(config)
     )
-    from interp.recorder import record, run_name
+    from interp.naming import run_name
+    from interp.recorder import record
     from interp.store.writer import run_path
 
     name = run_name(arguments.config) if arguments.name is None else arguments.name
