@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -207,16 +208,24 @@ def test_a_run_that_never_begins_ends_with_whoever_should_have_begun_it(tmp_path
         assert not live.thread.is_alive()
 
 
-def start(*arguments: object) -> tuple[subprocess.Popen[str], str]:
-    """A command in a process of its own, in a session of its own; and the address that it prints."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "interp", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    for line in process.stdout:
-        if found := re.match(r"Live: (http://127\.0\.0\.1:\d+/)", line):
-            return process, found[1]
-    pytest.fail(process.stderr.read())
+@pytest.fixture
+def start() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
+    """Starts a command in a process and session of its own; gives it and the address it prints. None outlives its test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: object) -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-m", "interp", *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        started.append(process)
+        for line in process.stdout:
+            if found := re.match(r"Live: (http://127\.0\.0\.1:\d+/)", line):
+                return process, found[1]
+        pytest.fail(process.stderr.read())
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def ends(address: str, seconds: float = 30) -> bool:
@@ -247,7 +256,7 @@ def until_state(address: str, holds, seconds: float = 60) -> dict:
     return state
 
 
-def test_training_with_a_live_page_gives_the_same_bytes_and_ends_with_it(tmp_path):
+def test_training_with_a_live_page_gives_the_same_bytes_and_ends_with_it(tmp_path, start):
     assert call(*TRAIN, "--steps", 1500, "--root", tmp_path / "plain") == 0
     process, address = start(*TRAIN, "--steps", 1500, "--root", tmp_path / "live", "--live")
     assert b"<!DOCTYPE html>" in get(address)[1]
@@ -262,7 +271,7 @@ def test_training_with_a_live_page_gives_the_same_bytes_and_ends_with_it(tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_when_the_training_is_ended_the_page_says_so_and_its_server_ends(tmp_path, number):
+def test_when_the_training_is_ended_the_page_says_so_and_its_server_ends(tmp_path, start, number):
     process, address = start(*TRAIN, "--steps", 1_000_000, "--root", tmp_path, "--live")
     until_state(address, lambda state: "0 checkpoints" not in state["line"] and "Training" in state["line"])
     os.kill(process.pid, number)
@@ -274,7 +283,7 @@ def test_when_the_training_is_ended_the_page_says_so_and_its_server_ends(tmp_pat
     assert interp.open_run(tmp_path / "tiny").status == "interrupted"
 
 
-def test_watching_a_run_elsewhere_ends_with_it_and_an_interrupted_one_can_be_resumed_meanwhile(tmp_path):
+def test_watching_a_run_elsewhere_ends_with_it_and_an_interrupted_one_can_be_resumed_meanwhile(tmp_path, start):
     training, own = start(*TRAIN, "--steps", 1_000_000, "--root", tmp_path, "--live")
     until_state(own, lambda state: "Training" in state["line"] and "0 checkpoints" not in state["line"])
     watching, address = start("watch", tmp_path / "tiny")
@@ -292,7 +301,7 @@ def test_watching_a_run_elsewhere_ends_with_it_and_an_interrupted_one_can_be_res
     assert ends(address)
 
 
-def test_a_finished_run_is_served_until_ctrl_c(tmp_path):
+def test_a_finished_run_is_served_until_ctrl_c(tmp_path, start):
     with a_growing_run(tmp_path / "run") as run:
         run.grow(3, finish=True)
     watching, address = start("watch", run.path, "-a", "weight_norms")
