@@ -16,16 +16,16 @@ import torch
 Loops = Mapping[str, Callable[[], object]]
 
 
-def alternate(loops: Loops, *, rounds: int, seconds: float = 0.1) -> dict[str, list[float]]:
+def alternate(loops: Loops, *, rounds: int, seconds: float = 0.5) -> dict[str, list[float]]:
     """Milliseconds of single calls, after one call that does not count; in turn, so that what else the machine does falls on all.
 
-    A call that takes less than `seconds` is repeated within its turn, at most ten times.
+    A turn lasts about as long as `seconds`, and at least one call: long enough for a loop to find its own data in the caches again.
     """
     times: dict[str, list[float]] = {name: [] for name in loops}
     repeats = {}
     for name, call in loops.items():
         call()
-        repeats[name] = max(1, min(10, round(1e3 * seconds / _milliseconds(call))))
+        repeats[name] = max(1, round(1e3 * seconds / _milliseconds(call)))
     for _ in range(rounds):
         for name, call in loops.items():
             times[name] += [_milliseconds(call) for _ in range(repeats[name])]

@@ -95,14 +95,17 @@ def forward_chunk(pairs: Pairs, tables: Tables, setting: Setting, index: int, ch
     _attend(pairs, tables.scores, setting.rate, (start, stop), chunk)
     cut, vectors, room = setting.neuron_columns, columns // LANES, row_length(chunk.weights[0])
     rows, row = chunk.columns, row_length(chunk.columns)
-    for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
-        first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
-        _load_near(far, pairs.a[start + first], chunk.near)
-        for i in range(first, last):
+    # By b first: a token's rows stay in the first-level cache while all its pairs use them.
+    for group in range(pairs.group_b[index], pairs.group_b[index + 1]):
+        for place in range(pairs.first_b[group], pairs.first_b[group + 1]):
+            i = pairs.by_b[place]
             b = pairs.b[start + i]
             _start(tables.base, b, rows[i])
             attention, pair = at(chunk.weights[1], 0, i), at(rows, i, 0)
             add_transposed_product(attention, room, at(far[0], b, 0), far.strides[0] // 4, pair, row, 0, (1, vectors, heads))
+    for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
+        first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
+        _load_near(far, pairs.a[start + first], chunk.near)
         attention, near = at(chunk.weights[0], 0, first), at(chunk.near, 0, 0)
         size = (last - first, vectors, heads)
         add_transposed_product(attention, room, near, row_length(chunk.near), at(rows, first, 0), row, 0, size)
@@ -177,13 +180,16 @@ def backward_chunk(
         for i in range(first, last):
             pair, out, size = at(rows, i, 0), chunk.d_scores, (heads, vectors)
             row_products(pair, at(chunk.near, 0, 0), row_length(chunk.near), at(out[0], 0, i), row_length(out[0]), size)
-            row_products(pair, at(far[0], pairs.b[start + i], 0), far.strides[0] // 4, at(out[1], 0, i), row_length(out[1]), size)
         attention, d_near = at(chunk.weights[0], 0, first), gradients.near
         size = (len(d_near), vectors, last - first)
         add_product(attention, room, at(rows, first, 0), row, at(d_near[0], a, 0), d_near.strides[0] // 4, 0, size)
     for group in range(pairs.group_b[index], pairs.group_b[index + 1]):
         first, last = pairs.first_b[group], pairs.first_b[group + 1]
         b, places = pairs.b[start + pairs.by_b[first]], pairs.by_b.ctypes.data + 4 * first
+        for place in range(first, last):
+            i = pairs.by_b[place]
+            out, size = chunk.d_scores[1], (heads, vectors)
+            row_products(at(rows, i, 0), at(far[0], b, 0), far.strides[0] // 4, at(out, 0, i), row_length(out), size)
         attention, size = at(chunk.weights[1], 0, 0), (len(d_far), vectors, last - first)
         add_scattered_product(attention, room, at(rows, 0, 0), row, at(d_far[0], b, 0), d_far.strides[0] // 4, places, size)
     d_scores = gradients.scores[thread if len(gradients.scores) > 1 else 0]
