@@ -25,7 +25,7 @@ lint: install
 	$(BIN)/lint-imports
 
 bench: install
-	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/publish.py
 	$(BIN)/python benchmarks/measures.py
 
 clean:

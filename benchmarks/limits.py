@@ -20,7 +20,6 @@ from timing import alternate, machine, options, show
 
 from interp import recipe
 from interp.config import RunConfig
-from interp.training import kernels
 from interp.training.cpu import CpuEngine
 from interp.training.kernels.products import LANES, add_product, at, row_length, row_products
 from interp.training.tables import tabulate
@@ -94,10 +93,10 @@ def parts(config: RunConfig) -> dict[str, Callable[[], object]]:
         engine.gradient()
         engine.update()
     weights, shape = engine.parameters.weights.tensors(), engine._shape
-    tables = tabulate(weights, shape, multiply=kernels.multiply)
+    tables = tabulate(weights, shape, multiply=engine._multiply)
     arrays, buffers = engine._arrays(tables), (engine._setting, engine._chunks, engine._gradients, engine._sums)
     return {
-        "tables of tokens": lambda: engine._arrays(tabulate(weights, shape, multiply=kernels.multiply)),
+        "tables of tokens": lambda: engine._arrays(tabulate(weights, shape, multiply=engine._multiply)),
         "passes over pairs": lambda: engine._passes.train(engine._train, arrays, *buffers),
         "gradient of the tables' factors": lambda: engine._passes.combine(arrays, engine._gradients),
         "gradient of the weights": lambda: engine._backward(tables),

@@ -19,7 +19,7 @@ Loops = Mapping[str, Callable[[], object]]
 def alternate(loops: Loops, *, rounds: int, seconds: float = 0.5) -> dict[str, list[float]]:
     """Milliseconds of single calls, after one call that does not count; in turn, so that what else the machine does falls on all.
 
-    A turn lasts about as long as `seconds`, and at least one call: long enough for a loop to find its own data in the caches again.
+    A turn lasts about `seconds`, and at least one call: long enough for a loop to find its own data in the caches again.
     """
     times: dict[str, list[float]] = {name: [] for name in loops}
     repeats = {}

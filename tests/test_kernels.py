@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interp.task import ModularTask
+from interp.training import kernels
 from interp.training.kernels import LANES, multiplication, multiply, products
 from interp.training.kernels.products import at, row_length
 from interp.training.pair_chunks import share_out
@@ -80,13 +81,23 @@ def test_multiply_takes_any_size_and_any_order(shape: tuple[int, int, int], turn
 
 def test_multiply_uses_tiles_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    add_to = multiplication._add_to
-    monkeypatch.setattr(multiplication, "_add_to", lambda *arguments: calls.append(add_to(*arguments)))
+    serial = multiplication._SERIAL
+    monkeypatch.setattr(multiplication, "_SERIAL", lambda *arguments: calls.append(serial(*arguments)))
     multiply(torch.ones(3, 4), torch.ones(4, 16))
     multiply(torch.ones(16, 4), torch.ones(4, 3))
     assert len(calls) == 1  # the second matrix has neither whole vectors, nor is the first stored by columns
     multiply(torch.ones(4, 16).mT, torch.ones(4, 3))
     assert len(calls) == 2
+
+
+@pytest.mark.skipif(not kernels.can_be_parallel(2), reason="numba has no OpenMP layer here")
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_multiply_gives_the_same_bytes_with_any_number_of_threads(threads: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(33, 200, generator=generator), torch.randn(200, 96, generator=generator)
+    one = multiply(a, b)
+    assert torch.equal(multiply(a, b, threads=threads), one)
+    assert torch.equal(multiply(a, b, threads=threads, parallel=True), one)
 
 
 @settings(deadline=None)

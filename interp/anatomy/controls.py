@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float64
-from torch import Generator
+from torch import Generator, Tensor
 
 
 @dataclass(frozen=True)

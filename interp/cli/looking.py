@@ -98,7 +98,7 @@ def anatomy(
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")],
     step: int | None = None,
     split: str | None = None,
-    controls: int = 0,
+    controls: int = 5,
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
     root: Root = ROOT,
 ) -> None:
@@ -108,7 +108,7 @@ def anatomy(
         path: a run, one of its checkpoints, or a published file (see `interp import --help`).
         step: which checkpoint (default: the last).
         split: how a published file's pairs were split, if it does not tell: python:SEED:FRACTION or torch:SEED:FRACTION.
-        controls: random controls for each ablation; their distribution is shown beside it.
+        controls: random controls for each ablation, whose distribution is shown beside it; 0 is five times faster.
         json_output: print JSON.
     """
     from interp.anatomy import anatomy as dissect

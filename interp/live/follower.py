@@ -124,7 +124,7 @@ class Follower:
     def _build(self, run: Run, *, version: int, is_final: bool) -> Page:
         from interp.analysis import builtin_names, find_analyses
         from interp.observation import observe
-        from interp.reporting.write import page_of
+        from interp.reporting.write import CONTROLS, page_of
 
         def heed(done: int, total: int) -> None:
             if self.gone() and not is_final:
@@ -140,14 +140,16 @@ class Follower:
             series.attrs["key_step"] = step
             if isinstance(self.key_rule, str):
                 series.attrs["key_rule"] = self.key_rule
-        return page_of(run, series, chosen, live=version)
+        # Random controls cost more than all else that is new in a page: they wait for the last one.
+        return page_of(run, series, chosen, live=version, controls=CONTROLS if is_final else 0)
 
     def _key_frequencies(self, run: Run) -> tuple[int, list[int]]:
         """Those of an earlier checkpoint for as long as that one is not too old."""
         from interp.observation import key_frequencies
 
         if self._keys is None or len(run.steps) >= self._keys_until:
-            self._keys = (run.steps[-1], list(key_frequencies(run[run.steps[-1]].weights, self.key_rule)))
+            weights, operation = run[run.steps[-1]].weights, run.config.task.operation
+            self._keys = (run.steps[-1], list(key_frequencies(weights, self.key_rule, operation=operation)))
             self._keys_until = max(_GROWTH * len(run.steps), len(run.steps) + 1)
         return self._keys
 

@@ -69,7 +69,9 @@ def report(
     return built
 
 
-def page_of(run: Run, series: xr.Dataset, analyses: Iterable[Analysis], *, live: int | None = None) -> Page:
+def page_of(
+    run: Run, series: xr.Dataset, analyses: Iterable[Analysis], *, live: int | None = None, controls: int = CONTROLS
+) -> Page:
     """The page of one run, from what was observed of it.
 
     Args:
@@ -77,9 +79,10 @@ def page_of(run: Run, series: xr.Dataset, analyses: Iterable[Analysis], *, live:
         series: as `interp.observe` returned it for these analyses.
         analyses: those that were observed.
         live: see `page`.
+        controls: random controls of each ablation of the last checkpoint.
     """
     shown = _with_explorer(run, series, panels(series, analyses))
-    return page(series, shown, sections=[_dissected(run, series)], origin=[origin(run)], live=live)
+    return page(series, shown, sections=[_dissected(run, series, controls)], origin=[origin(run)], live=live)
 
 
 def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Panel]:
@@ -93,7 +96,7 @@ def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Pan
     return [*shown[:place], explorer(steps, [neuron_tables(run[step].weights) for step in steps]), *shown[place:]]
 
 
-def _dissected(run: Run, series: xr.Dataset) -> Section:
+def _dissected(run: Run, series: xr.Dataset, controls: int) -> Section:
     """The series' last checkpoint taken apart."""
     from interp.anatomy import anatomy
     from interp.anatomy.published import MAINLINE, is_mainline_setting
@@ -103,7 +106,7 @@ def _dissected(run: Run, series: xr.Dataset) -> Section:
     weights = run[step].weights
     keys = series.attrs["key_frequencies"]
     try:
-        found = anatomy(weights, operation=operation, split=run.split, frequencies=keys, controls=CONTROLS)
+        found = anatomy(weights, operation=operation, split=run.split, frequencies=keys, controls=controls)
     except UsageError as error:
         return no_dissection(str(error))
     paper = MAINLINE if is_mainline_setting(weights, operation) else None

@@ -6,7 +6,8 @@ pair's neurons a few times. Float32 only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -125,7 +126,7 @@ class CpuEngine:
         """Mean training loss; its gradient by hand."""
         start = perf_counter()
         with torch_threads(1):
-            tables = tabulate(self.parameters.weights.tensors(), self._shape, multiply=kernels.multiply)
+            tables = tabulate(self.parameters.weights.tensors(), self._shape, multiply=self._multiply)
             arrays = self._arrays(tables)
             self._passes.train(self._train, arrays, self._setting, self._chunks, self._gradients, self._sums)
             self._passes.combine(arrays, self._gradients)
@@ -145,7 +146,7 @@ class CpuEngine:
     def evaluate(self) -> Evaluation:
         """Test loss and both accuracies."""
         with torch_threads(1):
-            arrays = self._arrays(tabulate(self.parameters.weights.tensors(), self._shape, multiply=kernels.multiply))
+            arrays = self._arrays(tabulate(self.parameters.weights.tensors(), self._shape, multiply=self._multiply))
             if self._train_accuracy is None:
                 _, self._train_accuracy = self._measure(self._train, arrays)
             test_loss, test_accuracy = self._measure(self._test, arrays)
@@ -159,6 +160,11 @@ class CpuEngine:
         """Restore the optimizer's state."""
         self._train_accuracy = None
         self._optimizer.load(state)
+
+    @property
+    def _multiply(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The product of large matrices, by as many threads as the passes."""
+        return partial(kernels.multiply, threads=self.threads, parallel=self._passes is kernels.PARALLEL)
 
     @property
     def _passes(self) -> kernels.Passes:
@@ -192,4 +198,4 @@ class CpuEngine:
             W_L=W_L.sum(0)[:, : self._shape.d_mlp].mT,
         )
         weights = self.parameters.weights.tensors()
-        backpropagate(weights, tables, upstream, shape=self._shape, into=self.parameters.gradients, multiply=kernels.multiply)
+        backpropagate(weights, tables, upstream, shape=self._shape, into=self.parameters.gradients, multiply=self._multiply)

@@ -1,0 +1,137 @@
+"""Run the speed benchmarks and write their figures into README.md and docs/speed.md.
+
+    python benchmarks/publish.py [NAME ...] [--no-run]
+
+The figures are kept in benchmarks/measured.json; each block between `<!-- measured: NAME -->` and `<!-- end -->` is written
+from it.
+With names, only those benchmarks are run again; with --no-run, none. Leave the machine to itself meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+MEASURED = FOLDER / "measured.json"
+PAGES = (FOLDER.parent / "README.md", FOLDER.parent / "docs" / "speed.md")
+BENCHMARKS = ("train_step", "end_to_end", "many_runs", "limits", "scaling")
+_BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table whose first column is text and whose others are numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def where(result: dict[str, Any]) -> str:
+    """The machine, in words."""
+    machine = result["machine"]
+    return f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}, load average before: {machine['load']}"
+
+
+def train_step(result: dict[str, Any]) -> str:
+    """One step, ours and others'."""
+    rows = [
+        [name, f"{row['median']:.1f}", f"{row['low']:.1f} to {row['high']:.1f}", f"{row['times_ours']:.1f}"]
+        for name, row in result["milliseconds"].items()
+    ]
+    body = table(["loop", "median ms a step", "half of them", "times ours"], rows)
+    return f"{body}\n({where(result)}; {result['threads']} threads)\n"
+
+
+def end_to_end(result: dict[str, Any]) -> str:
+    """Whole runs."""
+    rows = [
+        [f"`{name}`", f"{row['seconds']:.0f}", f"{row['peak_mib']:.0f}", f"{row['grokked']:,}", f"{row['settled']:,}"]
+        for name, row in result["commands"].items()
+    ]
+    return table(["command", "seconds", "peak MiB", "grokked at step", "settled at step"], rows)
+
+
+def many_runs(result: dict[str, Any]) -> str:
+    """Several runs."""
+    at_once, in_turn = (f"{result['runs_per_hour'][name]:.0f}" for name in ("train_many", "one after another"))
+    return (
+        f"`train_many` did {at_once} runs of {result['steps']:,} steps an hour, one thread each; one after another with all "
+        f"threads {in_turn}: {result['ratio']:.2f} times as many.\n"
+    )
+
+
+def limits(result: dict[str, Any]) -> str:
+    """Where a step's time goes."""
+    rows = [
+        [
+            name,
+            f"{row['milliseconds']:.2f}",
+            *(
+                [f"{row['gflop']:.3f}", f"{row['megabytes']:.0f}", f"{row['at_best_milliseconds']:.2f}"]
+                if row["gflop"]
+                else ["", "", ""]
+            ),
+        ]
+        for name, row in result["parts"].items()
+    ]
+    best = result["ceilings"]
+    head = ["part", "ms", "GFLOP", "MB to and from caches", "at best, ms"]
+    ceiling = f"{best['gflop_per_second']:.0f} GFLOP/s, {best['gigabytes_per_second']:.0f} GB/s"
+    return f"{table(head, rows)}\n({where(result)}; {result['threads']} threads; ceilings measured with it: {ceiling})\n"
+
+
+def scaling(result: dict[str, Any]) -> str:
+    """Step times against everything."""
+    rows = [
+        [
+            row["varies"],
+            *(str(row[name]) for name in ("p", "fraction", "d_model", "heads", "d_mlp", "threads")),
+            *(f"{row['milliseconds'][engine]['median']:.2f}" for engine in ("cpu", "reference")),
+            f"{row['ratio']:.1f}",
+            row["auto"],
+        ]
+        for row in result["points"]
+    ]
+    head = ["varies", "p", "share", "d_model", "heads", "d_mlp", "threads", "cpu ms", "reference ms", "ratio", "auto takes"]
+    return f"{table(head, rows)}\n({where(result)})\n"
+
+
+WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "train_step": train_step,
+    "end_to_end": end_to_end,
+    "many_runs": many_runs,
+    "limits": limits,
+    "scaling": scaling,
+}
+
+
+def written(text: str, measured: dict[str, Any]) -> str:
+    """A page with every measured block written anew."""
+    return _BLOCK.sub(lambda match: match[1] + WRITERS[match[2]](measured[match[2]]) + match[3], text)
+
+
+def main() -> None:
+    """Measure, keep, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which benchmarks (default: all): {', '.join(BENCHMARKS)}")
+    parser.add_argument("--no-run", action="store_true", help="only write the pages from measured.json")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    measured = json.loads(MEASURED.read_text()) if MEASURED.is_file() else {}
+    for name in () if arguments.no_run else arguments.names or BENCHMARKS:
+        print(f"{name} ...", flush=True)
+        output = subprocess.check_output([sys.executable, str(FOLDER / f"{name}.py"), "--json"])
+        measured[name] = json.loads(output)
+        MEASURED.write_text(json.dumps(measured, indent=1) + "\n")
+    for page in PAGES:
+        page.write_text(written(page.read_text(), measured))
+
+
+if __name__ == "__main__":
+    main()
