@@ -6,7 +6,9 @@ name, most of which no longer exist, are replaced by inert stand-ins, which hold
 
 from __future__ import annotations
 
+import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -129,20 +131,24 @@ def _read_torch(path: Path) -> object:
     _check_records(path)
     allowed: list[Any] = [(stand_in, name) for name, stand_in in _STAND_INS.items()]
     try:
-        with torch.serialization.safe_globals(allowed):
+        # torch's warnings and messages advise to load a file unsafely; none of its words are passed on.
+        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     # A crafted file can make the unpickler fail in any way at all; whatever it is, it is the file's fault.
     except Exception as error:
-        message = str(error)
-        if wanted := re.search(r"GLOBAL (\S+)", message):
-            raise DataError(
-                f"{path}: refused: it asks for {wanted[1]!r} to be loaded; only tensors, numbers, text and plain containers are "
-                "read, and nothing was run. If you trust its author, save the state dict alone and import that"
-            ) from error
-        first = message.strip().splitlines()[0] if message.strip() else type(error).__name__
-        raise DataError(
-            f"{path}: not a whole torch file, or not one of tensors, numbers and text only ({first[:300]})"
-        ) from error
+        raise DataError(f"{path}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    if wanted := re.search(r"GLOBAL (\S+)", str(error)):
+        return (
+            f"refused: it asks for {wanted[1]!r} to be loaded; only tensors, numbers, text and plain containers are "
+            "read, and nothing was run. If you trust its author, save the state dict alone and import that"
+        )
+    if isinstance(error, pickle.UnpicklingError):
+        return "refused: a pickle that asks for more than tensors, numbers and text, or is damaged; nothing in it was run"
+    return "not a whole torch file, or not one of tensors, numbers and text only; fetch it again"
 
 
 def _check_records(path: Path) -> None:
@@ -153,6 +159,11 @@ def _check_records(path: Path) -> None:
     except Exception as error:  # as in _read_torch: damaged bytes can fail in any way
         if zipfile.is_zipfile(path):
             raise DataError(f"{path}: a damaged torch file ({error})") from error
-        return  # truncated, or of the format before zip: torch says which
+        with path.open("rb") as file:
+            if file.read(len(_ZIP)) == _ZIP:
+                raise DataError(
+                    f"{path}: the file is incomplete or damaged (its central directory is missing); fetch it again"
+                ) from error
+        return  # of the format before zip
     if damaged is not None:
         raise DataError(f"{path}: a damaged torch file: the bytes of {damaged!r} do not have their checksum; fetch it again")
