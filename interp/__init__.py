@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import interp.process  # noqa: F401  remembers which process imported the toolkit
+
 _PUBLIC = {
     # what a run is, and making one
     "recipe": "interp.config",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import interp
-from interp.config import OptimizerConfig
+from interp.config import ModelConfig, OptimizerConfig
 from interp.store.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +64,10 @@ def test_every_intervention_named_is_a_field() -> None:
     assert len(named) >= 7
     for name in named:
         assert hasattr(OptimizerConfig(), name)
+    of_the_model = re.findall(r"`model\.(\w+)`", INTERVENTIONS)
+    assert of_the_model
+    for name in of_the_model:
+        assert hasattr(ModelConfig(), name)
 
 
 def test_recording_is_a_job_of_train_many(tmp_path: Path) -> None:

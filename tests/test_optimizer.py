@@ -49,8 +49,9 @@ def test_adamw_is_the_textbook_update() -> None:
 def test_weights_without_gradient_only_decay() -> None:
     mine = optimizer()
     before = mine.parameters.flat.clone()
-    mine.step()
-    torch.testing.assert_close(mine.parameters.flat, before * (1 - 0.01 * 0.7))
+    for n in range(1, 4):
+        mine.step()
+        torch.testing.assert_close(mine.parameters.flat, before * (1 - 0.01 * 0.7) ** n)
 
 
 def test_warmup_rises_linearly_and_the_first_update_moves_nothing() -> None:
@@ -76,6 +77,18 @@ def test_grokfast_amplifies_the_slow_part(seed: int, strength: float, alpha: flo
     gradient = second.clone()
     grokfast_(gradient, memory, alpha=alpha, strength=strength, first=False)
     torch.testing.assert_close(gradient, second + strength * (alpha * first + (1 - alpha) * second))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 0.9])
+def test_grokfast_lets_an_alternating_gradient_be(alpha: float) -> None:
+    """h settles on (1 - alpha) / (1 + alpha) of the last gradient."""
+    memory, sign = torch.zeros(3, dtype=torch.float64), 1.0
+    for number in range(500):
+        gradient = torch.full((3,), sign, dtype=torch.float64)
+        grokfast_(gradient, memory, alpha=alpha, strength=2.0, first=number == 0)
+        expected = torch.full((3,), sign * (1 + 2 * (1 - alpha) / (1 + alpha)), dtype=torch.float64)
+        sign = -sign
+    torch.testing.assert_close(gradient, expected)
 
 
 @given(seeds, st.booleans())

@@ -53,6 +53,26 @@ def test_each_equals_its_single_run_and_failures_stay_alone() -> None:
             assert torch.equal(together.weights.tensors()[name], tensor), name
 
 
+class TwoParts(Exception):  # noqa: N818  it stands for anyone's
+    """Pickles, but cannot be made again from what was pickled."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def raises_two_parts(config: RunConfig) -> int:
+    if config.seed == 0:
+        raise TwoParts("this", "that")
+    return config.seed
+
+
+def test_an_exception_that_cannot_be_unpickled_stays_alone() -> None:
+    results = dict(train_many([replace(RUN, seed=seed) for seed in range(2)], raises_two_parts, workers=1))
+    assert isinstance(results[0], TrainingError)
+    assert "TwoParts: this and that" in str(results[0])
+    assert results[1] == 1
+
+
 def test_a_dying_process_and_an_exception_are_results(tmp_path: Path) -> None:
     configs = [replace(RUN, seed=seed, threads=4) for seed in range(5)]
     results = dict(train_many(configs, partial(marked, folder=tmp_path), workers=1))

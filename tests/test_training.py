@@ -168,6 +168,69 @@ print("both")
     assert output.endswith("both\n")
 
 
+def test_an_engine_goes_on_after_a_fork(tmp_path: Path) -> None:
+    """One made before the fork, with two threads, computes the same in the child, without OpenMP."""
+    output = python(
+        """
+import os
+from interp.training.cpu import CpuEngine
+config = RunConfig(task=ModularTask(p=11), split=SplitConfig(fraction=0.5), engine="cpu", threads=2)
+engine = CpuEngine(config)
+expected = engine.gradient(), engine.evaluate()
+child = os.fork()
+if child == 0:
+    assert (engine.gradient(), engine.evaluate()) == expected
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print("same")
+""",
+        tmp_path,
+    )
+    assert output.endswith("same\n")
+
+
+def test_a_fork_is_noticed_whatever_was_used_and_imported_before_it(tmp_path: Path) -> None:
+    """Torch has used its threads in the parent; all but `interp` itself is imported in the child, whose model is large."""
+    code = """
+import os, signal, torch, interp
+torch.set_num_threads(2)
+a = torch.ones(2000, 2000)
+a @ a
+child = os.fork()
+if child == 0:
+    signal.alarm(120)
+    from dataclasses import replace
+    config = replace(interp.recipe("demo"), threads=2, steps=2, until_settled=False)
+    print(len(list(interp.train(config))), flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("3\n")
+
+
+def test_what_is_stored_does_not_depend_on_torchs_own_threads() -> None:
+    config = replace(RunConfig(), threads=1, steps=0)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            training = Training(config)
+            found.append((training.engine.parameters.sum_squared(), float(training.engine.state()["norm"])))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+
+
+def test_initial_scale_multiplies_every_tensor() -> None:
+    config = replace(RUN, model=replace(RUN.model, init_scale=1.0))
+    one = initial_weights(config).tensors()
+    for name, tensor in initial_weights(replace(config, model=replace(config.model, init_scale=0.5))).tensors().items():
+        assert torch.equal(tensor, 0.5 * one[name]), name
+
+
 def test_correct_beside_another_threading_layer(tmp_path: Path) -> None:
     """Someone else has already started numba with another layer, whose threads would fight with torch's."""
     output = python(
@@ -212,7 +275,7 @@ print("same")
 def test_compiles_where_nothing_can_be_written(tmp_path: Path) -> None:
     """An installation and a home that cannot be written to: no cache, but a word about the wait, and it works."""
     shutil.copytree(Path(interp.__file__).parent, tmp_path / "interp", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "interp" / "training" / "__pycache__").touch()  # a file in its way: even root cannot write there
+    (tmp_path / "interp" / "training" / "kernels" / "__pycache__").touch()  # a file in its way: even root cannot write there
     (tmp_path / "home").touch()
     home = str(tmp_path / "home")
     output = python(

@@ -40,6 +40,9 @@ class Contention:
         if self._slow > _TRIAL // 2:
             self._serial_left = _REST
             if not self._said:
-                log.info("threads: another program keeps a core busy; using one thread while that lasts, with the same results")
+                log.info(
+                    "threads: one is faster at present (another program may keep a core busy): using it for a while, with the "
+                    "same results"
+                )
             self._said = True
         self._calls = self._slow = 0

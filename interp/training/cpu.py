@@ -16,6 +16,7 @@ from torch import Tensor
 
 from interp.config import RunConfig
 from interp.errors import UsageError
+from interp.process import forked
 from interp.training import kernels
 from interp.training.contention import Contention
 from interp.training.engine import Evaluation
@@ -53,6 +54,9 @@ def is_worth_it(config: RunConfig) -> bool:
     n, p, d_model, heads = len(config.split.draw(task).train), task.p, model.d_model, model.n_heads
     columns = model.d_mlp + config.classes
     tables = d_model * (d_model * (columns + p) + p * columns + model.d_mlp * config.classes)
+    tables += 25 * heads * (p + 1) * columns  # what is read and written for each of their numbers
+    if not task.equals_sign:
+        tables += p * p * (d_model + 20 * heads)  # scores of all pairs
     pair = (2 * heads * columns + model.d_mlp * config.classes) / 2  # in the passes each takes half the time
     reference_pair = d_model * (8 * d_model + 2 * model.d_mlp + config.classes)
     return _OWN + tables + n * pair < _REFERENCE + n * reference_pair
@@ -90,6 +94,7 @@ class CpuEngine:
         self._train_accuracy: float | None = None
         with kernels.telling():
             for _ in range(3 if self._contention else 1):  # the parallel passes are used, and compiled, from the third on
+                self.evaluate()
                 self.gradient()
 
     def _allocate(self, p: int, *, heads: int, d_head: int) -> None:
@@ -169,7 +174,8 @@ class CpuEngine:
     @property
     def _passes(self) -> kernels.Passes:
         """The passes to use now: whether in parallel or not, the same shares are summed in the same order."""
-        return kernels.PARALLEL if self._contention and self._contention.use_threads() else kernels.SERIAL
+        is_parallel = self._contention and self._contention.use_threads() and not forked()
+        return kernels.PARALLEL if is_parallel else kernels.SERIAL
 
     def _measure(self, pairs: kernels.Pairs, arrays: kernels.Tables) -> tuple[float, float]:
         """Mean loss and accuracy."""

@@ -156,7 +156,9 @@ class _Worker:
         """What the job returned or raised."""
         try:
             return pickle.loads(self.connection.recv_bytes())
-        except (EOFError, OSError):
+        except Exception as error:
+            if not isinstance(error, (EOFError, OSError)):
+                return TrainingError(f"the result of this run could not be read: {type(error).__name__}: {error}")
             self.process.join()
             return TrainingError(
                 f"the process of this run ended with exit code {self.process.exitcode} before the run did (if every run ends "
@@ -191,6 +193,8 @@ def _outcome(job: bytes, config: RunConfig) -> bytes:
     except Exception as error:
         error.add_note("in the process of this run:\n" + traceback.format_exc())
         try:
-            return pickle.dumps(error)
-        except Exception:  # an exception that holds something unpicklable
+            data = pickle.dumps(error)
+            pickle.loads(data)
+            return data
+        except Exception:  # an exception that cannot be pickled, or not be made again from what was
             return pickle.dumps(TrainingError(f"{type(error).__name__}: {error}"))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from interp.config import OptimizerConfig
 from interp.training.parameters import Parameters
+from interp.training.threads import torch_threads
 
 
 def warmup_factor(updates_done: int, warmup_steps: int) -> float:
@@ -63,7 +64,8 @@ class Optimizer:
         self.config = config
         self.parameters = parameters
         self.updates = 0
-        self._norm = float(parameters.flat.norm())
+        with torch_threads(1):  # any other number adds in another order
+            self._norm = float(parameters.flat.norm())
         self._memory = torch.zeros_like(parameters.flat) if config.grokfast_lambda else None
         self._flat = parameters.flat.requires_grad_(False)
         self._flat.grad = parameters.gradient

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import torch
 
 from interp.config import RunConfig
+from interp.process import forked
 
 log = logging.getLogger("interp")
-_STARTED_IN = os.getpid()
 
 
 def available_threads() -> int:
@@ -22,19 +22,15 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
-def forked() -> bool:
-    """Whether this process was forked off after this module was imported: then OpenMP must not be used in it."""
-    return os.getpid() != _STARTED_IN
-
-
 def threads_for(config: RunConfig) -> int:
     """Threads of a run: those asked for, otherwise all cores this process may use; 1 in a forked process."""
     wanted = config.threads or available_threads()
-    if forked() and wanted > 1:
-        if config.threads:
-            log.warning("threads: %d asked for, but this is a forked process, where OpenMP cannot be used: 1 is used", wanted)
-        return 1
-    return wanted
+    if not forked():
+        return wanted
+    if config.threads and wanted > 1:
+        log.warning("threads: %d asked for, but this is a forked process, where OpenMP cannot be used: 1 is used", wanted)
+    torch.set_num_threads(1)  # for good: with more, torch hangs in this process if it has used them in the parent
+    return 1
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def widen(builder: Any) -> None:
 
 
 def share_openmp(threads: int) -> bool:
-    """Start numba's OpenMP layer, whose threads are torch's; any other layer's threads would fight with torch's for the cores."""
+    """Start numba's OpenMP layer; whether it could be. Any other layer's threads would fight with torch's for the cores."""
     before, torch_before = config.THREADING_LAYER, torch.get_num_threads()
     try:
         config.THREADING_LAYER = "omp"
@@ -83,7 +83,7 @@ def share_openmp(threads: int) -> bool:
         layer = f"none ({error})"
     finally:
         config.THREADING_LAYER = before
-        torch.set_num_threads(torch_before)  # numba has just set it for both
+        torch.set_num_threads(torch_before)  # where both use one OpenMP library, numba has just set it
     if layer != "omp":
         logger.info("loops over pairs run in one thread: numba's threading layer is %s, not omp", layer)
     return layer == "omp"

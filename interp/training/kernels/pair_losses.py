@@ -16,7 +16,8 @@ from numba.extending import intrinsic
 from interp.training.kernels.compiler import inlined, njit, wide
 from interp.training.kernels.products import LANES
 
-_LEAST = 1e-30  # gradients below this are no longer kept: what they would move is lost in any weight's last place
+# Gradients below this are no longer kept: beside AdamW's epsilon, unless that is as small, they move nothing.
+_LEAST = 1e-30
 
 
 @intrinsic

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from interp.process import forked
 from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Sums, Tables
 from interp.training.kernels.chunks import backward_chunk, forward_chunk, lose_chunk
 from interp.training.kernels.compiler import VERSION, entry, inlined, njit, share_openmp, wide
 from interp.training.kernels.products import LANES, add_product, add_transposed_product, at, row_length, row_products
-from interp.training.threads import forked
 
 
 @njit

@@ -67,8 +67,9 @@ def _broadcast(builder: Any, value: Any) -> Any:
 
 
 def _multiply_add(builder: Any) -> Any:
+    # Fused where the processor can; `llvm.fma` would call a function for each number where it cannot.
     kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-    return cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
+    return cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
 
 
 def _tile(rows: int, vectors: int, kind: _Kind) -> Any:
