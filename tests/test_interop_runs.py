@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from foreign import legacy_state_by_hand, official_state, save
 from random_models import assert_same, memorizer, random_weights
 
 import interp
+from interp.anatomy.source import open_source
 from interp.errors import DataError, UsageError
 from interp.interop import Known, import_run, load_run, load_weights, to_bridge
 from interp.interop.split import pair_losses
@@ -77,6 +79,24 @@ def test_official_run_becomes_a_series(tmp_path: Path) -> None:
     assert not any("final model" in note for note in run.notes)  # it is the last checkpoint
     assert json.loads(json.dumps(run.provenance))["config"]["seed"] == 3
     assert run.provenance["file"] == "full_run_data.pth"
+
+
+def test_a_given_split_that_the_published_losses_refute_is_not_taken_in_silence(tmp_path: Path) -> None:
+    path = save(official_run(), tmp_path / "run.pth")
+    wrong, right = Known(split=SplitConfig("torch", 1, 0.3)), Known(split=SPLIT)
+    train, test = losses(official_model(2), wrong.split.draw(TASK))
+    published = losses(official_model(2), SPLIT.draw(TASK))
+    misfit = max(abs(mine / theirs - 1) for mine, theirs in zip((train, test), published, strict=True))
+    said = f"split torch:1:0.3, as given: the losses on it differ from the published ones by {misfit:.0%}"
+    assert said in load_run(path, known=wrong).notes
+    assert said in open_source(path, split=wrong.split).notes
+    with pytest.raises(UsageError, match=f"{re.escape(said)}, and the run would be measured on it"):
+        import_run(path, tmp_path, "wrong", known=wrong)
+    assert not (tmp_path / "wrong").exists()
+    assert not any("as given" in note for note in load_run(path, known=right).notes)
+    assert len(import_run(path, tmp_path, "right", known=right).steps) == 3
+    silent = save(official_run(train_losses=None, test_losses=None), tmp_path / "silent.pth")
+    assert not any("as given" in note for note in load_run(silent, known=wrong).notes)
 
 
 def test_one_checkpoint_of_a_series(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ class Imported:
         test_losses: published test loss by epoch.
         notes: what was inferred, assumed, left out or found wrong, in words.
         provenance: file name, hash, format, stored configuration and notes, as JSON values.
+        unknown: fields of `config` that the file does not tell, and that have defaults.
+        refuted: in words, that the published losses speak against the split that the caller gave; empty if they do not.
     """
 
     format: str
@@ -81,6 +83,8 @@ class Imported:
     test_losses: Mapping[int, float]
     notes: tuple[str, ...]
     provenance: Mapping[str, object]
+    unknown: tuple[str, ...] = ()
+    refuted: str = ""
 
     @property
     def weights(self) -> Weights:
@@ -148,15 +152,29 @@ def find_split(
     return None, None, [f"split {_name(drawn)} gives other losses than the published ones, by {misfit:.0%}; {why}"]
 
 
+def refuted(content: Content, weights: Weights, task: ModularTask, split: SplitConfig | None) -> str:
+    """In words, that the last model's losses under a split that the caller gave are not the published ones; empty if they are.
+
+    Where no final training loss is published, nothing can be said against a split.
+    """
+    train_loss = content.final_loss("train")
+    if split is None or not train_loss:
+        return ""
+    misfit = fits(weights, task, split.draw(task), train_loss=train_loss, test_loss=content.final_loss("test"))
+    if misfit <= _LOOSE:
+        return ""
+    return f"split {_name(split)}, as given: the losses on it differ from the published ones by {misfit:.0%}"
+
+
 def run_config(
     weights: Weights, task: ModularTask, *, split: SplitConfig | None, optimizer: Mapping[str, object], steps: int
-) -> tuple[RunConfig, list[str]]:
-    """A RunConfig with what is known of an imported run, and notes on the fields that are not.
+) -> tuple[RunConfig, tuple[str, ...]]:
+    """A RunConfig with what is known of an imported run, and the names of the fields that are not.
 
     Raises:
         DataError: if a RunConfig cannot describe the architecture.
     """
-    unknown = [*(["split"] if split is None else []), *([] if optimizer else ["optimizer"]), "seed", "model.init"]
+    unknown = (*(["split"] if split is None else []), *([] if optimizer else ["optimizer"]), "seed", "model.init")
     biases = {name for name in weights.tensors() if name.startswith("b_")}
     kind = "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"
     try:
@@ -182,7 +200,7 @@ def run_config(
         raise DataError(f"a run's configuration cannot describe this model: {error}") from error
     if weights.d_head * weights.n_heads != weights.d_model:
         raise DataError(f"a run's configuration cannot describe {weights.n_heads} heads of {weights.d_head} in {weights.d_model}")
-    return config, [f"not stored, so the config has defaults for: {', '.join(unknown)}"]
+    return config, unknown
 
 
 def _checked_split(train: np.ndarray, test: np.ndarray, task: ModularTask) -> Split:

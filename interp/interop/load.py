@@ -9,7 +9,7 @@ from typing import cast
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
 from interp.interop.content import integer
-from interp.interop.imported import Imported, Known, find_split, run_config
+from interp.interop.imported import Imported, Known, find_split, refuted, run_config
 from interp.interop.opening import Format, Opened, open_file
 from interp.interop.untrusted import blaming, stored_attributes
 from interp.store.foreign import create_run
@@ -70,7 +70,8 @@ def import_run(
         name: name of the new run; the file's name without its suffix by default.
 
     Raises:
-        UsageError: if the run exists already, or the split is neither stored, nor found by the losses, nor given.
+        UsageError: if the run exists already, the split is neither stored, nor found by the losses, nor given, or the published
+            losses speak against the one that was given.
         DataError: as `load_weights`; nothing is written then.
     """
     imported = load_run(path, format, known=known)
@@ -78,6 +79,11 @@ def import_run(
         raise UsageError(
             f"{path}: its train and test pairs are not known, and a run needs them: {'; '.join(imported.notes)}. "
             "Give them as known.split, for example SplitConfig('python', seed=0, fraction=0.3)"
+        )
+    if imported.refuted:
+        raise UsageError(
+            f"{path}: {imported.refuted}, and the run would be measured on it; leave the split out to have it "
+            "found by the losses, or give the one that was trained on"
         )
     return create_run(
         root,
@@ -99,10 +105,12 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
     weights = checkpoints[-1][1]
     task, task_notes = _task(opened, weights, known)
     rule, split, split_notes = find_split(content, weights, task, known=known, drawn=_drawn(opened))
-    config, config_notes = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
+    against = refuted(content, weights, task, known.split)
+    config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
     losses = {which: content.losses(which) for which in ("train", "test")}
     notes += [note for which in losses if (note := content.losses_note(which))]
-    notes += [*task_notes, *split_notes, *config_notes, *_contradictions(opened)]
+    notes += [*task_notes, *split_notes, *([against] if against else [])]
+    notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened)]
     return Imported(
         format=opened.format,
         checkpoints=checkpoints,
@@ -112,7 +120,9 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
         train_losses=losses["train"],
         test_losses=losses["test"],
         notes=tuple(notes),
-        provenance={**_provenance(path, opened), "notes": notes},
+        provenance={**_provenance(path, opened), "unknown": list(missing), "notes": notes},
+        unknown=missing,
+        refuted=against,
     )
 
 
