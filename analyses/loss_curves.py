@@ -1,9 +1,9 @@
 """What do the ordinary curves say?
 
-Loss and accuracy on the pairs the network was trained on (blue) and on the pairs it never saw (orange). Grokking is the long
-gap between the two: the training pairs are soon known by heart, the others stay wrong for thousands of steps, and then,
-without any change in the training, they are suddenly right. During the plateau nothing in these curves tells that anything
-is going on.
+Loss and accuracy on the pairs the network was trained on (blue) and on the pairs it never saw (orange). In a run that groks
+there is a long gap between the two: the training pairs are soon known by heart, most of the others stay wrong, often for
+thousands of steps, and then, without any change in the training, they become right. In that gap these curves tell little of
+what goes on inside.
 
 Measured: mean cross-entropy in nats, computed without the cancellation that stops a float32 softmax at 1e-7; share of pairs
 whose largest logit is the right answer.
@@ -40,7 +40,8 @@ def figure(series):
 
 
 def _in_words(series):
-    first, last = ({name: float(series[f"history_{name}"][i]) for name in NAMES} for i in (0, -1))
+    curves = {name: series[f"history_{name}"].dropna("history_step").values for name in NAMES}
+    first, last = ({name: float(curve[i]) if len(curve) else math.nan for name, curve in curves.items()} for i in (0, -1))
     return (
         f"Train loss goes from {first['train_loss']:.3g} to {last['train_loss']:.3g}, test loss from {first['test_loss']:.3g} "
         f"to {last['test_loss']:.3g}; at the end train accuracy is {last['train_accuracy']:.1%} and test accuracy "

@@ -1,9 +1,10 @@
 """When does the circuit form?
 
 Two losses that look inside. The restricted loss (green) is the loss of the network when only the key frequencies of its
-logits are kept: it falls as soon as the circuit begins to work, long before the test loss does. The excluded loss (purple)
-is the loss on the training pairs when just these frequencies are taken away: it rises as memorization gives way to the
-circuit. Look at the plateau: the test accuracy is flat, the green curve is already falling.
+logits are kept; the excluded loss (purple) is the loss on the training pairs when just these frequencies are taken away. In a
+run that groks the green curve falls as soon as the circuit begins to work, before the test loss does, and the purple one rises
+as memorization gives way to the circuit. Look at the plateau there: while the test accuracy is nearly flat, the green curve
+is already falling. Where more than half of all frequencies are kept, it holds memorized answers too, and no lead is drawn.
 
 Measured: restricted = cross-entropy of the mean logits plus their projection on cos w_k(a+b) and sin w_k(a+b) for all key k,
 over all pairs; excluded = cross-entropy of the logits without that projection, over the training pairs, for all key k
@@ -80,7 +81,8 @@ def _lead(series):
         )
         if at is not None
     ]  # fmt: skip
-    if lead.steps is None or lead.steps <= 0:
+    few = measures.stand_out(len(series.attrs["key_frequencies"]), int(series.attrs["p"]))
+    if not few or lead.steps is None or lead.steps <= 0:
         return dots, []
     begin, end, height = lead.restricted.step, lead.accuracy.step, float(accuracy.sel(history_step=lead.accuracy.step))
     start = {

@@ -1,7 +1,8 @@
 """How large are the weights?
 
-Weight decay pulls on every weight all the time. Memorizing needs large weights; the circuit gives the same answers with
-smaller ones. The sum of squares falls steeply during cleanup, when the memorized table is no longer needed and decays away.
+Where there is weight decay, it pulls on every weight all the time. Memorizing needs large weights; a circuit gives the same
+answers with smaller ones. In a run that groks with weight decay the sum of squares falls during cleanup, when the memorized
+table is no longer needed and decays away.
 
 Measured: sum of the squares of all entries of each tensor, and of all tensors together.
 """

@@ -15,9 +15,12 @@ from interp.store.run import Run
 
 
 def evaluated_history(run: Run) -> xr.Dataset:
-    """The run's history at the steps where everything was measured: ``history_train_loss`` ... over ``history_step``."""
+    """The run's history at the steps where both losses are known: ``history_train_loss`` ... over ``history_step``.
+
+    What else was not measured there is NaN: imported models may have more losses than accuracies.
+    """
     history = run.history
-    whole = np.isfinite(history["test_loss"].values) & np.isfinite(history["train_accuracy"].values)
+    whole = np.isfinite(history["test_loss"].values) & np.isfinite(history["train_loss"].values)
     names = {"step": "history_step", **{str(name): f"history_{name}" for name in history.data_vars}}
     return history.isel(step=whole).rename(names)
 
@@ -45,9 +48,11 @@ def told_by(run: Run, excluded: xr.DataArray | None = None) -> dict[str, Any]:
 def date_phases(run: Run, excluded: xr.DataArray | None = None) -> Phases | None:
     """The phases of a run, from its history and, for the onset, from the excluded loss over ``step``.
 
-    None if the history has no evaluated step (an imported model may have none).
+    None if the history has no step with losses and accuracies (an imported model may have none).
     """
     curves = evaluated_history(run)
+    accuracies = [curves[f"history_{part}_accuracy"].values for part in ("train", "test")]
+    curves = curves.isel(history_step=np.isfinite(accuracies).all(axis=0))
     at = curves["history_step"].values
     if not len(at):
         return None

@@ -164,6 +164,26 @@ def test_almost_grokked_is_uncertain_to_the_end_of_the_run():
     assert phases(STEPS, np.full(len(STEPS), 0.1), np.full(len(STEPS), 0.1), below, below).grokked is None
 
 
+def test_what_is_true_at_a_late_first_measurement_is_not_dated():
+    found = phases([107_790], [1e-7], [2e-7], [1.0], [1.0])
+    assert found == type(found)(None, None, None, None, None, "unknown")
+    run = grokking()
+    late = {name: (c[0][90:], c[1][90:]) if isinstance(c, tuple) else c[90:] for name, c in run.items()}
+    found = phases(**late)
+    assert (found.memorized, found.cleanup, found.grokked, found.outcome) == (None, None, None, "unknown")
+    between = {name: (c[0][50:], c[1][50:]) if isinstance(c, tuple) else c[50:] for name, c in run.items()}
+    found = phases(**between)
+    assert (found.memorized, found.grokked) == (None, phases(**run).grokked)
+    assert found.outcome == "grokking"  # train was right at least 3,000 steps before
+
+
+@pytest.mark.parametrize(("steps", "outcome"), [([0], "comprehension"), ([500], "comprehension"), ([1000], "unknown")])
+def test_a_first_measurement_dates_what_it_can(steps, outcome):
+    found = phases(steps, [1e-7], [1e-7], [1.0], [1.0])
+    assert found.outcome == outcome
+    assert found.grokked == (Boundary(0, 0, 0) if steps == [0] else None)
+
+
 # Settled
 
 

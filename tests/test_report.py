@@ -26,7 +26,7 @@ import interp
 from interp.analysis import Analysis, find_analyses
 from interp.config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import UsageError
-from interp.measures import LeadTime, lead_time
+from interp.measures import LeadTime, lead_time, stand_out
 from interp.reporting import Page, Panel, page
 from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
 from interp.reporting.extract import extract
@@ -306,6 +306,74 @@ def test_lead_time_is_the_distance_of_the_half_way_marks_and_needs_both() -> Non
     assert lead_time((steps, [4.0] * 4), (steps, rising)).steps is None
     # A dip that does not last is not a date.
     assert lead_time((steps, [4.0, 0.1, 4.0, 0.1]), (steps, rising)).restricted.step == 30
+
+
+def test_an_accuracy_that_was_there_before_anybody_looked_has_no_lead() -> None:
+    assert lead_time(([10, 20], [4.0, 0.1]), ([10, 20], [0.9, 1.0])).accuracy is None
+    assert lead_time(([0, 20], [4.0, 0.1]), ([0, 20], [0.9, 1.0])).accuracy is not None
+
+
+def end_only() -> xr.Dataset:
+    """A published model: losses from the beginning, accuracies at the last step only, one checkpoint."""
+    series = told(outcome="unknown", phases=json.dumps(dict.fromkeys(("memorized", "onset", "cleanup", "grokked", "settled"))))
+    series = series.isel(step=[-1])
+    for part in ("train", "test"):
+        series[f"history_{part}_accuracy"][:-1] = np.nan
+    series["history_sum_squared_weights"][:-1] = np.nan
+    return series
+
+
+def test_story_of_a_model_whose_accuracy_is_known_at_its_end_only_dates_nothing() -> None:
+    story = tell(end_only())
+    assert story.title.startswith("This network answers 100 % of the pairs it never saw at step 3,000; when it learned to is not")
+    assert [str(milestone) for milestone in story.milestones] == ["not known"] * 5
+    assert "grokking" not in str(story)
+    assert "missing" not in str(story)
+    assert "It computes with 2 of 29 frequencies" in str(story)
+    html = page(end_only(), []).html
+    assert html.count("not known") == 5
+    assert '"bands":[]' in html
+
+
+def test_what_can_be_known_of_a_late_memorizer_is_said() -> None:
+    series = end_only()
+    series["history_test_accuracy"][-1] = 0.03
+    story = tell(series.assign_attrs(outcome="memorization"))
+    assert [str(m) for m in story.milestones] == ["not known", "not known", "not known", "not yet", "not known"]
+    assert "training pairs themselves" not in str(story)
+    assert "test accuracy is 3 %" in str(story)
+
+
+def memorizer(n_keys: int, **changes: object) -> xr.Dataset:
+    changes = {"outcome": "memorization", "phases": without("grokked", "cleanup", "onset"), **changes}
+    series = told(key_frequencies=list(range(1, n_keys + 1)), **changes)
+    series["history_test_accuracy"][:] = [0, 0.02, 0.02, 0.6, 0.6]
+    return series
+
+
+def test_a_memorizer_with_a_flat_spectrum_has_no_lead() -> None:
+    assert (stand_out(14, 59), stand_out(15, 59)) == (True, False)
+    flat, few = tell(memorizer(29)), tell(memorizer(14))
+    assert flat.lead is None
+    assert few.lead is not None
+    assert "had halved" not in str(flat)
+    assert "had halved for good by step 1,000" in str(few)
+    for story, n in ((flat, 29), (few, 14)):
+        assert "sees only the circuit" not in str(story)
+        assert f"with {n} of 29 frequencies kept it contains memorized answers too" in str(story)
+    assert "sees only the circuit" in str(tell(told()))
+    assert "the restricted loss has no lead time, as with 15 of 29" in str(tell(told(key_frequencies=list(range(1, 16)))))
+
+
+def test_frequencies_are_said_to_stand_out_only_where_they_do() -> None:
+    flat = "No frequency stands out: 29 of 29 pass the rule."
+    assert flat in str(tell(memorizer(29)))
+    assert flat in str(tell(told(key_frequencies=list(range(1, 30)))))
+    assert "The frequency that stands out at the last step is 1 of 1 to 29; it need not be a circuit." in str(tell(memorizer(1)))
+    asked = tell(memorizer(29, key_rule="explicit"))
+    assert "The frequencies asked for are 1, 2, 3," in str(asked)
+    assert "The frequency asked for is 1 of 1 to 29." in str(tell(memorizer(1, key_rule="explicit")))
+    assert "stand" not in str(asked)
 
 
 class Elements(HTMLParser):

@@ -14,6 +14,7 @@ import pytest
 import interp
 from interp import observation
 from interp.config import CheckpointConfig, ModelConfig, RunConfig
+from interp.curves import history_series
 from interp.errors import TrainingError
 from interp.figures import TEST, TRAIN
 from interp.reporting.card import _path, card
@@ -99,6 +100,22 @@ def test_what_was_not_reached_is_not_said(tmp_path):
     text = Read(card(planted(tmp_path / "x", curves))).text
     assert "memorized and, in 9,975 steps, not grokked" in text
     assert "restricted" not in text
+
+
+def test_losses_without_accuracies_are_drawn_and_date_nothing(tmp_path):
+    curves = grokking()
+    for part in ("train", "test"):
+        curves[f"{part}_accuracy"] = np.where(np.arange(400) == 399, 1.0, np.nan)
+    run = planted(tmp_path / "published", curves)
+    series = history_series(run)
+    assert series.sizes["history_step"] == 400
+    assert series.attrs["outcome"] == "unknown"
+    read = Read(card(run))
+    assert "answers 100 % of the pairs it never saw at step 9,975; when it learned to is not in its history" in read.text
+    assert "grok" not in read.text
+    lines = [attrs["d"] for tag, attrs in read.tags if tag == "path" and attrs["stroke"] in (TRAIN, TEST)]
+    assert [line.count("L") > 100 for line in lines] == [True, True, False, False]
+    assert not [tag for tag, _ in read.tags if tag == "rect"]
 
 
 def test_nothing_is_measured_and_it_takes_no_time(tmp_path, monkeypatch):

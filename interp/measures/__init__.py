@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 # numpy only, and imported at once because the function and its file share a name.
 from interp.measures.boundary import Boundary
-from interp.measures.lead import LeadTime, lead_time
+from interp.measures.lead import LeadTime, lead_time, stand_out
 from interp.measures.phases import Phases, is_settled, phases
 from interp.measures.readings import Since, algorithm_since, generalization_since
 from interp.measures.spikes import Spike, first_not_finite, health_warnings, loss_spikes
@@ -147,6 +147,7 @@ __all__ = [
     "restricted_loss",
     "restricted_loss_neurons",
     "shift_agreement",
+    "stand_out",
     "sum_squared_weights",
     "symmetricity_triples",
     "top_components",

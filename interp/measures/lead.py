@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interp.measures.boundary import Boundary, Curve, checked_curve, for_good
+from interp.measures.boundary import Boundary, Curve, checked_curve, dated, for_good
 
 # Both curves are dated at half their way: the restricted loss at half its first value, the test accuracy at one half.
 HALF = 0.5
@@ -16,7 +16,8 @@ class LeadTime:
 
     Args:
         restricted: from when on the restricted loss is at most half its first value, for good; None if it never is.
-        accuracy: from when on the test accuracy is at least one half, for good; None if it never is.
+        accuracy: from when on the test accuracy is at least one half, for good; None if it never is, or was at a first
+            measurement after step 0.
         steps: accuracy - restricted; None unless both happened.
         shortest: the smallest that can be, given both intervals.
         longest: the largest.
@@ -27,6 +28,18 @@ class LeadTime:
     steps: int | None
     shortest: int | None
     longest: int | None
+
+
+def stand_out(n_keys: int, p: int) -> bool:
+    """Whether key frequencies are few enough to stand out: at most half of the floor(p/2) that there are.
+
+    Where more pass the rule the spectrum is flat, as that of a table is: the restricted loss then keeps most of the network,
+    memorized answers with it, and has no lead.
+
+    >>> stand_out(5, 113), stand_out(29, 59)
+    (True, False)
+    """
+    return 2 * n_keys <= p // 2
 
 
 def lead_time(restricted: Curve, test_accuracy: Curve) -> LeadTime:
@@ -48,7 +61,7 @@ def lead_time(restricted: Curve, test_accuracy: Curve) -> LeadTime:
     steps, loss = checked_curve(restricted, "restricted loss")
     at, right = checked_curve(test_accuracy, "test accuracy")
     halved = for_good(steps, lambda slack: loss <= HALF * slack * loss[0])
-    passed = for_good(at, lambda slack: right >= HALF / slack)
+    passed = dated(at, lambda slack: right >= HALF / slack)
     if halved is None or passed is None:
         return LeadTime(halved, passed, None, None, None)
     return LeadTime(

@@ -1,7 +1,7 @@
 """Phases of a run, dated from its curves, each with the interval in which it can have begun; numpy only.
 
-Every boundary is the first step from which a condition holds to the end of the run ("for good"); a phase that did not happen
-is None. What the intervals are made of is said in `interp.measures.boundary`.
+Every boundary is the first step from which a condition holds to the end of the run ("for good"); a phase that did not happen,
+or that was over before the first measurement, is None. What the intervals are made of is said in `interp.measures.boundary`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
-from interp.measures.boundary import SLACK, Boundary, Curve, boundary, checked_curve, for_good
+from interp.measures.boundary import SLACK, Boundary, Curve, boundary, checked_curve, dated, for_good
 
 __all__ = ["Boundary", "Outcome", "Phases", "is_settled", "phases"]
 
-Outcome = Literal["comprehension", "grokking", "memorization", "confusion"]
+Outcome = Literal["comprehension", "grokking", "memorization", "confusion", "unknown"]
 
 # An accuracy that counts as right; what is moved by 20 % is the share of errors it allows.
 RIGHT = 0.99
@@ -26,6 +26,8 @@ FALLEN = 0.1
 # The excluded loss has risen again once it ends above this multiple of its minimum, and above the share FALLEN of its first
 # value: in runs that never generalize it creeps up from almost nothing, ninefold in 10,000 steps of one with too few pairs.
 RISEN = 10.0
+# From so many steps between train and test accuracy on it is grokking.
+GAP = 1000
 # The weights have settled once their sum of squares fell by less than this share ...
 SETTLED_FALL = 0.01
 # ... over this last share of all steps so far.
@@ -34,7 +36,9 @@ SETTLED_WINDOW = 0.1
 
 @dataclass(frozen=True)
 class Phases:
-    """The boundaries of a run, None where there is none, and its outcome.
+    """The boundaries of a run, None where there is none or nobody saw it, and its outcome.
+
+    What already holds at a first measurement after step 0, as in a model whose history begins late, is not dated.
 
     Args:
         memorized: train accuracy >= 0.99 for good.
@@ -44,7 +48,8 @@ class Phases:
         grokked: test accuracy >= 0.99 for good.
         settled: the sum of squared weights has stopped falling, see `is_settled`.
         outcome: of Liu et al. 2022 (arXiv 2205.10343): accuracy > 0.9 reached on train and test less than 1,000 steps apart
-            (comprehension) or more (grokking), on train alone (memorization), or on neither (confusion).
+            (comprehension) or more (grokking), on train alone (memorization), or on neither (confusion); unknown if the first
+            measurement came too late to tell the first two apart.
     """
 
     memorized: Boundary | None
@@ -81,8 +86,8 @@ def phases(
     curves = {"test_loss": test_loss, "train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
     at, train = checked_curve((steps, train_loss), "train_loss")
     test, train_right, test_right = (checked_curve((steps, values), name)[1] for name, values in curves.items())
-    memorized = for_good(at, lambda slack: train_right >= 1 - (1 - RIGHT) * slack)
-    grokked = for_good(at, lambda slack: test_right >= 1 - (1 - RIGHT) * slack)
+    memorized = dated(at, lambda slack: train_right >= 1 - (1 - RIGHT) * slack)
+    grokked = dated(at, lambda slack: test_right >= 1 - (1 - RIGHT) * slack)
     return Phases(
         memorized=memorized,
         onset=None if excluded is None else _onset(at, train, checked_curve(excluded, "excluded")),
@@ -176,4 +181,7 @@ def _outcome(
         return "confusion"
     if not len(test):
         return "memorization"
-    return "comprehension" if at[test[0]] - at[train[0]] < 1000 else "grokking"
+    if at[test[0]] - at[train[0]] >= GAP:
+        return "grokking"
+    # Right from a late first measurement on: train may have been so long before, and the gap have been any.
+    return "unknown" if train[0] == 0 < at[0] and at[test[0]] >= GAP else "comprehension"

@@ -12,7 +12,7 @@ import xarray as xr
 from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
 from interp.reporting.page import Page, Panel, Table, flat, page
-from interp.reporting.story import MILESTONES, Curves, Story, run_name, tell, when
+from interp.reporting.story import MILESTONES, Curves, Story, run_name, tell
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -139,9 +139,8 @@ def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
     """What was found in each run, and those fields of the configurations that differ."""
     stories = [tell(series) for series in runs]
     rows: list[tuple[str, ...]] = [("outcome", *(str(series.attrs.get("outcome", "")) for series in runs))]
-    for name, (label, _) in MILESTONES.items():
-        found = [story.boundary(name) for story in stories]
-        rows.append((label.lower(), *("not yet" if boundary is None else when(boundary) for boundary in found)))
+    for i, (label, _) in enumerate(MILESTONES.values()):
+        rows.append((label.lower(), *(str(story.milestones[i]) for story in stories)))
     leads = [story.lead.steps if story.lead else None for story in stories]
     rows.append(("lead time", *("none" if steps is None else f"{steps:,} steps" for steps in leads)))
     keys = [", ".join(map(str, series.attrs.get("key_frequencies", []))) or "none" for series in runs]

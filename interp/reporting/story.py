@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interp.measures.lead import LeadTime, lead_time
-from interp.measures.phases import Boundary
+from interp.measures.lead import LeadTime, lead_time, stand_out
+from interp.measures.phases import RIGHT, Boundary
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,14 +26,24 @@ MILESTONES = {
 }
 
 
+# What says whether a phase happened: an accuracy at a level, or a curve that moves.
+_ACCURACIES = {"memorized": "history_train_accuracy", "grokked": "history_test_accuracy"}
+_MOVING = {"onset": "excluded_loss", "cleanup": "history_test_loss", "settled": "history_sum_squared_weights"}
+
+
 @dataclass(frozen=True)
 class Milestone:
-    """A phase boundary as the page shows it; `boundary` is None where it did not happen."""
+    """A phase boundary as the page shows it; `boundary` is None where there is none, and `absent` says why."""
 
     name: str
     label: str
     meaning: str
     boundary: Boundary | None
+    absent: str = "not yet"
+
+    def __str__(self) -> str:
+        """Its step and interval, or why there is none."""
+        return self.absent if self.boundary is None else when(self.boundary)
 
 
 @dataclass(frozen=True)
@@ -85,10 +95,45 @@ class Curves:
         return int(max(axis.values[-1] for axis in axes if axis.size))
 
     @property
-    def lead(self) -> LeadTime | None:
-        """How long before the test accuracy the restricted loss moved, if both were measured."""
+    def halves(self) -> LeadTime | None:
+        """When restricted loss and test accuracy passed their half-way marks, if both were measured."""
         restricted, accuracy = self.curve("restricted_loss"), self.curve("history_test_accuracy")
         return None if restricted is None or accuracy is None else lead_time(restricted, accuracy)
+
+    @property
+    def lead(self) -> LeadTime | None:
+        """How long before the test accuracy the restricted loss moved; None where no frequency stands out, too."""
+        return self.halves if self.n_keys is None or stand_out(self.n_keys, self.p) else None
+
+    @property
+    def p(self) -> int:
+        """The modulus."""
+        return int(self.series.attrs["p"])
+
+    @property
+    def n_keys(self) -> int | None:
+        """The number of key frequencies; None if nobody looked."""
+        keys = self.series.attrs.get("key_frequencies")
+        return None if keys is None else len(keys)
+
+    @property
+    def generalizes(self) -> bool:
+        """Whether it answers the pairs it never saw for good, be the step known or not."""
+        return self.found["grokked"] is not None or self.is_late("grokked")
+
+    def is_late(self, name: str) -> bool:
+        """Whether `memorized` or `grokked` already held at a first measurement after step 0, so that nobody saw it begin."""
+        curve = self.curve(_ACCURACIES[name])
+        return curve is not None and curve[0][0] > 0 and bool((curve[1] >= RIGHT).all())
+
+    def is_unknown(self, name: str) -> bool:
+        """Whether what was measured cannot tell when a phase began, or if it did."""
+        if name in _ACCURACIES:
+            return self.curve(_ACCURACIES[name]) is None or self.is_late(name)
+        if name == "cleanup" and self.is_unknown("memorized"):
+            return True
+        curve = self.curve(_MOVING[name])
+        return curve is None or (len(curve[0]) == 1 and curve[0][0] > 0)
 
 
 def run_name(series: xr.Dataset) -> str:
@@ -118,7 +163,10 @@ def tell(series: xr.Dataset) -> Story:
         *_missing(curves),
         _keys(attributes, curves),
     ]
-    milestones = tuple(Milestone(name, *texts, found[name]) for name, texts in MILESTONES.items())
+    milestones = tuple(
+        Milestone(name, *texts, found[name], "not known" if curves.is_unknown(name) else "not yet")
+        for name, texts in MILESTONES.items()
+    )
     short = (_short(curves), _short_inside(curves))
     return Story(_title(outcome, curves), tuple(s for s in short if s), tuple(s for s in sentences if s), milestones, curves.lead)
 
@@ -129,13 +177,16 @@ def _title(outcome: str, curves: Curves) -> str:
         return f"This network generalized by step {grokked.step:,}, soon after it learned: no grokking"
     if grokked is not None:
         return f"This network grokked at step {grokked.step:,}"
+    if curves.generalizes and accuracy is not None:
+        known = f"This network answers {percent(accuracy)} of the pairs it never saw at step {curves.last:,}"
+        return f"{known}; when it learned to is not in its history"
     if outcome in ("grokking", "comprehension") and accuracy is not None:
         return f"This network has not settled on the answer: test accuracy {percent(accuracy)} after {curves.last:,} steps"
-    if outcome == "memorization":
-        return f"This network has memorized and, in {curves.last:,} steps, not grokked"
-    if outcome == "confusion":
-        return f"This network has not learned its task in {curves.last:,} steps"
-    return f"A network after {curves.last:,} steps"
+    others = {
+        "memorization": f"This network has memorized and, in {curves.last:,} steps, not grokked",
+        "confusion": f"This network has not learned its task in {curves.last:,} steps",
+    }
+    return others.get(outcome, f"A network after {curves.last:,} steps")
 
 
 def _short(curves: Curves) -> str:
@@ -193,7 +244,8 @@ def _memorized(curves: Curves) -> str:
 def _formed(curves: Curves) -> str:
     lead, onset, parts = curves.lead, curves.found["onset"], []
     if lead is not None and lead.restricted is not None:
-        parts.append(f"the restricted loss, which sees only the circuit, had halved for good by {when(lead.restricted)}")
+        which = ", which sees only the circuit," if curves.generalizes else ""
+        parts.append(f"the restricted loss{which} had halved for good by {when(lead.restricted)}")
         if lead.steps is not None and lead.accuracy is not None:
             order = "before" if lead.steps >= 0 else "after"
             low, high = sorted((abs(lead.shortest or 0), abs(lead.longest or 0)))
@@ -201,6 +253,8 @@ def _formed(curves: Curves) -> str:
                 f": {abs(lead.steps):,} steps ({low:,} to {high:,}) {order} the test accuracy passed one half, at step "
                 f"{lead.accuracy.step:,}"
             )
+    elif lead is None and curves.halves is not None and curves.generalizes:
+        parts.append(f"the restricted loss has no lead time, as {_mixed(curves)}")
     if onset is not None:
         parts.append(
             f"taking the circuit away hurt least at {when(onset)}; since then the excluded loss has risen "
@@ -208,8 +262,8 @@ def _formed(curves: Curves) -> str:
         )
     if not parts:
         return ""
-    hidden = curves.found["memorized"] is not None and curves.found["grokked"] is not None
-    return ("Behind these flat curves a circuit formed: " if hidden else "Inside: ") + "; ".join(parts) + "."
+    formed = curves.generalizes and curves.lead is not None
+    return ("Inside, a circuit formed: " if formed else "Inside: ") + "; ".join(parts) + "."
 
 
 def _factor(curves: Curves, name: str, step: int) -> str:
@@ -232,19 +286,26 @@ def _cleaned(curves: Curves) -> str:
 
 def _missing(curves: Curves) -> list[str]:
     """What a run that has not grokked lacks, and what its inner measures say about it."""
-    if curves.found["grokked"] is not None:
+    if curves.generalizes:
         return []
     train, test = (curves.at(f"history_{part}_accuracy", curves.last) for part in ("train", "test"))
     sentences = []
-    if train is not None and curves.found["memorized"] is None:
+    if train is not None and curves.found["memorized"] is None and not curves.is_late("memorized"):
         sentences.append(f"What is missing: the training pairs themselves are not learned, train accuracy is {percent(train)}.")
     elif test is not None:
         sentences.append(f"What is missing: test accuracy is {percent(test)} at the last step; 99 % for good would be grokking.")
-    lead, start, end = curves.lead, curves.at("restricted_loss", 0), curves.at("restricted_loss", curves.last)
-    if start and end is not None:
-        moved = "has moved" if lead is not None and lead.restricted is not None else "has not halved"
-        sentences.append(f"The restricted loss {moved}: {start:.3g} nats at the start, {end:.3g} at the end.")
+    halves, restricted = curves.halves, curves.curve("restricted_loss")
+    if restricted is not None and len(restricted[0]) > 1:
+        moved = "has halved" if halves is not None and halves.restricted is not None else "has not halved"
+        start, end = restricted[1][0], restricted[1][-1]
+        memorized = f"; {_mixed(curves)}" if curves.n_keys else ""
+        sentences.append(f"The restricted loss {moved}: {start:.3g} nats at the start, {end:.3g} at the end{memorized}.")
     return sentences
+
+
+def _mixed(curves: Curves) -> str:
+    """Why the restricted loss is not that of a circuit alone."""
+    return f"with {curves.n_keys} of {curves.p // 2} frequencies kept it contains memorized answers too"
 
 
 def _keys(attributes: dict[str, Any], curves: Curves) -> str:
@@ -253,12 +314,18 @@ def _keys(attributes: dict[str, Any], curves: Curves) -> str:
     keys, p = [int(k) for k in attributes["key_frequencies"]], int(attributes["p"])
     if not keys:
         return "No frequency stands out in it."
-    names = f"{', '.join(map(str, keys[:-1]))} and {keys[-1]}" if len(keys) > 1 else str(keys[0])
-    if curves.found["grokked"] is None:
-        return f"The frequencies that stand out at the last step are {names} of 1 to {p // 2}; they need not be a circuit."
-    explained = curves.at("cos_fve", curves.last)
+    is_one = len(keys) == 1
+    names = str(keys[0]) if is_one else f"{', '.join(map(str, keys[:-1]))} and {keys[-1]}"
+    noun, verb, they = ("frequency", "is", "it") if is_one else ("frequencies", "are", "they")
+    explained = curves.at("cos_fve", curves.last) if curves.generalizes else None
     share = f"; the clock's formula explains {percent(explained)} of its logits' variance" if explained is not None else ""
-    noun = "frequencies" if len(keys) > 1 else "frequency"
+    if attributes.get("key_rule") == "explicit":
+        return f"The {noun} asked for {verb} {names} of 1 to {p // 2}{share}."
+    if not stand_out(len(keys), p):
+        return f"No frequency stands out: {len(keys)} of {p // 2} pass the rule{share}."
+    if not curves.generalizes:
+        out = "stands out" if is_one else "stand out"
+        return f"The {noun} that {out} at the last step {verb} {names} of 1 to {p // 2}; {they} need not be a circuit."
     return f"It computes with {len(keys)} of {p // 2} frequencies ({noun} {names}){share}."
 
 
