@@ -12,7 +12,7 @@ from random_models import random_weights
 from test_reference_measures import published
 
 from interp.anatomy import anatomy
-from interp.anatomy.published import MAINLINE, is_mainline_setting
+from interp.anatomy.published import MAINLINE, beside_mainline
 from interp.errors import UsageError
 from interp.measures import both_units, units
 from interp.synthetic import clock_weights, lookup_weights, pizza_weights
@@ -50,6 +50,7 @@ def test_a_built_clock():
     assert sum(component["share"] for component in found["logit_components"][:8]) == pytest.approx(1)
     assert found["heads"][0]["mean"] == {"a": 1.0, "b": 0.0, "=": 0.0}
     assert found["heads"][0]["fve"] == {"a": None, "b": None, "=": None}
+    assert found["heads"][0]["frequency"] == {"a": None, "b": None, "=": None}
 
 
 def test_a_built_pizza():
@@ -143,16 +144,40 @@ def test_controls_are_summarised_by_their_distribution():
     assert entry["low"] <= entry["median"] <= entry["high"]
 
 
+def mainline_weights(**changes):
+    shape = {"p": 113, "d_model": 128, "n_heads": 4, "d_mlp": 512, "equals_class": True, "biases": ["b_in", "b_out"]}
+    return random_weights(**(shape | changes))
+
+
 def test_the_papers_figures_stand_beside_fields_that_exist():
-    weights = random_weights(p=113, d_model=128, n_heads=4, d_mlp=512)
-    assert is_mainline_setting(weights, "add")
+    weights = mainline_weights()
+    assert beside_mainline(weights, "add", weight_decay=1.0, fraction=0.29996) == (MAINLINE, None)
     found = anatomy(weights)
     for path in MAINLINE:
         value = found
         for name in path.split("."):
             value = value[name]
-    assert not is_mainline_setting(weights, "subtract")
-    assert not is_mainline_setting(random_weights(p=113), "add")
+
+
+def test_the_papers_figures_stand_beside_models_of_its_setting_only():
+    known = {"weight_decay": 1.0, "fraction": 0.3}
+    weights = mainline_weights()
+    assert beside_mainline(weights, "subtract", **known) == ({}, None)
+    for changes in ({"p": 59}, {"d_mlp": 256}, {"equals_class": False}, {"biases": []}, {"attention_rate": 0.0}):
+        assert beside_mainline(mainline_weights(**changes), "add", **known) == ({}, None), changes
+    for changes in ({"weight_decay": 0.1}, {"fraction": 0.4}, {"weight_decay": 0.1, "fraction": None}):
+        assert beside_mainline(weights, "add", **(known | changes)) == ({}, None), changes
+
+
+def test_what_is_not_known_of_the_papers_setting_is_said():
+    weights = mainline_weights()
+    setting = "paper's mainline: weight decay 1, 30 % of the pairs; "
+    for decay, fraction, said in (
+        (None, None, "those of this model are not known"),
+        (None, 0.3, "the weight decay of this model is not known"),
+        (1.0, None, "the share of training pairs of this model is not known"),
+    ):
+        assert beside_mainline(weights, "add", weight_decay=decay, fraction=fraction) == (MAINLINE, setting + said)
 
 
 def test_weights_that_are_not_finite_are_refused():

@@ -11,11 +11,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
+from foreign import official_state, save
 
 import interp
 from interp.analysis import builtin_names
+from interp.anatomy.source import known_weight_decay
 from interp.cli import main
+from interp.cli.printing import print_tree
+from interp.interop import Known, import_run
+from interp.task import SplitConfig
+from interp.weights import SHAPES, Weights
 
 TINY = [
     "--task.p", "11", "--split.fraction", "0.5", "--model.d-model", "16", "--model.n-heads", "2", "--model.d-mlp", "24",
@@ -156,6 +163,56 @@ def test_anatomy_of_a_run_a_checkpoint_and_a_file_agree(root, tmp_path, capsys):
         assert of_run[name] == of_checkpoint[name] == of_file[name]
     assert call("anatomy", "tiny", "--root", root, "--controls", 2) == 0
     assert "key_frequencies: " in capsys.readouterr().out
+
+
+def test_long_lists_are_printed_by_their_size_and_range(capsys):
+    print_tree({"W_E": [0.5, *[0.25] * 6, 7.0, *[0.25] * 6, 0.4], "names": list("abcdefghijklmn"), "short": [3, 1, None]})
+    assert capsys.readouterr().out.splitlines() == ["W_E: 15 values, 0.25 to 7", "names: 14 values", "short: 3, 1, -"]
+
+
+@pytest.fixture
+def mainline_file(tmp_path):
+    """A file of the official code's layout and the paper's sizes."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = {"d_vocab": 114, "n_ctx": 3, "d_model": 128, "n_heads": 4, "d_head": 32, "d_mlp": 512, "classes": 114}
+    tensors = {
+        name: 0.05 * torch.randn([sizes[axis] for axis in axes], generator=generator)
+        for name, axes in SHAPES.items()
+        if name.startswith("W_") or name in ("b_in", "b_out")
+    }
+    state = official_state(Weights.from_tensors(tensors))
+
+    def write(**config):
+        return save({"model": state, "config": config} if config else state, tmp_path / "model.pth")
+
+    return write
+
+
+def test_the_papers_figures_are_labelled_where_the_setting_is_not_known(mainline_file, tmp_path, capsys):
+    note = "paper's mainline: weight decay 1, 30 % of the pairs; those of this model are not known"
+    assert call("anatomy", mainline_file(), "--controls", 0) == 0
+    printed = capsys.readouterr().out
+    assert f"note: {note}\n" in printed
+    assert "(paper: 433 of 512)" in printed
+    assert call("anatomy", mainline_file(), "--controls", 0, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["paper_note"] == note
+    for decay, split, note in (
+        (0.1, "python:0:0.3", None),
+        (1.0, "python:0:0.5", None),
+        (1.0, "python:0:0.3", None),
+        (
+            None,
+            "python:0:0.3",
+            "paper's mainline: weight decay 1, 30 % of the pairs; the weight decay of this model is not known",
+        ),
+    ):
+        path = mainline_file() if decay is None else mainline_file(weight_decay=decay)
+        assert call("anatomy", path, "--controls", 0, "--split", split, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["paper"] is not None) == (decay in (None, 1.0) and split.endswith("0.3"))
+        assert found["paper_note"] == note
+        run = import_run(path, tmp_path, f"{decay}-{split}".replace(":", "-"), known=Known(split=SplitConfig("python", 0, 0.3)))
+        assert known_weight_decay(run) == decay
 
 
 def test_an_exported_model_comes_back_as_a_run_like_any_other(root, tmp_path, capsys):

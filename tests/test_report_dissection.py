@@ -52,6 +52,9 @@ def test_the_papers_figures_stand_in_a_column_of_their_own(found):
     shown = {value for table in section.tables for row in table.rows for value in row}
     missing = {path for path, text in MAINLINE.items() if text not in shown}
     assert not missing
+    assert not any("not known" in paragraph for paragraph in section.paragraphs)
+    labelled = dissection(found, step=0, paper=MAINLINE, paper_note="paper's mainline: weight decay 1; not known")
+    assert "Paper's mainline: weight decay 1; not known." in labelled.paragraphs
 
 
 @pytest.mark.parametrize(("p", "operation"), [(2, "add"), (6, "multiply"), (5, "multiply"), (4, "x2xyy2"), (7, "subtract")])

@@ -116,7 +116,8 @@ def head_facts(model: Model, c: Circuit | None) -> Table:
     for head in range(model.weights.n_heads):
         entry: Table = {"mean": dict(zip(names, mean[head], strict=True)), "frequency": None, "fve": None}
         if found is not None:
-            entry["frequency"] = dict(zip(names, found.frequency[head].tolist(), strict=True))
+            # Attention that is constant has no frequency: the measure gives 0, and a share that is not a number.
+            entry["frequency"] = {name: k or None for name, k in zip(names, found.frequency[head].tolist(), strict=True)}
             entry["fve"] = dict(zip(names, found.fve[head].tolist(), strict=True))
         heads.append(entry)
     return {"heads": heads}

@@ -100,11 +100,37 @@ MODELS = {
 }
 
 
-def is_mainline_setting(weights: Weights, operation: str) -> bool:
-    """Whether a model has the paper's setting: p = 113, addition, 4 heads, width 128, 512 ReLU neurons, ordinary attention."""
-    shape = (weights.p, weights.n_heads, weights.d_model, weights.d_mlp, weights.n_ctx)
-    ordinary = weights.activation == "relu" and weights.attention_rate == 1
-    return shape == (113, 4, 128, 512, 3) and operation == "add" and ordinary
+# What cannot be seen in the weights: weight decay, and the share of pairs that were trained on.
+MAINLINE_WEIGHT_DECAY, MAINLINE_FRACTION = 1.0, 0.3
+
+
+def beside_mainline(
+    weights: Weights, operation: str, *, weight_decay: float | None, fraction: float | None
+) -> tuple[Mapping[str, str], str | None]:
+    """The paper's figures for a model of its setting (none for others), with a note where that setting is not known for sure.
+
+    The setting: p = 113, addition, 4 heads, width 128, 512 ReLU neurons, ordinary attention, 114 classes, biases in the MLP,
+    weight decay 1, 30 % of the pairs.
+
+    Args:
+        weight_decay: that the model was trained with; None if it is not known.
+        fraction: of the pairs that it was trained on; None if it is not known.
+    """
+    shape = (weights.p, weights.n_heads, weights.d_model, weights.d_mlp, weights.n_ctx, weights.classes)
+    biases = {name for name in weights.tensors() if name.startswith("b_")}
+    ordinary = weights.activation == "relu" and weights.attention_rate == 1 and biases == {"b_in", "b_out"}
+    if shape != (113, 4, 128, 512, 3, 114) or operation != "add" or not ordinary:
+        return {}, None
+    if weight_decay not in (None, MAINLINE_WEIGHT_DECAY):
+        return {}, None
+    if fraction is not None and round(fraction, 2) != MAINLINE_FRACTION:
+        return {}, None
+    asked = {"weight decay": weight_decay, "share of training pairs": fraction}
+    missing = [name for name, value in asked.items() if value is None]
+    if not missing:
+        return MAINLINE, None
+    which = f"the {missing[0]} of this model is" if len(missing) == 1 else "those of this model are"
+    return MAINLINE, f"paper's mainline: weight decay 1, 30 % of the pairs; {which} not known"
 
 
 def half_a_digit(figure: str) -> float:

@@ -15,13 +15,19 @@ from interp.weights import Weights
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One model, what it learned, which pairs it was trained on (None if unknown), and what was assumed in reading it."""
+    """One model, what it learned, its training pairs and weight decay (None if unknown), and notes on it."""
 
     weights: Weights
     operation: Operation
     split: Split | None
     step: int
     notes: tuple[str, ...] = ()
+    weight_decay: float | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """The share of the pairs that were trained on; None if it is not known."""
+        return None if self.split is None else len(self.split.train) / self.weights.p**2
 
 
 def open_source(path: str | Path, *, step: int | None = None, split: SplitConfig | None = None) -> Source:
@@ -47,7 +53,14 @@ def open_source(path: str | Path, *, step: int | None = None, split: SplitConfig
         near = min(found, key=lambda saved: abs(saved - step))
         raise UsageError(f"--step: given {step}, which is not in {path}; did you mean {near}?")
     chosen = imported.checkpoints[-1][0] if step is None else step
-    return Source(found[chosen], imported.task.operation, imported.split, chosen, imported.notes)
+    decay = None if "optimizer" in imported.unknown else imported.config.optimizer.weight_decay
+    return Source(found[chosen], imported.task.operation, imported.split, chosen, imported.notes, decay)
+
+
+def known_weight_decay(run: Run) -> float | None:
+    """The weight decay that a run was trained with; None for an imported one whose file did not tell."""
+    told = run.config.recipe != "imported" or "optimizer" not in run.provenance.get("unknown", ["optimizer"])
+    return run.config.optimizer.weight_decay if told else None
 
 
 def _of_run(run: Run, path: Path, step: int | None) -> Source:
@@ -61,4 +74,5 @@ def _of_run(run: Run, path: Path, step: int | None) -> Source:
     chosen = run.steps[-1] if step is None else step
     last = run.steps[-1]
     note = f"key frequencies are those of this checkpoint; a series of this run has those of its last one, step {last}"
-    return Source(run[chosen].weights, run.config.task.operation, run.split, chosen, (note,) if chosen != last else ())
+    notes = (note,) if chosen != last else ()
+    return Source(run[chosen].weights, run.config.task.operation, run.split, chosen, notes, known_weight_decay(run))

@@ -112,18 +112,21 @@ def anatomy(
         json_output: print JSON.
     """
     from interp.anatomy import anatomy as dissect
-    from interp.anatomy.published import MAINLINE, is_mainline_setting
+    from interp.anatomy.published import beside_mainline
     from interp.anatomy.source import open_source
 
     there = path if path.exists() or len(path.parts) > 1 else root / path
     source = open_source(there, step=step, split=None if split is None else parse_split(split))
     found = dissect(source.weights, operation=source.operation, split=source.split, controls=controls)
-    paper = MAINLINE if is_mainline_setting(source.weights, source.operation) else {}
+    paper, paper_note = beside_mainline(
+        source.weights, source.operation, weight_decay=source.weight_decay, fraction=source.fraction
+    )
     if json_output:
-        print_json({"path": str(there), "step": source.step, **found, "paper": paper or None, "notes": list(source.notes)})
+        beside = {"paper": paper or None, "paper_note": paper_note}
+        print_json({"path": str(there), "step": source.step, **found, **beside, "notes": list(source.notes)})
         return
     print(f"{there}, step {source.step}")
-    for note in source.notes:
+    for note in (*source.notes, *([paper_note] if paper_note else [])):
         print(f"note: {note}")
     print_tree(found, paper=paper)
 

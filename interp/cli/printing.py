@@ -79,7 +79,9 @@ def _short(value: object) -> str:
         return f"{value:.6g}"
     if isinstance(value, list):
         if len(value) > 12:
-            return f"{len(value)} values, {_short(value[0])} to {_short(value[-1])}"
+            if not all(isinstance(item, int | float) for item in value):
+                return f"{len(value)} values"
+            return f"{len(value)} values, {_short(min(value))} to {_short(max(value))}"
         return ", ".join(_short(item) for item in value) or "-"
     return "-" if value is None else str(value)
 

@@ -29,13 +29,21 @@ class Section:
     tables: tuple[Table, ...]
 
 
-def dissection(found: Found, *, step: int, paper: Mapping[str, str] | None = None, health: Found | None = None) -> Section:
+def dissection(
+    found: Found,
+    *,
+    step: int,
+    paper: Mapping[str, str] | None = None,
+    paper_note: str | None = None,
+    health: Found | None = None,
+) -> Section:
     """The section for a table of `interp.anatomy.anatomy`.
 
     Args:
         found: the table.
         step: of the checkpoint that was dissected.
         paper: path in the table -> the paper's figure, where the model has the paper's setting.
+        paper_note: what is not known of that setting.
         health: of the run, as `interp.health.run_health` gives it.
     """
     paper = paper or {}
@@ -50,7 +58,7 @@ def dissection(found: Found, *, step: int, paper: Mapping[str, str] | None = Non
     tables.append(None if health is None else _health(health))
     paragraphs: tuple[str, ...] = (f"The last checkpoint, step {step:,}, taken apart.", *CAPTION)
     if paper:
-        paragraphs = (*paragraphs, PAPER)
+        paragraphs = (*paragraphs, PAPER, *([f"{paper_note[0].upper()}{paper_note[1:]}."] if paper_note else []))
     if found["key_frequencies"] is None:
         paragraphs = (*paragraphs, "No reordering makes this operation an addition: what is read from waves is left out.")
     kept = tuple(table for table in tables if table is not None)

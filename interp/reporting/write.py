@@ -99,7 +99,8 @@ def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Pan
 def _dissected(run: Run, series: xr.Dataset, controls: int) -> Section:
     """The series' last checkpoint taken apart."""
     from interp.anatomy import anatomy
-    from interp.anatomy.published import MAINLINE, is_mainline_setting
+    from interp.anatomy.published import beside_mainline
+    from interp.anatomy.source import known_weight_decay
     from interp.health import run_health
 
     step, operation = int(series["step"].values[-1]), run.config.task.operation
@@ -109,8 +110,9 @@ def _dissected(run: Run, series: xr.Dataset, controls: int) -> Section:
         found = anatomy(weights, operation=operation, split=run.split, frequencies=keys, controls=controls)
     except UsageError as error:
         return no_dissection(str(error))
-    paper = MAINLINE if is_mainline_setting(weights, operation) else None
-    return dissection(found, step=step, paper=paper, health=run_health(run, step=step))
+    fraction = len(run.split.train) / run.config.task.n_pairs
+    paper, note = beside_mainline(weights, operation, weight_decay=known_weight_decay(run), fraction=fraction)
+    return dissection(found, step=step, paper=paper, paper_note=note, health=run_health(run, step=step))
 
 
 def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | str | Path]:
