@@ -111,8 +111,7 @@ def _verdict(steps, symmetricity, irrelevance, accuracy):
     if np.isnan(irrelevance).all():
         return "No verdict: this operation is no addition"
     found = measures.algorithm_since(steps, symmetricity=symmetricity, irrelevance=irrelevance, accuracy=accuracy)
-    at = found.boundary
-    return f"{WORDS[found.verdict]} since step {at.step:,} ({at.earliest:,} to {at.latest:,})"
+    return f"{WORDS[found.verdict]} {'since' if len(steps) > 1 else 'at'} {found.boundary}"
 
 
 ANALYSIS = Analysis("clock_or_pizza", question=__doc__, measure=measure, figure=figure)

@@ -71,8 +71,7 @@ def _verdict(steps, agreement, unseen_loss, concentration, learned):
     found = measures.generalization_since(
         steps, agreement=agreement, unseen_loss=unseen_loss, concentration=concentration, learned=learned
     )
-    at = found.boundary
-    return f"{WORDS[found.verdict]} since step {at.step:,} ({at.earliest:,} to {at.latest:,})"
+    return f"{WORDS[found.verdict]} {'since' if len(steps) > 1 else 'at'} {found.boundary}"
 
 
 def _last(series):

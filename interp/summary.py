@@ -24,11 +24,8 @@ def summary(run: Run, *, on_step: Callable[[int, int], None] | None = None) -> d
     """
     series = observe(run, ["progress_measures"], on_step=on_step)
     curves = evaluated_history(run)
-    last = (
-        {name.removeprefix("history_"): float(curves[name].values[-1]) for name in map(str, curves.data_vars)}
-        if len(curves)
-        else {}
-    )
+    known = {str(name).removeprefix("history_"): values.dropna("history_step").values for name, values in curves.items()}
+    last = {name: float(values[-1]) for name, values in known.items() if len(values)}
     return {
         **run.facts(),
         "steps": list(run.steps),

@@ -180,6 +180,12 @@ def multiplying(p: int):
     return replace(clock, W_E=W_E, W_U=W_U)
 
 
+@pytest.mark.parametrize(("name", "words"), [("clock_or_pizza", "Not generalizing"), ("memorizer_or_generalizer", "Untrained")])
+def test_a_verdict_of_one_checkpoint_has_a_step_and_no_interval(name, words, series) -> None:
+    figure = find_analyses([name])[0].figure(series.isel(step=[0]))
+    assert f"<b>{words} at step 0</b>" in [note.text for note in figure.layout.annotations]
+
+
 def test_what_is_no_addition_has_no_verdict(series) -> None:
     task = ModularTask(5, "x2xyy2")
     seen = View(0, random_model(5), task, SplitConfig(fraction=0.5).draw(task), (1,), {})

@@ -14,12 +14,13 @@ import pytest
 import interp
 from interp import observation
 from interp.config import CheckpointConfig, ModelConfig, RunConfig
-from interp.curves import history_series
-from interp.errors import TrainingError
+from interp.curves import evaluated_history, history_series
+from interp.errors import TrainingError, UsageError
 from interp.figures import TEST, TRAIN
 from interp.reporting.card import _path, card
 from interp.store import history
 from interp.store.writer import RunWriter, begin, writing
+from interp.summary import summary
 from interp.task import ModularTask, SplitConfig
 
 CONFIG = RunConfig(
@@ -102,6 +103,17 @@ def test_what_was_not_reached_is_not_said(tmp_path):
     assert "restricted" not in text
 
 
+def test_the_summarys_last_values_are_the_last_known(tmp_path, monkeypatch):
+    run = interp.record(CONFIG, root=tmp_path, name="whole", progress=False)
+    curves = evaluated_history(run)
+    curves["history_test_accuracy"][:] = [*[0.25] * (curves.sizes["history_step"] - 1), np.nan]
+    curves["history_train_accuracy"][:] = np.nan
+    monkeypatch.setattr("interp.summary.evaluated_history", lambda _: curves)
+    last = summary(run)["last"]
+    assert (last["test_accuracy"], last["test_loss"]) == (0.25, curves["history_test_loss"].values[-1])
+    assert "train_accuracy" not in last
+
+
 def test_losses_without_accuracies_are_drawn_and_date_nothing(tmp_path):
     curves = grokking()
     for part in ("train", "test"):
@@ -148,6 +160,10 @@ def test_every_state_of_a_run_is_told(tmp_path):
         assert "begun: running, nothing recorded yet" in Read(card(begun)).text
     one = {name: values[:1] for name, values in grokking().items()}
     assert "interrupted at step 0" in Read(card(planted(tmp_path / "one", one, finished=False))).text
+    short = interp.record(replace(CONFIG, steps=0), root=tmp_path, name="short", progress=False)
+    assert "short: finished at step 0, 1 checkpoint, recipe" in Read(card(short)).text
+    with pytest.raises(UsageError, match=r"did you mean 0\? No other step is saved, see run.steps"):
+        short[7]
     run = interp.record(CONFIG, root=tmp_path, name="whole", progress=False)
     assert "whole: finished at step 30, 4 checkpoints" in Read(card(run)).text
     assert repr(run) == f"Run({str(tmp_path / 'whole')!r}: finished, 4 checkpoints, steps 0 to 30)"

@@ -33,6 +33,15 @@ class Boundary:
     earliest: int
     latest: int
 
+    def __str__(self) -> str:
+        """In words: the step, and the interval unless that is no wider.
+
+        >>> str(Boundary(step=7475, earliest=7325, latest=7600))
+        'step 7,475 (7,325 to 7,600)'
+        """
+        step = f"step {self.step:,}"
+        return step if self.earliest == self.latest else f"{step} ({self.earliest:,} to {self.latest:,})"
+
 
 def for_good(at: Int64[np.ndarray, " step"], condition: Condition, *, not_before: int = 0) -> Boundary | None:
     """First step from which a condition holds to the end; condition(slack) is the same with its threshold times slack."""

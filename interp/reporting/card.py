@@ -37,7 +37,8 @@ def card(run: Run) -> str:
     from interp.curves import history_series
 
     series = history_series(run)
-    facts = [_status(run), f"{len(run.steps):,} checkpoints", f"recipe {run.config.recipe}", f"seed {run.config.seed}"]
+    n = len(run.steps)
+    facts = [_status(run), f"{n:,} checkpoint{'' if n == 1 else 's'}", f"recipe {run.config.recipe}", f"seed {run.config.seed}"]
     parts = [f'<div style="font-size:85%;opacity:.75">{escape(run.name)}: {escape(", ".join(facts))}</div>']
     if series.sizes["history_step"]:
         story = tell(series)

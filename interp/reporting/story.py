@@ -43,7 +43,7 @@ class Milestone:
 
     def __str__(self) -> str:
         """Its step and interval, or why there is none."""
-        return self.absent if self.boundary is None else when(self.boundary)
+        return self.absent if self.boundary is None else str(self.boundary)
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def _memorized(curves: Curves) -> str:
     until = curves.found["cleanup"] or grokked
     middle = (memorized.step + (until.step if until else curves.last)) / 2
     accuracy, loss = curves.at("history_test_accuracy", middle), curves.at("history_test_loss", middle)
-    sentence = f"By {when(memorized)} it knew the training pairs by heart"
+    sentence = f"By {memorized} it knew the training pairs by heart"
     if accuracy is None or loss is None or accuracy > 0.9:
         return f"{sentence}."
     return f"{sentence}. At step {int(middle):,} its test accuracy was still {percent(accuracy)}, its test loss {loss:.3g} nats."
@@ -245,7 +245,7 @@ def _formed(curves: Curves) -> str:
     lead, onset, parts = curves.lead, curves.found["onset"], []
     if lead is not None and lead.restricted is not None:
         which = ", which sees only the circuit," if curves.generalizes else ""
-        parts.append(f"the restricted loss{which} had halved for good by {when(lead.restricted)}")
+        parts.append(f"the restricted loss{which} had halved for good by {lead.restricted}")
         if lead.steps is not None and lead.accuracy is not None:
             order = "before" if lead.steps >= 0 else "after"
             low, high = sorted((abs(lead.shortest or 0), abs(lead.longest or 0)))
@@ -257,7 +257,7 @@ def _formed(curves: Curves) -> str:
         parts.append(f"the restricted loss has no lead time, as {_mixed(curves)}")
     if onset is not None:
         parts.append(
-            f"taking the circuit away hurt least at {when(onset)}; since then the excluded loss has risen "
+            f"taking the circuit away hurt least at {onset}; since then the excluded loss has risen "
             f"{_factor(curves, 'excluded_loss', onset.step)}"
         )
     if not parts:
@@ -278,9 +278,9 @@ def _cleaned(curves: Curves) -> str:
     if cleanup is not None:
         before, after = (curves.at("history_sum_squared_weights", step) for step in (cleanup.step, curves.last))
         weights = f"; the sum of squared weights went from {before:,.0f} to {after:,.0f}" if before and after else ""
-        sentences.append(f"From {when(cleanup)} on the memorized answers were cleaned up{weights}.")
+        sentences.append(f"From {cleanup} on the memorized answers were cleaned up{weights}.")
     if grokked is not None:
-        sentences.append(f"Test accuracy was 99 % for good from {when(grokked)}.")
+        sentences.append(f"Test accuracy was 99 % for good from {grokked}.")
     return " ".join(sentences)
 
 
@@ -327,17 +327,6 @@ def _keys(attributes: dict[str, Any], curves: Curves) -> str:
         out = "stands out" if is_one else "stand out"
         return f"The {noun} that {out} at the last step {verb} {names} of 1 to {p // 2}; {they} need not be a circuit."
     return f"It computes with {len(keys)} of {p // 2} frequencies ({noun} {names}){share}."
-
-
-def when(boundary: Boundary) -> str:
-    """A boundary in words: its step, and its interval unless that is no wider.
-
-    >>> when(Boundary(step=7475, earliest=7325, latest=7600))
-    'step 7,475 (7,325 to 7,600)'
-    """
-    if boundary.earliest == boundary.latest:
-        return f"step {boundary.step:,}"
-    return f"step {boundary.step:,} ({boundary.earliest:,} to {boundary.latest:,})"
 
 
 def percent(share: float) -> str:

@@ -33,7 +33,8 @@ def no_step(path: Path, steps: Sequence[int], step: object) -> UsageError:
     if not steps:
         return UsageError(f"step: given {step!r}, but run {path} has no checkpoints yet")
     near = nearest_step(steps, step) if isinstance(step, int) else steps[-1]
+    saved = f"Saved are {len(steps)} steps from {steps[0]} to {steps[-1]}" if len(steps) > 1 else "No other step is saved"
     return UsageError(
-        f"step: given {step!r}, which was not saved in {path}; did you mean {near}? Saved are {len(steps)} steps "
-        f"from {steps[0]} to {steps[-1]}, see run.steps; run.nearest(step) takes the nearest"
+        f"step: given {step!r}, which was not saved in {path}; did you mean {near}? {saved}, see run.steps; "
+        f"run.nearest(step) takes the nearest"
     )
