@@ -16,6 +16,7 @@ import xarray as xr
 
 from interp import Analysis, measures
 from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, on
+from interp.reporting.story import percent
 
 
 def measure(view):
@@ -67,7 +68,7 @@ def figure(series):
             Cell("Variance explained by the clock's formula", y="share", time=True, weight=1.6, y_range=(0, 1.03)),
         ]
     ]
-    alt = f"At the end the clock's formula explains {float(series['cos_fve'][-1]):.1%} of the logits' variance."
+    alt = f"At the end the clock's formula explains {percent(float(series['cos_fve'][-1]))} of the logits' variance."
     return draw(series, rows, heights=(300,), fixed=[*curves, together | {"showlegend": False}], moving=shares_map, alt=alt)
 
 

@@ -13,6 +13,7 @@ import math
 
 from interp import Analysis
 from interp.figures import TEST, TRAIN, Cell, draw, line
+from interp.reporting.story import percent
 
 NAMES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
@@ -44,8 +45,8 @@ def _in_words(series):
     first, last = ({name: float(curve[i]) if len(curve) else math.nan for name, curve in curves.items()} for i in (0, -1))
     return (
         f"Train loss goes from {first['train_loss']:.3g} to {last['train_loss']:.3g}, test loss from {first['test_loss']:.3g} "
-        f"to {last['test_loss']:.3g}; at the end train accuracy is {last['train_accuracy']:.1%} and test accuracy "
-        f"{last['test_accuracy']:.1%}."
+        f"to {last['test_loss']:.3g}; at the end train accuracy is {percent(last['train_accuracy'])} and test accuracy "
+        f"{percent(last['test_accuracy'])}."
     )
 
 

@@ -283,6 +283,18 @@ def test_figure_says_in_words_what_it_shows(name: str, series) -> None:
     assert len(figure.layout.meta["alt"]) > 20
 
 
+@pytest.mark.parametrize("name", ["loss_curves", "logit_spectrum"])
+def test_shares_are_written_as_in_the_story(name: str, series) -> None:
+    from interp.reporting.story import percent
+
+    variable = {"loss_curves": "history_test_accuracy", "logit_spectrum": "cos_fve"}[name]
+    series = series.copy(deep=True)
+    series[variable][-1] = 0.62
+    words = find_analyses([name])[0].figure(series).layout.meta["alt"]
+    assert percent(0.62) in words
+    assert "62.0%" not in words
+
+
 def test_heat_of_the_attention_figure_is_the_measured_attention(series) -> None:
     figure = find_analyses(["attention_patterns"])[0].figure(series)
     maps = [trace for trace in figure.frames[2].data if trace.type == "heatmap"]
