@@ -14,6 +14,7 @@ import pytest
 import torch
 from growing import DIALS, STEPS, P, built_in, growing
 from playwright.sync_api import Browser
+from random_models import random_weights
 from test_report import hostile_page
 from test_report_compare import runs
 from visiting import AT_INDEX, Visit, until, visit
@@ -22,7 +23,7 @@ from interp.analysis import find_analyses
 from interp.figures import TRAIN, WHEEL, Cell, curve, draw, faded, on
 from interp.forward_pass import forward
 from interp.fourier import FourierBasis
-from interp.measures import neuron_frequencies
+from interp.measures import addition_frame, neuron_frequencies
 from interp.neuron_tables import neuron_tables
 from interp.reporting import Panel, page
 from interp.reporting.compare import compare
@@ -485,6 +486,36 @@ def assert_neuron(seen: Visit, neuron: int, dial: float) -> None:
         fit = shown_map(seen, 1)
         energy = ((fit - fit.mean()) ** 2).sum() / ((expected - expected.mean()) ** 2).sum()
         assert energy == pytest.approx(share, abs=0.05)
+
+
+def test_a_neuron_of_multiplication_is_fitted_over_exponents(browser: Browser, tmp_path: Path) -> None:
+    frame = addition_frame(P, "multiply")
+    weights = random_weights(P, dtype=torch.float32, seed=1)
+    series, path = built_in()[1], tmp_path / "multiply.html"
+    neurons = explorer(STEPS, [neuron_tables(weights)] * len(STEPS), order=frame.residues.tolist())
+    assert "counted by their exponents to a primitive root (modulo 6)" in neurons.caption
+    path.write_text(page(series, [neurons]).html, encoding="utf-8")
+    activations = forward(weights, ModularTask(P, "multiply").pairs).neurons.reshape(P, P, -1).numpy()
+    seen, alive = visit(browser, path), 0
+    for neuron in range(weights.d_mlp):
+        seen.page.fill("#panel-neuron input", str(neuron))
+        seen.page.press("#panel-neuron input", "Enter")
+        shown, fit = (shown_map(seen, place).astype(float) for place in (0, 1))
+        assert np.abs(shown - activations[..., neuron]).max() < 0.1 * activations.max()
+        found = neuron_frequencies(frame.rows(torch.from_numpy(shown.reshape(P * P, 1))), basis=FourierBasis(frame.modulus))
+        if bool(found.dead[0]):
+            continue
+        alive += 1
+        about = seen.page.inner_text("#panel-neuron .about")
+        assert f"frequency {int(found.frequency[0])} explains {100 * float(found.share[0]):.1f} %" in about
+        assert np.isnan(fit[0]).all()
+        assert np.isnan(fit[:, 0]).all()
+        inner, fitted = shown[1:, 1:], fit[1:, 1:]
+        residual = ((inner - fitted) ** 2).sum() / ((inner - inner.mean()) ** 2).sum()
+        assert residual == pytest.approx(1 - float(found.share[0]), abs=1e-3)
+    assert alive > 5
+    assert seen.said == []
+    seen.page.context.close()
 
 
 def test_a_number_beyond_the_last_neuron_is_the_last_neuron(browser: Browser, explored: Path) -> None:

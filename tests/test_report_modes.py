@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from hypothesis import strategies as st
 from random_models import random_weights
 from test_report import decoded
 
+import interp
+from interp.config import CheckpointConfig, ModelConfig, RunConfig
 from interp.neuron_tables import neuron_tables
 from interp.reporting.blocks import Blocks
 from interp.reporting.explorer import explorer
 from interp.reporting.modes import modes
+from interp.task import ModularTask, SplitConfig
 
 
 def drifting(steps: int = 60, size: int = 4000, *, seed: int = 0) -> np.ndarray:
@@ -72,3 +76,14 @@ def test_the_caption_says_how_wrong_the_maps_are(equals_sign: bool) -> None:
 def test_an_explorer_of_planted_models_is_nearly_exact() -> None:
     caption = explorer(STEPS, [neuron_tables(growing(dial)) for dial in DIALS]).caption
     assert float(re.search(r"typically (\S+) %", caption).group(1)) < 2
+
+
+@pytest.mark.parametrize("operation", ["add", "multiply"])
+def test_neurons_of_multiplication_are_fitted_over_exponents(tmp_path: Path, operation: str) -> None:
+    config = RunConfig(
+        task=ModularTask(7, operation), split=SplitConfig(fraction=0.5), model=ModelConfig(d_model=8, n_heads=2, d_mlp=8),
+        checkpoints=CheckpointConfig(log=0, every=5), steps=5, engine="reference", threads=1,
+    )  # fmt: skip
+    run = interp.record(config, root=tmp_path, name="run", progress=False)
+    html = interp.report(run, tmp_path / "page.html", analyses=["neuron_frequencies"]).html
+    assert ("counted by their exponents to a primitive root (modulo 6)" in html) == (operation == "multiply")

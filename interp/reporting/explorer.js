@@ -33,7 +33,7 @@ class Explorer extends Panel {
     const key = `${at} ${this.neuron}`;
     if (this.made?.key !== key) {
       const map = activation(this.tables, at, this.neuron, this.page.blocks);
-      this.made = { key, map, ...bestFit(map, this.tables.p) };
+      this.made = { key, map, ...fitInOrder(map, this.tables.p, this.tables.order) };
       this.output.textContent = this.about(this.tables.steps[at]);
     }
     if (cell.made === this.made) return false;
@@ -92,11 +92,23 @@ function gelu(x) {
   return x * (x > 0 ? 1 - tail / 2 : tail / 2);
 }
 
+// The best fit where a and b are counted by their places in an order of residues; residues that are not in it are not fitted.
+function fitInOrder(map, p, order) {
+  if (!order) return bestFit(map, p);
+  const n = order.length;
+  const found = bestFit(Float32Array.from({ length: n * n }, (_, i) => map[order[Math.floor(i / n)] * p + order[i % n]]), n);
+  const fit = new Float32Array(p * p).fill(NaN);
+  found.fit.forEach((value, i) => (fit[order[Math.floor(i / n)] * p + order[i % n]] = value));
+  return { ...found, fit, range: rangeOf(map) };
+}
+
+const rangeOf = (map) => ({ zmin: Math.min(0, ...map), zmax: Math.max(1e-9, ...map) });
+
 // Mean plus projection on the waves of the one frequency that explains most; these waves are functions of a, b, a+b or a-b.
 function bestFit(map, p) {
   const mean = map.reduce((sum, x) => sum + x, 0) / map.length;
   const total = map.reduce((sum, x) => sum + (x - mean) ** 2, 0);
-  const range = { zmin: Math.min(0, ...map), zmax: Math.max(1e-9, ...map) };
+  const range = rangeOf(map);
   const fit = new Float32Array(p * p).fill(mean);
   if (total <= 1e-9 * Math.max(1, mean * mean) * map.length) return { fit, frequency: 0, share: NaN, range };
   const lines = [(a) => a, (a, b) => b, (a, b) => (a + b) % p, (a, b) => (a - b + p) % p];

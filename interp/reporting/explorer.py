@@ -30,7 +30,10 @@ neuron of the circuit shows a pattern of one frequency; one that memorizes shows
 Measured: activation after the non-linearity, computed in this page from tables over single tokens and neurons, which are kept
 for every checkpoint with rounding. {error}
 Fit = mean plus projection on the eight waves {{1, cos w_k, sin w_k}}(a) x {{1, cos w_k, sin w_k}}(b) of the frequency k that
-explains most."""
+explains most.{order}"""
+# For multiplication, whose waves are over exponents.
+EXPONENTS = """ Here a and b are counted by their exponents to a primitive root (modulo {modulus}), as in the figure of all
+neurons above; pairs with 0 have none, and are left out of the fit."""
 
 
 class Tables(Protocol):
@@ -50,8 +53,14 @@ class Tables(Protocol):
     def activation(self) -> str: ...  # noqa: D102
 
 
-def explorer(steps: Sequence[int], tables: Sequence[Tables]) -> Panel:
-    """The panel that shows one neuron, for checkpoints given with their tables."""
+def explorer(steps: Sequence[int], tables: Sequence[Tables], *, order: Sequence[int] | None = None) -> Panel:
+    """The panel that shows one neuron, for checkpoints given with their tables.
+
+    Args:
+        steps: of the checkpoints.
+        tables: of the checkpoints.
+        order: the residues over whose places in this order the waves are taken; as they are by default.
+    """
     heads, _, p, _ = tables[0].attention.shape
     neurons = len(tables[0].write)
     kept = dict(
@@ -77,9 +86,12 @@ def explorer(steps: Sequence[int], tables: Sequence[Tables]) -> Panel:
         return {
             "neurons": neurons, "p": p, "heads": heads, "steps": list(steps), "attention": attention, **stored, "equals": equals,
             "total": float(first.total), "activation": first.activation,
+            "order": None if order is None else list(order),
         }  # fmt: skip
 
-    caption = CAPTION.format(error=_in_words(*_errors(tables, kept)))
+    caption = CAPTION.format(
+        error=_in_words(*_errors(tables, kept)), order="" if order is None else EXPONENTS.format(modulus=len(order))
+    )
     return Panel("neuron", TITLE, caption, figure, extra=extra)
 
 

@@ -87,13 +87,18 @@ def page_of(
 
 def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Panel]:
     """The panels with the neuron explorer after that of all neurons, if there is one."""
+    from interp.anatomy.subject import frame_of
     from interp.neuron_tables import neuron_tables
 
     place = next((i + 1 for i, panel in enumerate(shown) if panel.name == "neuron_frequencies" and not panel.failure), None)
     if place is None:
         return shown
     steps = [int(step) for step in series["step"].values]
-    return [*shown[:place], explorer(steps, [neuron_tables(run[step].weights) for step in steps]), *shown[place:]]
+    task = run.config.task
+    frame = frame_of(task.p, task.operation) if task.operation == "multiply" else None
+    order = None if frame is None else frame.residues.tolist()
+    neuron = explorer(steps, [neuron_tables(run[step].weights) for step in steps], order=order)
+    return [*shown[:place], neuron, *shown[place:]]
 
 
 def _dissected(run: Run, series: xr.Dataset, controls: int) -> Section:
