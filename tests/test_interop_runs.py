@@ -320,7 +320,9 @@ def test_an_imported_run_is_an_ordinary_run(tmp_path: Path) -> None:
         assert_same(run[step].weights, official_model(seed))
     np.testing.assert_array_equal(run.split.train, SPLIT.draw(TASK).train)
     assert float(run.history["train_loss"][0]) == pytest.approx(losses(official_model(0), SPLIT.draw(TASK))[0], rel=1e-9)
-    assert interp.observe(run, ["loss_curves"]).sizes["history_step"] == 3
+    series = interp.observe(run, ["loss_curves"])
+    assert series.sizes["history_step"] == 201  # a loss for every epoch; accuracies of the checkpoints
+    assert int(series["history_test_accuracy"].notnull().sum()) == 3
     again = interp.open_run(tmp_path / "runs" / "full_run_data")
     assert again.config == run.config
     for _, cache in interp.activations(again, "blocks.0.attn.hook_pattern"):
