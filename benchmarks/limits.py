@@ -117,7 +117,7 @@ def main() -> None:
         best = ceilings(config.threads)
         times = {name: statistics.median(values) for name, values in alternate(parts(config), rounds=arguments.rounds).items()}
     rows, amounts = {}, work(config)
-    amounts["whole step"] = tuple(map(sum, zip(*amounts.values(), strict=True)))  # type: ignore[assignment]
+    amounts["whole step"] = tuple(map(sum, zip(*amounts.values(), strict=True)))  # type: ignore[assignment]  # two sums
     for name, milliseconds in times.items():
         flop, size = amounts.get(name, (0.0, 0.0))
         at_best = 1e3 * max(flop / best["gflop_per_second"], size / best["gigabytes_per_second"])

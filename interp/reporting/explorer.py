@@ -40,17 +40,17 @@ class Tables(Protocol):
     """What is needed of `interp.neuron_tables.NeuronTables`, which says what they mean."""
 
     @property
-    def attention(self) -> np.ndarray: ...  # noqa: D102
+    def attention(self) -> np.ndarray: ...  # noqa: D102  told there
     @property
-    def read(self) -> np.ndarray: ...  # noqa: D102
+    def read(self) -> np.ndarray: ...  # noqa: D102  told there
     @property
-    def write(self) -> np.ndarray: ...  # noqa: D102
+    def write(self) -> np.ndarray: ...  # noqa: D102  told there
     @property
-    def base(self) -> np.ndarray: ...  # noqa: D102
+    def base(self) -> np.ndarray: ...  # noqa: D102  told there
     @property
-    def total(self) -> float: ...  # noqa: D102
+    def total(self) -> float: ...  # noqa: D102  told there
     @property
-    def activation(self) -> str: ...  # noqa: D102
+    def activation(self) -> str: ...  # noqa: D102  told there
 
 
 def explorer(steps: Sequence[int], tables: Sequence[Tables], *, order: Sequence[int] | None = None) -> Panel:
