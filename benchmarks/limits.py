@@ -21,7 +21,8 @@ from timing import alternate, machine, options, show
 from interp import recipe
 from interp.config import RunConfig
 from interp.training.cpu import CpuEngine
-from interp.training.kernels.products import LANES, add_product, at, row_length, row_products
+from interp.training.kernels import LANES
+from interp.training.kernels.products import add_product, at, row_length, row_products
 from interp.training.tables import tabulate
 from interp.training.threads import threads_for, torch_threads
 

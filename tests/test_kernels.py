@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from interp.task import ModularTask
 from interp.training import kernels
-from interp.training.kernels import LANES, multiplication, multiply, products
+from interp.training.kernels import LANES, WORD, multiplication, multiply, needs_strips, products
+from interp.training.kernels.active import Active, Back, Matrix, add_logits, pull_back_active
 from interp.training.kernels.products import at, row_length
+from interp.training.kernels.rows import Sources, set_row
 from interp.training.pair_chunks import share_out
 
 ROWS, VECTORS, DEPTHS = [1, 3, 4, 9], [1, 3, 4, 5, 8], [1, 5, 130]
@@ -52,11 +54,77 @@ def test_products_equal_float64(rows: int, vectors: int, depth: int) -> None:
     transposed[:, :rows] = a[:, :depth].T
     assert_product(products.add_transposed_product, transposed, b, c.copy(), expected, 0, size)
     assert_product(products.add_deep_transposed_product, transposed, b, c.copy(), expected, size)
-    gated = np.where(c[:, :columns] > 0, wide_a @ wide_b, 0)
-    assert_product(products.set_gated_product, a, b, c.copy(), gated, 0, size)
     chosen = np.arange(depth - 1, -1, -2, dtype=np.int32)
     few = c[:, :columns] + wide_a[:, chosen] @ wide_b[chosen]
     assert_product(products.add_scattered_product, a, b, c.copy(), few, chosen.ctypes.data, (rows, vectors, len(chosen)))
+
+
+def bits(words: np.ndarray, columns: int) -> np.ndarray:
+    """The first bits of each row of words, as truth values."""
+    return np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, :columns].astype(bool)
+
+
+@pytest.mark.parametrize(("neurons", "vectors", "heads"), [(1, 2, 1), (7, 9, 4), (8, 16, 3), (9, 11, 5), (17, 34, 2)])
+def test_a_row_is_the_weighted_sum_of_its_tables_with_the_relu_over_its_neurons(neurons: int, vectors: int, heads: int) -> None:
+    columns, cut = LANES * vectors, LANES * neurons
+    base, near, far = padded(1, columns, 1), padded(heads, columns, 2), padded(heads, columns, 3)
+    base[0, 0], base[0, 1] = np.nan, np.inf
+    attention, out = padded(2, heads, 4), np.full((1, columns + 3), -7, dtype=np.float32)
+    words = np.zeros((1, -(-cut // WORD)), dtype=np.int64)
+    places = [at(each, 0, 0) for each in (base, near, far)]
+    sources = Sources(
+        places[0], places[1], row_length(near), places[2], row_length(far), at(attention, 0, 0), at(attention, 1, 0), 1, heads
+    )
+    set_row(sources, at(out, 0, 0), words.ctypes.data, (neurons, vectors))
+    expected = base[0, :columns].astype(np.float64)
+    expected += attention[0, :heads].astype(np.float64) @ near[:, :columns] + attention[1, :heads] @ far[:, :columns]
+    expected[1:cut] = np.where(expected[1:cut] > 0, expected[1:cut], 0)
+    np.testing.assert_allclose(out[0, :columns], expected, rtol=1e-5, atol=1e-5)
+    assert (out[0, columns:] == -7).all()
+    np.testing.assert_array_equal(bits(words, cut)[0], ~(out[0, :cut] == 0))
+
+
+CLASSES = [1, 4, 5, 16, 20, 21, 112, 113, 114, 117, 128, 129, 133, 260, 389]
+
+
+@pytest.mark.parametrize("classes", CLASSES)
+@pytest.mark.parametrize(("pairs", "vectors"), [(1, 1), (64, 2), (131, 5)])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_products_with_active_neurons_equal_the_products_with_all(classes: int, pairs: int, vectors: int, share: float) -> None:
+    generator, cut, room = np.random.default_rng(classes), LANES * vectors, -(-classes // LANES) * LANES
+    is_active = generator.random((pairs, cut)) < share
+    words = np.zeros((pairs, -(-cut // WORD)), dtype=np.int64)
+    words.view(np.uint8)[:, : cut // 8] = np.packbits(is_active, axis=1, bitorder="little")
+    np.testing.assert_array_equal(bits(words, cut), is_active)
+    active = Active(words.ctypes.data, words.shape[1])
+
+    def zero_beyond_classes(n: int, seed: int) -> np.ndarray:
+        matrix = padded(n, room, seed)
+        matrix[:, classes:room] = 0
+        return matrix
+
+    W_L, logits, d_W_L = (zero_beyond_classes(n, seed) for seed, n in enumerate([cut, pairs, cut]))
+    # An inactive neuron is 0; here it is NaN, to show that it is not read.
+    neurons = np.where(is_active, padded(pairs, cut, 3)[:, :cut], np.float32(np.nan))
+    wide_W_L, wide_neurons = W_L[:, :classes].astype(np.float64), np.where(is_active, neurons, 0).astype(np.float64)
+
+    def matrix(array: np.ndarray) -> Matrix:
+        return Matrix(at(array, 0, 0), row_length(array))
+
+    out = logits.copy()
+    add_logits(matrix(neurons), active, matrix(W_L), matrix(out), (pairs, words.shape[1], classes))
+    np.testing.assert_allclose(out[:, :classes], logits[:, :classes] + wide_neurons @ wide_W_L, rtol=1e-4, atol=1e-4)
+    assert (out[:, classes:room] == 0).all()
+
+    gradient, so_far, zero = neurons.copy(), np.full((pairs, cut), np.nan, dtype=np.float32), np.zeros((1, 1), dtype=np.float32)
+    before = d_W_L[:, :classes] + wide_neurons.T @ logits[:, :classes]
+    back = Back(matrix(gradient), matrix(logits), matrix(W_L), matrix(d_W_L), matrix(so_far), matrix(gradient))
+    pull_back_active(back, Matrix(at(zero, 0, 0), 0), active, (pairs, vectors, classes))
+    np.testing.assert_allclose(d_W_L[:, :classes], before, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(gradient[is_active], (logits[:, :classes] @ wide_W_L.T)[is_active], rtol=1e-4, atol=1e-3)
+    assert np.isnan(gradient[~is_active]).all()
+    assert np.isnan(d_W_L[:, room:]).all()
+    assert needs_strips(classes) or np.isnan(so_far).all()
 
 
 @pytest.mark.parametrize("rows", [1, 4, 7])

@@ -105,12 +105,15 @@ class CpuEngine:
         def arrays(*sizes: tuple[int, ...]) -> list[np.ndarray]:
             return [torch.zeros(size).numpy() for size in sizes]
 
-        self._W_L, self._W_L_transposed = arrays((shape.d_mlp, shape.logit_columns + _GAP), (shape.classes, neurons + _GAP))
-        columns_of_chunk, softmax, weights, d_scores, near = arrays(
-            (t, room, columns + _GAP), (t, 2, heads, room), (t, 2, heads + 1, room), (t, 2, heads, room), (t, heads, columns)
-        )
+        (self._W_L,) = arrays((neurons, shape.logit_columns + _GAP))
+        active = np.zeros((t, room, -(-neurons // kernels.WORD)), dtype=np.int64)
+        strips = room if kernels.needs_strips(shape.classes) else 0
+        columns_of_chunk, softmax, weights, d_scores, near, d_neurons = arrays(
+            (t, room, columns + _GAP), (t, 2, heads, room), (t, 2, heads + 1, room), (t, 2, heads, room), (t, heads, columns),
+            (t, strips + 1, neurons + _GAP),
+        )  # fmt: skip
         weights[:, :, -1] = 1
-        self._chunks = kernels.Chunk(columns_of_chunk, softmax, weights, d_scores, near)
+        self._chunks = kernels.Chunk(active, columns_of_chunk, softmax, weights, d_scores, near, d_neurons)
         equals = shape.equals_sign
         self._gradients = kernels.Gradients(
             *arrays(
@@ -120,7 +123,7 @@ class CpuEngine:
                 (t, heads, p + 1, d_head),
                 (heads, d_head, columns),
                 (t, heads, 1, p + 1) if equals else (1, heads, p, p),
-                (t, shape.classes, neurons + _GAP),
+                (t, neurons, shape.logit_columns + _GAP),
             )
         )
         self._far = torch.zeros(heads, p + 1, columns)
@@ -184,12 +187,11 @@ class CpuEngine:
         return float(self._sums.loss.sum()) / n, float(self._sums.correct.sum()) / n
 
     def _arrays(self, tables: Tables) -> kernels.Tables:
-        torch.from_numpy(self._W_L)[:, : self._shape.logit_columns] = tables.W_L
-        torch.from_numpy(self._W_L_transposed)[:, : self._shape.d_mlp] = tables.W_L[:, : self._shape.classes].mT
+        torch.from_numpy(self._W_L)[: self._shape.d_mlp, : self._shape.logit_columns] = tables.W_L
         v, head_to_columns, base, scores = (
             tensor.contiguous().numpy() for tensor in (tables.v, tables.head_to_columns, tables.base, tables.scores)
         )
-        arrays = kernels.Tables(v, head_to_columns, self._far.numpy(), base, scores, self._W_L, self._W_L_transposed)
+        arrays = kernels.Tables(v, head_to_columns, self._far.numpy(), base, scores, self._W_L)
         self._passes.prepare(arrays, self.threads)
         return arrays
 
@@ -201,7 +203,7 @@ class CpuEngine:
             head_to_columns=head_to_columns,
             base=near[-1].sum(0, keepdim=True) if self._shape.equals_sign else far[:, -1].sum(0),
             scores=scores.sum(0),
-            W_L=W_L.sum(0)[:, : self._shape.d_mlp].mT,
+            W_L=W_L.sum(0)[: self._shape.d_mlp, : self._shape.classes],
         )
         weights = self.parameters.weights.tensors()
         backpropagate(weights, tables, upstream, shape=self._shape, into=self.parameters.gradients, multiply=self._multiply)

@@ -31,8 +31,7 @@ class Tables(NamedTuple):
     far: np.ndarray  # (head, p + 1, column): their product, made by `Passes.prepare`
     base: np.ndarray  # (1 or p, column)
     scores: np.ndarray  # (head, 1, p + 1) or (head, p, p)
-    W_L: np.ndarray  # (d_mlp, logit column or more)
-    W_L_transposed: np.ndarray  # (class, neuron column or more)
+    W_L: np.ndarray  # (neuron column, logit column or more)
 
 
 class Setting(NamedTuple):
@@ -48,11 +47,15 @@ class Setting(NamedTuple):
 class Chunk(NamedTuple):
     """Each thread's buffers for the pairs of a chunk."""
 
+    active: np.ndarray  # int64 (thread, pair, word): bit j of a pair's words tells whether its neuron j is not 0
     columns: np.ndarray  # (thread, pair, column or more): neurons after the ReLU, and logits; their gradient takes their place
     softmax: np.ndarray  # (thread, 2, head, pair): of the scores at a and b
     weights: np.ndarray  # (thread, 2, head + 1, pair): attention to a and b; a row of ones for the base
     d_scores: np.ndarray  # (thread, 2, head, pair)
     near: np.ndarray  # (thread, head, column)
+    d_neurons: (
+        np.ndarray
+    )  # (thread, pair + 1, neuron column): gradient between strips of classes, if several; a last row of zeros
 
 
 class Gradients(NamedTuple):
@@ -67,7 +70,7 @@ class Gradients(NamedTuple):
     v: np.ndarray  # (thread, head, p + 1, d_head)
     head_to_columns: np.ndarray  # (head, d_head, column)
     scores: np.ndarray  # (thread, head, 1, p + 1) or (1, head, p, p)
-    W_L: np.ndarray  # (thread, classes, neuron column or more), transposed
+    W_L: np.ndarray  # (thread, neuron column, logit column or more)
 
 
 class Sums(NamedTuple):

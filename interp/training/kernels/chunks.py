@@ -11,20 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from interp.training.kernels.active import Active, Back, Matrix, add_logits, pull_back_active
 from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Tables
 from interp.training.kernels.compiler import njit, wide
 from interp.training.kernels.pair_losses import cross_entropy, exp_of_negative, stablemax
-from interp.training.kernels.products import (
-    LANES,
-    add_deep_product,
-    add_product,
-    add_scattered_product,
-    add_transposed_product,
-    at,
-    row_length,
-    row_products,
-    set_gated_product,
-)
+from interp.training.kernels.products import add_product, add_scattered_product, at, row_length, row_products
+from interp.training.kernels.rows import Sources, set_row
+from interp.training.kernels.vectors import LANES
 
 
 @njit
@@ -69,50 +62,27 @@ def _load_near(far: np.ndarray, a: int, near: np.ndarray) -> None:
 
 
 @njit
-def _start(base: np.ndarray, b: int, row: np.ndarray) -> None:
-    """A pair's row before any head has added to it."""
-    wide()
-    source = base[0 if len(base) == 1 else b]
-    for j in range(len(source)):
-        row[j] = source[j]
-
-
-@njit
-def _activate(row: np.ndarray) -> None:
-    """The ReLU; NaN stays NaN."""
-    wide()
-    for j in range(len(row)):
-        row[j] = np.float32(0) if row[j] <= np.float32(0) else row[j]
-
-
-@njit
 def forward_chunk(pairs: Pairs, tables: Tables, setting: Setting, index: int, chunk: Chunk) -> None:
     """Neurons and logits of a chunk, from the tables."""
     wide()
-    far = tables.far
-    heads, columns = far.shape[0], far.shape[2]
+    far, base, rows = tables.far, tables.base, chunk.columns
     start, stop = pairs.chunk[index], pairs.chunk[index + 1]
     _attend(pairs, tables.scores, setting.rate, (start, stop), chunk)
-    cut, vectors, room = setting.neuron_columns, columns // LANES, row_length(chunk.weights[0])
-    rows, row = chunk.columns, row_length(chunk.columns)
-    # By b first: a token's rows stay in the first-level cache while all its pairs use them.
-    for group in range(pairs.group_b[index], pairs.group_b[index + 1]):
-        for place in range(pairs.first_b[group], pairs.first_b[group + 1]):
-            i = pairs.by_b[place]
-            b = pairs.b[start + i]
-            _start(tables.base, b, rows[i])
-            attention, pair = at(chunk.weights[1], 0, i), at(rows, i, 0)
-            add_transposed_product(attention, room, at(far[0], b, 0), far.strides[0] // 4, pair, row, 0, (1, vectors, heads))
+    cut, vectors = setting.neuron_columns, far.shape[2] // LANES
+    heads, room, row_far, row_near = far.shape[0], row_length(chunk.weights[0]), far.strides[0] // 4, row_length(chunk.near)
+    active = Active(chunk.active.ctypes.data, chunk.active.shape[1])
     for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
         first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
         _load_near(far, pairs.a[start + first], chunk.near)
-        attention, near = at(chunk.weights[0], 0, first), at(chunk.near, 0, 0)
-        size = (last - first, vectors, heads)
-        add_transposed_product(attention, room, near, row_length(chunk.near), at(rows, first, 0), row, 0, size)
         for i in range(first, last):
-            _activate(rows[i][:cut])
-    size = (stop - start, (columns - cut) // LANES, setting.d_mlp)
-    add_deep_product(at(rows, 0, 0), row, at(tables.W_L, 0, 0), row_length(tables.W_L), at(rows, 0, cut), row, size)
+            b = pairs.b[start + i]
+            at_a, at_b = at(chunk.weights[0], 0, i), at(chunk.weights[1], 0, i)
+            of_base, of_near, of_far = at(base, 0 if len(base) == 1 else b, 0), at(chunk.near, 0, 0), at(far[0], b, 0)
+            sources = Sources(of_base, of_near, row_near, of_far, row_far, at_a, at_b, room, heads)
+            set_row(sources, at(rows, i, 0), active.first + 8 * i * active.row, (cut // LANES, vectors))
+    neurons, logits = Matrix(at(rows, 0, 0), row_length(rows)), Matrix(at(rows, 0, cut), row_length(rows))
+    W_L = Matrix(at(tables.W_L, 0, 0), row_length(tables.W_L))
+    add_logits(neurons, active, W_L, logits, (stop - start, active.row, setting.classes))
 
 
 @njit
@@ -167,12 +137,13 @@ def backward_chunk(
     start, stop = pairs.chunk[index], pairs.chunk[index + 1]
     cut, vectors, room = setting.neuron_columns, columns // LANES, row_length(chunk.weights[0])
     rows, row = chunk.columns, row_length(chunk.columns)
-    d_logits, d_W_L, n = at(rows, 0, cut), gradients.W_L[thread], stop - start
-    size = (setting.classes, cut // LANES, n)
-    add_transposed_product(d_logits, row, at(rows, 0, 0), row, at(d_W_L, 0, 0), row_length(d_W_L), 0, size)
-    size = (n, cut // LANES, setting.classes)
-    W_L = tables.W_L_transposed
-    set_gated_product(d_logits, row, at(W_L, 0, 0), row_length(W_L), at(rows, 0, 0), row, 0, size)
+    d_W_L, d_neurons, n = gradients.W_L[thread], chunk.d_neurons, stop - start
+    neurons, so_far = Matrix(at(rows, 0, 0), row), Matrix(at(d_neurons, 0, 0), row_length(d_neurons))
+    zero = Matrix(at(d_neurons, len(d_neurons) - 1, 0), 0)
+    W_L = Matrix(at(tables.W_L, 0, 0), row_length(tables.W_L))
+    back = Back(neurons, Matrix(at(rows, 0, cut), row), W_L, Matrix(at(d_W_L, 0, 0), row_length(d_W_L)), so_far, neurons)
+    active = Active(chunk.active.ctypes.data, chunk.active.shape[1])
+    pull_back_active(back, zero, active, (n, cut // LANES, setting.classes))
     for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
         first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
         a = pairs.a[start + first]

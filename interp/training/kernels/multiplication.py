@@ -11,7 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from interp.training.kernels.compiler import VERSION, entry, njit
-from interp.training.kernels.products import LANES, add_deep_product, add_deep_transposed_product
+from interp.training.kernels.products import add_deep_product, add_deep_transposed_product
+from interp.training.kernels.vectors import LANES
 
 
 class _Task(NamedTuple):

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from interp.training.kernels.compiler import inlined, njit, wide
-from interp.training.kernels.products import LANES
+from interp.training.kernels.vectors import LANES
 
 # Gradients below this are no longer kept: beside AdamW's epsilon, unless that is as small, they move nothing.
 _LEAST = 1e-30

@@ -19,13 +19,15 @@ from interp.process import forked
 from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Sums, Tables
 from interp.training.kernels.chunks import backward_chunk, forward_chunk, lose_chunk
 from interp.training.kernels.compiler import VERSION, entry, inlined, njit, share_openmp, wide
-from interp.training.kernels.products import LANES, add_product, add_transposed_product, at, row_length, row_products
+from interp.training.kernels.products import add_product, add_transposed_product, at, row_length, row_products
+from interp.training.kernels.vectors import LANES
 
 
 @njit
 def _of_thread(chunks: Chunk, thread: int) -> Chunk:
+    active, columns, softmax, weights, d_scores, near, d_neurons = chunks
     return Chunk(
-        chunks.columns[thread], chunks.softmax[thread], chunks.weights[thread], chunks.d_scores[thread], chunks.near[thread]
+        active[thread], columns[thread], softmax[thread], weights[thread], d_scores[thread], near[thread], d_neurons[thread]
     )
 
 

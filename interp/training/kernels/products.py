@@ -5,8 +5,7 @@
 
 A product is done tile by tile: some rows of the result by some vectors of 16 columns stay in registers while the sum runs. BLAS
 libraries are made for large matrices; on these (192 x 512 x 113, 4 x 7 x 640) SciPy's OpenBLAS reached half the speed, and MKL on
-AMD no more. And a tile can do at once what would be passes of their own: take scattered rows, or keep the gradient only where a
-neuron was active.
+AMD no more. And a tile can take scattered rows, which would be a pass of its own.
 
 Matrices are given by address and row length (in elements), so that any part of any buffer will do. Columns come in whole vectors
 of 16: buffers are padded.
@@ -22,15 +21,24 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from interp.training.kernels.compiler import WIDE_REGISTERS, inlined, njit, wide, widen
+from interp.training.kernels.vectors import (
+    INDEX,
+    LANES,
+    broadcast,
+    constant,
+    load,
+    multiply_add,
+    place,
+    pointers,
+    store,
+    total,
+    variable,
+    zeros,
+)
 
-LANES = 16
 _ROWS = 4
 _VECTORS = 4 if WIDE_REGISTERS else 1  # 16 accumulators of a tile, and what it reads, fill the registers
 _DEPTH = 128  # rows of b that one round of tiles reads: a tile's columns of them stay in the first-level cache
-
-_FLOAT, _INDEX = ir.FloatType(), ir.IntType(64)
-_VECTOR = ir.VectorType(_FLOAT, LANES)
-_ZERO = ir.Constant(_VECTOR, [0.0] * LANES)
 
 
 class _Kind(NamedTuple):
@@ -38,38 +46,6 @@ class _Kind(NamedTuple):
 
     transposed: bool = False  # a is stored with the summed dimension as its rows
     scattered: bool = False  # the sum runs over the rows of b and columns of a that an index names
-    gated: bool = False  # c = a b where c was positive, else 0
-
-
-def _constant(value: int) -> ir.Constant:
-    return ir.Constant(_INDEX, value)
-
-
-def _place(builder: Any, pointer: Any, offset: Any) -> Any:
-    return builder.gep(pointer, [offset])
-
-
-def _load(builder: Any, pointer: Any, vector: int) -> Any:
-    value = builder.load(builder.bitcast(_place(builder, pointer, _constant(LANES * vector)), _VECTOR.as_pointer()))
-    value.align = 4
-    return value
-
-
-def _store(builder: Any, value: Any, pointer: Any, vector: int) -> None:
-    place = builder.bitcast(_place(builder, pointer, _constant(LANES * vector)), _VECTOR.as_pointer())
-    builder.store(value, place).align = 4
-
-
-def _broadcast(builder: Any, value: Any) -> Any:
-    undefined, lane = ir.Constant(_VECTOR, ir.Undefined), ir.IntType(32)
-    first = builder.insert_element(undefined, value, ir.Constant(lane, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(lane, LANES), [0] * LANES))
-
-
-def _multiply_add(builder: Any) -> Any:
-    # Fused where the processor can; `llvm.fma` would call a function for each number where it cannot.
-    kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-    return cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
 
 
 def _tile(rows: int, vectors: int, kind: _Kind) -> Any:
@@ -77,29 +53,23 @@ def _tile(rows: int, vectors: int, kind: _Kind) -> Any:
 
     def emit(builder: Any, arguments: Any) -> None:
         a, row_a, b, row_b, c, row_c, depth, index = arguments
-        a, b, c = (builder.inttoptr(address, _FLOAT.as_pointer()) for address in (a, b, c))
+        a, b, c = pointers(builder, a, b, c)
         index = builder.inttoptr(index, ir.IntType(32).as_pointer())
         cells = [(r, v) for r in range(rows) for v in range(vectors)]
-        out = [_place(builder, c, builder.mul(row_c, _constant(r))) for r in range(rows)]
-        sums = {cell: cgutils.alloca_once(builder, _VECTOR) for cell in cells}
-        for r, v in cells:
-            builder.store(_ZERO if kind.gated else _load(builder, out[r], v), sums[r, v])
-        fma = _multiply_add(builder)
-        starts = [_place(builder, a, _constant(r) if kind.transposed else builder.mul(row_a, _constant(r))) for r in range(rows)]
+        out = [place(builder, c, builder.mul(row_c, constant(r))) for r in range(rows)]
+        sums = {(r, v): variable(builder, load(builder, out[r], v)) for r, v in cells}
+        starts = [place(builder, a, constant(r) if kind.transposed else builder.mul(row_a, constant(r))) for r in range(rows)]
         with cgutils.for_range(builder, depth) as loop:
-            i = builder.sext(builder.load(_place(builder, index, loop.index)), _INDEX) if kind.scattered else loop.index
-            row = _place(builder, b, builder.mul(i, row_b))
-            right = [_load(builder, row, v) for v in range(vectors)]
+            i = builder.sext(builder.load(place(builder, index, loop.index)), INDEX) if kind.scattered else loop.index
+            row = place(builder, b, builder.mul(i, row_b))
+            right = [load(builder, row, v) for v in range(vectors)]
             along = builder.mul(i, row_a) if kind.transposed else i
             for r in range(rows):
-                left = _broadcast(builder, builder.load(_place(builder, starts[r], along)))
+                left = broadcast(builder, builder.load(place(builder, starts[r], along)))
                 for v in range(vectors):
-                    builder.store(builder.call(fma, [left, right[v], builder.load(sums[r, v])]), sums[r, v])
+                    builder.store(multiply_add(builder, left, right[v], builder.load(sums[r, v])), sums[r, v])
         for r, v in cells:
-            value = builder.load(sums[r, v])
-            if kind.gated:
-                value = builder.select(builder.fcmp_ordered(">", _load(builder, out[r], v), _ZERO), value, _ZERO)
-            _store(builder, value, out[r], v)
+            store(builder, builder.load(sums[r, v]), out[r], v)
 
     @intrinsic
     def tile(context: Any, a: Any, row_a: Any, b: Any, row_b: Any, c: Any, row_c: Any, depth: Any, index: Any) -> Any:
@@ -153,7 +123,6 @@ def _product(kind: _Kind) -> Any:
 add_product = _product(_Kind())
 add_transposed_product = _product(_Kind(transposed=True))
 add_scattered_product = _product(_Kind(scattered=True))
-set_gated_product = _product(_Kind(gated=True))
 
 
 @njit
@@ -181,23 +150,17 @@ def _dots(rows: int) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             widen(builder)
             a, b, row_b, vectors, out, row_out = arguments
-            a, b, out = (builder.inttoptr(address, _FLOAT.as_pointer()) for address in (a, b, out))
-            sums = [cgutils.alloca_once(builder, _VECTOR) for _ in range(rows)]
-            for total in sums:
-                builder.store(_ZERO, total)
-            fma = _multiply_add(builder)
+            a, b, out = pointers(builder, a, b, out)
+            sums = [variable(builder, zeros()) for _ in range(rows)]
             with cgutils.for_range(builder, vectors) as loop:
-                along = builder.mul(loop.index, _constant(LANES))
-                left, right = _load(builder, _place(builder, a, along), 0), _place(builder, b, along)
-                for r, total in enumerate(sums):
-                    value = _load(builder, _place(builder, right, builder.mul(row_b, _constant(r))), 0)
-                    builder.store(builder.call(fma, [left, value, builder.load(total)]), total)
-            add = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(_FLOAT, [_FLOAT, _VECTOR]), f"llvm.vector.reduce.fadd.v{LANES}f32"
-            )
-            for r, total in enumerate(sums):
-                value = builder.call(add, [ir.Constant(_FLOAT, 0.0), builder.load(total)], fastmath=("reassoc",))
-                builder.store(value, _place(builder, out, builder.mul(row_out, _constant(r))))
+                along = builder.mul(loop.index, constant(LANES))
+                left, right = load(builder, place(builder, a, along), 0), place(builder, b, along)
+                for r, so_far in enumerate(sums):
+                    value = load(builder, place(builder, right, builder.mul(row_b, constant(r))), 0)
+                    builder.store(multiply_add(builder, left, value, builder.load(so_far)), so_far)
+            for r, so_far in enumerate(sums):
+                value = total(builder, builder.load(so_far))
+                builder.store(value, place(builder, out, builder.mul(row_out, constant(r))))
             return context.get_dummy_value()
 
         return numba.void(*[numba.int64] * 6), generate

@@ -1,0 +1,107 @@
+# llvmlite and numba's helpers for it are untyped.
+# mypy: disable-error-code="no-untyped-call, import-untyped"
+"""A small vocabulary for writing LLVM instructions on vectors of float32: what products.py, rows.py and active.py are written in.
+
+Numba vectorises loops, but decides by itself what stays in registers. Here that is the point, so it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
+
+LANES = 16
+"""Numbers in a vector: what the widest registers hold; where they are narrower, LLVM takes several for one vector."""
+
+FLOAT, INDEX = ir.FloatType(), ir.IntType(64)
+BITS = ir.IntType(LANES)
+
+
+def kind_of(lanes: int = LANES) -> Any:
+    """The type of a vector of float32."""
+    return ir.VectorType(FLOAT, lanes)
+
+
+def zeros(lanes: int = LANES) -> Any:
+    """A vector of zeros."""
+    return ir.Constant(kind_of(lanes), [0.0] * lanes)
+
+
+def constant(value: int) -> ir.Constant:
+    """An index."""
+    return ir.Constant(INDEX, value)
+
+
+def pointers(builder: Any, *addresses: Any) -> list[Any]:
+    """Pointers to float32 from addresses."""
+    return [builder.inttoptr(address, FLOAT.as_pointer()) for address in addresses]
+
+
+def place(builder: Any, pointer: Any, offset: Any) -> Any:
+    """The pointer so many elements further on."""
+    return builder.gep(pointer, [offset])
+
+
+def load(builder: Any, pointer: Any, vector: int, *, lanes: int = LANES) -> Any:
+    """The vector that stands some whole vectors after a pointer; all of it, or its first lanes."""
+    value = builder.load(builder.bitcast(place(builder, pointer, constant(LANES * vector)), kind_of(lanes).as_pointer()))
+    value.align = 4
+    return value
+
+
+def store(builder: Any, value: Any, pointer: Any, vector: int) -> None:
+    """Put a vector, or the first lanes of one, some whole vectors after a pointer."""
+    where = builder.bitcast(place(builder, pointer, constant(LANES * vector)), value.type.as_pointer())
+    builder.store(value, where).align = 4
+
+
+def broadcast(builder: Any, value: Any, *, lanes: int = LANES) -> Any:
+    """A vector with one value in every lane."""
+    undefined, lane = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), ir.IntType(32)
+    first = builder.insert_element(undefined, value, ir.Constant(lane, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(lane, lanes), [0] * lanes))
+
+
+def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """``a b + c``: fused where the processor can; `llvm.fma` would call a function for each number where it cannot."""
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{a.type.count}f32"), [a, b, c])
+
+
+def lengthened(builder: Any, value: Any) -> Any:
+    """A whole vector that begins with the lanes of a shorter one; the others are zero."""
+    lanes = value.type.count
+    order = [min(lane, lanes) for lane in range(LANES)]
+    return builder.shuffle_vector(value, zeros(lanes), ir.Constant(ir.VectorType(ir.IntType(32), LANES), order))
+
+
+def total(builder: Any, value: Any) -> Any:
+    """Sum of a vector's numbers, in an order that suits the processor."""
+    kind = ir.FunctionType(FLOAT, [FLOAT, value.type])
+    add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{value.type.count}f32")
+    return builder.call(add, [ir.Constant(FLOAT, 0.0), value], fastmath=("reassoc",))
+
+
+def variable(builder: Any, value: Any) -> Any:
+    """A place for a value that changes in a loop; LLVM keeps it in a register."""
+    slot = cgutils.alloca_once(builder, value.type)
+    builder.store(value, slot)
+    return slot
+
+
+def for_each_bit(builder: Any, word: Any, body: Callable[[Any], None]) -> None:
+    """Emit a loop over the places of the ones in a word of 64 bits, lowest first; `body` emits what is done for one place."""
+    head, inside, after = (builder.append_basic_block(f"bits.{name}") for name in ("head", "inside", "after"))
+    left = variable(builder, word)
+    builder.branch(head)
+    builder.position_at_end(head)
+    bits = builder.load(left)
+    builder.cbranch(builder.icmp_unsigned("!=", bits, constant(0)), inside, after)
+    builder.position_at_end(inside)
+    builder.store(builder.and_(bits, builder.sub(bits, constant(1))), left)
+    body(builder.cttz(bits, ir.Constant(ir.IntType(1), 1)))
+    builder.branch(head)
+    builder.position_at_end(after)
