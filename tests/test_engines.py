@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,13 +80,17 @@ def same_weights(engine: Engine, config: RunConfig) -> ReferenceEngine:
 
 
 def assert_same_gradient(engine: Engine, reference: ReferenceEngine, *, tolerance: float = 1e-5) -> None:
-    """Loss and the gradient of every tensor agree, relative to its norm (or a hundredth of the whole gradient's, if larger)."""
+    """Loss and the gradient of every tensor agree, relative to its norm.
+
+    A small gradient may be what is left of large ones: rounding them, float32 autograd too is wrong by a few units in the last
+    place of the whole gradient. So a twentieth of the whole gradient's norm counts where it is larger.
+    """
     expected, given_ = reference.gradient(), engine.gradient()
     assert given_ == pytest.approx(expected, rel=tolerance)
     whole = float(reference.parameters.gradient.norm())
     for name, gradient in reference.parameters.gradients.items():
         error = float((engine.parameters.gradients[name].double() - gradient).norm())
-        assert error <= tolerance * max(float(gradient.norm()), 1e-2 * whole), name
+        assert error <= tolerance * max(float(gradient.norm()), 5e-2 * whole), name
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -94,6 +102,31 @@ def test_cpu_engine_equals_float64_autograd(config: RunConfig) -> None:
     given_, expected = engine.evaluate(), reference.evaluate()
     assert given_.test_loss == pytest.approx(expected.test_loss, rel=1e-5)
     assert (given_.train_accuracy, given_.test_accuracy) == (expected.train_accuracy, expected.test_accuracy)
+
+
+ONE_PAIR = """
+from dataclasses import replace
+from interp import recipe
+from interp.config import ModelConfig
+from interp.task import ModularTask, SplitConfig
+from interp.training.engine import make_engine
+
+for p in (5, 18, 40):
+    task, model = ModularTask(p), ModelConfig(d_model=4, n_heads=2, d_mlp=20)
+    config = replace(
+        recipe("demo"), task=task, split=SplitConfig(fraction=1.01 / task.n_pairs), model=model, threads=1, until_settled=False
+    )
+    losses = [make_engine(replace(config, engine=engine)).gradient() for engine in ("cpu", "reference")]
+    assert abs(losses[0] / losses[1] - 1) < 1e-5, (p, losses)
+"""
+
+
+def test_compiled_now_and_taken_from_the_cache_the_engine_computes_the_same(tmp_path: Path) -> None:
+    # What is cached has been optimised once more than what runs in the process that compiled it. A single pair is the case in
+    # which most is known then.
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", ONE_PAIR], check=True, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+    assert list(tmp_path.rglob("*.nbc"))
 
 
 def test_cpu_engine_on_the_reference_model() -> None:

@@ -49,11 +49,13 @@ def test_products_equal_float64(rows: int, vectors: int, depth: int) -> None:
     wide_a, wide_b = a[:, :depth].astype(np.float64), b[:, :columns].astype(np.float64)
     expected = c[:, :columns] + wide_a @ wide_b
     assert_product(products.add_product, a, b, c.copy(), expected, 0, size)
-    assert_product(products.add_deep_product, a, b, c.copy(), expected, size)
+    assert_product(products.set_product, a, b, c.copy(), wide_a @ wide_b, 0, size)
+    assert_product(products.set_deep_product, a, b, c.copy(), wide_a @ wide_b, size)
     transposed = padded(depth, rows, 0)
     transposed[:, :rows] = a[:, :depth].T
     assert_product(products.add_transposed_product, transposed, b, c.copy(), expected, 0, size)
-    assert_product(products.add_deep_transposed_product, transposed, b, c.copy(), expected, size)
+    assert_product(products.set_transposed_product, transposed, b, c.copy(), wide_a @ wide_b, 0, size)
+    assert_product(products.set_deep_transposed_product, transposed, b, c.copy(), wide_a @ wide_b, size)
     chosen = np.arange(depth - 1, -1, -2, dtype=np.int32)
     few = c[:, :columns] + wide_a[:, chosen] @ wide_b[chosen]
     assert_product(products.add_scattered_product, a, b, c.copy(), few, chosen.ctypes.data, (rows, vectors, len(chosen)))
@@ -138,34 +140,52 @@ def test_scalar_products_with_rows(rows: int, vectors: int) -> None:
 
 
 @pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
-@pytest.mark.parametrize("shape", [(5, 130, 32), (32, 7, 5), (48, 20, 16), (3, 4, 5)])
-def test_multiply_takes_any_size_and_any_order(shape: tuple[int, int, int], turned: tuple[bool, bool]) -> None:
-    m, k, n = shape
+@pytest.mark.parametrize("threads", [1, 3])
+def test_multiply_takes_any_size_and_any_order(turned: tuple[bool, bool], threads: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    a, b = torch.randn(m, k, generator=generator), torch.randn(k, n, generator=generator)
-    given_a, given_b = (x.mT.contiguous().mT if turn else x for x, turn in zip((a, b), turned, strict=True))
-    torch.testing.assert_close(multiply(given_a, given_b), (a.double() @ b.double()).float(), rtol=1e-5, atol=1e-5)
+    shapes = [(5, 130, 32), (32, 7, 5), (48, 20, 16), (3, 4, 5), (1, 1, 16), (16, 1, 1), (40, 300, 112)]
+    products = [
+        tuple(
+            x.mT.contiguous().mT if turn else x
+            for x, turn in zip(
+                (torch.randn(m, k, generator=generator), torch.randn(k, n, generator=generator)), turned, strict=True
+            )
+        )
+        for m, k, n in shapes
+    ]
+    for (a, b), given_ in zip(products, multiply(products, threads=threads), strict=True):
+        torch.testing.assert_close(given_, (a.double() @ b.double()).float(), rtol=1e-5, atol=1e-5)
+
+
+def test_multiply_takes_leading_dimensions_one_by_one_and_any_strides() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, W = torch.randn(9, 24, generator=generator), torch.randn(3, 24, 32, generator=generator)
+    (each,) = multiply([(x.unsqueeze(0), W)])
+    torch.testing.assert_close(each, x @ W)
+    sparse = torch.randn(9, 48, generator=generator)[:, ::2]  # neither by rows nor by columns
+    (product,) = multiply([(sparse, W[0])])
+    torch.testing.assert_close(product, sparse @ W[0])
+    assert multiply([]) == []
 
 
 def test_multiply_uses_tiles_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    serial = multiplication._SERIAL
-    monkeypatch.setattr(multiplication, "_SERIAL", lambda *arguments: calls.append(serial(*arguments)))
-    multiply(torch.ones(3, 4), torch.ones(4, 16))
-    multiply(torch.ones(16, 4), torch.ones(4, 3))
-    assert len(calls) == 1  # the second matrix has neither whole vectors, nor is the first stored by columns
-    multiply(torch.ones(4, 16).mT, torch.ones(4, 3))
-    assert len(calls) == 2
+    tasks = []
+    monkeypatch.setattr(multiplication, "_SERIAL", lambda array, threads: tasks.append(len(array)))
+    multiply([(torch.ones(3, 4), torch.ones(4, 16)), (torch.ones(16, 4), torch.ones(4, 3)), (torch.ones(3, 4), torch.ones(4, 5))])
+    multiply([(torch.ones(3, 4), torch.ones(4, 5))])
+    assert tasks == [2]  # all at once, but for those without whole vectors
 
 
 @pytest.mark.skipif(not kernels.can_be_parallel(2), reason="numba has no OpenMP layer here")
 @pytest.mark.parametrize("threads", [2, 3, 7])
 def test_multiply_gives_the_same_bytes_with_any_number_of_threads(threads: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    a, b = torch.randn(33, 200, generator=generator), torch.randn(200, 96, generator=generator)
-    one = multiply(a, b)
-    assert torch.equal(multiply(a, b, threads=threads), one)
-    assert torch.equal(multiply(a, b, threads=threads, parallel=True), one)
+    products = [(torch.randn(m, 200, generator=generator), torch.randn(96, 200, generator=generator).mT) for m in (33, 130)]
+    products += [(a, b.contiguous()) for a, b in products]
+    one = multiply(products)
+    for parallel in (False, True):
+        several = multiply(products, threads=threads, parallel=parallel)
+        assert all(torch.equal(each, other) for each, other in zip(several, one, strict=True))
 
 
 @settings(deadline=None)

@@ -6,7 +6,7 @@ pair's neurons a few times. Float32 only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from time import perf_counter
 
@@ -24,7 +24,7 @@ from interp.training.initial import initial_weights
 from interp.training.optimizer import Optimizer
 from interp.training.pair_chunks import share_out
 from interp.training.parameters import Parameters
-from interp.training.tables import Shape, TableGradients, Tables, backpropagate, tabulate
+from interp.training.tables import Multiply, Shape, TableGradients, Tables, backpropagate, tabulate
 from interp.training.threads import threads_for, torch_threads
 
 # What a step of this engine and of the reference engine costs apart from arithmetic, in multiplications of a forward pass.
@@ -78,6 +78,7 @@ class CpuEngine:
         task, model = config.task, config.model
         self.threads = threads_for(config)
         self.parameters = Parameters(initial_weights(config))
+        self._weights = self.parameters.weights.tensors()
         self._optimizer = Optimizer(config.optimizer, self.parameters)
         self._shape = Shape(task.equals_sign, model.attention_rate, d_mlp=model.d_mlp, classes=config.classes)
         self._contention = Contention() if kernels.can_be_parallel(self.threads) else None
@@ -119,6 +120,7 @@ class CpuEngine:
             *arrays(
                 (heads + equals, p, columns),
                 (t, heads + (not equals), p, columns),
+                (1 if equals else p, columns),
                 (heads, p + 1, columns),
                 (t, heads, p + 1, d_head),
                 (heads, d_head, columns),
@@ -126,6 +128,7 @@ class CpuEngine:
                 (t, neurons, shape.logit_columns + _GAP),
             )
         )
+        self._gradient_tensors = [torch.from_numpy(array) for array in self._gradients]
         self._far = torch.zeros(heads, p + 1, columns)
         self._sums = kernels.Sums(np.zeros(t), np.zeros(t, dtype=np.int64))
 
@@ -134,7 +137,7 @@ class CpuEngine:
         """Mean training loss; its gradient by hand."""
         start = perf_counter()
         with torch_threads(1):
-            tables = tabulate(self.parameters.weights.tensors(), self._shape, multiply=self._multiply)
+            tables = tabulate(self._weights, self._shape, multiply=self._multiply)
             arrays = self._arrays(tables)
             self._passes.train(self._train, arrays, self._setting, self._chunks, self._gradients, self._sums)
             self._passes.combine(arrays, self._gradients)
@@ -154,7 +157,7 @@ class CpuEngine:
     def evaluate(self) -> Evaluation:
         """Test loss and both accuracies."""
         with torch_threads(1):
-            arrays = self._arrays(tabulate(self.parameters.weights.tensors(), self._shape, multiply=self._multiply))
+            arrays = self._arrays(tabulate(self._weights, self._shape, multiply=self._multiply))
             if self._train_accuracy is None:
                 _, self._train_accuracy = self._measure(self._train, arrays)
             test_loss, test_accuracy = self._measure(self._test, arrays)
@@ -170,8 +173,8 @@ class CpuEngine:
         self._optimizer.load(state)
 
     @property
-    def _multiply(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """The product of large matrices, by as many threads as the passes."""
+    def _multiply(self) -> Multiply:
+        """Products of large matrices, by as many threads as the passes."""
         return partial(kernels.multiply, threads=self.threads, parallel=self._passes is kernels.PARALLEL)
 
     @property
@@ -197,13 +200,12 @@ class CpuEngine:
 
     def _backward(self, tables: Tables) -> None:
         """From the gradient of the tables to that of the weights."""
-        near, far, _, v, head_to_columns, scores, W_L = map(torch.from_numpy, self._gradients)
+        _, _, base, _, v, head_to_columns, scores, W_L = self._gradient_tensors
         upstream = TableGradients(
             v=v.sum(0),
             head_to_columns=head_to_columns,
-            base=near[-1].sum(0, keepdim=True) if self._shape.equals_sign else far[:, -1].sum(0),
+            base=base,
             scores=scores.sum(0),
-            W_L=W_L.sum(0)[: self._shape.d_mlp, : self._shape.classes],
+            W_L=W_L[0, : self._shape.d_mlp, : self._shape.logit_columns],
         )
-        weights = self.parameters.weights.tensors()
-        backpropagate(weights, tables, upstream, shape=self._shape, into=self.parameters.gradients, multiply=self._multiply)
+        backpropagate(self._weights, tables, upstream, shape=self._shape, into=self.parameters.gradients, multiply=self._multiply)

@@ -111,7 +111,7 @@ def backward(tables: Tables, hot: Hot, kept: Kept, *, d_logits: Tensor, shape: S
         head_to_columns=(kept.z.mT @ g).reshape(tables.head_to_columns.shape),
         base=g.sum(-2, keepdim=True) if shape.equals_sign else hot.far[..., :-1].mT @ g,
         scores=_score_gradients(tables, hot, d_scores, shape=shape),
-        W_L=kept.neurons.mT @ d_logits,
+        W_L=kept.neurons.mT @ columns[1],
     )
 
 

@@ -16,7 +16,7 @@ All functions take any number of leading dimensions (one per stacked run), on an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +25,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 Named = Mapping[str, Tensor]
-Multiply = Callable[[Tensor, Tensor], Tensor]
+Multiply = Callable[[Sequence[tuple[Tensor, Tensor]]], list[Tensor]]
+"""Does several matrix products none of which needs another's result."""
 LANE = 16  # columns are padded with zeros to a multiple of this: one cache line of float32
 
 
@@ -97,10 +98,15 @@ class TableGradients:
     head_to_columns: Float[Tensor, "*run head d_head column"]
     base: Float[Tensor, "*run one_or_p column"]
     scores: Float[Tensor, "*run head one_or_p p_or_more"]
-    W_L: Float[Tensor, "*run d_mlp classes"]
+    W_L: Float[Tensor, "*run d_mlp column"]
 
 
-def tabulate(w: Named, shape: Shape, *, multiply: Multiply = torch.matmul) -> Tables:
+def products_in_turn(products: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Matrix products by torch, one after another."""
+    return [a @ b for a, b in products]
+
+
+def tabulate(w: Named, shape: Shape, *, multiply: Multiply = products_in_turn) -> Tables:
     """All tables of a model (or of several, stacked) at its current weights; `multiply` does the large matrix products."""
     d_head, equals = w["W_Q"].shape[-1], shape.equals_sign
     W_E, W_pos = w["W_E"], w["W_pos"]
@@ -110,8 +116,8 @@ def tabulate(w: Named, shape: Shape, *, multiply: Multiply = torch.matmul) -> Ta
     x = torch.cat([W_E[..., :p, :] + (far_pos - fixed), difference], dim=-2)
     to_columns = torch.cat([_pad(w["W_in"]), _pad(w["W_U"])], dim=-1)
     W_O = w["W_O"].flatten(-3, -2)
-    head_to_columns = _heads_in_rows(multiply(W_O, to_columns), w)
-    v = x.unsqueeze(-3) @ w["W_V"]
+    logit_columns = to_columns[..., shape.neuron_columns :]
+    head_to_columns, W_L, v = multiply([(W_O, to_columns), (w["W_out"], logit_columns), (x.unsqueeze(-3), w["W_V"])])
     fixed_v = fixed.unsqueeze(-3) @ w["W_V"]
     if "b_V" in w:
         fixed_v = fixed_v + w["b_V"].unsqueeze(-2)
@@ -128,10 +134,9 @@ def tabulate(w: Named, shape: Shape, *, multiply: Multiply = torch.matmul) -> Ta
     else:
         k = x.unsqueeze(-3) @ w["W_K"]
         scores = q @ k[..., :p, :].mT + ((k[..., p:, :] - k[..., :p, :]) * q).sum(-1, keepdim=True)
-    W_L = multiply(w["W_out"], to_columns[..., shape.neuron_columns :])
     return Tables(
         base=base, scores=scores, W_L=W_L, x=x, fixed=fixed, v=v, fixed_v=fixed_v,
-        to_columns=to_columns, head_to_columns=head_to_columns, resid=resid, q=q, k=k,
+        to_columns=to_columns, head_to_columns=_heads_in_rows(head_to_columns, w), resid=resid, q=q, k=k,
     )  # fmt: skip
 
 
@@ -148,15 +153,33 @@ def through_far_rows(
 
 
 def backpropagate(
-    w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named, multiply: Multiply = torch.matmul
+    w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named, multiply: Multiply = products_in_turn
 ) -> None:
     """Turn the gradient of the tables into the gradient of every weight, written into the tensors of `into`."""
-    _unembedding(w, upstream, shape=shape, into=into, multiply=multiply)
-    d_x, d_fixed = _values(w, tables, upstream, shape=shape, into=into, multiply=multiply)
+    W_O, d_head_to_columns = w["W_O"].flatten(-3, -2), upstream.head_to_columns.flatten(-3, -2)
+    W_U, d_v = tables.to_columns[..., shape.neuron_columns :], upstream.v
+    d_W_out, d_W_U, d_to_columns, d_W_O, d_W_V, d_x = multiply(
+        [
+            (upstream.W_L, W_U.mT),
+            (w["W_out"].mT, upstream.W_L),
+            (W_O.mT, d_head_to_columns),
+            (d_head_to_columns, tables.to_columns.mT),
+            (tables.x.unsqueeze(-3).mT, d_v),
+            (_heads_side_by_side(d_v), w["W_V"].mT.flatten(-3, -2)),
+        ]
+    )
+    into["W_out"].copy_(d_W_out)
+    into["W_V"].copy_(d_W_V)
+    d_to_columns += tables.resid.mT @ upstream.base
+    d_to_columns[..., shape.neuron_columns :] += d_W_U
+    _columns(w, d_to_columns, upstream.base, shape=shape, into=into)
+    d_resid, d_fixed = _fixed(w, tables, upstream.base, d_W_O, shape=shape, into=into)
     score_x, score_fixed = _scores(w, tables, upstream.scores, shape=shape, into=into)
     d_x += score_x
     p = d_x.shape[-2] - 1
     tokens, difference = d_x[..., :p, :], d_x[..., p:, :]
+    if not shape.equals_sign:
+        tokens += d_resid
     everywhere = tokens.sum(-2, keepdim=True)
     into["W_E"][..., :p, :] = tokens
     into["W_pos"][..., 0:1, :] = difference
@@ -168,12 +191,12 @@ def backpropagate(
         into["W_pos"][..., 2:, :] = d_fixed
 
 
-def _unembedding(w: Named, upstream: TableGradients, *, shape: Shape, into: Named, multiply: Multiply) -> None:
-    """W_out and, as far as it acts on the MLP's output, W_U; the biases that only shift the base."""
-    by_column = upstream.base.sum(-2, keepdim=True)
+def _columns(w: Named, d_to_columns: Tensor, d_base: Tensor, *, shape: Shape, into: Named) -> None:
+    """W_in and W_U, and the biases that only shift the base."""
+    by_column = d_base.sum(-2, keepdim=True)
     d_logits = by_column[..., shape.logits]
-    into["W_out"].copy_(multiply(upstream.W_L, w["W_U"].mT))
-    into["W_U"].copy_(multiply(w["W_out"].mT, upstream.W_L))
+    into["W_in"].copy_(d_to_columns[..., : shape.d_mlp])
+    into["W_U"].copy_(d_to_columns[..., shape.logits])
     if "b_out" in w:
         into["W_U"] += w["b_out"].unsqueeze(-1) * d_logits
         into["b_out"].copy_((d_logits @ w["W_U"].mT).squeeze(-2))
@@ -183,33 +206,26 @@ def _unembedding(w: Named, upstream: TableGradients, *, shape: Shape, into: Name
         into["b_in"].copy_(by_column[..., : shape.d_mlp].squeeze(-2))
 
 
-def _values(
-    w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named, multiply: Multiply
-) -> tuple[Float[Tensor, "*run p+1 d_model"], Float[Tensor, "*run one d_model"]]:
-    """W_in, W_U (added), W_O, W_V and their biases; returns the gradients of the residuals `x` and `fixed`."""
+def _fixed(
+    w: Named, tables: Tables, d_base: Tensor, d_W_O: Float[Tensor, "*run head*d_head d_model"], *, shape: Shape, into: Named
+) -> tuple[Float[Tensor, "*run one_or_p d_model"], Float[Tensor, "*run one d_model"]]:
+    """W_O, and what the residual and the values of the fixed position give; returns the gradients of `resid` and `fixed`."""
     W_O = w["W_O"].flatten(-3, -2)
-    d_head_to_columns, d_v = upstream.head_to_columns.flatten(-3, -2), upstream.v
-    d_resid = upstream.base @ tables.to_columns.mT
-    d_to_columns = multiply(W_O.mT, d_head_to_columns) + tables.resid.mT @ upstream.base
-    into["W_in"].copy_(d_to_columns[..., : shape.d_mlp])
-    into["W_U"] += d_to_columns[..., shape.logits]
+    d_resid = d_base @ tables.to_columns.mT
     d_one = d_resid.sum(-2, keepdim=True)
     through_heads = shape.total * d_one
-    d_W_O = multiply(d_head_to_columns, tables.to_columns.mT) + _heads_side_by_side(tables.fixed_v).mT @ through_heads
+    d_W_O += _heads_side_by_side(tables.fixed_v).mT @ through_heads
     into["W_O"].copy_(_heads_in_rows(d_W_O, w))
     d_fixed_v = _heads_in_rows((through_heads @ W_O.mT).mT, w).mT
-    into["W_V"].copy_(tables.x.unsqueeze(-3).mT @ d_v)
     if shape.equals_sign:
         into["W_V"] += tables.fixed.unsqueeze(-3).mT @ d_fixed_v
     if "b_V" in w:
         into["b_V"].copy_(d_fixed_v.squeeze(-2))
     if "b_O" in w:
         into["b_O"].copy_(d_one.squeeze(-2))
-    d_x = (d_v @ w["W_V"].mT).sum(-3)
     if shape.equals_sign:
-        return d_x, d_one + (d_fixed_v @ w["W_V"].mT).sum(-3)
-    d_x[..., :-1, :] += d_resid
-    return d_x, d_one
+        return d_resid, d_one + (d_fixed_v @ w["W_V"].mT).sum(-3)
+    return d_resid, d_one
 
 
 def _scores(

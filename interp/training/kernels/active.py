@@ -23,7 +23,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from interp.training.kernels.compiler import WIDE_REGISTERS, njit, wide, widen
+from interp.training.kernels.compiler import WIDE_REGISTERS, njit, variant, wide, widen
 from interp.training.kernels.vectors import (
     BITS,
     INDEX,
@@ -180,7 +180,7 @@ def _forward_strip(full: int, is_narrow: bool) -> Any:
     """The function that adds one strip of a chunk's logits."""
     add_active = _add_active(full, is_narrow)
 
-    @njit
+    @variant("forward", full, is_narrow)
     def strip(neurons: Matrix, active: Active, W_L: Matrix, logits: Matrix, size: tuple[int, int]) -> None:
         wide()
         pairs, words = size
@@ -214,7 +214,7 @@ def _backward_strip(full: int, is_narrow: bool) -> Any:
     """The function that does one strip of classes backward."""
     pull_back = _pull_back(full, is_narrow)
 
-    @njit
+    @variant("backward", full, is_narrow)
     def strip(back: Back, active: Active, size: tuple[int, int]) -> None:
         wide()
         pairs, vectors = size
@@ -243,7 +243,7 @@ def _choice(make: Callable[[int, bool], Any], full: int) -> Any:
     with_narrow = make(full, True)
     if not full:
 
-        @njit
+        @variant(make.__name__)
         def least(vectors: int, is_narrow: bool, arguments: Any) -> None:
             if is_narrow:
                 with_narrow(*arguments)
@@ -251,7 +251,7 @@ def _choice(make: Callable[[int, bool], Any], full: int) -> Any:
         return least
     without, fewer = make(full, False), _choice(make, full - 1)
 
-    @njit
+    @variant(make.__name__, full)
     def choose(vectors: int, is_narrow: bool, arguments: Any) -> None:
         if vectors < full:
             fewer(vectors, is_narrow, arguments)

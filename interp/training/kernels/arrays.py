@@ -66,11 +66,12 @@ class Gradients(NamedTuple):
 
     near: np.ndarray  # (head (+ 1), p, column): of `Tables.far` as it is used at position a
     far: np.ndarray  # (thread, head (+ 1), p, column): as it is used at position b
-    both: np.ndarray  # (head, p + 1, column): their sum; in the last row that of `near` over all tokens
+    base: np.ndarray  # (1 or p, column)
+    both: np.ndarray  # (head, p + 1, column): the sum of near and far; in the last row that of `near` over all tokens
     v: np.ndarray  # (thread, head, p + 1, d_head)
     head_to_columns: np.ndarray  # (head, d_head, column)
     scores: np.ndarray  # (thread, head, 1, p + 1) or (1, head, p, p)
-    W_L: np.ndarray  # (thread, neuron column, logit column or more)
+    W_L: np.ndarray  # (thread, neuron column, logit column or more): in the end the first has the sum
 
 
 class Sums(NamedTuple):

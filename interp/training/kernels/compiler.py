@@ -39,6 +39,20 @@ def njit(function: Callable[..., Any]) -> Any:
     return numba.njit(**_OPTIONS)(function)
 
 
+def variant(*of: object) -> Callable[[Callable[..., Any]], Any]:
+    """`njit` for one of several functions made by the same code, told apart by what they are made for.
+
+    Numba calls a compiled function by its name, its types and a number counted anew in every process. Two alike in name and
+    types, one from the cache and one compiled now, may get the same number: and the one would then be called for the other.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        function.__qualname__ += "".join(f"_{each}" for each in of)
+        return njit(function)
+
+    return decorate
+
+
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile a function into each of its callers."""
     return numba.njit(inline="always", **_OPTIONS)(function)
@@ -68,8 +82,14 @@ def wide(context: Any) -> Any:
 
 
 def widen(builder: Any) -> None:
-    """`wide`, for code that is being generated."""
-    set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+    """`wide`, for code that is being generated; and let it form addresses by adding numbers.
+
+    To LLVM a sum of numbers has no base. Compiling a function, it takes one of the terms for it and the others for the offset.
+    When a caller then compiles that function's code once more, with that term known to be 0, an access by way of a null pointer
+    is removed as what cannot happen. Here it can.
+    """
+    attributes = builder.function.attributes
+    set.update(attributes, ['"prefer-vector-width"="512"', "null_pointer_is_valid"])
 
 
 def share_openmp(threads: int) -> bool:

@@ -19,7 +19,7 @@ from interp.process import forked
 from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Sums, Tables
 from interp.training.kernels.chunks import backward_chunk, forward_chunk, lose_chunk
 from interp.training.kernels.compiler import VERSION, entry, inlined, njit, share_openmp, wide
-from interp.training.kernels.products import add_product, add_transposed_product, at, row_length, row_products
+from interp.training.kernels.products import at, row_length, row_products, set_product, set_transposed_product
 from interp.training.kernels.vectors import LANES
 
 
@@ -76,39 +76,78 @@ def _prepare_share(tables: Tables, threads: int, thread: int) -> None:
     far, v, to_columns = tables.far, tables.v, tables.head_to_columns
     first, vectors = _vectors_of(far.shape[2], threads, thread)
     for h in range(far.shape[0]):
-        far[h, :, LANES * first : LANES * (first + vectors)] = 0
         size = (v.shape[1], vectors, v.shape[2])
         right, out = at(to_columns[h], 0, LANES * first), at(far[h], 0, LANES * first)
-        add_product(at(v[h], 0, 0), v.shape[2], right, row_length(to_columns[h]), out, row_length(far[h]), 0, size)
+        set_product(at(v[h], 0, 0), v.shape[2], right, row_length(to_columns[h]), out, row_length(far[h]), 0, size)
+
+
+@njit
+def _sum_heads(gradients: Gradients, h: int, start: int, stop: int) -> None:
+    """`Gradients.both` of a head, from one column to another."""
+    wide()
+    near, far, both = gradients.near, gradients.far, gradients.both
+    last = both.shape[1] - 1
+    difference = both[h, last]
+    difference[start:stop] = 0
+    for token in range(last):
+        out, row = both[h, token], near[h, token]
+        for j in range(start, stop):
+            out[j] = row[j]
+            difference[j] += row[j]
+        for each in range(far.shape[0]):
+            more = far[each, h, token]
+            for j in range(start, stop):
+                out[j] += more[j]
+
+
+@njit
+def _sum_base(gradients: Gradients, start: int, stop: int) -> None:
+    """`Gradients.base`, from one column to another."""
+    wide()
+    near, far, out = gradients.near, gradients.far, gradients.base
+    out[:, start:stop] = 0
+    if len(out) == 1:
+        for token in range(near.shape[1]):
+            row = near[len(near) - 1, token]
+            for j in range(start, stop):
+                out[0, j] += row[j]
+    else:
+        for token in range(len(out)):
+            for each in range(far.shape[0]):
+                row = far[each, far.shape[1] - 1, token]
+                for j in range(start, stop):
+                    out[token, j] += row[j]
+
+
+@njit
+def _sum_W_L(W_L: np.ndarray, first: int, last: int) -> None:
+    """Add what the threads have to what the first one has, from one neuron to another."""
+    wide()
+    for each in range(1, len(W_L)):
+        for neuron in range(first, last):
+            out, row = W_L[0, neuron], W_L[each, neuron]
+            for j in range(len(out)):
+                out[j] += row[j]
 
 
 @njit
 def _combine_share(tables: Tables, gradients: Gradients, thread: int) -> None:
     """For one thread's columns: sum what was kept apart, and go on to the two factors of `Tables.far`."""
     wide()
-    near, far, both, v, to_columns = gradients.near, gradients.far, gradients.both, tables.v, tables.head_to_columns
-    first, vectors = _vectors_of(both.shape[2], len(far), thread)
-    start, stop = LANES * first, LANES * (first + vectors)
-    last = both.shape[1] - 1
+    both, v, to_columns, threads = gradients.both, tables.v, tables.head_to_columns, len(gradients.far)
+    first, vectors = _vectors_of(both.shape[2], threads, thread)
+    start = LANES * first
+    _sum_base(gradients, start, start + LANES * vectors)
     for h in range(both.shape[0]):
-        difference, d_to_columns = both[h, last], gradients.head_to_columns[h]
-        difference[start:stop] = 0
-        d_to_columns[:, start:stop] = 0
-        for token in range(last):
-            out, row = both[h, token], near[h, token]
-            for j in range(start, stop):
-                out[j] = row[j]
-                difference[j] += row[j]
-            for each in range(far.shape[0]):
-                more = far[each, h, token]
-                for j in range(start, stop):
-                    out[j] += more[j]
-        size = (v.shape[2], vectors, v.shape[1])
-        rows, out_rows = at(both[h], 0, start), at(d_to_columns, 0, start)
-        add_transposed_product(at(v[h], 0, 0), v.shape[2], rows, row_length(both[h]), out_rows, row_length(d_to_columns), 0, size)
+        _sum_heads(gradients, h, start, start + LANES * vectors)
+        d_to_columns = gradients.head_to_columns[h]
+        size, rows, out = (v.shape[2], vectors, v.shape[1]), at(both[h], 0, start), at(d_to_columns, 0, start)
+        set_transposed_product(at(v[h], 0, 0), v.shape[2], rows, row_length(both[h]), out, row_length(d_to_columns), 0, size)
         d_v, right = gradients.v[thread, h], at(to_columns[h], 0, start)
-        for token in range(last + 1):
+        for token in range(both.shape[1]):
             row_products(at(both[h], token, start), right, row_length(to_columns[h]), at(d_v, token, 0), 1, (v.shape[2], vectors))
+    neurons = gradients.W_L.shape[1]
+    _sum_W_L(gradients.W_L, neurons * thread // threads, neurons * (thread + 1) // threads)
 
 
 class Passes(NamedTuple):

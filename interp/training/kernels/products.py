@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from interp.training.kernels.compiler import WIDE_REGISTERS, inlined, njit, wide, widen
+from interp.training.kernels.compiler import WIDE_REGISTERS, inlined, njit, variant, wide, widen
 from interp.training.kernels.vectors import (
     INDEX,
     LANES,
@@ -44,6 +44,7 @@ _DEPTH = 128  # rows of b that one round of tiles reads: a tile's columns of the
 class _Kind(NamedTuple):
     """What a tile does besides ``c += a b``."""
 
+    fresh: bool = False  # c = a b, whatever was in c
     transposed: bool = False  # a is stored with the summed dimension as its rows
     scattered: bool = False  # the sum runs over the rows of b and columns of a that an index names
 
@@ -57,7 +58,7 @@ def _tile(rows: int, vectors: int, kind: _Kind) -> Any:
         index = builder.inttoptr(index, ir.IntType(32).as_pointer())
         cells = [(r, v) for r in range(rows) for v in range(vectors)]
         out = [place(builder, c, builder.mul(row_c, constant(r))) for r in range(rows)]
-        sums = {(r, v): variable(builder, load(builder, out[r], v)) for r, v in cells}
+        sums = {(r, v): variable(builder, zeros() if kind.fresh else load(builder, out[r], v)) for r, v in cells}
         starts = [place(builder, a, constant(r) if kind.transposed else builder.mul(row_a, constant(r))) for r in range(rows)]
         with cgutils.for_range(builder, depth) as loop:
             i = builder.sext(builder.load(place(builder, index, loop.index)), INDEX) if kind.scattered else loop.index
@@ -93,7 +94,7 @@ def _product(kind: _Kind) -> Any:
     column, cell = _tile(_ROWS, 1, kind), _tile(1, 1, kind)
     transposed = kind.transposed
 
-    @njit
+    @variant(*kind)
     def product(a: int, row_a: int, b: int, row_b: int, c: int, row_c: int, index: int, size: tuple[int, int, int]) -> None:
         wide()
         rows, vectors, depth = size
@@ -123,21 +124,25 @@ def _product(kind: _Kind) -> Any:
 add_product = _product(_Kind())
 add_transposed_product = _product(_Kind(transposed=True))
 add_scattered_product = _product(_Kind(scattered=True))
+set_product = _product(_Kind(fresh=True))
+set_transposed_product = _product(_Kind(fresh=True, transposed=True))
 
 
 @njit
-def add_deep_product(a: int, row_a: int, b: int, row_b: int, c: int, row_c: int, size: tuple[int, int, int]) -> None:
-    """`add_product` for a long sum: a part of it at a time."""
+def set_deep_product(a: int, row_a: int, b: int, row_b: int, c: int, row_c: int, size: tuple[int, int, int]) -> None:
+    """``c = a b`` for a long sum: a part of it at a time."""
     rows, vectors, depth = size
-    for k in range(0, depth, _DEPTH):
+    set_product(a, row_a, b, row_b, c, row_c, 0, (rows, vectors, min(_DEPTH, depth)))
+    for k in range(_DEPTH, depth, _DEPTH):
         add_product(a + 4 * k, row_a, b + 4 * k * row_b, row_b, c, row_c, 0, (rows, vectors, min(_DEPTH, depth - k)))
 
 
 @njit
-def add_deep_transposed_product(a: int, row_a: int, b: int, row_b: int, c: int, row_c: int, size: tuple[int, int, int]) -> None:
-    """`add_transposed_product` for a long sum: a part of it at a time."""
+def set_deep_transposed_product(a: int, row_a: int, b: int, row_b: int, c: int, row_c: int, size: tuple[int, int, int]) -> None:
+    """``c = a^T b`` for a long sum: a part of it at a time."""
     rows, vectors, depth = size
-    for k in range(0, depth, _DEPTH):
+    set_transposed_product(a, row_a, b, row_b, c, row_c, 0, (rows, vectors, min(_DEPTH, depth)))
+    for k in range(_DEPTH, depth, _DEPTH):
         here, there = a + 4 * k * row_a, b + 4 * k * row_b
         add_transposed_product(here, row_a, there, row_b, c, row_c, 0, (rows, vectors, min(_DEPTH, depth - k)))
 

@@ -15,7 +15,7 @@ import numba
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from interp.training.kernels.compiler import WIDE_REGISTERS, njit, wide, widen
+from interp.training.kernels.compiler import WIDE_REGISTERS, njit, variant, wide, widen
 from interp.training.kernels.vectors import (
     BITS,
     LANES,
@@ -91,7 +91,7 @@ def _columns(*, are_neurons: bool) -> Any:
     """The function for the vectors of a row from one to another."""
     block, single = _block(_BLOCK, are_neurons=are_neurons), _block(1, are_neurons=are_neurons)
 
-    @njit
+    @variant(are_neurons)
     def columns(sources: Sources, out: int, active: int, first: int, last: int) -> None:
         wide()
         base, near, row_near, far, row_far, at_a, at_b, row_attention, heads = sources
