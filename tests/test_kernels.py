@@ -160,8 +160,10 @@ def test_multiply_takes_any_size_and_any_order(turned: tuple[bool, bool], thread
 def test_multiply_takes_leading_dimensions_one_by_one_and_any_strides() -> None:
     generator = torch.Generator().manual_seed(0)
     x, W = torch.randn(9, 24, generator=generator), torch.randn(3, 24, 32, generator=generator)
-    (each,) = multiply([(x.unsqueeze(0), W)])
-    torch.testing.assert_close(each, x @ W)
+    turned = torch.randn(3, 24, 16, generator=generator).mT
+    given_ = multiply([(x.unsqueeze(0), W), (turned, x.mT.unsqueeze(0)), (turned, W), (W.mT, turned.mT)])
+    for each, expected in zip(given_, [x @ W, turned @ x.mT, turned @ W, W.mT @ turned.mT], strict=True):
+        torch.testing.assert_close(each, expected, rtol=1e-5, atol=1e-4)
     sparse = torch.randn(9, 48, generator=generator)[:, ::2]  # neither by rows nor by columns
     (product,) = multiply([(sparse, W[0])])
     torch.testing.assert_close(product, sparse @ W[0])

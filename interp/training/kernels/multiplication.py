@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import torch
 from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 from torch import Tensor
@@ -27,7 +26,8 @@ from interp.training.kernels.vectors import LANES, pointers
 class _Task(NamedTuple):
     """Addresses and row lengths (in elements) of ``out = a b``, and its sizes.
 
-    What is turned is stored by columns. `room` is where b is then put by rows, as long as those of `out`; 0 where it is not.
+    What is turned is stored by columns. `room` is where b is then put by rows, as long as those of `out`; 0 where it is not. Of
+    each there may be several matrices, so many elements after one another.
     """
 
     out: int
@@ -41,6 +41,10 @@ class _Task(NamedTuple):
     rows: int
     vectors: int
     depth: int
+    times: int
+    next_out: int
+    next_a: int
+    next_b: int
 
 
 _FIELDS = len(_Task._fields)
@@ -68,9 +72,10 @@ def _turn(source: int, row_source: int, target: int, row_target: int, rows: int,
 
 
 @njit
-def _multiply_share(task: Any, threads: int, thread: int) -> None:
+def _multiply_share(matrices: Any, size: tuple[int, int, int], threads: int, thread: int) -> None:
     """One thread's columns of a product or, where it has more of them, its rows."""
-    out, row_out, a, row_a, a_is_turned, b, row_b, room, rows, vectors, depth = task
+    out, row_out, a, row_a, a_is_turned, b, row_b, room = matrices
+    rows, vectors, depth = size
     if rows > LANES * vectors and not room:
         first, last = rows * thread // threads, rows * (thread + 1) // threads
         out, a, rows = out + 4 * first * row_out, a + 4 * first * (1 if a_is_turned else row_a), last - first
@@ -89,8 +94,13 @@ def _multiply_share(task: Any, threads: int, thread: int) -> None:
 
 @njit
 def _multiply_shares(tasks: np.ndarray, threads: int, thread: int) -> None:
+    """One thread's share of every product."""
     for i in range(len(tasks)):
-        _multiply_share(to_fixed_tuple(tasks[i], _FIELDS), threads, thread)
+        task: Any = to_fixed_tuple(tasks[i], _FIELDS)
+        out, row_out, a, row_a, a_is_turned, b, row_b, room, rows, vectors, depth, times, next_out, next_a, next_b = task
+        for n in range(times):
+            matrices = (out + 4 * n * next_out, row_out, a + 4 * n * next_a, row_a, a_is_turned, b + 4 * n * next_b, row_b, room)
+            _multiply_share(matrices, (rows, vectors, depth), threads, thread)
 
 
 def _compile(version: str) -> tuple[Any, Any]:
@@ -113,9 +123,10 @@ _SERIAL, _PARALLEL = _compile(VERSION)
 
 
 def multiply(products: Sequence[tuple[Tensor, Tensor]], *, threads: int = 1, parallel: bool = False) -> list[Tensor]:
-    """The product of each pair of float32 matrices, none of which needs another's; leading dimensions are taken one by one.
+    """The product of each pair of float32 matrices, none of which needs another's.
 
-    A matrix may be stored by rows or by columns. What tiles do not fit is left to torch.
+    Either factor may be several matrices, as many as the other or one. They may be stored by rows or by columns. What tiles do
+    not fit is left to torch.
     """
     results: list[Tensor] = []
     tasks: list[_Task] = []
@@ -127,27 +138,33 @@ def multiply(products: Sequence[tuple[Tensor, Tensor]], *, threads: int = 1, par
         if right.shape[-1] % LANES:
             results.append(a @ b)
             continue
-        leading = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-        out = left.new_empty(*leading, left.shape[-2], right.shape[-1])
+        task, out = _task(left, right, kept)
+        tasks.append(task)
         results.append(out.mT if turns else out)
-        parts = (each.expand(*leading, *each.shape[-2:]).reshape(-1, *each.shape[-2:]) for each in (left, right))
-        for each in zip(*parts, out.reshape(-1, *out.shape[-2:]), strict=True):
-            task, more = _task(*each)
-            tasks.append(task)
-            kept += more
     if tasks:
         (_PARALLEL if parallel else _SERIAL)(np.array(tasks, dtype=np.int64), threads)
     return results
 
 
-def _task(a: Tensor, b: Tensor, out: Tensor) -> tuple[_Task, list[Tensor]]:
-    """The task for two matrices, and those it has to keep until it is done."""
-    a, b = (each if 1 in each.stride() else each.contiguous() for each in (a, b))
-    a_is_turned, b_is_turned = a.stride(1) != 1, b.stride(1) != 1
-    room = torch.empty(b.shape[0], out.shape[1]) if b_is_turned else None
+def _task(a: Tensor, b: Tensor, kept: list[Tensor]) -> tuple[_Task, Tensor]:
+    """The task for a product, and where its result will be; what has to outlive the task is added to `kept`."""
+    (rows, depth), columns = a.shape[-2:], b.shape[-1]
+    a, b = (each if 1 in each.stride()[-2:] else each.contiguous() for each in (a, b))
+    times = max(_several(a), _several(b))
+    out = a.new_empty((times, rows, columns) if max(a.ndim, b.ndim) > 2 else (rows, columns))
+    step_a, step_b = a.stride(), b.stride()
+    a_is_turned, b_is_turned = step_a[-1] != 1, step_b[-1] != 1
+    room = a.new_empty(depth, columns) if b_is_turned else out
+    kept += [a, b, room]
     return _Task(
-        out.data_ptr(), row_out=out.stride(0),
-        a=a.data_ptr(), row_a=a.stride(1) if a_is_turned else a.stride(0), a_is_turned=a_is_turned,
-        b=b.data_ptr(), row_b=b.stride(1) if b_is_turned else b.stride(0), room=0 if room is None else room.data_ptr(),
-        rows=a.shape[0], vectors=b.shape[1] // LANES, depth=a.shape[1],
-    ), [a, b] if room is None else [a, b, room]  # fmt: skip
+        out.data_ptr(), row_out=columns,
+        a=a.data_ptr(), row_a=step_a[-1] if a_is_turned else step_a[-2], a_is_turned=a_is_turned,
+        b=b.data_ptr(), row_b=step_b[-1] if b_is_turned else step_b[-2], room=room.data_ptr() if b_is_turned else 0,
+        rows=rows, vectors=columns // LANES, depth=depth, times=times, next_out=rows * columns,
+        next_a=step_a[0] if _several(a) > 1 else 0, next_b=step_b[0] if _several(b) > 1 else 0,
+    ), out  # fmt: skip
+
+
+def _several(matrices: Tensor) -> int:
+    """How many matrices there are."""
+    return matrices.shape[0] if matrices.ndim > 2 else 1
