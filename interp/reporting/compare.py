@@ -11,7 +11,8 @@ import xarray as xr
 
 from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
-from interp.reporting.page import Page, Panel, Table, flat, page
+from interp.reporting.facts import Table, flat
+from interp.reporting.page import Page, Panel, page
 from interp.reporting.story import MILESTONES, Curves, Story, run_name, tell
 
 if TYPE_CHECKING:

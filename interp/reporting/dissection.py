@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from interp.reporting.page import Table
+from interp.reporting.facts import Table
 
 Found = Mapping[str, Any]
 
