@@ -69,4 +69,4 @@ def figure(series):
     return draw(series, [squares, lines], heights=(200, 170), fixed=curves, moving=at, alt=alt + ".")
 
 
-ANALYSIS = Analysis("attention_patterns", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("attention_patterns", question=__doc__, measure=measure, figure=figure, definitions=("heads",))

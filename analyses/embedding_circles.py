@@ -52,4 +52,4 @@ def _circle(points, k, order, *, names, cell):
     }  # fmt: skip
 
 
-ANALYSIS = Analysis("embedding_circles", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("embedding_circles", question=__doc__, measure=measure, figure=figure, definitions=("embedding-spectrum",))

@@ -72,4 +72,10 @@ def figure(series):
     return draw(series, rows, heights=(300,), fixed=[*curves, together | {"showlegend": False}], moving=shares_map, alt=alt)
 
 
-ANALYSIS = Analysis("logit_spectrum", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis(
+    "logit_spectrum",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    definitions=("logit-spectrum", "cosine-fit"),
+)

@@ -50,4 +50,4 @@ def _in_words(series):
     )
 
 
-ANALYSIS = Analysis("loss_curves", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("loss_curves", question=__doc__, measure=measure, figure=figure, definitions=("loss",))

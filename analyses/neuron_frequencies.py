@@ -86,4 +86,4 @@ def figure(series):
     return draw(series, rows, heights=(190, 250), fixed=[*curves, threshold], moving=at, alt=alt)
 
 
-ANALYSIS = Analysis("neuron_frequencies", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("neuron_frequencies", question=__doc__, measure=measure, figure=figure, definitions=("neurons",))

@@ -54,4 +54,4 @@ def figure(series):
     return draw(series, rows, heights=(220,), fixed=traces, alt=alt)
 
 
-ANALYSIS = Analysis("neuron_logit_map", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("neuron_logit_map", question=__doc__, measure=measure, figure=figure, definitions=("neuron-logit-map",))

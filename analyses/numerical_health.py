@@ -55,4 +55,4 @@ def figure(series):
     return draw(series, rows, heights=(200,), fixed=traces, alt=alt)
 
 
-ANALYSIS = Analysis("numerical_health", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("numerical_health", question=__doc__, measure=measure, figure=figure, definitions=("health",))

@@ -105,4 +105,10 @@ def _in_words(series):
     )
 
 
-ANALYSIS = Analysis("progress_measures", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis(
+    "progress_measures",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    definitions=("restricted-loss", "excluded-loss", "key-frequencies", "lead-time", "gini"),
+)

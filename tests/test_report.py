@@ -25,11 +25,13 @@ from hypothesis.extra import numpy as hnp
 import interp
 from interp.analysis import Analysis, find_analyses
 from interp.config import CheckpointConfig, ModelConfig, RunConfig
+from interp.definitions import DEFINITIONS
 from interp.errors import UsageError
 from interp.measures import LeadTime, lead_time, stand_out
 from interp.reporting import Page, Panel, page
 from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
 from interp.reporting.extract import extract
+from interp.reporting.maths import typeset
 from interp.reporting.story import percent, tell
 from interp.reporting.write import panels
 from interp.store.run import Run
@@ -434,6 +436,53 @@ def test_page_has_a_panel_for_every_analysis_and_no_failure(built: Page) -> None
     assert {f"panel-{analysis.name}" for analysis in built_in()[0]} <= ids
     assert built.failures == {}
     assert len(built.html) < 6_000_000
+
+
+def links_of(html: str) -> tuple[set[str], dict[str, list[str]]]:
+    """All ids of a page, and for each element with an id the links to places of the page that stand in it."""
+    ids, inside, open_tags = set(), {}, []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            attributes = dict(attrs)
+            if tag in ("section", "article"):
+                open_tags.append(attributes["id"])
+            ids.add(attributes.get("id"))
+            if tag == "a" and open_tags and str(attributes.get("href")).startswith("#"):
+                inside.setdefault(open_tags[-1], []).append(attributes["href"][1:])
+
+        def handle_endtag(self, tag):
+            if tag in ("section", "article"):
+                open_tags.pop()
+
+    Reader().feed(re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL))
+    return ids, inside
+
+
+def test_every_built_in_panel_links_to_its_formulas_and_they_link_back(built: Page) -> None:
+    ids, inside = links_of(built.html)
+    assert {link for links in inside.values() for link in links if not link.startswith("step=")} <= ids
+    for analysis in built_in()[0]:
+        linked = [link for link in inside[f"panel-{analysis.name}"] if link.startswith("formula-")]
+        assert linked == [f"formula-{name}" for name in analysis.definitions] != []
+        assert all(f"panel-{analysis.name}" in inside[formula] for formula in linked)
+    for name in {name for analysis in built_in()[0] for name in analysis.definitions}:
+        assert str(typeset(DEFINITIONS[name].formula[0][1])) in built.html
+
+
+def test_a_panel_without_definitions_has_no_link_and_an_unknown_one_is_refused() -> None:
+    _, series = built_in()
+    html = page(series, [Panel("own", "Mine?", "Mine.", lambda series: go.Figure())]).html
+    ids, inside = links_of(html)
+    assert "panel-own" not in inside
+    assert {"formula-restricted-loss", "formula-phases"} <= ids  # the glossary's
+    assert "formula-gini" not in ids
+    with pytest.raises(UsageError, match=r"definition.*gini"):
+        Analysis("own", "Mine?", dict, go.Figure, definitions=("ginni",))
+
+
+def test_formulas_are_escaped() -> None:
+    assert "<img" not in typeset("a < <img src=x onerror=alert(1)> x_{<b>}")
 
 
 def test_policy_allows_exactly_the_pages_own_scripts(built: Page) -> None:

@@ -44,13 +44,29 @@ def compare(runs: Sequence[xr.Dataset]) -> Page:
     names = _names(runs)
     together = _together(runs)
     panels = [
-        Panel("outside", "When did each run generalize?", _OUTSIDE_CAPTION, _over_steps(runs, names, _OUTSIDE)),
-        Panel("inside", "When did each circuit form?", _INSIDE_CAPTION, _over_steps(runs, names, _INSIDE)),
-        Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, _aligned(runs, names)),
+        Panel(
+            "outside",
+            "When did each run generalize?",
+            _OUTSIDE_CAPTION,
+            _over_steps(runs, names, _OUTSIDE),
+            definitions=_OUTSIDE_BY,
+        ),
+        Panel(
+            "inside",
+            "When did each circuit form?",
+            _INSIDE_CAPTION,
+            _over_steps(runs, names, _INSIDE),
+            definitions=_INSIDE_BY,
+        ),
+        Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, _aligned(runs, names), definitions=_ALIGNED_BY),
     ]
     return page(together, panels, story=_story(runs, names), facts=_tables(runs, names))
 
 
+# Names of the definitions that each panel links to.
+_OUTSIDE_BY = ("loss", "sum-of-squares")
+_INSIDE_BY = ("restricted-loss", "excluded-loss", "key-frequencies")
+_ALIGNED_BY = ("phases", "loss", "restricted-loss")
 _OUTSIDE_CAPTION = "Each run has one colour. What can be seen without looking inside: curves that jump at different steps."
 _INSIDE_CAPTION = (
     "The restricted loss and the excluded loss of the same runs, each with its own key frequencies. Runs that grok early and "

@@ -161,6 +161,13 @@ class Page {
       panels.focus({ preventScroll: true });
       panels.scrollIntoView();
     }
+    const inner = event.target.closest('a[href^="#formula-"], a[href^="#panel-"]');
+    if (inner) {
+      event.preventDefault(); // the address keeps the step
+      const target = document.getElementById(inner.getAttribute("href").slice(1));
+      target.scrollIntoView();
+      target.focus({ preventScroll: true });
+    }
     const link = event.target.closest("a[data-step]");
     if (link) {
       event.preventDefault();

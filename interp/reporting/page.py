@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from interp.definitions import DEFINITIONS
 from interp.errors import UsageError
 from interp.figures.draw import bands, last_step
 from interp.figures.theme import template
@@ -46,6 +47,7 @@ class Panel:
         caption: what to look for, paragraphs separated by blank lines; one that begins with "Measured:" is shown on demand.
         draw: makes the figure from the series.
         failure: why the analysis could not be measured.
+        definitions: names of the definitions that it links to.
         extra: further data for a panel that the page draws itself; puts its arrays into the blocks.
     """
 
@@ -54,6 +56,7 @@ class Panel:
     caption: str
     draw: Callable[[xr.Dataset], go.Figure]
     failure: str | None = None
+    definitions: tuple[str, ...] = ()
     extra: Callable[[Blocks], Mapping[str, Any]] | None = None
 
 
@@ -140,6 +143,7 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
         "title": panel.title,
         "paragraphs": [text for text in paragraphs if not text.startswith("Measured:")],
         "measured": " ".join(measured),
+        "definitions": [DEFINITIONS[name] for name in panel.definitions],
         "failure": failure,
         "source": source,
         "switchable": bool(isinstance(meta, dict) and meta.get("log_axis")),

@@ -14,9 +14,11 @@ import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 
+from interp.definitions import DEFINITIONS
 from interp.reporting.blocks import Blocks
 from interp.reporting.facts import Table
 from interp.reporting.library import Library
+from interp.reporting.maths import typeset
 from interp.reporting.story import Story, run_name
 from interp.reporting.tables import HISTORY
 
@@ -30,6 +32,9 @@ _SCRIPTS = ("decode.js", "swift.js", "cells.js", "panels.js", "explorer.js", "pa
 _STYLES = ("page.css",)
 # What a page has besides that is served while its run goes on.
 _LIVE_SCRIPTS, _LIVE_STYLES = ("../live/live.js",), ("../live/live.css",)
+
+# Definitions that the page's glossary links to.
+_IN_WORDS = ("restricted-loss", "excluded-loss", "key-frequencies", "phases")
 
 # Terms with a fixed colour, wherever the page says them.
 _TERMS = {
@@ -53,7 +58,7 @@ def render(
 ) -> str:
     """The page's text: the template with everything in it, every name escaped."""
     environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
-    environment.filters |= {"terms": _coloured, "steps": _linked}
+    environment.filters |= {"terms": _coloured, "steps": _linked, "maths": typeset, "definition": DEFINITIONS.__getitem__}
     data = {**data, "blocks": blocks.header}
     is_live = data["live"] is not None
     script = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS)
@@ -63,6 +68,7 @@ def render(
         story=story,
         panels=shown,
         sections=sections,
+        definitions=_definitions(shown, sections),
         facts=facts,
         history=HISTORY if HISTORY in data["tables"] else None,
         key_step=int(attributes.get("key_step", data["steps"][-1])),
@@ -75,6 +81,18 @@ def render(
         plotly=library.packed,
         notice=library.notice,
     )
+
+
+def _definitions(shown: Sequence[Mapping[str, Any]], sections: Sequence[Section]) -> list[dict[str, Any]]:
+    """The definitions that something on the page links to, each with the figures and sections that do."""
+    users: dict[str, list[dict[str, str]]] = {name: [] for name in _IN_WORDS}
+    for panel in shown:
+        for one in panel["definitions"]:
+            users.setdefault(one.name, []).append({"name": panel["name"], "title": panel["title"]})
+    for section in sections:
+        for name in section.definitions:
+            users.setdefault(name, []).append({"name": section.name, "title": section.title})
+    return [{"definition": one, "users": users[name]} for name, one in DEFINITIONS.items() if name in users]
 
 
 def _joined(names: Sequence[str]) -> str:
