@@ -16,7 +16,7 @@ import xarray as xr
 
 from interp import Analysis, measures
 from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, on
-from interp.reporting.story import percent
+from interp.wording import percent
 
 
 def measure(view):

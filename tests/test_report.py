@@ -32,10 +32,11 @@ from interp.reporting import Page, Panel, page
 from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
 from interp.reporting.extract import extract
 from interp.reporting.maths import typeset
-from interp.reporting.story import percent, tell
+from interp.reporting.story import tell
 from interp.reporting.write import panels
 from interp.store.run import Run
 from interp.task import ModularTask, SplitConfig
+from interp.wording import percent
 
 
 @pytest.fixture(scope="module")

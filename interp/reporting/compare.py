@@ -13,7 +13,9 @@ from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
 from interp.reporting.facts import Table, flat
 from interp.reporting.page import Page, Panel, page
-from interp.reporting.story import MILESTONES, Curves, Story, run_name, tell
+from interp.reporting.run_curves import Curves
+from interp.reporting.story import MILESTONES, Story, run_name, tell
+from interp.wording import counted
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -159,7 +161,7 @@ def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
     for i, (label, _) in enumerate(MILESTONES.values()):
         rows.append((label.lower(), *(str(story.milestones[i]) for story in stories)))
     leads = [story.lead.steps if story.lead else None for story in stories]
-    rows.append(("lead time", *("none" if steps is None else f"{steps:,} steps" for steps in leads)))
+    rows.append(("lead time", *("none" if steps is None else counted(steps, "step") for steps in leads)))
     keys = [", ".join(map(str, series.attrs.get("key_frequencies", []))) or "none" for series in runs]
     rows.append(("key frequencies", *keys))
     return [Table("What was found", ("", *names), tuple(rows)), Table("How they differ", ("", *names), _differences(runs))]
