@@ -148,7 +148,7 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
         "source": source,
         "switchable": bool(isinstance(meta, dict) and meta.get("log_axis")),
         "alt": str(meta.get("alt") or f"Figure: {panel.title}") if isinstance(meta, dict) else f"Figure: {panel.title}",
-        "table": panel.name if panel.name in tabled else None,
+        "table": panel.name if tabled.get(panel.name, {}).get("variables") else None,
         "left": tabled.get(panel.name, {}).get("left", []),
     }
 

@@ -28,13 +28,27 @@ if TYPE_CHECKING:
     from interp.reporting.dissection import Section
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("decode.js", "swift.js", "cells.js", "panels.js", "explorer.js", "parquet.js", "tables.js", "transport.js", "main.js")
+_SCRIPTS = (
+    "decode.js",
+    "swift.js",
+    "axes.js",
+    "cells.js",
+    "panels.js",
+    "explorer.js",
+    "parquet.js",
+    "tables.js",
+    "transport.js",
+    "main.js",
+)
 _STYLES = ("page.css",)
 # What a page has besides that is served while its run goes on.
 _LIVE_SCRIPTS, _LIVE_STYLES = ("../live/live.js",), ("../live/live.css",)
 
 # Definitions that the page's glossary links to.
 _IN_WORDS = ("restricted-loss", "excluded-loss", "key-frequencies", "phases")
+
+# What has an index wherever it is written; other words with an underscore are names.
+_SYMBOLS = re.compile(r"\b(?:W_(?:E|pos|Q|K|V|O|in|out|U|L)|w_k|alpha_k)(?:\^T)?\b(?![^<]*</code>)")
 
 # Terms with a fixed colour, wherever the page says them.
 _TERMS = {
@@ -58,7 +72,13 @@ def render(
 ) -> str:
     """The page's text: the template with everything in it, every name escaped."""
     environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
-    environment.filters |= {"terms": _coloured, "steps": _linked, "maths": typeset, "definition": DEFINITIONS.__getitem__}
+    environment.filters |= {
+        "terms": _coloured,
+        "steps": _linked,
+        "maths": typeset,
+        "breakable": _breakable,
+        "definition": DEFINITIONS.__getitem__,
+    }
     data = {**data, "blocks": blocks.header}
     is_live = data["live"] is not None
     script = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS)
@@ -134,10 +154,16 @@ def _plain(value: Any) -> Any:
 
 
 def _coloured(text: str) -> Markup:
-    """Escaped text in which the terms with a fixed colour have it."""
+    """Escaped text in which the terms with a fixed colour have it, and symbols their index."""
     safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
     pattern = "|".join(f"(?P<{kind}>{words})" for kind, words in _TERMS.items())
-    return Markup(re.sub(pattern, lambda m: f'<b class="{m.lastgroup}">{m.group()}</b>', safe))
+    safe = re.sub(pattern, lambda m: f'<b class="{m.lastgroup}">{m.group()}</b>', safe)
+    return Markup(_SYMBOLS.sub(lambda m: str(typeset(m.group())), safe))
+
+
+def _breakable(text: str) -> Markup:
+    """Escaped text that may be broken after its dots: names of nested fields are long, and are not to be broken inside a word."""
+    return Markup(str(escape(text)).replace(".", ".<wbr>"))
 
 
 def _linked(text: str) -> Markup:
