@@ -114,7 +114,9 @@ def _aligned(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Callable[[xr.D
         shown = [name for name in ("history_test_accuracy", "restricted_loss") if any(Curves(s).curve(name) for s in runs)]
         rows = [[Cell(_CELLS[name][0], x="steps from grokking", y=_CELLS[name][1], log=_CELLS[name][2])] for name in shown]
         traces = _curves(runs, names, shown, _grokked)
-        return draw(together, rows, heights=[200] * len(rows), fixed=traces, alt="The same curves with grokking at 0.")
+        drawn = draw(together, rows, heights=[200] * len(rows), fixed=traces, alt="The same curves with grokking at 0.")
+        # Named even where one run alone has grokked; steps written as on every other axis.
+        return drawn.update_layout(showlegend=True).update_xaxes(tickformat=",d")
 
     return figure
 
@@ -151,7 +153,7 @@ def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
     if len(runs) <= _TOLD:
         short = tuple(f"{name}: {story.title[0].lower()}{story.title[1:]}." for name, story in zip(names, stories, strict=True))
     sentences = tuple(f"{name}. {story}" for name, story in zip(names, stories, strict=True))
-    return Story(title, short, sentences, (), None)
+    return Story(title, short, sentences, (), None, of_many=True)
 
 
 def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:

@@ -42,13 +42,17 @@ class Milestone:
 
 @dataclass(frozen=True)
 class Story:
-    """A title, the story in two or three sentences, the same with every number and interval, the milestones, the lead time."""
+    """A title, the story in two or three sentences, the same with every number and interval, the milestones, the lead time.
+
+    `of_many` says that it is told of several runs.
+    """
 
     title: str
     short: tuple[str, ...]
     sentences: tuple[str, ...]
     milestones: tuple[Milestone, ...]
     lead: LeadTime | None
+    of_many: bool = False
 
     def boundary(self, name: str) -> Boundary | None:
         """The boundary of a phase; None if it did not happen."""
