@@ -482,6 +482,13 @@ def test_a_panel_without_definitions_has_no_link_and_an_unknown_one_is_refused()
         Analysis("own", "Mine?", dict, go.Figure, definitions=("ginni",))
 
 
+@pytest.mark.parametrize(("operation", "told"), [("add", False), ("multiply", True)])
+def test_other_operations_are_told_how_they_are_read_as_addition(operation: str, told: bool) -> None:
+    series = built_in()[1].assign_attrs(operation=operation)
+    ids, _ = links_of(page(series, []).html)
+    assert ("formula-groups" in ids) == told
+
+
 def test_formulas_are_escaped() -> None:
     assert "<img" not in typeset("a < <img src=x onerror=alert(1)> x_{<b>}")
 

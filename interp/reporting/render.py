@@ -83,12 +83,14 @@ def render(
     is_live = data["live"] is not None
     script = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS)
     attributes = series.attrs
+    is_addition = attributes.get("operation", "add") == "add"
     return environment.get_template("page.html.jinja").render(
         run=run_name(series),
         story=story,
         panels=shown,
         sections=sections,
-        definitions=_definitions(shown, sections),
+        definitions=_definitions(shown, sections, words=_IN_WORDS if is_addition else (*_IN_WORDS, "groups")),
+        is_addition=is_addition,
         facts=facts,
         history=HISTORY if HISTORY in data["tables"] else None,
         key_step=int(attributes.get("key_step", data["steps"][-1])),
@@ -103,9 +105,11 @@ def render(
     )
 
 
-def _definitions(shown: Sequence[Mapping[str, Any]], sections: Sequence[Section]) -> list[dict[str, Any]]:
+def _definitions(
+    shown: Sequence[Mapping[str, Any]], sections: Sequence[Section], *, words: Sequence[str]
+) -> list[dict[str, Any]]:
     """The definitions that something on the page links to, each with the figures and sections that do."""
-    users: dict[str, list[dict[str, str]]] = {name: [] for name in _IN_WORDS}
+    users: dict[str, list[dict[str, str]]] = {name: [] for name in words}
     for panel in shown:
         for one in panel["definitions"]:
             users.setdefault(one.name, []).append({"name": panel["name"], "title": panel["title"]})
