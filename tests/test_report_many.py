@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import torch
 import xarray as xr
@@ -14,11 +15,11 @@ from random_models import random_weights
 from visiting import Visit, until, visit
 
 from interp.analysis import find_analyses
-from interp.figures import CYCLE, IN_TITLE
+from interp.figures import CYCLE, IN_TITLE, Cell, curve, draw
 from interp.forward_pass import forward
 from interp.neuron_tables import neuron_tables
 from interp.observation import View
-from interp.reporting import page
+from interp.reporting import Panel, page
 from interp.reporting.explorer import explorer
 from interp.reporting.write import panels
 from interp.task import ModularTask, SplitConfig
@@ -92,10 +93,17 @@ def many() -> tuple[list, xr.Dataset, Weights]:
     return analyses, series, weights
 
 
+def long_titles(series: xr.Dataset) -> go.Figure:
+    """Two plots side by side under titles as long as they come."""
+    lines = [curve(STEPS, STEPS, name="x", colour=CYCLE[0], cell=cell) for cell in (1, 2)]
+    return draw(series, [[Cell("Generalizer since step 12,345 (11,950 to 12,300)", time=True)] * 2], heights=(150,), fixed=lines)
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     analyses, series, weights = many()
-    shown = [*panels(series, analyses), explorer(STEPS, [neuron_tables(weights)] * len(STEPS))]
+    neurons = explorer(STEPS, [neuron_tables(weights)] * len(STEPS))
+    shown = [*panels(series, analyses), neurons, Panel("long", "Long?", "Its titles are long.", long_titles)]
     made = tmp_path_factory.mktemp("many") / "many.html"
     made.write_text(page(series, shown).html, encoding="utf-8")
     return made

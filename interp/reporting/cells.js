@@ -4,6 +4,7 @@ const CONFIG = { displayModeBar: false, showSendToCloud: false, plotlyServerURL:
 const MARGIN = { l: 58, r: 14, t: 24, b: 46 };
 const BARE = { l: 2, r: 2, t: 24, b: 8 };
 const STRIP = 15; // for the names of the phases
+const INSET = 8; // of a title, on both sides together
 const GAP = 12; // between cells, in pixels; margins come on top
 const NARROWEST = { square: 128, plot: 300 };
 const PEN = document.createElement("canvas").getContext("2d");
@@ -96,7 +97,7 @@ class Cell {
   // A title that is too long for its plot is written smaller.
   titleSize(text) {
     const { width, margin } = this.layout;
-    return Math.max(8, Math.min(12, (12 * (width - margin.l)) / widthOf(text.replace(/<[^>]*>/g, ""), this.page)));
+    return Math.max(8, Math.min(12, (12 * (width - margin.l - INSET)) / widthOf(text.replace(/<[^>]*>/g, ""), this.page)));
   }
 
   // While the canvas is in front, titles that belong to the checkpoint are changed where plotly has put them.
