@@ -2,7 +2,8 @@
 
 Each square is one head: how much of its attention goes to a (rather than to b or to `=`), for every a (up) and b (to the
 right). At first the heads look everywhere alike; in the circuit their attention follows waves of one frequency, which draws
-a plaid of stripes. The curves say how much of each head's attention to a a single frequency explains.
+a plaid of stripes. Over each square: the frequency k that explains most of this attention, and how much of it. The curves say
+the same for every step.
 
 Measured: softmax attention from the last position to a, over all pairs; best single frequency with its eight waves of degree
 two, and the fraction of variance that it explains. Nanda et al. 2023, arXiv 2301.05217, section 4.2.
@@ -12,7 +13,8 @@ import numpy as np
 import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import CYCLE, Cell, curve, draw, on
+from interp.figures import CYCLE, Cell, curve, draw, in_rows, on
+from interp.wording import percent
 
 
 def measure(view):
@@ -47,6 +49,9 @@ def figure(series):
             for head in range(heads)
         ]  # fmt: skip
 
+    def titles(i):
+        return {head + 1: _title(head, int(frequency[i, head]), float(fve[i, head])) for head in range(heads)}
+
     mean = series["attention_mean"].sel(position=0).values
     colours = [CYCLE[head % len(CYCLE)] for head in range(heads)]
     curves = [
@@ -55,9 +60,8 @@ def figure(series):
         for i, (values, text) in enumerate([(fve, "%{y:.3f} by frequency %{customdata}"), (mean, "%{y:.3f}")])
         for head in range(heads)
     ]
-    squares = [
-        Cell(f"head {head}", square=True, bare=True, x_range=(-0.5, p - 0.5), y_range=(-0.5, p - 0.5)) for head in range(heads)
-    ]
+    edge = (-0.5, p - 0.5)
+    squares = [Cell(f"head {head}", square=True, bare=True, x_range=edge, y_range=edge) for head in range(heads)]
     lines = [
         Cell("Explained by the best single frequency", y="FVE", time=True, y_range=(0, 1.03)),
         Cell("Mean attention to a", y="attention", time=True, y_range=(0, 1.03 * max(0.6, float(mean.max())))),
@@ -66,7 +70,13 @@ def figure(series):
         f"head {head} follows frequency {frequency[-1, head]} (fraction of variance explained {fve[-1, head]:.2f})"
         for head in range(heads)
     )
-    return draw(series, [squares, lines], heights=(200, 170), fixed=curves, moving=at, alt=alt + ".")
+    rows = [*in_rows(squares, most=4), lines]
+    heights = [200] * (len(rows) - 1) + [170]
+    return draw(series, rows, heights=heights, fixed=curves, moving=at, titles=titles, alt=alt + ".")
 
 
-ANALYSIS = Analysis("attention_patterns", question=__doc__, measure=measure, figure=figure)
+def _title(head, frequency, fve):
+    return f"head {head}: k = {frequency}, {percent(fve)}" if np.isfinite(fve) and frequency else f"head {head}: even"
+
+
+ANALYSIS = Analysis("attention_patterns", question=__doc__, measure=measure, figure=figure, definitions=("heads",))

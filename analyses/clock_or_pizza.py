@@ -114,4 +114,10 @@ def _verdict(steps, symmetricity, irrelevance, accuracy):
     return f"{WORDS[found.verdict]} {'since' if len(steps) > 1 else 'at'} {found.boundary}"
 
 
-ANALYSIS = Analysis("clock_or_pizza", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis(
+    "clock_or_pizza",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    definitions=("algorithm", "gradient-symmetricity", "distance-irrelevance", "circularity", "formulas"),
+)

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import NEUTRAL, WHEEL, Cell, draw, faded, on
+from interp.figures import NEUTRAL, WHEEL, Cell, draw, faded, in_rows, on
 
 
 def measure(view):
@@ -38,7 +38,8 @@ def figure(series):
         Cell(f"frequency {k}", square=True, bare=True, x_range=(-reach, reach), y_range=(-reach, reach)) for k in keys
     ]  # one scale for all, so that a frequency that dies out is seen to shrink
     alt = f"Residues in the planes of the key frequencies {', '.join(map(str, keys))}."
-    return draw(series, [cells], heights=(220,), moving=circles, alt=alt)
+    rows = in_rows(cells, most=5)
+    return draw(series, rows, heights=[220] * len(rows), moving=circles, alt=alt)
 
 
 def _circle(points, k, order, *, names, cell):
@@ -52,4 +53,4 @@ def _circle(points, k, order, *, names, cell):
     }  # fmt: skip
 
 
-ANALYSIS = Analysis("embedding_circles", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("embedding_circles", question=__doc__, measure=measure, figure=figure, definitions=("embedding-spectrum",))

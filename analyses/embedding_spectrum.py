@@ -69,4 +69,10 @@ def figure(series):
     return draw(series, rows, heights=(220, 220), fixed=maps, moving=bars, alt=alt)
 
 
-ANALYSIS = Analysis("embedding_spectrum", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis(
+    "embedding_spectrum",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    definitions=("embedding-spectrum", "key-frequencies"),
+)

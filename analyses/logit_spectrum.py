@@ -16,7 +16,7 @@ import xarray as xr
 
 from interp import Analysis, measures
 from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, on
-from interp.reporting.story import percent
+from interp.wording import percent
 
 
 def measure(view):
@@ -72,4 +72,10 @@ def figure(series):
     return draw(series, rows, heights=(300,), fixed=[*curves, together | {"showlegend": False}], moving=shares_map, alt=alt)
 
 
-ANALYSIS = Analysis("logit_spectrum", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis(
+    "logit_spectrum",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    definitions=("logit-spectrum", "cosine-fit"),
+)

@@ -13,7 +13,7 @@ import math
 
 from interp import Analysis
 from interp.figures import TEST, TRAIN, Cell, draw, line
-from interp.reporting.story import percent
+from interp.wording import percent
 
 NAMES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
@@ -50,4 +50,4 @@ def _in_words(series):
     )
 
 
-ANALYSIS = Analysis("loss_curves", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("loss_curves", question=__doc__, measure=measure, figure=figure, definitions=("loss",))

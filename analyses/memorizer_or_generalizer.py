@@ -78,4 +78,10 @@ def _last(series):
     return float(series["shift_agreement"][-1])
 
 
-ANALYSIS = Analysis("memorizer_or_generalizer", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis(
+    "memorizer_or_generalizer",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    definitions=("memorizer-or-generalizer", "gini"),
+)

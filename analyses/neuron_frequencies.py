@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, on, steps_of_colour
+from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, frequency_dashes, on, steps_of_colour
 
 THRESHOLD = 0.85
 BINS = np.linspace(0, 1, 21)
@@ -37,10 +37,13 @@ def figure(series):
     steps, neurons = series.step.values, series.sizes["neuron"]
     shares, frequencies = series["neuron_share"].values, series["neuron_frequency"].values
     colours = frequency_colours(series.attrs["key_frequencies"])
-    clusters = series["cluster_size"]
+    dashes, clusters = frequency_dashes(colours), series["cluster_size"]
     others = neurons - clusters.sum("frequency") - series["dead_neurons"]
     curves = [
-        *(curve(steps, clusters.sel(frequency=k).values, name=f"frequency {k}", colour=c) for k, c in colours.items()),
+        *(
+            curve(steps, clusters.sel(frequency=k).values, name=f"frequency {k}", colour=c, dash=dashes[k])
+            for k, c in colours.items()
+        ),
         curve(steps, others.values, name="in no cluster", colour=NEUTRAL),
         curve(steps, series["dead_neurons"].values, name="dead", colour=NEUTRAL, dash="dot"),
     ]
@@ -86,4 +89,4 @@ def figure(series):
     return draw(series, rows, heights=(190, 250), fixed=[*curves, threshold], moving=at, alt=alt)
 
 
-ANALYSIS = Analysis("neuron_frequencies", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("neuron_frequencies", question=__doc__, measure=measure, figure=figure, definitions=("neurons",))

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import NEUTRAL, Cell, curve, draw, frequency_colours, key
+from interp.figures import IN_TITLE, NEUTRAL, Cell, curve, draw, frequency_colours, key
 
 DASHES = {"cos": "solid", "sin": "dash"}
 
@@ -34,9 +34,14 @@ def measure(view):
 def figure(series):
     """The share of the key directions, and what is read in each, over time."""
     steps, colours = series.step.values, frequency_colours(series.attrs["key_frequencies"])
+    few = len(colours) <= IN_TITLE
+    wave_of = f"A wave of {key({str(k): c for k, c in colours.items()})}" if few else "A wave of one frequency"
     traces = [curve(steps, series["key_share_W_L"].values, name="share", colour=NEUTRAL, legend=False)]
     traces += [
-        curve(steps, values.sel(wave=wave).values, name=f"{wave} {k}", colour=colour, cell=2, dash=dash, legend=False)
+        curve(
+            steps, values.sel(wave=wave).values, name=f"{wave} {k}" if few else f"frequency {k}", colour=colour, cell=2, dash=dash
+        )
+        | {"showlegend": wave == "cos" and not few, "legendgroup": f"wave {k}"}
         for k, colour in colours.items()
         for values in [series["direction_fve"].sel(key_frequency=k)]
         for wave, dash in DASHES.items()
@@ -44,9 +49,7 @@ def figure(series):
     rows = [
         [
             Cell("W_L in its key directions", y="share of its squared norm", time=True, y_range=(0, 1.03)),
-            Cell(
-                f"A wave of {key({str(k): c for k, c in colours.items()})}", y="variance explained", time=True, y_range=(0, 1.03)
-            ),
+            Cell(wave_of, y="variance explained", time=True, y_range=(0, 1.03)),
         ]
     ]
     share = float(series["key_share_W_L"][-1])
@@ -54,4 +57,4 @@ def figure(series):
     return draw(series, rows, heights=(220,), fixed=traces, alt=alt)
 
 
-ANALYSIS = Analysis("neuron_logit_map", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("neuron_logit_map", question=__doc__, measure=measure, figure=figure, definitions=("neuron-logit-map",))

@@ -13,6 +13,7 @@ import numpy as np
 
 from interp import Analysis, measures
 from interp.figures import CYCLE, NEUTRAL, TEST, TRAIN, Cell, curve, draw, line, on
+from interp.wording import counted
 
 
 def measure(view):
@@ -51,8 +52,9 @@ def figure(series):
         ]
     ]
     worst = float(np.nanmax(series["collapsed_train"].values, initial=0))
-    alt = f"At most {worst:.0%} of the training pairs would have a loss of exactly 0; the train loss has {len(spikes)} spikes."
+    found = f"the train loss has {counted(len(spikes), 'spike')}"
+    alt = f"At most {worst:.0%} of the training pairs would have a loss of exactly 0; {found}."
     return draw(series, rows, heights=(200,), fixed=traces, alt=alt)
 
 
-ANALYSIS = Analysis("numerical_health", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("numerical_health", question=__doc__, measure=measure, figure=figure, definitions=("health",))

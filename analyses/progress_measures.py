@@ -15,8 +15,9 @@ single frequency. Nanda et al. 2023, arXiv 2301.05217, section 5.
 import numpy as np
 import xarray as xr
 
-from interp import Analysis, measures
+from interp import Analysis, figures, measures
 from interp.figures import CYCLE, EXCLUDED, NEUTRAL, RESTRICTED, TEST, Cell, curve, draw, frequency_colours, key, line, on
+from interp.wording import counted
 
 
 def measure(view):
@@ -42,14 +43,24 @@ def measure(view):
 def figure(series):
     """The plateau story: restricted and excluded loss against the test loss, each over time."""
     steps, colours = series.step.values, frequency_colours(series.attrs["key_frequencies"])
+    dashes = figures.frequency_dashes(colours)
+    few = len(colours) <= figures.IN_TITLE
+    without = f"Excluded loss without only {key({str(k): c for k, c in colours.items()})}" if few else "Excluded loss without one"
     traces = [
         line(series, "history_test_loss", name="test loss", colour=TEST),
         line(series, "restricted_loss", name="restricted loss", colour=RESTRICTED),
         line(series, "excluded_loss", name="excluded loss", colour=EXCLUDED),
         line(series, "history_test_accuracy", name="test accuracy", colour=TEST, cell=2) | {"showlegend": False},
         *(
-            curve(steps, series["excluded_loss_single"].sel(key_frequency=k).values, name=f"without {k}", colour=colour, cell=3)
-            | {"showlegend": False}
+            curve(
+                steps,
+                series["excluded_loss_single"].sel(key_frequency=k).values,
+                name=f"without {k}",
+                colour=colour,
+                cell=3,
+                dash=dashes[k],
+            )
+            | {"showlegend": not few}
             for k, colour in colours.items()
         ),
         line(series, "gini_W_E", name="Gini W_E", colour=CYCLE[0], cell=4) | {"showlegend": False},
@@ -59,7 +70,7 @@ def figure(series):
         [Cell("Loss with and without the circuit", y="nats", time=True, log=True)],
         [Cell("Test accuracy, for comparison", y="share right", time=True, y_range=(-0.03, 1.05))],
         [
-            Cell(f"Excluded loss without only {key({str(k): c for k, c in colours.items()})}", y="nats", time=True, log=True),
+            Cell(without, y="nats", time=True, log=True),
             Cell(f"Sparseness of {key({'W_E': CYCLE[0], 'W_L': CYCLE[1]})}", y="Gini", time=True, y_range=(0, 1)),
         ],
     ]
@@ -91,7 +102,7 @@ def _lead(series):
     }  # fmt: skip
     span = curve([begin, end], [height, height], name="lead", colour=NEUTRAL, cell=2, dash="dot", legend=False)
     note = {
-        "text": f"lead {lead.steps:,} steps", "x": begin, "y": height, "xref": "x2", "yref": "y2",
+        "text": f"lead {counted(lead.steps, 'step')}", "x": begin, "y": height, "xref": "x2", "yref": "y2",
         "xanchor": "left", "yanchor": "bottom", "xshift": 8, "showarrow": False, "font": {"size": 11},
     }  # fmt: skip
     return [*dots, span | {"hoverinfo": "skip", "hovertemplate": None}, start], [note]
@@ -105,4 +116,10 @@ def _in_words(series):
     )
 
 
-ANALYSIS = Analysis("progress_measures", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis(
+    "progress_measures",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    definitions=("restricted-loss", "excluded-loss", "key-frequencies", "lead-time", "gini"),
+)

@@ -46,4 +46,4 @@ def figure(series):
     return draw(series, rows, heights=(260,), fixed=[total, *curves], alt=alt)
 
 
-ANALYSIS = Analysis("weight_norms", question=__doc__, measure=measure, figure=figure)
+ANALYSIS = Analysis("weight_norms", question=__doc__, measure=measure, figure=figure, definitions=("sum-of-squares",))

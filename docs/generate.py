@@ -5,6 +5,7 @@
     python docs/generate.py --run DIRECTORY      # measure a run of recipe nanda again, which stands beside the paper's mainline
     python docs/generate.py --check              # change nothing; fail if anything would change
 
+The head of a page, down to its formula, is the measure's definition in interp/definitions.py.
 A page says what its table shows by the paths of the table of `interp.anatomy`:
 
     <!-- values: gini.W_E gini.W_L -->
@@ -19,6 +20,7 @@ import hashlib
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ import torch
 
 from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE, MODELS, PublishedModel
+from interp.definitions import DEFINITIONS, Definition
 from interp.interop import load_weights
 from interp.reporting.dissection import listed, spread
 from interp.store.run import open_run
@@ -36,6 +39,8 @@ PAGES = Path(__file__).parent / "measures"
 MEASURED = PAGES / "measured.json"
 DIGITS = 6
 _BLOCK = re.compile(r"(<!-- values: (?P<paths>[^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+# From the title to the end of the formula, all of which the definition says.
+_HEAD = re.compile(r"\A# .*?<!-- definition -->\n.*?(<!-- end -->)", re.DOTALL)
 _INDEX = re.compile(r"(<!-- index -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -132,9 +137,25 @@ def written(measured: Mapping[str, Any]) -> dict[Path, str]:
     pages = {}
     for path in sorted(PAGES.glob("*.md")):
         text = path.read_text()
+        if definition := DEFINITIONS.get(path.stem):
+            top = head(definition)
+            text = _HEAD.sub(lambda match, top=top: f"{top}{match[1]}", text)
         text = _BLOCK.sub(lambda match: f"{match[1]}{table(match['paths'], measured)}{match[3]}", text)
         pages[path] = _INDEX.sub(lambda match: f"{match[1]}{index()}{match[2]}", text)
     return pages
+
+
+def head(definition: Definition) -> str:
+    """Title, what it is, and the formula of a page."""
+    rows = [(left, textwrap.wrap(right, 96)) for left, right in definition.formula]
+    width = max(len(left) for left, _ in rows)
+    lines = [f"{left if i == 0 else '':{width}}  {line}" for left, right in rows for i, line in enumerate(right)]
+    source = definition.source
+    whence = f"[{source.paper}]({source.url}), {source.place}" if source else "this toolkit's own"
+    about = f"Evaluated on: {definition.on}. Source: {whence}."
+    about = textwrap.fill(about, 150, break_long_words=False, break_on_hyphens=False)
+    top = f"# {definition.title}\n\n{definition.what}\n\n## Formula\n\n"
+    return top + "\n".join(["<!-- definition -->", "```", *lines, "```", "", about, ""])
 
 
 def index() -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interp.definitions import DEFINITIONS
 from interp.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Analysis:
         measure: called once per checkpoint with a `View`; returns named numbers or labelled arrays (xarray DataArrays), with the
             same dimensions and coordinates at every checkpoint.
         figure: called once with the xarray Dataset of all checkpoints; returns a plotly Figure.
+        definitions: names of the measures' definitions (`interp.definitions`), to whose formulas the panel links.
         source: what the results depend on besides the checkpoint, for the cache: the text of the analysis' file.
     """
 
@@ -36,12 +38,16 @@ class Analysis:
     measure: Callable[[View], Mapping[str, xr.DataArray | float]]
     figure: Callable[[xr.Dataset], Any]
     source: str | None = None
+    definitions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise UsageError(f"analysis name: given {self.name!r}, expected letters, digits and underscores")
         if not self.question or not self.question.strip():
             raise UsageError(f"analysis {self.name}: given no question; write what is asked in the file's docstring")
+        for name in self.definitions:
+            if name not in DEFINITIONS:
+                raise unknown("definition", name, list(DEFINITIONS))
 
     @property
     def title(self) -> str:
@@ -99,7 +105,7 @@ def load_analysis(path: str | Path) -> Analysis:
     found = getattr(module, "ANALYSIS", None)
     if not isinstance(found, Analysis):
         raise UsageError(f"analysis file {path}: expected a module-level ANALYSIS = Analysis(...), found {type(found).__name__}")
-    return Analysis(found.name, found.question, found.measure, found.figure, source=path.read_text(encoding="utf-8"))
+    return replace(found, source=path.read_text(encoding="utf-8"))
 
 
 def find_analyses(names: Iterable[str | Analysis] | None = None, *, files: Iterable[str | Path] = ()) -> list[Analysis]:

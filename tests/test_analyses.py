@@ -285,7 +285,7 @@ def test_figure_says_in_words_what_it_shows(name: str, series) -> None:
 
 @pytest.mark.parametrize("name", ["loss_curves", "logit_spectrum"])
 def test_shares_are_written_as_in_the_story(name: str, series) -> None:
-    from interp.reporting.story import percent
+    from interp.wording import percent
 
     variable = {"loss_curves": "history_test_accuracy", "logit_spectrum": "cos_fve"}[name]
     series = series.copy(deep=True)

@@ -145,7 +145,7 @@ def test_report_is_written(root, tmp_path, capsys):
     out = tmp_path / "page.html"
     assert call("report", root / "tiny", "-o", out) == 0
     assert out.resolve().as_uri() in capsys.readouterr().out
-    assert out.stat().st_size > 1_000_000
+    assert out.stat().st_size > 500_000
 
 
 def test_anatomy_of_a_run_a_checkpoint_and_a_file_agree(root, tmp_path, capsys):
@@ -219,7 +219,7 @@ def test_an_exported_model_comes_back_as_a_run_like_any_other(root, tmp_path, ca
     out = tmp_path / "model.pt"
     assert call("export", root / "tiny", "--format", "transformer-lens", "-o", out) == 0
     assert call("import", out, "--split", "torch:0:0.5", "--name", "back", "--root", tmp_path) == 0
-    assert "back: 1 checkpoints" in capsys.readouterr().out
+    assert "back: 1 checkpoint, step " in capsys.readouterr().out
     back, original = interp.open_run(tmp_path / "back"), interp.open_run(root / "tiny")
     mine, theirs = back[back.steps[-1]].weights.tensors(), original[60].weights.tensors()
     assert all(mine[name].equal(theirs[name]) for name in theirs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from interp import measures
 from interp.anatomy.published import MAINLINE, MODELS, half_a_digit
+from interp.definitions import DEFINITIONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs" / "measures").glob("*.md"))
@@ -63,6 +65,8 @@ def test_pages_have_every_section_and_something_in_it(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_to_files_and_to_what_they_name(page):
     for text, target in links(page):
+        if target.startswith("https://arxiv.org/abs/"):  # a definition's source
+            continue
         path = (page.parent / target.partition("#")[0]).resolve()
         assert path.is_file(), target
         name = text.strip("`")
@@ -81,6 +85,21 @@ def test_links_lead_to_files_and_to_what_they_name(page):
 def test_tables_and_index_are_what_the_generator_writes(generate, measured):
     for path, text in generate.written(measured).items():
         assert path.read_text() == text, f"{path}: run `python docs/generate.py`"
+
+
+def test_every_page_has_the_definition_that_reports_show_and_every_definition_a_page(generate, measured):
+    assert {page.stem for page in PAGES} - {"README"} == DEFINITIONS.keys()
+    for name, one in DEFINITIONS.items():
+        text = (ROOT / "docs" / "measures" / f"{name}.md").read_text()
+        assert text.startswith(f"# {one.title}\n\n{one.what}\n")
+        assert all(left in text for left, _ in one.formula)
+        assert " ".join(one.on.split()) in " ".join(text.split())
+
+
+def test_another_definition_would_change_its_page_alone(generate, measured, monkeypatch):
+    changed = replace(DEFINITIONS["gini"], formula=(("G =", "1"),))
+    monkeypatch.setattr(generate, "DEFINITIONS", {**DEFINITIONS, "gini": changed})
+    assert {path.stem for path, text in generate.written(measured).items() if path.read_text() != text} == {"gini"}
 
 
 def test_another_measurement_would_change_the_tables(generate, measured):

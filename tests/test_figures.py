@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from interp import figures
 from interp.figures import Cell, bands, curve, draw, line, on, phase_bands, slider, steps_of_colour, template
 from interp.figures.grid import grid
+from interp.reporting.blocks import Blocks
+from interp.reporting.extract import extract
 
 CELLS = st.builds(Cell, weight=st.floats(0.1, 10), square=st.booleans(), time=st.booleans(), log=st.booleans())
 
@@ -113,6 +115,29 @@ def test_frames_say_only_what_changes_and_the_figure_is_at_the_last_step() -> No
         assert frame.data[0].x is None
     assert figure.data[1].y == (2, 4)
     assert figure.data[1].x == (1, 2)
+
+
+def test_titles_that_say_something_of_a_checkpoint_move_with_it() -> None:
+    rows = [[Cell("head 0", square=True), Cell("Loss")]]
+    drawn = draw(
+        a_series(), rows, heights=(200,), moving=lambda i: [curve([0, 1], [i, i], name="x", colour="#000000")],
+        titles=lambda i: {1: f"head 0: k = {i}"},
+    )  # fmt: skip
+    assert [note.text for note in drawn.layout.annotations] == ["<b>head 0</b>: k = 2", "<b>Loss</b>"]
+    assert [frame.layout.annotations[0].text for frame in drawn.frames] == [f"<b>head 0</b>: k = {i}" for i in range(3)]
+    assert figures.at_step(drawn, 5).layout.annotations[0].text == "<b>head 0</b>: k = 1"
+    moves = [move for move in extract(drawn, Blocks())["moves"] if move["place"] == "layout"]
+    assert [(move["path"], move["values"]) for move in moves] == [
+        ("annotations.0.text", [f"<b>head 0</b>: k = {i}" for i in range(3)])
+    ]
+
+
+def test_logarithmic_axes_with_room_for_them_have_powers_of_ten_alone() -> None:
+    def ticks(*values: float) -> float | None:
+        lines = [curve([0, 1], values, name="x", colour="#000000")]
+        return draw(a_series(), [[Cell(log=True)]], heights=(200,), fixed=lines).layout.yaxis.dtick
+
+    assert [ticks(1, 2), ticks(0.5, 40), ticks(1e-8, 10), ticks(0, 0)] == [None, 1, 2, None]
 
 
 def test_nothing_plays_and_nothing_is_interpolated() -> None:

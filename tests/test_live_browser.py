@@ -90,7 +90,7 @@ def test_who_waits_gets_the_report_with_the_first_checkpoint(browser: Browser, r
     run.grow()
     tab.until_version(1)
     assert tab.checkpoints() == 1
-    assert tab.page.inner_text(".live").startswith("Training: step 0 of 400, 1 checkpoints.")
+    assert tab.page.inner_text(".live").startswith("Training: step 0 of 400, 1 checkpoint.")
     leave(tab)
 
 

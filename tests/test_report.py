@@ -25,15 +25,18 @@ from hypothesis.extra import numpy as hnp
 import interp
 from interp.analysis import Analysis, find_analyses
 from interp.config import CheckpointConfig, ModelConfig, RunConfig
+from interp.definitions import DEFINITIONS
 from interp.errors import UsageError
 from interp.measures import LeadTime, lead_time, stand_out
 from interp.reporting import Page, Panel, page
 from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
 from interp.reporting.extract import extract
-from interp.reporting.story import percent, tell
+from interp.reporting.maths import typeset
+from interp.reporting.story import tell
 from interp.reporting.write import panels
 from interp.store.run import Run
 from interp.task import ModularTask, SplitConfig
+from interp.wording import percent
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,11 @@ def decoded(blocks: Blocks, number: int) -> np.ndarray:
         low, high = np.frombuffer(data, np.uint8, count=2 * weights.shape[1] * n, offset=at).astype(np.int64).reshape(2, -1)
         codes = ((low + 256 * high) >> 1) ^ -((low + 256 * high) & 1)
         return (weights @ codes.reshape(-1, n)).reshape(shape)
+    if entry["codec"][0] == "f":
+        width, size = int(entry["codec"][1]), int(np.prod(shape))
+        planes = np.frombuffer(data, np.uint8, count=width * size, offset=at).reshape(width, size)
+        changes = np.ascontiguousarray(planes.T).view(f"<u{width}").reshape(shape[0] if shape else 1, -1)
+        return np.bitwise_xor.accumulate(changes, axis=0).view(f"<{entry['codec']}").reshape(shape)
     if entry["codec"] != "q2":
         return np.frombuffer(data, np.dtype(f"<{entry['codec']}"), count=int(np.prod(shape)), offset=at).reshape(shape)
     size = int(np.prod(shape))
@@ -85,6 +93,12 @@ def test_integers_come_back_exactly(array: np.ndarray) -> None:
 def test_single_precision_comes_back_exactly(array: np.ndarray) -> None:
     blocks = Blocks()
     assert np.array_equal(decoded(blocks, blocks.add(array, drawn=True)), array, equal_nan=True)
+
+
+@given(hnp.arrays(np.float64, SMALL))
+def test_double_precision_to_be_taken_away_comes_back_bit_for_bit(array: np.ndarray) -> None:
+    blocks = Blocks()
+    assert decoded(blocks, blocks.add(array, exact=True)).tobytes() == array.tobytes()
 
 
 @settings(max_examples=40)
@@ -122,6 +136,18 @@ def test_attention_over_pairs_is_stored_by_its_factors() -> None:
     assert blocks.header[number]["codec"] == "odds"
     assert np.abs(decoded(blocks, number) - maps).max() < TOLERANCE + 1e-3
     assert len(base64.b64decode(blocks.payload())) < maps.size
+
+
+def test_saturated_attention_is_stored_by_its_factors_too() -> None:
+    """In single precision attention of nearly 1 says nothing about how nearly; most of this head's is."""
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(2, 5, 40)) * 6
+    maps = (np.exp(a)[:, :, None] / (np.exp(a)[:, :, None] + np.exp(b)[:, None, :] + 1e-3)).astype(np.float32)
+    assert (maps == 1).any()
+    blocks = Blocks()
+    number = blocks.add(maps, drawn=True)
+    assert blocks.header[number]["codec"] == "odds"
+    assert np.abs(decoded(blocks, number) - maps).max() < 2 * TOLERANCE
 
 
 def test_what_is_not_of_that_form_is_not_forced_into_it() -> None:
@@ -411,6 +437,60 @@ def test_page_has_a_panel_for_every_analysis_and_no_failure(built: Page) -> None
     assert {f"panel-{analysis.name}" for analysis in built_in()[0]} <= ids
     assert built.failures == {}
     assert len(built.html) < 6_000_000
+
+
+def links_of(html: str) -> tuple[set[str], dict[str, list[str]]]:
+    """All ids of a page, and for each element with an id the links to places of the page that stand in it."""
+    ids, inside, open_tags = set(), {}, []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            attributes = dict(attrs)
+            if tag in ("section", "article"):
+                open_tags.append(attributes["id"])
+            ids.add(attributes.get("id"))
+            if tag == "a" and open_tags and str(attributes.get("href")).startswith("#"):
+                inside.setdefault(open_tags[-1], []).append(attributes["href"][1:])
+
+        def handle_endtag(self, tag):
+            if tag in ("section", "article"):
+                open_tags.pop()
+
+    Reader().feed(re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL))
+    return ids, inside
+
+
+def test_every_built_in_panel_links_to_its_formulas_and_they_link_back(built: Page) -> None:
+    ids, inside = links_of(built.html)
+    assert {link for links in inside.values() for link in links if not link.startswith("step=")} <= ids
+    for analysis in built_in()[0]:
+        linked = [link for link in inside[f"panel-{analysis.name}"] if link.startswith("formula-")]
+        assert linked == [f"formula-{name}" for name in analysis.definitions] != []
+        assert all(f"panel-{analysis.name}" in inside[formula] for formula in linked)
+    for name in {name for analysis in built_in()[0] for name in analysis.definitions}:
+        assert str(typeset(DEFINITIONS[name].formula[0][1])) in built.html
+
+
+def test_a_panel_without_definitions_has_no_link_and_an_unknown_one_is_refused() -> None:
+    _, series = built_in()
+    html = page(series, [Panel("own", "Mine?", "Mine.", lambda series: go.Figure())]).html
+    ids, inside = links_of(html)
+    assert "panel-own" not in inside
+    assert {"formula-restricted-loss", "formula-phases"} <= ids  # the glossary's
+    assert "formula-gini" not in ids
+    with pytest.raises(UsageError, match=r"definition.*gini"):
+        Analysis("own", "Mine?", dict, go.Figure, definitions=("ginni",))
+
+
+@pytest.mark.parametrize(("operation", "told"), [("add", False), ("multiply", True)])
+def test_other_operations_are_told_how_they_are_read_as_addition(operation: str, told: bool) -> None:
+    series = built_in()[1].assign_attrs(operation=operation)
+    ids, _ = links_of(page(series, []).html)
+    assert ("formula-groups" in ids) == told
+
+
+def test_formulas_are_escaped() -> None:
+    assert "<img" not in typeset("a < <img src=x onerror=alert(1)> x_{<b>}")
 
 
 def test_policy_allows_exactly_the_pages_own_scripts(built: Page) -> None:

@@ -259,6 +259,21 @@ def test_the_address_keeps_the_step(browser: Browser, report_file: Path) -> None
     seen.page.context.close()
 
 
+def test_a_panel_leads_to_its_formula_and_back_and_the_step_stays(fresh: Visit) -> None:
+    address = fresh.page.evaluate("location.hash")
+    inside = """(id) => { const box = document.getElementById(id).getBoundingClientRect();
+        return box.top >= -1 && box.top < innerHeight / 2 && document.activeElement.id === id; }"""
+    fresh.page.click("#panel-progress_measures a[href='#formula-excluded-loss']")
+    until(fresh.page, inside, "formula-excluded-loss")
+    formula = fresh.page.locator("#formula-excluded-loss .formula dd").first
+    assert formula.locator("sub").count() >= 2
+    assert formula.is_visible()
+    fresh.page.click("#formula-excluded-loss a[href='#panel-progress_measures']")
+    until(fresh.page, inside, "panel-progress_measures")
+    assert fresh.page.evaluate("location.hash") == address
+    fresh.page.evaluate("scrollTo(0, 0)")
+
+
 def test_nothing_moves_by_itself(shared: Visit) -> None:
     before = shared.step()
     shared.page.wait_for_timeout(1200)

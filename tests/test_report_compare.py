@@ -92,6 +92,18 @@ def test_marks_that_turn_the_direction_of_writing_are_not_shown() -> None:
     assert "run 1\ufffd\ufffd\ufffd: this network" in made.html
 
 
+def test_the_page_speaks_of_several_runs_and_names_the_one_that_grokked() -> None:
+    found = runs()
+    html = compare(found).html
+    assert "The story of these runs" in html
+    assert "make this run again" not in html
+    alone = [found[0], found[0].assign_attrs(phases="{}", run="late")]
+    text = compare(alone).html
+    [panel] = [one for one in data_of(text)["panels"] if "steps from grokking" in json.dumps(one["layout"])]
+    assert panel["layout"]["showlegend"]
+    assert {trace["name"] for trace in panel["data"]} == {found[0].attrs["run"]}
+
+
 def test_many_runs_are_told_of_in_the_table() -> None:
     made = compare([*runs(), *runs()])
     assert "in the table below" in made.html

@@ -14,7 +14,8 @@ from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE
 from interp.config import CheckpointConfig, ModelConfig
 from interp.reporting.dissection import Section, dissection, no_dissection
-from interp.reporting.page import Table, page
+from interp.reporting.facts import Table
+from interp.reporting.page import page
 from interp.synthetic import clock_weights
 from interp.task import ModularTask, SplitConfig
 

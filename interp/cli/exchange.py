@@ -10,6 +10,7 @@ import tyro
 
 from interp.cli.arguments import ROOT, Out, Root, RunPath, find_run, parse_split
 from interp.task import Operation
+from interp.wording import checkpoints
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def import_(given: Annotated[Import, tyro.conf.arg(name="")]) -> None:
     run = import_run(given.path, given.root, given.name, format=given.format, known=known)  # type: ignore[arg-type] # checked there
     for note in run.provenance.get("notes", ()):
         print(f"note: {note}")
-    print(f"{run.path}: {len(run.steps)} checkpoints, steps {run.steps[0]} to {run.steps[-1]}")
+    print(f"{run.path}: {checkpoints(run.steps)}")
     print(f"Next: interp report {run.path}")
 
 

@@ -11,6 +11,7 @@ import tyro
 from interp.cli.arguments import ROOT, Files, Keys, Names, Root, RunPath, find_run, parse_keys, parse_split, parse_steps
 from interp.cli.printing import print_json, print_series, print_table, print_tree, progress
 from interp.errors import DataError
+from interp.wording import checkpoints, counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,8 +56,10 @@ def verify(run: RunPath, root: Root = ROOT) -> None:
     opened = find_run(run, root)
     problems = opened.verify()
     if problems:
-        raise DataError("\n".join([f"{opened.path}: {len(problems)} problems", *(f"  {problem}" for problem in problems)]))
-    print(f"{opened.path}: sound; {len(opened.steps)} checkpoints, steps {opened.steps[0]} to {opened.steps[-1]}")
+        raise DataError(
+            "\n".join([f"{opened.path}: {counted(len(problems), 'problem')}", *(f"  {problem}" for problem in problems)])
+        )
+    print(f"{opened.path}: sound; {checkpoints(opened.steps)}")
 
 
 def analyze(

@@ -7,11 +7,12 @@ show checkpoint i. Plotly is imported when the first figure is drawn.
 
 from interp.figures.draw import Trace, bands, curve, draw, last_step, line, phase_bands, phases, slider
 from interp.figures.files import save
-from interp.figures.grid import Cell, on
+from interp.figures.grid import Cell, in_rows, on
 from interp.figures.runs import at_step, figure, titled
 from interp.figures.theme import (
     CYCLE,
     EXCLUDED,
+    IN_TITLE,
     NEUTRAL,
     RESTRICTED,
     TEST,
@@ -19,13 +20,14 @@ from interp.figures.theme import (
     WHEEL,
     faded,
     frequency_colours,
+    frequency_dashes,
     key,
     steps_of_colour,
     template,
 )
 
 __all__ = [
-    "CYCLE", "EXCLUDED", "NEUTRAL", "RESTRICTED", "TEST", "TRAIN", "WHEEL", "Cell", "Trace", "at_step", "bands", "curve", "draw",
-    "faded", "figure", "frequency_colours", "key", "last_step", "line", "on", "phase_bands", "phases", "save", "slider",
-    "steps_of_colour", "template", "titled",
+    "CYCLE", "EXCLUDED", "IN_TITLE", "NEUTRAL", "RESTRICTED", "TEST", "TRAIN", "WHEEL", "Cell", "Trace", "at_step", "bands",
+    "curve", "draw", "faded", "figure", "frequency_colours", "frequency_dashes", "in_rows", "key", "last_step", "line", "on",
+    "phase_bands", "phases", "save", "slider", "steps_of_colour", "template", "titled",
 ]  # fmt: skip

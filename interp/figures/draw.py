@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interp.figures.grid import Cell, grid, on
+from interp.figures.grid import Cell, grid, heading, on
 from interp.figures.theme import NEUTRAL, faded, template
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Trace = dict[str, Any]
+
+# A legend's pixels: of a row, across a figure as plotly draws it by itself, of an entry's line, of a letter.
+_ROW, _ACROSS, _KEY, _LETTER = 19, 880, 46, 7
 
 # Bands behind every time axis: what the run is in the middle of, until the next boundary.
 PHASES = (
@@ -32,6 +36,7 @@ def draw(
     heights: Sequence[int],
     fixed: Iterable[Trace] = (),
     moving: Callable[[int], list[Trace]] | None = None,
+    titles: Callable[[int], Mapping[int, str]] | None = None,
     alt: str | None = None,
     annotations: Sequence[dict[str, Any]] = (),
 ) -> go.Figure:
@@ -45,6 +50,8 @@ def draw(
         heights: height of each row's plots in pixels.
         fixed: traces (dicts of plotly attributes) that do not change.
         moving: called with the index i of a checkpoint; returns the traces that show it, always the same number and types.
+        titles: called with the index i of a checkpoint where traces move; returns titles of cells, by their numbers, that say
+            something about that checkpoint.
         alt: one sentence for readers who cannot see the figure.
         annotations: further plotly annotations.
     """
@@ -52,7 +59,12 @@ def draw(
 
     fixed, steps = list(fixed), [int(step) for step in series["step"].values]
     layout = grid(rows, heights)
-    layout |= {"template": template(), "showlegend": _has_legend([*fixed, *(moving(len(steps) - 1) if moving else [])])}
+    named = _in_legend([*fixed, *(moving(len(steps) - 1) if moving else [])])
+    layout |= {"template": template(), "showlegend": len(named) > 1}
+    _tick_powers(layout, fixed)
+    taller = _ROW * (_rows(named) - 1)
+    layout["height"] += taller
+    layout["margin"]["t"] += taller
     layout["annotations"] += list(annotations)
     layout["shapes"] = phase_bands(series, layout["meta"]["step_axis"])
     cells = [cell for row in rows for cell in row]
@@ -63,6 +75,8 @@ def draw(
     if moving is None:
         return go.Figure(data=fixed, layout=layout)
     frames = [moving(i) for i in range(len(steps))]
+    notes = [_retitled(layout["annotations"], titles(i)) for i in range(len(steps))] if titles else []
+    layout["annotations"] = notes[-1] if notes else layout["annotations"]
     changing = _changing(frames)
     layout["sliders"] = [slider(steps)]
     layout["margin"]["b"] += 70
@@ -75,10 +89,18 @@ def draw(
             {
                 "name": str(step), "traces": places,
                 "data": [{k: v for k, v in trace.items() if k in keys} for trace, keys in zip(frame, changing, strict=True)],
+                **({"layout": {"annotations": notes[i]}} if notes else {}),
             }
-            for step, frame in zip(steps, frames, strict=True)
+            for i, (step, frame) in enumerate(zip(steps, frames, strict=True))
         ],
     )  # fmt: skip
+
+
+def _retitled(annotations: Sequence[dict[str, Any]], titles: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The annotations of a layout with other titles on some cells."""
+    texts = {f"{on(cell)['xaxis']} domain": heading(title) for cell, title in titles.items()}
+    is_title = {id(note) for note in annotations if note.get("yref", "").endswith(" domain") and note["text"].startswith("<b>")}
+    return [{**note, "text": texts.get(note["xref"], note["text"])} if id(note) in is_title else note for note in annotations]
 
 
 def _changing(frames: Sequence[Sequence[Trace]]) -> list[set[str]]:
@@ -172,5 +194,22 @@ def last_step(series: xr.Dataset) -> float:
     return float(max(steps, default=0))
 
 
-def _has_legend(traces: Iterable[Trace]) -> bool:
-    return sum(trace.get("showlegend", trace.get("type") == "scatter") for trace in traces) > 1
+def _tick_powers(layout: dict[str, Any], traces: Sequence[Trace]) -> None:
+    """Ticks at powers of ten alone on logarithmic axes that have room for two: plotly's others are too small to be read."""
+    for name in layout["meta"]["log_axis"]:
+        values = [np.ravel(np.asarray(trace["y"], dtype=float)) for trace in traces if trace.get("yaxis", "y") == name]
+        drawn = np.concatenate(values) if values else np.empty(0)
+        drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
+        decades = np.log10(drawn.max() / drawn.min()) if drawn.size else 0.0
+        if decades > 1:
+            layout[f"yaxis{name[1:]}"]["dtick"] = math.ceil(decades / 7)
+
+
+def _in_legend(traces: Iterable[Trace]) -> list[str]:
+    return [str(trace.get("name", "")) for trace in traces if trace.get("showlegend", trace.get("type") == "scatter")]
+
+
+def _rows(names: Sequence[str]) -> int:
+    """How many rows a legend over the figure has, at least one; plotly gives every entry the width of the longest."""
+    widest = max((_KEY + _LETTER * len(name) for name in names), default=1)
+    return max(1, -(-len(names) // max(1, _ACROSS // widest)))

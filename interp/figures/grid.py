@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 _WIDTH = 960  # pixels the fractions below are computed for; the page computes its own from `meta`
@@ -48,6 +49,27 @@ def on(cell: int) -> dict[str, str]:
     """
     suffix = "" if cell == 1 else str(cell)
     return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+
+
+def heading(title: str) -> str:
+    """A cell's title as it is shown: bold, what stands after a colon lighter.
+
+    >>> heading("Loss"), heading("head 0: frequency 4")
+    ('<b>Loss</b>', '<b>head 0</b>: frequency 4')
+    """
+    name, colon, rest = title.partition(": ")
+    return f"<b>{name}</b>{colon}{rest}"
+
+
+def in_rows(cells: Sequence[Cell], *, most: int) -> list[Sequence[Cell]]:
+    """Cells in as few rows as hold them, at most so many to a row, all rows nearly equally long.
+
+    >>> [len(row) for row in in_rows([Cell()] * 12, most=5)]
+    [4, 4, 4]
+    """
+    n = max(1, -(-len(cells) // most))
+    edges = [len(cells) * i // n for i in range(n + 1)]
+    return [cells[start:stop] for start, stop in pairwise(edges)]
 
 
 def grid(rows: Sequence[Sequence[Cell]], heights: Sequence[int]) -> dict[str, Any]:
@@ -112,7 +134,7 @@ def _add_cell(layout: dict[str, Any], cell: Cell, number: int, *, domains: tuple
     if cell.title:
         layout["annotations"].append(
             {
-                "text": f"<b>{cell.title}</b>", "xref": f"{names['xaxis']} domain", "yref": f"{names['yaxis']} domain",
+                "text": heading(cell.title), "xref": f"{names['xaxis']} domain", "yref": f"{names['yaxis']} domain",
                 "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "yshift": 4, "showarrow": False, "font": {"size": 12},
             }
         )  # fmt: skip

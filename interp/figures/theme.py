@@ -42,6 +42,20 @@ def frequency_colours(frequencies: Iterable[int]) -> dict[int, str]:
     return {int(k): CYCLE[i % len(CYCLE)] for i, k in enumerate(sorted(frequencies))}
 
 
+# A key of at most so many frequencies stands in a cell's title; more are told in the legend.
+IN_TITLE = 6
+
+
+def frequency_dashes(frequencies: Iterable[int]) -> dict[int, str]:
+    """A line for each of a run's key frequencies, so that no two of the first three times eight look alike.
+
+    >>> frequency_dashes(range(1, 10))[1], frequency_dashes(range(1, 10))[9]
+    ('solid', 'dash')
+    """
+    dashes = ("solid", "dash", "dot")
+    return {int(k): dashes[i // len(CYCLE) % len(dashes)] for i, k in enumerate(sorted(frequencies))}
+
+
 def key(colours: Mapping[str, str]) -> str:
     """Names in their colours, for a cell's title: a legend where the eye is already.
 

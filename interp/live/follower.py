@@ -13,6 +13,7 @@ from interp.errors import DataError, UsageError
 from interp.live.server import Published
 from interp.live.waiting import waiting_page
 from interp.store.run import Run, open_run
+from interp.wording import counted
 
 if TYPE_CHECKING:
     from interp.analysis import Analysis
@@ -158,7 +159,7 @@ class Follower:
         now = time.monotonic()
         if now >= self._told + POLL_SECONDS and (run := self._opened()) is not None:
             self._told = now
-            self.published.tell(line=f"{line_of(run)} Measured for this page: {done:,} of {total:,} checkpoints.")
+            self.published.tell(line=f"{line_of(run)} Measured for this page: {done:,} of {counted(total, 'checkpoint')}.")
 
     def _farewell(self, run: Run | None) -> None:
         line = "The run did not begin." if run is None else line_of(run, is_gone=True)
@@ -192,7 +193,7 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
     if run.status == "interrupted" or is_gone:
         return f"The run was interrupted at step {step}; `interp resume {run.path}` goes on with it."
     most = "at most " if run.config.until_settled else ""
-    return f"Training: step {step} of {most}{run.config.steps:,}, {len(run.steps):,} checkpoints."
+    return f"Training: step {step} of {most}{run.config.steps:,}, {counted(len(run.steps), 'checkpoint')}."
 
 
 def without_library(html: str) -> str:

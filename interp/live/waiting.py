@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from interp.reporting.page import policy
+from interp.reporting.render import policy
 
 _HERE = Path(__file__).parent
 

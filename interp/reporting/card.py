@@ -11,6 +11,7 @@ import numpy as np
 from interp.figures.draw import bands
 from interp.figures.theme import TEST, TRAIN
 from interp.reporting.story import tell
+from interp.wording import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,7 +39,7 @@ def card(run: Run) -> str:
 
     series = history_series(run)
     n = len(run.steps)
-    facts = [_status(run), f"{n:,} checkpoint{'' if n == 1 else 's'}", f"recipe {run.config.recipe}", f"seed {run.config.seed}"]
+    facts = [_status(run), counted(n, "checkpoint"), f"recipe {run.config.recipe}", f"seed {run.config.seed}"]
     parts = [f'<div style="font-size:85%;opacity:.75">{escape(run.name)}: {escape(", ".join(facts))}</div>']
     if series.sizes["history_step"]:
         story = tell(series)

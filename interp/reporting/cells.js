@@ -3,8 +3,11 @@
 const CONFIG = { displayModeBar: false, showSendToCloud: false, plotlyServerURL: "", responsive: false, scrollZoom: false };
 const MARGIN = { l: 58, r: 14, t: 24, b: 46 };
 const BARE = { l: 2, r: 2, t: 24, b: 8 };
+const STRIP = 15; // for the names of the phases
+const INSET = 8; // of a title, on both sides together
 const GAP = 12; // between cells, in pixels; margins come on top
 const NARROWEST = { square: 128, plot: 300 };
+const PEN = document.createElement("canvas").getContext("2d");
 const COARSE = window.matchMedia("(pointer: coarse)");
 
 class Cell {
@@ -36,9 +39,9 @@ class Cell {
     if (!this.whole) layout.hovermode = this.stepAxes.length && !this.isMap("x") ? "x unified" : "closest";
     layout.uirevision = `${page.logSteps} ${this.panel.logY}`;
     for (const name of this.stepAxes) scaleSteps(axisOf(layout, name), page);
-    for (const name of this.logAxes) axisOf(layout, name).type = this.panel.logY ? "log" : "linear";
+    for (const name of this.logAxes) scaleValues(axisOf(layout, name), this.panel.logY);
     layout.shapes = [...this.own.shapes, ...this.stepAxes.flatMap((name) => this.bands(name))];
-    layout.annotations = [...this.own.annotations.map((item) => ({ ...item })), ...(this.named ? bandNames(this, page) : [])];
+    this.annotate();
     layout.datarevision = `${index} ${this.drawn}`;
     this.shown = index;
     this.graph.dataset.step = index;
@@ -65,6 +68,7 @@ class Cell {
     this.shown = index;
     this.graph.dataset.step = index;
     if (this.moving && (this.move(index) !== false || sketched)) {
+      this.annotate();
       this.layout.datarevision = `${index} ${this.drawn}`;
       this.drawn = performance.now();
       Plotly.react(this.graph, this.data, this.layout, CONFIG);
@@ -82,6 +86,27 @@ class Cell {
     this.graph.dataset.step = index;
     this.swift = this.swift || new Swift(this);
     this.swift.draw();
+    this.retitle();
+  }
+
+  annotate() {
+    const titled = (item) => ({ ...item, yshift: (item.yshift || 0) + (this.strip || 0), font: { ...item.font, size: this.titleSize(item.text) } });
+    this.layout.annotations = [...this.own.annotations.map((item) => (isTitle(item) && !this.whole ? titled(item) : { ...item })), ...(this.named ? bandNames(this, this.page) : [])];
+  }
+
+  // A title that is too long for its plot is written smaller.
+  titleSize(text) {
+    const { width, margin } = this.layout;
+    return Math.max(8, Math.min(12, (12 * (width - margin.l - INSET)) / widthOf(text.replace(/<[^>]*>/g, ""), this.page)));
+  }
+
+  // While the canvas is in front, titles that belong to the checkpoint are changed where plotly has put them.
+  retitle() {
+    for (const { path } of this.moves) {
+      const [, n] = /^annotations\.(\d+)\.text$/.exec(path) || [];
+      const text = n && this.graph.querySelector(`.annotation[data-index="${n}"] .annotation-text`);
+      if (text?.lastChild) text.lastChild.textContent = this.own.annotations[n].text.replace(/^<b>.*?<\/b>/, "");
+    }
   }
 
   uncover() {
@@ -174,6 +199,7 @@ function cutCell(n, data, layout, moves, { steps, logs }) {
   const place = new Map(places.map((old, i) => [old, i]));
   const { domain: xd, anchor: xa, scaleanchor: xs, ...xaxis } = layout[`xaxis${suffix}`] || {};
   const { domain: yd, anchor: ya, scaleanchor: ys, ...yaxis } = layout[`yaxis${suffix}`] || {};
+  const notes = layout.annotations || [];
   const here = (item) => String(item.xref || "").split(" ")[0] === x || String(item.yref || "").split(" ")[0] === y;
   const moved = (item) => ({ ...item, xref: renamed(item.xref), yref: renamed(item.yref) });
   return {
@@ -181,65 +207,48 @@ function cutCell(n, data, layout, moves, { steps, logs }) {
     data: places.map((i) => ({ ...data[i], xaxis: "x", yaxis: "y" })),
     layout: {
       xaxis: { ...xaxis }, yaxis: { ...yaxis }, autosize: false, barmode: layout.barmode, bargap: layout.bargap,
-      annotations: (layout.annotations || []).filter(here).map(moved), shapes: (layout.shapes || []).filter(here).map(moved),
+      annotations: notes.filter(here).map(moved), shapes: (layout.shapes || []).filter(here).map(moved),
     },
-    moves: moves.filter((move) => place.has(move.place)).map((move) => ({ ...move, place: place.get(move.place) })),
+    moves: [
+      ...moves.filter((move) => place.has(move.place)).map((move) => ({ ...move, place: place.get(move.place) })),
+      ...moves.filter((move) => move.place === "layout").flatMap((move) => {
+        const [, number, rest] = /^annotations\.(\d+)\.(.*)$/.exec(move.path) || [];
+        const own = notes.filter(here).indexOf(notes[number]);
+        return own < 0 ? [] : [{ ...move, path: `annotations.${own}.${rest}` }];
+      }),
+    ],
     stepAxes: steps.includes(x) ? ["x"] : [],
     logAxes: logs.includes(y) ? ["y"] : [],
     bare: xaxis.showticklabels === false,
   };
 }
 
+// Pixels of a text in a title's usual size and weight.
+function widthOf(text, page) {
+  PEN.font = `bold 12px ${page.templates[page.theme].layout.font.family}`;
+  return PEN.measureText(text).width;
+}
+
+function isTitle(item) {
+  return /^<b>/.test(item.text) && item.yanchor === "bottom" && /domain$/.test(item.yref);
+}
+
 function renamed(reference) {
   return reference === undefined ? reference : String(reference).replace(/^([xy])\d+/, "$1");
-}
-
-function axisOf(layout, name) {
-  const key = name.replace(/^([xy])/, "$1axis");
-  layout[key] = layout[key] || {};
-  return layout[key];
-}
-
-function scaleSteps(axis, page) {
-  axis.type = page.logSteps ? "log" : "linear";
-  axis.autorange = false;
-  axis.range = page.logSteps ? [Math.log10(page.firstStep), Math.log10(page.lastStep)] : [0, page.lastStep || 1];
-  axis.tickformat = page.logSteps ? "~s" : ",d";
-  axis.dtick = page.logSteps ? 1 : undefined;
-  axis.nticks = page.logSteps ? undefined : 6;
-}
-
-// Names of the phases at the top of a time axis, where they fit.
-function bandNames(cell, page) {
-  const name = cell.stepAxes.find((known) => !cell.isMap(known));
-  if (!name) return [];
-  const axis = axisOf(cell.layout, name);
-  const [left, right] = axis.domain || [0, 1];
-  const margin = cell.layout.margin || { l: 80, r: 80 };
-  const width = ((cell.layout.width || 700) - margin.l - margin.r) * (right - left);
-  const at = (step) => (page.logSteps ? Math.log10(Math.max(step, page.firstStep)) : step);
-  const span = axis.range[1] - axis.range[0];
-  const dark = page.theme === "dark";
-  return page.bands
-    .filter(([label, from, to]) => ((at(to) - at(from)) / span) * width > 6.4 * label.length)
-    .map(([label, from, to]) => ({
-      text: label, x: (at(from) + at(to)) / 2, xref: name, y: 1, yref: `y${name.slice(1)} domain`, yanchor: "top", showarrow: false,
-      font: { size: 10, color: dark ? "#98a1ab" : "#5c646c" }, bgcolor: dark ? "rgba(21,25,30,.6)" : "rgba(251,251,249,.6)", borderpad: 1,
-    }));
 }
 
 function applyMoves(moves, panel, index, target) {
   const { page, steps } = panel;
   const frame = Math.max(0, steps.findLastIndex((known) => known <= page.steps[index]));
   for (const { place, path, block, values, index: chosen } of moves) {
-    setPath(target(place), path, block !== undefined ? page.blocks.at(block, frame) : page.blocks.resolve(values[chosen[frame]]));
+    setPath(target(place, path), path, block !== undefined ? page.blocks.at(block, frame) : page.blocks.resolve(values[chosen[frame]]));
   }
 }
 
 function setPath(target, path, value) {
   const names = path.split(".");
   const last = names.pop();
-  for (const name of names) target = target[name] = { ...target[name] };
+  for (const name of names) target = target[name] = Array.isArray(target[name]) ? [...target[name]] : { ...target[name] };
   target[last] = value;
 }
 

@@ -11,8 +11,11 @@ import xarray as xr
 
 from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
-from interp.reporting.page import Page, Panel, Table, flat, page
-from interp.reporting.story import MILESTONES, Curves, Story, run_name, tell
+from interp.reporting.facts import Table, flat
+from interp.reporting.page import Page, Panel, page
+from interp.reporting.run_curves import Curves
+from interp.reporting.story import MILESTONES, Story, run_name, tell
+from interp.wording import counted
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -43,13 +46,29 @@ def compare(runs: Sequence[xr.Dataset]) -> Page:
     names = _names(runs)
     together = _together(runs)
     panels = [
-        Panel("outside", "When did each run generalize?", _OUTSIDE_CAPTION, _over_steps(runs, names, _OUTSIDE)),
-        Panel("inside", "When did each circuit form?", _INSIDE_CAPTION, _over_steps(runs, names, _INSIDE)),
-        Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, _aligned(runs, names)),
+        Panel(
+            "outside",
+            "When did each run generalize?",
+            _OUTSIDE_CAPTION,
+            _over_steps(runs, names, _OUTSIDE),
+            definitions=_OUTSIDE_BY,
+        ),
+        Panel(
+            "inside",
+            "When did each circuit form?",
+            _INSIDE_CAPTION,
+            _over_steps(runs, names, _INSIDE),
+            definitions=_INSIDE_BY,
+        ),
+        Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, _aligned(runs, names), definitions=_ALIGNED_BY),
     ]
     return page(together, panels, story=_story(runs, names), facts=_tables(runs, names))
 
 
+# Names of the definitions that each panel links to.
+_OUTSIDE_BY = ("loss", "sum-of-squares")
+_INSIDE_BY = ("restricted-loss", "excluded-loss", "key-frequencies")
+_ALIGNED_BY = ("phases", "loss", "restricted-loss")
 _OUTSIDE_CAPTION = "Each run has one colour. What can be seen without looking inside: curves that jump at different steps."
 _INSIDE_CAPTION = (
     "The restricted loss and the excluded loss of the same runs, each with its own key frequencies. Runs that grok early and "
@@ -95,7 +114,9 @@ def _aligned(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Callable[[xr.D
         shown = [name for name in ("history_test_accuracy", "restricted_loss") if any(Curves(s).curve(name) for s in runs)]
         rows = [[Cell(_CELLS[name][0], x="steps from grokking", y=_CELLS[name][1], log=_CELLS[name][2])] for name in shown]
         traces = _curves(runs, names, shown, _grokked)
-        return draw(together, rows, heights=[200] * len(rows), fixed=traces, alt="The same curves with grokking at 0.")
+        drawn = draw(together, rows, heights=[200] * len(rows), fixed=traces, alt="The same curves with grokking at 0.")
+        # Named even where one run alone has grokked; steps written as on every other axis.
+        return drawn.update_layout(showlegend=True).update_xaxes(tickformat=",d")
 
     return figure
 
@@ -132,7 +153,7 @@ def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
     if len(runs) <= _TOLD:
         short = tuple(f"{name}: {story.title[0].lower()}{story.title[1:]}." for name, story in zip(names, stories, strict=True))
     sentences = tuple(f"{name}. {story}" for name, story in zip(names, stories, strict=True))
-    return Story(title, short, sentences, (), None)
+    return Story(title, short, sentences, (), None, of_many=True)
 
 
 def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
@@ -142,7 +163,7 @@ def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
     for i, (label, _) in enumerate(MILESTONES.values()):
         rows.append((label.lower(), *(str(story.milestones[i]) for story in stories)))
     leads = [story.lead.steps if story.lead else None for story in stories]
-    rows.append(("lead time", *("none" if steps is None else f"{steps:,} steps" for steps in leads)))
+    rows.append(("lead time", *("none" if steps is None else counted(steps, "step") for steps in leads)))
     keys = [", ".join(map(str, series.attrs.get("key_frequencies", []))) or "none" for series in runs]
     rows.append(("key frequencies", *keys))
     return [Table("What was found", ("", *names), tuple(rows)), Table("How they differ", ("", *names), _differences(runs))]

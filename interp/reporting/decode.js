@@ -34,6 +34,7 @@ class Blocks {
 
   decode(entry) {
     const size = entry.shape.reduce((a, b) => a * b, 1);
+    if (entry.codec[0] === "f") return this.floats(entry, size);
     if (entry.codec !== "q2") return new TYPES[entry.codec](this.buffer, entry.at, size);
     const changes = this.whole16(entry.at, size);
     const codes = new Uint16Array(size);
@@ -44,6 +45,18 @@ class Blocks {
       out[i] = codes[i] === 65535 ? NaN : entry.low + codes[i] * entry.width;
     }
     return out;
+  }
+
+  // Floating-point numbers, bit for bit: byte by byte, each row XORed with the one before it.
+  floats(entry, size) {
+    const width = Number(entry.codec[1]);
+    const bytes = new Uint8Array(size * width);
+    const row = (size / (entry.shape[0] ?? 1)) * width;
+    for (let byte = 0; byte < width; byte++) {
+      const plane = new Uint8Array(this.buffer, entry.at + byte * size, size);
+      for (let i = 0, at = byte; i < size; i++, at += width) bytes[at] = at < row ? plane[i] : plane[i] ^ bytes[at - row];
+    }
+    return new TYPES[entry.codec](bytes.buffer);
   }
 
   // 16-bit whole numbers of both signs, from their low bytes and their high bytes.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from interp.reporting.page import Table
+from interp.reporting.facts import Table
 
 Found = Mapping[str, Any]
 
@@ -16,6 +16,10 @@ CAPTION = (
     "the random controls, which take as much out at random.",
     "Losses are in nats, over all pairs of the p residues (the class of the sign =, where there is one, is left out).",
 )
+DEFINITIONS = (
+    "loss", "restricted-loss", "excluded-loss", "key-frequencies", "neurons", "neuron-logit-map", "heads", "cosine-fit", "gini",
+    "algorithm", "formulas", "memorizer-or-generalizer", "ablations", "logit-spectrum", "health",
+)  # fmt: skip
 PAPER = "Beside ours: the mainline model of Nanda et al. 2023 (arXiv 2301.05217), whose architecture this network has."
 
 
@@ -27,6 +31,7 @@ class Section:
     title: str
     paragraphs: tuple[str, ...]
     tables: tuple[Table, ...]
+    definitions: tuple[str, ...] = ()
 
 
 def dissection(
@@ -62,7 +67,7 @@ def dissection(
     if found["key_frequencies"] is None:
         paragraphs = (*paragraphs, "No reordering makes this operation an addition: what is read from waves is left out.")
     kept = tuple(table for table in tables if table is not None)
-    return Section("dissection", TITLE, paragraphs, kept)
+    return Section("dissection", TITLE, paragraphs, kept, DEFINITIONS)
 
 
 def no_dissection(reason: str) -> Section:

@@ -41,7 +41,28 @@ class Explorer extends Panel {
     const first = cell.n === 1;
     const trace = { ...cell.data[0], z: rows(first ? this.made.map : this.made.fit, [this.tables.p, this.tables.p]), ...this.made.range };
     cell.data = [trace];
+    this.word(cell);
     return true;
+  }
+
+  // An empty map says why it is empty.
+  word(cell) {
+    cell.word = cell.word || cell.element.appendChild(Object.assign(document.createElement("p"), { className: "word" }));
+    cell.word.hidden = this.made.frequency > 0;
+    cell.word.textContent = this.remark;
+  }
+
+  get remark() {
+    if (this.made.frequency > 0) return "";
+    const value = this.made.map[0];
+    return value === 0 ? "dead at this step: 0 for every pair" : `dead at this step: ${readable(value)} for every pair`;
+  }
+
+  // The same on a picture that is taken away.
+  get remarks() {
+    const { remark } = this;
+    const at = (n) => ({ text: remark, xref: `x${n} domain`, yref: `y${n} domain`, x: 0.5, y: 0.5, showarrow: false });
+    return remark ? ["", "2"].map(at) : [];
   }
 
   about(step) {

@@ -92,7 +92,7 @@ def explorer(steps: Sequence[int], tables: Sequence[Tables], *, order: Sequence[
     caption = CAPTION.format(
         error=_in_words(*_errors(tables, kept)), order="" if order is None else EXPONENTS.format(modulus=len(order))
     )
-    return Panel("neuron", TITLE, caption, figure, extra=extra)
+    return Panel("neuron", TITLE, caption, figure, definitions=("neurons",), extra=extra)
 
 
 _KEPT = ("read", "write", "base")

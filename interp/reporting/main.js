@@ -161,6 +161,13 @@ class Page {
       panels.focus({ preventScroll: true });
       panels.scrollIntoView();
     }
+    const inner = event.target.closest('a[href^="#formula-"], a[href^="#panel-"]');
+    if (inner) {
+      event.preventDefault(); // the address keeps the step
+      const target = document.getElementById(inner.getAttribute("href").slice(1));
+      target.scrollIntoView();
+      target.focus({ preventScroll: true });
+    }
     const link = event.target.closest("a[data-step]");
     if (link) {
       event.preventDefault();
@@ -207,13 +214,16 @@ class Page {
     store("theme", choice);
   }
 
-  // On paper: light, and as wide as the paper.
+  // On paper: light, as wide as the paper, and with all that is otherwise told on demand.
   forPrint(printing) {
     if (printing) {
       document.documentElement.dataset.theme = this.theme = "light";
-      for (const { element } of this.panels) element.style.width = "690px";
+      for (const { element } of this.panels) element.style.width = "680px";
+      this.opened = [...document.querySelectorAll("details:not([open], .numbers)")];
+      for (const details of this.opened) details.open = true;
     } else {
       for (const { element } of this.panels) element.style.width = "";
+      for (const details of this.opened || []) details.open = false;
       this.chooseTheme(this.themeChoice);
     }
     this.redraw();

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import UsageError
-from interp.reporting.page import Table
+from interp.reporting.facts import Table
 
 if TYPE_CHECKING:
     from interp.config import RunConfig

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
-from markupsafe import Markup, escape
 
+from interp.definitions import DEFINITIONS
 from interp.errors import UsageError
 from interp.figures.draw import bands, last_step
 from interp.figures.theme import template
 from interp.reporting.blocks import Blocks
 from interp.reporting.extract import extract
+from interp.reporting.facts import Table, facts_of
+from interp.reporting.library import library_for
+from interp.reporting.render import as_json, render
 from interp.reporting.story import Story, run_name, tell
-from interp.reporting.tables import HISTORY, tables
+from interp.reporting.tables import tables
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
     from interp.reporting.dissection import Section
-
-_HERE = Path(__file__).parent
-_SCRIPTS = ("decode.js", "swift.js", "cells.js", "panels.js", "explorer.js", "parquet.js", "tables.js", "transport.js", "main.js")
-_STYLES = ("page.css",)
-# What a page has besides that is served while its run goes on.
-_LIVE_SCRIPTS, _LIVE_STYLES = ("../live/live.js",), ("../live/live.css",)
 
 # What the slider's readout says: variable, label, colour, is it a share, how it is sketched behind the slider, is it spoken.
 _READINGS = (
@@ -46,17 +35,6 @@ _READINGS = (
     ("test_accuracy", "test acc.", "test", True, "share", True),
     ("excluded_loss", "excluded", "excluded", False, None, False),
 )
-
-# Facts that say something about the machine's user and nothing about the run.
-_PRIVATE = ("path",)
-
-# Terms with a fixed colour, wherever the page says them.
-_TERMS = {
-    "train": r"train (?:loss|accuracy)|training pairs",
-    "test": r"test (?:loss|accuracy)",
-    "restricted": r"restricted loss",
-    "excluded": r"excluded loss",
-}
 
 
 @dataclass(frozen=True)
@@ -69,6 +47,7 @@ class Panel:
         caption: what to look for, paragraphs separated by blank lines; one that begins with "Measured:" is shown on demand.
         draw: makes the figure from the series.
         failure: why the analysis could not be measured.
+        definitions: names of the definitions that it links to.
         extra: further data for a panel that the page draws itself; puts its arrays into the blocks.
     """
 
@@ -77,20 +56,8 @@ class Panel:
     caption: str
     draw: Callable[[xr.Dataset], go.Figure]
     failure: str | None = None
+    definitions: tuple[str, ...] = ()
     extra: Callable[[Blocks], Mapping[str, Any]] | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table at the end of the page: a header (may be empty) and rows, their first column being names.
-
-    A `wide` one has a line of its own.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +105,7 @@ def page(
     blocks, story = Blocks(), tell(series) if story is None else story
     tabled = tables(series, [panel.name for panel in panels], blocks)
     shown = [_shown(panel, series, blocks, tabled) for panel in panels]
+    library = library_for({trace.get("type", "scatter") for one in shown if one["source"] for trace in one["source"]["data"]})
     data = {
         "run": run_name(series),
         "steps": [int(step) for step in series["step"].values],
@@ -149,10 +117,11 @@ def page(
         "tables": tabled,
         "notes": _notes(series.attrs),
         "live": live,
+        "library": library.name,
         "templates": {"light": template("light"), "dark": template("dark")},
     }
-    facts = [*origin, *(_facts(series.attrs) if facts is None else facts)]
-    html = _render(series, story, shown, sections=sections, facts=facts, data=data, blocks=blocks)
+    facts = [*origin, *(facts_of(series.attrs) if facts is None else facts)]
+    html = render(series, story, shown, sections=sections, facts=facts, data=data, blocks=blocks, library=library)
     return Page(html, str(story), {one["name"]: one["failure"] for one in shown if one["failure"]})
 
 
@@ -174,11 +143,12 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
         "title": panel.title,
         "paragraphs": [text for text in paragraphs if not text.startswith("Measured:")],
         "measured": " ".join(measured),
+        "definitions": [DEFINITIONS[name] for name in panel.definitions],
         "failure": failure,
         "source": source,
         "switchable": bool(isinstance(meta, dict) and meta.get("log_axis")),
         "alt": str(meta.get("alt") or f"Figure: {panel.title}") if isinstance(meta, dict) else f"Figure: {panel.title}",
-        "table": panel.name if panel.name in tabled else None,
+        "table": panel.name if tabled.get(panel.name, {}).get("variables") else None,
         "left": tabled.get(panel.name, {}).get("left", []),
     }
 
@@ -187,7 +157,7 @@ def _notes(attributes: Mapping[str, Any]) -> dict[str, str]:
     """What a table that is taken away says about where it comes from."""
     names = ("run", "p", "operation", "key_frequencies", "key_rule", "key_step", "outcome", "phases", "config")
     texts = {name: attributes[name] for name in names if name in attributes}
-    return {name: value if isinstance(value, str) else _json(value) for name, value in texts.items()}
+    return {name: value if isinstance(value, str) else as_json(value) for name, value in texts.items()}
 
 
 def _readings(series: xr.Dataset, blocks: Blocks) -> list[dict[str, Any]]:
@@ -211,131 +181,3 @@ def _at_checkpoints(series: xr.Dataset, name: str) -> np.ndarray | None:
         return None
     table = dict(zip(series["history_step"].values.tolist(), series[history].values.tolist(), strict=True))
     return np.array([table.get(step, np.nan) for step in series["step"].values.tolist()], dtype=np.float64)
-
-
-def _render(
-    series: xr.Dataset,
-    story: Story,
-    shown: list[dict[str, Any]],
-    *,
-    sections: Sequence[Section],
-    facts: Sequence[Table],
-    data: dict[str, Any],
-    blocks: Blocks,
-) -> str:
-    environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
-    environment.filters |= {"terms": _coloured, "steps": _linked}
-    data = {**data, "blocks": blocks.header}
-    is_live = data["live"] is not None
-    script = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS)
-    library, packed, notice = _plotly()
-    attributes = series.attrs
-    return environment.get_template("page.html.jinja").render(
-        run=run_name(series),
-        story=story,
-        panels=shown,
-        sections=sections,
-        facts=facts,
-        history=HISTORY if HISTORY in data["tables"] else None,
-        key_step=int(attributes.get("key_step", data["steps"][-1])),
-        key_rule=str(attributes.get("key_rule", "")),
-        policy=policy(script, library, connect=is_live),
-        css=Markup(_joined(_STYLES + _LIVE_STYLES if is_live else _STYLES)),
-        script=Markup(script),
-        data=Markup(_json(data)),
-        blocks=blocks.payload(),
-        plotly=packed,
-        notice=notice,
-    )
-
-
-def _joined(names: Sequence[str]) -> str:
-    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
-
-
-def policy(*scripts: str, connect: bool = False) -> str:
-    """The Content-Security-Policy: these very scripts, styles, images made in the page; nothing from anywhere else.
-
-    With `connect`, the page may ask the server it came from.
-    """
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
-    own_server = "connect-src 'self'; " if connect else ""
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; {own_server}"
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-@cache
-def _plotly() -> tuple[str, str, str]:
-    """plotly.js as packaged with plotly, the same as it stands in the page, and the copyright notice at its head."""
-    from plotly.offline import get_plotlyjs
-
-    library = get_plotlyjs().replace("\r\n", "\n")
-    notice = re.match(r"\s*/\*(.*?)\*/", library, re.DOTALL)
-    packed = base64.b64encode(gzip.compress(library.encode(), 6, mtime=0)).decode()
-    return library, packed, " ".join(notice.group(1).replace("*", " ").split()) if notice else "plotly.js, MIT license"
-
-
-def _json(value: Any) -> str:
-    """JSON that may stand inside a script element: no `<`, and NaN as null."""
-    text = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=_plain)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(name): _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
-
-
-def _plain(value: Any) -> Any:
-    """Numpy scalars as numbers, anything else by its text."""
-    return _finite(value.item()) if isinstance(value, np.generic) else str(value)
-
-
-def _facts(attributes: Mapping[str, Any]) -> list[Table]:
-    """Tables of the configuration and of the facts."""
-    titles = {"config": "Configuration", "facts": "Facts"}
-    found = []
-    for name, title in titles.items():
-        value = attributes.get(name) or {}
-        value = json.loads(value) if isinstance(value, str) else value
-        value = {key: item for key, item in value.items() if key not in _PRIVATE}
-        if rows := flat(value):
-            found.append(Table(title, (), tuple(rows)))
-    return found
-
-
-def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Names and values of a nested mapping as text, nested names joined by dots."""
-    rows: list[tuple[str, str]] = []
-    for name, item in value.items():
-        if isinstance(item, Mapping):
-            rows += flat(item, f"{prefix}{name}.")
-        else:
-            text = ", ".join(map(str, item)) if isinstance(item, list) else "none" if item is None else str(item)
-            rows.append((f"{prefix}{name}".replace("_", " "), text))
-    return rows
-
-
-def _coloured(text: str) -> Markup:
-    """Escaped text in which the terms with a fixed colour have it."""
-    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
-    pattern = "|".join(f"(?P<{kind}>{words})" for kind, words in _TERMS.items())
-    return Markup(re.sub(pattern, lambda m: f'<b class="{m.lastgroup}">{m.group()}</b>', safe))
-
-
-def _linked(text: str) -> Markup:
-    """Steps that are named become links to the checkpoint."""
-    safe = str(escape(text))
-
-    def link(match: re.Match[str]) -> str:
-        step = match.group(1).replace(",", "")
-        return f'<a href="#step={step}" data-step="{step}">{match.group()}</a>'
-
-    return Markup(re.sub(r"\b[Ss]tep (\d[\d,]*\d|\d)", link, safe))

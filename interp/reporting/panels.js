@@ -24,9 +24,14 @@ class Panel {
     return this.moves.length > 0;
   }
 
+  // Notes that a picture of the figure needs besides.
+  get remarks() {
+    return [];
+  }
+
   // Bring one cell to a checkpoint.
   move(cell, index) {
-    applyMoves(cell.moves, this, index, (place) => (place === "layout" ? cell.layout : cell.data[place]));
+    applyMoves(cell.moves, this, index, (place, path) => (place !== "layout" ? cell.data[place] : path.startsWith("annotations.") ? cell.own : cell.layout));
   }
 
   fill() {
@@ -91,10 +96,16 @@ class Panel {
       const free = (n) => width - indent - GAP * (n - 1);
       const fits = cells.reduce((sum, cell) => sum + least(cell), 0) <= free(cells.length);
       const perLine = fits ? cells.length : squares ? this.balanced(cells.length, width - indent, least(cells[0])) : 1;
+      // Above the plot with the names of the phases, and above those beside it, there is room for them.
+      const side = (cell) => Math.min(row.height, (squares ? free(perLine) / perLine : free(1)) - sides(cell));
+      const wide = (cell) => (cell.square ? side(cell) + sides(cell) : fits ? this.share(cell, cells, free(cells.length), row.height, sides) : free(1));
+      const named = cells.find((cell) => cell.named && !cell.whole);
+      const strip = named && bandsThatFit(this.page, wide(named) - sides(named)).length ? STRIP : 0;
       for (const cell of cells) {
-        const side = Math.min(row.height, (squares ? free(perLine) / perLine : free(1)) - sides(cell));
-        const w = cell.square ? side + sides(cell) : fits ? this.share(cell, cells, free(cells.length), row.height, sides) : free(1);
-        this.size(this.cell(cell.n), Math.floor(w), Math.floor((cell.square ? side : row.height) + margins(cell).t + margins(cell).b), margins(cell));
+        const own = this.cell(cell.n);
+        own.strip = perLine > 1 || cell.named ? strip : 0;
+        const { t, b, ...rest } = margins(cell);
+        this.size(own, Math.floor(wide(cell)), Math.floor((cell.square ? side(cell) : row.height) + t + own.strip + b), { ...rest, t: t + own.strip, b });
       }
     }
   }
@@ -138,8 +149,10 @@ class Panel {
       layout.shapes = [...(layout.shapes || []), ...Cell.prototype.bands.call({ page, data, isMap: cell.isMap }, name)];
     }
     for (const name of [].concat((this.layout.meta || {}).log_axis || [])) {
-      layout[name.replace("y", "yaxis")] = { ...axisOf(layout, name), type: this.logY ? "log" : "linear" };
+      layout[name.replace("y", "yaxis")] = { ...axisOf(layout, name) };
+      scaleValues(axisOf(layout, name), this.logY);
     }
+    layout.annotations = [...(layout.annotations || []), ...this.remarks];
     const text = `${title} (step ${step.toLocaleString("en-US")})`;
     layout.title = { text, font: { size: 15 }, x: 0.01, xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: 12 } };
     layout.margin = { ...layout.margin, t: ((layout.margin || {}).t ?? 80) + 26 };

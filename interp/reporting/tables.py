@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 # Variables with more values than this at one step (maps) are left to `interp analyze --out`; the page says so.
-WIDEST = 1_024
+WIDEST = 2_048
 HISTORY = "run-history"  # no analysis can have this name
 
 
@@ -27,7 +27,7 @@ def tables(series: xr.Dataset, names: Sequence[str], blocks: Blocks) -> dict[str
     for name in names:
         own = [str(v) for v, array in series.data_vars.items() if array.attrs.get("analysis") == name]
         rows = [row for variable in own if (row := _variable(series[variable], variable, blocks))]
-        if rows:
+        if own:
             kept = {row["name"] for row in rows}
             found[name] = {"variables": rows, "left": [variable for variable in own if variable not in kept]}
     own = [str(v) for v, array in series.data_vars.items() if array.dims == ("history_step",)]

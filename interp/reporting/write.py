@@ -130,7 +130,7 @@ def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | st
 def panels(series: xr.Dataset, analyses: Iterable[Analysis]) -> list[Panel]:
     """The panels of analyses that were observed, with the reason for those that failed."""
     failures = json.loads(series.attrs.get("failures") or "{}")
-    return [Panel(a.name, a.title, a.caption, a.figure, failures.get(a.name)) for a in analyses]
+    return [Panel(a.name, a.title, a.caption, a.figure, failures.get(a.name), a.definitions) for a in analyses]
 
 
 def _replace(path: Path, text: str) -> None:

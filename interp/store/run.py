@@ -33,6 +33,7 @@ from interp.store.missing import nearest_step, no_run, no_step, run_names
 from interp.store.tensors import unpack, unpack_weights
 from interp.task import Split
 from interp.weights import Weights
+from interp.wording import checkpoints
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -140,8 +141,7 @@ class Run:
         return len(self.steps)
 
     def __repr__(self) -> str:
-        span = f", steps {self.steps[0]} to {self.steps[-1]}" if self.steps else ""
-        return f"Run({str(self.path)!r}: {self.status}, {len(self.steps)} checkpoints{span})"
+        return f"Run({str(self.path)!r}: {self.status}, {checkpoints(self.steps)})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the run's headline and small curves, from its history alone."""

@@ -1,0 +1,181 @@
+"""The page's text: template, styles, scripts, data and library in one file, under a policy that allows nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup, escape
+
+from interp.definitions import DEFINITIONS
+from interp.reporting.blocks import Blocks
+from interp.reporting.facts import Table
+from interp.reporting.library import Library
+from interp.reporting.maths import typeset
+from interp.reporting.story import Story, run_name
+from interp.reporting.tables import HISTORY
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from interp.reporting.dissection import Section
+
+_HERE = Path(__file__).parent
+_SCRIPTS = (
+    "decode.js",
+    "swift.js",
+    "axes.js",
+    "cells.js",
+    "panels.js",
+    "explorer.js",
+    "parquet.js",
+    "tables.js",
+    "transport.js",
+    "main.js",
+)
+_STYLES = ("page.css",)
+# What a page has besides that is served while its run goes on.
+_LIVE_SCRIPTS, _LIVE_STYLES = ("../live/live.js",), ("../live/live.css",)
+
+# Definitions that the page's glossary links to.
+_IN_WORDS = ("restricted-loss", "excluded-loss", "key-frequencies", "phases")
+
+# What has an index wherever it is written; other words with an underscore are names.
+_SYMBOLS = re.compile(r"\b(?:W_(?:E|pos|Q|K|V|O|in|out|U|L)|w_k|alpha_k)(?:\^T)?\b(?![^<]*</code>)")
+
+# Terms with a fixed colour, wherever the page says them.
+_TERMS = {
+    "train": r"train (?:loss|accuracy)|training pairs",
+    "test": r"test (?:loss|accuracy)",
+    "restricted": r"restricted loss",
+    "excluded": r"excluded loss",
+}
+
+
+def render(
+    series: xr.Dataset,
+    story: Story,
+    shown: list[dict[str, Any]],
+    *,
+    sections: Sequence[Section],
+    facts: Sequence[Table],
+    data: dict[str, Any],
+    blocks: Blocks,
+    library: Library,
+) -> str:
+    """The page's text: the template with everything in it, every name escaped."""
+    environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
+    environment.filters |= {
+        "terms": _coloured,
+        "steps": _linked,
+        "maths": typeset,
+        "breakable": _breakable,
+        "definition": DEFINITIONS.__getitem__,
+    }
+    data = {**data, "blocks": blocks.header}
+    is_live = data["live"] is not None
+    script = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS)
+    attributes = series.attrs
+    is_addition = attributes.get("operation", "add") == "add"
+    return environment.get_template("page.html.jinja").render(
+        run=run_name(series),
+        story=story,
+        panels=shown,
+        sections=sections,
+        definitions=_definitions(shown, sections, words=_IN_WORDS if is_addition else (*_IN_WORDS, "groups")),
+        is_addition=is_addition,
+        facts=facts,
+        history=HISTORY if HISTORY in data["tables"] else None,
+        key_step=int(attributes.get("key_step", data["steps"][-1])),
+        key_rule=str(attributes.get("key_rule", "")),
+        policy=policy(script, library.script, connect=is_live),
+        css=Markup(_joined(_STYLES + _LIVE_STYLES if is_live else _STYLES)),
+        script=Markup(script),
+        data=Markup(as_json(data)),
+        blocks=blocks.payload(),
+        plotly=library.packed,
+        notice=library.notice,
+    )
+
+
+def _definitions(
+    shown: Sequence[Mapping[str, Any]], sections: Sequence[Section], *, words: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The definitions that something on the page links to, each with the figures and sections that do."""
+    users: dict[str, list[dict[str, str]]] = {name: [] for name in words}
+    for panel in shown:
+        for one in panel["definitions"]:
+            users.setdefault(one.name, []).append({"name": panel["name"], "title": panel["title"]})
+    for section in sections:
+        for name in section.definitions:
+            users.setdefault(name, []).append({"name": section.name, "title": section.title})
+    return [{"definition": one, "users": users[name]} for name, one in DEFINITIONS.items() if name in users]
+
+
+def _joined(names: Sequence[str]) -> str:
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+def policy(*scripts: str, connect: bool = False) -> str:
+    """The Content-Security-Policy: these very scripts, styles, images made in the page; nothing from anywhere else.
+
+    With `connect`, the page may ask the server it came from.
+    """
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
+    own_server = "connect-src 'self'; " if connect else ""
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; {own_server}"
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def as_json(value: Any) -> str:
+    """JSON that may stand inside a script element: no `<`, and NaN as null."""
+    text = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=_plain)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Numpy scalars as numbers, anything else by its text."""
+    return _finite(value.item()) if isinstance(value, np.generic) else str(value)
+
+
+def _coloured(text: str) -> Markup:
+    """Escaped text in which the terms with a fixed colour have it, and symbols their index."""
+    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    pattern = "|".join(f"(?P<{kind}>{words})" for kind, words in _TERMS.items())
+    safe = re.sub(pattern, lambda m: f'<b class="{m.lastgroup}">{m.group()}</b>', safe)
+    return Markup(_SYMBOLS.sub(lambda m: str(typeset(m.group())), safe))
+
+
+def _breakable(text: str) -> Markup:
+    """Escaped text that may be broken after its dots: names of nested fields are long, and are not to be broken inside a word."""
+    return Markup(str(escape(text)).replace(".", ".<wbr>"))
+
+
+def _linked(text: str) -> Markup:
+    """Steps that are named become links to the checkpoint."""
+    safe = str(escape(text))
+
+    def link(match: re.Match[str]) -> str:
+        step = match.group(1).replace(",", "")
+        return f'<a href="#step={step}" data-step="{step}">{match.group()}</a>'
+
+    return Markup(re.sub(r"\b[Ss]tep (\d[\d,]*\d|\d)", link, safe))

@@ -1,0 +1,89 @@
+"""What the story of a run is told from: its curves, and the few questions asked of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interp.measures.lead import LeadTime, lead_time, stand_out
+from interp.measures.phases import RIGHT, Boundary
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# What says whether a phase happened: an accuracy at a level, or a curve that moves.
+_ACCURACIES = {"memorized": "history_train_accuracy", "grokked": "history_test_accuracy"}
+_MOVING = {"onset": "excluded_loss", "cleanup": "history_test_loss", "settled": "history_sum_squared_weights"}
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the story is told from: the run's curves, with the few questions asked of them."""
+
+    series: xr.Dataset
+    found: dict[str, Boundary | None] = field(default_factory=dict)
+
+    def curve(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Steps and finite values of a variable, None if there are none."""
+        if name not in self.series:
+            return None
+        values = self.series[name]
+        steps, numbers = np.asarray(values[values.dims[0]].values), np.asarray(values.values, dtype=np.float64)
+        kept = np.isfinite(numbers)
+        return (steps[kept], numbers[kept]) if kept.any() else None
+
+    def at(self, name: str, step: float) -> float | None:
+        """A variable at the last step it was measured at, up to the given one."""
+        curve = self.curve(name)
+        if curve is None or not (curve[0] <= step).any():
+            return None
+        return float(curve[1][curve[0] <= step][-1])
+
+    @property
+    def last(self) -> int:
+        """Last step of the run."""
+        axes = [self.series[name] for name in ("step", "history_step") if name in self.series.coords]
+        return int(max(axis.values[-1] for axis in axes if axis.size))
+
+    @property
+    def halves(self) -> LeadTime | None:
+        """When restricted loss and test accuracy passed their half-way marks, if both were measured."""
+        restricted, accuracy = self.curve("restricted_loss"), self.curve("history_test_accuracy")
+        return None if restricted is None or accuracy is None else lead_time(restricted, accuracy)
+
+    @property
+    def lead(self) -> LeadTime | None:
+        """How long before the test accuracy the restricted loss moved; None where no frequency stands out, too."""
+        return self.halves if self.n_keys is None or stand_out(self.n_keys, self.p) else None
+
+    @property
+    def p(self) -> int:
+        """The modulus."""
+        return int(self.series.attrs["p"])
+
+    @property
+    def n_keys(self) -> int | None:
+        """The number of key frequencies; None if nobody looked."""
+        keys = self.series.attrs.get("key_frequencies")
+        return None if keys is None else len(keys)
+
+    @property
+    def generalizes(self) -> bool:
+        """Whether it answers the pairs it never saw for good, be the step known or not."""
+        return self.found["grokked"] is not None or self.is_late("grokked")
+
+    def is_late(self, name: str) -> bool:
+        """Whether `memorized` or `grokked` already held at a first measurement after step 0, so that nobody saw it begin."""
+        curve = self.curve(_ACCURACIES[name])
+        return curve is not None and curve[0][0] > 0 and bool((curve[1] >= RIGHT).all())
+
+    def is_unknown(self, name: str) -> bool:
+        """Whether what was measured cannot tell when a phase began, or if it did."""
+        if name in _ACCURACIES:
+            return self.curve(_ACCURACIES[name]) is None or self.is_late(name)
+        if name == "cleanup" and self.is_unknown("memorized"):
+            return True
+        curve = self.curve(_MOVING[name])
+        return curve is None or (len(curve[0]) == 1 and curve[0][0] > 0)

@@ -1,0 +1,136 @@
+"""The story of a run with every number and interval: one sentence, or none, for each thing that can be told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from interp.measures.lead import stand_out
+from interp.reporting.run_curves import Curves
+from interp.wording import counted, percent
+
+OPERATIONS = {"add": "a + b", "subtract": "a \u2212 b", "multiply": "a \u00d7 b", "x2xyy2": "a² + ab + b²"}
+
+
+def sentences(attributes: dict[str, Any], curves: Curves) -> list[str]:
+    """All that can be said, in the order of the run."""
+    told = [
+        _task(attributes),
+        _memorized(curves),
+        _formed(curves),
+        _cleaned(curves),
+        *_missing(curves),
+        _keys(attributes, curves),
+    ]
+    return [sentence for sentence in told if sentence]
+
+
+def _task(attributes: dict[str, Any]) -> str:
+    p = int(attributes["p"])
+    what = OPERATIONS.get(attributes.get("operation", ""), str(attributes.get("operation", "")))
+    config = json.loads(attributes.get("config") or "{}")
+    fraction = config.get("split", {}).get("fraction")
+    if not isinstance(fraction, float):
+        return f"It was trained on {what} modulo {p}."
+    return f"It was trained on {what} modulo {p}, with {int(fraction * p * p):,} of the {p * p:,} pairs; the others it never saw."
+
+
+def _memorized(curves: Curves) -> str:
+    memorized, grokked = curves.found["memorized"], curves.found["grokked"]
+    if memorized is None:
+        return ""
+    until = curves.found["cleanup"] or grokked
+    middle = (memorized.step + (until.step if until else curves.last)) / 2
+    accuracy, loss = curves.at("history_test_accuracy", middle), curves.at("history_test_loss", middle)
+    sentence = f"By {memorized} it knew the training pairs by heart"
+    if accuracy is None or loss is None or accuracy > 0.9:
+        return f"{sentence}."
+    return f"{sentence}. At step {int(middle):,} its test accuracy was still {percent(accuracy)}, its test loss {loss:.3g} nats."
+
+
+def _formed(curves: Curves) -> str:
+    lead, onset, parts = curves.lead, curves.found["onset"], []
+    if lead is not None and lead.restricted is not None:
+        which = ", which sees only the circuit," if curves.generalizes else ""
+        parts.append(f"the restricted loss{which} had halved for good by {lead.restricted}")
+        if lead.steps is not None and lead.accuracy is not None:
+            order = "before" if lead.steps >= 0 else "after"
+            low, high = sorted((abs(lead.shortest or 0), abs(lead.longest or 0)))
+            parts[-1] += (
+                f": {counted(abs(lead.steps), 'step')} ({low:,} to {high:,}) {order} the test accuracy passed one half, at step "
+                f"{lead.accuracy.step:,}"
+            )
+    elif lead is None and curves.halves is not None and curves.generalizes:
+        parts.append(f"the restricted loss has no lead time, as {_mixed(curves)}")
+    if onset is not None:
+        parts.append(
+            f"taking the circuit away hurt least at {onset}; since then the excluded loss has risen "
+            f"{_factor(curves, 'excluded_loss', onset.step)}"
+        )
+    if not parts:
+        return ""
+    formed = curves.generalizes and curves.lead is not None
+    return ("Inside, a circuit formed: " if formed else "Inside: ") + "; ".join(parts) + "."
+
+
+def _factor(curves: Curves, name: str, step: int) -> str:
+    before, after = curves.at(name, step), curves.at(name, curves.last)
+    if before is None or after is None or before <= 0:
+        return ""
+    return f"from {before:.2g} to {after:.2g} nats"
+
+
+def _cleaned(curves: Curves) -> str:
+    cleanup, grokked, sentences = curves.found["cleanup"], curves.found["grokked"], []
+    if cleanup is not None:
+        before, after = (curves.at("history_sum_squared_weights", step) for step in (cleanup.step, curves.last))
+        weights = f"; the sum of squared weights went from {before:,.0f} to {after:,.0f}" if before and after else ""
+        sentences.append(f"From {cleanup} on the memorized answers were cleaned up{weights}.")
+    if grokked is not None:
+        sentences.append(f"Test accuracy was 99 % for good from {grokked}.")
+    return " ".join(sentences)
+
+
+def _missing(curves: Curves) -> list[str]:
+    """What a run that has not grokked lacks, and what its inner measures say about it."""
+    if curves.generalizes:
+        return []
+    train, test = (curves.at(f"history_{part}_accuracy", curves.last) for part in ("train", "test"))
+    sentences = []
+    if train is not None and curves.found["memorized"] is None and not curves.is_late("memorized"):
+        sentences.append(f"What is missing: the training pairs themselves are not learned, train accuracy is {percent(train)}.")
+    elif test is not None:
+        sentences.append(f"What is missing: test accuracy is {percent(test)} at the last step; 99 % for good would be grokking.")
+    halves, restricted = curves.halves, curves.curve("restricted_loss")
+    if restricted is not None and len(restricted[0]) > 1:
+        moved = "has halved" if halves is not None and halves.restricted is not None else "has not halved"
+        start, end = restricted[1][0], restricted[1][-1]
+        memorized = f"; {_mixed(curves)}" if curves.n_keys else ""
+        sentences.append(f"The restricted loss {moved}: {start:.3g} nats at the start, {end:.3g} at the end{memorized}.")
+    return sentences
+
+
+def _mixed(curves: Curves) -> str:
+    """Why the restricted loss is not that of a circuit alone."""
+    return f"with {curves.n_keys} of {curves.p // 2} frequencies kept it contains memorized answers too"
+
+
+def _keys(attributes: dict[str, Any], curves: Curves) -> str:
+    if "key_frequencies" not in attributes:  # nobody looked
+        return ""
+    keys, p = [int(k) for k in attributes["key_frequencies"]], int(attributes["p"])
+    if not keys:
+        return "No frequency stands out in it."
+    is_one = len(keys) == 1
+    names = str(keys[0]) if is_one else f"{', '.join(map(str, keys[:-1]))} and {keys[-1]}"
+    noun, verb, they = ("frequency", "is", "it") if is_one else ("frequencies", "are", "they")
+    explained = curves.at("cos_fve", curves.last) if curves.generalizes else None
+    share = f"; the clock's formula explains {percent(explained)} of its logits' variance" if explained is not None else ""
+    if attributes.get("key_rule") == "explicit":
+        return f"The {noun} asked for {verb} {names} of 1 to {p // 2}{share}."
+    if not stand_out(len(keys), p):
+        return f"No frequency stands out: {len(keys)} of {p // 2} pass the rule{share}."
+    if not curves.generalizes:
+        out = "stands out" if is_one else "stand out"
+        return f"The {noun} that {out} at the last step {verb} {names} of 1 to {p // 2}; {they} need not be a circuit."
+    return f"It computes with {len(keys)} of {p // 2} frequencies ({noun} {names}){share}."
