@@ -134,7 +134,7 @@ def test_a_page_is_built_for_those_who_look_and_only_when_there_is_something_new
         assert f'"steps":{json.dumps(STEPS[:3], separators=(",", ":"))}' in html
         assert "connect-src &#39;self&#39;; base-uri &#39;none&#39;" in html
         update = get(live.url, "update")[1].decode()
-        assert len(update) < len(html) - 500_000
+        assert len(update) < len(html) - 1_000_000
         assert update == without_library(html)
 
 

@@ -72,8 +72,8 @@ class Live {
     const text = (id) => then.getElementById(id).textContent;
     const source = JSON.parse(text("page"));
     const buffer = await inflate(text("blocks"));
-    // Where a panel came or went, or needs another library, the page begins anew, which happens once or twice at most.
-    if (source.library !== this.page.source.library || !["header.hero", "main"].every((root) => renew(document.querySelector(root), then.querySelector(root)))) {
+    // Where a panel came or went the page begins anew, which happens once or twice at most.
+    if (!["header.hero", "main"].every((root) => renew(document.querySelector(root), then.querySelector(root)))) {
       location.reload();
       return new Promise(() => {});
     }

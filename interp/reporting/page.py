@@ -15,7 +15,6 @@ from interp.figures.theme import template
 from interp.reporting.blocks import Blocks
 from interp.reporting.extract import extract
 from interp.reporting.facts import Table, facts_of
-from interp.reporting.library import library_for
 from interp.reporting.render import as_json, render
 from interp.reporting.story import Story, run_name, tell
 from interp.reporting.tables import tables
@@ -105,7 +104,6 @@ def page(
     blocks, story = Blocks(), tell(series) if story is None else story
     tabled = tables(series, [panel.name for panel in panels], blocks)
     shown = [_shown(panel, series, blocks, tabled) for panel in panels]
-    library = library_for({trace.get("type", "scatter") for one in shown if one["source"] for trace in one["source"]["data"]})
     data = {
         "run": run_name(series),
         "steps": [int(step) for step in series["step"].values],
@@ -117,11 +115,10 @@ def page(
         "tables": tabled,
         "notes": _notes(series.attrs),
         "live": live,
-        "library": library.name,
         "templates": {"light": template("light"), "dark": template("dark")},
     }
     facts = [*origin, *(facts_of(series.attrs) if facts is None else facts)]
-    html = render(series, story, shown, sections=sections, facts=facts, data=data, blocks=blocks, library=library)
+    html = render(series, story, shown, sections=sections, facts=facts, data=data, blocks=blocks)
     return Page(html, str(story), {one["name"]: one["failure"] for one in shown if one["failure"]})
 
 

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from interp.definitions import DEFINITIONS
 from interp.reporting.blocks import Blocks
 from interp.reporting.facts import Table
-from interp.reporting.library import Library
+from interp.reporting.library import plotly_library
 from interp.reporting.maths import typeset
 from interp.reporting.story import Story, run_name
 from interp.reporting.tables import HISTORY
@@ -68,7 +68,6 @@ def render(
     facts: Sequence[Table],
     data: dict[str, Any],
     blocks: Blocks,
-    library: Library,
 ) -> str:
     """The page's text: the template with everything in it, every name escaped."""
     environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
@@ -81,7 +80,7 @@ def render(
     }
     data = {**data, "blocks": blocks.header}
     is_live = data["live"] is not None
-    script = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS)
+    script, library = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS), plotly_library()
     attributes = series.attrs
     is_addition = attributes.get("operation", "add") == "add"
     return environment.get_template("page.html.jinja").render(
