@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 from growing import built_in
+from playwright.sync_api import Browser
 from test_report import HOSTILE, Elements, told, without
+from test_report_export import taken
+from visiting import visit
 
 from interp.errors import UsageError
 from interp.reporting.compare import compare
+from interp.reporting.story import run_name
 
 
 def runs() -> list[xr.Dataset]:
@@ -108,6 +115,28 @@ def test_many_runs_are_told_of_in_the_table() -> None:
     made = compare([*runs(), *runs()])
     assert "in the table below" in made.html
     assert "first (4). This network" in made.headline
+
+
+@pytest.mark.browser
+def test_curves_of_all_runs_can_be_taken_away_each_at_its_own_steps(browser: Browser, tmp_path: Path) -> None:
+    compared = runs()
+    path = tmp_path / "compared.html"
+    path.write_text(compare(compared).html, encoding="utf-8")
+    seen = visit(browser, path)
+    for button, variable, axis in (
+        ("#panel-inside [data-tool=csv]", "restricted_loss", "step"),
+        ("#panel-facts [data-tool=csv]", "history_test_accuracy", "history_step"),
+    ):
+        rows = list(csv.DictReader(io.StringIO(taken(seen, button)[1].decode())))
+        assert [int(row["step"]) for row in rows] == sorted({int(step) for series in compared for step in series[axis].values})
+        for series in compared:
+            column = f"{variable.removeprefix('history_')}[run={run_name(series)}]"
+            given_ = {int(row["step"]): float(row[column]) for row in rows if row[column]}
+            values = series[variable].values
+            expected = {int(s): float(v) for s, v in zip(series[axis].values, values, strict=True) if np.isfinite(v)}
+            assert given_ == expected
+    assert seen.said == []
+    seen.page.context.close()
 
 
 def test_one_run_is_nothing_to_compare() -> None:

@@ -87,12 +87,31 @@ def _names(runs: Sequence[xr.Dataset]) -> list[str]:
 
 
 def _together(runs: Sequence[xr.Dataset]) -> xr.Dataset:
-    """A series with the checkpoints of all runs and nothing measured: what page and figures need for their common time axis."""
-    steps = np.unique(np.concatenate([series["step"].values for series in runs]))
+    """A series with the checkpoints of all runs: page and figures need their common time axis, the page's tables their curves."""
+    names = _names(runs)
     evaluated = [series["history_step"].values for series in runs if "history_step" in series.coords]
-    history = np.unique(np.concatenate([steps, *evaluated]))
-    names = ", ".join(_names(runs))
-    return xr.Dataset(coords={"step": steps, "history_step": history}, attrs={"run": names, "p": runs[0].attrs["p"]})
+    steps = np.unique(np.concatenate([series["step"].values for series in runs]))
+    axes = {"step": steps, "history_step": np.unique(np.concatenate([steps, *evaluated]))}
+    measured = {}
+    for variable in (*_OUTSIDE, *_INSIDE):
+        if any(Curves(series).curve(variable) for series in runs):
+            axis = "history_step" if variable in _OUTSIDE else "step"
+            values = _side_by_side(runs, variable, axes[axis])
+            measured[variable] = xr.DataArray(
+                values, dims=(axis, "run"), attrs={} if variable in _OUTSIDE else {"analysis": "inside"}
+            )
+    attributes = {"run": ", ".join(names), "p": runs[0].attrs["p"]}
+    return xr.Dataset(measured, coords={**axes, "run": names}, attrs=attributes)
+
+
+def _side_by_side(runs: Sequence[xr.Dataset], variable: str, steps: np.ndarray) -> np.ndarray:
+    """A variable of every run at given steps, one column a run; NaN where a run was not measured."""
+    table = np.full((len(steps), len(runs)), np.nan)
+    for column, series in enumerate(runs):
+        if found := Curves(series).curve(variable):
+            _, here, there = np.intersect1d(steps, found[0], return_indices=True)
+            table[here, column] = np.asarray(found[1])[there]
+    return table
 
 
 def _look(i: int) -> dict[str, str]:

@@ -19,7 +19,7 @@ HISTORY = "run-history"  # no analysis can have this name
 
 
 def tables(series: xr.Dataset, names: Sequence[str], blocks: Blocks) -> dict[str, Any]:
-    """For each analysis its variables over the checkpoints, and the run's history over the evaluated steps.
+    """For each analysis its variables over the checkpoints, and the history of the run (or runs) over the evaluated steps.
 
     A variable belongs to the analysis that its attribute ``analysis`` names. ``left`` are the names of those too large for it.
     """
@@ -30,7 +30,7 @@ def tables(series: xr.Dataset, names: Sequence[str], blocks: Blocks) -> dict[str
         if own:
             kept = {row["name"] for row in rows}
             found[name] = {"variables": rows, "left": [variable for variable in own if variable not in kept]}
-    own = [str(v) for v, array in series.data_vars.items() if array.dims == ("history_step",)]
+    own = [str(v) for v, array in series.data_vars.items() if array.dims[:1] == ("history_step",)]
     if own:
         steps = blocks.add(np.asarray(series["history_step"].values))
         rows = [row for variable in own if (row := _variable(series[variable], variable, blocks))]
