@@ -106,9 +106,10 @@ def warm_engine(config: RunConfig) -> CpuEngine:
 def parts(engine: CpuEngine, config: RunConfig) -> dict[str, Callable[[], object]]:
     """The parts of one step, each to be called by itself.
 
-    The update alone is another engine's: with the same gradient again and again it leads to weights that no training has.
+    Updates and whole steps are other engines': the parts are timed on one model, and an update with the same gradient again and
+    again leads to weights that no training has.
     """
-    other = warm_engine(config)
+    updated, trained = warm_engine(config), warm_engine(config)
     weights, shape = engine.parameters.weights.tensors(), engine._shape
     tables = tabulate(weights, shape, multiply=engine._multiply)
     arrays, buffers = engine._arrays(tables), (engine._setting, engine._chunks, engine._gradients, engine._sums)
@@ -117,8 +118,8 @@ def parts(engine: CpuEngine, config: RunConfig) -> dict[str, Callable[[], object
         "passes over pairs": lambda: engine._passes.train(engine._train, arrays, *buffers),
         "gradient of the tables' factors": lambda: engine._passes.combine(arrays, engine._gradients),
         "gradient of the weights": lambda: engine._backward(tables),
-        "AdamW": other.update,
-        "whole step": lambda: (engine.gradient(), engine.update()),
+        "AdamW": updated.update,
+        "whole step": lambda: (trained.gradient(), trained.update()),
     }
 
 

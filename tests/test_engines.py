@@ -21,6 +21,7 @@ from interp.errors import TrainingError, UsageError
 from interp.forward_pass import forward
 from interp.losses import correct, cross_entropy, stablemax_cross_entropy
 from interp.task import ModularTask, SplitConfig
+from interp.training import kernels
 from interp.training.cpu import CpuEngine, is_worth_it
 from interp.training.cuda import train_stacked
 from interp.training.engine import Engine, make_engine
@@ -112,21 +113,40 @@ from interp.task import ModularTask, SplitConfig
 from interp.training.engine import make_engine
 
 for p in (5, 18, 40):
-    task, model = ModularTask(p), ModelConfig(d_model=4, n_heads=2, d_mlp=20)
-    config = replace(
-        recipe("demo"), task=task, split=SplitConfig(fraction=1.01 / task.n_pairs), model=model, threads=1, until_settled=False
-    )
-    losses = [make_engine(replace(config, engine=engine)).gradient() for engine in ("cpu", "reference")]
-    assert abs(losses[0] / losses[1] - 1) < 1e-5, (p, losses)
+    for equals_sign in (True, False):
+        task, model = ModularTask(p, equals_sign=equals_sign), ModelConfig(d_model=16, n_heads=2, d_mlp=20)
+        split = SplitConfig(fraction=1.01 / task.n_pairs)
+        config = replace(recipe("demo"), task=task, split=split, model=model, threads=1)
+        ours = make_engine(replace(config, engine="cpu"))
+        theirs = make_engine(replace(config, engine="reference", dtype="float64"))
+        theirs.parameters.flat.copy_(ours.parameters.flat)
+        losses = ours.gradient(), theirs.gradient()
+        assert abs(losses[0] / losses[1] - 1) < 1e-5, (p, losses)
+        whole = float(theirs.parameters.gradient.norm())
+        for name, gradient in theirs.parameters.gradients.items():
+            assert float((ours.parameters.gradients[name] - gradient).norm()) < 1e-5 * whole, (p, name)
 """
 
 
 def test_compiled_now_and_taken_from_the_cache_the_engine_computes_the_same(tmp_path: Path) -> None:
     # What is cached has been optimised once more than what runs in the process that compiled it. A single pair is the case in
     # which most is known then.
+    kept = []
     for _ in range(2):
         subprocess.run([sys.executable, "-c", ONE_PAIR], check=True, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
-    assert list(tmp_path.rglob("*.nbc"))
+        kept.append({file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.nbc")})
+    assert kept[0] == kept[1] != {}  # nothing was compiled the second time
+
+
+@pytest.mark.parametrize("equals_sign", [True, False])
+@pytest.mark.parametrize("p", [137, 149, 257])
+def test_cpu_engine_with_more_classes_than_registers_hold(p: int, equals_sign: bool) -> None:
+    task = ModularTask(p, equals_sign=equals_sign)
+    model = ModelConfig(d_model=16, n_heads=2, d_mlp=70, equals_class=equals_sign)
+    config = RunConfig(task=task, split=SplitConfig(fraction=900 / task.n_pairs), model=model, threads=2)
+    engine = CpuEngine(config)
+    assert kernels.needs_strips(config.classes)
+    assert_same_gradient(engine, same_weights(engine, config))
 
 
 def test_cpu_engine_on_the_reference_model() -> None:

@@ -83,7 +83,6 @@ class CpuEngine:
         self._shape = Shape(task.equals_sign, model.attention_rate, d_mlp=model.d_mlp, classes=config.classes)
         self._contention = Contention() if kernels.can_be_parallel(self.threads) else None
         self._setting = kernels.Setting(
-            model.d_mlp,
             neuron_columns=self._shape.neuron_columns,
             classes=config.classes,
             rate=np.float32(model.attention_rate),

@@ -4,10 +4,10 @@
 """Products with W_L that do only what active neurons ask for.
 
 About half of a ReLU's outputs are 0. They add nothing to a logit, and neither they nor their weights get a gradient from that
-pair: of the three products with W_L, which are nine tenths of a training step, half is multiplying with zeros. Here a pair's
-active neurons are the ones in words of 64 bits, and a row of W_L is touched for these only. Forward, a pair's logits stay in
-registers while its active neurons are added. Backward, a neuron's row of W_L and that row's gradient stay there while the pairs
-that activate it pass: each gradient of logits is read once for both.
+pair: of the three products with W_L, nine tenths of the arithmetic of the passes, half would be multiplying with zeros. Here a
+pair's active neurons are the ones in words of 64 bits, and a row of W_L is touched for these only. Forward, a pair's logits stay
+in registers while its active neurons are added. Backward, a neuron's row of W_L and that row's gradient stay there while the
+pairs that activate it pass: each gradient of logits is read once for both.
 
 Classes are done in strips that fit into registers. Where a few are left over, as of 113, they are a vector of 4.
 """
@@ -171,6 +171,7 @@ def _word(context: Any, address: Any) -> Any:
     """The word at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        widen(builder)
         return builder.load(builder.inttoptr(arguments[0], INDEX.as_pointer()))
 
     return numba.int64(numba.int64), generate

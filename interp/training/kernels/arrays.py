@@ -37,7 +37,6 @@ class Tables(NamedTuple):
 class Setting(NamedTuple):
     """The scalars of one pass."""
 
-    d_mlp: int
     neuron_columns: int
     classes: int
     rate: np.float32  # of attention
@@ -53,9 +52,7 @@ class Chunk(NamedTuple):
     weights: np.ndarray  # (thread, 2, head + 1, pair): attention to a and b; a row of ones for the base
     d_scores: np.ndarray  # (thread, 2, head, pair)
     near: np.ndarray  # (thread, head, column)
-    d_neurons: (
-        np.ndarray
-    )  # (thread, pair + 1, neuron column): gradient between strips of classes, if several; a last row of zeros
+    d_neurons: np.ndarray  # (thread, row, neuron column or more): gradient between strips of classes, if several; last row: 0
 
 
 class Gradients(NamedTuple):

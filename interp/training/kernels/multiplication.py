@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 from torch import Tensor
 
-from interp.training.kernels.compiler import VERSION, entry, njit
+from interp.training.kernels.compiler import VERSION, entry, njit, widen
 from interp.training.kernels.products import set_deep_product, set_deep_transposed_product
 from interp.training.kernels.vectors import LANES, pointers
 
@@ -55,6 +55,7 @@ def _copy(context: Any, source: Any, target: Any) -> Any:
     """Copy the number at an address to another."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        widen(builder)
         source, target = pointers(builder, *arguments)
         builder.store(builder.load(source), target)
         return context.get_dummy_value()
@@ -73,7 +74,10 @@ def _turn(source: int, row_source: int, target: int, row_target: int, rows: int,
 
 @njit
 def _multiply_share(matrices: Any, size: tuple[int, int, int], threads: int, thread: int) -> None:
-    """One thread's columns of a product or, where it has more of them, its rows."""
+    """One thread's columns of a product or, where it has more of them and b is not turned, its rows.
+
+    By rows every thread reads all of b, and would turn all of it into the same room.
+    """
     out, row_out, a, row_a, a_is_turned, b, row_b, room = matrices
     rows, vectors, depth = size
     if rows > LANES * vectors and not room:
@@ -125,8 +129,8 @@ _SERIAL, _PARALLEL = _compile(VERSION)
 def multiply(products: Sequence[tuple[Tensor, Tensor]], *, threads: int = 1, parallel: bool = False) -> list[Tensor]:
     """The product of each pair of float32 matrices, none of which needs another's.
 
-    Either factor may be several matrices, as many as the other or one. They may be stored by rows or by columns. What tiles do
-    not fit is left to torch.
+    Either factor may be several matrices (one leading dimension), as many as the other or one. They may be stored by rows or by
+    columns. What tiles do not fit is left to torch.
     """
     results: list[Tensor] = []
     tasks: list[_Task] = []
@@ -135,7 +139,7 @@ def multiply(products: Sequence[tuple[Tensor, Tensor]], *, threads: int = 1, par
         # The transposed product where only its sizes make whole vectors.
         turns = b.shape[-1] % LANES != 0 and a.shape[-2] % LANES == 0
         left, right = (b.mT, a.mT) if turns else (a, b)
-        if right.shape[-1] % LANES:
+        if right.shape[-1] % LANES or max(a.ndim, b.ndim) > 3:
             results.append(a @ b)
             continue
         task, out = _task(left, right, kept)

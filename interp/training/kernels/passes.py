@@ -3,7 +3,7 @@
 """The passes over all pairs, or over all columns of the tables, shared out among threads.
 
 Each thread takes the chunks of its own tokens at position a, in a fixed order; what threads would have to share is kept per
-thread and summed at the end, each thread its own columns. So equal inputs give equal bytes.
+thread and summed at the end, each thread its own columns (of W_L: rows). So equal inputs give equal bytes.
 
 Each pass exists twice, serial and parallel, from the same compiled body: a process with one thread never touches OpenMP.
 """
@@ -132,7 +132,7 @@ def _sum_W_L(W_L: np.ndarray, first: int, last: int) -> None:
 
 @njit
 def _combine_share(tables: Tables, gradients: Gradients, thread: int) -> None:
-    """For one thread's columns: sum what was kept apart, and go on to the two factors of `Tables.far`."""
+    """For one thread's columns (of W_L: rows): sum what was kept apart, and go on to the two factors of `Tables.far`."""
     wide()
     both, v, to_columns, threads = gradients.both, tables.v, tables.head_to_columns, len(gradients.far)
     first, vectors = _vectors_of(both.shape[2], threads, thread)
