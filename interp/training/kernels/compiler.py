@@ -42,8 +42,8 @@ def njit(function: Callable[..., Any]) -> Any:
 def variant(*of: object) -> Callable[[Callable[..., Any]], Any]:
     """`njit` for one of several functions made by the same code, told apart by what they are made for.
 
-    Numba calls a compiled function by its name, its types and a number counted anew in every process. Two alike in name and
-    types, one from the cache and one compiled now, may get the same number: and the one would then be called for the other.
+    Numba calls a compiled function by its name, its types and a number that every process counts anew. Two that are alike in
+    name and types, one from the cache and one compiled now, can get the same number; the linker cannot tell them apart then.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
