@@ -1,10 +1,12 @@
 """Run the speed benchmarks and write their figures into README.md and docs/speed.md.
 
     python benchmarks/publish.py [NAME ...] [--no-run]
+    python benchmarks/publish.py NAME --take FILE
 
 The figures are kept in benchmarks/measured.json; each block between `<!-- measured: NAME -->` and `<!-- end -->` is written
 from it.
-With names, only those benchmarks are run again; with --no-run, none. Leave the machine to itself meanwhile.
+With names, only those benchmarks are run again; with --no-run, none; with --take, what one of them printed elsewhere with --json
+is taken from a file. Leave the machine to itself meanwhile. Without a CUDA device, the figures of one are kept as they are.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 FOLDER = Path(__file__).parent
 MEASURED = FOLDER / "measured.json"
 PAGES = (FOLDER.parent / "README.md", FOLDER.parent / "docs" / "speed.md")
-BENCHMARKS = ("train_step", "end_to_end", "many_runs", "limits", "scaling")
+BENCHMARKS = ("train_step", "end_to_end", "many_runs", "limits", "scaling", "gpu")
 _BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -101,12 +105,33 @@ def scaling(result: dict[str, Any]) -> str:
     return f"{table(head, rows)}\n({where(result)})\n"
 
 
+def gpu(result: dict[str, Any]) -> str:
+    """A CUDA device: one step, then many runs at once."""
+    facts, whole = result["machine"], result["nanda"]
+    rows = [
+        [name, f"{row['median']:.2f}", f"{row['low']:.2f} to {row['high']:.2f}", f"{row['times_ours']:.1f}"]
+        for name, row in result["milliseconds"].items()
+    ]
+    stacks = []
+    for row in result["stacks"]:
+        rates = f"{row['milliseconds']:.2f}", f"{row['milliseconds'] / row['runs']:.3f}", f"{row['runs_per_hour']:,.0f}"
+        stacks.append([str(row["runs"]), *rates, f"{row['peak_mib']:,.0f}"])
+    steps = f"runs of {result['stacks'][0]['steps']:,} steps an hour"
+    return (
+        f"{table(['loop', 'median ms a step', 'half of them', 'times ours'], rows)}\n"
+        f"{table(['runs in one batch', 'ms a step', 'ms a step and run', steps, 'peak MiB'], stacks)}\n"
+        f"The nanda recipe, until settled: {whole['seconds']:.1f} s for {whole['steps']:,} steps. "
+        f"({facts['gpu']}, torch {facts['torch']})\n"
+    )
+
+
 WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "train_step": train_step,
     "end_to_end": end_to_end,
     "many_runs": many_runs,
     "limits": limits,
     "scaling": scaling,
+    "gpu": gpu,
 }
 
 
@@ -119,12 +144,21 @@ def main() -> None:
     """Measure, keep, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which benchmarks (default: all): {', '.join(BENCHMARKS)}")
+    parser.add_argument(
+        "--take", metavar="FILE", type=Path, help="take the figures of the one NAME from what it printed elsewhere"
+    )
     parser.add_argument("--no-run", action="store_true", help="only write the pages from measured.json")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     measured = json.loads(MEASURED.read_text()) if MEASURED.is_file() else {}
-    for name in () if arguments.no_run else arguments.names or BENCHMARKS:
+    if arguments.take:
+        if len(arguments.names) != 1:
+            parser.error("--take: give one NAME")
+        measured[arguments.names[0]] = json.loads(arguments.take.read_text())
+        MEASURED.write_text(json.dumps(measured, indent=1) + "\n")
+    here = [name for name in arguments.names or BENCHMARKS if name != "gpu" or torch.cuda.is_available()]
+    for name in () if arguments.no_run or arguments.take else here:
         print(f"{name} ...", flush=True)
         output = subprocess.check_output([sys.executable, str(FOLDER / f"{name}.py"), "--json"])
         measured[name] = json.loads(output)

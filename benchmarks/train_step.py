@@ -37,26 +37,27 @@ def engine_step(config: RunConfig) -> Callable[[], object]:
 
 def bridge_step(config: RunConfig, *, test_loss: bool) -> Callable[[], object]:
     """The loop of TransformerLens' grokking demo on a `TransformerBridge`; with the test loss of every step, as it is written."""
-    bridge = HookedModel(initial_weights(config)).to_bridge()
+    bridge = HookedModel(initial_weights(replace(config, device="cpu"))).to_bridge().to(config.device)
     optimizer = torch.optim.AdamW(bridge.parameters(), lr=1e-3, weight_decay=1.0, betas=(0.9, 0.98))
     task, split = config.task, config.split.draw(config.task)
-    tokens = F.pad(torch.from_numpy(task.pairs), (0, 1), value=task.p)
-    labels = torch.from_numpy(task.labels)
+    tokens = F.pad(torch.from_numpy(task.pairs), (0, 1), value=task.p).to(config.device)
+    labels = torch.from_numpy(task.labels).to(config.device)
 
     def loss(rows: torch.Tensor) -> torch.Tensor:
         logits = bridge(tokens[rows])[:, -1].to(torch.float64)
         return -logits.log_softmax(-1).gather(-1, labels[rows, None]).mean()
 
-    train, test = torch.from_numpy(split.train), torch.from_numpy(split.test)
+    train, test = (torch.from_numpy(rows).to(config.device) for rows in (split.train, split.test))
 
     def step() -> None:
         train_loss = loss(train)
         train_loss.backward()
         optimizer.step()
         optimizer.zero_grad()
+        train_loss.item()
         if test_loss:
             with torch.inference_mode():
-                loss(test)
+                loss(test).item()
 
     return step
 

@@ -23,12 +23,14 @@ from interp.losses import correct, cross_entropy, stablemax_cross_entropy
 from interp.task import ModularTask, SplitConfig
 from interp.training import kernels
 from interp.training.cpu import CpuEngine, is_worth_it
-from interp.training.cuda import train_stacked
-from interp.training.engine import Engine, make_engine
+from interp.training.cuda import CudaEngine, GraphedRuns, train_stacked
+from interp.training.engine import Engine, Evaluation, make_engine
 from interp.training.kernels import pair_losses
 from interp.training.loop import Training
+from interp.training.many import train_many
 from interp.training.reference import ReferenceEngine
 from interp.training.stacked import StackedRuns
+from interp.training.stacked_passes import LOSSES
 
 SMALL = RunConfig(
     task=ModularTask(p=13),
@@ -279,20 +281,25 @@ def test_losses_in_the_loops_are_precise(loss: str, function: object) -> None:
         assert not logits[classes:].any()
 
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+DEVICES = ["cpu", pytest.param("cuda", marks=needs_cuda)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(configs(), st.integers(1, 3))
-def test_stacked_runs_equal_float64_autograd(config: RunConfig, runs: int) -> None:
-    """The algebra of the CUDA engine, in float64 on whatever device there is: each of several runs, with its own split."""
-    config = replace(config, dtype="float64")
+@given(config=configs(), runs=st.integers(1, 3))
+def test_stacked_runs_equal_float64_autograd(device: str, config: RunConfig, runs: int) -> None:
+    """The algebra of the CUDA engine, in float64: each of several runs, with its own split."""
+    config = replace(config, dtype="float64", device=device)
     members = [replace(config, seed=seed, split=replace(config.split, seed=seed)) for seed in range(runs)]
     stack = StackedRuns(members)
     references = [ReferenceEngine(member) for member in members]
     for number, (parameters, reference) in enumerate(zip(stack.parameters, references, strict=True)):
         generator = torch.Generator().manual_seed(number)
         for name, tensor in parameters.weights.tensors().items():
-            tensor.add_(0.3 * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype))
+            tensor.add_(0.3 * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype).to(device))
             reference.parameters.weights.tensors()[name].copy_(tensor)
-    losses, evaluations = stack.gradient().tolist(), stack.evaluate()
+    losses, evaluations = stack.gradient().tolist(), [Evaluation(*each) for each in stack.evaluate().T.tolist()]
     for number, reference in enumerate(references):
         assert losses[number] == pytest.approx(reference.gradient(), rel=1e-12)
         expected = reference.evaluate()
@@ -337,17 +344,129 @@ def test_runs_that_differ_in_shape_are_not_stacked() -> None:
         StackedRuns([SMALL, replace(SMALL, task=ModularTask(11))])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("loss", ["cross_entropy", "stablemax"])
+def test_losses_of_stacked_runs_are_precise(loss: str, dtype: torch.dtype) -> None:
+    """As in the loops of the CPU engine; columns that are no class get no gradient."""
+    function = {"cross_entropy": cross_entropy, "stablemax": stablemax_cross_entropy}[loss]
+    for (label, margin), classes in itertools.product(ROWS, (5, 16, 17)):
+        logits = torch.full((1, 1, 32), -1e30, dtype=dtype)
+        logits[..., :classes] = torch.from_numpy(np.random.default_rng(0).normal(size=classes))
+        logits[..., label] += margin
+        exact = logits[0, :, :classes].double().requires_grad_()
+        expected = function(exact, torch.tensor([label]))
+        expected.sum().backward()
+        values, gradient = LOSSES[loss](logits, torch.tensor([[[label]]]), classes)
+        assert values.item() == pytest.approx(expected.item(), rel=1e-5)
+        np.testing.assert_allclose(gradient[0, :, :classes].numpy(), exact.grad.numpy(), rtol=1e-5)
+        assert not gradient[..., classes:].any()
+
+
+def test_a_batch_shrinks_when_half_of_its_runs_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those left go on, in batches half as large, as if nothing had happened."""
+    sizes, made = [], GraphedRuns.__init__
+    monkeypatch.setattr(GraphedRuns, "__init__", lambda self, runs: sizes.append(len(runs)) or made(self, runs))
+    diverges, wild = OptimizerConfig(lr=1e300), OptimizerConfig(lr=1e300, warmup_steps=1)
+    good = replace(SMALL, dtype="float64", optimizer=OptimizerConfig(warmup_steps=3, grokfast_lambda=2.0))
+    members = [replace(good, optimizer=each) for each in (diverges, wild)] + [good, replace(good, optimizer=diverges)]
+    last: dict[int, object] = dict(train_stacked(members))
+    assert sizes == [4, 2, 1]
+    assert [isinstance(last[number], TrainingError) for number in range(4)] == [True, True, False, True]
+    *_, alone = Training(replace(good, engine="reference"))
+    assert last[2].index == alone.index
+    assert last[2].train_loss == pytest.approx(alone.train_loss, rel=1e-6)
+    assert last[2].test_accuracy == alone.test_accuracy
+
+
+def test_runs_that_do_not_fit_into_memory_are_trained_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, seeds = GraphedRuns.__init__, []
+
+    def little_memory(self: GraphedRuns, runs: list[RunConfig]) -> None:
+        if len(runs) > 2 or any(run.seed == 4 for run in runs):
+            raise torch.cuda.OutOfMemoryError("planted")
+        seeds.append([run.seed for run in runs])
+        made(self, runs)
+
+    monkeypatch.setattr(GraphedRuns, "__init__", little_memory)
+    last = dict(train_stacked([replace(SMALL, seed=seed) for seed in range(5)]))
+    assert seeds == [[0, 1], [2], [3]]
+    assert [isinstance(last[number], TrainingError) for number in range(5)] == [False] * 4 + [True]
+    assert "does not fit" in str(last[4])
+
+
+GPU_RUN = replace(SMALL, device="cuda", optimizer=OptimizerConfig(warmup_steps=5, grokfast_lambda=1.0))
+
+
+@needs_cuda
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(configs())
+def test_cuda_engine_equals_float64_autograd(config: RunConfig) -> None:
+    config = replace(config, device="cuda")
+    engine = CudaEngine(config)
+    reference = same_weights(engine, config)
+    assert_same_gradient(engine, reference)
+    given_, expected = engine.evaluate(), reference.evaluate()
+    assert given_.test_loss == pytest.approx(expected.test_loss, rel=1e-5)
+    assert (given_.train_accuracy, given_.test_accuracy) == (expected.train_accuracy, expected.test_accuracy)
+
+
+@needs_cuda
 def test_cuda_graphs_give_the_same_steps_as_the_reference_engine() -> None:
-    config = replace(SMALL, device="cuda", dtype="float64", optimizer=OptimizerConfig(warmup_steps=5, grokfast_lambda=1.0))
-    mine, theirs = Training(replace(config, engine="cuda")), Training(replace(config, engine="reference"))
+    config = replace(GPU_RUN, dtype="float64")
+    mine, theirs = Training(replace(config, engine="auto")), Training(replace(config, engine="reference"))
     assert mine.engine.name == "cuda"
     for one, other in zip(mine, theirs, strict=True):
         assert one.train_loss == pytest.approx(other.train_loss, rel=1e-9)
+        assert one.test_accuracy == other.test_accuracy
     again = Training(replace(config, engine="cuda"))
     for _ in again:
         pass
     assert torch.equal(again.engine.parameters.flat, mine.engine.parameters.flat)
+
+
+@needs_cuda
+def test_the_cuda_engine_goes_on_bit_for_bit_from_a_state() -> None:
+    whole = Training(GPU_RUN)
+    state = {}
+    for step in whole:
+        if step.index == 7:
+            state = {name: tensor.clone() for name, tensor in whole.state().items()}
+    rest = Training(GPU_RUN, state)
+    assert [step.index for step in rest] == list(range(7, GPU_RUN.steps + 1))
+    assert torch.equal(rest.engine.parameters.flat, whole.engine.parameters.flat)
+
+
+@needs_cuda
+@pytest.mark.parametrize("engine", ["cuda", "reference"])
+def test_tensorfloat_is_not_used_even_where_torch_is_told_to(engine: str) -> None:
+    config = replace(GPU_RUN, model=ModelConfig(), engine=engine)
+    before = torch.get_float32_matmul_precision()
+    weights = []
+    try:
+        for precision in ("highest", "high"):
+            torch.set_float32_matmul_precision(precision)
+            training = Training(config)
+            for _ in training:
+                pass
+            weights.append(training.engine.parameters.flat)
+            assert torch.get_float32_matmul_precision() == precision
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert torch.equal(*weights)
+
+
+@needs_cuda
+def test_train_many_stacks_runs_on_a_cuda_device() -> None:
+    """Each equals its single run to rounding, and twice the same gives the same bytes; a run that diverges ends alone."""
+    members = [replace(GPU_RUN, dtype="float64", seed=seed) for seed in range(4)]
+    members[1] = replace(members[1], optimizer=replace(members[1].optimizer, lr=1e300, warmup_steps=0))
+    once, twice = dict(train_many(members)), dict(train_many(members))
+    assert isinstance(once[1], TrainingError)
+    for number in (0, 2, 3):
+        *_, alone = Training(members[number])
+        assert once[number].train_loss == pytest.approx(alone.train_loss, rel=1e-9)
+        for name, tensor in once[number].weights.tensors().items():
+            assert torch.equal(tensor, twice[number].weights.tensors()[name])
 
 
 @pytest.mark.parametrize("margin", [1.0, 30.0, 75.0, 200.0])

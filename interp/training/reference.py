@@ -15,6 +15,7 @@ from interp.training.engine import Evaluation
 from interp.training.initial import initial_weights
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
+from interp.training.precision import full_precision
 from interp.training.threads import threads_for, torch_threads
 from interp.weights import Weights
 
@@ -40,7 +41,7 @@ class ReferenceEngine:
         """Mean training loss; its gradient by autograd."""
         leaves = self.parameters.weights.map(lambda tensor: tensor.detach().requires_grad_())
         tensors = leaves.tensors()
-        with torch_threads(self.threads):
+        with torch_threads(self.threads), full_precision():
             loss = self._losses(leaves, *self._train)[1].mean()
             # With attention rate 0 the queries and keys take no part: their gradient is zero, not missing.
             gradients = torch.autograd.grad(loss, list(tensors.values()), materialize_grads=True, allow_unused=True)
@@ -56,7 +57,7 @@ class ReferenceEngine:
     @torch.no_grad()
     def evaluate(self) -> Evaluation:
         """Test loss and both accuracies."""
-        with torch_threads(self.threads):
+        with torch_threads(self.threads), full_precision():
             train_logits, _ = self._losses(self.parameters.weights, *self._train)
             test_logits, test_losses = self._losses(self.parameters.weights, *self._test)
         return Evaluation(
