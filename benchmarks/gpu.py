@@ -1,4 +1,4 @@
-"""A CUDA device: one training step, ours and others'; many runs as one batch; a whole run.
+"""A CUDA device: one training step, ours and others'; many runs as one batch; a whole run; both engines against shapes.
 
     python benchmarks/gpu.py [--rounds N] [--json]
 
@@ -9,9 +9,10 @@ every step, as a loop does that watches it.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
+from scaling import points
 from timing import alternate, machine, options, show, spread
 from train_step import bridge_step, engine_step
 
@@ -62,18 +63,38 @@ def stacks(rounds: int) -> list[dict[str, float]]:
 
 
 def whole_run() -> dict[str, float]:
-    """The nanda recipe until it has settled."""
+    """The nanda recipe, from nothing to its last step; nothing is saved."""
     config: RunConfig = replace(recipe("nanda"), device="cuda")
     start = time.perf_counter()
     *_, last = train(config)
     return {"seconds": time.perf_counter() - start, "steps": last.index, "test_accuracy": last.test_accuracy or 0.0}
 
 
+def shapes(rounds: int) -> list[dict[str, float]]:
+    """The CUDA engine against the reference engine, in the settings of scaling.py."""
+    rows = []
+    for point in points():
+        if point.varies == "threads":
+            continue
+        config = replace(point.config(), device="cuda")
+        loops = {engine: engine_step(replace(config, engine=engine)) for engine in ("cuda", "reference")}
+        times = {name: spread(values) for name, values in alternate(loops, rounds=rounds, seconds=0.1).items()}
+        ratio = times["reference"]["median"] / times["cuda"]["median"]
+        rows.append({**asdict(point), "milliseconds": times, "ratio": ratio})
+    return rows
+
+
 def main() -> None:
     """Measure and print."""
     arguments = options(__doc__, rounds=10).parse_args()
     facts = machine()
-    result = {"machine": facts, "milliseconds": steps(arguments.rounds), "stacks": stacks(3), "nanda": whole_run()}
+    result = {
+        "machine": facts,
+        "milliseconds": steps(arguments.rounds),
+        "stacks": stacks(3),
+        "nanda": whole_run(),
+        "points": shapes(2),
+    }
 
     def text() -> str:
         lines = [f"{facts['gpu']}, torch {facts['torch']}; milliseconds a step"]
@@ -84,7 +105,10 @@ def main() -> None:
             rate = f"{row['runs_per_hour']:6.0f} runs of {row['steps']:,} steps an hour"
             lines.append(f"{row['runs']:4} runs: {row['milliseconds']:7.2f}, {each:.3f} a run, {rate}, {row['peak_mib']:.0f} MiB")
         whole = result["nanda"]
-        return "\n".join([*lines, f"nanda until settled: {whole['seconds']:.1f} s, {whole['steps']:,} steps"])
+        least = min(result["points"], key=lambda row: row["ratio"])
+        lines.append(f"the nanda recipe: {whole['seconds']:.1f} s for its {whole['steps']:,} steps")
+        lines.append(f"against the reference engine, at the least: x{least['ratio']:.2f} (p = {least['p']}, {least['varies']})")
+        return "\n".join(lines)
 
     show(result, as_json=arguments.json, text=text)
 

@@ -120,9 +120,23 @@ def gpu(result: dict[str, Any]) -> str:
     return (
         f"{table(['loop', 'median ms a step', 'half of them', 'times ours'], rows)}\n"
         f"{table(['runs in one batch', 'ms a step', 'ms a step and run', steps, 'peak MiB'], stacks)}\n"
-        f"The nanda recipe, until settled: {whole['seconds']:.1f} s for {whole['steps']:,} steps. "
+        f"The nanda recipe: {whole['seconds']:.1f} s for its {whole['steps']:,} steps, evaluations included, nothing saved. "
         f"({facts['gpu']}, torch {facts['torch']})\n"
     )
+
+
+def gpu_shapes(result: dict[str, Any]) -> str:
+    """Both engines of a CUDA device against everything."""
+    rows = [
+        [
+            row["varies"],
+            *(str(row[name]) for name in ("p", "fraction", "d_model", "heads", "d_mlp")),
+            *(f"{row['milliseconds'][engine]['median']:.2f}" for engine in ("cuda", "reference")),
+            f"{row['ratio']:.1f}",
+        ]
+        for row in result["points"]
+    ]
+    return table(["varies", "p", "share", "d_model", "heads", "d_mlp", "cuda ms", "reference ms", "ratio"], rows)
 
 
 WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -132,12 +146,18 @@ WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "limits": limits,
     "scaling": scaling,
     "gpu": gpu,
+    "gpu_shapes": gpu_shapes,
 }
 
 
 def written(text: str, measured: dict[str, Any]) -> str:
     """A page with every measured block written anew."""
-    return _BLOCK.sub(lambda match: match[1] + WRITERS[match[2]](measured[match[2]]) + match[3], text)
+
+    def block(match: re.Match[str]) -> str:
+        name = match[2]
+        return match[1] + WRITERS[name](measured[name.removesuffix("_shapes")]) + match[3]
+
+    return _BLOCK.sub(block, text)
 
 
 def main() -> None:
