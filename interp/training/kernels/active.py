@@ -30,14 +30,14 @@ from interp.training.kernels.vectors import (
     LANES,
     broadcast,
     constant,
-    for_each_bit,
+    for_bits,
     lengthened,
     load,
     multiply_add,
     place,
     pointers,
     store,
-    total,
+    totals,
     variable,
 )
 
@@ -45,6 +45,7 @@ WORD = 64
 """Neurons, or pairs, whose activity is told by one word."""
 
 _NARROW = 4  # lanes of the vector for the last few classes
+_PAIRS = 4  # that backward takes at once: their gradients are summed together
 _FORWARD, _BACKWARD = (8, 8) if WIDE_REGISTERS else (4, 2)  # vectors of a strip: as many as registers hold, with what is summed
 
 
@@ -81,7 +82,7 @@ def _add_active(full: int, is_narrow: bool) -> Any:
                 left, right = broadcast(builder, neuron, lanes=lanes), load(builder, row, v, lanes=lanes)
                 builder.store(multiply_add(builder, left, right, builder.load(so_far)), so_far)
 
-        for_each_bit(builder, word, add)
+        for_bits(builder, word, add)
         for (v, _), so_far in zip(vectors, sums, strict=True):
             store(builder, builder.load(so_far), out, v)
 
@@ -110,23 +111,31 @@ def _pull_back(full: int, is_narrow: bool) -> Any:
         weights = [load(builder, W_L, v, lanes=lanes) for v, lanes in vectors]
         sums = [variable(builder, load(builder, d_W_L, v, lanes=lanes)) for v, lanes in vectors]
 
-        def add(i: Any) -> None:
-            neuron = builder.load(place(builder, neurons, builder.mul(i, row_neurons)))
-            row = place(builder, d_logits, builder.mul(i, row_d_logits))
-            products: dict[int, Any] = {}
+        def add(*pairs: Any) -> None:
+            values = [builder.load(place(builder, neurons, builder.mul(i, row_neurons))) for i in pairs]
+            rows = [place(builder, d_logits, builder.mul(i, row_d_logits)) for i in pairs]
+            # Once for each length, before all else: in the loop LLVM would no longer keep all of it in registers.
+            neuron = {lanes: [broadcast(builder, value, lanes=lanes) for value in values] for lanes in {n for _, n in vectors}}
+            products: list[dict[int, Any]] = [{} for _ in pairs]
             for (v, lanes), weight, so_far in zip(vectors, weights, sums, strict=True):
-                d_logit = load(builder, row, v, lanes=lanes)
-                left = broadcast(builder, neuron, lanes=lanes)
-                builder.store(multiply_add(builder, left, d_logit, builder.load(so_far)), so_far)
-                previous = products.get(lanes)
-                product = builder.fmul(weight, d_logit) if previous is None else multiply_add(builder, weight, d_logit, previous)
-                products[lanes] = product
-            whole = [lengthened(builder, product) if lanes < LANES else product for lanes, product in products.items()]
-            gradient = total(builder, whole[0] if len(whole) == 1 else builder.fadd(*whole))
-            so_far = builder.load(place(builder, before, builder.mul(i, row_before)))
-            builder.store(builder.fadd(gradient, so_far), place(builder, out, builder.mul(i, row_out)))
+                sum_of_pairs = builder.load(so_far)
+                for left, row, product in zip(neuron[lanes], rows, products, strict=True):
+                    d_logit = load(builder, row, v, lanes=lanes)
+                    sum_of_pairs = multiply_add(builder, left, d_logit, sum_of_pairs)
+                    first = lanes not in product
+                    product[lanes] = (
+                        builder.fmul(weight, d_logit) if first else multiply_add(builder, weight, d_logit, product[lanes])
+                    )
+                builder.store(sum_of_pairs, so_far)
+            wholes = []
+            for product in products:
+                parts = [lengthened(builder, part) if lanes < LANES else part for lanes, part in product.items()]
+                wholes.append(parts[0] if len(parts) == 1 else builder.fadd(*parts))
+            for i, gradient in zip(pairs, totals(builder, wholes), strict=True):
+                so_far = builder.load(place(builder, before, builder.mul(i, row_before)))
+                builder.store(builder.fadd(gradient, so_far), place(builder, out, builder.mul(i, row_out)))
 
-        for_each_bit(builder, word, add)
+        for_bits(builder, word, add, at_once=_PAIRS)
         for (v, _), so_far in zip(vectors, sums, strict=True):
             store(builder, builder.load(so_far), d_W_L, v)
 

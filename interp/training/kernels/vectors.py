@@ -85,6 +85,30 @@ def total(builder: Any, value: Any) -> Any:
     return builder.call(add, [ir.Constant(FLOAT, 0.0), value], fastmath=("reassoc",))
 
 
+def _shuffled(builder: Any, one: Any, other: Any, order: list[int]) -> Any:
+    """The numbers of two vectors, one after the other, at these places."""
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))
+
+
+def totals(builder: Any, values: list[Any]) -> list[Any]:
+    """`total` of each of several vectors. Of four they are found together, with half the instructions.
+
+    First pairs of vectors are added crosswise, so that each quarter of the result holds the four vectors' sums over a quarter.
+    """
+    if len(values) != 4:
+        return [total(builder, value) for value in values]
+
+    def added(one: Any, other: Any, low: list[int], high: list[int]) -> Any:
+        orders = [[start + place for start in range(0, LANES, 4) for place in places] for places in (low, high)]
+        return builder.fadd(*(_shuffled(builder, one, other, order) for order in orders))
+
+    first, second = (added(*values[i : i + 2], [0, LANES, 1, LANES + 1], [2, LANES + 2, 3, LANES + 3]) for i in (0, 2))
+    sums = added(first, second, [0, 1, LANES, LANES + 1], [2, 3, LANES + 2, LANES + 3])
+    for size in (LANES // 2, LANES // 4):
+        sums = builder.fadd(*(_shuffled(builder, sums, sums, list(range(start, start + size))) for start in (0, size)))
+    return [builder.extract_element(sums, ir.Constant(ir.IntType(32), place)) for place in range(4)]
+
+
 def variable(builder: Any, value: Any) -> Any:
     """A place for a value that changes in a loop; LLVM keeps it in a register."""
     slot = cgutils.alloca_once(builder, value.type)
@@ -92,16 +116,26 @@ def variable(builder: Any, value: Any) -> Any:
     return slot
 
 
-def for_each_bit(builder: Any, word: Any, body: Callable[[Any], None]) -> None:
-    """Emit a loop over the places of the ones in a word of 64 bits, lowest first; `body` emits what is done for one place."""
-    head, inside, after = (builder.append_basic_block(f"bits.{name}") for name in ("head", "inside", "after"))
+def for_bits(builder: Any, word: Any, body: Callable[..., None], *, at_once: int = 1) -> None:
+    """Emit a loop over the places of the ones in a word of 64 bits, lowest first; `body` emits what is done for given places.
+
+    So many `at_once` while there are as many left, then one by one.
+    """
     left = variable(builder, word)
-    builder.branch(head)
-    builder.position_at_end(head)
-    bits = builder.load(left)
-    builder.cbranch(builder.icmp_unsigned("!=", bits, constant(0)), inside, after)
-    builder.position_at_end(inside)
-    builder.store(builder.and_(bits, builder.sub(bits, constant(1))), left)
-    body(builder.cttz(bits, ir.Constant(ir.IntType(1), 1)))
-    builder.branch(head)
-    builder.position_at_end(after)
+    for size in (at_once, 1) if at_once > 1 else (1,):
+        head, inside, after = (builder.append_basic_block(f"bits.{name}") for name in ("head", "inside", "after"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        bits = builder.load(left)
+        some = builder.icmp_unsigned("!=", bits, constant(0))
+        enough = builder.icmp_unsigned(">=", builder.ctpop(bits), constant(size)) if size > 1 else some
+        builder.cbranch(enough, inside, after)
+        builder.position_at_end(inside)
+        places = []
+        for _ in range(size):
+            places.append(builder.cttz(bits, ir.Constant(ir.IntType(1), 1)))
+            bits = builder.and_(bits, builder.sub(bits, constant(1)))
+        builder.store(bits, left)
+        body(*places)
+        builder.branch(head)
+        builder.position_at_end(after)
