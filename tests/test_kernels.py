@@ -170,6 +170,23 @@ def test_multiply_takes_leading_dimensions_one_by_one_and_any_strides() -> None:
     assert multiply([]) == []
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_multiply_puts_products_where_it_is_told(turned: bool) -> None:
+    """Into rows that are further apart than they are long, into several matrices, and where tiles cannot: never beside it."""
+    generator = torch.Generator().manual_seed(0)
+    for rows, depth, columns, several in ((5, 30, 32, 1), (16, 7, 5, 1), (3, 4, 5, 1), (9, 20, 16, 3)):
+        a, b = torch.randn(several, rows, depth, generator=generator), torch.randn(several, depth, columns, generator=generator)
+        b = b.mT.contiguous().mT if turned else b
+        room = torch.full((several, rows + 1, columns + 3), torch.nan)
+        out = room[:, :rows, :columns]
+        factors = (a, b, out) if several > 1 else (a[0], b[0], out[0])
+        (product,) = multiply([factors], threads=2)
+        torch.testing.assert_close(out, a @ b, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(product.reshape(out.shape), out)
+        assert room[:, rows:].isnan().all()
+        assert room[:, :, columns:].isnan().all()
+
+
 def test_multiply_uses_tiles_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = []
     monkeypatch.setattr(multiplication, "_SERIAL", lambda array, threads: tasks.append(len(array)))

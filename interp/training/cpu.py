@@ -115,19 +115,18 @@ class CpuEngine:
         weights[:, :, -1] = 1
         self._chunks = kernels.Chunk(active, columns_of_chunk, softmax, weights, d_scores, near, d_neurons)
         equals = shape.equals_sign
-        self._gradients = kernels.Gradients(
-            *arrays(
-                (heads + equals, p, columns),
-                (t, heads + (not equals), p, columns),
-                (1 if equals else p, columns),
-                (heads, p + 1, columns),
-                (t, heads, p + 1, d_head),
-                (heads, d_head, columns),
-                (t, heads, 1, p + 1) if equals else (1, heads, p, p),
-                (t, neurons, shape.logit_columns + _GAP),
-            )
+        near, far, d_columns, both, d_v, scores, d_W_L = arrays(
+            (heads + equals, p, columns),
+            (t, heads + (not equals), p, columns),
+            (heads * d_head + (1 if equals else p), columns),
+            (heads, p + 1, columns),
+            (t, heads, p + 1, d_head),
+            (t, heads, 1, p + 1) if equals else (1, heads, p, p),
+            (t, neurons, shape.logit_columns + _GAP),
         )
-        self._gradient_tensors = [torch.from_numpy(array) for array in self._gradients]
+        head_to_columns, base = d_columns[: heads * d_head].reshape(heads, d_head, columns), d_columns[heads * d_head :]
+        self._gradients = kernels.Gradients(near, far, base, both, d_v, head_to_columns, scores, d_W_L)
+        self._d_v, self._d_columns, self._d_scores, self._d_W_L = map(torch.from_numpy, (d_v, d_columns, scores, d_W_L))
         self._far = torch.zeros(heads, p + 1, columns)
         self._sums = kernels.Sums(np.zeros(t), np.zeros(t, dtype=np.int64))
 
@@ -199,12 +198,10 @@ class CpuEngine:
 
     def _backward(self, tables: Tables) -> None:
         """From the gradient of the tables to that of the weights."""
-        _, _, base, _, v, head_to_columns, scores, W_L = self._gradient_tensors
         upstream = TableGradients(
-            v=v.sum(0),
-            head_to_columns=head_to_columns,
-            base=base,
-            scores=scores.sum(0),
-            W_L=W_L[0, : self._shape.d_mlp, : self._shape.logit_columns],
+            v=self._d_v.sum(0),
+            columns=self._d_columns,
+            scores=self._d_scores.sum(0),
+            W_L=self._d_W_L[0, : self._shape.d_mlp, : self._shape.logit_columns],
         )
         backpropagate(self._weights, tables, upstream, shape=self._shape, into=self.parameters.gradients, multiply=self._multiply)

@@ -159,8 +159,8 @@ def backward(
     tables: Tables, batch: PairBatch, order: TokenOrder, kept: Kept, *, d_logits: Tensor, layout: Layout, shape: Shape
 ) -> TableGradients:
     """From the gradient of the logits (0 for classes that do not exist) to that of the tables."""
-    runs, heads, rows, d_head = tables.v.shape
-    H, base = tables.head_to_columns.flatten(1, 2), slice(layout.z, layout.z + layout.base)
+    runs, heads, tokens, d_head = tables.v.shape
+    H = tables.head_to_columns.flatten(1, 2)
     d_neurons = torch.bmm(d_logits, _padded_W_L(tables, shape).mT)
     torch.ops.aten.threshold_backward.grad_input(d_neurons, kept.columns[..., layout.inputs :], 0, grad_input=d_neurons)
     d_z = torch.bmm(d_neurons, H[..., : shape.neuron_columns].mT).baddbmm_(d_logits, H[..., shape.neuron_columns :].mT)
@@ -174,12 +174,11 @@ def backward(
     attention = kept.pattern.flatten().index_select(0, order.patterns)
     d_rows = F.embedding_bag(
         order.values, d_z.view(-1, d_head), order.value_starts, mode="sum", per_sample_weights=attention
-    ).view(runs, 2, rows - 1, heads, d_head)
-    head_to_columns = torch.cat([to_neurons[:, : layout.z], to_logits[:, : layout.z]], dim=-1)
+    ).view(runs, 2, tokens - 1, heads, d_head)
+    rows = layout.z + layout.base
     return TableGradients(
         v=_near_and_far(d_rows).transpose(1, 2),
-        head_to_columns=head_to_columns.view(tables.head_to_columns.shape),
-        base=torch.cat([to_neurons[:, base], to_logits[:, base]], dim=-1),
+        columns=torch.cat([to_neurons[:, :rows], to_logits[:, :rows]], dim=-1),
         scores=_score_gradients(tables, batch, order, d_scores, shape=shape),
         W_L=to_logits[:, layout.inputs : layout.inputs + shape.d_mlp],
     )

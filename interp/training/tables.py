@@ -20,13 +20,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 Named = Mapping[str, Tensor]
-Multiply = Callable[[Sequence[tuple[Tensor, Tensor]]], list[Tensor]]
-"""Does several matrix products none of which needs another's result."""
+Multiply = Callable[[Sequence[tuple[Tensor, ...]]], list[Tensor]]
+"""Does several matrix products none of which needs another's: of two factors, put into a third tensor if one is given."""
 LANE = 16  # columns are padded with zeros to a multiple of this: one cache line of float32
 
 
@@ -71,39 +70,41 @@ class Shape:
 class Tables:
     """What `tabulate` computes: what a pair needs, and what the gradient needs besides.
 
-    The last row of `x` and `v` is the difference between the positions a and b. With ``=``, ``scores[head, 0, t]`` is that of
-    token t at position b relative to ``=`` (last column: the difference); without, ``scores[head, b, a]`` is that of a relative
-    to b.
+    The last rows of `x` are the difference between the positions a and b, and the fixed position; of `v` the former. With ``=``,
+    ``scores[head, 0, t]`` is that of token t at position b relative to ``=`` (last column: the difference); without,
+    ``scores[head, b, a]`` is that of a relative to b. `rows` are those of W_O and, after them, the residuals of the base: what is
+    multiplied with `to_columns`.
     """
 
     base: Float[Tensor, "*run one_or_p column"]
     scores: Float[Tensor, "*run head one_or_p p_or_more"]
     W_L: Float[Tensor, "*run d_mlp column"]
-    x: Float[Tensor, "*run p+1 d_model"]
-    fixed: Float[Tensor, "*run one d_model"]
+    x: Float[Tensor, "*run p+2 d_model"]
     v: Float[Tensor, "*run head p+1 d_head"]
     fixed_v: Float[Tensor, "*run head one d_head"]
     to_columns: Float[Tensor, "*run d_model column"]
     head_to_columns: Float[Tensor, "*run head d_head column"]
-    resid: Float[Tensor, "*run one_or_p d_model"]
+    rows: Float[Tensor, "*run head*d_head+one_or_p d_model"]
     q: Float[Tensor, "*run head one_or_p d_head"]
-    k: Float[Tensor, "*run head p+1 d_model_or_d_head"]
+    k: Float[Tensor, "*run head one_or_p_or_p+1 d_model_or_d_head"]
 
 
 @dataclass(frozen=True)
 class TableGradients:
-    """Gradient of the loss with respect to what a pair needs of the tables, laid out as they are."""
+    """Gradient of the loss with respect to what a pair needs of the tables, laid out as they are.
+
+    `columns` is that of `head_to_columns` and, in its last rows, of `base`.
+    """
 
     v: Float[Tensor, "*run head p+1 d_head"]
-    head_to_columns: Float[Tensor, "*run head d_head column"]
-    base: Float[Tensor, "*run one_or_p column"]
+    columns: Float[Tensor, "*run head*d_head+one_or_p column"]
     scores: Float[Tensor, "*run head one_or_p p_or_more"]
     W_L: Float[Tensor, "*run d_mlp column"]
 
 
-def products_in_turn(products: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+def products_in_turn(products: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
     """Matrix products by torch, one after another."""
-    return [a @ b for a, b in products]
+    return [torch.matmul(a, b, out=out[0]) if out else a @ b for a, b, *out in products]
 
 
 def tabulate(w: Named, shape: Shape, *, multiply: Multiply = products_in_turn) -> Tables:
@@ -113,90 +114,95 @@ def tabulate(w: Named, shape: Shape, *, multiply: Multiply = products_in_turn) -
     p = W_E.shape[-2] - int(equals)
     far_pos, difference = W_pos[..., 1:2, :], W_pos[..., 0:1, :] - W_pos[..., 1:2, :]
     fixed = W_E[..., p:, :] + W_pos[..., 2:, :] if equals else torch.zeros_like(difference)
-    x = torch.cat([W_E[..., :p, :] + (far_pos - fixed), difference], dim=-2)
-    to_columns = torch.cat([_pad(w["W_in"]), _pad(w["W_U"])], dim=-1)
-    W_O = w["W_O"].flatten(-3, -2)
-    logit_columns = to_columns[..., shape.neuron_columns :]
-    head_to_columns, W_L, v = multiply([(W_O, to_columns), (w["W_out"], logit_columns), (x.unsqueeze(-3), w["W_V"])])
-    fixed_v = fixed.unsqueeze(-3) @ w["W_V"]
+    x = torch.cat([W_E[..., :p, :] + (far_pos - fixed), difference, fixed], dim=-2)
+    to_columns = torch.cat([*_padded(w["W_in"]), *_padded(w["W_U"])], dim=-1)
+    W_L, v = multiply([(w["W_out"], to_columns[..., shape.neuron_columns :]), (x.unsqueeze(-3), w["W_V"])])
+    fixed_v = v[..., p + 1 :, :]
     if "b_V" in w:
         fixed_v = fixed_v + w["b_V"].unsqueeze(-2)
-    resid = (fixed if equals else x[..., :p, :]) + shape.total * (_heads_side_by_side(fixed_v) @ W_O)
+    W_O, own = w["W_O"].flatten(-3, -2), fixed if equals else x[..., :p, :]
+    resid = own + shape.total * (_heads_side_by_side(fixed_v) @ W_O)
     if "b_O" in w:
         resid = resid + w["b_O"].unsqueeze(-2)
-    base = resid @ to_columns + _bias_columns(w, shape)
-    q = (fixed if equals else x[..., :p, :]).unsqueeze(-3) @ (w["W_Q"] * d_head**-0.5)
+    rows = torch.cat([W_O, resid], dim=-2)
+    (columns,) = multiply([(rows, to_columns)])
+    heads = W_O.shape[-2]
+    q = own.unsqueeze(-3) @ w["W_Q"]
     if "b_Q" in w:
-        q = q + w["b_Q"].unsqueeze(-2) * d_head**-0.5
+        q = q + w["b_Q"].unsqueeze(-2)
+    q = q * d_head**-0.5
     if equals:
         k = q @ w["W_K"].mT  # a score is x_t . (W_K q): one vector of width d_model a head
-        scores = k @ x.unsqueeze(-3).mT
+        scores = k @ x[..., : p + 1, :].unsqueeze(-3).mT
     else:
-        k = x.unsqueeze(-3) @ w["W_K"]
+        k = x[..., : p + 1, :].unsqueeze(-3) @ w["W_K"]
         scores = q @ k[..., :p, :].mT + ((k[..., p:, :] - k[..., :p, :]) * q).sum(-1, keepdim=True)
     return Tables(
-        base=base, scores=scores, W_L=W_L, x=x, fixed=fixed, v=v, fixed_v=fixed_v,
-        to_columns=to_columns, head_to_columns=_heads_in_rows(head_to_columns, w), resid=resid, q=q, k=k,
+        base=_with_biases(columns[..., heads:, :], w, shape), scores=scores, W_L=W_L, x=x, v=v[..., : p + 1, :], fixed_v=fixed_v,
+        to_columns=to_columns, head_to_columns=_heads_in_rows(columns[..., :heads, :], w), rows=rows, q=q, k=k,
     )  # fmt: skip
-
-
-def far_rows(tables: Tables) -> Float[Tensor, "*run head p+1 column"]:
-    """What each token at position b, attended to by one head, adds to a pair's neurons and direct logits."""
-    return tables.v @ tables.head_to_columns
-
-
-def through_far_rows(
-    tables: Tables, d_far: Float[Tensor, "*run head p+1 column"]
-) -> tuple[Float[Tensor, "*run head p+1 d_head"], Float[Tensor, "*run head d_head column"]]:
-    """From the gradient of `far_rows` to those of its two factors."""
-    return d_far @ tables.head_to_columns.mT, tables.v.mT @ d_far
 
 
 def backpropagate(
     w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named, multiply: Multiply = products_in_turn
 ) -> None:
     """Turn the gradient of the tables into the gradient of every weight, written into the tensors of `into`."""
-    W_O, d_head_to_columns = w["W_O"].flatten(-3, -2), upstream.head_to_columns.flatten(-3, -2)
-    W_U, d_v = tables.to_columns[..., shape.neuron_columns :], upstream.v
-    d_W_out, d_W_U, d_to_columns, d_W_O, d_W_V, d_x = multiply(
+    heads = tables.head_to_columns.shape[-3] * tables.head_to_columns.shape[-2]
+    W_U, from_neurons, by_column = tables.to_columns[..., shape.neuron_columns :], slice(shape.d_mlp), upstream.columns
+    d_rows, by_skipping, by_mlp, _, _ = multiply(
         [
-            (upstream.W_L, W_U.mT),
+            (by_column, tables.to_columns.mT),
+            (tables.rows.mT, by_column[..., shape.neuron_columns :]),
             (w["W_out"].mT, upstream.W_L),
-            (W_O.mT, d_head_to_columns),
-            (d_head_to_columns, tables.to_columns.mT),
-            (tables.x.unsqueeze(-3).mT, d_v),
-            (_heads_side_by_side(d_v), w["W_V"].mT.flatten(-3, -2)),
+            (upstream.W_L, W_U.mT, into["W_out"]),
+            (tables.rows.mT, by_column[..., from_neurons], into["W_in"]),
         ]
     )
-    into["W_out"].copy_(d_W_out)
-    into["W_V"].copy_(d_W_V)
-    d_to_columns += tables.resid.mT @ upstream.base
-    d_to_columns[..., shape.neuron_columns :] += d_W_U
-    _columns(w, d_to_columns, upstream.base, shape=shape, into=into)
-    d_resid, d_fixed = _fixed(w, tables, upstream.base, d_W_O, shape=shape, into=into)
-    score_x, score_fixed = _scores(w, tables, upstream.scores, shape=shape, into=into)
-    d_x += score_x
-    p = d_x.shape[-2] - 1
-    tokens, difference = d_x[..., :p, :], d_x[..., p:, :]
+    torch.add(by_skipping[..., : shape.classes], by_mlp[..., : shape.classes], out=into["W_U"])
+    _biases_of_columns(w, by_column[..., heads:, :], shape=shape, into=into)
+    d_resid = d_one = d_rows[..., heads:, :]
+    if not shape.equals_sign:
+        d_one = d_resid.sum(-2, keepdim=True)
+    if "b_O" in w:
+        into["b_O"].copy_(d_one.squeeze(-2))
+    through_heads, W_O = shape.total * d_one, w["W_O"].flatten(-3, -2)
+    fixed_v = _heads_side_by_side(tables.fixed_v)
+    torch.addcmul(d_rows[..., :heads, :], fixed_v.mT, through_heads, out=into["W_O"].flatten(-3, -2))
+    d_fixed_v = _heads_in_rows((through_heads @ W_O.mT).mT, w).mT
+    if "b_V" in w:
+        into["b_V"].copy_(d_fixed_v.squeeze(-2))
+    d_v = torch.cat([upstream.v, d_fixed_v], dim=-2)
+    d_x, _ = multiply(
+        [
+            (_heads_side_by_side(d_v), w["W_V"].mT.flatten(-3, -2)),
+            (tables.x.unsqueeze(-3).mT, d_v, into["W_V"]),
+        ]
+    )
+    d_asking = _scores(w, tables, upstream.scores, d_x[..., :-1, :], shape=shape, into=into)
+    p = d_x.shape[-2] - 2
+    tokens, difference = d_x[..., :p, :], d_x[..., p : p + 1, :]
     if not shape.equals_sign:
         tokens += d_resid
+        tokens += d_asking
     everywhere = tokens.sum(-2, keepdim=True)
     into["W_E"][..., :p, :] = tokens
     into["W_pos"][..., 0:1, :] = difference
-    into["W_pos"][..., 1:2, :] = everywhere - difference
+    torch.sub(everywhere, difference, out=into["W_pos"][..., 1:2, :])
     if shape.equals_sign:
         # Every other residual is taken relative to that of `=`: what moves them all moves it the other way.
-        d_fixed = d_fixed + score_fixed - everywhere
+        d_fixed = d_x[..., p + 1 :, :] + d_resid
+        d_fixed += d_asking
+        d_fixed -= everywhere
         into["W_E"][..., p:, :] = d_fixed
         into["W_pos"][..., 2:, :] = d_fixed
 
 
-def _columns(w: Named, d_to_columns: Tensor, d_base: Tensor, *, shape: Shape, into: Named) -> None:
-    """W_in and W_U, and the biases that only shift the base."""
+def _biases_of_columns(w: Named, d_base: Tensor, *, shape: Shape, into: Named) -> None:
+    """The biases that only shift the base, and what b_out adds to W_U."""
+    if not {"b_out", "b_U", "b_in"} & w.keys():
+        return
     by_column = d_base.sum(-2, keepdim=True)
     d_logits = by_column[..., shape.logits]
-    into["W_in"].copy_(d_to_columns[..., : shape.d_mlp])
-    into["W_U"].copy_(d_to_columns[..., shape.logits])
     if "b_out" in w:
         into["W_U"] += w["b_out"].unsqueeze(-1) * d_logits
         into["b_out"].copy_((d_logits @ w["W_U"].mT).squeeze(-2))
@@ -206,76 +212,50 @@ def _columns(w: Named, d_to_columns: Tensor, d_base: Tensor, *, shape: Shape, in
         into["b_in"].copy_(by_column[..., : shape.d_mlp].squeeze(-2))
 
 
-def _fixed(
-    w: Named, tables: Tables, d_base: Tensor, d_W_O: Float[Tensor, "*run head*d_head d_model"], *, shape: Shape, into: Named
-) -> tuple[Float[Tensor, "*run one_or_p d_model"], Float[Tensor, "*run one d_model"]]:
-    """W_O, and what the residual and the values of the fixed position give; returns the gradients of `resid` and `fixed`."""
-    W_O = w["W_O"].flatten(-3, -2)
-    d_resid = d_base @ tables.to_columns.mT
-    d_one = d_resid.sum(-2, keepdim=True)
-    through_heads = shape.total * d_one
-    d_W_O += _heads_side_by_side(tables.fixed_v).mT @ through_heads
-    into["W_O"].copy_(_heads_in_rows(d_W_O, w))
-    d_fixed_v = _heads_in_rows((through_heads @ W_O.mT).mT, w).mT
-    if shape.equals_sign:
-        into["W_V"] += tables.fixed.unsqueeze(-3).mT @ d_fixed_v
-    if "b_V" in w:
-        into["b_V"].copy_(d_fixed_v.squeeze(-2))
-    if "b_O" in w:
-        into["b_O"].copy_(d_one.squeeze(-2))
-    if shape.equals_sign:
-        return d_resid, d_one + (d_fixed_v @ w["W_V"].mT).sum(-3)
-    return d_resid, d_one
-
-
 def _scores(
-    w: Named, tables: Tables, d_scores: Tensor, *, shape: Shape, into: Named
-) -> tuple[Float[Tensor, "*run p+1 d_model"], Float[Tensor, "*run one d_model"]]:
-    """W_Q, W_K and their biases; returns the gradients of the residuals `x` and `fixed`."""
-    q, k, x = tables.q, tables.k, tables.x.unsqueeze(-3)
+    w: Named, tables: Tables, d_scores: Tensor, d_x: Float[Tensor, "*run p+1 d_model"], *, shape: Shape, into: Named
+) -> Float[Tensor, "*run one_or_p d_model"]:
+    """W_Q, W_K and their biases; adds to the gradient of `x`, and returns that of the residuals that ask."""
+    q, k, x = tables.q, tables.k, tables.x[..., :-1, :]
     scale = q.shape[-1] ** -0.5
     p = x.shape[-2] - 1
     if shape.equals_sign:
-        d_k = d_scores @ x
-        d_x = (d_scores.mT @ k).sum(-3)
-        into["W_K"].copy_(d_k.mT @ q)
+        by_head = d_scores.squeeze(-2)
+        d_k = (by_head @ x).unsqueeze(-2)
+        d_x += by_head.mT @ k.squeeze(-2)
+        torch.mul(d_k.mT, q, out=into["W_K"])
         d_q = d_k @ w["W_K"] * scale
-        asking = tables.fixed.unsqueeze(-3)
+        asking = tables.x[..., p + 1 :, :].unsqueeze(-3)
+        torch.mul(asking.mT, d_q, out=into["W_Q"])
     else:
         by_b = d_scores.sum(-1, keepdim=True)
         d_q = (d_scores @ k[..., :p, :] + by_b * (k[..., p:, :] - k[..., :p, :])) * scale
         d_k = torch.cat([d_scores.mT @ q - by_b * q, (by_b * q).sum(-2, keepdim=True)], dim=-2)
-        d_x = (d_k @ w["W_K"].mT).sum(-3)
-        into["W_K"].copy_(x.mT @ d_k)
-        asking = x[..., :p, :]
-    into["W_Q"].copy_(asking.mT @ d_q)
-    d_asking = (d_q @ w["W_Q"].mT).sum(-3)
+        d_x += (d_k @ w["W_K"].mT).sum(-3)
+        torch.matmul(x.unsqueeze(-3).mT, d_k, out=into["W_K"])
+        torch.matmul(x[..., :p, :].unsqueeze(-3).mT, d_q, out=into["W_Q"])
     if "b_Q" in w:
         into["b_Q"].copy_(d_q.sum(-2))
     if "b_K" in w:
         into["b_K"].zero_()
-    if not shape.equals_sign:
-        d_x[..., :p, :] += d_asking
-    return d_x, d_asking
+    return (d_q @ w["W_Q"].mT).sum(-3)
 
 
-def _bias_columns(w: Named, shape: Shape) -> Float[Tensor, "*run one column"] | float:
-    """The biases of the neurons, and those of the logits as the unembedding sees them; 0 where there are none."""
-    logits = w["b_out"].unsqueeze(-2) @ w["W_U"] if "b_out" in w else None
+def _with_biases(base: Float[Tensor, "*run one_or_p column"], w: Named, shape: Shape) -> Float[Tensor, "*run one_or_p column"]:
+    """The base, with the biases of the neurons and those of the logits as the unembedding sees them."""
+    if "b_in" in w:
+        base[..., : shape.d_mlp] += w["b_in"].unsqueeze(-2)
+    if "b_out" in w:
+        base[..., shape.logits] += w["b_out"].unsqueeze(-2) @ w["W_U"]
     if "b_U" in w:
-        logits = w["b_U"].unsqueeze(-2) + (0.0 if logits is None else logits)
-    neurons = w["b_in"].unsqueeze(-2) if "b_in" in w else None
-    if neurons is None and logits is None:
-        return 0.0
-    some = w["W_in"][..., :1, :], w["W_U"][..., :1, :]
-    neurons = torch.zeros_like(some[0]) if neurons is None else neurons
-    logits = torch.zeros_like(some[1]) if logits is None else logits
-    return F.pad(torch.cat([_pad(neurons), logits], dim=-1), (0, shape.logit_columns - shape.classes))
+        base[..., shape.logits] += w["b_U"].unsqueeze(-2)
+    return base
 
 
-def _pad(columns: Float[Tensor, "*any column"]) -> Float[Tensor, "*any padded"]:
+def _padded(columns: Float[Tensor, "*any column"]) -> list[Float[Tensor, "*any column"]]:
+    """Columns, and what pads them, if anything."""
     surplus = -columns.shape[-1] % LANE
-    return F.pad(columns, (0, surplus)) if surplus else columns
+    return [columns, columns.new_zeros(*columns.shape[:-1], surplus)] if surplus else [columns]
 
 
 def _heads_side_by_side(v: Float[Tensor, "*run head row d_head"]) -> Float[Tensor, "*run row head*d_head"]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import torch
 from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 from torch import Tensor
@@ -126,8 +127,8 @@ def _compile(version: str) -> tuple[Any, Any]:
 _SERIAL, _PARALLEL = _compile(VERSION)
 
 
-def multiply(products: Sequence[tuple[Tensor, Tensor]], *, threads: int = 1, parallel: bool = False) -> list[Tensor]:
-    """The product of each pair of float32 matrices, none of which needs another's.
+def multiply(products: Sequence[tuple[Tensor, ...]], *, threads: int = 1, parallel: bool = False) -> list[Tensor]:
+    """The product of each pair of float32 matrices, none of which needs another's; put into a third tensor where one is given.
 
     Either factor may be several matrices (one leading dimension), as many as the other or one. They may be stored by rows or by
     columns. What tiles do not fit is left to torch.
@@ -135,36 +136,43 @@ def multiply(products: Sequence[tuple[Tensor, Tensor]], *, threads: int = 1, par
     results: list[Tensor] = []
     tasks: list[_Task] = []
     kept: list[Tensor] = []  # what the tasks' addresses point into
-    for a, b in products:
+    late: list[tuple[Tensor, Tensor]] = []  # what is to be copied when the products are there
+    for a, b, *wanted in products:
         # The transposed product where only its sizes make whole vectors.
         turns = b.shape[-1] % LANES != 0 and a.shape[-2] % LANES == 0
         left, right = (b.mT, a.mT) if turns else (a, b)
         if right.shape[-1] % LANES or max(a.ndim, b.ndim) > 3:
-            results.append(a @ b)
+            results.append(torch.matmul(a, b, out=wanted[0]) if wanted else a @ b)
             continue
-        task, out = _task(left, right, kept)
+        direct = wanted[0] if wanted and not turns and wanted[0].stride(-1) == 1 else None
+        task, out = _task(left, right, kept, out=direct)
         tasks.append(task)
         results.append(out.mT if turns else out)
+        if wanted and direct is None:
+            late.append((wanted[0], results[-1]))
     if tasks:
         (_PARALLEL if parallel else _SERIAL)(np.array(tasks, dtype=np.int64), threads)
+    for into, product in late:
+        into.copy_(product)
     return results
 
 
-def _task(a: Tensor, b: Tensor, kept: list[Tensor]) -> tuple[_Task, Tensor]:
+def _task(a: Tensor, b: Tensor, kept: list[Tensor], *, out: Tensor | None) -> tuple[_Task, Tensor]:
     """The task for a product, and where its result will be; what has to outlive the task is added to `kept`."""
     (rows, depth), columns = a.shape[-2:], b.shape[-1]
     a, b = (each if 1 in each.stride()[-2:] else each.contiguous() for each in (a, b))
     times = max(_several(a), _several(b))
-    out = a.new_empty((times, rows, columns) if max(a.ndim, b.ndim) > 2 else (rows, columns))
-    step_a, step_b = a.stride(), b.stride()
+    if out is None:
+        out = a.new_empty((times, rows, columns) if max(a.ndim, b.ndim) > 2 else (rows, columns))
+    step_a, step_b, step_out = a.stride(), b.stride(), out.stride()
     a_is_turned, b_is_turned = step_a[-1] != 1, step_b[-1] != 1
-    room = a.new_empty(depth, columns) if b_is_turned else out
+    room = a.new_empty(depth, step_out[-2]) if b_is_turned else out
     kept += [a, b, room]
     return _Task(
-        out.data_ptr(), row_out=columns,
+        out.data_ptr(), row_out=step_out[-2],
         a=a.data_ptr(), row_a=step_a[-1] if a_is_turned else step_a[-2], a_is_turned=a_is_turned,
         b=b.data_ptr(), row_b=step_b[-1] if b_is_turned else step_b[-2], room=room.data_ptr() if b_is_turned else 0,
-        rows=rows, vectors=columns // LANES, depth=depth, times=times, next_out=rows * columns,
+        rows=rows, vectors=columns // LANES, depth=depth, times=times, next_out=step_out[0] if times > 1 else 0,
         next_a=step_a[0] if _several(a) > 1 else 0, next_b=step_b[0] if _several(b) > 1 else 0,
     ), out  # fmt: skip
 

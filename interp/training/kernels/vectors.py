@@ -98,11 +98,12 @@ def totals(builder: Any, values: list[Any]) -> list[Any]:
     if len(values) != 4:
         return [total(builder, value) for value in values]
 
-    def added(one: Any, other: Any, low: list[int], high: list[int]) -> Any:
-        orders = [[start + place for start in range(0, LANES, 4) for place in places] for places in (low, high)]
+    def added(one: Any, other: Any, *places: list[int]) -> Any:
+        orders = [[start + place for start in range(0, LANES, 4) for place in some] for some in places]
         return builder.fadd(*(_shuffled(builder, one, other, order) for order in orders))
 
-    first, second = (added(*values[i : i + 2], [0, LANES, 1, LANES + 1], [2, LANES + 2, 3, LANES + 3]) for i in (0, 2))
+    low, high = [0, LANES, 1, LANES + 1], [2, LANES + 2, 3, LANES + 3]
+    first, second = (added(one, other, low, high) for one, other in (values[:2], values[2:]))
     sums = added(first, second, [0, 1, LANES, LANES + 1], [2, 3, LANES + 2, LANES + 3])
     for size in (LANES // 2, LANES // 4):
         sums = builder.fadd(*(_shuffled(builder, sums, sums, list(range(start, start + size))) for start in (0, size)))
