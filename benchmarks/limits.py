@@ -86,6 +86,11 @@ def work(config: RunConfig, share: float) -> dict[str, tuple[float, float]]:
     table, weights = 2e-9 * (p + 1) * d * columns, 2e-9 * d * (d * columns + model.d_mlp * classes)
     row = 4e-9 * columns
     tables = row * heads * (p + 1)
+
+    def combine() -> None:
+        engine._passes.combine(engine._train.tokens, arrays, engine._gradients)
+        engine._passes.add_up(engine._gradients)
+
     return {
         "tables of tokens": (weights + table, 3 * tables),
         "passes over pairs": (3 * products + 3 * rows, n * row * (heads * 4 + 10)),
@@ -113,10 +118,15 @@ def parts(engine: CpuEngine, config: RunConfig) -> dict[str, Callable[[], object
     weights, shape = engine.parameters.weights.tensors(), engine._shape
     tables = tabulate(weights, shape, multiply=engine._multiply)
     arrays, buffers = engine._arrays(tables), (engine._setting, engine._chunks, engine._gradients, engine._sums)
+
+    def combine() -> None:
+        engine._passes.combine(engine._train.tokens, arrays, engine._gradients)
+        engine._passes.add_up(engine._gradients)
+
     return {
         "tables of tokens": lambda: engine._arrays(tabulate(weights, shape, multiply=engine._multiply)),
         "passes over pairs": lambda: engine._passes.train(engine._train, arrays, *buffers),
-        "gradient of the tables' factors": lambda: engine._passes.combine(arrays, engine._gradients),
+        "gradient of the tables' factors": combine,
         "gradient of the weights": lambda: engine._backward(tables),
         "AdamW": updated.update,
         "whole step": lambda: (trained.gradient(), trained.update()),

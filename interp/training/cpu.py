@@ -115,18 +115,20 @@ class CpuEngine:
         weights[:, :, -1] = 1
         self._chunks = kernels.Chunk(active, columns_of_chunk, softmax, weights, d_scores, near, d_neurons)
         equals = shape.equals_sign
-        near, far, d_columns, both, d_v, scores, d_W_L = arrays(
+        most, width = int(np.diff(self._train.tokens).max()), heads * d_head
+        near, far, both, d_v, last_v, parts, d_columns, d_scores, d_W_L = arrays(
             (heads + equals, p, columns),
             (t, heads + (not equals), p, columns),
-            (heads * d_head + (1 if equals else p), columns),
-            (heads, p + 1, columns),
-            (t, heads, p + 1, d_head),
+            (t, most + 1, columns),
+            (heads, p + 1, d_head),
+            (t, heads, d_head),
+            (t, width + 1, columns),
+            (width + (1 if equals else p), columns),
             (t, heads, 1, p + 1) if equals else (1, heads, p, p),
             (t, neurons, shape.logit_columns + _GAP),
         )
-        head_to_columns, base = d_columns[: heads * d_head].reshape(heads, d_head, columns), d_columns[heads * d_head :]
-        self._gradients = kernels.Gradients(near, far, base, both, d_v, head_to_columns, scores, d_W_L)
-        self._d_v, self._d_columns, self._d_scores, self._d_W_L = map(torch.from_numpy, (d_v, d_columns, scores, d_W_L))
+        self._gradients = kernels.Gradients(near, far, both, d_v, last_v, parts, d_columns, d_scores, d_W_L)
+        self._d_v, self._d_columns, self._d_scores, self._d_W_L = map(torch.from_numpy, (d_v, d_columns, d_scores, d_W_L))
         self._far = torch.zeros(heads, p + 1, columns)
         self._sums = kernels.Sums(np.zeros(t), np.zeros(t, dtype=np.int64))
 
@@ -138,7 +140,8 @@ class CpuEngine:
             tables = tabulate(self._weights, self._shape, multiply=self._multiply)
             arrays = self._arrays(tables)
             self._passes.train(self._train, arrays, self._setting, self._chunks, self._gradients, self._sums)
-            self._passes.combine(arrays, self._gradients)
+            self._passes.combine(self._train.tokens, arrays, self._gradients)
+            self._passes.add_up(self._gradients)
             self._backward(tables)
         if self._contention:
             self._contention.note(perf_counter() - start)
@@ -199,7 +202,7 @@ class CpuEngine:
     def _backward(self, tables: Tables) -> None:
         """From the gradient of the tables to that of the weights."""
         upstream = TableGradients(
-            v=self._d_v.sum(0),
+            v=self._d_v,
             columns=self._d_columns,
             scores=self._d_scores.sum(0),
             W_L=self._d_W_L[0, : self._shape.d_mlp, : self._shape.logit_columns],

@@ -63,10 +63,11 @@ class Gradients(NamedTuple):
 
     near: np.ndarray  # (head (+ 1), p, column): of `Tables.far` as it is used at position a
     far: np.ndarray  # (thread, head (+ 1), p, column): as it is used at position b
-    base: np.ndarray  # (1 or p, column)
-    both: np.ndarray  # (head, p + 1, column): the sum of near and far; in the last row that of `near` over all tokens
-    v: np.ndarray  # (thread, head, p + 1, d_head)
-    head_to_columns: np.ndarray  # (head, d_head, column)
+    both: np.ndarray  # (thread, token + 1, column): room for the sum of near and far of a thread's tokens, and that of its near
+    v: np.ndarray  # (head, p + 1, d_head)
+    last_v: np.ndarray  # (thread, head, d_head): parts of its last row
+    parts: np.ndarray  # (thread, head * d_head + 1, column): of the heads' rows of `columns` and, with `=`, of the base
+    columns: np.ndarray  # (head * d_head + (1 or p), column): of `Tables.head_to_columns`, and of the base
     scores: np.ndarray  # (thread, head, 1, p + 1) or (1, head, p, p)
     W_L: np.ndarray  # (thread, neuron column, logit column or more): in the end the first has the sum
 

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from math import exp, inf, log, log1p
+from math import inf, log, log1p
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-from interp.training.kernels.compiler import inlined, njit, wide
-from interp.training.kernels.vectors import LANES
+from interp.training.kernels.compiler import inlined, njit, wide, widen
+from interp.training.kernels.vectors import LANES, constant, kind_of, load, place, pointers, variable
 
 # Gradients below this are no longer kept: beside AdamW's epsilon, unless that is as small, they move nothing.
 _LEAST = 1e-30
@@ -48,20 +49,22 @@ def exp_of_negative(x: Any) -> Any:
     return y * _float_from_bits((np.int32(n) + np.int32(127)) << np.int32(23))
 
 
-@njit
-def _largest(values: np.ndarray) -> float:
-    """Largest of a row whose length is a multiple of 16; lane by lane, so that it vectorises."""
-    wide()
-    lanes = np.empty(LANES, values.dtype)
-    for i in range(LANES):
-        lanes[i] = values[i]
-    for start in range(LANES, len(values), LANES):
-        for i in range(LANES):
-            lanes[i] = values[start + i] if values[start + i] > lanes[i] else lanes[i]
-    top = lanes[0]
-    for i in range(1, LANES):
-        top = max(top, lanes[i])
-    return top
+@intrinsic
+def _largest_of(context: Any, address: Any, vectors: Any) -> Any:
+    """The largest number of some vectors, by address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        widen(builder)
+        row, vectors = pointers(builder, arguments[0])[0], arguments[1]
+        so_far = variable(builder, load(builder, row, 0))
+        with cgutils.for_range(builder, vectors) as loop:
+            value, before = load(builder, place(builder, row, builder.mul(loop.index, constant(LANES))), 0), builder.load(so_far)
+            builder.store(builder.select(builder.fcmp_unordered(">", value, before), value, before), so_far)  # a NaN is kept
+        kind = ir.FunctionType(ir.FloatType(), [kind_of()])
+        most = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fmax.v{LANES}f32")
+        return builder.call(most, [builder.load(so_far)])
+
+    return numba.float32(numba.int64, numba.int64), generate
 
 
 @njit
@@ -82,7 +85,7 @@ def _against_the_others(row: np.ndarray, label: int, classes: int) -> tuple[floa
     right = row[label]
     row[label] = -inf
     row[classes:] = -inf
-    top = _largest(row)
+    top = _largest_of(row.ctypes.data, len(row) // LANES)
     row[label] = right
     return top, _is_right(row, label, top)
 
@@ -101,14 +104,15 @@ def cross_entropy(row: np.ndarray, label: int, classes: int, scale: float) -> tu
     for j in range(len(row)):
         wrong += row[j]
     margin = np.float64(top) + log(np.float64(wrong)) - np.float64(right)
-    missing = 1 / (1 + exp(-margin))
+    e = np.float64(exp_of_negative(-abs(margin)))
+    missing = (1 if margin > 0 else e) / (1 + e)
     factor = np.float32(missing / wrong * scale)
     # Subnormal numbers make every product they meet a hundred times slower, and a learned pair has little else.
     least = np.float32(_LEAST / max(missing / wrong * scale, 1e-300))
     for j in range(len(row)):
         row[j] = (row[j] if row[j] > least else np.float32(0)) * factor
     row[label] = -np.float32(missing * scale) if missing * scale > _LEAST else np.float32(0)
-    return (margin if margin > 40 else log1p(exp(margin))), is_right
+    return max(margin, 0.0) + log1p(e), is_right
 
 
 @njit

@@ -3,7 +3,7 @@
 """The passes over all pairs, or over all columns of the tables, shared out among threads.
 
 Each thread takes the chunks of its own tokens at position a, in a fixed order; what threads would have to share is kept per
-thread and summed at the end, each thread its own columns (of W_L: rows). So equal inputs give equal bytes.
+thread and summed at the end, in the order of the threads. So equal inputs give equal bytes.
 
 Each pass exists twice, serial and parallel, from the same compiled body: a process with one thread never touches OpenMP.
 """
@@ -19,7 +19,14 @@ from interp.process import forked
 from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Sums, Tables
 from interp.training.kernels.chunks import backward_chunk, forward_chunk, lose_chunk
 from interp.training.kernels.compiler import VERSION, entry, inlined, njit, share_openmp, wide
-from interp.training.kernels.products import at, row_length, row_products, set_product, set_transposed_product
+from interp.training.kernels.products import (
+    add_transposed_product,
+    at,
+    row_length,
+    row_products,
+    set_product,
+    set_transposed_product,
+)
 from interp.training.kernels.vectors import LANES
 
 
@@ -82,41 +89,65 @@ def _prepare_share(tables: Tables, threads: int, thread: int) -> None:
 
 
 @njit
-def _sum_heads(gradients: Gradients, h: int, start: int, stop: int) -> None:
-    """`Gradients.both` of a head, from one column to another."""
+def _add_row(out: np.ndarray, row: np.ndarray) -> None:
     wide()
-    near, far, both = gradients.near, gradients.far, gradients.both
-    last = both.shape[1] - 1
-    difference = both[h, last]
-    difference[start:stop] = 0
-    for token in range(last):
-        out, row = both[h, token], near[h, token]
-        for j in range(start, stop):
-            out[j] = row[j]
-            difference[j] += row[j]
-        for each in range(far.shape[0]):
-            more = far[each, h, token]
-            for j in range(start, stop):
-                out[j] += more[j]
+    for j in range(len(out)):
+        out[j] += row[j]
 
 
 @njit
-def _sum_base(gradients: Gradients, start: int, stop: int) -> None:
-    """`Gradients.base`, from one column to another."""
+def _sum_of_head(gradients: Gradients, h: int, tokens: tuple[int, int], both: np.ndarray) -> None:
+    """The sum of near and far of some tokens, a row each, and after them that of their near."""
     wide()
-    near, far, out = gradients.near, gradients.far, gradients.base
-    out[:, start:stop] = 0
-    if len(out) == 1:
-        for token in range(near.shape[1]):
-            row = near[len(near) - 1, token]
-            for j in range(start, stop):
-                out[0, j] += row[j]
+    first, last = tokens
+    total = both[last - first]
+    total[:] = 0
+    for token in range(first, last):
+        out, row = both[token - first], gradients.near[h, token]
+        for j in range(len(out)):
+            out[j] = row[j]
+            total[j] += row[j]
+        for each in range(gradients.far.shape[0]):
+            _add_row(out, gradients.far[each, h, token])
+
+
+@njit
+def _sum_base(gradients: Gradients, tokens: tuple[int, int], rows: int, part: np.ndarray) -> None:
+    """The base's gradient: this thread's part of the one there is, or those of its tokens."""
+    near, far = gradients.near, gradients.far
+    if len(gradients.columns) == rows + 1:
+        part[:] = 0
+        for token in range(*tokens):
+            _add_row(part, near[len(near) - 1, token])
     else:
-        for token in range(len(out)):
+        for token in range(*tokens):
+            out = gradients.columns[rows + token]
+            out[:] = 0
             for each in range(far.shape[0]):
-                row = far[each, far.shape[1] - 1, token]
-                for j in range(start, stop):
-                    out[token, j] += row[j]
+                _add_row(out, far[each, far.shape[1] - 1, token])
+
+
+@njit
+def _combine_share(tokens: np.ndarray, tables: Tables, gradients: Gradients, thread: int) -> None:
+    """For one thread's tokens: sum what was kept apart, and go on to the two factors of `Tables.far`.
+
+    A thread's own rows of near and far it has in its caches; by columns it would have to fetch half of everything.
+    """
+    wide()
+    v, to_columns, both, parts = tables.v, tables.head_to_columns, gradients.both[thread], gradients.parts[thread]
+    first, last, d_head, vectors = tokens[thread], tokens[thread + 1], v.shape[2], to_columns.shape[2] // LANES
+    _sum_base(gradients, (first, last), len(parts) - 1, parts[len(parts) - 1])
+    for h in range(len(v)):
+        _sum_of_head(gradients, h, (first, last), both)
+        total, out = at(both, last - first, 0), at(parts, h * d_head, 0)
+        row, row_out = row_length(both), row_length(parts)
+        set_transposed_product(at(v[h], v.shape[1] - 1, 0), d_head, total, row, out, row_out, 0, (d_head, vectors, 1))
+        size = (d_head, vectors, last - first)
+        add_transposed_product(at(v[h], first, 0), d_head, at(both, 0, 0), row, out, row_out, 0, size)
+        right, row_right, size_of_dots = at(to_columns[h], 0, 0), row_length(to_columns[h]), (d_head, vectors)
+        for token in range(first, last):
+            row_products(at(both, token - first, 0), right, row_right, at(gradients.v[h], token, 0), 1, size_of_dots)
+        row_products(total, right, row_right, at(gradients.last_v[thread], h, 0), 1, size_of_dots)
 
 
 @njit
@@ -131,32 +162,37 @@ def _sum_W_L(W_L: np.ndarray, first: int, last: int) -> None:
 
 
 @njit
-def _combine_share(tables: Tables, gradients: Gradients, thread: int) -> None:
-    """For one thread's columns (of W_L: rows): sum what was kept apart, and go on to the two factors of `Tables.far`."""
+def _add_up_share(gradients: Gradients, threads: int, thread: int) -> None:
+    """For one thread's columns (of W_L: rows): add what all threads have."""
     wide()
-    both, v, to_columns, threads = gradients.both, tables.v, tables.head_to_columns, len(gradients.far)
-    first, vectors = _vectors_of(both.shape[2], threads, thread)
-    start = LANES * first
-    _sum_base(gradients, start, start + LANES * vectors)
-    for h in range(both.shape[0]):
-        _sum_heads(gradients, h, start, start + LANES * vectors)
-        d_to_columns = gradients.head_to_columns[h]
-        size, rows, out = (v.shape[2], vectors, v.shape[1]), at(both[h], 0, start), at(d_to_columns, 0, start)
-        set_transposed_product(at(v[h], 0, 0), v.shape[2], rows, row_length(both[h]), out, row_length(d_to_columns), 0, size)
-        d_v, right = gradients.v[thread, h], at(to_columns[h], 0, start)
-        for token in range(both.shape[1]):
-            row_products(at(both[h], token, start), right, row_length(to_columns[h]), at(d_v, token, 0), 1, (v.shape[2], vectors))
-    neurons = gradients.W_L.shape[1]
-    _sum_W_L(gradients.W_L, neurons * thread // threads, neurons * (thread + 1) // threads)
+    parts, columns, W_L, last = gradients.parts, gradients.columns, gradients.W_L, gradients.v.shape[1] - 1
+    first, vectors = _vectors_of(columns.shape[1], threads, thread)
+    cut = slice(LANES * first, LANES * (first + vectors))
+    rows = parts.shape[1] - 1
+    for row in range(rows + (len(columns) == rows + 1)):
+        out = columns[row, cut]
+        out[:] = parts[0, row, cut]
+        for each in range(1, threads):
+            _add_row(out, parts[each, row, cut])
+    if thread == 0:
+        for h in range(len(gradients.v)):
+            gradients.v[h, last] = gradients.last_v[0, h]
+            for each in range(1, threads):
+                _add_row(gradients.v[h, last], gradients.last_v[each, h])
+    _sum_W_L(W_L, W_L.shape[1] * thread // threads, W_L.shape[1] * (thread + 1) // threads)
 
 
 class Passes(NamedTuple):
-    """The compiled passes: `prepare` finishes the tables, `evaluate` measures, `train` finds gradients, `combine` sums them."""
+    """The compiled passes.
+
+    `prepare` finishes the tables, `evaluate` measures, `train` finds gradients; `combine`, then `add_up`, sums them.
+    """
 
     prepare: Any
     evaluate: Any
     train: Any
     combine: Any
+    add_up: Any
 
 
 def _compile(version: str) -> tuple[Passes, Passes]:
@@ -198,23 +234,35 @@ def _compile(version: str) -> tuple[Passes, Passes]:
         for thread in numba.prange(len(pairs.span) - 1):
             _train_share(pairs, tables, setting, chunks, gradients, sums, np.int64(thread))
 
-    # Not at the end of `train`: numba fuses parallel loops over the same range, and would combine before all threads are done.
+    # Each on its own: numba fuses parallel loops over one range, and would begin the next before all threads are done.
 
     @entry(nogil=True)
-    def combine_serial(tables: Tables, gradients: Gradients) -> None:
+    def combine_serial(tokens: np.ndarray, tables: Tables, gradients: Gradients) -> None:
         len(version)
-        for thread in range(len(gradients.far)):
-            _combine_share(tables, gradients, thread)
+        for thread in range(len(tokens) - 1):
+            _combine_share(tokens, tables, gradients, thread)
 
     @entry(parallel=True)
-    def combine_parallel(tables: Tables, gradients: Gradients) -> None:
+    def combine_parallel(tokens: np.ndarray, tables: Tables, gradients: Gradients) -> None:
         len(version)
-        for thread in numba.prange(len(gradients.far)):
-            _combine_share(tables, gradients, np.int64(thread))
+        for thread in numba.prange(len(tokens) - 1):
+            _combine_share(tokens, tables, gradients, np.int64(thread))
+
+    @entry(nogil=True)
+    def add_up_serial(gradients: Gradients) -> None:
+        len(version)
+        for thread in range(len(gradients.parts)):
+            _add_up_share(gradients, len(gradients.parts), thread)
+
+    @entry(parallel=True)
+    def add_up_parallel(gradients: Gradients) -> None:
+        len(version)
+        for thread in numba.prange(len(gradients.parts)):
+            _add_up_share(gradients, len(gradients.parts), np.int64(thread))
 
     return (
-        Passes(prepare_serial, evaluate_serial, train_serial, combine_serial),
-        Passes(prepare_parallel, evaluate_parallel, train_parallel, combine_parallel),
+        Passes(prepare_serial, evaluate_serial, train_serial, combine_serial, add_up_serial),
+        Passes(prepare_parallel, evaluate_parallel, train_parallel, combine_parallel, add_up_parallel),
     )
 
 
