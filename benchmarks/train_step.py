@@ -8,7 +8,9 @@ to read on a busy machine, milliseconds on an idle one.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import replace
 
 import torch
@@ -37,7 +39,8 @@ def engine_step(config: RunConfig) -> Callable[[], object]:
 
 def bridge_step(config: RunConfig, *, test_loss: bool) -> Callable[[], object]:
     """The loop of TransformerLens' grokking demo on a `TransformerBridge`; with the test loss of every step, as it is written."""
-    bridge = HookedModel(initial_weights(replace(config, device="cpu"))).to_bridge().to(config.device)
+    with redirect_stdout(sys.stderr):  # it prints that it moves
+        bridge = HookedModel(initial_weights(replace(config, device="cpu"))).to_bridge().to(config.device)
     optimizer = torch.optim.AdamW(bridge.parameters(), lr=1e-3, weight_decay=1.0, betas=(0.9, 0.98))
     task, split = config.task, config.split.draw(config.task)
     tokens = F.pad(torch.from_numpy(task.pairs), (0, 1), value=task.p).to(config.device)

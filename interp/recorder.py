@@ -108,7 +108,7 @@ def _begin(path: Path, config: RunConfig) -> Training:
         "engine": training.engine.name,
         "threads": threads,
         "n_parameters": training.engine.parameters.weights.n_parameters,
-        "provenance": provenance(),
+        "provenance": provenance(config.device),
     }
     begin(path, config, split=config.split.draw(config.task), facts=facts)
     return training

@@ -23,6 +23,7 @@ from interp.naming import run_name
 from interp.recorder import record, resume
 from interp.store import files
 from interp.store.history import COLUMNS
+from interp.store.provenance import provenance
 from interp.store.run import list_runs, open_run
 from interp.task import ModularTask
 from interp.training import loop
@@ -88,6 +89,11 @@ def test_checkpoints_and_history_are_those_of_the_training(whole):
             for name, tensor in step.weights.tensors().items():
                 assert torch.equal(checkpoint.weights.tensors()[name], tensor)
     assert history.sizes["step"] == CONFIG.steps + 1
+
+
+def test_a_run_on_a_gpu_says_on_which(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"planted {device}")
+    assert provenance("cuda:1") == {**provenance(), "gpu": "planted cuda:1"}
 
 
 def test_a_finished_run_says_what_it_is(whole):

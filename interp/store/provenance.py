@@ -7,10 +7,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def provenance() -> dict[str, str]:
-    """Versions of the libraries, platform and processor of this process; no times, so that equal runs are equal."""
+def provenance(device: str = "cpu") -> dict[str, str]:
+    """Versions of the libraries, platform, processor and GPU, if one is used; no times, so that equal runs are equal."""
     libraries = {name: version(name) for name in ("interp", "torch", "numpy", "numba")}
-    return {**libraries, "python": platform.python_version(), "platform": platform.platform(), "processor": _processor()}
+    here = {"python": platform.python_version(), "platform": platform.platform(), "processor": _processor()}
+    return {**libraries, **here, **({"gpu": _gpu(device)} if device.startswith("cuda") else {})}
+
+
+def _gpu(device: str) -> str:
+    """The GPU's name."""
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def _processor() -> str:
