@@ -136,3 +136,37 @@ def test_series_of_every_size_and_sign_survive_and_those_too_large_are_named(bro
     assert "map" in seen.page.inner_text(".left")
     assert seen.said == []
     seen.page.context.close()
+
+
+def test_what_is_drawn_can_be_taken_away_where_the_numbers_are_too_many(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maps of the checkpoint that is shown and curves, as exactly as the page has them, in sight or not."""
+    monkeypatch.setattr("interp.reporting.tables.WIDEST", 3)
+    analyses, series = built_in()
+    path, step = tmp_path / "report.html", STEPS[2]
+    path.write_text(page(series, panels(series, analyses)).html, encoding="utf-8")
+    seen = visit(browser, path, fragment=f"#step={step}")
+
+    def rows_of(name: str) -> list[dict[str, str]]:
+        filename, data = taken(seen, f"#panel-{name} [data-tool=drawn]")
+        assert filename == f"planted-{name}-step{step}.csv"
+        return list(csv.DictReader(io.StringIO(data.decode())))
+
+    rows, shares = rows_of("logit_spectrum"), series["logit_share"]
+    for row in (row for row in rows if row["plot"] == "Waves at this step"):
+        share = shares.sel(step=step, frequency_a=int(row["y"]), frequency_b=int(row["x"]))
+        assert float(row["value"]) == pytest.approx(float(share) ** 0.5, abs=1e-4)
+    assert sum(row["plot"] == "Waves at this step" for row in rows) == shares.isel(step=0).size
+    together = {int(row["x"]): float(row["y"] or "nan") for row in rows if row["name"] == "all together"}
+    assert together == pytest.approx(dict(zip(STEPS, series["cos_fve"].values.tolist(), strict=True)), rel=1e-6, nan_ok=True)
+
+    rows, p = rows_of("attention_patterns"), series.sizes["a"]
+    for head in range(series.sizes["head"]):
+        fields = [row for row in rows if row["plot"].startswith(f"head {head}") and row["value"]]
+        assert {(int(row["y"]), int(row["x"])) for row in fields} == set(itertools.product(range(p), range(p)))
+        for row in fields:
+            expected = series["attention_to_a"].sel(step=step).values[head, int(row["y"]), int(row["x"])]
+            assert float(row["value"]) == pytest.approx(expected, abs=1 / 256)
+    assert seen.said == []
+    seen.page.context.close()

@@ -185,6 +185,8 @@ class Page {
       const table = button.dataset.table;
       const content = kind === "csv" ? this.tables.csv(table) : this.tables.parquet(table, this.source.notes);
       download(content, `${this.source.run}-${table}.${kind}`, kind === "csv" ? "text/csv" : "application/vnd.apache.parquet");
+    } else if (kind === "drawn") {
+      download(panel.drawn(), `${this.source.run}-${name}-step${this.steps[this.index]}.csv`, "text/csv");
     } else if (kind === "log") {
       panel.logY = !panel.logY;
       button.setAttribute("aria-pressed", panel.logY);

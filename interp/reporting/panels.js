@@ -134,14 +134,37 @@ class Panel {
     cell.layout.margin = { ...margin, autoexpand: false };
   }
 
+  // The whole figure at the checkpoint: copies, so that what is seen stays as it is.
+  now() {
+    const { page } = this;
+    const shown = (trace, i) => (this.moves.length ? trace : { ...trace, z: (this.cells[i] || {}).data?.[0]?.z ?? trace.z });
+    const data = this.data.map(this.tables ? shown : (trace) => trace).map((trace) => ({ ...trace, visible: this.hidden.has(trace.legendgroup || trace.name) ? false : trace.visible }));
+    const layout = { ...this.layout, annotations: (this.layout.annotations || []).map((item) => ({ ...item })), template: page.templates[page.theme] };
+    applyMoves(this.moves, this, page.index, (place) => (place === "layout" ? layout : data[place]));
+    return { data, layout };
+  }
+
+  // What is drawn at the checkpoint, as CSV: a line for each field of a map and each point of a curve, as precise as the page has it.
+  drawn() {
+    const { data, layout } = this.now();
+    const lines = [["plot", "name", "x", "y", "value"]];
+    for (const trace of data) {
+      const plain = (text) => (text || "").replace(/<[^>]*>/g, "");
+      const title = (layout.annotations || []).find((item) => isTitle(item) && String(item.xref).split(" ")[0] === (trace.xaxis || "x"));
+      const start = [plain(title?.text), plain(trace.name)];
+      const at = (axis, i) => trace[axis]?.[i] ?? (trace[`${axis}0`] ?? 0) + i * (trace[`d${axis}`] ?? 1);
+      if (trace.z) trace.z.forEach((row, i) => row.forEach((value, j) => lines.push([...start, at("x", j), at("y", i), exact(value, row)])));
+      else (trace.y || []).forEach((value, i) => lines.push([...start, at("x", i), exact(value, trace.y), ""]));
+    }
+    return lines.map((line) => line.map(field).join(",")).join("\n") + "\n";
+  }
+
   // The whole figure as it stands, with its title and step, as a file.
   save(format, title) {
     const { page } = this;
     const step = page.steps[page.index];
-    const shown = (trace, i) => (this.moves.length ? trace : { ...trace, z: (this.cells[i] || {}).data?.[0]?.z ?? trace.z });
-    const data = this.data.map(this.tables ? shown : (trace) => trace).map((trace) => ({ ...trace, visible: this.hidden.has(trace.legendgroup || trace.name) ? false : trace.visible }));
-    const layout = { ...this.layout, template: page.templates[page.theme], width: 1000 };
-    applyMoves(this.moves, this, page.index, (place) => (place === "layout" ? layout : data[place]));
+    const { data, layout } = this.now();
+    layout.width = 1000;
     const cell = this.cells[0];
     for (const name of [].concat((this.layout.meta || {}).step_axis || [])) {
       layout[name.replace("x", "xaxis")] = { ...axisOf(layout, name) };

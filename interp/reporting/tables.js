@@ -23,7 +23,7 @@ class Tables {
 
   csv(name) {
     const columns = this.columns(name);
-    const head = ["step", ...columns.map(({ title }) => title)].map((title) => (/[",\n\r]/.test(title) ? `"${title.replaceAll('"', '""')}"` : title));
+    const head = ["step", ...columns.map(({ title }) => title)].map(field);
     const lines = Array.from(this.rowSteps(name), (step, i) => [step, ...columns.map(({ values, read }) => exact(read(i), values))].join(","));
     return [head.join(","), ...lines].join("\n") + "\n";
   }
@@ -49,6 +49,11 @@ class Tables {
     }
     return table;
   }
+}
+
+// A value as a field of CSV.
+function field(value) {
+  return typeof value === "string" && /[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
 }
 
 // The shortest text that gives the same number again, in the precision it was measured in.
