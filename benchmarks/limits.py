@@ -87,10 +87,6 @@ def work(config: RunConfig, share: float) -> dict[str, tuple[float, float]]:
     row = 4e-9 * columns
     tables = row * heads * (p + 1)
 
-    def combine() -> None:
-        engine._passes.combine(engine._train.tokens, arrays, engine._gradients)
-        engine._passes.add_up(engine._gradients)
-
     return {
         "tables of tokens": (weights + table, 3 * tables),
         "passes over pairs": (3 * products + 3 * rows, n * row * (heads * 4 + 10)),

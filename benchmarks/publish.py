@@ -133,10 +133,12 @@ def gpu_shapes(result: dict[str, Any]) -> str:
             *(str(row[name]) for name in ("p", "fraction", "d_model", "heads", "d_mlp")),
             *(f"{row['milliseconds'][engine]['median']:.2f}" for engine in ("cuda", "reference")),
             f"{row['ratio']:.1f}",
+            row["auto"],
         ]
         for row in result["points"]
     ]
-    return table(["varies", "p", "share", "d_model", "heads", "d_mlp", "cuda ms", "reference ms", "ratio"], rows)
+    head = ["varies", "p", "share", "d_model", "heads", "d_mlp", "cuda ms", "reference ms", "ratio", "auto takes"]
+    return table(head, rows)
 
 
 WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -177,6 +179,8 @@ def main() -> None:
             parser.error("--take: give one NAME")
         measured[arguments.names[0]] = json.loads(arguments.take.read_text())
         MEASURED.write_text(json.dumps(measured, indent=1) + "\n")
+    if "gpu" in arguments.names and not (torch.cuda.is_available() or arguments.take or arguments.no_run):
+        parser.error("gpu: there is no CUDA device here; --take FILE takes what was measured elsewhere")
     here = [name for name in arguments.names or BENCHMARKS if name != "gpu" or torch.cuda.is_available()]
     for name in () if arguments.no_run or arguments.take else here:
         print(f"{name} ...", flush=True)

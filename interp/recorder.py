@@ -150,7 +150,7 @@ def _continued(run: Run, writer: RunWriter) -> Training:
             f"run {run.path} was begun with {run.threads} threads, which this process cannot use; resume it in another"
         )
     _warn_if_elsewhere(run)
-    write_log(run.path, "resumed", step=writer.manifest.step, **provenance())
+    write_log(run.path, "resumed", step=writer.manifest.step, **provenance(run.config.device))
     return Training(config, writer.state)
 
 
@@ -235,7 +235,7 @@ def _shown(run: Run, done: int, *, progress: bool) -> AbstractContextManager[Cal
 
 
 def _warn_if_elsewhere(run: Run) -> None:
-    here = provenance()
+    here = provenance(run.config.device)
     changed = [
         f"{name} {run.provenance.get(name)} -> {value}" for name, value in here.items() if run.provenance.get(name) != value
     ]

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from interp.task import ModularTask, SplitConfig
 from interp.training import kernels
 from interp.training.cpu import CpuEngine, is_worth_it
 from interp.training.cuda import CudaEngine, GraphedRuns, train_stacked
+from interp.training.cuda import is_worth_it as cuda_is_worth_it
 from interp.training.engine import Engine, Evaluation, make_engine
 from interp.training.kernels import pair_losses
 from interp.training.loop import Training
@@ -392,6 +394,68 @@ def test_runs_that_do_not_fit_into_memory_are_trained_in_turn(monkeypatch: pytes
     assert seeds == [[0, 1], [2], [3]]
     assert [isinstance(last[number], TrainingError) for number in range(5)] == [False] * 4 + [True]
     assert "does not fit" in str(last[4])
+
+
+def test_no_batch_outlives_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that has shrunk, nor one that has ended, nor one that could not be made: the next may need its memory."""
+    made, alive = GraphedRuns.__init__, []
+
+    def watched(self: GraphedRuns, runs: list[RunConfig]) -> None:
+        alive[:] = [each for each in alive if each() is not None]
+        assert len(alive) <= (len(runs) < 4), "only the batch that a smaller one is made of may still be there"
+        made(self, runs)
+        alive.append(weakref.ref(self.runs))
+        if len(runs) > 4:
+            raise torch.cuda.OutOfMemoryError("planted")
+
+    monkeypatch.setattr(GraphedRuns, "__init__", watched)
+    ends = [OptimizerConfig(lr=1e300, warmup_steps=n) for n in (0, 0, 3)]
+    members = [replace(SMALL, optimizer=optimizer) for optimizer in [*ends, OptimizerConfig()] * 2]
+    errors, steps = [], []
+    for number, step in train_stacked(members):
+        if isinstance(step, Exception):
+            errors.append(step)  # kept, as train_many's caller keeps it
+        elif step.last:
+            steps.append(number)
+    assert (len(errors), steps) == (6, [3, 7])
+
+
+def test_a_batch_that_has_no_room_to_shrink_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(self: GraphedRuns, numbers: list[int]) -> GraphedRuns:
+        raise torch.cuda.OutOfMemoryError("planted")
+
+    monkeypatch.setattr(GraphedRuns, "only", no_room)
+    last = dict(train_stacked([SMALL, replace(SMALL, optimizer=OptimizerConfig(lr=1e300))]))
+    assert (last[0].index, isinstance(last[1], TrainingError)) == (SMALL.steps, True)
+
+
+def test_a_run_that_cannot_be_begun_does_not_take_its_stack_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interp.training.many._can_be_stacked", lambda config: True)
+    none_to_train = replace(SMALL, split=SplitConfig(fraction=1e-9))
+    results = dict(train_many([SMALL, none_to_train, replace(SMALL, seed=1)]))
+    assert [isinstance(results[number], Exception) for number in range(3)] == [False, True, False]
+    assert "fraction" in str(results[1])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is available here")
+def test_without_a_cuda_device_train_many_says_so_and_does_the_others() -> None:
+    results = dict(train_many([replace(SMALL, steps=1), replace(SMALL, steps=1, device="cuda")], workers=2))
+    assert results[0].index == 1
+    assert "no CUDA device is available here" in str(results[1])
+
+
+def test_a_gpu_is_not_asked_for_products_that_cost_more_than_they_save() -> None:
+    assert cuda_is_worth_it(recipe("nanda"))
+    assert cuda_is_worth_it(replace(recipe("nanda"), task=ModularTask(2)))
+    assert not cuda_is_worth_it(replace(recipe("nanda"), task=ModularTask(1009)))
+
+
+def test_runs_with_betas_near_one_are_stacked_as_precisely_as_they_train_alone() -> None:
+    members = [replace(SMALL, optimizer=OptimizerConfig(beta2=beta)) for beta in (0.999, 1 - 1e-9)]
+    last = dict(train_stacked(members))
+    for number, member in enumerate(members):
+        *_, alone = Training(replace(member, engine="reference"))
+        assert last[number].train_loss == pytest.approx(alone.train_loss, rel=1e-3)
 
 
 GPU_RUN = replace(SMALL, device="cuda", optimizer=OptimizerConfig(warmup_steps=5, grokfast_lambda=1.0))

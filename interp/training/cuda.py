@@ -1,12 +1,13 @@
 """The CUDA engine: stacked runs (stacked.py), a step recorded once as CUDA graphs and replayed from then on.
 
-A step of one run is some two hundred small kernels; replayed from a graph they cost the host two launches.
+A step of one run is some 140 small kernels; replayed from graphs they cost the host two launches.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +22,9 @@ from interp.training.stacked import StackedRuns
 
 log = logging.getLogger("interp")
 
+# What the launches of a step of the reference engine cost, in multiplications: 3 ms where 45 TFLOP/s are reached.
+_LAUNCHES = 20_000_000_000
+
 
 def refusal(config: RunConfig) -> str | None:
     """Why this engine cannot do what a config asks; None if it can."""
@@ -29,6 +33,18 @@ def refusal(config: RunConfig) -> str | None:
     if config.model.activation != "relu":
         return f"activation {config.model.activation!r}: it knows relu only"
     return None
+
+
+def is_worth_it(config: RunConfig) -> bool:
+    """Whether this engine is the faster one: unless its products with W_L cost more than the reference engine's launches.
+
+    W_L has a column for each class, where W_out and W_U one after the other have d_model: beyond p of some hundreds that is more.
+    Compares multiplications of a forward pass, and what launching some hundred operations costs in them (benchmarks/gpu.py).
+    """
+    model, n = config.model, len(config.split.draw(config.task).train)
+    own = (model.d_model + 4) * (model.d_mlp + config.classes) + model.d_mlp * config.classes
+    reference = model.d_model * (8 * model.d_model + 2 * model.d_mlp + config.classes)
+    return n * own < _LAUNCHES + n * reference
 
 
 class GraphedRuns:
@@ -45,30 +61,29 @@ class GraphedRuns:
         self._losses = self.runs.flat.new_zeros(len(configs))
         self._evaluated = torch.zeros(3, len(configs), dtype=torch.float64, device=self.runs.flat.device)
         self._evaluations: list[Evaluation] | None = None
-        self._replay_gradient, self._replay_update, self._replay_evaluate = self._gradient, self.runs.update, self._evaluate
+        self._graphs: dict[str, torch.cuda.CUDAGraph] = {}
         if self.runs.flat.is_cuda:
             with torch.cuda.device(self.runs.flat.device), full_precision():
                 # They are never replayed at the same time: one may use the memory that another has done with.
-                pool = torch.cuda.graph_pool_handle()
-                self._replay_gradient, self._replay_update, self._replay_evaluate = (
-                    self._recorded(function, pool) for function in (self._gradient, self.runs.update, self._evaluate)
-                )
+                pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                for name in ("gradient", "update", "evaluate"):
+                    self._graphs[name] = self._recorded(name, pool, stream)
 
     def gradient(self) -> None:
         """Losses and gradients at the current weights."""
-        self._replay_gradient()
+        self._do("gradient")
         self.losses = self._losses.tolist()
         self._evaluations = None
 
     def update(self) -> None:
         """One update of every run."""
-        self._replay_update()
+        self._do("update")
         self._evaluations = None
 
     def evaluate(self, run: int) -> Evaluation:
-        """Test loss and both accuracies of a run; those of all runs are computed together."""
+        """Test loss and both accuracies of a run; those of all runs are computed together, once after an update."""
         if self._evaluations is None:
-            self._replay_evaluate()
+            self._do("evaluate")
             self._evaluations = [Evaluation(*values) for values in self._evaluated.T.tolist()]
         return self._evaluations[run]
 
@@ -85,28 +100,32 @@ class GraphedRuns:
         rest.load({name: tensor[numbers] if tensor.ndim else tensor for name, tensor in self.runs.optimizer.state().items()})
         return rest
 
-    def _gradient(self) -> None:
-        self._losses.copy_(self.runs.gradient())
+    def _do(self, name: str) -> None:
+        """Replay a graph, or compute what would be in it."""
+        if name in self._graphs:
+            self._graphs[name].replay()
+        elif name == "gradient":
+            self._losses.copy_(self.runs.gradient())
+        elif name == "update":
+            self.runs.update()
+        else:
+            self._evaluated.copy_(self.runs.evaluate())
 
-    def _evaluate(self) -> None:
-        self._evaluated.copy_(self.runs.evaluate())
-
-    def _recorded(self, function: Callable[[], None], pool: Any) -> Callable[[], None]:
-        """The function as a CUDA graph; weights and optimizer are left as they were."""
+    def _recorded(self, name: str, pool: Any, stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
+        """What `_do` does, as a CUDA graph; weights and optimizer are left as they were."""
         live = [self.runs.flat, *self.runs.optimizer.state().values()]
         before = [tensor.clone() for tensor in live]
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # libraries allocate their workspaces in the first calls, which a graph cannot hold
             for _ in range(3):
-                function()
+                self._do(name)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            function()
+        with torch.cuda.graph(graph, pool=pool, stream=stream):
+            self._do(name)
         for tensor, saved in zip(live, before, strict=True):
             tensor.copy_(saved)
-        return graph.replay
+        return graph
 
 
 class CudaEngine:
@@ -122,7 +141,8 @@ class CudaEngine:
             UsageError: if this engine cannot do what the config asks.
         """
         if reason := refusal(config):
-            raise UsageError(f"engine 'cuda' cannot do this: {reason}; use --engine reference")
+            instead = "--engine reference" if config.device.startswith("cuda") else "--device cuda"
+            raise UsageError(f"engine 'cuda' cannot do this: {reason}; use {instead}")
         self._graphed = GraphedRuns([config])
         self.parameters = self._graphed.runs.parameters[0]
 
@@ -177,6 +197,10 @@ class _Member:
     def load(self, state: Mapping[str, Tensor]) -> None:  # noqa: ARG002  the interface asks for it
         raise UsageError("a stacked run cannot be interrupted and gone on with; train it by itself")
 
+    def leave(self) -> None:
+        """The run has ended: what may still know it shall not keep the whole batch in memory."""
+        del self._graphed, self.parameters
+
 
 def train_stacked(configs: Sequence[RunConfig]) -> Iterator[tuple[int, Step | Exception]]:
     """Train runs of one shape as one batch: yields (number, step) for every run in turn, and the exception of one that failed.
@@ -190,9 +214,9 @@ def train_stacked(configs: Sequence[RunConfig]) -> Iterator[tuple[int, Step | Ex
     waiting = [list(range(len(configs)))] if configs else []
     while waiting:
         numbers = waiting.pop()
-        graphed = _fitting([configs[number] for number in numbers])
-        if graphed is not None:
-            yield from ((numbers[member], step) for member, step in _in_lockstep(graphed))
+        batch = _fitting([configs[number] for number in numbers])
+        if batch:
+            yield from ((numbers[member], step) for member, step in _in_lockstep(batch))
         elif len(numbers) == 1:
             yield numbers[0], TrainingError("this run does not fit into the memory of the device; use --device cpu")
         else:
@@ -201,39 +225,61 @@ def train_stacked(configs: Sequence[RunConfig]) -> Iterator[tuple[int, Step | Ex
             waiting += [numbers[half:], numbers[:half]]
 
 
-def _fitting(configs: Sequence[RunConfig]) -> GraphedRuns | None:
-    """The runs as a batch, or None if the device has too little memory for it."""
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether memory was short: torch's allocator says so by a class of its own, CUDA's libraries by a text."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or any(text in str(error) for text in ("out of memory", "ALLOC_FAILED"))
+
+
+def _fitting(configs: Sequence[RunConfig]) -> list[GraphedRuns]:
+    """The runs as one batch, in a list for whoever takes it out; an empty one if the device has too little memory for it."""
     try:
-        return GraphedRuns(configs)
-    except torch.cuda.OutOfMemoryError:
-        return None
+        return [GraphedRuns(configs)]
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+    _free()
+    return []
 
 
-def _in_lockstep(graphed: GraphedRuns) -> Iterator[tuple[int, Step | Exception]]:
-    members = [_Member(graphed, number) for number in range(len(graphed.runs.configs))]
-    live = {number: iter(Training(graphed.runs.configs[number], engine=member)) for number, member in enumerate(members)}
+def _free() -> None:
+    """Give back what nobody refers to any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _in_lockstep(batch: list[GraphedRuns]) -> Iterator[tuple[int, Step | Exception]]:
+    """Train a batch, which is taken out of the list: nobody else shall keep it when it has shrunk or ended."""
+    graphed = batch.pop()
+    members = {number: _Member(graphed, number) for number in range(len(graphed.runs.configs))}
+    live = {number: iter(Training(graphed.runs.configs[number], engine=member)) for number, member in members.items()}
     places, shrinks = {number: number for number in live}, True
     while True:
         graphed.gradient()
         for number, steps in list(live.items()):
             try:
-                step = next(steps)
+                step: Step | Exception = next(steps)
             except Exception as error:
-                del live[number]
-                yield number, error
-                continue
-            if step.last:
-                del live[number]
+                # Without this frame: whoever keeps the exception would keep its variables too, and so the batch.
+                step = error.with_traceback(error.__traceback__.tb_next if error.__traceback__ else None)
             yield number, step
+            if isinstance(step, Exception) or step.last:
+                del live[number], steps
+                members.pop(number).leave()
         if not live:
             return
         graphed.update()
         if shrinks and 2 * len(live) <= len(graphed.runs.configs):
             try:
-                graphed = graphed.only([places[number] for number in live])
-            except torch.cuda.OutOfMemoryError:  # there is no room for both: go on as before
-                shrinks = False
+                smaller = graphed.only([places[number] for number in live])
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                shrinks = False  # there is no room for both: go on as before
                 continue
+            graphed = smaller
+            del smaller
             places = {number: place for place, number in enumerate(live)}
             for number, place in places.items():
                 members[number].moved_to(graphed, place)
+            _free()

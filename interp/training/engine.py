@@ -79,7 +79,9 @@ def _faster(config: RunConfig) -> tuple[str | None, Callable[[RunConfig], Engine
         from interp.training import cuda
 
         reason = cuda.refusal(config)
-        return reason and f"the cuda engine cannot do {reason}", cuda.CudaEngine
+        if reason:
+            return f"the cuda engine cannot do {reason}", cuda.CudaEngine
+        return None if cuda.is_worth_it(config) else "with so many classes it is the faster one", cuda.CudaEngine
     from interp.training import cpu
 
     reason = cpu.refusal(config)

@@ -13,9 +13,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar, overload
 
+import torch
+
 from interp.config import RunConfig
 from interp.errors import TrainingError, UsageError
-from interp.training.cuda import refusal, train_stacked
+from interp.training.cuda import is_worth_it, refusal, train_stacked
 from interp.training.loop import Step, train
 from interp.training.stacked import stack_key
 from interp.training.threads import available_threads
@@ -91,7 +93,7 @@ def _all_results(runs: dict[int, RunConfig], job: Callable[[RunConfig], Any], wo
     def results() -> Iterator[tuple[int, Any]]:
         stacks: dict[RunConfig, dict[int, RunConfig]] = {}
         for index, config in list(runs.items()):
-            if job is last_step and config.engine in ("auto", "cuda") and refusal(config) is None:
+            if job is last_step and _can_be_stacked(config):
                 stacks.setdefault(stack_key(config), {})[index] = runs.pop(index)
         for stack in stacks.values():
             yield from _stacked_results(stack)
@@ -100,16 +102,31 @@ def _all_results(runs: dict[int, RunConfig], job: Callable[[RunConfig], Any], wo
     return results()
 
 
+def _can_be_stacked(config: RunConfig) -> bool:
+    """Whether a run is one for the CUDA engine, and there is a device for it; if not, its own process says what is wrong."""
+    if refusal(config) is not None or not torch.cuda.is_available():
+        return False
+    return config.engine == "cuda" or (config.engine == "auto" and is_worth_it(config))
+
+
 def _stacked_results(runs: dict[int, RunConfig]) -> Iterator[tuple[int, Any]]:
-    left = dict(enumerate(runs))
+    left, begun = dict(enumerate(runs)), False
     try:
         for number, step in train_stacked(list(runs.values())):
+            begun = True
             if isinstance(step, Exception):
                 yield left.pop(number), step
             elif step.last:
                 yield left.pop(number), replace(step, weights=step.weights.clone())
-    except RuntimeError as error:  # such as too little memory on the device
-        yield from ((index, error) for index in left.values())
+        return
+    except Exception as error:
+        failure = error
+    if begun or len(runs) == 1:
+        yield from ((index, failure) for index in left.values())
+    else:  # one that cannot be begun shall not take the others along
+        items = list(runs.items())
+        for half in (items[: len(items) // 2], items[len(items) // 2 :]):
+            yield from _stacked_results(dict(half))
 
 
 def _results(runs: dict[int, RunConfig], job: bytes, workers: int) -> Iterator[tuple[int, Any]]:
@@ -173,8 +190,6 @@ class _Worker:
 
 def _work(connection: Connection) -> None:
     """What a worker process runs: jobs, until the other end of the connection is closed."""
-    import torch
-
     torch.set_num_threads(1)
     # Ctrl-C reaches every process of a terminal; the calling process ends this one, with SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -32,13 +32,16 @@ class StackedOptimizer:
         self._perpendicular = configs[0].perpendicular_gradient
         self._flat, self._gradient = flat, gradient
 
-        def own(values: Sequence[float]) -> float | Float[Tensor, "run 1"]:
+        def own(values: Sequence[float], dtype: torch.dtype = flat.dtype) -> float | Float[Tensor, "run 1"]:
             """A number of every run; one for all of them where they agree, which costs less."""
-            return values[0] if len(set(values)) == 1 else flat.new_tensor(values).unsqueeze(1)
+            return values[0] if len(set(values)) == 1 else flat.new_tensor(values, dtype=dtype).unsqueeze(1)
 
         self._lr, self._eps = own([config.lr for config in configs]), own([config.eps for config in configs])
         self._decay = own([config.weight_decay for config in configs])
-        self._beta1, self._beta2 = own([config.beta1 for config in configs]), own([config.beta2 for config in configs])
+        # In double precision: 1 - beta^n would lose what a beta near 1 has.
+        self._beta1 = own([config.beta1 for config in configs], torch.float64)
+        self._beta2 = own([config.beta2 for config in configs], torch.float64)
+        self._rest1, self._rest2 = own([1 - config.beta1 for config in configs]), own([1 - config.beta2 for config in configs])
         # The first update of a run that is warmed up moves nothing, that of another run everything.
         self._warmup = own([max(config.warmup_steps, 1) for config in configs])
         self._ahead = own([float(config.warmup_steps == 0) for config in configs])
@@ -72,11 +75,11 @@ class StackedOptimizer:
         if self._any_warmup:
             lr = lr * ((done + self._ahead) / self._warmup).clamp(max=1)
         done.add_(1)
-        state["mean"].lerp_(g, 1 - self._beta1)
-        state["square"].lerp_(g * g, 1 - self._beta2)
+        state["mean"].lerp_(g, self._rest1)
+        state["square"].lerp_(g * g, self._rest2)
         # AdamW divides mean and square by 1 - beta^n; dividing a run's few numbers that they meet instead is less to do.
-        root = (1 - self._beta2**done).sqrt()
-        step = lr * root / (1 - self._beta1**done)
+        root = (1 - self._beta2**done).sqrt().to(flat)
+        step = lr * root / (1 - self._beta1**done).to(flat)
         flat.mul_(1 - lr * self._decay)
         flat.addcdiv_(state["mean"] * step, state["square"].sqrt().add_(self._eps * root), value=-1)
         if self._any_constraint:

@@ -2,8 +2,8 @@
 
 What a pair's neurons and logits are linear in stands side by side in one row of a buffer: the heads' outputs z, which base
 applies, a constant 1, and the neurons. So biases and the paths around the MLP cost no operation of their own, forward or
-backward. Rows of tokens are gathered; gradients are summed over the pairs of a token in the order of the pairs, never by atomic
-additions, so that the same bytes come out every time.
+backward. Rows of tokens are gathered; gradients are summed over the pairs of a token in the order of the pairs, not by atomic
+additions as they come, so that the same bytes come out every time.
 """
 
 from __future__ import annotations

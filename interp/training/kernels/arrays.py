@@ -56,7 +56,7 @@ class Chunk(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """The gradient of the tables; what has a thread dimension is to be summed over it.
+    """The gradient of the tables; what has a thread dimension is to be summed over it, but for `both`, which is room.
 
     With ``=`` (one base) `near` has the base's gradient as its last row, a part for each a; without, `far` has it, for each b.
     """

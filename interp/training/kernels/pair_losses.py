@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from math import inf, log, log1p
+from math import inf, isnan, log, log1p
 from typing import Any
 
 import numba
@@ -51,7 +51,7 @@ def exp_of_negative(x: Any) -> Any:
 
 @intrinsic
 def _largest_of(context: Any, address: Any, vectors: Any) -> Any:
-    """The largest number of some vectors, by address."""
+    """The largest number of some vectors, by address; a NaN is passed over."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         widen(builder)
@@ -59,7 +59,7 @@ def _largest_of(context: Any, address: Any, vectors: Any) -> Any:
         so_far = variable(builder, load(builder, row, 0))
         with cgutils.for_range(builder, vectors) as loop:
             value, before = load(builder, place(builder, row, builder.mul(loop.index, constant(LANES))), 0), builder.load(so_far)
-            builder.store(builder.select(builder.fcmp_unordered(">", value, before), value, before), so_far)  # a NaN is kept
+            builder.store(builder.select(builder.fcmp_ordered(">", value, before), value, before), so_far)
         kind = ir.FunctionType(ir.FloatType(), [kind_of()])
         most = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fmax.v{LANES}f32")
         return builder.call(most, [builder.load(so_far)])
@@ -112,7 +112,8 @@ def cross_entropy(row: np.ndarray, label: int, classes: int, scale: float) -> tu
     for j in range(len(row)):
         row[j] = (row[j] if row[j] > least else np.float32(0)) * factor
     row[label] = -np.float32(missing * scale) if missing * scale > _LEAST else np.float32(0)
-    return max(margin, 0.0) + log1p(e), is_right
+    # A NaN is found by the loss: it is in the sum over all wrong logits, or is the right one.
+    return max(margin, 0.0) + log1p(e), is_right and not isnan(margin)
 
 
 @njit
@@ -134,4 +135,4 @@ def stablemax(row: np.ndarray, label: int, classes: int, scale: float) -> tuple[
         row[j] = factor if row[j] >= np.float32(1) else factor * row[j] * row[j]
     row[label] = -factor * odds * (1.0 if s_right >= 1 else s_right * s_right)
     row[classes:] = 0
-    return log1p(odds), is_right
+    return log1p(odds), is_right and not isnan(odds)
