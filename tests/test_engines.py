@@ -447,7 +447,8 @@ def test_without_a_cuda_device_train_many_says_so_and_does_the_others() -> None:
 def test_a_gpu_is_not_asked_for_products_that_cost_more_than_they_save() -> None:
     assert cuda_is_worth_it(recipe("nanda"))
     assert cuda_is_worth_it(replace(recipe("nanda"), task=ModularTask(2)))
-    assert not cuda_is_worth_it(replace(recipe("nanda"), task=ModularTask(1009)))
+    assert cuda_is_worth_it(replace(recipe("nanda"), task=ModularTask(1009)))  # measured: 1.5 times as fast
+    assert not cuda_is_worth_it(replace(recipe("nanda"), task=ModularTask(2003)))
 
 
 def test_runs_with_betas_near_one_are_stacked_as_precisely_as_they_train_alone() -> None:

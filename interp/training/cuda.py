@@ -24,6 +24,8 @@ log = logging.getLogger("interp")
 
 # What the launches of a step of the reference engine cost, in multiplications: 3 ms where 45 TFLOP/s are reached.
 _LAUNCHES = 20_000_000_000
+# Its operations between the products, which go through memory, take nearly as long again.
+_OTHERS = 1.8
 
 
 def refusal(config: RunConfig) -> str | None:
@@ -44,7 +46,7 @@ def is_worth_it(config: RunConfig) -> bool:
     model, n = config.model, len(config.split.draw(config.task).train)
     own = (model.d_model + 4) * (model.d_mlp + config.classes) + model.d_mlp * config.classes
     reference = model.d_model * (8 * model.d_model + 2 * model.d_mlp + config.classes)
-    return n * own < _LAUNCHES + n * reference
+    return n * own < _LAUNCHES + _OTHERS * n * reference
 
 
 class GraphedRuns:
@@ -260,13 +262,14 @@ def _in_lockstep(batch: list[GraphedRuns]) -> Iterator[tuple[int, Step | Excepti
             try:
                 step: Step | Exception = next(steps)
             except Exception as error:
-                # Without this frame: whoever keeps the exception would keep its variables too, and so the batch.
+                # Without this frame: who keeps the exception would keep its variables too, and so the batch.
                 step = error.with_traceback(error.__traceback__.tb_next if error.__traceback__ else None)
             yield number, step
             if isinstance(step, Exception) or step.last:
                 del live[number], steps
                 members.pop(number).leave()
         if not live:
+            del graphed  # the frames of an exception that somebody keeps lead to this one
             return
         graphed.update()
         if shrinks and 2 * len(live) <= len(graphed.runs.configs):
