@@ -337,9 +337,10 @@ def test_other_versions_are_pointed_out(tmp_path, monkeypatch, caplog):
         with pytest.raises(KeyboardInterrupt):
             record(CONFIG, tmp_path, "run", progress=False)
     here = recorder.provenance()
-    monkeypatch.setattr(recorder, "provenance", lambda: here | {"torch": "9.9"})
+    monkeypatch.setattr(recorder, "provenance", lambda device: here | {"torch": "9.9", "device": device})
     resume(tmp_path / "run", progress=False)
     assert f"torch {here['torch']} -> 9.9" in caplog.text
+    assert f"device None -> {CONFIG.device}" in caplog.text  # where it goes on is asked of the device it goes on with
 
 
 def test_a_run_that_another_process_writes_is_left_alone(tmp_path):
