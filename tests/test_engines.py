@@ -98,15 +98,19 @@ def assert_same_gradient(engine: Engine, reference: ReferenceEngine, *, toleranc
         assert error <= tolerance * max(float(gradient.norm()), 5e-2 * whole), name
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(configs())
-def test_cpu_engine_equals_float64_autograd(config: RunConfig) -> None:
-    engine = CpuEngine(config)
+def assert_equals_float64_autograd(engine: Engine, config: RunConfig) -> None:
+    """Loss, gradients and evaluation agree at random weights."""
     reference = same_weights(engine, config)
     assert_same_gradient(engine, reference)
     given_, expected = engine.evaluate(), reference.evaluate()
     assert given_.test_loss == pytest.approx(expected.test_loss, rel=1e-5)
     assert (given_.train_accuracy, given_.test_accuracy) == (expected.train_accuracy, expected.test_accuracy)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(configs())
+def test_cpu_engine_equals_float64_autograd(config: RunConfig) -> None:
+    assert_equals_float64_autograd(CpuEngine(config), config)
 
 
 ONE_PAIR = """
@@ -467,12 +471,7 @@ GPU_RUN = replace(SMALL, device="cuda", optimizer=OptimizerConfig(warmup_steps=5
 @given(configs())
 def test_cuda_engine_equals_float64_autograd(config: RunConfig) -> None:
     config = replace(config, device="cuda")
-    engine = CudaEngine(config)
-    reference = same_weights(engine, config)
-    assert_same_gradient(engine, reference)
-    given_, expected = engine.evaluate(), reference.evaluate()
-    assert given_.test_loss == pytest.approx(expected.test_loss, rel=1e-5)
-    assert (given_.train_accuracy, given_.test_accuracy) == (expected.train_accuracy, expected.test_accuracy)
+    assert_equals_float64_autograd(CudaEngine(config), config)
 
 
 @needs_cuda
