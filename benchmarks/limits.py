@@ -22,9 +22,8 @@ from timing import alternate, machine, options, show
 from interp import forward, recipe
 from interp.config import RunConfig
 from interp.training.cpu import CpuEngine
-from interp.training.kernels import LANES
-from interp.training.kernels.products import add_product, at, row_length, row_products
-from interp.training.tables import tabulate
+from interp.training.kernels import BACKWARD_STAGES, LANES, passes
+from interp.training.kernels.products import at, matrix, multiply, row_length, row_products
 from interp.training.threads import threads_for, torch_threads
 
 
@@ -32,12 +31,9 @@ from interp.training.threads import threads_for, torch_threads
 def multiply_often(a: np.ndarray, b: np.ndarray, c: np.ndarray, times: int) -> None:
     """Each thread multiplies its own matrices again and again."""
     for thread in numba.prange(len(a)):
-        size = (a.shape[1], b.shape[2] // LANES, b.shape[1])
+        size = (a.shape[1], b.shape[2], b.shape[1])
         for _ in range(times):
-            add_product(
-                at(a[thread], 0, 0), row_length(a[thread]), at(b[thread], 0, 0), row_length(b[thread]),
-                at(c[thread], 0, 0), row_length(c[thread]), 0, size,
-            )  # fmt: skip
+            multiply(matrix(a[thread], 0, 0), matrix(b[thread], 0, 0), matrix(c[thread], 0, 0), size, False)
 
 
 @numba.njit(parallel=True)
@@ -111,19 +107,21 @@ def parts(engine: CpuEngine, config: RunConfig) -> dict[str, Callable[[], object
     again leads to weights that no training has.
     """
     updated, trained = warm_engine(config), warm_engine(config)
-    weights, shape = engine.parameters.weights.tensors(), engine._shape
-    tables = tabulate(weights, shape, multiply=engine._multiply)
-    arrays, buffers = engine._arrays(tables), (engine._setting, engine._chunks, engine._gradients, engine._sums)
+    compiled = passes()
 
-    def combine() -> None:
-        engine._passes.combine(engine._train.tokens, arrays, engine._gradients)
-        engine._passes.add_up(engine._gradients)
+    def launch(*functions: int, stages: int = 1) -> Callable[[], None]:
+        def run() -> None:
+            for function in functions:
+                for stage in range(stages):
+                    engine._launch(function, engine._train, stage)
+
+        return run
 
     return {
-        "tables of tokens": lambda: engine._arrays(tabulate(weights, shape, multiply=engine._multiply)),
-        "passes over pairs": lambda: engine._passes.train(engine._train, arrays, *buffers),
-        "gradient of the tables' factors": combine,
-        "gradient of the weights": lambda: engine._backward(tables),
+        "tables of tokens": engine._tabulate,
+        "passes over pairs": launch(compiled.train),
+        "gradient of the tables' factors": launch(compiled.combine, compiled.add_up),
+        "gradient of the weights": launch(compiled.backpropagate, stages=BACKWARD_STAGES),
         "AdamW": updated.update,
         "whole step": lambda: (trained.gradient(), trained.update()),
     }

@@ -55,7 +55,7 @@ def test_busy_cores_are_left_alone_for_a_while(caplog: pytest.LogCaptureFixture)
 @pytest.mark.skipif(not kernels.can_be_parallel(2), reason="numba has no OpenMP layer here")
 def test_switching_changes_no_byte() -> None:
     one, other = CpuEngine(SMALL), CpuEngine(SMALL)
-    assert one._passes is other._passes is kernels.PARALLEL
+    assert one._launcher is other._launcher is kernels.PARALLEL
     for step in range(30):
         if step % 10 == 5:
             for _ in range(8):
@@ -65,11 +65,11 @@ def test_switching_changes_no_byte() -> None:
         assert torch.equal(one.parameters.gradient, other.parameters.gradient)
         one.update()
         other.update()
-    assert other._passes is kernels.SERIAL
+    assert other._launcher is kernels.SERIAL
     assert one.evaluate() == other.evaluate()
 
 
 def test_one_thread_never_asks() -> None:
     engine = CpuEngine(replace(SMALL, threads=1))
     assert engine._contention is None
-    assert engine._passes is kernels.SERIAL
+    assert engine._launcher is kernels.SERIAL

@@ -84,24 +84,36 @@ def same_weights(engine: Engine, config: RunConfig) -> ReferenceEngine:
     return reference
 
 
-def assert_same_gradient(engine: Engine, reference: ReferenceEngine, *, tolerance: float = 1e-5) -> None:
+def assert_same_gradient(engine: Engine, config: RunConfig, reference: ReferenceEngine, *, tolerance: float = 1e-5) -> None:
     """Loss and the gradient of every tensor agree, relative to its norm.
 
-    A small gradient may be what is left of large ones: rounding them, float32 autograd too is wrong by a few units in the last
-    place of the whole gradient. So a twentieth of the whole gradient's norm counts where it is larger.
+    A small gradient may be what is left of large ones, and then a rounded one is wrong by a few units in the last place of the
+    whole gradient. So a twentieth of the whole gradient's norm counts where it is larger. Models one number wide can be worse (1
+    of 800 drawn at random was): there a fifth of it counts, or ten times what autograd in float32 is off by.
     """
     expected, given_ = reference.gradient(), engine.gradient()
     assert given_ == pytest.approx(expected, rel=tolerance)
     whole = float(reference.parameters.gradient.norm())
     for name, gradient in reference.parameters.gradients.items():
         error = float((engine.parameters.gradients[name].double() - gradient).norm())
-        assert error <= tolerance * max(float(gradient.norm()), 5e-2 * whole), name
+        if error > tolerance * max(float(gradient.norm()), 5e-2 * whole):
+            assert config.model.d_model < 4, name
+            assert error <= max(tolerance * 0.2 * whole, 10 * error_of_float32(reference, config)[name]), name
+
+
+def error_of_float32(reference: ReferenceEngine, config: RunConfig) -> dict[str, float]:
+    """By how much the gradient of each tensor is wrong if autograd computes it in float32."""
+    single = ReferenceEngine(replace(config, engine="reference", dtype="float32"))
+    single.parameters.flat.copy_(reference.parameters.flat)
+    single.gradient()
+    exact = reference.parameters.gradients
+    return {name: float((gradient.double() - exact[name]).norm()) for name, gradient in single.parameters.gradients.items()}
 
 
 def assert_equals_float64_autograd(engine: Engine, config: RunConfig) -> None:
     """Loss, gradients and evaluation agree at random weights."""
     reference = same_weights(engine, config)
-    assert_same_gradient(engine, reference)
+    assert_same_gradient(engine, config, reference)
     given_, expected = engine.evaluate(), reference.evaluate()
     assert given_.test_loss == pytest.approx(expected.test_loss, rel=1e-5)
     assert (given_.train_accuracy, given_.test_accuracy) == (expected.train_accuracy, expected.test_accuracy)
@@ -154,13 +166,13 @@ def test_cpu_engine_with_more_classes_than_registers_hold(p: int, equals_sign: b
     config = RunConfig(task=task, split=SplitConfig(fraction=900 / task.n_pairs), model=model, threads=2)
     engine = CpuEngine(config)
     assert kernels.needs_strips(config.classes)
-    assert_same_gradient(engine, same_weights(engine, config))
+    assert_same_gradient(engine, config, same_weights(engine, config))
 
 
 def test_cpu_engine_on_the_reference_model() -> None:
     config = replace(recipe("nanda"), threads=2)
     engine = CpuEngine(config)
-    assert_same_gradient(engine, same_weights(engine, config))
+    assert_same_gradient(engine, config, same_weights(engine, config))
 
 
 def test_evaluation_does_not_depend_on_what_was_computed_before() -> None:
@@ -206,6 +218,28 @@ def test_every_intervention_gives_the_same_trajectory_in_every_engine(
     for engine in ("reference", "cpu"):
         losses = trajectory(replace(config, engine=engine))
         assert np.abs(losses / exact - 1).max() < 1e-3, engine
+
+
+@pytest.mark.parametrize("warmup_steps", [0, 7])
+def test_compiled_adamw_is_that_of_torch_and_either_goes_on_from_the_other(warmup_steps: int) -> None:
+    config = replace(SMALL, optimizer=OptimizerConfig(weight_decay=0.7, lr=0.01, warmup_steps=warmup_steps, eps=1e-6), threads=2)
+    engines = [make_engine(replace(config, engine=name)) for name in ("cpu", "reference")]
+    generator = torch.Generator().manual_seed(0)
+    for step in range(30):
+        if step in {0, 10}:  # before the first update there is nothing to go on from; later, the moments change hands
+            states = [{name: tensor.clone() for name, tensor in engine.state().items()} for engine in engines]
+            assert states[0].keys() == states[1].keys()
+            for engine, state in zip(engines, reversed(states), strict=True):
+                engine.load(state)
+        gradient = torch.randn(len(engines[0].parameters.flat), generator=generator)
+        for engine in engines:
+            engine.parameters.gradient.copy_(gradient)
+            engine.update()
+        torch.testing.assert_close(engines[0].parameters.flat, engines[1].parameters.flat, rtol=1e-5, atol=1e-6)
+    states = [engine.state() for engine in engines]
+    for name, tensor in states[0].items():
+        assert tensor.dtype == states[1][name].dtype
+        torch.testing.assert_close(tensor, states[1][name], rtol=1e-5, atol=1e-7)
 
 
 def trajectory(config: RunConfig) -> np.ndarray:

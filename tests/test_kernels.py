@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interp.task import ModularTask
-from interp.training import kernels
-from interp.training.kernels import LANES, WORD, multiplication, multiply, needs_strips, products
-from interp.training.kernels.active import Active, Back, Matrix, add_logits, pull_back_active
-from interp.training.kernels.products import at, row_length
+from interp.training.kernels import LANES, WORD, Handle, arrays, lines, needs_strips, products
+from interp.training.kernels.active import Active, Back, add_logits, pull_back_active
+from interp.training.kernels.handles import opener
+from interp.training.kernels.products import Matrix, at, row_length
 from interp.training.kernels.rows import Sources, set_row
 from interp.training.pair_chunks import share_out
 
-ROWS, VECTORS, DEPTHS = [1, 3, 4, 9], [1, 3, 4, 5, 8], [1, 5, 130]
+ROWS, COLUMNS, DEPTHS = [1, 3, 4, 9], [1, 4, 7, 16, 37, 64, 113, 128], [1, 5, 130]
 sizes = pytest.mark.parametrize(
-    ("rows", "vectors", "depth"), [(r, v, d) for r in ROWS for v in VECTORS for d in DEPTHS if r + v + d < 139]
+    ("rows", "columns", "depth"), [(r, c, d) for r in ROWS for c in COLUMNS for d in DEPTHS if r * c * d < 60_000]
 )
 
 
@@ -32,33 +31,37 @@ def padded(rows: int, columns: int, seed: int) -> np.ndarray:
     return matrix
 
 
-def assert_product(
-    product: Callable[..., Any], a: np.ndarray, b: np.ndarray, c: np.ndarray, expected: np.ndarray, *rest: Any
-) -> None:
-    """A product changes what it should, to rounding, and nothing beside it."""
-    columns = expected.shape[1]
-    product(at(a, 0, 0), row_length(a), at(b, 0, 0), row_length(b), at(c, 0, 0), row_length(c), *rest)
-    np.testing.assert_allclose(c[:, :columns], expected, rtol=1e-5, atol=1e-4)
-    assert np.isnan(c[:, columns:]).all()
+def matrix(array: np.ndarray) -> Matrix:
+    return Matrix(at(array, 0, 0), row_length(array))
 
 
 @sizes
-def test_products_equal_float64(rows: int, vectors: int, depth: int) -> None:
-    columns, size = LANES * vectors, (rows, vectors, depth)
-    a, b, c = padded(rows, depth, 1), padded(depth, columns, 2), padded(rows, columns, 3)
-    wide_a, wide_b = a[:, :depth].astype(np.float64), b[:, :columns].astype(np.float64)
-    expected = c[:, :columns] + wide_a @ wide_b
-    assert_product(products.add_product, a, b, c.copy(), expected, 0, size)
-    assert_product(products.set_product, a, b, c.copy(), wide_a @ wide_b, 0, size)
-    assert_product(products.set_deep_product, a, b, c.copy(), wide_a @ wide_b, size)
-    transposed = padded(depth, rows, 0)
-    transposed[:, :rows] = a[:, :depth].T
-    assert_product(products.add_transposed_product, transposed, b, c.copy(), expected, 0, size)
-    assert_product(products.set_transposed_product, transposed, b, c.copy(), wide_a @ wide_b, 0, size)
-    assert_product(products.set_deep_transposed_product, transposed, b, c.copy(), wide_a @ wide_b, size)
+@pytest.mark.parametrize("is_fresh", [True, False])
+def test_products_equal_float64_and_touch_nothing_beside(rows: int, columns: int, depth: int, is_fresh: bool) -> None:
+    a, b, before = padded(rows, depth, 1), padded(depth, columns, 2), padded(rows, columns, 3)
+    if is_fresh:
+        before[:, :columns] = np.nan
+    turned = padded(depth, rows, 0)
+    turned[:, :rows] = a[:, :depth].T
+    expected = a[:, :depth].astype(np.float64) @ b[:, :columns] + (0 if is_fresh else before[:, :columns])
+    for product, left in ((products.multiply, a), (products.multiply_turned, turned)):
+        out = before.copy()
+        product(matrix(left), matrix(b), matrix(out), (rows, columns, depth), is_fresh)
+        np.testing.assert_allclose(out[:, :columns], expected, rtol=1e-5, atol=1e-4)
+        assert np.isnan(out[:, columns:]).all()
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("vectors", [1, 3, 4, 9])
+def test_a_product_over_scattered_rows_is_that_of_these_rows(rows: int, vectors: int) -> None:
+    columns, depth = LANES * vectors, 21
+    a, b, out = padded(rows, depth, 1), padded(depth, columns, 2), padded(rows, columns, 3)
     chosen = np.arange(depth - 1, -1, -2, dtype=np.int32)
-    few = c[:, :columns] + wide_a[:, chosen] @ wide_b[chosen]
-    assert_product(products.add_scattered_product, a, b, c.copy(), few, chosen.ctypes.data, (rows, vectors, len(chosen)))
+    expected = out[:, :columns] + a[:, chosen].astype(np.float64) @ b[chosen, :columns]
+    size = (rows, vectors, len(chosen))
+    products.add_scattered_product(matrix(a), matrix(b), matrix(out), chosen.ctypes.data, size)
+    np.testing.assert_allclose(out[:, :columns], expected, rtol=1e-5, atol=1e-5)
+    assert np.isnan(out[:, columns:]).all()
 
 
 def bits(words: np.ndarray, columns: int) -> np.ndarray:
@@ -110,9 +113,6 @@ def test_products_with_active_neurons_equal_the_products_with_all(classes: int, 
     neurons = np.where(is_active, padded(pairs, cut, 3)[:, :cut], np.float32(np.nan))
     wide_W_L, wide_neurons = W_L[:, :classes].astype(np.float64), np.where(is_active, neurons, 0).astype(np.float64)
 
-    def matrix(array: np.ndarray) -> Matrix:
-        return Matrix(at(array, 0, 0), row_length(array))
-
     out = logits.copy()
     add_logits(matrix(neurons), active, matrix(W_L), matrix(out), (pairs, words.shape[1], classes))
     np.testing.assert_allclose(out[:, :classes], logits[:, :classes] + wide_neurons @ wide_W_L, rtol=1e-4, atol=1e-4)
@@ -139,72 +139,52 @@ def test_scalar_products_with_rows(rows: int, vectors: int) -> None:
     assert np.isnan(out[:, [0, 2]]).all()
 
 
-@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
-@pytest.mark.parametrize("threads", [1, 3])
-def test_multiply_takes_any_size_and_any_order(turned: tuple[bool, bool], threads: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(5, 130, 32), (32, 7, 5), (48, 20, 16), (3, 4, 5), (1, 1, 16), (16, 1, 1), (40, 300, 112)]
-    products = [
-        tuple(
-            x.mT.contiguous().mT if turn else x
-            for x, turn in zip(
-                (torch.randn(m, k, generator=generator), torch.randn(k, n, generator=generator)), turned, strict=True
-            )
-        )
-        for m, k, n in shapes
-    ]
-    for (a, b), given_ in zip(products, multiply(products, threads=threads), strict=True):
-        torch.testing.assert_close(given_, (a.double() @ b.double()).float(), rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("rows", [1, 16, 37])
+@pytest.mark.parametrize("columns", [1, 15, 40])
+def test_turning_puts_columns_into_rows(rows: int, columns: int) -> None:
+    a, out = padded(rows, columns, 1), np.full((columns, rows + 2), np.nan, dtype=np.float32)
+    lines.turn(a, out, 1, columns)
+    np.testing.assert_array_equal(out[1:, :rows], a[:, 1:columns].T)
+    assert np.isnan(out[0]).all()
+    assert np.isnan(out[:, rows:]).all()
 
 
-def test_multiply_takes_leading_dimensions_one_by_one_and_any_strides() -> None:
-    generator = torch.Generator().manual_seed(0)
-    x, W = torch.randn(9, 24, generator=generator), torch.randn(3, 24, 32, generator=generator)
-    turned = torch.randn(3, 24, 16, generator=generator).mT
-    given_ = multiply([(x.unsqueeze(0), W), (turned, x.mT.unsqueeze(0)), (turned, W), (W.mT, turned.mT)])
-    for each, expected in zip(given_, [x @ W, turned @ x.mT, turned @ W, W.mT @ turned.mT], strict=True):
-        torch.testing.assert_close(each, expected, rtol=1e-5, atol=1e-4)
-    sparse = torch.randn(9, 48, generator=generator)[:, ::2]  # neither by rows nor by columns
-    (product,) = multiply([(sparse, W[0])])
-    torch.testing.assert_close(product, sparse @ W[0])
-    assert multiply([]) == []
+class Some(NamedTuple):
+    matrix: arrays.Float2
+    words: arrays.Int64_1
+    deep: arrays.Float4
+    count: arrays.Index
+    rate: arrays.Number
+    is_set: arrays.Flag
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_multiply_puts_products_where_it_is_told(turned: bool) -> None:
-    """Into rows that are further apart than they are long, into several matrices, and where tiles cannot: never beside it."""
-    generator = torch.Generator().manual_seed(0)
-    for rows, depth, columns, several in ((5, 30, 32, 1), (16, 7, 5, 1), (3, 4, 5, 1), (9, 20, 16, 3)):
-        a, b = torch.randn(several, rows, depth, generator=generator), torch.randn(several, depth, columns, generator=generator)
-        b = b.mT.contiguous().mT if turned else b
-        room = torch.full((several, rows + 1, columns + 3), torch.nan)
-        out = room[:, :rows, :columns]
-        factors = (a, b, out) if several > 1 else (a[0], b[0], out[0])
-        (product,) = multiply([factors], threads=2)
-        torch.testing.assert_close(out, a @ b, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(product.reshape(out.shape), out)
-        assert room[:, rows:].isnan().all()
-        assert room[:, :, columns:].isnan().all()
+open_some = opener(Some)
 
 
-def test_multiply_uses_tiles_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    tasks = []
-    monkeypatch.setattr(multiplication, "_SERIAL", lambda array, threads: tasks.append(len(array)))
-    multiply([(torch.ones(3, 4), torch.ones(4, 16)), (torch.ones(16, 4), torch.ones(4, 3)), (torch.ones(3, 4), torch.ones(4, 5))])
-    multiply([(torch.ones(3, 4), torch.ones(4, 5))])
-    assert tasks == [2]  # all at once, but for those without whole vectors
+@numba.njit
+def look(address: int) -> tuple[float, int, float, int, float, bool, int, int]:
+    some = open_some(address)
+    some.matrix[1, 2] += 1
+    deep = some.deep
+    return some.matrix[1, 2], some.words[-1], deep[1, 0, 2, 3], some.count, some.rate, some.is_set, deep.shape[2], len(some.words)
 
 
-@pytest.mark.skipif(not kernels.can_be_parallel(2), reason="numba has no OpenMP layer here")
-@pytest.mark.parametrize("threads", [2, 3, 7])
-def test_multiply_gives_the_same_bytes_with_any_number_of_threads(threads: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    products = [(torch.randn(m, 200, generator=generator), torch.randn(96, 200, generator=generator).mT) for m in (33, 130)]
-    products += [(a, b.contiguous()) for a, b in products]
-    one = multiply(products)
-    for parallel in (False, True):
-        several = multiply(products, threads=threads, parallel=parallel)
-        assert all(torch.equal(each, other) for each, other in zip(several, one, strict=True))
+def test_compiled_code_opens_a_handle_and_finds_what_was_put_in() -> None:
+    generator = np.random.default_rng(0)
+    matrix, deep = (generator.standard_normal(size).astype(np.float32) for size in ((3, 4), (2, 1, 3, 4)))
+    before = matrix[1, 2]
+    handle = Handle(Some(matrix, np.array([5, -7]), deep, count=-3, rate=0.3, is_set=True))
+    seen = look(handle.address)
+    assert seen == (before + 1, -7, deep[1, 0, 2, 3], -3, np.float32(0.3), True, 3, 2)
+    assert matrix[1, 2] == before + 1
+    other = Handle(handle.values._replace(is_set=False, words=np.zeros(0, dtype=np.int64)))
+    assert look(other.address)[5:] == (False, 3, 0)
+
+
+def test_a_handle_refuses_an_array_with_gaps() -> None:
+    good = Some(np.zeros((3, 4), np.float32), np.zeros(2, np.int64), np.zeros((1, 1, 1, 1), np.float32), 0, 0.0, is_set=False)
+    with pytest.raises(ValueError, match=r"matrix: .*rows"):
+        Handle(good._replace(matrix=good.matrix.T))
 
 
 @settings(deadline=None)

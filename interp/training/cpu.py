@@ -1,4 +1,4 @@
-"""The fast CPU engine: tables over tokens (tables.py), and compiled passes over the pairs (kernels).
+"""The fast CPU engine: tables over tokens and passes over pairs, all of it compiled (kernels). tables.py has the formulas.
 
 What remains of a step once everything before the neurons is a table: neurons @ W_L, its two gradients, and loops that touch each
 pair's neurons a few times. Float32 only.
@@ -6,32 +6,33 @@ pair's neurons a few times. Float32 only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from interp.config import RunConfig
+from interp.config import OptimizerConfig, RunConfig
 from interp.errors import UsageError
 from interp.process import forked
 from interp.training import kernels
+from interp.training.buffers import allocate
 from interp.training.contention import Contention
 from interp.training.engine import Evaluation
 from interp.training.initial import initial_weights
 from interp.training.optimizer import Optimizer
 from interp.training.pair_chunks import share_out
 from interp.training.parameters import Parameters
-from interp.training.tables import Multiply, Shape, TableGradients, Tables, backpropagate, tabulate
+from interp.training.tables import Shape
 from interp.training.threads import threads_for, torch_threads
+from interp.weights import SHAPES
 
 # What a step of this engine and of the reference engine costs apart from arithmetic, in multiplications of a forward pass.
 _OWN, _REFERENCE = 6_000_000, 12_000_000
 _MARGIN = 1.12  # by so much this engine must seem to have less to do: at 1.10 it has been found as slow as the other
-# Between rows of buffers: a power of two apart, they would share a few lines of the first-level cache.
-_GAP = kernels.LANES
+Launcher = Callable[[int, int, int, int], None]
 
 
 def refusal(config: RunConfig) -> str | None:
@@ -79,75 +80,50 @@ class CpuEngine:
         task, model = config.task, config.model
         self.threads = threads_for(config)
         self.parameters = Parameters(initial_weights(config))
-        self._weights = self.parameters.weights.tensors()
-        self._optimizer = Optimizer(config.optimizer, self.parameters)
+        self._adamw = _CompiledAdamW(config.optimizer, self.parameters, self._update)
+        self._optimizer = Optimizer(config.optimizer, self.parameters, adamw=self._adamw)
         self._shape = Shape(task.equals_sign, model.attention_rate, d_mlp=model.d_mlp, classes=config.classes)
         self._contention = Contention() if kernels.can_be_parallel(self.threads) else None
-        self._setting = kernels.Setting(
+        setting = kernels.Setting(
             neuron_columns=self._shape.neuron_columns,
             classes=config.classes,
-            rate=np.float32(model.attention_rate),
+            rate=float(model.attention_rate),
+            total=float(self._shape.total),
             stablemax=config.optimizer.loss == "stablemax",
         )
         split = config.split.draw(task)
-        self._train, self._test = (share_out(index, task, threads=self.threads) for index in (split.train, split.test))
-        self._allocate(task.p, heads=model.n_heads, d_head=self.parameters.weights.W_V.shape[-1])
+        train, test = (share_out(index, task, threads=self.threads) for index in (split.train, split.test))
+        self._n_train, self._n_test = len(train.a), len(test.a)
+        self._sums = kernels.Sums(np.zeros(self.threads), np.zeros(self.threads, dtype=np.int64))
+        buffers = allocate(
+            self._shape, task.p, d_model=model.d_model, heads=model.n_heads, threads=self.threads, train=train, test=test
+        )
+        weights, gradients = map(_as_arrays, (self.parameters.weights.tensors(), self.parameters.gradients))
+        given = (weights, *buffers, setting, gradients, self._sums, self._adamw.moments)
+        handles: list[kernels.Handle[Any]] = [kernels.Handle(each) for each in given]
+        self._train, self._test = (
+            kernels.Handle(kernels.Work(self.threads, kernels.Handle(pairs), *handles)) for pairs in (train, test)
+        )
         self._train_accuracy: float | None = None
         with kernels.telling():
-            for _ in range(3 if self._contention else 1):  # the parallel passes are used, and compiled, from the third on
+            for _ in range(3 if self._contention else 1):  # passes are launched in parallel from the third on
                 self.evaluate()
                 self.gradient()
-
-    def _allocate(self, p: int, *, heads: int, d_head: int) -> None:
-        shape, t = self._shape, self.threads
-        neurons, columns = shape.neuron_columns, shape.neuron_columns + shape.logit_columns
-        room = max(int(np.diff(pairs.chunk).max()) for pairs in (self._train, self._test))
-
-        def arrays(*sizes: tuple[int, ...]) -> list[np.ndarray]:
-            return [torch.zeros(size).numpy() for size in sizes]
-
-        (self._W_L,) = arrays((neurons, shape.logit_columns + _GAP))
-        active = np.zeros((t, room, -(-neurons // kernels.WORD)), dtype=np.int64)
-        strips = room if kernels.needs_strips(shape.classes) else 0
-        columns_of_chunk, softmax, weights, d_scores, near, d_neurons = arrays(
-            (t, room, columns + _GAP), (t, 2, heads, room), (t, 2, heads + 1, room), (t, 2, heads, room), (t, heads, columns),
-            (t, strips + 1, neurons + _GAP),
-        )  # fmt: skip
-        weights[:, :, -1] = 1
-        self._chunks = kernels.Chunk(active, columns_of_chunk, softmax, weights, d_scores, near, d_neurons)
-        equals = shape.equals_sign
-        most, width = int(np.diff(self._train.tokens).max()), heads * d_head
-        near, far, both, d_v, last_v, parts, d_columns, d_scores, d_W_L = arrays(
-            (heads + equals, p, columns),
-            (t, heads + (not equals), p, columns),
-            (t, most + 1, columns),
-            (heads, p + 1, d_head),
-            (t, heads, d_head),
-            (t, width + 1, columns),
-            (width + (1 if equals else p), columns),
-            (t, heads, 1, p + 1) if equals else (1, heads, p, p),
-            (t, neurons, shape.logit_columns + _GAP),
-        )
-        self._gradients = kernels.Gradients(near, far, both, d_v, last_v, parts, d_columns, d_scores, d_W_L)
-        self._d_v, self._d_columns, self._d_scores, self._d_W_L = map(torch.from_numpy, (d_v, d_columns, d_scores, d_W_L))
-        self._far = torch.zeros(heads, p + 1, columns)
-        self._sums = kernels.Sums(np.zeros(t), np.zeros(t, dtype=np.int64))
 
     @torch.no_grad()
     def gradient(self) -> float:
         """Mean training loss; its gradient by hand."""
-        start = perf_counter()
+        start, passes = perf_counter(), kernels.passes()
         with torch_threads(1):
-            tables = tabulate(self._weights, self._shape, multiply=self._multiply)
-            arrays = self._arrays(tables)
-            self._passes.train(self._train, arrays, self._setting, self._chunks, self._gradients, self._sums)
-            self._passes.combine(self._train.tokens, arrays, self._gradients)
-            self._passes.add_up(self._gradients)
-            self._backward(tables)
+            self._tabulate()
+            for each in (passes.train, passes.combine, passes.add_up):
+                self._launch(each, self._train)
+            for stage in range(kernels.BACKWARD_STAGES):
+                self._launch(passes.backpropagate, self._train, stage)
         if self._contention:
             self._contention.note(perf_counter() - start)
-        self._train_accuracy = float(self._sums.correct.sum()) / len(self._train.a)
-        return float(self._sums.loss.sum()) / len(self._train.a)
+        loss, self._train_accuracy = self._means(self._n_train)
+        return loss
 
     def update(self) -> None:
         """One optimizer update."""
@@ -159,10 +135,12 @@ class CpuEngine:
     def evaluate(self) -> Evaluation:
         """Test loss and both accuracies."""
         with torch_threads(1):
-            arrays = self._arrays(tabulate(self._weights, self._shape, multiply=self._multiply))
+            self._tabulate()
             if self._train_accuracy is None:
-                _, self._train_accuracy = self._measure(self._train, arrays)
-            test_loss, test_accuracy = self._measure(self._test, arrays)
+                self._launch(kernels.passes().evaluate, self._train)
+                _, self._train_accuracy = self._means(self._n_train)
+            self._launch(kernels.passes().evaluate, self._test)
+            test_loss, test_accuracy = self._means(self._n_test)
         return Evaluation(test_loss, train_accuracy=self._train_accuracy, test_accuracy=test_accuracy)
 
     def state(self) -> dict[str, Tensor]:
@@ -175,37 +153,68 @@ class CpuEngine:
         self._optimizer.load(state)
 
     @property
-    def _multiply(self) -> Multiply:
-        """Products of large matrices, by as many threads as the passes."""
-        return partial(kernels.multiply, threads=self.threads, parallel=self._passes is kernels.PARALLEL)
-
-    @property
-    def _passes(self) -> kernels.Passes:
-        """The passes to use now: whether in parallel or not, the same shares are summed in the same order."""
+    def _launcher(self) -> Launcher:
+        """How passes are launched now: in parallel or not, the same shares are summed in the same order."""
         is_parallel = self._contention and self._contention.use_threads() and not forked()
         return kernels.PARALLEL if is_parallel else kernels.SERIAL
 
-    def _measure(self, pairs: kernels.Pairs, arrays: kernels.Tables) -> tuple[float, float]:
-        """Mean loss and accuracy."""
-        n = len(pairs.a)
-        self._passes.evaluate(pairs, arrays, self._setting, self._chunks, self._sums)
+    def _launch(self, function: int, work: kernels.Handle[kernels.Work], stage: int = 0) -> None:
+        """Run one pass, or a stage of it."""
+        self._launcher(function, work.address, stage, self.threads)
+
+    def _update(self) -> None:
+        """AdamW's update."""
+        self._launch(kernels.passes().update, self._train)
+
+    def _tabulate(self) -> None:
+        """Make the tables at the current weights."""
+        for stage in range(kernels.FORWARD_STAGES):
+            self._launch(kernels.passes().tabulate, self._train, stage)
+
+    def _means(self, n: int) -> tuple[float, float]:
+        """Mean loss and accuracy over the n pairs of the last pass."""
         return float(self._sums.loss.sum()) / n, float(self._sums.correct.sum()) / n
 
-    def _arrays(self, tables: Tables) -> kernels.Tables:
-        torch.from_numpy(self._W_L)[: self._shape.d_mlp, : self._shape.logit_columns] = tables.W_L
-        v, head_to_columns, base, scores = (
-            tensor.contiguous().numpy() for tensor in (tables.v, tables.head_to_columns, tables.base, tables.scores)
-        )
-        arrays = kernels.Tables(v, head_to_columns, self._far.numpy(), base, scores, self._W_L)
-        self._passes.prepare(arrays, self.threads)
-        return arrays
 
-    def _backward(self, tables: Tables) -> None:
-        """From the gradient of the tables to that of the weights."""
-        upstream = TableGradients(
-            v=self._d_v,
-            columns=self._d_columns,
-            scores=self._d_scores.sum(0),
-            W_L=self._d_W_L[0, : self._shape.d_mlp, : self._shape.logit_columns],
+class _CompiledAdamW:
+    """AdamW by the compiled pass that an engine launches."""
+
+    def __init__(self, config: OptimizerConfig, parameters: Parameters, launch: Callable[[], None]) -> None:
+        self._config, self._launch, self._step = config, launch, 0
+        self._mean, self._square = torch.zeros_like(parameters.flat), torch.zeros_like(parameters.flat)
+        self.moments = kernels.Moments(
+            flat=parameters.flat.numpy(),
+            gradient=parameters.gradient.numpy(),
+            mean=self._mean.numpy(),
+            square=self._square.numpy(),
+            rates=np.zeros(7, dtype=np.float32),
         )
-        backpropagate(self._weights, tables, upstream, shape=self._shape, into=self.parameters.gradients, multiply=self._multiply)
+
+    def step(self, lr: float) -> None:
+        """Apply one update."""
+        self._step += 1
+        (beta1, beta2), eps, decay = (self._config.beta1, self._config.beta2), self._config.eps, self._config.weight_decay
+        rest1, rest2 = 1 - beta1**self._step, 1 - beta2**self._step
+        self.moments.rates[:] = 1 - lr * decay, lr / rest1, 1 - beta1, beta2, 1 - beta2, rest2**0.5, eps
+        self._launch()
+
+    def state(self) -> dict[str, Tensor]:
+        """Torch's names; `step` is a float32 number there."""
+        if not self._step:
+            return {}
+        return {"step": torch.tensor(float(self._step)), "exp_avg": self._mean, "exp_avg_sq": self._square}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a saved `state`."""
+        self._step = int(state["step"])
+        self._mean.copy_(state["exp_avg"])
+        self._square.copy_(state["exp_avg_sq"])
+
+
+def _as_arrays(tensors: Mapping[str, Tensor]) -> kernels.Model:
+    """Weights, or their gradients, as the passes take them."""
+    arrays = {
+        name: tensors[name].numpy() if name in tensors else np.zeros([0] * len(axes), dtype=np.float32)
+        for name, axes in SHAPES.items()
+    }
+    return kernels.Model(**{**arrays, "W_O": arrays["W_O"].reshape(-1, arrays["W_O"].shape[-1])})

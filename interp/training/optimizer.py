@@ -6,6 +6,7 @@ Each intervention is a small function on flat or named tensors; `Optimizer` comp
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -54,19 +55,23 @@ def rescale_to_norm_(flat: Float[Tensor, " n"], norm: float) -> None:
     flat.mul_(norm / flat.norm())
 
 
-class Optimizer:
-    """AdamW with the configured interventions, acting on a run's `Parameters`.
+class AdamW(Protocol):
+    """One way to do AdamW's update of a run's flat weights; `state` has torch's names, whichever way it is."""
 
-    One update: Grokfast's filter, the perpendicular projection, AdamW at the warmed-up learning rate, the norm constraint.
-    """
+    def step(self, lr: float) -> None:
+        """Apply one update with the gradient now in the parameters' buffer."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Number of updates (`step`) and the moments (`exp_avg`, `exp_avg_sq`); empty before the first update."""
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a saved `state`."""
+
+
+class TorchAdamW:
+    """`torch.optim.AdamW`, fused: on any device, in any precision."""
 
     def __init__(self, config: OptimizerConfig, parameters: Parameters) -> None:
-        self.config = config
-        self.parameters = parameters
-        self.updates = 0
-        with torch_threads(1):  # any other number adds in another order
-            self._norm = float(parameters.flat.norm())
-        self._memory = torch.zeros_like(parameters.flat) if config.grokfast_lambda else None
         self._flat = parameters.flat.requires_grad_(False)
         self._flat.grad = parameters.gradient
         self._adamw = torch.optim.AdamW(
@@ -77,6 +82,35 @@ class Optimizer:
             weight_decay=config.weight_decay,
             fused=True,
         )
+
+    def step(self, lr: float) -> None:
+        """Apply one update."""
+        self._adamw.param_groups[0]["lr"] = lr
+        self._adamw.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """Torch's state."""
+        return dict(self._adamw.state.get(self._flat, {}))
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Put torch's state back."""
+        self._adamw.state[self._flat] = {name: tensor.clone().to(self._flat.device) for name, tensor in state.items()}
+
+
+class Optimizer:
+    """AdamW with the configured interventions, acting on a run's `Parameters`.
+
+    One update: Grokfast's filter, the perpendicular projection, AdamW at the warmed-up learning rate, the norm constraint.
+    """
+
+    def __init__(self, config: OptimizerConfig, parameters: Parameters, *, adamw: AdamW | None = None) -> None:
+        self.config = config
+        self.parameters = parameters
+        self.updates = 0
+        with torch_threads(1):  # any other number adds in another order
+            self._norm = float(parameters.flat.norm())
+        self._memory = torch.zeros_like(parameters.flat) if config.grokfast_lambda else None
+        self._adamw = adamw or TorchAdamW(config, parameters)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -93,8 +127,7 @@ class Optimizer:
         if config.perpendicular_gradient != "off":
             rescale = config.perpendicular_gradient == "rescale"
             perpendicular_(parameters.gradients, parameters.weights.tensors(), rescale=rescale)
-        self._adamw.param_groups[0]["lr"] = config.lr * warmup_factor(self.updates, config.warmup_steps)
-        self._adamw.step()
+        self._adamw.step(config.lr * warmup_factor(self.updates, config.warmup_steps))
         if config.norm_constraint:
             rescale_to_norm_(parameters.flat, self._norm)
         self.updates += 1
@@ -102,8 +135,7 @@ class Optimizer:
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on exactly, by name; live tensors, to be written or copied at once."""
         state = {"updates": torch.tensor(self.updates), "norm": torch.tensor(self._norm, dtype=torch.float64)}
-        for name, tensor in self._adamw.state.get(self._flat, {}).items():
-            state[f"adamw.{name}"] = tensor
+        state |= {f"adamw.{name}": tensor for name, tensor in self._adamw.state().items()}
         if self._memory is not None:
             state["grokfast.memory"] = self._memory
         return state
@@ -115,6 +147,6 @@ class Optimizer:
         self._norm = float(state["norm"])
         moments = {name.removeprefix("adamw."): t for name, t in state.items() if name.startswith("adamw.")}
         if moments:
-            self._adamw.state[self._flat] = {name: t.clone().to(self._flat.device) for name, t in moments.items()}
+            self._adamw.load(moments)
         if self._memory is not None:
             self._memory.copy_(state["grokfast.memory"])

@@ -1,4 +1,5 @@
-"""The part of the model that single tokens decide, as tables over tokens, and its gradient: what the fast engines share.
+"""The part of the model that single tokens decide, as tables over tokens, and its gradient: the algebra of the fast
+engines. The CUDA engine runs it as it stands here; the CPU engine has it compiled (kernels/tabulation.py, backpropagation.py).
 
 In a one-layer model everything before the neurons is a sum over positions of what one token at one position contributes, weighted
 by the attention pattern A. One pair's neurons (before the ReLU) and direct logits (those that skip the MLP), side by side, are
@@ -16,7 +17,7 @@ All functions take any number of leading dimensions (one per stacked run), on an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,8 +25,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 Named = Mapping[str, Tensor]
-Multiply = Callable[[Sequence[tuple[Tensor, ...]]], list[Tensor]]
-"""Does several matrix products none of which needs another's: of two factors, put into a third tensor if one is given."""
 LANE = 16  # columns are padded with zeros to a multiple of this: one cache line of float32
 
 
@@ -102,13 +101,8 @@ class TableGradients:
     W_L: Float[Tensor, "*run d_mlp column"]
 
 
-def products_in_turn(products: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
-    """Matrix products by torch, one after another."""
-    return [torch.matmul(a, b, out=out[0]) if out else a @ b for a, b, *out in products]
-
-
-def tabulate(w: Named, shape: Shape, *, multiply: Multiply = products_in_turn) -> Tables:
-    """All tables of a model (or of several, stacked) at its current weights; `multiply` does the large matrix products."""
+def tabulate(w: Named, shape: Shape) -> Tables:
+    """All tables of a model (or of several, stacked) at its current weights."""
     d_head, equals = w["W_Q"].shape[-1], shape.equals_sign
     W_E, W_pos = w["W_E"], w["W_pos"]
     p = W_E.shape[-2] - int(equals)
@@ -116,7 +110,7 @@ def tabulate(w: Named, shape: Shape, *, multiply: Multiply = products_in_turn) -
     fixed = W_E[..., p:, :] + W_pos[..., 2:, :] if equals else torch.zeros_like(difference)
     x = torch.cat([W_E[..., :p, :] + (far_pos - fixed), difference, fixed], dim=-2)
     to_columns = torch.cat([*_padded(w["W_in"]), *_padded(w["W_U"])], dim=-1)
-    W_L, v = multiply([(w["W_out"], to_columns[..., shape.neuron_columns :]), (x.unsqueeze(-3), w["W_V"])])
+    W_L, v = w["W_out"] @ to_columns[..., shape.neuron_columns :], x.unsqueeze(-3) @ w["W_V"]
     fixed_v = v[..., p + 1 :, :]
     if "b_V" in w:
         fixed_v = fixed_v + w["b_V"].unsqueeze(-2)
@@ -125,7 +119,7 @@ def tabulate(w: Named, shape: Shape, *, multiply: Multiply = products_in_turn) -
     if "b_O" in w:
         resid = resid + w["b_O"].unsqueeze(-2)
     rows = torch.cat([W_O, resid], dim=-2)
-    (columns,) = multiply([(rows, to_columns)])
+    columns = rows @ to_columns
     heads = W_O.shape[-2]
     q = own.unsqueeze(-3) @ w["W_Q"]
     if "b_Q" in w:
@@ -143,21 +137,14 @@ def tabulate(w: Named, shape: Shape, *, multiply: Multiply = products_in_turn) -
     )  # fmt: skip
 
 
-def backpropagate(
-    w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named, multiply: Multiply = products_in_turn
-) -> None:
+def backpropagate(w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named) -> None:
     """Turn the gradient of the tables into the gradient of every weight, written into the tensors of `into`."""
     heads = tables.head_to_columns.shape[-3] * tables.head_to_columns.shape[-2]
     W_U, from_neurons, by_column = tables.to_columns[..., shape.neuron_columns :], slice(shape.d_mlp), upstream.columns
-    d_rows, by_skipping, by_mlp, _, _ = multiply(
-        [
-            (by_column, tables.to_columns.mT),
-            (tables.rows.mT, by_column[..., shape.neuron_columns :]),
-            (w["W_out"].mT, upstream.W_L),
-            (upstream.W_L, W_U.mT, into["W_out"]),
-            (tables.rows.mT, by_column[..., from_neurons], into["W_in"]),
-        ]
-    )
+    d_rows = by_column @ tables.to_columns.mT
+    by_skipping, by_mlp = tables.rows.mT @ by_column[..., shape.neuron_columns :], w["W_out"].mT @ upstream.W_L
+    torch.matmul(upstream.W_L, W_U.mT, out=into["W_out"])
+    torch.matmul(tables.rows.mT, by_column[..., from_neurons], out=into["W_in"])
     torch.add(by_skipping[..., : shape.classes], by_mlp[..., : shape.classes], out=into["W_U"])
     _biases_of_columns(w, by_column[..., heads:, :], shape=shape, into=into)
     d_resid = d_one = d_rows[..., heads:, :]
@@ -172,12 +159,8 @@ def backpropagate(
     if "b_V" in w:
         into["b_V"].copy_(d_fixed_v.squeeze(-2))
     d_v = torch.cat([upstream.v, d_fixed_v], dim=-2)
-    d_x, _ = multiply(
-        [
-            (_heads_side_by_side(d_v), w["W_V"].mT.flatten(-3, -2)),
-            (tables.x.unsqueeze(-3).mT, d_v, into["W_V"]),
-        ]
-    )
+    d_x = _heads_side_by_side(d_v) @ w["W_V"].mT.flatten(-3, -2)
+    torch.matmul(tables.x.unsqueeze(-3).mT, d_v, out=into["W_V"])
     d_asking = _scores(w, tables, upstream.scores, d_x[..., :-1, :], shape=shape, into=into)
     p = d_x.shape[-2] - 2
     tokens, difference = d_x[..., :p, :], d_x[..., p : p + 1, :]

@@ -1,26 +1,33 @@
-"""The fast CPU engine's loops over pairs, compiled by numba. Everything else about that engine is in cpu.py."""
+"""The fast CPU engine's loops, compiled by numba. Everything else about that engine is in cpu.py."""
 
 from interp.training.kernels.active import WORD, needs_strips
-from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Sums, Tables
+from interp.training.kernels.arrays import Chunk, Gradients, Model, Moments, Pairs, Setting, Sums, Tables, Work
+from interp.training.kernels.backpropagation import STAGES as BACKWARD_STAGES
 from interp.training.kernels.compiler import telling
-from interp.training.kernels.multiplication import multiply
-from interp.training.kernels.passes import PARALLEL, SERIAL, Passes, can_be_parallel
+from interp.training.kernels.handles import Handle
+from interp.training.kernels.passes import PARALLEL, SERIAL, can_be_parallel, passes
+from interp.training.kernels.tabulation import STAGES as FORWARD_STAGES
 from interp.training.kernels.vectors import LANES
 
 __all__ = [
+    "BACKWARD_STAGES",
+    "FORWARD_STAGES",
     "LANES",
     "PARALLEL",
     "SERIAL",
     "WORD",
     "Chunk",
     "Gradients",
+    "Handle",
+    "Model",
+    "Moments",
     "Pairs",
-    "Passes",
     "Setting",
     "Sums",
     "Tables",
+    "Work",
     "can_be_parallel",
-    "multiply",
     "needs_strips",
+    "passes",
     "telling",
 ]

@@ -24,6 +24,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from interp.training.kernels.compiler import WIDE_REGISTERS, njit, variant, wide, widen
+from interp.training.kernels.products import Matrix
 from interp.training.kernels.vectors import (
     BITS,
     INDEX,
@@ -39,6 +40,7 @@ from interp.training.kernels.vectors import (
     store,
     totals,
     variable,
+    zeros,
 )
 
 WORD = 64
@@ -47,13 +49,6 @@ WORD = 64
 _NARROW = 4  # lanes of the vector for the last few classes
 _PAIRS = 4  # that backward takes at once: their gradients are summed together
 _FORWARD, _BACKWARD = (8, 8) if WIDE_REGISTERS else (4, 2)  # vectors of a strip: as many as registers hold, with what is summed
-
-
-class Matrix(NamedTuple):
-    """A float32 matrix: address of its first element, and elements from one row to the next."""
-
-    first: int
-    row: int
 
 
 class Active(NamedTuple):
@@ -109,7 +104,7 @@ def _pull_back(full: int, is_narrow: bool) -> Any:
         neurons, row_neurons, d_logits, row_d_logits, W_L, d_W_L, before, row_before, out, row_out = arguments
         neurons, d_logits, W_L, d_W_L, before, out = pointers(builder, neurons, d_logits, W_L, d_W_L, before, out)
         weights = [load(builder, W_L, v, lanes=lanes) for v, lanes in vectors]
-        sums = [variable(builder, load(builder, d_W_L, v, lanes=lanes)) for v, lanes in vectors]
+        sums = [variable(builder, zeros(lanes)) for _, lanes in vectors]
 
         def add(*pairs: Any) -> None:
             values = [builder.load(place(builder, neurons, builder.mul(i, row_neurons))) for i in pairs]
@@ -136,8 +131,9 @@ def _pull_back(full: int, is_narrow: bool) -> Any:
                 builder.store(builder.fadd(gradient, so_far), place(builder, out, builder.mul(i, row_out)))
 
         for_bits(builder, word, add, at_once=_PAIRS)
-        for (v, _), so_far in zip(vectors, sums, strict=True):
-            store(builder, builder.load(so_far), d_W_L, v)
+        # Sums of sums of a word's pairs: rounding grows with the number of pairs in a word, not with that of all.
+        for (v, lanes), so_far in zip(vectors, sums, strict=True):
+            store(builder, builder.fadd(load(builder, d_W_L, v, lanes=lanes), builder.load(so_far)), d_W_L, v)
 
     @intrinsic
     def pull_back(

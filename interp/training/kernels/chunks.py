@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp.training.kernels.active import Active, Back, Matrix, add_logits, pull_back_active
+from interp.training.kernels.active import Active, Back, add_logits, pull_back_active
 from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Tables
 from interp.training.kernels.compiler import njit, wide
+from interp.training.kernels.lines import add, put
 from interp.training.kernels.pair_losses import cross_entropy, exp_of_negative, stablemax
-from interp.training.kernels.products import add_product, add_scattered_product, at, row_length, row_products
+from interp.training.kernels.products import Matrix, add_scattered_product, at, matrix, multiply, row_length, row_products
 from interp.training.kernels.rows import Sources, set_row
 from interp.training.kernels.vectors import LANES
 
@@ -53,12 +54,9 @@ def _attend(pairs: Pairs, scores: np.ndarray, rate: np.float32, span: tuple[int,
 @njit
 def _load_near(far: np.ndarray, a: int, near: np.ndarray) -> None:
     """Rows of token a at its own position: those at position b, and the difference."""
-    wide()
-    last = far.shape[1] - 1
     for h in range(far.shape[0]):
-        out, one, two = near[h], far[h, a], far[h, last]
-        for j in range(len(out)):
-            out[j] = one[j] + two[j]
+        put(far[h, a], near[h])
+        add(far[h, far.shape[1] - 1], near[h])
 
 
 @njit
@@ -149,19 +147,19 @@ def backward_chunk(
         a = pairs.a[start + first]
         _load_near(far, a, chunk.near)
         for i in range(first, last):
-            pair, out, size = at(rows, i, 0), chunk.d_scores, (heads, vectors)
-            row_products(pair, at(chunk.near, 0, 0), row_length(chunk.near), at(out[0], 0, i), row_length(out[0]), size)
-        attention, d_near = at(chunk.weights[0], 0, first), gradients.near
-        size = (len(d_near), vectors, last - first)
-        add_product(attention, room, at(rows, first, 0), row, at(d_near[0], a, 0), d_near.strides[0] // 4, 0, size)
+            pair, d_scores, size = at(rows, i, 0), chunk.d_scores[0], (heads, vectors)
+            row_products(pair, at(chunk.near, 0, 0), row_length(chunk.near), at(d_scores, 0, i), row_length(d_scores), size)
+        attention, d_near = Matrix(at(chunk.weights[0], 0, first), room), gradients.near
+        out = Matrix(at(d_near[0], a, 0), d_near.strides[0] // 4)
+        multiply(attention, matrix(rows, first, 0), out, (len(d_near), columns, last - first), False)
     for group in range(pairs.group_b[index], pairs.group_b[index + 1]):
         first, last = pairs.first_b[group], pairs.first_b[group + 1]
         b, places = pairs.b[start + pairs.by_b[first]], pairs.by_b.ctypes.data + 4 * first
         for place in range(first, last):
             i = pairs.by_b[place]
-            out, size = chunk.d_scores[1], (heads, vectors)
-            row_products(at(rows, i, 0), at(far[0], b, 0), far.strides[0] // 4, at(out, 0, i), row_length(out), size)
-        attention, size = at(chunk.weights[1], 0, 0), (len(d_far), vectors, last - first)
-        add_scattered_product(attention, room, at(rows, 0, 0), row, at(d_far[0], b, 0), d_far.strides[0] // 4, places, size)
-    d_scores = gradients.scores[thread if len(gradients.scores) > 1 else 0]
-    _score_gradients(pairs, setting.rate, (start, stop), chunk, d_scores)
+            d_scores, size = chunk.d_scores[1], (heads, vectors)
+            row_products(at(rows, i, 0), at(far[0], b, 0), far.strides[0] // 4, at(d_scores, 0, i), row_length(d_scores), size)
+        attention, out = Matrix(at(chunk.weights[1], 0, 0), room), Matrix(at(d_far[0], b, 0), d_far.strides[0] // 4)
+        add_scattered_product(attention, matrix(rows, 0, 0), out, places, (len(d_far), vectors, last - first))
+    of_thread = gradients.scores[thread if len(gradients.scores) > 1 else 0]
+    _score_gradients(pairs, setting.rate, (start, stop), chunk, of_thread)

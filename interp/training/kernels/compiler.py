@@ -34,6 +34,9 @@ cached, and each has this hash as a free variable, which numba does compare.
 """
 
 
+_CALLBACKS: list[Any] = []  # their machine code lives as long as they do
+
+
 def njit(function: Callable[..., Any]) -> Any:
     """Compile a function that is called from compiled ones."""
     return numba.njit(**_OPTIONS)(function)
@@ -68,6 +71,18 @@ def entry(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             return numba.njit(**_OPTIONS, **options)(function)
 
     return decorate
+
+
+def callback(function: Callable[[int, int, int], None]) -> int:
+    """Compile a function of three integers to an address that other compiled code can call; cached as `entry`."""
+    signature = numba.void(numba.int64, numba.int64, numba.int64)
+    try:
+        compiled = numba.cfunc(signature, cache=True, **_OPTIONS)(function)
+    except RuntimeError:
+        compiled = numba.cfunc(signature, **_OPTIONS)(function)
+    _CALLBACKS.append(compiled)
+    address: int = compiled.address
+    return address
 
 
 @intrinsic
@@ -125,7 +140,7 @@ class _Teller(event.Listener):
     def on_start(self, event: Any) -> None:  # noqa: ARG002  (numba's convention)
         """Say it."""
         if not self._said:
-            logger.info("compiling the fast CPU engine; this takes about half a minute, once per installation")
+            logger.info("compiling the fast CPU engine; this takes about a minute, once per installation")
         self._said = True
 
     def on_end(self, event: Any) -> None:

@@ -7,8 +7,8 @@ A product is done tile by tile: some rows of the result by some vectors of 16 co
 libraries are made for large matrices; on these (192 x 512 x 113, 4 x 7 x 640) SciPy's OpenBLAS reached half the speed, and MKL on
 AMD no more. And a tile can take scattered rows, which would be a pass of its own.
 
-Matrices are given by address and row length (in elements), so that any part of any buffer will do. Columns come in whole vectors
-of 16: buffers are padded.
+Matrices are given by address and row length (in elements), so that any part of any buffer will do. Columns that fill no vector of
+16 are done by four and one by one: buffers that are used often are padded.
 """
 
 from __future__ import annotations
@@ -38,113 +38,139 @@ from interp.training.kernels.vectors import (
 
 _ROWS = 4
 _VECTORS = 4 if WIDE_REGISTERS else 1  # 16 accumulators of a tile, and what it reads, fill the registers
+_NARROW = 4  # lanes of the vector for columns that fill no whole one
 _DEPTH = 128  # rows of b that one round of tiles reads: a tile's columns of them stay in the first-level cache
 
 
-class _Kind(NamedTuple):
-    """What a tile does besides ``c += a b``."""
+class Matrix(NamedTuple):
+    """A float32 matrix: address of its first element, and elements from one row to the next."""
 
-    fresh: bool = False  # c = a b, whatever was in c
+    first: int
+    row: int
+
+
+class _Kind(NamedTuple):
+    """How a tile finds what it multiplies."""
+
     transposed: bool = False  # a is stored with the summed dimension as its rows
     scattered: bool = False  # the sum runs over the rows of b and columns of a that an index names
 
 
-def _tile(rows: int, vectors: int, kind: _Kind) -> Any:
-    """The intrinsic that computes one tile."""
+def _tile(rows: int, vectors: int, kind: _Kind, *, lanes: int = LANES) -> Any:
+    """The intrinsic that computes one tile of some rows by some vectors, or by one shorter vector."""
 
     def emit(builder: Any, arguments: Any) -> None:
-        a, row_a, b, row_b, c, row_c, depth, index = arguments
+        a, row_a, b, row_b, c, row_c, depth, index, is_fresh = arguments
         a, b, c = pointers(builder, a, b, c)
         index = builder.inttoptr(index, ir.IntType(32).as_pointer())
         cells = [(r, v) for r in range(rows) for v in range(vectors)]
         out = [place(builder, c, builder.mul(row_c, constant(r))) for r in range(rows)]
-        sums = {(r, v): variable(builder, zeros() if kind.fresh else load(builder, out[r], v)) for r, v in cells}
+        before = {(r, v): load(builder, out[r], v, lanes=lanes) for r, v in cells}
+        sums = {cell: variable(builder, builder.select(is_fresh, zeros(lanes), value)) for cell, value in before.items()}
         starts = [place(builder, a, constant(r) if kind.transposed else builder.mul(row_a, constant(r))) for r in range(rows)]
         with cgutils.for_range(builder, depth) as loop:
             i = builder.sext(builder.load(place(builder, index, loop.index)), INDEX) if kind.scattered else loop.index
             row = place(builder, b, builder.mul(i, row_b))
-            right = [load(builder, row, v) for v in range(vectors)]
+            right = [load(builder, row, v, lanes=lanes) for v in range(vectors)]
             along = builder.mul(i, row_a) if kind.transposed else i
             for r in range(rows):
-                left = broadcast(builder, builder.load(place(builder, starts[r], along)))
+                left = broadcast(builder, builder.load(place(builder, starts[r], along)), lanes=lanes)
                 for v in range(vectors):
                     builder.store(multiply_add(builder, left, right[v], builder.load(sums[r, v])), sums[r, v])
         for r, v in cells:
             store(builder, builder.load(sums[r, v]), out[r], v)
 
     @intrinsic
-    def tile(context: Any, a: Any, row_a: Any, b: Any, row_b: Any, c: Any, row_c: Any, depth: Any, index: Any) -> Any:
+    def tile(
+        context: Any, a: Any, row_a: Any, b: Any, row_b: Any, c: Any, row_c: Any, depth: Any, index: Any, is_fresh: Any
+    ) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             widen(builder)
             emit(builder, arguments)
             return context.get_dummy_value()
 
-        return numba.void(*[numba.int64] * 8), generate
+        return numba.void(*[numba.int64] * 8, numba.boolean), generate
 
     return tile
 
 
-def _product(kind: _Kind) -> Any:
-    """The function that does a whole product of a kind, in tiles.
+def _strip(kind: _Kind, vectors: int, lanes: int = LANES) -> Any:
+    """The function that does some columns of a product, all rows of them."""
+    block, single = _tile(_ROWS, vectors, kind, lanes=lanes), _tile(1, vectors, kind, lanes=lanes)
+    transposed = kind.transposed
 
-    ``(a, row_a, b, row_b, c, row_c, index, (rows, vectors, depth))``: addresses and row lengths of the three matrices, address of
-    the index (or 0), sizes of the result and of the sum.
+    @variant(*kind, vectors, lanes)
+    def strip(a: Matrix, b: Matrix, c: Matrix, index: int, rows: int, depth: int, is_fresh: bool) -> None:
+        wide()
+        r = 0
+        while r < rows:
+            a_r, c_r = a.first + 4 * r * (1 if transposed else a.row), c.first + 4 * r * c.row
+            if r + _ROWS <= rows:
+                block(a_r, a.row, b.first, b.row, c_r, c.row, depth, index, is_fresh)
+                r += _ROWS
+            else:
+                single(a_r, a.row, b.first, b.row, c_r, c.row, depth, index, is_fresh)
+                r += 1
+
+    return strip
+
+
+@njit
+def _from(matrix: Matrix, column: int) -> Matrix:
+    return Matrix(matrix.first + 4 * column, matrix.row)
+
+
+def _product(kind: _Kind) -> Any:
+    """The function that does a whole product of a kind, strip by strip.
+
+    ``(a, b, c, size, is_fresh)``: c is replaced if it is fresh, else added to; sizes: rows and columns of c, length of the sum.
     """
-    block, strip = _tile(_ROWS, _VECTORS, kind), _tile(1, _VECTORS, kind)
-    column, cell = _tile(_ROWS, 1, kind), _tile(1, 1, kind)
+    several, vector, narrow, number = (_strip(kind, *size) for size in ((_VECTORS,), (1,), (1, _NARROW), (1, 1)))
     transposed = kind.transposed
 
     @variant(*kind)
-    def product(a: int, row_a: int, b: int, row_b: int, c: int, row_c: int, index: int, size: tuple[int, int, int]) -> None:
-        wide()
-        rows, vectors, depth = size
-        v = 0
-        while v < vectors:
-            is_full = v + _VECTORS <= vectors
-            b_v, c_v, r = b + 64 * v, c + 64 * v, 0
-            while r < rows:
-                a_r, c_r = a + 4 * r * (1 if transposed else row_a), c_v + 4 * r * row_c
-                if r + _ROWS <= rows:
-                    if is_full:
-                        block(a_r, row_a, b_v, row_b, c_r, row_c, depth, index)
-                    else:
-                        column(a_r, row_a, b_v, row_b, c_r, row_c, depth, index)
-                    r += _ROWS
+    def product(a: Matrix, b: Matrix, c: Matrix, size: tuple[int, int, int], is_fresh: bool) -> None:
+        rows, columns, depth = size
+        for start in range(0, depth, _DEPTH):
+            part, set_it = min(_DEPTH, depth - start), is_fresh and start == 0
+            left = Matrix(a.first + 4 * start * (a.row if transposed else 1), a.row)
+            b_part, j = Matrix(b.first + 4 * start * b.row, b.row), 0
+            while j < columns:
+                right, out, rest = _from(b_part, j), _from(c, j), columns - j
+                if rest >= _VECTORS * LANES:
+                    several(left, right, out, 0, rows, part, set_it)
+                    j += _VECTORS * LANES
+                elif rest >= LANES:
+                    vector(left, right, out, 0, rows, part, set_it)
+                    j += LANES
+                elif rest >= _NARROW:
+                    narrow(left, right, out, 0, rows, part, set_it)
+                    j += _NARROW
                 else:
-                    if is_full:
-                        strip(a_r, row_a, b_v, row_b, c_r, row_c, depth, index)
-                    else:
-                        cell(a_r, row_a, b_v, row_b, c_r, row_c, depth, index)
-                    r += 1
-            v += _VECTORS if is_full else 1
+                    number(left, right, out, 0, rows, part, set_it)
+                    j += 1
 
     return product
 
 
-add_product = _product(_Kind())
-add_transposed_product = _product(_Kind(transposed=True))
-add_scattered_product = _product(_Kind(scattered=True))
-set_product = _product(_Kind(fresh=True))
-set_transposed_product = _product(_Kind(fresh=True, transposed=True))
+multiply = _product(_Kind())
+multiply_turned = _product(_Kind(transposed=True))
+_scattered, _scattered_vector = (_strip(_Kind(scattered=True), vectors) for vectors in (_VECTORS, 1))
 
 
 @njit
-def set_deep_product(a: int, row_a: int, b: int, row_b: int, c: int, row_c: int, size: tuple[int, int, int]) -> None:
-    """``c = a b`` for a long sum: a part of it at a time."""
+def add_scattered_product(a: Matrix, b: Matrix, c: Matrix, index: int, size: tuple[int, int, int]) -> None:
+    """``c += a b`` over the columns of a and rows of b that an index (its address) names; sizes: rows, whole vectors, length."""
     rows, vectors, depth = size
-    set_product(a, row_a, b, row_b, c, row_c, 0, (rows, vectors, min(_DEPTH, depth)))
-    for k in range(_DEPTH, depth, _DEPTH):
-        add_product(a + 4 * k, row_a, b + 4 * k * row_b, row_b, c, row_c, 0, (rows, vectors, min(_DEPTH, depth - k)))
-
-
-@njit
-def set_deep_transposed_product(a: int, row_a: int, b: int, row_b: int, c: int, row_c: int, size: tuple[int, int, int]) -> None:
-    """``c = a^T b`` for a long sum: a part of it at a time."""
-    rows, vectors, depth = size
-    set_transposed_product(a, row_a, b, row_b, c, row_c, 0, (rows, vectors, min(_DEPTH, depth)))
-    for k in range(_DEPTH, depth, _DEPTH):
-        here, there = a + 4 * k * row_a, b + 4 * k * row_b
-        add_transposed_product(here, row_a, there, row_b, c, row_c, 0, (rows, vectors, min(_DEPTH, depth - k)))
+    v = 0
+    while v < vectors:
+        right, out = _from(b, LANES * v), _from(c, LANES * v)
+        if v + _VECTORS <= vectors:
+            _scattered(a, right, out, index, rows, depth, False)
+            v += _VECTORS
+        else:
+            _scattered_vector(a, right, out, index, rows, depth, False)
+            v += 1
 
 
 def _dots(rows: int) -> Any:
@@ -201,3 +227,9 @@ def at(matrix: Any, row: Any, column: Any) -> Any:
 def row_length(matrix: Any) -> Any:
     """Elements from one row of a float32 matrix to the next."""
     return matrix.strides[0] // 4
+
+
+@inlined
+def matrix(array: Any, row: Any, column: Any) -> Any:
+    """The part of a float32 matrix whose rows are contiguous that begins at an element."""
+    return Matrix(array.ctypes.data + row * array.strides[0] + 4 * column, array.strides[0] // 4)
