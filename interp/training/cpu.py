@@ -87,6 +87,7 @@ class CpuEngine:
         setting = kernels.Setting(
             neuron_columns=self._shape.neuron_columns,
             classes=config.classes,
+            columns_of_W_L=config.classes - (config.optimizer.loss == "cross_entropy"),
             rate=float(model.attention_rate),
             total=float(self._shape.total),
             stablemax=config.optimizer.loss == "stablemax",

@@ -9,7 +9,8 @@ pair's active neurons are the ones in words of 64 bits, and a row of W_L is touc
 in registers while its active neurons are added. Backward, a neuron's row of W_L and that row's gradient stay there while the
 pairs that activate it pass: each gradient of logits is read once for both.
 
-Classes are done in strips that fit into registers. Where a few are left over, as of 113, they are a vector of 4.
+Classes are done in strips that fit into registers. Where a few are left over they are a vector of 4. (Of 113 none are: logits
+relative to the last class have 112 columns, see tabulation.py.)
 """
 
 from __future__ import annotations

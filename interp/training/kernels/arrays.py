@@ -90,6 +90,7 @@ class Setting(NamedTuple):
 
     neuron_columns: Index
     classes: Index
+    columns_of_W_L: Index  # that products need: all classes or, where logits are relative to the last class, all others
     rate: Number  # of attention
     total: Number  # what the attention of one head to all positions adds up to
     stablemax: Flag

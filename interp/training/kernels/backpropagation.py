@@ -1,5 +1,5 @@
 # numba's functions are untyped.
-# mypy: disable-error-code="no-untyped-call"
+# mypy: disable-error-code="no-untyped-call, call-arg"
 
 """From the gradient of the tables to that of the weights, in three stages: the formulas of tables.py, for one model, compiled.
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from interp.training.kernels.arrays import Gradients, Model, Setting, Tables
-from interp.training.kernels.compiler import njit
+from interp.training.kernels.compiler import njit, wide
 from interp.training.kernels.lines import (
     add,
     add_times,
@@ -44,10 +44,22 @@ def _mlp(model: Model, tables: Tables, gradients: Gradients, into: Model, settin
     multiply_turned(matrix(W_O, 0, 0), matrix(columns, 0, first), out, (d_model, number, heads), True)
     multiply_turned(matrix(resid, 0, 0), matrix(columns, heads, first), out, (d_model, number, len(resid)), False)
     first, last = share_of(d_model, threads, thread)
-    number, classes, out = last - first, into.W_U.shape[1], matrix(into.W_U, first, 0)
+    number, classes, out = last - first, setting.columns_of_W_L, matrix(into.W_U, first, 0)
     multiply_turned(matrix(W_O, 0, first), matrix(columns, 0, cut), out, (number, classes, heads), True)
     multiply_turned(matrix(resid, 0, first), matrix(columns, heads, cut), out, (number, classes, len(resid)), False)
     multiply_turned(matrix(model.W_out, 0, first), matrix(d_W_L, 0, 0), out, (number, classes, len(model.W_out)), False)
+
+
+@njit
+def _last_column(W_U: np.ndarray, setting: Setting, threads: int, thread: int) -> None:
+    """Where logits are relative to the last class: what moves its column moves all others the other way."""
+    wide()
+    first, last = share_of(len(W_U), threads, thread)
+    for i in range(first, last if setting.columns_of_W_L < setting.classes else first):
+        total = np.float32(0)
+        for j in range(setting.columns_of_W_L):
+            total += W_U[i, j]
+        W_U[i, setting.columns_of_W_L] = -total
 
 
 @njit
@@ -123,6 +135,7 @@ def _first_stage(
     """What needs nothing but the gradient of the tables."""
     _mlp(model, tables, gradients, into, setting, threads, thread)
     _biases_of_columns(model, gradients, into, setting, threads, thread)
+    _last_column(into.W_U, setting, threads, thread)
     if len(tables.base) == 1:
         _attention_of_equals(model, tables, gradients, into, threads, thread)
     else:

@@ -80,7 +80,7 @@ def forward_chunk(pairs: Pairs, tables: Tables, setting: Setting, index: int, ch
             set_row(sources, at(rows, i, 0), active.first + 8 * i * active.row, (cut // LANES, vectors))
     neurons, logits = Matrix(at(rows, 0, 0), row_length(rows)), Matrix(at(rows, 0, cut), row_length(rows))
     W_L = Matrix(at(tables.W_L, 0, 0), row_length(tables.W_L))
-    add_logits(neurons, active, W_L, logits, (stop - start, active.row, setting.classes))
+    add_logits(neurons, active, W_L, logits, (stop - start, active.row, setting.columns_of_W_L))
 
 
 @njit
@@ -141,7 +141,7 @@ def backward_chunk(
     W_L = Matrix(at(tables.W_L, 0, 0), row_length(tables.W_L))
     back = Back(neurons, Matrix(at(rows, 0, cut), row), W_L, Matrix(at(d_W_L, 0, 0), row_length(d_W_L)), so_far, neurons)
     active = Active(chunk.active.ctypes.data, chunk.active.shape[1])
-    pull_back_active(back, zero, active, (n, cut // LANES, setting.classes))
+    pull_back_active(back, zero, active, (n, cut // LANES, setting.columns_of_W_L))
     for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
         first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
         a = pairs.a[start + first]

@@ -53,6 +53,14 @@ def add(row: np.ndarray, out: np.ndarray) -> None:
 
 
 @njit
+def shift(out: np.ndarray, value: np.float32) -> None:
+    """``out += value``."""
+    wide()
+    for j in range(len(out)):
+        out[j] += value
+
+
+@njit
 def add_times(factor: np.float32, row: np.ndarray, out: np.ndarray) -> None:
     """``out += factor row``."""
     wide()

@@ -31,7 +31,7 @@ from interp.training.kernels.vectors import (
     place,
     pointers,
     store,
-    total,
+    totals,
     variable,
     zeros,
 )
@@ -189,8 +189,7 @@ def _dots(rows: int) -> Any:
                 for r, so_far in enumerate(sums):
                     value = load(builder, place(builder, right, builder.mul(row_b, constant(r))), 0)
                     builder.store(multiply_add(builder, left, value, builder.load(so_far)), so_far)
-            for r, so_far in enumerate(sums):
-                value = total(builder, builder.load(so_far))
+            for r, value in enumerate(totals(builder, [builder.load(so_far) for so_far in sums])):
                 builder.store(value, place(builder, out, builder.mul(row_out, constant(r))))
             return context.get_dummy_value()
 

@@ -2,6 +2,9 @@
 # mypy: disable-error-code="no-untyped-call, call-arg"
 """From the weights to the tables, in three stages: the formulas of tables.py, for one model, compiled.
 
+Cross-entropy does not see a shift of all logits of a pair. So W_U and all that it makes is taken relative to its last column:
+W_L has a column less then, which for p = 113 is one vector in eight.
+
 Each thread does a share of every stage; a stage needs what all threads have done in the one before. Written in torch, the same
 takes three times as long: it is some forty small operations, each of which costs more to start than to do.
 """
@@ -19,6 +22,7 @@ from interp.training.kernels.lines import (
     fill,
     put,
     share_of,
+    shift,
     times_rows,
     turn,
 )
@@ -28,16 +32,35 @@ STAGES = 3
 
 
 @njit
-def _lay_out_weights(model: Model, tables: Tables, cut: int, threads: int, thread: int) -> None:
+def _lay_out_W_U(
+    W_U: np.ndarray, to_columns: np.ndarray, from_columns: np.ndarray, setting: Setting, threads: int, thread: int
+) -> None:
+    """W_U where W_in ends, and turned; relative to its last column where logits are relative to the last class."""
+    cut, end, relative = setting.neuron_columns, W_U.shape[1] - 1, setting.columns_of_W_L < setting.classes
+    first, last = share_of(len(W_U), threads, thread)
+    for i in range(first, last):
+        put(W_U[i], to_columns[i, cut:])
+        if relative:
+            shift(to_columns[i, cut : cut + end + 1], -W_U[i, end])
+    first, last = share_of(W_U.shape[1], threads, thread)
+    turn(W_U, from_columns[cut:], first, last)
+    if relative:
+        last_column = np.empty(len(W_U), np.float32)
+        for i in range(len(W_U)):
+            last_column[i] = W_U[i, end]
+        for j in range(first, last):
+            add_times(np.float32(-1), last_column, from_columns[cut + j])
+
+
+@njit
+def _lay_out_weights(model: Model, tables: Tables, setting: Setting, threads: int, thread: int) -> None:
     """Weights side by side, and turned."""
+    _lay_out_W_U(model.W_U, tables.to_columns, tables.from_columns, setting, threads, thread)
     first, last = share_of(len(model.W_in), threads, thread)
     for i in range(first, last):
         put(model.W_in[i], tables.to_columns[i])
-        put(model.W_U[i], tables.to_columns[i, cut:])
     first, last = share_of(model.W_in.shape[1], threads, thread)
     turn(model.W_in, tables.from_columns, first, last)
-    first, last = share_of(model.W_U.shape[1], threads, thread)
-    turn(model.W_U, tables.from_columns[cut:], first, last)
     first, last = share_of(len(model.W_V), threads, thread)
     for h in range(first, last):
         d_head = model.W_V.shape[2]
@@ -89,7 +112,7 @@ def _attention_of_equals(model: Model, tables: Tables, threads: int, thread: int
 def _first_stage(model: Model, tables: Tables, setting: Setting, threads: int, thread: int) -> None:
     """What weights give by themselves."""
     has_equals = len(tables.base) == 1
-    _lay_out_weights(model, tables, setting.neuron_columns, threads, thread)
+    _lay_out_weights(model, tables, setting, threads, thread)
     _residuals(model, tables.x, has_equals, threads, thread)
     if has_equals:
         _attention_of_equals(model, tables, threads, thread)
@@ -121,17 +144,17 @@ def _queries_and_keys(model: Model, tables: Tables, first: int, last: int) -> No
 def _residuals_of_base(model: Model, tables: Tables, total: np.float32) -> None:
     """What the base is made of: the residual that asks, the values of the fixed position, b_O."""
     resid, x, d_head = tables.resid, tables.x, tables.v.shape[2]
-    shift = resid[len(resid) - 1]
-    fill(shift, np.float32(0))
+    own_part = resid[len(resid) - 1]
+    fill(own_part, np.float32(0))
     for h in range(len(tables.fixed_v)):
         for c in range(d_head):
-            add_times(total * tables.fixed_v[h, c], model.W_O[h * d_head + c], shift)
-    add(model.b_O, shift)
+            add_times(total * tables.fixed_v[h, c], model.W_O[h * d_head + c], own_part)
+    add(model.b_O, own_part)
     own = len(x) - 1 if len(resid) == 1 else 0
     for row in range(len(resid) - 1):
-        put(shift, resid[row])
+        put(own_part, resid[row])
         add(x[own + row], resid[row])
-    add(x[own + len(resid) - 1], shift)
+    add(x[own + len(resid) - 1], own_part)
 
 
 @njit
@@ -165,24 +188,26 @@ def _scores_of_pairs(tables: Tables, threads: int, thread: int) -> None:
     for h in range(len(q)):
         multiply(matrix(q[h], first, 0), matrix(tables.k_turned[h], 0, 0), matrix(scores[h], first, 0), size, True)
         for b in range(first, last):
-            shift = np.float32(0)
+            of_b = np.float32(0)
             for c in range(q.shape[2]):
-                shift += q[h, b, c] * (k[h, p, c] - k[h, b, c])
-            for a in range(p):
-                scores[h, b, a] += shift
+                of_b += q[h, b, c] * (k[h, p, c] - k[h, b, c])
+            shift(scores[h, b], of_b)
 
 
 @njit
-def _add_biases(model: Model, base: np.ndarray, cut: int, first: int, last: int) -> None:
+def _add_biases(model: Model, to_columns: np.ndarray, base: np.ndarray, setting: Setting, first: int, last: int) -> None:
     """To some columns of the base: the biases of the neurons, and those of the logits as the unembedding sees them."""
+    cut, relative = setting.neuron_columns, setting.columns_of_W_L < setting.classes
     for row in range(len(base)):
         for j in range(first, min(last, len(model.b_in))):
             base[row, j] += model.b_in[j]
     classes = model.W_U.shape[1] if len(model.b_U) or len(model.b_out) else 0
     for j in range(max(first, cut) - cut, min(last - cut, classes)):
-        bias = model.b_U[j] if len(model.b_U) else np.float32(0)
+        bias = np.float32(0)
+        if len(model.b_U):
+            bias += model.b_U[j] - (model.b_U[classes - 1] if relative else np.float32(0))
         for i in range(len(model.b_out)):
-            bias += model.b_out[i] * model.W_U[i, j]
+            bias += model.b_out[i] * to_columns[i, cut + j]
         for row in range(len(base)):
             base[row, cut + j] += bias
 
@@ -195,7 +220,7 @@ def _third_stage(model: Model, tables: Tables, setting: Setting, threads: int, t
     number, d_head, right = last - first, v.shape[2], matrix(to_columns, 0, first)
     multiply(matrix(model.W_O, 0, 0), right, matrix(heads, 0, first), (len(heads), number, len(to_columns)), True)
     multiply(matrix(tables.resid, 0, 0), right, matrix(base, 0, first), (len(base), number, len(to_columns)), True)
-    _add_biases(model, base, setting.neuron_columns, first, last)
+    _add_biases(model, to_columns, base, setting, first, last)
     size = (v.shape[1], number, d_head)
     for h in range(len(v)):
         multiply(matrix(v[h], 0, 0), matrix(heads, h * d_head, first), matrix(far[h], 0, first), size, True)
