@@ -379,6 +379,18 @@ def test_stacked_training_equals_each_single_run(mode: str) -> None:
     assert all(step.index == place for place, step in enumerate(together[3][:-1]))
 
 
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["W_E", "W_Q", "W_V", "W_in", "W_U", "b_in"])
+def test_a_stacked_run_whose_loss_is_not_finite_is_noticed_and_spoils_no_other(poison: float, name: str) -> None:
+    members = [replace(SMALL, seed=seed) for seed in range(2)]
+    stack, clean = StackedRuns(members), StackedRuns(members)
+    stack.parameters[0].weights.tensors()[name].view(-1)[0] = poison
+    losses, expected = stack.gradient(), clean.gradient()
+    assert not losses[0].isfinite()
+    assert losses[1] == expected[1]
+    assert torch.equal(stack.parameters[1].gradient, clean.parameters[1].gradient)
+
+
 def test_runs_that_differ_in_shape_are_not_stacked() -> None:
     with pytest.raises(UsageError, match="stacked runs may differ"):
         StackedRuns([SMALL, replace(SMALL, task=ModularTask(11))])
