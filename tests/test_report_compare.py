@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import gzip
 import io
 import json
 import re
@@ -13,11 +15,13 @@ import pytest
 import xarray as xr
 from growing import built_in
 from playwright.sync_api import Browser
-from test_report import HOSTILE, Elements, told, without
+from test_report import HOSTILE, Elements, decoded, told, without
 from test_report_export import taken
-from visiting import visit
+from visiting import until, visit
 
 from interp.errors import UsageError
+from interp.figures import CYCLE
+from interp.reporting.blocks import Blocks
 from interp.reporting.compare import compare
 from interp.reporting.story import run_name
 
@@ -137,6 +141,57 @@ def test_curves_of_all_runs_can_be_taken_away_each_at_its_own_steps(browser: Bro
             assert given_ == expected
     assert seen.said == []
     seen.page.context.close()
+
+
+@pytest.mark.browser
+def test_the_readout_says_the_test_accuracy_of_every_run_at_the_step_shown(browser: Browser, tmp_path: Path) -> None:
+    first, second, third = runs()
+    second["history_test_accuracy"][:] = [0, 0.11, 0.25, 0.5, 0.75]
+    third = third.assign_attrs(run="third " + "long " * 30).isel(step=slice(4), history_step=slice(4))
+    path = tmp_path / "compared.html"
+    path.write_text(compare([first, second, third]).html, encoding="utf-8")
+    for width in (400, 900, 1280):
+        seen = visit(browser, path, width=width, fragment="#step=1000")
+        for step, said in ((1000, ["3.0 %", "25 %", "10 %"]), (3000, ["100 %", "75 %", "\u2013"])):
+            seen.page.evaluate(f"() => {{ location.hash = '#step={step}'; }}")
+            until(seen.page, f"document.querySelector('#now').textContent.replace(',', '') === '{step}'")
+            names = [text.strip() for text in seen.page.locator("#readout dt").all_text_contents()]
+            assert names == [run_name(one).strip() for one in (first, second, third)]
+            assert seen.page.locator("#readout dd").all_text_contents() == said
+            spoken = seen.page.get_attribute("#slider", "aria-valuetext")
+            words = [f"{name} {value}".replace("\u2013", "not measured") for name, value in zip(names, said, strict=True)]
+            assert " ".join(spoken.split()) == f"step {step}, test accuracy: {', '.join(words)}"
+        whole = "[...document.querySelectorAll('#readout dd')].every((e) => { const [a, b] = [e, readout].map((x) => \
+            x.getBoundingClientRect()); return a.right <= b.right + 1 && a.bottom <= innerHeight && a.width > 0; })"
+        assert seen.page.evaluate(whole)
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+        colours = [path.get_attribute("stroke") for path in seen.page.locator("#spark path").all()]
+        assert colours == [line.get_attribute("stroke") for line in seen.page.locator("#readout line").all()] == list(CYCLE[:3])
+        assert seen.said == []
+        seen.page.context.close()
+
+
+def test_many_runs_are_summed_up_in_the_readout_and_all_are_sketched() -> None:
+    shown = runs()
+    shown[1]["history_test_accuracy"][:] = [0, 0.11, 0.25, 0.5, 0.75]
+    html = compare(shown * 2).html
+    [blocks] = [text for attributes, text in Elements(html).scripts if attributes.get("id") == "blocks"]
+    data = data_of(html)
+    readout = data["readout"]
+    assert readout["title"] == "test accuracy"
+    assert [bool(one["sketch"]) for one in readout["readings"]] == [True] * 6 + [False] * 3
+    assert [one["look"]["colour"] for one in readout["readings"][:6]] == list(CYCLE[:6])
+    values = {one["label"]: unpacked(blocks, data["blocks"][one["block"]]) for one in readout["readings"] if one["said"]}
+    lowest, median, highest = [0, 0.02, 0.03, 0.1, 0.1], [0, 0.1, 0.1, 0.5, 0.75], [0.1, 0.11, 0.25, 0.6, 1]
+    for label, expected in (("lowest", lowest), ("median", median), ("highest", highest)):
+        assert values[label] == pytest.approx(expected, abs=1e-6)
+
+
+def unpacked(payload: str, entry: dict) -> np.ndarray:
+    """A block of the page, by the same second description of the codecs that the blocks themselves are tested with."""
+    blocks = Blocks()
+    blocks._entries, blocks._data = [entry], bytearray(gzip.decompress(base64.b64decode(payload)))
+    return decoded(blocks, 0)
 
 
 def test_one_run_is_nothing_to_compare() -> None:

@@ -88,7 +88,7 @@ class Live {
     cancelAnimationFrame(page.frame);
     clearTimeout(page.later);
     Object.assign(page, {
-      source, steps: source.steps, bands: source.bands, readings: source.readings, lastStep: source.last_step,
+      source, steps: source.steps, bands: source.bands, readout: source.readout, lastStep: source.last_step,
       firstStep: source.steps.find((one) => one > 0) || 1, blocks: new Blocks(source.blocks, buffer), listeners: {},
     });
     page.tables = new Tables(source.tables, page.blocks, page.steps);
@@ -110,9 +110,8 @@ class Live {
   renewTransport() {
     const { page } = this;
     const { transport } = page;
-    document.getElementById("readout").replaceChildren();
     transport.slider.max = page.steps.length - 1;
-    transport.readings = page.readings.map((reading) => ({ ...reading, values: page.blocks.values(reading.block), cell: transport.cell(reading) }));
+    transport.fill();
     transport.sketch();
     transport.show(page.index);
   }

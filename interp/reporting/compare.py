@@ -62,7 +62,9 @@ def compare(runs: Sequence[xr.Dataset]) -> Page:
         ),
         Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, _aligned(runs, names), definitions=_ALIGNED_BY),
     ]
-    return page(together, panels, story=_story(runs, names), facts=_tables(runs, names))
+    return page(
+        together, panels, story=_story(runs, names), facts=_tables(runs, names), looks=[_look(i) for i in range(len(runs))]
+    )
 
 
 # Names of the definitions that each panel links to.

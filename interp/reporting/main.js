@@ -6,7 +6,7 @@ class Page {
     this.steps = source.steps;
     this.bands = source.bands;
     this.templates = source.templates;
-    this.readings = source.readings;
+    this.readout = source.readout;
     this.blocks = new Blocks(source.blocks, buffer);
     this.lastStep = source.last_step;
     this.firstStep = this.steps.find((step) => step > 0) || 1;

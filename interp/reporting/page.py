@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from interp.definitions import DEFINITIONS
 from interp.errors import UsageError
 from interp.figures.draw import bands, last_step
@@ -15,6 +13,7 @@ from interp.figures.theme import template
 from interp.reporting.blocks import Blocks
 from interp.reporting.extract import extract
 from interp.reporting.facts import Table, facts_of
+from interp.reporting.readings import readings, readings_of_runs
 from interp.reporting.render import as_json, render
 from interp.reporting.story import Story, run_name, tell
 from interp.reporting.tables import tables
@@ -24,16 +23,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from interp.reporting.dissection import Section
-
-# What the slider's readout says: variable, label, colour, is it a share, how it is sketched behind the slider, is it spoken.
-_READINGS = (
-    ("train_loss", "train loss", "train", False, None, False),
-    ("test_loss", "test loss", "test", False, None, True),
-    ("restricted_loss", "restricted", "restricted", False, "of its start", True),
-    ("train_accuracy", "train acc.", "train", True, "share", False),
-    ("test_accuracy", "test acc.", "test", True, "share", True),
-    ("excluded_loss", "excluded", "excluded", False, None, False),
-)
 
 
 @dataclass(frozen=True)
@@ -83,6 +72,7 @@ def page(
     sections: Sequence[Section] = (),
     origin: Sequence[Table] = (),
     live: int | None = None,
+    looks: Sequence[Mapping[str, str]] | None = None,
 ) -> Page:
     """Build the page of a series (as `interp.observe` returns it) from its panels.
 
@@ -95,6 +85,7 @@ def page(
         sections: tables after the panels.
         origin: tables before the facts.
         live: version of a page that is served while its run goes on, and may ask its server for the next; None for a file.
+        looks: colour and dash of each run of a series that has several, along its dimension ``run``.
 
     Raises:
         UsageError: if the series has no checkpoints.
@@ -111,7 +102,7 @@ def page(
         "bands": bands(series),
         "milestones": [{"label": m.label, "step": m.boundary.step} for m in story.milestones if m.boundary],
         "panels": [one["source"] for one in shown],
-        "readings": _readings(series, blocks),
+        "readout": readings(series, blocks) if looks is None else readings_of_runs(series, looks, blocks),
         "tables": tabled,
         "notes": _notes(series.attrs),
         "live": live,
@@ -155,26 +146,3 @@ def _notes(attributes: Mapping[str, Any]) -> dict[str, str]:
     names = ("run", "p", "operation", "key_frequencies", "key_rule", "key_step", "outcome", "phases", "config")
     texts = {name: attributes[name] for name in names if name in attributes}
     return {name: value if isinstance(value, str) else as_json(value) for name, value in texts.items()}
-
-
-def _readings(series: xr.Dataset, blocks: Blocks) -> list[dict[str, Any]]:
-    """The readout's curves over the checkpoints; the history fills in where the series itself has nothing."""
-    found = []
-    for name, label, kind, share, sketch, spoken in _READINGS:
-        values = _at_checkpoints(series, name)
-        if values is not None and np.isfinite(values).any():
-            block = blocks.add(values.astype(np.float32))
-            found.append({"label": label, "kind": kind, "share": share, "sketch": sketch, "spoken": spoken, "block": block})
-    return found
-
-
-def _at_checkpoints(series: xr.Dataset, name: str) -> np.ndarray | None:
-    if name in series and series[name].dims == ("step",):
-        values = np.asarray(series[name].values, dtype=np.float64)
-        if np.isfinite(values).all():
-            return values
-    history = f"history_{name}"
-    if history not in series:
-        return None
-    table = dict(zip(series["history_step"].values.tolist(), series[history].values.tolist(), strict=True))
-    return np.array([table.get(step, np.nan) for step in series["step"].values.tolist()], dtype=np.float64)

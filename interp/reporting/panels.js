@@ -1,5 +1,14 @@
 // Panels: one figure each, as cells that are placed for the width there is, under one legend.
 
+const DASHES = { dash: "6 4", dot: "2 3" };
+
+// A short line as it is drawn in a figure, beside the name of what it stands for.
+function stroke(color = "currentColor", dash = "solid") {
+  const line = svg("svg", { width: 26, height: 10, "aria-hidden": "true" });
+  line.append(svg("line", { x1: 1, x2: 25, y1: 5, y2: 5, stroke: color, "stroke-width": 2.4, "stroke-dasharray": DASHES[dash] || "none" }));
+  return line;
+}
+
 class Panel {
   constructor(element, source, page) {
     this.element = element;
@@ -51,11 +60,8 @@ class Panel {
     const named = this.data.filter((trace) => trace.name && (trace.showlegend ?? trace.type === "scatter"));
     return named.map((trace) => {
       const item = Object.assign(document.createElement("button"), { type: "button", className: "item" });
-      const line = svg("svg", { width: 26, height: 10, "aria-hidden": "true" });
-      const { color = "currentColor", dash } = trace.line || {};
-      const dashes = { dash: "6 4", dot: "2 3" }[dash] || "none";
-      line.append(svg("line", { x1: 1, x2: 25, y1: 5, y2: 5, stroke: color, "stroke-width": 2.4, "stroke-dasharray": dashes }));
-      item.append(line, trace.name);
+      const { color, dash } = trace.line || {};
+      item.append(stroke(color, dash), trace.name);
       item.setAttribute("aria-pressed", "true");
       item.addEventListener("click", () => this.toggle(trace.legendgroup || trace.name, item));
       return item;
