@@ -312,7 +312,12 @@ def test_story_of_a_run_that_learned_nothing_says_so() -> None:
 
 
 def test_story_of_a_run_that_generalized_at_once_does_not_call_it_grokking() -> None:
-    assert "no grokking" in tell(told(outcome="comprehension")).title
+    story = tell(told(outcome="comprehension"))
+    assert "no grokking" in story.title
+    cards = {milestone.label: milestone for milestone in story.milestones}
+    assert "Grokked" not in cards
+    assert (cards["Generalized"].boundary.step, cards["Generalized"].meaning) == (3000, "test accuracy 99 % for good")
+    assert "Grokked" in [milestone.label for milestone in tell(told()).milestones]
 
 
 def test_story_needs_no_measures_and_no_history() -> None:

@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 from growing import built_in
 from playwright.sync_api import Browser
-from test_report import HOSTILE, Elements, decoded, told, without
+from test_report import HOSTILE, Elements, decoded, end_only, told, without
 from test_report_export import taken
 from visiting import until, visit
 
@@ -49,6 +49,22 @@ def test_headline_counts_the_runs_that_grokked_and_tells_of_each() -> None:
         assert f"{name}. This network" in made.headline
     assert compare(runs()[:2]).headline.startswith("2 runs compared: all grokked.")
     assert made.failures == {}
+
+
+def test_headline_calls_no_run_grokked_that_generalized_at_once_or_nobody_knows_when() -> None:
+    first, _, third = runs()
+    at_once = [first.assign_attrs(run=name, outcome="comprehension") for name in ("quick", "quicker")]
+    assert compare(at_once).headline.startswith("2 runs compared: all generalized without grokking.")
+    late = end_only().assign_attrs(run="late")
+    mixed = compare([first, *at_once, late, third])
+    assert mixed.headline.startswith(
+        "5 runs compared: 1 grokked, 2 generalized without grokking, 1 generalized at a step not known."
+    )
+    assert compare([third, third]).headline.startswith("2 runs compared: none grokked.")
+    rows = re.findall(r'<th scope="row">(.*?)</th>', compare(at_once).html)
+    assert "generalized" in rows
+    assert not [row for row in rows if "grokked" in row]
+    assert "grokked or generalized" in re.findall(r'<th scope="row">(.*?)</th>', mixed.html)
 
 
 def test_table_names_what_differs_in_the_configurations_and_nothing_else() -> None:
@@ -110,7 +126,7 @@ def test_the_page_speaks_of_several_runs_and_names_the_one_that_grokked() -> Non
     assert "make this run again" not in html
     alone = [found[0], found[0].assign_attrs(phases="{}", run="late")]
     text = compare(alone).html
-    [panel] = [one for one in data_of(text)["panels"] if "steps from grokking" in json.dumps(one["layout"])]
+    [panel] = [one for one in data_of(text)["panels"] if "steps from test accuracy 99 %" in json.dumps(one["layout"])]
     assert panel["layout"]["showlegend"]
     assert {trace["name"] for trace in panel["data"]} == {found[0].attrs["run"]}
 

@@ -1,4 +1,4 @@
-"""Several runs on one page: their curves over each other, aligned at step 0 and at grokking, and a table of what differs."""
+"""Several runs on one page: curves over each other, aligned at step 0 and at generalization, and a table of what differs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from interp.wording import counted
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+_ENDS = ("grokked", "generalized without grokking", "generalized at a step not known")
 _TOLD = 4  # as many runs are told of one by one at the head of the page
 _DASHES = ("solid", "dash", "dot")
 _OUTSIDE = ("history_test_accuracy", "history_test_loss", "history_sum_squared_weights")
@@ -73,12 +74,13 @@ _INSIDE_BY = ("restricted-loss", "excluded-loss", "key-frequencies")
 _ALIGNED_BY = ("phases", "loss", "restricted-loss")
 _OUTSIDE_CAPTION = "Each run has one colour. What can be seen without looking inside: curves that jump at different steps."
 _INSIDE_CAPTION = (
-    "The restricted loss and the excluded loss of the same runs, each with its own key frequencies. Runs that grok early and "
-    "runs that grok late differ here before they differ in test accuracy."
+    "The restricted loss and the excluded loss of the same runs, each with its own key frequencies. Runs that generalize early "
+    "and runs that generalize late differ here before they differ in test accuracy."
 )
 _ALIGNED_CAPTION = (
-    "The same curves with every run moved so that it groks at 0. Runs that have not grokked have no such step and are left out. "
-    "If the curves lie on each other, the runs take the same way and differ only in when they set out."
+    "The same curves with every run moved so that its test accuracy is 99 % for good from 0 on, which is grokking where it came "
+    "late. Runs without such a step are left out. If the curves lie on each other, the runs take the same way and differ only in "
+    "when they set out."
 )
 
 
@@ -133,10 +135,12 @@ def _over_steps(runs: Sequence[xr.Dataset], names: Sequence[str], variables: Seq
 def _aligned(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Callable[[xr.Dataset], go.Figure]:
     def figure(together: xr.Dataset) -> go.Figure:
         shown = [name for name in ("history_test_accuracy", "restricted_loss") if any(Curves(s).curve(name) for s in runs)]
-        rows = [[Cell(_CELLS[name][0], x="steps from grokking", y=_CELLS[name][1], log=_CELLS[name][2])] for name in shown]
-        traces = _curves(runs, names, shown, _grokked)
-        drawn = draw(together, rows, heights=[200] * len(rows), fixed=traces, alt="The same curves with grokking at 0.")
-        # Named even where one run alone has grokked; steps written as on every other axis.
+        rows = [
+            [Cell(_CELLS[name][0], x="steps from test accuracy 99 %", y=_CELLS[name][1], log=_CELLS[name][2])] for name in shown
+        ]
+        traces = _curves(runs, names, shown, _generalized)
+        drawn = draw(together, rows, heights=[200] * len(rows), fixed=traces, alt="The same curves with test accuracy 99 % at 0.")
+        # Named even where one run alone has generalized; steps written as on every other axis.
         return drawn.update_layout(showlegend=True).update_xaxes(tickformat=",d")
 
     return figure
@@ -161,15 +165,14 @@ def _begun(_: xr.Dataset) -> int:
     return 0
 
 
-def _grokked(series: xr.Dataset) -> int | None:
+def _generalized(series: xr.Dataset) -> int | None:
     boundary = tell(series).boundary("grokked")
     return None if boundary is None else boundary.step
 
 
 def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
     stories = [tell(series) for series in runs]
-    grokked = sum(story.boundary("grokked") is not None for story in stories)
-    title = f"{len(runs)} runs compared: {grokked if grokked < len(runs) else 'all'} grokked"
+    title = f"{len(runs)} runs compared: {_ends(stories)}"
     short: tuple[str, ...] = ("When each of them did what is in the table below the figures.",)
     if len(runs) <= _TOLD:
         short = tuple(f"{name}: {story.title[0].lower()}{story.title[1:]}." for name, story in zip(names, stories, strict=True))
@@ -177,12 +180,27 @@ def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
     return Story(title, short, sentences, (), None, of_many=True)
 
 
+def _ends(stories: Sequence[Story]) -> str:
+    """How many of the runs grokked, and how many generalized otherwise."""
+    ends = [_end(story) for story in stories]
+    counts = {end: ends.count(end) for end in _ENDS if end in ends}
+    told = [f"{count if count < len(ends) else 'all'} {end}" for end, count in counts.items()]
+    return ", ".join(told) or "none grokked"
+
+
+def _end(story: Story) -> str | None:
+    if story.boundary("grokked") is None:
+        return _ENDS[2] if story.generalizes else None
+    return _ENDS[1] if story.outcome == "comprehension" else _ENDS[0]
+
+
 def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
     """What was found in each run, and those fields of the configurations that differ."""
     stories = [tell(series) for series in runs]
     rows: list[tuple[str, ...]] = [("outcome", *(str(series.attrs.get("outcome", "")) for series in runs))]
-    for i, (label, _) in enumerate(MILESTONES.values()):
-        rows.append((label.lower(), *(str(story.milestones[i]) for story in stories)))
+    for i in range(len(MILESTONES)):
+        labels = dict.fromkeys(story.milestones[i].label.lower() for story in stories)
+        rows.append((" or ".join(labels), *(str(story.milestones[i]) for story in stories)))
     leads = [story.lead.steps if story.lead else None for story in stories]
     rows.append(("lead time", *("none" if steps is None else counted(steps, "step") for steps in leads)))
     keys = [", ".join(map(str, series.attrs.get("key_frequencies", []))) or "none" for series in runs]

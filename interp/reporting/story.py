@@ -23,6 +23,8 @@ MILESTONES = {
     "grokked": ("Grokked", "test accuracy 99 % for good"),
     "settled": ("Settled", "sum of squared weights no longer falling"),
 }
+# Test accuracy 99 % for good is no grokking where it came with the training pairs, or soon after them.
+_AT_ONCE = ("Generalized", MILESTONES["grokked"][1])
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Milestone:
 class Story:
     """A title, the story in two or three sentences, the same with every number and interval, the milestones, the lead time.
 
-    `of_many` says that it is told of several runs.
+    `outcome` is that of `interp.measures.phases`; `generalizes` says that the run answers the pairs it never saw for good, be the
+    step known or not; `of_many` that the story is told of several runs.
     """
 
     title: str
@@ -52,6 +55,8 @@ class Story:
     sentences: tuple[str, ...]
     milestones: tuple[Milestone, ...]
     lead: LeadTime | None
+    outcome: str = ""
+    generalizes: bool = False
     of_many: bool = False
 
     def boundary(self, name: str) -> Boundary | None:
@@ -82,13 +87,20 @@ def tell(series: xr.Dataset) -> Story:
     known = json.loads(attributes.get("phases") or "{}")
     found = {name: Boundary(**known[name]) if known.get(name) else None for name in MILESTONES}
     curves, outcome = Curves(series, found), attributes.get("outcome", "")
+    named = {**MILESTONES, "grokked": _AT_ONCE} if outcome == "comprehension" else MILESTONES
     milestones = tuple(
         Milestone(name, *texts, found[name], "not known" if curves.is_unknown(name) else "not yet")
-        for name, texts in MILESTONES.items()
+        for name, texts in named.items()
     )
     short = (_short(curves), _short_inside(curves))
     return Story(
-        _title(outcome, curves), tuple(s for s in short if s), tuple(sentences(attributes, curves)), milestones, curves.lead
+        _title(outcome, curves),
+        tuple(s for s in short if s),
+        tuple(sentences(attributes, curves)),
+        milestones,
+        curves.lead,
+        outcome=outcome,
+        generalizes=curves.generalizes,
     )
 
 
