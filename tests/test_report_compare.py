@@ -21,6 +21,7 @@ from visiting import until, visit
 
 from interp.errors import UsageError
 from interp.figures import CYCLE
+from interp.reporting import page
 from interp.reporting.blocks import Blocks
 from interp.reporting.compare import compare
 from interp.reporting.story import run_name
@@ -129,6 +130,31 @@ def test_the_page_speaks_of_several_runs_and_names_the_one_that_grokked() -> Non
     [panel] = [one for one in data_of(text)["panels"] if "steps from test accuracy 99 %" in json.dumps(one["layout"])]
     assert panel["layout"]["showlegend"]
     assert {trace["name"] for trace in panel["data"]} == {found[0].attrs["run"]}
+
+
+def test_the_page_explains_its_own_colours_and_no_bands_that_it_does_not_have() -> None:
+    made, single = compare(runs()).html, page(runs()[0], []).html
+    for words, of_one in (("orange</b>", True), ("inted", True), ("the colours are the runs", False)):
+        assert (words in text_of(single)) is of_one
+        assert (words in text_of(made)) is not of_one
+    assert data_of(made)["bands"] == []
+
+
+def text_of(html: str) -> str:
+    """The page without scripts and styles."""
+    return html[html.index("<body") : html.index('<script type="application/json"')]
+
+
+@pytest.mark.browser
+def test_no_word_has_a_colour_that_means_something_else_where_runs_are_compared(browser: Browser, tmp_path: Path) -> None:
+    colours = "[...document.querySelectorAll('b.test')].map((e) => getComputedStyle(e).color)"
+    for name, html, differ in (("many", compare(runs()).html, False), ("one", page(runs()[0], []).html, True)):
+        path = tmp_path / f"{name}.html"
+        path.write_text(html, encoding="utf-8")
+        seen = visit(browser, path)
+        ink = seen.page.evaluate("getComputedStyle(document.body).color")
+        assert (set(seen.page.evaluate(colours)) != {ink}) is differ
+        seen.page.context.close()
 
 
 def test_many_runs_are_told_of_in_the_table() -> None:
