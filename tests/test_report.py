@@ -623,6 +623,23 @@ def test_report_takes_a_directory_and_shows_a_users_file(tiny_run, tmp_path) -> 
     assert 'id="panel-loss_curves"' in made.html
 
 
+def test_a_users_file_and_named_analyses_are_drawn_for_every_run_that_is_compared(tiny_run, tmp_path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        '"""How large is the largest logit?\n\nIt grows.\n"""\nimport plotly.graph_objects as go\nfrom interp import Analysis\n'
+        'ANALYSIS = Analysis("mine", question=__doc__, measure=lambda view: {"largest": float(view.logits.max())},\n'
+        "    figure=lambda series: go.Figure(go.Scatter(x=series.step.values, y=series.largest.values)))\n"
+    )
+    made = interp.report([tiny_run, tiny_run], tmp_path / "out.html", analyses=["weight_norms"], files=[mine])
+    assert made.failures == {}
+    found = re.findall(r'<h2 id="title-(.*?)">(.*?)</h2>', made.html)
+    mine_titles = [(name, title) for name, title in found if "mine" in name]
+    assert mine_titles == [(f"mine-{i}", f"How large is the largest logit? (tiny ({i}))") for i in (1, 2)]
+    names = [name for name, _ in found]
+    assert names[:7] == ["outside", "inside", "aligned", "weight_norms-1", "weight_norms-2", "mine-1", "mine-2"]
+    assert made.html.count("<p>It grows.</p>") == 1
+
+
 def test_report_of_an_analysis_that_raises_is_written(tiny_run, tmp_path) -> None:
     def broken(view):
         raise ZeroDivisionError("nothing to divide by")

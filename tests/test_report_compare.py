@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import xarray as xr
 from growing import built_in
@@ -21,7 +22,7 @@ from visiting import until, visit
 
 from interp.errors import UsageError
 from interp.figures import CYCLE
-from interp.reporting import page
+from interp.reporting import Panel, page
 from interp.reporting.blocks import Blocks
 from interp.reporting.compare import compare
 from interp.reporting.story import run_name
@@ -234,6 +235,37 @@ def unpacked(payload: str, entry: dict) -> np.ndarray:
     blocks = Blocks()
     blocks._entries, blocks._data = [entry], bytearray(gzip.decompress(base64.b64decode(payload)))
     return decoded(blocks, 0)
+
+
+@pytest.mark.browser
+def test_own_figures_show_the_numbers_of_their_own_run_at_its_last_step_before_the_one_chosen(
+    browser: Browser, tmp_path: Path
+) -> None:
+    first, second = runs()[:2]
+    second = second.assign_coords(step=second.step + 7, history_step=second.history_step + 7)
+    second["restricted_loss"] = second.restricted_loss * 2
+
+    def figure(series: xr.Dataset) -> go.Figure:
+        frames = [
+            go.Frame(name=str(step), data=[go.Bar(x=["loss"], y=[value])])
+            for step, value in zip(series.step.values, series.restricted_loss.values, strict=True)
+        ]
+        return go.Figure(go.Bar(x=["loss"], y=[0.0]), frames=frames)
+
+    def broken(series: xr.Dataset) -> go.Figure:
+        return figure(series) if series is first else 1 / 0
+
+    own = [[Panel("bars", "How large?", "Look.", figure), Panel("frail", "Is it?", "", broken)] for _ in range(2)]
+    made = compare([first, second], own=own)
+    assert list(made.failures) == ["frail-2"]
+    path = tmp_path / "own.html"
+    path.write_text(made.html, encoding="utf-8")
+    for step, of_first, of_second in ((1007, 1.0, 2.0), (1000, 1.0, 6.0), (0, 4.0, 8.0)):
+        seen = visit(browser, path, fragment=f"#step={step}")
+        shown = [seen.page.evaluate(f"document.querySelector('#panel-bars-{i} .graph').data[0].y[0]") for i in (1, 2)]
+        assert shown == [of_first, of_second]
+        assert seen.page.text_content("#title-bars-2") == "How large? (second)"
+        seen.page.context.close()
 
 
 def test_one_run_is_nothing_to_compare() -> None:

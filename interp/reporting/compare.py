@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +37,13 @@ _CELLS = {
 }
 
 
-def compare(runs: Sequence[xr.Dataset]) -> Page:
+def compare(runs: Sequence[xr.Dataset], *, own: Sequence[Sequence[Panel]] = ()) -> Page:
     """Build the page that compares runs, each given by its series.
+
+    Args:
+        runs: the series.
+        own: for each run the panels of the same further analyses; their figures follow, one run after the other, as nobody knows
+            of a figure of any kind how to draw several over each other.
 
     Raises:
         UsageError: if fewer than two are given.
@@ -62,10 +68,30 @@ def compare(runs: Sequence[xr.Dataset]) -> Page:
             definitions=_INSIDE_BY,
         ),
         Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, _aligned(runs, names), definitions=_ALIGNED_BY),
+        *_of_each(runs, names, own),
     ]
     return page(
         together, panels, story=_story(runs, names), facts=_tables(runs, names), looks=[_look(i) for i in range(len(runs))]
     )
+
+
+def _of_each(runs: Sequence[xr.Dataset], names: Sequence[str], own: Sequence[Sequence[Panel]]) -> list[Panel]:
+    """The runs' own panels, analysis by analysis, each titled with its run and drawn from its series; one caption for all."""
+
+    def of(series: xr.Dataset, panel: Panel) -> Callable[[xr.Dataset], go.Figure]:
+        return lambda _: panel.draw(series)
+
+    return [
+        replace(
+            panel,
+            name=f"{panel.name}-{number}",
+            title=f"{panel.title} ({name})",
+            caption=panel.caption if number == 1 else "",
+            draw=of(series, panel),
+        )
+        for same in zip(*own, strict=True)
+        for number, (panel, name, series) in enumerate(zip(same, names, runs, strict=True), start=1)
+    ]
 
 
 # Names of the definitions that each panel links to.

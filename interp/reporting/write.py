@@ -44,7 +44,8 @@ def report(
     Args:
         run: a recorded run, or its directory; several of them are compared on one page.
         path: the file to write; an existing one is replaced at once, never left half written.
-        analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default.
+        analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default. Of several runs, those named are
+            shown one run after the other, below the comparison.
         files: Python files with an ``ANALYSIS`` each, shown after the others.
         steps: which checkpoints; all by default.
         key_rule: how key frequencies are chosen, see `interp.observe`.
@@ -62,9 +63,12 @@ def report(
         raise UsageError(f"report: directory {path.parent} does not exist; create it or choose another place with --out")
     opened = [open_run(one) if isinstance(one, str | Path) else one for one in _listed(run)]
     several = len(opened) > 1
-    chosen = find_analyses(_COMPARED if several and analyses is None else analyses or builtin_names(), files=files)
+    asked = list(analyses) if analyses is not None else []
+    compared = [*_COMPARED, *(one for one in asked if one not in _COMPARED)]
+    chosen = find_analyses(compared if several else asked or builtin_names(), files=files)
     found = [observe(one, chosen, steps=steps, key_rule=key_rule, on_step=on_step) for one in opened]
-    built = compare(found) if several else page_of(opened[0], found[0], chosen)
+    own = [analysis for analysis in chosen if analysis.name not in _COMPARED or analysis.name in asked]
+    built = compare(found, own=[panels(one, own) for one in found]) if several else page_of(opened[0], found[0], chosen)
     _replace(path, built.html)
     return built
 
