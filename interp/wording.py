@@ -11,7 +11,16 @@ def counted(n: int, noun: str) -> str:
     >>> counted(1, "checkpoint"), counted(12_000, "step"), counted(0, "spike")
     ('1 checkpoint', '12,000 steps', '0 spikes')
     """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{signed(n)} {noun}{'' if abs(n) == 1 else 's'}"
+
+
+def signed(n: int) -> str:
+    """A whole number that may be negative, with the sign of mathematics for minus.
+
+    >>> signed(-1_234), signed(17)
+    ('\u22121,234', '17')
+    """
+    return f"{n:,}".replace("-", "\u2212")
 
 
 def checkpoints(steps: Sequence[int]) -> str:

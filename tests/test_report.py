@@ -339,6 +339,41 @@ def test_lead_time_is_the_distance_of_the_half_way_marks_and_needs_both() -> Non
     assert lead_time((steps, [4.0, 0.1, 4.0, 0.1]), (steps, rising)).restricted.step == 30
 
 
+def formed(restricted: list[float], accuracy: list[float]) -> tuple[LeadTime, str, str, str]:
+    """Lead time, the sentence on it, the short story and the page's text of a run with these two curves."""
+    series = told(phases=without("onset"))
+    series["restricted_loss"][:] = restricted
+    series["history_test_accuracy"][:] = accuracy
+    story = tell(series)
+    [sentence] = [one for one in story.sentences if "had halved" in one]
+    return story.lead, sentence, " ".join(story.short), page(series, []).html
+
+
+def test_the_interval_of_a_lead_keeps_its_signs_and_is_said_in_the_right_words() -> None:
+    lead, sentence, short, html = formed([4, 1, 0.1, 0.1, 0.1], [0, 0.02, 0.03, 0.9, 1])
+    assert (lead.steps, lead.shortest, lead.longest) == (1900, 900, 2000)
+    assert (
+        "by step 100 (0 to 100): 1,900 steps (900 to 2,000) before the test accuracy passed one half, at step 2,000." in sentence
+    )
+    assert "1,900 steps before the test accuracy" in short
+    assert "restricted loss halved before test accuracy passed one half" in html
+
+    lead, sentence, short, html = formed([4, 4, 4, 1, 0.1], [0, 0.02, 0.03, 0.9, 1])
+    assert (lead.steps, lead.shortest, lead.longest) == (0, -1000, 1000)
+    assert ": 0 steps (\u22121,000 to 1,000) before the test accuracy passed one half, at step 2,000; within" in sentence
+    assert "before the test accuracy" not in short
+    assert "\u22121,000 to 1,000</span>" in html
+    assert "from the restricted loss halved to test accuracy one half" in html
+
+    lead, sentence, _, _ = formed([4, 4, 4, 1.9, 0.1], [0, 0.02, 0.58, 0.9, 1])
+    assert (lead.steps, lead.shortest, lead.longest) == (-1000, -2900, 1000)
+    assert ": 1,000 steps (\u22121,000 to 2,900) after the test accuracy passed one half, at step 1,000; within" in sentence
+
+    lead, sentence, _, _ = formed([4, 4, 4, 4, 1], [0, 0.9, 0.9, 0.9, 1])
+    assert (lead.steps, lead.shortest, lead.longest) == (-2900, -3000, -1900)
+    assert ": 2,900 steps (1,900 to 3,000) after the test accuracy passed one half, at step 100." in sentence
+
+
 def test_an_accuracy_that_was_there_before_anybody_looked_has_no_lead() -> None:
     assert lead_time(([10, 20], [4.0, 0.1]), ([10, 20], [0.9, 1.0])).accuracy is None
     assert lead_time(([0, 20], [4.0, 0.1]), ([0, 20], [0.9, 1.0])).accuracy is not None

@@ -29,6 +29,11 @@ class LeadTime:
     shortest: int | None
     longest: int | None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether, given both intervals, either of the two may have come first."""
+        return self.shortest is not None and self.longest is not None and self.shortest < 0 < self.longest
+
 
 def stand_out(n_keys: int, p: int) -> bool:
     """Whether key frequencies are few enough to stand out: at most half of the floor(p/2) that there are.

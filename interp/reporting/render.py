@@ -21,6 +21,7 @@ from interp.reporting.library import plotly_library
 from interp.reporting.maths import typeset
 from interp.reporting.story import Story, run_name
 from interp.reporting.tables import HISTORY
+from interp.wording import signed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,6 +77,7 @@ def render(
         "steps": _linked,
         "maths": typeset,
         "breakable": _breakable,
+        "signed": signed,
         "definition": DEFINITIONS.__getitem__,
     }
     data = {**data, "blocks": blocks.header}

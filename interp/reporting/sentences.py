@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from interp.measures.lead import stand_out
+from interp.measures.lead import LeadTime, stand_out
 from interp.reporting.run_curves import Curves
-from interp.wording import counted, percent
+from interp.wording import counted, percent, signed
 
 OPERATIONS = {"add": "a + b", "subtract": "a \u2212 b", "multiply": "a \u00d7 b", "x2xyy2": "a² + ab + b²"}
 
@@ -54,12 +54,8 @@ def _formed(curves: Curves) -> str:
         which = ", which sees only the circuit," if curves.generalizes else ""
         parts.append(f"the restricted loss{which} had halved for good by {lead.restricted}")
         if lead.steps is not None and lead.accuracy is not None:
-            order = "before" if lead.steps >= 0 else "after"
-            low, high = sorted((abs(lead.shortest or 0), abs(lead.longest or 0)))
-            parts[-1] += (
-                f": {counted(abs(lead.steps), 'step')} ({low:,} to {high:,}) {order} the test accuracy passed one half, at step "
-                f"{lead.accuracy.step:,}"
-            )
+            parts[-1] += f": {_ahead(lead)} the test accuracy passed one half, at step {lead.accuracy.step:,}"
+            parts[-1] += "; within this interval either may have come first" if lead.is_open else ""
     elif lead is None and curves.halves is not None and curves.generalizes:
         parts.append(f"the restricted loss has no lead time, as {_mixed(curves)}")
     if onset is not None:
@@ -71,6 +67,14 @@ def _formed(curves: Curves) -> str:
         return ""
     formed = curves.generalizes and curves.lead is not None
     return ("Inside, a circuit formed: " if formed else "Inside: ") + "; ".join(parts) + "."
+
+
+def _ahead(lead: LeadTime) -> str:
+    """How long before or after, with an interval in the same direction: what is negative in it is the other way round."""
+    steps, bounds = lead.steps or 0, (lead.shortest or 0, lead.longest or 0)
+    direction, order = (1, "before") if steps >= 0 else (-1, "after")
+    low, high = sorted(direction * bound for bound in bounds)
+    return f"{counted(abs(steps), 'step')} ({signed(low)} to {signed(high)}) {order}"
 
 
 def _factor(curves: Curves, name: str, step: int) -> str:

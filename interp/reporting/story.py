@@ -147,7 +147,7 @@ def _short_inside(curves: Curves) -> str:
     lead = curves.lead
     if lead is None or lead.restricted is None:
         return ""
-    if lead.steps is None or lead.steps <= 0 or curves.found["grokked"] is None:
+    if lead.steps is None or lead.steps <= 0 or lead.is_open or curves.found["grokked"] is None:
         return f"Inside, the restricted loss had halved by step {lead.restricted.step:,}."
     return (
         f"Inside, the answer was forming all along: the restricted loss had halved by step {lead.restricted.step:,}, "
