@@ -47,6 +47,15 @@ def spike(curve: object, at: int, value: float) -> np.ndarray:
     return changed
 
 
+def test_what_was_right_by_chance_before_any_training_is_not_learned():
+    steps, loss = [0, 10, 20, 30], [0.7, 0.5, 0.1, 0.01]
+    lost = phases(steps, loss, loss, [1, 1, 1, 1], [1, 0.3, 0.3, 0.3])
+    assert (lost.outcome, lost.grokked) == ("memorization", None)
+    assert lost.memorized == Boundary(10, 0, 10)
+    kept = phases(steps, loss, loss, [1, 1, 1, 1], [1, 1, 1, 1])
+    assert (kept.outcome, kept.grokked) == ("comprehension", Boundary(10, 0, 10))
+
+
 def test_a_grokking_run():
     found = phases(**grokking())
     order = [found.memorized, found.onset, found.cleanup, found.grokked, found.settled]

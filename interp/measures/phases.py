@@ -38,7 +38,9 @@ SETTLED_WINDOW = 0.1
 class Phases:
     """The boundaries of a run, None where there is none or nobody saw it, and its outcome.
 
-    What already holds at a first measurement after step 0, as in a model whose history begins late, is not dated.
+    What already holds at a first measurement after step 0, as in a model whose history begins late, is not dated. What holds at
+    step 0, before any training, holds by chance (small moduli have few pairs): an accuracy counts from the next measurement on,
+    or at step 0 where there is no other, as in a finished model that does not say its step.
 
     Args:
         memorized: train accuracy >= 0.99 for good.
@@ -86,8 +88,9 @@ def phases(
     curves = {"test_loss": test_loss, "train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
     at, train = checked_curve((steps, train_loss), "train_loss")
     test, train_right, test_right = (checked_curve((steps, values), name)[1] for name, values in curves.items())
-    memorized = dated(at, lambda slack: train_right >= 1 - (1 - RIGHT) * slack)
-    grokked = dated(at, lambda slack: test_right >= 1 - (1 - RIGHT) * slack)
+    begin = _begin(at)
+    memorized = dated(at, lambda slack: train_right >= 1 - (1 - RIGHT) * slack, not_before=begin)
+    grokked = dated(at, lambda slack: test_right >= 1 - (1 - RIGHT) * slack, not_before=begin)
     return Phases(
         memorized=memorized,
         onset=None if excluded is None else _onset(at, train, checked_curve(excluded, "excluded")),
@@ -96,6 +99,11 @@ def phases(
         settled=None if sum_squared is None else _settled(checked_curve(sum_squared, "sum_squared"), (at, test_right)),
         outcome=_outcome(at, train_right, test_right),
     )
+
+
+def _begin(at: Int64[np.ndarray, " step"]) -> int:
+    """The first step whose accuracy counts as learned."""
+    return 1 if len(at) > 1 else 0
 
 
 def is_settled(steps: ArrayLike, sum_squared: ArrayLike, test_accuracy: ArrayLike) -> bool:
@@ -176,7 +184,7 @@ def _cleanup(
 def _outcome(
     at: Int64[np.ndarray, " step"], train_right: Float64[np.ndarray, " step"], test_right: Float64[np.ndarray, " step"]
 ) -> Outcome:
-    train, test = (np.nonzero(right > 0.9)[0] for right in (train_right, test_right))
+    train, test = (np.nonzero((right > 0.9) & (at >= _begin(at)))[0] for right in (train_right, test_right))
     if not len(train):
         return "confusion"
     if not len(test):
