@@ -339,6 +339,26 @@ def test_lead_time_is_the_distance_of_the_half_way_marks_and_needs_both() -> Non
     assert lead_time((steps, [4.0, 0.1, 4.0, 0.1]), (steps, rising)).restricted.step == 30
 
 
+def ending(losses: list[float]) -> str:
+    """The story of a run that grokked at step 1,000 and had these test losses then, at step 2,000 and at step 3,000."""
+    phases = json.loads(told().attrs["phases"]) | {"grokked": {"step": 1000, "earliest": 100, "latest": 1000}}
+    series = told(phases=json.dumps(phases))
+    series["history_test_loss"][:] = [1e-9, 9, *losses]
+    return str(tell(series))
+
+
+def test_a_test_loss_that_rose_again_after_grokking_is_told() -> None:
+    risen = "Since then its test loss was lowest at step 2,000, 1.2e-05 nats; at step 3,000 it is 0.0015 nats, 125 times as much."
+    assert risen in ending([0.5, 1.2e-5, 1.5e-3])
+    assert "10 times as much" in ending([0.5, 1e-5, 1.0001e-4])
+    assert "lowest at step 2,000, 0 nats; at step 3,000 it is 1e-08 nats." in ending([0.5, 0, 1e-8])
+    for losses in ([0.5, 1e-5, 0.99e-4], [0.5, 1e-5, 1e-6], [0.5, 0, 0]):
+        assert "lowest at" not in ending(losses)
+    series = memorizer(29)
+    series["history_test_loss"][:] = [4, 1e-9, 9, 9, 9]
+    assert "lowest at" not in str(tell(series))
+
+
 def formed(restricted: list[float], accuracy: list[float]) -> tuple[LeadTime, str, str, str]:
     """Lead time, the sentence on it, the short story and the page's text of a run with these two curves."""
     series = told(phases=without("onset"))

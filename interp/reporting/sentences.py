@@ -9,6 +9,9 @@ from interp.measures.lead import LeadTime, stand_out
 from interp.reporting.run_curves import Curves
 from interp.wording import counted, percent, signed
 
+# A test loss has risen again once it ends at so many times its lowest value since the run generalized.
+RISEN = 10.0
+
 OPERATIONS = {"add": "a + b", "subtract": "a \u2212 b", "multiply": "a \u00d7 b", "x2xyy2": "a² + ab + b²"}
 
 
@@ -19,6 +22,7 @@ def sentences(attributes: dict[str, Any], curves: Curves) -> list[str]:
         _memorized(curves),
         _formed(curves),
         _cleaned(curves),
+        _risen(curves),
         *_missing(curves),
         _keys(attributes, curves),
     ]
@@ -93,6 +97,21 @@ def _cleaned(curves: Curves) -> str:
     if grokked is not None:
         sentences.append(f"Test accuracy was 99 % for good from {grokked}.")
     return " ".join(sentences)
+
+
+def _risen(curves: Curves) -> str:
+    """That the test loss did not stay as low as it was, though the accuracy did."""
+    grokked, measured = curves.found["grokked"], curves.curve("history_test_loss")
+    if grokked is None or measured is None or not (measured[0] >= grokked.step).any():
+        return ""
+    since = measured[0] >= grokked.step
+    steps, losses = measured[0][since], measured[1][since]
+    lowest = int(losses.argmin())
+    if losses[-1] == 0 or losses[-1] < RISEN * losses[lowest]:
+        return ""
+    times = f", {losses[-1] / losses[lowest]:,.0f} times as much" if losses[lowest] > 0 else ""
+    low = f"step {int(steps[lowest]):,}, {losses[lowest]:.3g} nats"
+    return f"Since then its test loss was lowest at {low}; at step {int(steps[-1]):,} it is {losses[-1]:.3g} nats{times}."
 
 
 def _missing(curves: Curves) -> list[str]:
