@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +19,7 @@ from growing import STEPS, built_in
 from playwright.sync_api import Browser
 from visiting import Visit, visit
 
+from interp.figures.theme import PAPER
 from interp.reporting import page
 from interp.reporting.tables import WIDEST
 from interp.reporting.write import panels
@@ -50,6 +53,31 @@ def test_every_figure_can_be_taken_away_as_a_picture(seen: Visit, kind: str, hea
         assert data.startswith(head)
         assert len(data) > 5000
         assert filename == f"{name}-step{STEPS[-1]}.{kind}"
+
+
+# Colour and opacity of a picture's first pixel, which is paper, in 255ths.
+CORNER = """async (address) => {
+    const image = new Image();
+    image.src = address;
+    await image.decode();
+    const pen = Object.assign(document.createElement("canvas"), {width: image.width, height: image.height}).getContext("2d");
+    pen.drawImage(image, 0, 0);
+    return [...pen.getImageData(0, 0, 1, 1).data];
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_picture_has_the_paper_of_its_theme_so_that_it_can_be_read_anywhere(
+    browser: Browser, report_file: Path, theme: Literal["light", "dark"]
+) -> None:
+    seen, blank, wanted = visit(browser, report_file, theme=theme), browser.new_page(), PAPER[theme]
+    for name in ("loss_curves", "attention_patterns"):
+        for kind, format_ in (("png", "png"), ("svg", "svg+xml")):
+            data = base64.b64encode(taken(seen, f"#panel-{name} [data-tool={kind}]")[1]).decode()
+            assert blank.evaluate(CORNER, f"data:image/{format_};base64,{data}") == [*bytes.fromhex(wanted[1:]), 255]
+    assert seen.said == []
+    blank.close()
+    seen.page.context.close()
 
 
 def columns(series: xr.Dataset, variables: list[str]) -> dict[str, np.ndarray]:

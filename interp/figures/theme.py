@@ -99,7 +99,7 @@ def template(theme: Literal["light", "dark"] = "light") -> dict[str, Any]:
         "data": {"heatmap": [{"colorscale": scale, "colorbar": {"outlinewidth": 0, "thickness": 8}}]},
         "layout": {
             "font": {"family": FONT, "size": 12, "color": ink},
-            "paper_bgcolor": "rgba(0,0,0,0)" if dark else "#fbfbf9",
+            "paper_bgcolor": PAPER[theme],
             "plot_bgcolor": "rgba(0,0,0,0)",
             "colorway": list(CYCLE),
             "colorscale": {"sequential": scale, "sequentialminus": scale[::-1]},

@@ -171,6 +171,7 @@ class Panel {
     const step = page.steps[page.index];
     const { data, layout } = this.now();
     layout.width = 1000;
+    layout.paper_bgcolor = page.templates[page.theme].layout.paper_bgcolor; // its ink is that of the theme, whatever it will lie on
     const cell = this.cells[0];
     for (const name of [].concat((this.layout.meta || {}).step_axis || [])) {
       layout[name.replace("x", "xaxis")] = { ...axisOf(layout, name) };
