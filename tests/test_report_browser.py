@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -385,8 +386,33 @@ def test_numbers_at_a_step_and_the_table_to_take_away_are_those_measured(fresh: 
 def test_on_paper_everything_is_there_and_nothing_is_cut(fresh: Visit) -> None:
     fresh.page.emulate_media(media="print")
     assert not fresh.page.is_visible(".transport")
-    assert len(fresh.page.pdf(format="A4")) > 20_000
+    pdf = fresh.page.pdf(format="A4")
+    assert len(pdf) > 20_000
+    assert len(re.findall(rb"/Type /Page\b", pdf)) <= 16  # 24 when every panel began a page of its own
     fresh.page.emulate_media(media="screen")
+
+
+def test_paper_says_the_step_and_leaves_out_what_cannot_be_pressed(browser: Browser, explored: Path) -> None:
+    seen = visit(browser, explored, fragment=f"#step={STEPS[3]}")
+    assert not seen.page.is_visible("#panel-embedding_circles .at")
+    seen.page.emulate_media(media="print")
+    seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    for name in ("embedding_circles", "attention_patterns", "neuron_frequencies"):
+        assert seen.page.inner_text(f"#panel-{name} .at") == f"At step {STEPS[3]}"
+    assert seen.page.inner_text("#panel-loss_curves .at") == ""  # its axis says it
+    assert seen.page.inner_text("#panel-neuron .at") == "Neuron 0"
+    assert seen.page.inner_text("#panel-neuron .about").startswith(f"at step {STEPS[3]}:")
+    shown = [element for element in seen.page.locator("button:not(.legend .item), input").all() if element.is_visible()]
+    assert shown == []
+    breaks = "(selector) => getComputedStyle(document.querySelector(selector)).breakAfter"
+    for selector in (".panel .text", ".panel h2", ".panel .legend", ".panel .at"):
+        assert seen.page.evaluate(breaks, selector) == "avoid", selector
+    seen.page.emulate_media(media="screen")
+    seen.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not seen.page.is_visible("#panel-embedding_circles .at")
+    until(seen.page, "document.querySelector('#panel-loss_curves .graph').layout.width !== 850")
+    assert seen.said == []
+    seen.page.context.close()
 
 
 def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:

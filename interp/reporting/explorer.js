@@ -65,6 +65,10 @@ class Explorer extends Panel {
     return remark ? ["", "2"].map(at) : [];
   }
 
+  at() {
+    return `Neuron ${this.neuron}`; // its legend says the step
+  }
+
   about(step) {
     const { frequency, share } = this.made;
     const found = frequency ? `frequency ${frequency} explains ${(100 * share).toFixed(1)} % of it` : "it is the same for all pairs (dead)";

@@ -216,15 +216,15 @@ class Page {
     store("theme", choice);
   }
 
-  // On paper: light, as wide as the paper, and with all that is otherwise told on demand.
+  // On paper: light, as wide as the paper, with the step where figures are of one, and with all that is otherwise told on demand.
   forPrint(printing) {
+    this.paper = printing ? PAPER : null;
     if (printing) {
       document.documentElement.dataset.theme = this.theme = "light";
-      for (const { element } of this.panels) element.style.width = "680px";
+      for (const panel of this.panels) panel.element.querySelector(".at").textContent = panel.at(this.steps[this.index]);
       this.opened = [...document.querySelectorAll("details:not([open], .numbers)")];
       for (const details of this.opened) details.open = true;
     } else {
-      for (const { element } of this.panels) element.style.width = "";
       for (const details of this.opened || []) details.open = false;
       this.chooseTheme(this.themeChoice);
     }
@@ -232,6 +232,8 @@ class Page {
   }
 }
 
+// Pixels across a figure that is printed at four fifths (see page.css) on A4 or letter paper.
+const PAPER = 850;
 // Milliseconds of drawing after which a frame is handed back to the browser.
 const PATIENCE = 24;
 const DARK = window.matchMedia("(prefers-color-scheme: dark)");

@@ -33,6 +33,11 @@ class Panel {
     return this.moves.length > 0;
   }
 
+  // What is printed over the figure, because paper has no slider that says it.
+  at(step) {
+    return this.steps.length ? `At step ${step.toLocaleString("en-US")}` : "";
+  }
+
   // Notes that a picture of the figure needs besides.
   get remarks() {
     return [];
@@ -79,7 +84,7 @@ class Panel {
   }
 
   async draw(index) {
-    this.place(Math.max(280, Math.floor(this.element.getBoundingClientRect().width)));
+    this.place(this.page.paper || Math.max(280, Math.floor(this.element.getBoundingClientRect().width)));
     for (const cell of this.cells) await cell.draw(index);
   }
 
