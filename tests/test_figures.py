@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from interp import figures
 from interp.figures import Cell, bands, curve, draw, line, on, phase_bands, slider, steps_of_colour, template
+from interp.figures.draw import last_step
 from interp.figures.grid import grid
 from interp.reporting.blocks import Blocks
 from interp.reporting.extract import extract
@@ -74,6 +75,16 @@ def test_bands_of_colour_cover_0_to_1_without_a_gap(colours: list[str]) -> None:
     for i, colour in enumerate(colours):
         assert [c for stop, c in scale if i / len(colours) < stop < (i + 1) / len(colours)] == []
         assert scale[2 * i][1] == scale[2 * i + 1][1] == colour
+
+
+def test_whole_numbers_are_ticked_once_each_however_few_there_are() -> None:
+    few, many = a_series().isel(step=[0, 1], history_step=[0]), a_series()
+    assert last_step(few) == 5
+    cells = [[Cell(time=True), Cell(x="frequency", x_range=(0.5, 1.5)), Cell(y="frequency", y_range=(0.5, 56.5))]]
+    short, long = (draw(series, cells, heights=(100,)).layout for series in (few, many))
+    assert (short.xaxis.dtick, short.xaxis2.dtick, short.yaxis3.dtick) == (1, 1, None)
+    assert (long.xaxis.dtick, long.xaxis2.dtick) == (None, 1)
+    assert draw(few, [[Cell(x="share", x_range=(0, 1))]], heights=(100,)).layout.xaxis.dtick is None
 
 
 @settings(max_examples=60)

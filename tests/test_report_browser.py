@@ -487,6 +487,23 @@ def test_a_run_with_one_checkpoint_and_no_phases_is_shown(browser: Browser, tmp_
     seen.page.context.close()
 
 
+@pytest.mark.parametrize("last", [1, 5, 7, 8])
+def test_a_short_run_has_every_step_at_most_once_on_its_axes(browser: Browser, tmp_path: Path, last: int) -> None:
+    analyses, series = built_in()
+    two = series.isel(step=[0, 1], history_step=[0, 1]).assign_coords(step=[0, last], history_step=[0, last])
+    two.attrs = {**series.attrs, "phases": "{}", "outcome": "unknown"}
+    path = tmp_path / "two.html"
+    path.write_text(page(two, panels(two, analyses)).html, encoding="utf-8")
+    seen = visit(browser, path)
+    for name in ("loss_curves", "embedding_spectrum"):
+        ticks = [tick.text_content() for tick in seen.page.locator(f"#panel-{name} .graph").first.locator(".xtick").all()]
+        assert len(ticks) >= 2
+        assert len(set(ticks)) == len(ticks)
+        assert all(tick.isdigit() for tick in ticks)
+    assert seen.said == []
+    seen.page.context.close()
+
+
 def shown_map(seen: Visit, place: int) -> np.ndarray:
     return np.array(seen.values("neuron", "z")[place])
 

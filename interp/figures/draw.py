@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interp.figures.grid import Cell, grid, heading, on
+from interp.figures.grid import WHOLE_BELOW, Cell, grid, heading, on
 from interp.figures.theme import NEUTRAL, faded, template
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ def draw(
     named = _in_legend([*fixed, *(moving(len(steps) - 1) if moving else [])])
     layout |= {"template": template(), "showlegend": len(named) > 1}
     _tick_powers(layout, fixed)
+    if last_step(series) < WHOLE_BELOW:
+        for name in layout["meta"]["step_axis"]:
+            layout[f"xaxis{name[1:]}"]["dtick"] = 1
     taller = _ROW * (_rows(named) - 1)
     layout["height"] += taller
     layout["margin"]["t"] += taller

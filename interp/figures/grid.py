@@ -11,6 +11,10 @@ _WIDTH = 960  # pixels the fractions below are computed for; the page computes i
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 18, 64, 46
 _BETWEEN_COLUMNS, _BETWEEN_ROWS = 62, 74
 
+# What is counted in whole numbers; on an axis narrower than WHOLE_BELOW plotly would put ticks between them.
+_COUNTED = ("a", "b", "frequency", "frequency in a", "frequency in b", "neurons")
+WHOLE_BELOW = 8
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -118,6 +122,9 @@ def _add_cell(layout: dict[str, Any], cell: Cell, number: int, *, domains: tuple
         x |= {"range": list(cell.x_range), "autorange": False}
     if cell.y_range is not None:
         y |= {"range": list(cell.y_range), "autorange": False}
+    for axis, title, shown in ((x, cell.x, cell.x_range), (y, cell.y, cell.y_range)):
+        if title in _COUNTED and shown is not None and shown[1] - shown[0] < WHOLE_BELOW:
+            axis |= {"dtick": 1, "tick0": 0}
     if cell.log:
         y |= {"type": "log", "exponentformat": "power", "tickfont": {"size": 9}}  # plotly draws powers a quarter larger
         layout["meta"]["log_axis"].append(names["yaxis"])

@@ -13,6 +13,9 @@ function scaleValues(axis, isLog) {
   axis.dtick = isLog ? axis.powers : undefined;
 }
 
+// Whole numbers that are fewer are ticked one by one (WHOLE_BELOW in figures/grid.py).
+const FEW = 8;
+
 function stepRange(page) {
   return page.logSteps ? [Math.log10(page.firstStep), Math.log10(page.lastStep)] : [0, page.lastStep || 1];
 }
@@ -22,7 +25,7 @@ function scaleSteps(axis, page) {
   axis.autorange = false;
   axis.range = stepRange(page);
   axis.tickformat = page.logSteps ? "~s" : ",d";
-  axis.dtick = page.logSteps ? 1 : undefined;
+  axis.dtick = page.logSteps || page.lastStep < FEW ? 1 : undefined; // in few steps plotly would put ticks between them
   axis.nticks = page.logSteps ? undefined : 6;
 }
 
