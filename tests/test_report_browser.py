@@ -28,7 +28,9 @@ from interp.measures import addition_frame, neuron_frequencies
 from interp.neuron_tables import neuron_tables
 from interp.reporting import Panel, page
 from interp.reporting.compare import compare
+from interp.reporting.dissection import Section
 from interp.reporting.explorer import explorer
+from interp.reporting.facts import Table
 from interp.reporting.write import panels
 from interp.task import ModularTask
 
@@ -296,6 +298,17 @@ def test_the_readout_says_the_measured_numbers(fresh: Visit) -> None:
     assert "test acc." in spoken
 
 
+# Brightness of the pixel in a lower corner of a picture.
+EDGE = """async ([data, atRight]) => {
+    const image = new Image();
+    image.src = "data:image/png;base64," + data;
+    await image.decode();
+    const pen = Object.assign(document.createElement("canvas"), {width: image.width, height: image.height}).getContext("2d");
+    pen.drawImage(image, 0, 0);
+    return pen.getImageData(atRight ? image.width - 2 : 1, image.height - 4, 1, 1).data[0];
+}"""
+
+
 def test_nothing_overlaps_and_nothing_scrolls_sideways(fresh: Visit) -> None:
     for width in (400, 768, 1920, 1280):
         fresh.page.set_viewport_size({"width": width, "height": 900})
@@ -304,6 +317,51 @@ def test_nothing_overlaps_and_nothing_scrolls_sideways(fresh: Visit) -> None:
         fresh.page.wait_for_timeout(300)
         assert fresh.page.evaluate("document.documentElement.scrollWidth") <= width
         assert fresh.page.evaluate(OVERLAPS) == [], width
+
+
+# Readings that reach out of the bar or of their own boxes, or lie on each other, with the longest numbers there are.
+CLIPPED = """() => {
+    const [bar, all] = [document.querySelector(".transport").getBoundingClientRect(), [...document.querySelectorAll(".readout > div")]];
+    for (const { lastChild } of all) lastChild.textContent = "> 99.9 %";
+    const out = ({ left, right, top, bottom }) => left < 0 || right > innerWidth || top < bar.top || bottom > bar.bottom;
+    const clipped = (e) => {
+        const [box, around] = [e.getBoundingClientRect(), e.parentElement.getBoundingClientRect()];
+        return out(box) || box.right > around.right + 1 || e.scrollWidth > e.clientWidth + 1;
+    };
+    return all.filter(clipped).map((e) => e.textContent);
+}"""
+
+
+def test_no_reading_is_cut_at_any_width(browser: Browser, report_file: Path) -> None:
+    seen = visit(browser, report_file)
+    for width in (320, 360, 400, 460, 461, 600, 760, 761, 844, 1020, 1021, 1280):
+        seen.page.set_viewport_size({"width": width, "height": 900})
+        seen.page.wait_for_timeout(600)
+        assert seen.page.evaluate(CLIPPED) == [], width
+        assert seen.page.evaluate(OVERLAPS) == [], width
+    seen.page.context.close()
+
+
+def test_a_table_that_goes_on_sideways_has_a_shade_where_it_does(browser: Browser, tmp_path: Path) -> None:
+    header = ("", *(f"column {i}" for i in range(12)))
+    table = Table("Many", header, (("row", *["0.123456789"] * 12),))
+    made = page(built_in()[1], [], sections=[Section("many", "Many?", (), (table,))])
+    path = tmp_path / "wide.html"
+    path.write_text(made.html, encoding="utf-8")
+    seen = visit(browser, path, width=400)
+    blank = browser.new_page()
+    box = seen.page.locator("#panel-many .scroll")
+    assert box.evaluate("e => e.scrollWidth > e.clientWidth + 100")
+
+    def dark(at_right: bool) -> bool:
+        data = base64.b64encode(box.screenshot()).decode()
+        return blank.evaluate(EDGE, [data, at_right]) < 230
+
+    assert (dark(False), dark(True)) == (False, True)
+    box.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
+    assert (dark(False), dark(True)) == (True, False)
+    blank.close()
+    seen.page.context.close()
 
 
 def test_plots_of_a_row_stand_side_by_side_where_they_fit(fresh: Visit) -> None:
