@@ -42,7 +42,7 @@ def figure(series):
     def at(i):
         return [
             {
-                "type": "heatmap", "z": maps[i, head], "zmin": 0, "zmax": top, "showscale": False,
+                "type": "heatmap", "z": maps[i, head], "zmin": 0, "zmax": top, "showscale": False, "meta": {"coarse": True},
                 "hovertemplate": f"head {head}: a = %{{y}}, b = %{{x}}<br>attention to a %{{z:.3f}}<extra></extra>",
                 **on(head + 1),
             }

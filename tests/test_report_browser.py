@@ -634,6 +634,23 @@ def test_a_neuron_of_multiplication_is_fitted_over_exponents(browser: Browser, t
     seen.page.context.close()
 
 
+def test_a_neuron_of_a_model_without_the_equals_sign_is_what_the_model_computes(browser: Browser, tmp_path: Path) -> None:
+    p, path = 20, tmp_path / "without.html"
+    models = [random_weights(p, dtype=torch.float32, equals_sign=False, seed=seed) for seed in range(len(STEPS))]
+    neurons = explorer(STEPS, [neuron_tables(model) for model in models])
+    html = page(built_in()[1], [neurons]).html
+    assert '"codec":"q2"' not in html
+    path.write_text(html, encoding="utf-8")
+    seen = visit(browser, path, fragment=f"#step={STEPS[2]}")
+    activations = forward(models[2], ModularTask(p, equals_sign=False).pairs).neurons.reshape(p, p, -1).numpy()
+    for neuron in (0, 3):
+        seen.page.fill("#panel-neuron input", str(neuron))
+        seen.page.press("#panel-neuron input", "Enter")
+        assert np.abs(shown_map(seen, 0) - activations[..., neuron]).max() < 0.1 * activations.max()
+    assert seen.said == []
+    seen.page.context.close()
+
+
 def test_a_number_beyond_the_last_neuron_is_the_last_neuron(browser: Browser, explored: Path) -> None:
     seen = visit(browser, explored, fragment=f"#step={STEPS[0]}")
     seen.page.fill("#panel-neuron input", "999999")

@@ -16,7 +16,7 @@ from test_report import decoded
 import interp
 from interp.config import CheckpointConfig, ModelConfig, RunConfig
 from interp.neuron_tables import neuron_tables
-from interp.reporting.blocks import Blocks
+from interp.reporting.blocks import TOLERANCE, Blocks
 from interp.reporting.explorer import explorer
 from interp.reporting.modes import modes
 from interp.task import ModularTask, SplitConfig
@@ -63,6 +63,38 @@ def test_modes_come_back_from_a_block() -> None:
     back = decoded(blocks, number)
     assert back.shape == found.shape
     assert np.allclose(back[12], found.at(12), rtol=1e-5, atol=1e-6)
+
+
+def without_equals(steps: int = 120, p: int = 40) -> np.ndarray:
+    """Attention to a of a head that cannot look at `=`, while its scores change: it has no factors."""
+    rng = np.random.default_rng(2)
+    scores = np.stack([rng.normal(size=(p, 6)) @ rng.normal(size=(6, p)) for _ in range(3)])
+    time = np.linspace(0, 1, steps)[:, None, None]
+    return (1 / (1 + np.exp(scores[0] + time * scores[1] + np.sin(5 * time) * scores[2]))).astype(np.float32)
+
+
+def test_shares_that_are_coarse_are_kept_within_tolerance_in_a_third_of_the_space() -> None:
+    fine, coarse, maps = Blocks(), Blocks(), without_equals()
+    assert fine.header[fine.add(maps, drawn=True)]["codec"] == "q2"
+    number = coarse.add(maps, drawn=True, coarse=True)
+    assert coarse.header[number]["codec"] == "modes"
+    assert 0 < np.abs(decoded(coarse, number) - maps).max() <= TOLERANCE * 1.001
+    assert len(coarse.payload()) < len(fine.payload()) / 3
+
+
+def test_shares_that_do_not_drift_are_kept_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interp.reporting.modes.MOST", 3)
+    blocks, maps = Blocks(), np.random.default_rng(0).random((20, 20, 20))
+    assert blocks.header[blocks.add(maps, drawn=True, coarse=True)]["codec"] == "q2"
+
+
+def test_attention_without_the_equals_sign_is_stored_once_for_both_figures() -> None:
+    """To b goes what does not go to a, and the figure of all heads has the same maps."""
+    tables = [neuron_tables(random_weights(20, equals_sign=False, seed=seed)) for seed in range(8)]
+    blocks = Blocks()
+    heads = [np.stack([one.attention[head, 0] for one in tables]) for head in range(len(tables[0].attention))]
+    shown = [[blocks.add(maps, drawn=True, coarse=True)] for maps in heads]
+    assert explorer(range(8), tables).extra(blocks)["attention"] == shown
 
 
 @pytest.mark.parametrize("equals_sign", [True, False])

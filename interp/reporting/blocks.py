@@ -4,7 +4,7 @@ Codecs: a plain type of integers (`i4`, `i2`, `u2`, `u1`, `i1`); `f8` and `f4`, 
 it, then the first bytes of all values, the second bytes, and so on, which compresses to four fifths of the values one after the
 other; `q2`, 16-bit steps between the least and greatest value, for what is drawn and not read as numbers; `modes`, arrays that
 drift over the checkpoints (modes.py); `odds`, a stack of matrices 1 / (1 + exp(r_i + c_j)) by their r and c, which is what
-attention patterns over (a, b) are, and a twentieth of their size.
+attention patterns over (a, b) are where the model reads `=`, and a twentieth of their size.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from interp.reporting.modes import Modes
+from interp.reporting.modes import Modes, close_modes
 
 # Arrays that are drawn only are quantised above this size; below, single precision costs next to nothing.
 LARGE = 2_048
-# The largest error of an `odds` matrix: half a step of an 8-bit colour scale.
+# The largest error of an `odds` matrix, and of what is `coarse`: half a step of an 8-bit colour scale.
 TOLERANCE = 1 / 512
 _ODDS_RANGE = 1e-9
 # Rows and columns are fitted to each other until the error is so small, at most so many times; saturated heads need a dozen.
@@ -40,18 +40,22 @@ class Blocks:
         self._data = bytearray()
         self._known: dict[bytes, int] = {}
 
-    def add(self, array: np.ndarray, *, drawn: bool = False, exact: bool = False) -> int:
+    def add(self, array: np.ndarray, *, drawn: bool = False, exact: bool = False, coarse: bool = False) -> int:
         """Store an array, or find it if it is stored already; numbers are kept to single precision.
 
         Args:
             array: numbers or booleans; a stack of the states at all checkpoints has them along its first axis.
             drawn: only ever looked at, so that 16 bits a value are enough where it is large.
+            coarse: what is drawn are shares of 0 to 1 on one colour scale, so that TOLERANCE is not seen.
             exact: to be taken away, so that double precision stays what it is.
         """
         array = np.ascontiguousarray(array)
         if array.dtype.kind == "f" and drawn and array.size > LARGE:
             factors = _odds(array)
-            return self._add_odds(array, *factors) if factors is not None else self._add_quantised(array)
+            if factors is not None:
+                return self._add_odds(array, *factors)
+            drift = close_modes(array, tolerance=TOLERANCE) if coarse and np.isfinite(array).all() else None
+            return self._add_quantised(array) if drift is None else self.add_modes(drift)
         return self._add_plain(array.astype("<f8") if exact and array.dtype == np.float64 else _compact(array))
 
     def add_modes(self, stack: Modes) -> int:

@@ -26,7 +26,7 @@ class Blocks {
     return this.header[number].shape;
   }
 
-  // All values of a block, one after the other (not for `odds`, whose matrices are made one at a time).
+  // All values of a block, one after the other (not for `odds` and `modes`, which are made one at a time).
   values(number) {
     if (!this.flat.has(number)) this.flat.set(number, this.decode(this.header[number]));
     return this.flat.get(number);
@@ -92,9 +92,10 @@ class Blocks {
   at(number, step) {
     const entry = this.header[number];
     const inner = entry.shape.slice(1);
-    if (entry.codec === "odds") return this.odds(entry, step);
-    const values = this.values(number);
     const size = inner.reduce((a, b) => a * b, 1);
+    if (entry.codec === "odds") return this.odds(entry, step);
+    if (entry.codec === "modes") return rows(this.mix(number, step, 0, size), inner);
+    const values = this.values(number);
     return inner.length ? rows(values.subarray(step * size, (step + 1) * size), inner) : values[step];
   }
 

@@ -100,7 +100,8 @@ function activation(tables, at, neuron, blocks) {
     const [atA, atB, rest] = Array.from({ length: 3 }, (_, place) => (place < positions ? value(rows - positions + place) : 0));
     const values = Float32Array.from({ length: p }, (_, token) => value(token));
     const equals = tables.equals ? value(p) + rest : 0;
-    const [toA, toB] = tables.attention[head].map((block) => blocks.at(block, at));
+    const [toA, other] = tables.attention[head].map((block) => blocks.at(block, at));
+    const toB = other || toA.map((row) => row.map((share) => tables.total - share)); // without `=` there is nothing else to look at
     for (let a = 0; a < p; a++) {
       const [rowA, rowB, ofA] = [toA[a], toB[a], values[a] + atA];
       for (let b = 0; b < p; b++) map[a * p + b] += rowA[b] * ofA + rowB[b] * (values[b] + atB) + (tables.total - rowA[b] - rowB[b]) * equals;

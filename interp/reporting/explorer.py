@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from interp.figures import Cell, draw, on
-from interp.reporting.blocks import Blocks
-from interp.reporting.modes import Modes, modes
+from interp.reporting.blocks import TOLERANCE, Blocks
+from interp.reporting.modes import Modes, close_modes, modes
 from interp.reporting.page import Panel
 
 if TYPE_CHECKING:
@@ -62,10 +62,12 @@ def explorer(steps: Sequence[int], tables: Sequence[Tables], *, order: Sequence[
         order: the residues over whose places in this order the waves are taken; as they are by default.
     """
     heads, _, p, _ = tables[0].attention.shape
-    neurons = len(tables[0].write)
+    neurons, equals = len(tables[0].write), tables[0].read.shape[1] > p + 2
     kept = dict(
         zip(_KEPT, modes([np.stack([getattr(one, name) for one in tables]) for name in _KEPT], budget=BUDGET), strict=True)
     )
+    # Attention with `=` is kept by its factors, nearly exactly (see blocks.py); without, what does not go to a goes to b.
+    to_a = [None if equals else close_modes(_attention(tables, head, 0), tolerance=TOLERANCE) for head in range(heads)]
 
     def figure(series: xr.Dataset) -> go.Figure:
         empty = np.zeros((p, p), dtype=np.float32)
@@ -79,10 +81,14 @@ def explorer(steps: Sequence[int], tables: Sequence[Tables], *, order: Sequence[
         return draw(series, [row], heights=(300,), fixed=maps, alt="Activation of the chosen neuron for all pairs, and its fit.")
 
     def extra(blocks: Blocks) -> Mapping[str, Any]:
-        attention = [[_attention(tables, head, place, blocks) for place in (0, 1)] for head in range(heads)]
+        attention = [
+            [blocks.add(_attention(tables, head, place), drawn=True) for place in (0, 1)]
+            if kept is None
+            else [blocks.add_modes(kept)]
+            for head, kept in enumerate(to_a)
+        ]
         stored = {name: blocks.add_modes(one) for name, one in kept.items()}
         first = tables[0]
-        equals = first.read.shape[1] > p + 2
         return {
             "neurons": neurons, "p": p, "heads": heads, "steps": list(steps), "attention": attention, **stored, "equals": equals,
             "total": float(first.total), "activation": first.activation,
@@ -90,7 +96,7 @@ def explorer(steps: Sequence[int], tables: Sequence[Tables], *, order: Sequence[
         }  # fmt: skip
 
     caption = CAPTION.format(
-        error=_in_words(*_errors(tables, kept)), order="" if order is None else EXPONENTS.format(modulus=len(order))
+        error=_in_words(*_errors(tables, kept, to_a)), order="" if order is None else EXPONENTS.format(modulus=len(order))
     )
     return Panel("neuron", TITLE, caption, figure, definitions=("neurons",), extra=extra)
 
@@ -98,18 +104,22 @@ def explorer(steps: Sequence[int], tables: Sequence[Tables], *, order: Sequence[
 _KEPT = ("read", "write", "base")
 
 
-def _attention(tables: Sequence[Tables], head: int, place: int, blocks: Blocks) -> int:
-    return blocks.add(np.stack([one.attention[head, place] for one in tables]), drawn=True)
+def _attention(tables: Sequence[Tables], head: int, place: int) -> np.ndarray:
+    return np.stack([one.attention[head, place] for one in tables])
 
 
-def _errors(tables: Sequence[Tables], kept: Mapping[str, Modes]) -> tuple[float, float]:
+def _errors(tables: Sequence[Tables], kept: Mapping[str, Modes], to_a: Sequence[Modes | None]) -> tuple[float, float]:
     """What rounding costs, as shares of a checkpoint's largest activation: root mean square over all of them, and the worst."""
     sample = np.linspace(0, len(tables[0].write) - 1, SAMPLE).astype(int)
     squares, worst = [], 0.0
     for i, one in enumerate(tables):
         read, write, base = (kept[name].at(i) for name in _KEPT)
-        exact = _activations(one, one.read, one.write[sample], one.base[sample])
-        error = _activations(one, read, write[sample], base[sample]) - exact
+        exact = _activations(one, one.read, one.write[sample], one.base[sample], one.attention)
+        attention = np.stack([
+            exactly if found is None else np.stack([found.at(i), one.total - found.at(i)])
+            for exactly, found in zip(one.attention, to_a, strict=True)
+        ])  # fmt: skip
+        error = _activations(one, read, write[sample], base[sample], attention) - exact
         top = max(float(np.abs(exact).max()), float(np.finfo(np.float32).tiny))
         squares.append(float(np.square(error / top).mean()))
         worst = max(worst, float(np.abs(error).max()) / top)
@@ -123,15 +133,15 @@ def _in_words(typical: float, worst: float) -> str:
     )
 
 
-def _activations(tables: Tables, read: np.ndarray, write: np.ndarray, base: np.ndarray) -> np.ndarray:
+def _activations(tables: Tables, read: np.ndarray, write: np.ndarray, base: np.ndarray, attention: np.ndarray) -> np.ndarray:
     """Activations (a, b, neuron) of some neurons; the formula is that of `interp.neuron_tables`, with a rectifier at its end."""
-    heads, _, p, _ = tables.attention.shape
+    heads, _, p, _ = attention.shape
     positions = 3 if read.shape[1] > p + 2 else 2
     value = np.einsum("hre,nhe->hrn", read, write)
     tokens = read.shape[1] - positions
     made = np.repeat(base.T[None], p, axis=0) if base.shape[1] > 1 else np.tile(base[:, 0], (p, p, 1))
     for head in range(heads):
-        to_a, to_b = tables.attention[head]
+        to_a, to_b = attention[head]
         at = [value[head, :p] + value[head, tokens + place] for place in (0, 1)]
         made = made + to_a[..., None] * at[0][:, None] + to_b[..., None] * at[1][None]
         if positions == 3:

@@ -37,7 +37,7 @@ def extract(figure: go.Figure, blocks: Blocks) -> dict[str, Any]:
     bases["layout"] = dict(_leaves(parts["layout"]))
     changes = _changes([frames[i] for i in order], len(parts["data"]))
     moves = [
-        _move(place, path, values, blocks)
+        _move(place, path, values, blocks, coarse=bool(bases[place].get("meta.coarse")))
         for (place, path), values in changes.items()
         if not all(_equal(value, bases[place].get(path)) for value in values)
     ]
@@ -119,11 +119,11 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _move(place: int | str, path: str, values: list[Any], blocks: Blocks) -> Move:
+def _move(place: int | str, path: str, values: list[Any], blocks: Blocks, *, coarse: bool) -> Move:
     move: Move = {"place": place, "path": path}
     arrays = [value for value in values if isinstance(value, np.ndarray)]
     if len(arrays) == len(values) and len({array.shape for array in arrays}) == 1:
-        return {**move, "block": blocks.add(np.stack(arrays), drawn=True)}
+        return {**move, "block": blocks.add(np.stack(arrays), drawn=True, coarse=coarse)}
     distinct: list[Any] = []
     index = []
     for value in values:

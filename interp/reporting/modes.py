@@ -18,6 +18,9 @@ MOST = 128  # patterns kept at most
 # Finer ones are not seen: at a tenth of the root mean square an entry is off by 3 % of that, and a neuron sums hundreds of them.
 _WIDTHS = tuple(0.1 * 2 ** (i / 2) for i in range(12))
 
+# Below this width a stack takes more space so than as it is.
+_FINEST = 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class Modes:
@@ -44,6 +47,17 @@ def modes(stacks: Sequence[np.ndarray], *, budget: int) -> list[Modes]:
         if sum(_bytes(one.codes) for one in found) <= budget:
             break
     return found
+
+
+def close_modes(stack: np.ndarray, *, tolerance: float) -> Modes | None:
+    """A stack by its modes with no entry off by more than `tolerance`; None if it does not drift so that MOST patterns do."""
+    rotated, width = _rotated(stack), _WIDTHS[0]
+    while width > _FINEST:
+        found = _rounded(stack.shape, *rotated, width)
+        if np.abs(found.weights @ found.codes.astype(np.float32) - stack.reshape(len(stack), -1)).max() <= tolerance:
+            return found
+        width /= 2**0.5
+    return None
 
 
 def _rotated(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
