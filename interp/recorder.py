@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -219,7 +220,7 @@ class _Session:
 
 def _deliver(received: int, path: Path) -> NoReturn:
     """Obey a signal that was held back while the run was saved."""
-    message = f"run {path} is saved at step {open_run(path).manifest.step}; go on with: interp resume {path}"
+    message = f"run {path} is saved at step {open_run(path).manifest.step}; go on with: interp resume {shlex.quote(str(path))}"
     if received != signal.SIGINT:
         log.warning("%s", message)
         signal.raise_signal(received)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,6 +67,20 @@ def test_train_again_changes_nothing_and_says_where_the_run_is(root, capsys):
     assert call("train", "demo", *TINY, "--name", "tiny", "--root", root, "--no-until-settled") == 0
     assert str(root / "tiny") in capsys.readouterr().out
     assert before == {path: path.read_bytes() for path in before}
+
+
+def test_the_next_command_is_one_that_a_shell_reads_back(root, capsys):
+    """Whatever a run is called."""
+    name = "my run 'a' \"b\""
+    assert call("train", "demo", *TINY, "--name", name, "--root", root, "--no-until-settled") == 0
+    following = capsys.readouterr().out.split("Next: ")[1]
+    assert shlex.split(following) == ["interp", "report", str(root / name)]
+    (root / name / "history.jsonl").unlink()
+    assert call("verify", root / name) != 0
+    said = "".join(capsys.readouterr())
+    for quoted in re.findall("`(interp .*?)`", said):
+        assert shlex.split(quoted)[-1] == str(root / name)
+    shutil.rmtree(root / name)
 
 
 def test_train_reads_a_configuration_file(tmp_path, capsys):

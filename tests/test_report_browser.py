@@ -321,7 +321,8 @@ def test_nothing_overlaps_and_nothing_scrolls_sideways(fresh: Visit) -> None:
 
 # Readings that reach out of the bar or of their own boxes, or lie on each other, with the longest numbers there are.
 CLIPPED = """() => {
-    const [bar, all] = [document.querySelector(".transport").getBoundingClientRect(), [...document.querySelectorAll(".readout > div")]];
+    const bar = document.querySelector(".transport").getBoundingClientRect();
+    const all = [...document.querySelectorAll(".readout > div")];
     for (const { lastChild } of all) lastChild.textContent = "> 99.9 %";
     const out = ({ left, right, top, bottom }) => left < 0 || right > innerWidth || top < bar.top || bottom > bar.bottom;
     const clipped = (e) => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -58,7 +59,7 @@ def import_(given: Annotated[Import, tyro.conf.arg(name="")]) -> None:
     for note in run.provenance.get("notes", ()):
         print(f"note: {note}")
     print(f"{run.path}: {checkpoints(run.steps)}")
-    print(f"Next: interp report {run.path}")
+    print(f"Next: interp report {shlex.quote(str(run.path))}")
 
 
 def export(run: RunPath, out: Out, format: str = "safetensors", step: int | None = None, root: Root = ROOT) -> None:

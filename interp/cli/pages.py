@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def watch(
         give_way()
     with serving(listener, published), suppress(KeyboardInterrupt):
         follower.follow(until_final=not opened.manifest.final)
-    print(f"{line_of(open_run(opened.path))} Next: interp report {opened.path}")
+    print(f"{line_of(open_run(opened.path))} Next: interp report {shlex.quote(str(opened.path))}")
 
 
 def write_report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ def print_summary(run: Run) -> None:
     losses = run[run.steps[-1]].losses
     measured = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in losses.items() if value is not None)
     print(f"{run.path}: {run.status} ({run.reason}) at step {run.steps[-1]}; {measured}")
-    print(f"Next: interp report {run.path}")
+    print(f"Next: interp report {shlex.quote(str(run.path))}")
 
 
 def print_json(value: object) -> None:

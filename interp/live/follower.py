@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -191,7 +192,7 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
     if run.manifest.final:
         return _ENDINGS[run.reason or "budget"].format(step=step)
     if run.status == "interrupted" or is_gone:
-        return f"The run was interrupted at step {step}; `interp resume {run.path}` goes on with it."
+        return f"The run was interrupted at step {step}; `interp resume {shlex.quote(str(run.path))}` goes on with it."
     most = "at most " if run.config.until_settled else ""
     return f"Training: step {step} of {most}{run.config.steps:,}, {counted(len(run.steps), 'checkpoint')}."
 

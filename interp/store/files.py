@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -128,7 +129,7 @@ def explained(run: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"{error.filename or run}: cannot be written ({error.strerror}). What was saved before is unharmed: "
-            f"make room or allow writing, then go on with: interp resume {run}"
+            f"make room or allow writing, then go on with: interp resume {shlex.quote(str(run))}"
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -138,10 +139,12 @@ def read_checked(path: Path, name: str, manifest: Manifest) -> bytes:
         with (path / name).open("rb") as file:
             data = file.read(expected.size if name == HISTORY else -1)
     except OSError as error:
-        raise DataError(f"{path / name}: cannot be read ({error.strerror}); `interp verify {path}` checks every file") from error
+        raise DataError(
+            f"{path / name}: cannot be read ({error.strerror}); `interp verify {shlex.quote(str(path))}` checks every file"
+        ) from error
     if Entry.of(data) != expected:
         raise DataError(
             f"{path / name}: damaged: {len(data)} bytes with sha256 {sha256(data)[:12]}..., expected {expected.size} bytes "
-            f"with {expected.sha256[:12]}...; restore it from a copy. `interp verify {path}` checks every file"
+            f"with {expected.sha256[:12]}...; restore it from a copy. `interp verify {shlex.quote(str(path))}` checks every file"
         )
     return data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -129,7 +130,7 @@ class Run:
         found, weights = unpack_weights(self.read(name), where=f"{self.path / name}")
         if found != step:
             raise DataError(
-                f"{self.path / name}: holds step {found}, expected {step}; `interp verify {self.path}` checks every file"
+                f"{self.path / name}: holds step {found}, expected {step}; `interp verify {shlex.quote(str(self.path))}` checks every file"
             )
         return Checkpoint(step, weights, self._losses(step), expected, self.path / name)
 
