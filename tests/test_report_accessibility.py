@@ -130,3 +130,21 @@ def test_the_skip_link_leads_past_the_story(one: Visit) -> None:
     assert one.page.url == address
     one.page.keyboard.press("Tab")
     assert one.page.evaluate("document.querySelector('#panels').contains(document.activeElement)")
+
+
+def test_a_link_leads_to_the_slider_from_the_start_of_the_page(one: Visit) -> None:
+    one.page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); getSelection().removeAllRanges(); }")
+    one.page.focus(".skip")
+    one.page.keyboard.press("Tab")
+    link = one.page.locator(".skip:focus")
+    assert "slider" in link.inner_text()
+    box = link.bounding_box()
+    assert box["x"] >= 0
+    assert box["y"] >= 0
+    one.page.keyboard.press("Enter")
+    until(one.page, "document.activeElement.id === 'slider'")
+    step = one.step()
+    one.page.keyboard.press("ArrowLeft")
+    one.wait_for_step(STEPS[STEPS.index(step) - 1])
+    one.page.keyboard.press("ArrowRight")
+    one.wait_for_step(step)

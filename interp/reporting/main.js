@@ -155,11 +155,12 @@ class Page {
   }
 
   click(event) {
-    if (event.target.closest(".skip")) {
+    const skip = event.target.closest(".skip");
+    if (skip) {
       event.preventDefault(); // the address keeps the step
-      const panels = document.getElementById("panels");
-      panels.focus({ preventScroll: true });
-      panels.scrollIntoView();
+      const target = document.getElementById(skip.getAttribute("href").slice(1));
+      target.focus({ preventScroll: true });
+      if (target.id === "panels") target.scrollIntoView(); // the slider is always seen
     }
     const inner = event.target.closest('a[href^="#formula-"], a[href^="#panel-"]');
     if (inner) {
