@@ -18,7 +18,11 @@ import numpy as np
 from interp import Analysis, measures
 from interp.figures import CYCLE, EXCLUDED, NEUTRAL, Cell, curve, draw, faded
 
-NAMES = {"shift_agreement": CYCLE[0], "loss_from_unseen": EXCLUDED, "concentration_W_L": CYCLE[1]}
+CURVES = {
+    "shift_agreement": ("shift agreement", CYCLE[0], 1),
+    "loss_from_unseen": ("loss from unseen", EXCLUDED, 2),
+    "concentration_W_L": ("concentration W_L", CYCLE[1], 1),
+}
 READINGS = ("shift_agreement", "loss_from_unseen", "concentration_W_L", "answered_train")
 GENERALIZER_ABOVE, MEMORIZER_BELOW = 0.95, 0.1
 WORDS = {
@@ -48,8 +52,8 @@ def figure(series):
     title = _verdict(steps, *(series[name].values for name in READINGS))
     traces = [
         *(
-            curve(steps, series[name].values, name=name.replace("_", " "), colour=colour, cell=1 + (name == "loss_from_unseen"))
-            for name, colour in NAMES.items()
+            curve(steps, series[variable].values, name=name, colour=colour, cell=cell)
+            for variable, (name, colour, cell) in CURVES.items()
         ),
         *(
             curve([steps[0], steps[-1]], [bound, bound], name="bound", colour=faded(NEUTRAL, 0.8), dash="dot", legend=False)

@@ -4,7 +4,8 @@ Two losses that look inside. The restricted loss (green) is the loss of the netw
 logits are kept; the excluded loss (purple) is the loss on the training pairs when just these frequencies are taken away. In a
 run that groks the green curve falls as soon as the circuit begins to work, before the test loss does, and the purple one rises
 as memorization gives way to the circuit. Look at the plateau there: while the test accuracy is nearly flat, the green curve
-is already falling. Where more than half of all frequencies are kept, it holds memorized answers too, and no lead is drawn.
+is already falling. Dots mark where the restricted loss has halved (green) and where the test accuracy passes one half (orange).
+Where more than half of all frequencies are kept, the green curve holds memorized answers too, and no lead is drawn.
 
 Measured: restricted = cross-entropy of the mean logits plus their projection on cos w_k(a+b) and sin w_k(a+b) for all key k,
 over all pairs; excluded = cross-entropy of the logits without that projection, over the training pairs, for all key k

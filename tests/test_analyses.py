@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -327,3 +328,10 @@ def test_figures_of_a_single_checkpoint_and_of_missing_numbers_are_drawn(name: s
         if holes[variable].dtype.kind == "f" and not str(variable).startswith("history_"):
             holes[variable][1] = np.nan
     find_analyses([name])[0].figure(holes)
+
+
+def test_no_name_in_a_legend_has_lost_its_index() -> None:
+    analyses, series = built_in()
+    names = {str(trace.name) for analysis in analyses for trace in analysis.figure(series).data}
+    assert "concentration W_L" in names
+    assert not [name for name in names if re.search(r"\bW [A-Za-z]+\b", name)]

@@ -66,6 +66,12 @@ def test_key_frequencies_have_their_colours_in_any_order() -> None:
     assert len(set(figures.frequency_colours(range(1, 9)).values())) == 8
 
 
+def test_no_two_frequencies_of_the_largest_recipe_are_drawn_alike() -> None:
+    keys = range(1, 57)
+    colours, dashes = figures.frequency_colours(keys), figures.frequency_dashes(keys)
+    assert len({(colours[k], dashes[k]) for k in keys}) == 56
+
+
 @given(st.lists(st.sampled_from(["#000000", "#ff0000", "#00ff00"]), min_size=1, max_size=9))
 def test_bands_of_colour_cover_0_to_1_without_a_gap(colours: list[str]) -> None:
     scale = steps_of_colour(colours)

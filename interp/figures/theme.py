@@ -46,14 +46,16 @@ def frequency_colours(frequencies: Iterable[int]) -> dict[int, str]:
 IN_TITLE = 6
 
 
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "9px,3px,3px,3px,3px,3px")
+
+
 def frequency_dashes(frequencies: Iterable[int]) -> dict[int, str]:
-    """A line for each of a run's key frequencies, so that no two of the first three times eight look alike.
+    """A line for each of a run's key frequencies, so that no two of the first 56 look alike: as many as p = 113 has.
 
     >>> frequency_dashes(range(1, 10))[1], frequency_dashes(range(1, 10))[9]
     ('solid', 'dash')
     """
-    dashes = ("solid", "dash", "dot")
-    return {int(k): dashes[i // len(CYCLE) % len(dashes)] for i, k in enumerate(sorted(frequencies))}
+    return {int(k): _DASHES[i // len(CYCLE) % len(_DASHES)] for i, k in enumerate(sorted(frequencies))}
 
 
 def key(colours: Mapping[str, str]) -> str:

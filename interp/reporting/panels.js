@@ -1,11 +1,13 @@
 // Panels: one figure each, as cells that are placed for the width there is, under one legend.
 
-const DASHES = { dash: "6 4", dot: "2 3" };
+// Plotly's names of dashed lines, short enough for a legend to show what they are.
+const LEGEND_DASHES = { dash: "6 4", dot: "2 3", dashdot: "6 3 2 3", longdash: "10 4", longdashdot: "11 3 2 3" };
 
 // A short line as it is drawn in a figure, beside the name of what it stands for.
 function stroke(color = "currentColor", dash = "solid") {
   const line = svg("svg", { width: 26, height: 10, "aria-hidden": "true" });
-  line.append(svg("line", { x1: 1, x2: 25, y1: 5, y2: 5, stroke: color, "stroke-width": 2.4, "stroke-dasharray": DASHES[dash] || "none" }));
+  const dashes = LEGEND_DASHES[dash] || (/px/.test(dash) ? dash.replaceAll("px", "") : "none");
+  line.append(svg("line", { x1: 1, x2: 25, y1: 5, y2: 5, stroke: color, "stroke-width": 2.4, "stroke-dasharray": dashes }));
   return line;
 }
 

@@ -98,7 +98,8 @@ class Swift {
         on = there;
       });
       const unit = Math.max(width, 3);
-      pen.setLineDash({ dash: [3 * unit, 3 * unit], dot: [unit, unit] }[dash] || []);
+      const parts = { dash: [3, 3], dot: [1, 1], dashdot: [3, 1, 1, 1], longdash: [5, 5], longdashdot: [5, 2, 1, 2] }[dash] || [];
+      pen.setLineDash(/px/.test(dash) ? dash.split(",").map(parseFloat) : parts.map((part) => part * unit));
       Object.assign(pen, { strokeStyle: color, lineWidth: width, globalAlpha: 1 });
       pen.stroke();
       pen.setLineDash([]);
