@@ -67,7 +67,7 @@ class Transport {
       values.forEach((value, i) => {
         if (Number.isFinite(value)) d += `${d ? "L" : "M"}${((1000 * i) / last).toFixed(1)} ${(96 - 90 * Math.min(1, value / scale)).toFixed(1)}`;
       });
-      const pen = { stroke: look ? look.colour : "currentColor", "stroke-dasharray": (look && DASHES[look.dash]) || "none" };
+      const pen = { stroke: look ? look.colour : "currentColor", "stroke-dasharray": (look && LEGEND_DASHES[look.dash]) || "none" };
       parts.push(svg("path", { d, class: kind, fill: "none", ...pen, "stroke-width": 1.5, "vector-effect": "non-scaling-stroke" }));
     }
     document.getElementById("spark").replaceChildren(...parts);

@@ -129,9 +129,8 @@ class Run:
         expected, name = self.sha256(step), checkpoint_name(step)
         found, weights = unpack_weights(self.read(name), where=f"{self.path / name}")
         if found != step:
-            raise DataError(
-                f"{self.path / name}: holds step {found}, expected {step}; `interp verify {shlex.quote(str(self.path))}` checks every file"
-            )
+            check = f"interp verify {shlex.quote(str(self.path))}"
+            raise DataError(f"{self.path / name}: holds step {found}, expected {step}; `{check}` checks every file")
         return Checkpoint(step, weights, self._losses(step), expected, self.path / name)
 
     def __iter__(self) -> Iterator[Checkpoint]:
