@@ -162,11 +162,12 @@ open_some = opener(Some)
 
 
 @numba.njit
-def look(address: int) -> tuple[float, int, float, int, float, bool, int, int]:
+def look(address: int) -> tuple[float, int, float, int, float, bool, int, int, tuple[int, int, int, int]]:
     some = open_some(address)
     some.matrix[1, 2] += 1
     deep = some.deep
-    return some.matrix[1, 2], some.words[-1], deep[1, 0, 2, 3], some.count, some.rate, some.is_set, deep.shape[2], len(some.words)
+    shapes = deep.shape[2], len(some.words), deep.strides
+    return some.matrix[1, 2], some.words[-1], deep[1, 0, 2, 3], some.count, some.rate, some.is_set, *shapes
 
 
 def test_compiled_code_opens_a_handle_and_finds_what_was_put_in() -> None:
@@ -175,10 +176,10 @@ def test_compiled_code_opens_a_handle_and_finds_what_was_put_in() -> None:
     before = matrix[1, 2]
     handle = Handle(Some(matrix, np.array([5, -7]), deep, count=-3, rate=0.3, is_set=True))
     seen = look(handle.address)
-    assert seen == (before + 1, -7, deep[1, 0, 2, 3], -3, np.float32(0.3), True, 3, 2)
+    assert seen == (before + 1, -7, deep[1, 0, 2, 3], -3, np.float32(0.3), True, 3, 2, deep.strides)
     assert matrix[1, 2] == before + 1
     other = Handle(handle.values._replace(is_set=False, words=np.zeros(0, dtype=np.int64)))
-    assert look(other.address)[5:] == (False, 3, 0)
+    assert look(other.address)[5:8] == (False, 3, 0)
 
 
 def test_a_handle_refuses_an_array_with_gaps() -> None:
