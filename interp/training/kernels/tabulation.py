@@ -6,7 +6,7 @@ Cross-entropy does not see a shift of all logits of a pair. So W_U and all that 
 W_L has a column less then, which for p = 113 is one vector in eight.
 
 Each thread does a share of every stage; a stage needs what all threads have done in the one before. Written in torch, the same
-takes three times as long: it is some forty small operations, each of which costs more to start than to do.
+takes twice as long: it is dozens of small operations, each of which costs more to start than to do.
 """
 
 from __future__ import annotations
