@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interp.task import ModularTask
-from interp.training.kernels import LANES, WORD, Handle, arrays, lines, needs_strips, products
+from interp.training.kernels import LANES, WORD, Handle, arrays, dots, lines, needs_strips, products
 from interp.training.kernels.active import Active, Back, add_logits, pull_back_active
+from interp.training.kernels.dots import Places
 from interp.training.kernels.handles import opener
 from interp.training.kernels.products import Matrix, at, row_length
 from interp.training.kernels.rows import Sources, set_row
@@ -53,13 +54,15 @@ def test_products_equal_float64_and_touch_nothing_beside(rows: int, columns: int
 
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("vectors", [1, 3, 4, 9])
-def test_a_product_over_scattered_rows_is_that_of_these_rows(rows: int, vectors: int) -> None:
+@pytest.mark.parametrize("is_fresh", [True, False])
+def test_a_product_over_scattered_rows_is_that_of_these_rows(rows: int, vectors: int, is_fresh: bool) -> None:
     columns, depth = LANES * vectors, 21
     a, b, out = padded(rows, depth, 1), padded(depth, columns, 2), padded(rows, columns, 3)
     chosen = np.arange(depth - 1, -1, -2, dtype=np.int32)
-    expected = out[:, :columns] + a[:, chosen].astype(np.float64) @ b[chosen, :columns]
-    size = (rows, vectors, len(chosen))
-    products.add_scattered_product(matrix(a), matrix(b), matrix(out), chosen.ctypes.data, size)
+    expected = a[:, chosen].astype(np.float64) @ b[chosen, :columns] + (0 if is_fresh else out[:, :columns])
+    if is_fresh:
+        out[:, :columns] = np.nan
+    products.multiply_scattered(matrix(a), matrix(b), matrix(out), chosen.ctypes.data, (rows, vectors, len(chosen)), is_fresh)
     np.testing.assert_allclose(out[:, :columns], expected, rtol=1e-5, atol=1e-5)
     assert np.isnan(out[:, columns:]).all()
 
@@ -129,14 +132,32 @@ def test_products_with_active_neurons_equal_the_products_with_all(classes: int, 
     assert needs_strips(classes) or np.isnan(so_far).all()
 
 
-@pytest.mark.parametrize("rows", [1, 4, 7])
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("columns", [1, 4, 7])
 @pytest.mark.parametrize("vectors", [1, 5])
-def test_scalar_products_with_rows(rows: int, vectors: int) -> None:
-    columns = LANES * vectors
-    a, b, out = padded(1, columns, 1), padded(rows, columns, 2), np.full((rows, 3), np.nan, dtype=np.float32)
-    products.row_products(at(a, 0, 0), at(b, 0, 0), row_length(b), at(out, 0, 1), 3, (rows, vectors))
-    np.testing.assert_allclose(out[:, 1], b[:, :columns].astype(np.float64) @ a[0, :columns], rtol=1e-5, atol=1e-5)
-    assert np.isnan(out[:, [0, 2]]).all()
+@pytest.mark.parametrize("are_turned", [False, True])
+def test_scalar_products_of_rows(rows: int, columns: int, vectors: int, are_turned: bool) -> None:
+    length = LANES * vectors
+    a, b = padded(2 * rows, length, 1), padded(columns, length, 2)
+    expected = a[:, :length].astype(np.float64) @ b[:, :length].T
+
+    def places() -> tuple[np.ndarray, Places]:
+        out = np.full((2 * rows + 1, columns + 1), np.nan, dtype=np.float32)
+        out = out.T.copy().T if are_turned else out
+        return out, Places(out.ctypes.data, out.strides[0] // 4, out.strides[1] // 4)
+
+    out, where = places()
+    dots.row_products(matrix(a), matrix(b), where, (rows, columns, vectors))
+    np.testing.assert_allclose(out[:rows, :columns], expected[:rows], rtol=1e-5, atol=1e-4)
+    assert np.isnan(out[rows:]).all()
+    assert np.isnan(out[:, columns]).all()
+
+    chosen = np.arange(2 * rows - 1, 0, -2, dtype=np.int32)
+    out, where = places()
+    dots.scattered_row_products(matrix(a), chosen.ctypes.data, matrix(b), where, (rows, columns, vectors))
+    np.testing.assert_allclose(out[chosen, :columns], expected[chosen], rtol=1e-5, atol=1e-4)
+    assert np.isnan(np.delete(out, chosen, axis=0)).all()
+    assert np.isnan(out[:, columns]).all()
 
 
 @pytest.mark.parametrize("rows", [1, 16, 37])
@@ -206,8 +227,10 @@ def test_every_pair_is_visited_once_by_the_thread_that_owns_it(p: int, fraction:
         first, last = pairs.chunk[pairs.span[thread]], pairs.chunk[pairs.span[thread + 1]]
         a = pairs.a[first:last]
         assert ((a >= pairs.tokens[thread]) & (a < pairs.tokens[thread + 1])).all()
+    met: dict[int, tuple[set[int], set[int]]] = {thread: (set(), set()) for thread in range(threads)}
     for i in range(len(pairs.chunk) - 1):
         start, stop = pairs.chunk[i], pairs.chunk[i + 1]
+        met_a, met_b = met[int(np.searchsorted(pairs.span, i, side="right")) - 1]
         by_a = [pairs.a[slice(*pairs.first_a[j : j + 2])] for j in range(*pairs.group_a[i : i + 2])]
         by_b = [pairs.b[start + pairs.by_b[slice(*pairs.first_b[j : j + 2])]] for j in range(*pairs.group_b[i : i + 2])]
         for groups, tokens in ((by_a, pairs.a[start:stop]), (by_b, pairs.b[start:stop])):
@@ -215,6 +238,12 @@ def test_every_pair_is_visited_once_by_the_thread_that_owns_it(p: int, fraction:
             assert [group[0] for group in groups] == sorted(set(tokens))
             assert sum(len(group) for group in groups) == stop - start
         np.testing.assert_array_equal(np.sort(pairs.by_b[start:stop]), np.arange(stop - start))
+        for groups, is_new, before in (
+            (by_a, pairs.new_a[slice(*pairs.group_a[i : i + 2])], met_a),
+            (by_b, pairs.new_b[slice(*pairs.group_b[i : i + 2])], met_b),
+        ):
+            assert is_new.tolist() == [int(group[0]) not in before for group in groups]
+            before.update(int(group[0]) for group in groups)
 
 
 def test_threads_have_about_as_many_pairs() -> None:

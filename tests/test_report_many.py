@@ -184,6 +184,23 @@ def test_the_map_of_a_dead_neuron_says_that_it_is_dead(browser: Browser, path: P
     seen.page.context.close()
 
 
+REMARK = """map => {
+    const panel = Object.create(Explorer.prototype);
+    Object.assign(panel, { tables: { p: 3, order: [1, 2] }, made: { frequency: 0, map } });
+    return panel.remark;
+}"""
+
+
+@pytest.mark.browser
+def test_a_dead_neuron_of_a_multiplication_says_what_it_is_without_the_pairs_that_are_not_fitted(
+    browser: Browser, path: Path
+) -> None:
+    seen = visit(browser, path)
+    map_ = [9, 9, 9, 9, 0, 0, 9, 0, 0]  # pairs with 0 are 9, all others 0
+    assert seen.page.evaluate(REMARK, map_) == "dead at this step: 0 for every pair without 0"
+    seen.page.context.close()
+
+
 def test_frequencies_of_the_same_colour_have_other_lines() -> None:
     analyses, series, _ = many()
     figure = analyses[0].figure(series)

@@ -54,8 +54,9 @@ class Explorer extends Panel {
 
   get remark() {
     if (this.made.frequency > 0) return "";
-    const value = this.made.map[0];
-    return value === 0 ? "dead at this step: 0 for every pair" : `dead at this step: ${readable(value)} for every pair`;
+    const { order, p } = this.tables; // a multiplication leaves out the pairs with 0, where the neuron may be another
+    const value = this.made.map[order ? order[0] * (p + 1) : 0];
+    return `dead at this step: ${value === 0 ? 0 : readable(value)} for every pair${order?.length < p ? " without 0" : ""}`;
   }
 
   // The same on a picture that is taken away.

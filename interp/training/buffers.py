@@ -40,6 +40,7 @@ def allocate(
         resid=_zeros(own, d_model),
         head_to_columns=_zeros(width, columns),
         far=_zeros(heads, p + 1, columns),
+        near=_zeros(heads, p, columns),
         base=_zeros(own, columns),
         scores=_zeros(heads, *scores),
         W_L=_zeros(neurons, logits + _GAP),
@@ -50,7 +51,6 @@ def allocate(
         softmax=_zeros(t, 2, heads, room),
         weights=torch.ones(t, 2, heads + 1, room).numpy(),
         d_scores=_zeros(t, 2, heads, room),
-        near=_zeros(t, heads, columns),
         d_neurons=_zeros(t, (room if kernels.needs_strips(shape.classes) else 0) + 1, neurons + _GAP),
     )
     gradients = kernels.Gradients(

@@ -36,10 +36,10 @@ def share_out(index: Int[np.ndarray, " n"], task: ModularTask, *, threads: int) 
     n_chunks = starts[-1] * blocks_b
     ends = np.searchsorted(chunk, np.arange(n_chunks + 1))
     by_b = np.lexsort((a, b, chunk))
-    group_a, first_a = _groups(a, chunk, n_chunks)
-    group_b, first_b = _groups(b[by_b], chunk, n_chunks)
     places, spans, label = by_b - ends[chunk], np.array(starts) * blocks_b, task.labels[index[order]]
-    parts = (a, b, label, ends, group_a, first_a, group_b, first_b, places, spans, tokens)
+    thread = np.searchsorted(spans, chunk, side="right")
+    of_a, of_b = _groups(a, chunk, thread, n_chunks), _groups(b[by_b], chunk, thread, n_chunks)
+    parts = (a, b, label, ends, *of_a, *of_b, places, spans, tokens)
     return Pairs(*(part.astype(np.int32) for part in parts))
 
 
@@ -52,10 +52,12 @@ def _cuts(first: Int[np.ndarray, " p+1"], threads: int) -> Int[np.ndarray, " thr
 
 
 def _groups(
-    token: Int[np.ndarray, " n"], chunk: Int[np.ndarray, " n"], n_chunks: int
-) -> tuple[Int[np.ndarray, " chunk+1"], Int[np.ndarray, " group+1"]]:
-    """Runs of equal tokens within chunks: which runs each chunk has, and where each begins."""
+    token: Int[np.ndarray, " n"], chunk: Int[np.ndarray, " n"], thread: Int[np.ndarray, " n"], n_chunks: int
+) -> tuple[Int[np.ndarray, " chunk+1"], Int[np.ndarray, " group+1"], Int[np.ndarray, " group"]]:
+    """Runs of equal tokens within chunks: which runs each chunk has, where each begins, and which are the first in a thread."""
     is_new = np.ones(len(token), dtype=bool)
     is_new[1:] = (token[1:] != token[:-1]) | (chunk[1:] != chunk[:-1])
     first = np.flatnonzero(is_new)
-    return np.searchsorted(chunk[first], np.arange(n_chunks + 1)), np.append(first, len(token))
+    is_first = np.zeros(len(first), dtype=np.int64)
+    is_first[np.unique(np.stack([thread[first], token[first]]), axis=1, return_index=True)[1]] = 1
+    return np.searchsorted(chunk[first], np.arange(n_chunks + 1)), np.append(first, len(token)), is_first

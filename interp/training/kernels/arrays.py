@@ -34,8 +34,10 @@ class Pairs(NamedTuple):
     chunk: Int32_1  # (chunk + 1,): chunk i has the pairs chunk[i] .. chunk[i + 1]
     group_a: Int32_1  # (chunk + 1,): and the groups of equal a group_a[i] .. group_a[i + 1]
     first_a: Int32_1  # (group + 1,): the pairs of such a group are first_a[j] .. first_a[j + 1]
+    new_a: Int32_1  # (group,): 1 where its thread meets that token for the first time, else 0
     group_b: Int32_1  # (chunk + 1,): the same for groups of equal b,
     first_b: Int32_1  # (group + 1,): whose pairs are scattered over the chunk:
+    new_b: Int32_1  # (group,)
     by_b: Int32_1  # (pair,): place in its chunk of each pair, sorted by b
     span: Int32_1  # (thread + 1,): thread i has the chunks span[i] .. span[i + 1]
     tokens: Int32_1  # (thread + 1,): and so the tokens tokens[i] .. tokens[i + 1] at position a
@@ -79,7 +81,8 @@ class Tables(NamedTuple):
     k_turned: Float3  # (head, d_head, p); without `=` only
     resid: Float2  # (1 or p, d_model): residuals of the base
     head_to_columns: Float2  # (head * d_head, column)
-    far: Float3  # (head, p + 1, column): v times that
+    far: Float3  # (head, p + 1, column): v times that; for a token at position b
+    near: Float3  # (head, p, column): for one at position a: that and the last row
     base: Float2  # (1 or p, column)
     scores: Float3  # (head, 1, p + 1) or (head, p, p)
     W_L: Float2  # (neuron column, logit column or more)
@@ -104,7 +107,6 @@ class Chunk(NamedTuple):
     softmax: Float4  # (thread, 2, head, pair): of the scores at a and b
     weights: Float4  # (thread, 2, head + 1, pair): attention to a and b; a row of ones for the base
     d_scores: Float4  # (thread, 2, head, pair)
-    near: Float3  # (thread, head, column)
     d_neurons: Float3  # (thread, row, neuron column or more): gradient between strips of classes, if several; last row: 0
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from interp.training.kernels.active import Active, Back, add_logits, pull_back_active
 from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Tables
 from interp.training.kernels.compiler import njit, wide
-from interp.training.kernels.lines import add, put
-from interp.training.kernels.pair_losses import cross_entropy, exp_of_negative, stablemax
-from interp.training.kernels.products import Matrix, add_scattered_product, at, matrix, multiply, row_length, row_products
+from interp.training.kernels.dots import Places, row_products, scattered_row_products
+from interp.training.kernels.pair_losses import cross_entropies, exp_of_negative, stablemaxes
+from interp.training.kernels.products import Matrix, at, matrix, multiply, multiply_scattered, row_length
 from interp.training.kernels.rows import Sources, set_row
 from interp.training.kernels.vectors import LANES
 
@@ -52,30 +52,22 @@ def _attend(pairs: Pairs, scores: np.ndarray, rate: np.float32, span: tuple[int,
 
 
 @njit
-def _load_near(far: np.ndarray, a: int, near: np.ndarray) -> None:
-    """Rows of token a at its own position: those at position b, and the difference."""
-    for h in range(far.shape[0]):
-        put(far[h, a], near[h])
-        add(far[h, far.shape[1] - 1], near[h])
-
-
-@njit
 def forward_chunk(pairs: Pairs, tables: Tables, setting: Setting, index: int, chunk: Chunk) -> None:
     """Neurons and logits of a chunk, from the tables."""
     wide()
-    far, base, rows = tables.far, tables.base, chunk.columns
+    near, far, base, rows = tables.near, tables.far, tables.base, chunk.columns
     start, stop = pairs.chunk[index], pairs.chunk[index + 1]
     _attend(pairs, tables.scores, setting.rate, (start, stop), chunk)
     cut, vectors = setting.neuron_columns, far.shape[2] // LANES
-    heads, room, row_far, row_near = far.shape[0], row_length(chunk.weights[0]), far.strides[0] // 4, row_length(chunk.near)
+    heads, room, row_near, row_far = far.shape[0], row_length(chunk.weights[0]), near.strides[0] // 4, far.strides[0] // 4
     active = Active(chunk.active.ctypes.data, chunk.active.shape[1])
     for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
         first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
-        _load_near(far, pairs.a[start + first], chunk.near)
+        of_near = at(near[0], pairs.a[start + first], 0)
         for i in range(first, last):
             b = pairs.b[start + i]
             at_a, at_b = at(chunk.weights[0], 0, i), at(chunk.weights[1], 0, i)
-            of_base, of_near, of_far = at(base, 0 if len(base) == 1 else b, 0), at(chunk.near, 0, 0), at(far[0], b, 0)
+            of_base, of_far = at(base, 0 if len(base) == 1 else b, 0), at(far[0], b, 0)
             sources = Sources(of_base, of_near, row_near, of_far, row_far, at_a, at_b, room, heads)
             set_row(sources, at(rows, i, 0), active.first + 8 * i * active.row, (cut // LANES, vectors))
     neurons, logits = Matrix(at(rows, 0, 0), row_length(rows)), Matrix(at(rows, 0, cut), row_length(rows))
@@ -87,17 +79,11 @@ def forward_chunk(pairs: Pairs, tables: Tables, setting: Setting, index: int, ch
 def lose_chunk(pairs: Pairs, setting: Setting, index: int, rows: np.ndarray, columns: int) -> tuple[float, int]:
     """Sum of a chunk's losses and number of right answers; the gradient takes the logits' place."""
     wide()
-    start, stop = pairs.chunk[index], pairs.chunk[index + 1]
-    total, n_right, scale = 0.0, 0, 1 / len(pairs.a)  # the gradient is that of the mean
-    for i in range(stop - start):
-        row, label = rows[i][setting.neuron_columns : columns], pairs.label[start + i]
-        if setting.stablemax:
-            loss, is_right = stablemax(row, label, setting.classes, scale)
-        else:
-            loss, is_right = cross_entropy(row, label, setting.classes, scale)
-        total += loss
-        n_right += is_right
-    return total, n_right
+    labels = pairs.label[pairs.chunk[index] : pairs.chunk[index + 1]]
+    span, scale = (setting.neuron_columns, columns), 1 / len(pairs.a)  # the gradient is that of the mean
+    if setting.stablemax:
+        return stablemaxes(rows, span, labels, setting.classes, scale)
+    return cross_entropies(rows, span, labels, setting.classes, scale)
 
 
 @njit
@@ -128,10 +114,10 @@ def _score_gradients(pairs: Pairs, rate: np.float32, span: tuple[int, int], chun
 def backward_chunk(
     pairs: Pairs, tables: Tables, setting: Setting, index: int, chunk: Chunk, gradients: Gradients, thread: int
 ) -> None:
-    """Add a chunk's share to the gradient of the tables."""
+    """Add a chunk's share to the gradient of the tables; rows that a thread meets for the first time it replaces."""
     wide()
-    far, d_far = tables.far, gradients.far[thread]
-    heads, columns = far.shape[0], far.shape[2]
+    near, far, d_far = tables.near, tables.far, gradients.far[thread]
+    heads, columns, row_near, row_far = far.shape[0], far.shape[2], near.strides[0] // 4, far.strides[0] // 4
     start, stop = pairs.chunk[index], pairs.chunk[index + 1]
     cut, vectors, room = setting.neuron_columns, columns // LANES, row_length(chunk.weights[0])
     rows, row = chunk.columns, row_length(chunk.columns)
@@ -144,22 +130,19 @@ def backward_chunk(
     pull_back_active(back, zero, active, (n, cut // LANES, setting.columns_of_W_L))
     for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
         first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
-        a = pairs.a[start + first]
-        _load_near(far, a, chunk.near)
-        for i in range(first, last):
-            pair, d_scores, size = at(rows, i, 0), chunk.d_scores[0], (heads, vectors)
-            row_products(pair, at(chunk.near, 0, 0), row_length(chunk.near), at(d_scores, 0, i), row_length(d_scores), size)
+        a, of_group = pairs.a[start + first], matrix(rows, first, 0)
+        d_scores = Places(at(chunk.d_scores[0], 0, first), 1, room)
+        row_products(of_group, Matrix(at(near[0], a, 0), row_near), d_scores, (last - first, heads, vectors))
         attention, d_near = Matrix(at(chunk.weights[0], 0, first), room), gradients.near
         out = Matrix(at(d_near[0], a, 0), d_near.strides[0] // 4)
-        multiply(attention, matrix(rows, first, 0), out, (len(d_near), columns, last - first), False)
+        multiply(attention, of_group, out, (len(d_near), columns, last - first), pairs.new_a[group] > 0)
     for group in range(pairs.group_b[index], pairs.group_b[index + 1]):
         first, last = pairs.first_b[group], pairs.first_b[group + 1]
         b, places = pairs.b[start + pairs.by_b[first]], pairs.by_b.ctypes.data + 4 * first
-        for place in range(first, last):
-            i = pairs.by_b[place]
-            d_scores, size = chunk.d_scores[1], (heads, vectors)
-            row_products(at(rows, i, 0), at(far[0], b, 0), far.strides[0] // 4, at(d_scores, 0, i), row_length(d_scores), size)
+        d_scores, size = Places(at(chunk.d_scores[1], 0, 0), 1, room), (last - first, heads, vectors)
+        scattered_row_products(matrix(rows, 0, 0), places, Matrix(at(far[0], b, 0), row_far), d_scores, size)
         attention, out = Matrix(at(chunk.weights[1], 0, 0), room), Matrix(at(d_far[0], b, 0), d_far.strides[0] // 4)
-        add_scattered_product(attention, matrix(rows, 0, 0), out, places, (len(d_far), vectors, last - first))
+        is_new = pairs.new_b[group] > 0
+        multiply_scattered(attention, matrix(rows, 0, 0), out, places, (len(d_far), vectors, last - first), is_new)
     of_thread = gradients.scores[thread if len(gradients.scores) > 1 else 0]
     _score_gradients(pairs, setting.rate, (start, stop), chunk, of_thread)

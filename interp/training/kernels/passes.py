@@ -50,10 +50,8 @@ from interp.training.kernels.vectors import INDEX
 
 @njit
 def _of_thread(chunks: Chunk, thread: int) -> Chunk:
-    active, columns, softmax, weights, d_scores, near, d_neurons = chunks
-    return Chunk(
-        active[thread], columns[thread], softmax[thread], weights[thread], d_scores[thread], near[thread], d_neurons[thread]
-    )
+    active, columns, softmax, weights, d_scores, d_neurons = chunks
+    return Chunk(active[thread], columns[thread], softmax[thread], weights[thread], d_scores[thread], d_neurons[thread])
 
 
 @njit
@@ -68,17 +66,11 @@ def _evaluate_share(pairs: Pairs, tables: Tables, setting: Setting, chunks: Chun
 
 
 @njit
-def _clear(gradients: Gradients, first: int, last: int, thread: int) -> None:
-    """Zeros for what a thread adds to; its tokens are given by the first and the one after the last."""
-    zero, far, near, W_L = np.float32(0), gradients.far[thread], gradients.near, gradients.W_L[thread]
+def _clear(gradients: Gradients, thread: int) -> None:
+    """Zeros for what a thread only adds to. (Rows of near and far it replaces; those of tokens it has no pair of stay 0.)"""
+    zero, W_L = np.float32(0), gradients.W_L[thread]
     for neuron in range(len(W_L)):
         fill(W_L[neuron], zero)
-    for h in range(len(far)):
-        for token in range(far.shape[1]):
-            fill(far[h, token], zero)
-    for h in range(len(near)):
-        for token in range(first, last):
-            fill(near[h, token], zero)
     if gradients.scores.shape[2] == 1:
         for h in range(gradients.scores.shape[1]):
             fill(gradients.scores[thread, h, 0], zero)
@@ -90,7 +82,7 @@ def _train_share(
 ) -> None:
     """One thread's share of a training pass."""
     chunk, loss, correct = _of_thread(chunks, thread), 0.0, 0
-    _clear(gradients, pairs.tokens[thread], pairs.tokens[thread + 1], thread)
+    _clear(gradients, thread)
     for index in range(pairs.span[thread], pairs.span[thread + 1]):
         forward_chunk(pairs, tables, setting, index, chunk)
         more_loss, more_correct = lose_chunk(pairs, setting, index, chunk.columns, tables.far.shape[2])

@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numba
-from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -24,6 +23,7 @@ from interp.training.kernels.compiler import WIDE_REGISTERS, inlined, njit, vari
 from interp.training.kernels.vectors import (
     INDEX,
     LANES,
+    SHORT,
     broadcast,
     constant,
     load,
@@ -31,7 +31,6 @@ from interp.training.kernels.vectors import (
     place,
     pointers,
     store,
-    totals,
     variable,
     zeros,
 )
@@ -62,7 +61,7 @@ def _tile(rows: int, vectors: int, kind: _Kind, *, lanes: int = LANES) -> Any:
     def emit(builder: Any, arguments: Any) -> None:
         a, row_a, b, row_b, c, row_c, depth, index, is_fresh = arguments
         a, b, c = pointers(builder, a, b, c)
-        index = builder.inttoptr(index, ir.IntType(32).as_pointer())
+        index = builder.inttoptr(index, SHORT.as_pointer())
         cells = [(r, v) for r in range(rows) for v in range(vectors)]
         out = [place(builder, c, builder.mul(row_c, constant(r))) for r in range(rows)]
         before = {(r, v): load(builder, out[r], v, lanes=lanes) for r, v in cells}
@@ -159,61 +158,18 @@ _scattered, _scattered_vector = (_strip(_Kind(scattered=True), vectors) for vect
 
 
 @njit
-def add_scattered_product(a: Matrix, b: Matrix, c: Matrix, index: int, size: tuple[int, int, int]) -> None:
-    """``c += a b`` over the columns of a and rows of b that an index (its address) names; sizes: rows, whole vectors, length."""
+def multiply_scattered(a: Matrix, b: Matrix, c: Matrix, index: int, size: tuple[int, int, int], is_fresh: bool) -> None:
+    """As `multiply`, over the columns of a and rows of b that an index (its address) names; sizes: rows, vectors, length."""
     rows, vectors, depth = size
     v = 0
     while v < vectors:
         right, out = _from(b, LANES * v), _from(c, LANES * v)
         if v + _VECTORS <= vectors:
-            _scattered(a, right, out, index, rows, depth, False)
+            _scattered(a, right, out, index, rows, depth, is_fresh)
             v += _VECTORS
         else:
-            _scattered_vector(a, right, out, index, rows, depth, False)
+            _scattered_vector(a, right, out, index, rows, depth, is_fresh)
             v += 1
-
-
-def _dots(rows: int) -> Any:
-    """The intrinsic for the scalar products of one row with several."""
-
-    @intrinsic
-    def dots(context: Any, a: Any, b: Any, row_b: Any, vectors: Any, out: Any, row_out: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            widen(builder)
-            a, b, row_b, vectors, out, row_out = arguments
-            a, b, out = pointers(builder, a, b, out)
-            sums = [variable(builder, zeros()) for _ in range(rows)]
-            with cgutils.for_range(builder, vectors) as loop:
-                along = builder.mul(loop.index, constant(LANES))
-                left, right = load(builder, place(builder, a, along), 0), place(builder, b, along)
-                for r, so_far in enumerate(sums):
-                    value = load(builder, place(builder, right, builder.mul(row_b, constant(r))), 0)
-                    builder.store(multiply_add(builder, left, value, builder.load(so_far)), so_far)
-            for r, value in enumerate(totals(builder, [builder.load(so_far) for so_far in sums])):
-                builder.store(value, place(builder, out, builder.mul(row_out, constant(r))))
-            return context.get_dummy_value()
-
-        return numba.void(*[numba.int64] * 6), generate
-
-    return dots
-
-
-_four_dots, _one_dot = _dots(4), _dots(1)
-
-
-@njit
-def row_products(a: int, b: int, row_b: int, out: int, row_out: int, size: tuple[int, int]) -> None:
-    """Scalar products of the row at `a` with several rows of b: ``out[r] = a . b[r]``; sizes: rows of b, vectors in a row."""
-    wide()
-    rows, vectors = size
-    r = 0
-    while r < rows:
-        if r + 4 <= rows:
-            _four_dots(a, b + 4 * r * row_b, row_b, vectors, out + 4 * r * row_out, row_out)
-            r += 4
-        else:
-            _one_dot(a, b + 4 * r * row_b, row_b, vectors, out + 4 * r * row_out, row_out)
-            r += 1
 
 
 @inlined

@@ -8,8 +8,9 @@ import numpy as np
 
 from interp.training.kernels.arrays import Gradients, Tables
 from interp.training.kernels.compiler import njit, wide
+from interp.training.kernels.dots import Places, row_products
 from interp.training.kernels.lines import add, columns_of, fill, put, share_of
-from interp.training.kernels.products import at, matrix, multiply_turned, row_length, row_products
+from interp.training.kernels.products import at, matrix, multiply_turned, row_length
 from interp.training.kernels.vectors import LANES
 
 
@@ -57,10 +58,10 @@ def combine_share(tokens: np.ndarray, tables: Tables, gradients: Gradients, thre
         total, out = matrix(both, last - first, 0), matrix(parts, h * d_head, 0)
         multiply_turned(matrix(v[h], v.shape[1] - 1, 0), total, out, (d_head, columns, 1), True)
         multiply_turned(matrix(v[h], first, 0), matrix(both, 0, 0), out, (d_head, columns, last - first), False)
-        right, row, size = at(to_columns, h * d_head, 0), row_length(to_columns), (d_head, columns // LANES)
-        for token in range(first, last):
-            row_products(at(both, token - first, 0), right, row, at(gradients.v[h], token, 0), 1, size)
-        row_products(total.first, right, row, at(gradients.last_v[thread], h, 0), 1, size)
+        right, of_v, of_last = matrix(to_columns, h * d_head, 0), gradients.v[h], gradients.last_v[thread]
+        out_v, vectors = Places(at(of_v, first, 0), row_length(of_v), 1), columns // LANES
+        row_products(matrix(both, 0, 0), right, out_v, (last - first, d_head, vectors))
+        row_products(total, right, Places(at(of_last, h, 0), 0, 1), (1, d_head, vectors))
 
 
 @njit

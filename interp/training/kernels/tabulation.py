@@ -215,7 +215,8 @@ def _add_biases(model: Model, to_columns: np.ndarray, base: np.ndarray, setting:
 @njit
 def _third_stage(model: Model, tables: Tables, setting: Setting, threads: int, thread: int) -> None:
     """A thread's columns of the tables; scores of pairs."""
-    to_columns, heads, base, far, v = tables.to_columns, tables.head_to_columns, tables.base, tables.far, tables.v
+    to_columns, heads, base, v = tables.to_columns, tables.head_to_columns, tables.base, tables.v
+    far, near = tables.far, tables.near
     first, last = columns_of(to_columns.shape[1], threads, thread)
     number, d_head, right = last - first, v.shape[2], matrix(to_columns, 0, first)
     multiply(matrix(model.W_O, 0, 0), right, matrix(heads, 0, first), (len(heads), number, len(to_columns)), True)
@@ -224,6 +225,10 @@ def _third_stage(model: Model, tables: Tables, setting: Setting, threads: int, t
     size = (v.shape[1], number, d_head)
     for h in range(len(v)):
         multiply(matrix(v[h], 0, 0), matrix(heads, h * d_head, first), matrix(far[h], 0, first), size, True)
+        difference = far[h, near.shape[1], first:last]
+        for token in range(near.shape[1]):
+            put(far[h, token, first:last], near[h, token, first:])
+            add(difference, near[h, token, first:])
     if len(base) > 1:
         _scores_of_pairs(tables, threads, thread)
 

@@ -16,7 +16,7 @@ from numba.core import cgutils
 LANES = 16
 """Numbers in a vector: what the widest registers hold; where they are narrower, LLVM takes several for one vector."""
 
-FLOAT, INDEX = ir.FloatType(), ir.IntType(64)
+FLOAT, INDEX, SHORT = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 BITS = ir.IntType(LANES)
 
 
@@ -60,22 +60,55 @@ def store(builder: Any, value: Any, pointer: Any, vector: int) -> None:
 
 def broadcast(builder: Any, value: Any, *, lanes: int = LANES) -> Any:
     """A vector with one value in every lane."""
-    undefined, lane = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), ir.IntType(32)
+    undefined, lane = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), SHORT
     first = builder.insert_element(undefined, value, ir.Constant(lane, 0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(lane, lanes), [0] * lanes))
 
 
 def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """``a b + c``: fused where the processor can; `llvm.fma` would call a function for each number where it cannot."""
-    kind = ir.FunctionType(a.type, [a.type] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{a.type.count}f32"), [a, b, c])
+    return _call(builder, "fmuladd", a, b, c)
+
+
+def _call(builder: Any, name: str, *values: Any) -> Any:
+    """LLVM's own function of this name, of numbers or of vectors."""
+    kind = values[0].type
+    of = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(values)), f"llvm.{name}.{of}")
+    return builder.call(function, values)
+
+
+def exponential(builder: Any, x: Any) -> Any:
+    """exp(x) for x <= 0, a number or a vector, to 2 units in the last place; below -87 the value at -87."""
+    # exp(x) = 2^n exp(r), |r| <= ln(2) / 2, with ln 2 in two parts so that r is exact; Taylor to the 7th order.
+    is_vector = isinstance(x.type, ir.VectorType)
+
+    def of(value: float, kind: ir.Type = FLOAT) -> ir.Constant:
+        return ir.Constant(ir.VectorType(kind, x.type.count), [value] * x.type.count) if is_vector else ir.Constant(kind, value)
+
+    x = builder.select(builder.fcmp_ordered("<", x, of(-87.0)), of(-87.0), x)
+    n = _call(builder, "floor", multiply_add(builder, x, of(1.4426950408889634), of(0.5)))
+    r = multiply_add(builder, n, of(-0.693145751953125), x)
+    r = multiply_add(builder, n, of(-1.428606765330187e-06), r)
+    y = of(1 / 5040)
+    for coefficient in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0):
+        y = multiply_add(builder, y, r, of(coefficient))
+    exponent = builder.shl(builder.add(builder.fptosi(n, of(0, SHORT).type), of(127, SHORT)), of(23, SHORT))
+    return builder.fmul(y, builder.bitcast(exponent, x.type))
 
 
 def lengthened(builder: Any, value: Any) -> Any:
     """A whole vector that begins with the lanes of a shorter one; the others are zero."""
     lanes = value.type.count
     order = [min(lane, lanes) for lane in range(LANES)]
-    return builder.shuffle_vector(value, zeros(lanes), ir.Constant(ir.VectorType(ir.IntType(32), LANES), order))
+    return builder.shuffle_vector(value, zeros(lanes), ir.Constant(ir.VectorType(SHORT, LANES), order))
+
+
+def largest(builder: Any, value: Any) -> Any:
+    """The largest of a vector's numbers, none of which may be NaN."""
+    kind = ir.FunctionType(FLOAT, [value.type])
+    most = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fmax.v{value.type.count}f32")
+    return builder.call(most, [value], fastmath=("nnan",))
 
 
 def total(builder: Any, value: Any) -> Any:
@@ -87,7 +120,7 @@ def total(builder: Any, value: Any) -> Any:
 
 def _shuffled(builder: Any, one: Any, other: Any, order: list[int]) -> Any:
     """The numbers of two vectors, one after the other, at these places."""
-    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(SHORT, len(order)), order))
 
 
 def totals(builder: Any, values: list[Any]) -> list[Any]:
@@ -107,7 +140,7 @@ def totals(builder: Any, values: list[Any]) -> list[Any]:
     sums = added(first, second, [0, 1, LANES, LANES + 1], [2, 3, LANES + 2, LANES + 3])
     for size in (LANES // 2, LANES // 4):
         sums = builder.fadd(*(_shuffled(builder, sums, sums, list(range(start, start + size))) for start in (0, size)))
-    return [builder.extract_element(sums, ir.Constant(ir.IntType(32), place)) for place in range(4)]
+    return [builder.extract_element(sums, ir.Constant(SHORT, place)) for place in range(4)]
 
 
 def variable(builder: Any, value: Any) -> Any:
