@@ -1,8 +1,8 @@
-"""What the neurons read, as small tables over single tokens and single neurons: enough for a page to make any map from."""
+"""Neurons as arrays for pictures: small tables from which a page makes any neuron's map, and one neuron's map with its fit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,8 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.pair_tables import pair_pattern
+from interp.errors import UsageError
+from interp.fourier import FourierBasis
+from interp.measures.group import Frame
+from interp.measures.neurons import degree_two_fit, neuron_frequencies
+from interp.pair_tables import pair_pattern, pair_tables
 from interp.weights import Weights
+from interp.wording import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +67,66 @@ def neuron_tables(weights: Weights) -> NeuronTables:
         total=w.attention_rate + (1 - w.attention_rate) * w.n_ctx,
         activation=w.activation,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronMap:
+    """One neuron over all pairs, and its best fit by the waves of one frequency; rows are a, columns b.
+
+    Args:
+        activation: after the non-linearity.
+        fit: its mean plus its projection on the eight waves {1, cos w_k, sin w_k}(a) x {1, cos w_k, sin w_k}(b) of its frequency,
+            the mean alone if it is dead; NaN for pairs that the frame leaves out. Source: Nanda et al. 2023 (arXiv 2301.05217),
+            section 4.2.
+        frequency: the one that explains most, of the frame's modulus; 0 for a dead neuron, which is the same for all the frame's
+            pairs.
+        share: fraction of the variance over the frame's pairs that the fit explains, in 0..1; NaN for a dead neuron.
+    """
+
+    activation: Float[np.ndarray, "p p"]
+    fit: Float[np.ndarray, "p p"]
+    frequency: int
+    share: float
+
+
+@torch.no_grad()
+def neuron_map(weights: Weights, neuron: int, frame: Frame) -> NeuronMap:
+    """One neuron's map and its fit, in single precision.
+
+    Args:
+        weights: the model.
+        neuron: its number, 0..d_mlp - 1.
+        frame: in which the operation is addition, see `interp.measures.addition_frame`.
+
+    Raises:
+        UsageError: for a neuron that the model does not have, or whose activations are not finite.
+
+    >>> from interp.measures import addition_frame
+    >>> from interp.synthetic import clock_weights
+    >>> found = neuron_map(clock_weights(7, [2]), 0, addition_frame(7, "add"))
+    >>> found.activation.shape, found.frequency
+    ((7, 7), 2)
+    """
+    check_neuron(neuron, weights.d_mlp)
+    p, m = weights.p, slice(neuron, neuron + 1)
+    # A model with this neuron alone: the other neurons take nearly all of the time.
+    b_in = None if weights.b_in is None else weights.b_in[m]
+    alone = replace(weights, W_in=weights.W_in[:, m], W_out=weights.W_out[m], b_in=b_in)
+    activation = pair_tables(alone).neurons
+    rows, basis = frame.rows(activation), FourierBasis(frame.modulus)
+    found = neuron_frequencies(rows, basis=basis)
+    fit = torch.full((p * p,), torch.nan, dtype=torch.float64)
+    fit[frame.pairs] = degree_two_fit(rows, basis=basis, frequency=found.frequency)[:, 0]
+    return NeuronMap(_numpy(activation.reshape(p, p)), _numpy(fit.reshape(p, p)), int(found.frequency), float(found.share))
+
+
+def check_neuron(neuron: int, d_mlp: int) -> None:
+    """Error unless a model of d_mlp neurons has one of this number."""
+    if not isinstance(neuron, int | np.integer) or isinstance(neuron, bool) or not 0 <= neuron < d_mlp:
+        raise UsageError(
+            f"neuron: given {neuron!r}, expected 0..{d_mlp - 1}, as the model has {counted(d_mlp, 'neuron')}; the figure "
+            "neuron_frequencies shows what each of them follows"
+        )
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

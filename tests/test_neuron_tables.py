@@ -1,4 +1,4 @@
-"""Tables from which a page makes any neuron's map: put together, they are the forward pass."""
+"""Tables from which a page makes any neuron's map: put together, they are the forward pass. One neuron's map and its fit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import pytest
 import torch
 from random_models import BIASES, all_pairs, random_weights
 
+from interp.errors import UsageError
 from interp.forward_pass import forward
-from interp.neuron_tables import NeuronTables, neuron_tables
+from interp.fourier import FourierBasis
+from interp.hooked import HookedModel
+from interp.measures import addition_frame, frequency_shares
+from interp.neuron_tables import NeuronTables, neuron_map, neuron_tables
 from interp.weights import Weights
 
 
@@ -48,3 +52,46 @@ def test_tables_know_the_non_linearity_and_do_not_hold_on_to_gradients() -> None
     assert isinstance(tables.read, np.ndarray)
     assert tables.read.dtype == np.float32
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("p", [2, 5, 6])
+@pytest.mark.parametrize("equals_sign", [True, False])
+@pytest.mark.parametrize("biases", [[], ["b_in", "b_out"], BIASES])
+@pytest.mark.parametrize(("activation", "attention_rate"), [("relu", 1.0), ("gelu", 1.0), ("relu", 0.3)])
+def test_a_neurons_map_is_what_its_hook_gives_for_all_pairs(p, equals_sign, biases, activation, attention_rate) -> None:
+    weights = random_weights(
+        p, equals_sign=equals_sign, biases=biases, activation=activation, attention_rate=attention_rate, seed=p
+    )
+    name = "blocks.0.mlp.hook_post"
+    with torch.no_grad():
+        _, hooked = HookedModel(weights).run_with_cache(all_pairs(p), names_filter=name)
+    for neuron in (0, 7, weights.d_mlp - 1):
+        found = neuron_map(weights, neuron, addition_frame(p, "add"))
+        assert found.activation.dtype == found.fit.dtype == np.float32
+        assert np.allclose(found.activation, hooked[name][:, -1, neuron].reshape(p, p).numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("operation", ["add", "subtract", "multiply"])
+def test_a_neurons_fit_leaves_what_its_share_does_not_explain(operation) -> None:
+    p, frame = 7, addition_frame(7, operation)
+    weights, alive = random_weights(p, seed=3), 0
+    for neuron in range(weights.d_mlp):
+        found = neuron_map(weights, neuron, frame)
+        activation, fit = (one.flatten()[frame.pairs].astype(float) for one in (found.activation, found.fit))
+        assert np.isnan(found.fit).sum() == p * p - len(frame.pairs)
+        if not found.frequency:
+            assert np.isnan(found.share)
+            assert np.array_equal(fit, activation)
+            continue
+        alive += 1
+        shares = frequency_shares(torch.from_numpy(activation)[:, None], basis=FourierBasis(frame.modulus))[:, 0]
+        assert found.frequency == int(shares.argmax()) + 1
+        assert found.share == pytest.approx(float(shares.max()), abs=1e-6)
+        assert np.square(activation - fit).mean() / activation.var() == pytest.approx(1 - found.share, abs=1e-6)
+    assert alive > 5
+
+
+@pytest.mark.parametrize("neuron", [12, -1, 1.0, "1", True])
+def test_a_neuron_that_there_is_not_is_refused(neuron) -> None:
+    with pytest.raises(UsageError, match=rf"neuron: given {neuron!r}, expected 0\.\.11, as the model has 12 neurons"):
+        neuron_map(random_weights(5), neuron, addition_frame(5, "add"))
