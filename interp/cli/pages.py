@@ -42,7 +42,8 @@ class Drawing:
     """What `interp figure` is told.
 
     Args:
-        name: of an analysis, such as loss_curves; a wrong one lists all that are known.
+        name: of an analysis, such as loss_curves, or neuron; a wrong one lists all that are known.
+        neuron: which neuron the figure neuron shows, for all pairs and beside its best fit (default: 0).
         step: the checkpoint shown (default: the last; .html and .json then keep the slider over all).
         width: of a picture, in CSS pixels.
         height: of a picture, in CSS pixels.
@@ -54,6 +55,7 @@ class Drawing:
     run: RunPath
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     out: Out
+    neuron: int | None = None
     step: int | None = None
     width: int | None = None
     height: int | None = None
@@ -72,18 +74,25 @@ def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
     """
     from interp.figures.files import PICTURES, check_target, save
     from interp.figures.runs import figure as draw
-    from interp.figures.runs import find_figure, titled
+    from interp.figures.runs import find_figure, is_of_one_step, titled
 
     out, size = asked.out, {"width": asked.width, "height": asked.height, "scale": asked.scale}
     check_target(out, **size)
-    analysis = find_figure(asked.name, asked.file)
+    analysis = find_figure(asked.name, asked.file, neuron=asked.neuron)
     run, rule = find_run(asked.run, asked.root), parse_keys(asked.key_rule)
+    is_still = asked.step is not None or out.suffix[1:].lower() in PICTURES
+    step = max(run.steps, default=None) if asked.step is None else asked.step
     drawn = draw(
-        run, asked.name, step=asked.step, theme=asked.theme, files=asked.file, key_rule=rule, on_step=progress("analysing")
+        run,
+        asked.name,
+        neuron=asked.neuron,
+        step=step if is_still and is_of_one_step(analysis) else asked.step,
+        theme=asked.theme,
+        files=asked.file,
+        key_rule=rule,
+        on_step=progress("analysing"),
     )
     if asked.title:
-        is_still = asked.step is not None or out.suffix[1:].lower() in PICTURES
-        step = run.steps[-1] if asked.step is None else asked.step
         drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
     print(f"wrote {save(drawn, out, **size)}")
 

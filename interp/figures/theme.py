@@ -97,15 +97,16 @@ def template(theme: Literal["light", "dark"] = "light") -> dict[str, Any]:
         "gridcolor": grid, "linecolor": grid, "zerolinecolor": grid, "zeroline": False, "ticks": "", "automargin": False,
         "tickfont": {"size": 11, "color": faint}, "title": {"font": {"size": 12, "color": faint}, "standoff": 6},
     }  # fmt: skip
+    bar = {"outlinewidth": 0, "thickness": 8, "tickfont": {"size": 10, "color": faint}}
     return {
-        "data": {"heatmap": [{"colorscale": scale, "colorbar": {"outlinewidth": 0, "thickness": 8}}]},
+        "data": {"heatmap": [{"colorscale": scale, "colorbar": bar}]},
         "layout": {
             "font": {"family": FONT, "size": 12, "color": ink},
             "paper_bgcolor": PAPER[theme],
             "plot_bgcolor": "rgba(0,0,0,0)",
             "colorway": list(CYCLE),
             "colorscale": {"sequential": scale, "sequentialminus": scale[::-1]},
-            "coloraxis": {"colorbar": {"outlinewidth": 0, "thickness": 8, "tickfont": {"size": 10, "color": faint}}},
+            "coloraxis": {"colorbar": bar},
             "xaxis": axis,
             "yaxis": axis,
             "hoverlabel": {

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from interp.figures import Cell, draw, on
+from interp.figures import draw
+from interp.figures.neurons import neuron_cells, neuron_traces
 from interp.reporting.blocks import TOLERANCE, Blocks
 from interp.reporting.modes import Modes, close_modes, modes
 from interp.reporting.page import Panel
@@ -71,13 +72,7 @@ def explorer(steps: Sequence[int], tables: Sequence[Tables], *, order: Sequence[
 
     def figure(series: xr.Dataset) -> go.Figure:
         empty = np.zeros((p, p), dtype=np.float32)
-        text = "a = %{y}, b = %{x}<br>%{z:.3f}<extra></extra>"
-        maps = [{"type": "heatmap", "z": empty, "showscale": False, "hovertemplate": text, **on(n)} for n in (1, 2)]
-        edge = (-0.5, p - 0.5)
-        row = [
-            Cell(title, x="b", y="a", square=True, x_range=edge, y_range=edge)
-            for title in ("Activation", "Best fit by one frequency")
-        ]
+        maps, row = neuron_traces(empty, empty), neuron_cells(p, activation="Activation", fit="Best fit by one frequency")
         return draw(series, [row], heights=(300,), fixed=maps, alt="Activation of the chosen neuron for all pairs, and its fit.")
 
     def extra(blocks: Blocks) -> Mapping[str, Any]:

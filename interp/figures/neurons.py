@@ -1,0 +1,114 @@
+"""One neuron for all pairs (a, b), beside its best fit by waves of one frequency: the report draws it for any neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from interp.figures.draw import Trace, draw
+from interp.figures.grid import Cell, on
+from interp.wording import percent
+
+if TYPE_CHECKING:
+    import numpy as np
+    import plotly.graph_objects as go
+    import xarray as xr
+    from jaxtyping import Float
+
+    from interp.analysis import Analysis
+    from interp.observation import View
+
+# The name under which `interp.figures.figure` and `interp figure` know it.
+NEURON = "neuron"
+
+_QUESTION = """\
+What does neuron {neuron} do?
+
+Its activation after the non-linearity for every a (up) and b (to the right), and the best fit to it: mean plus projection on the
+eight waves {{1, cos w_k, sin w_k}}(a) x {{1, cos w_k, sin w_k}}(b) of the frequency k that explains most. For multiplication the
+waves are over exponents to a primitive root; pairs with 0 have none, and are left out of the fit."""
+
+
+def one_neuron(neuron: int = 0) -> Analysis:
+    """The analysis of a single neuron; it is not cached, for its maps are large and quickly made.
+
+    It measures ``activation`` and ``fit`` over (a, b), ``fit_frequency`` and ``fit_share``, see `interp.neuron_tables.NeuronMap`.
+    """
+    from interp.analysis import Analysis
+
+    def measure(view: View) -> Mapping[str, xr.DataArray | float]:
+        import xarray as xr
+
+        from interp.anatomy.subject import frame_or_plain
+        from interp.neuron_tables import neuron_map
+
+        found = neuron_map(view.weights, neuron, frame_or_plain(view.task.p, view.task.operation))
+        return {
+            "activation": xr.DataArray(found.activation, dims=("a", "b")),
+            "fit": xr.DataArray(found.fit, dims=("a", "b")),
+            "fit_frequency": found.frequency,
+            "fit_share": found.share,
+        }
+
+    def figure(series: xr.Dataset) -> go.Figure:
+        return _figure(series, neuron)
+
+    return Analysis(NEURON, _QUESTION.format(neuron=neuron), measure=measure, figure=figure, definitions=("neurons",))
+
+
+def neuron_cells(p: int, *, activation: str, fit: str) -> list[Cell]:
+    """The two squares, b to the right and a up, under their titles."""
+    edge = (-0.5, p - 0.5)
+    return [Cell(title, x="b", y="a", square=True, x_range=edge, y_range=edge) for title in (activation, fit)]
+
+
+def neuron_traces(activation: Float[np.ndarray, "p p"], fit: Float[np.ndarray, "p p"], *, scale: bool = False) -> list[Trace]:
+    """The two maps in the same colours, from 0 (or the least activation, if that is below) to the largest.
+
+    Args:
+        activation: rows are a, columns b.
+        fit: the same; NaN is left empty.
+        scale: draw the scale of these colours beside them.
+    """
+    low, high = min(0.0, float(activation.min())), max(0.0, float(activation.max()))
+    look = {
+        "type": "heatmap", "zmin": low, "zmax": high if high > low else 1.0, "colorbar": {"ypad": 0},
+        "hovertemplate": "a = %{y}, b = %{x}<br>%{z:.3f}<extra></extra>",
+    }  # fmt: skip
+    return [{**look, "z": z, "showscale": scale and cell == 2, **on(cell)} for cell, z in enumerate((activation, fit), start=1)]
+
+
+def _figure(series: xr.Dataset, neuron: int) -> go.Figure:
+    """The maps at one checkpoint; over the fit its frequency, and how much it explains."""
+    activation, fit = series["activation"].values, series["fit"].values
+    titles = [_titles(series, i, neuron) for i in range(series.sizes["step"])]
+    return draw(
+        series,
+        [neuron_cells(series.sizes["a"], activation=titles[-1][1], fit=titles[-1][2])],
+        heights=(400,),
+        moving=lambda i: neuron_traces(activation[i], fit[i], scale=True),
+        titles=lambda i: titles[i],
+        alt=f"Neuron {neuron} for all pairs, and its best fit: {titles[-1][2].partition(': ')[2]}.",
+    )
+
+
+def _titles(series: xr.Dataset, i: int, neuron: int) -> dict[int, str]:
+    """What is said over the maps at checkpoint i."""
+    from interp.anatomy.subject import frame_or_plain
+
+    frame = frame_or_plain(series.attrs["p"], series.attrs["operation"])
+    without_0 = len(frame.pairs) < series["activation"][i].size  # exponents, which 0 has none of
+    frequency, share = int(series["fit_frequency"][i]), float(series["fit_share"][i])
+    if not frequency:
+        value = float(series["activation"][i].values.flat[int(frame.pairs[0])])
+        same = f"{value:.4g} for every pair{' without 0' if without_0 else ''}"
+        return {1: f"Neuron {neuron}: {same}", 2: "Best fit: none, as it is dead at this step"}
+    of, where = (" of exponents", "for pairs without 0") if without_0 else ("", "of it")
+    # Smaller moduli have one frequency, whose waves are all there are.
+    found = f"{_percent(share)} {where}" if frame.modulus > 3 else f"any neuron modulo {frame.modulus}"
+    return {1: f"Neuron {neuron}: activation", 2: f"Best fit: frequency {frequency}{of} explains {found}"}
+
+
+def _percent(share: float) -> str:
+    """A share as the page says it, with a tenth of a per cent, but never rounded up to all."""
+    return percent(share) if share > 0.999 else f"{100 * share:.1f} %"
