@@ -55,21 +55,22 @@ def test_busy_cores_are_left_alone_for_a_while(caplog: pytest.LogCaptureFixture)
 @pytest.mark.skipif(not kernels.can_be_parallel(2), reason="numba has no OpenMP layer here")
 def test_switching_changes_no_byte() -> None:
     one, other = CpuEngine(SMALL), CpuEngine(SMALL)
-    assert one._launcher is other._launcher is kernels.PARALLEL
+    assert one._launch.is_parallel
+    assert other._launch.is_parallel
     for step in range(30):
         if step % 10 == 5:
             for _ in range(8):
-                other._contention.note(1e9)
+                other._launch.note(1e9)
         losses = one.gradient(), other.gradient()
         assert losses[0] == losses[1]
         assert torch.equal(one.parameters.gradient, other.parameters.gradient)
         one.update()
         other.update()
-    assert other._launcher is kernels.SERIAL
+    assert not other._launch.is_parallel
     assert one.evaluate() == other.evaluate()
 
 
 def test_one_thread_never_asks() -> None:
     engine = CpuEngine(replace(SMALL, threads=1))
-    assert engine._contention is None
-    assert engine._launcher is kernels.SERIAL
+    assert not engine._launch.can_be_parallel
+    assert not engine._launch.is_parallel

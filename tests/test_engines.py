@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -591,6 +592,21 @@ def test_train_many_stacks_runs_on_a_cuda_device() -> None:
         assert once[number].train_loss == pytest.approx(alone.train_loss, rel=1e-9)
         for name, tensor in once[number].weights.tensors().items():
             assert torch.equal(tensor, twice[number].weights.tensors()[name])
+
+
+def test_an_engine_that_nobody_uses_gives_its_memory_back_at_once() -> None:
+    """Not when Python next looks for objects that refer to each other: until then a sweep would hold the buffers of many runs."""
+    engine = CpuEngine(SMALL)
+    engine.gradient()
+    engine.update()
+    last = weakref.ref(engine._train.values.chunks.values.columns)
+    gc.disable()
+    try:
+        assert last() is not None
+        del engine
+        assert last() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("margin", [1.0, 30.0, 75.0, 200.0])

@@ -6,7 +6,7 @@ pair's neurons a few times. Float32 only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
@@ -32,7 +32,6 @@ from interp.weights import SHAPES
 # What a step of this engine and of the reference engine costs apart from arithmetic, in multiplications of a forward pass.
 _OWN, _REFERENCE = 1_000_000, 32_000_000
 _MARGIN = 1.12  # by so much this engine must seem to have less to do: at 1.10 it has been found as slow as the other
-Launcher = Callable[[int, int, int, int], None]
 
 
 def refusal(config: RunConfig) -> str | None:
@@ -80,10 +79,10 @@ class CpuEngine:
         task, model = config.task, config.model
         self.threads = threads_for(config)
         self.parameters = Parameters(initial_weights(config))
-        self._adamw = _CompiledAdamW(config.optimizer, self.parameters, self._update)
+        self._launch = _Launcher(self.threads)
+        self._adamw = _CompiledAdamW(config.optimizer, self.parameters, self._launch)
         self._optimizer = Optimizer(config.optimizer, self.parameters, adamw=self._adamw)
         self._shape = Shape(task.equals_sign, model.attention_rate, d_mlp=model.d_mlp, classes=config.classes)
-        self._contention = Contention() if kernels.can_be_parallel(self.threads) else None
         setting = kernels.Setting(
             neuron_columns=self._shape.neuron_columns,
             classes=config.classes,
@@ -105,9 +104,10 @@ class CpuEngine:
         self._train, self._test = (
             kernels.Handle(kernels.Work(self.threads, kernels.Handle(pairs), *handles)) for pairs in (train, test)
         )
+        self._adamw.work = self._train
         self._train_accuracy: float | None = None
         with kernels.telling():
-            for _ in range(3 if self._contention else 1):  # passes are launched in parallel from the third on
+            for _ in range(3 if self._launch.can_be_parallel else 1):  # passes are launched in parallel from the third on
                 self.evaluate()
                 self.gradient()
 
@@ -121,8 +121,7 @@ class CpuEngine:
                 self._launch(each, self._train)
             for stage in range(kernels.BACKWARD_STAGES):
                 self._launch(passes.backpropagate, self._train, stage)
-        if self._contention:
-            self._contention.note(perf_counter() - start)
+        self._launch.note(perf_counter() - start)
         loss, self._train_accuracy = self._means(self._n_train)
         return loss
 
@@ -153,20 +152,6 @@ class CpuEngine:
         self._train_accuracy = None
         self._optimizer.load(state)
 
-    @property
-    def _launcher(self) -> Launcher:
-        """How passes are launched now: in parallel or not, the same shares are summed in the same order."""
-        is_parallel = self._contention and self._contention.use_threads() and not forked()
-        return kernels.PARALLEL if is_parallel else kernels.SERIAL
-
-    def _launch(self, function: int, work: kernels.Handle[kernels.Work], stage: int = 0) -> None:
-        """Run one pass, or a stage of it."""
-        self._launcher(function, work.address, stage, self.threads)
-
-    def _update(self) -> None:
-        """AdamW's update."""
-        self._launch(kernels.passes().update, self._train)
-
     def _tabulate(self) -> None:
         """Make the tables at the current weights."""
         for stage in range(kernels.FORWARD_STAGES):
@@ -177,10 +162,39 @@ class CpuEngine:
         return float(self._sums.loss.sum()) / n, float(self._sums.correct.sum()) / n
 
 
-class _CompiledAdamW:
-    """AdamW by the compiled pass that an engine launches."""
+class _Launcher:
+    """Runs passes, in parallel or not: the same shares are summed in the same order."""
 
-    def __init__(self, config: OptimizerConfig, parameters: Parameters, launch: Callable[[], None]) -> None:
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._contention = Contention() if kernels.can_be_parallel(threads) else None
+
+    @property
+    def can_be_parallel(self) -> bool:
+        """Whether several threads may come to be used."""
+        return self._contention is not None
+
+    def note(self, seconds: float) -> None:
+        """Tell how long the passes of a gradient took."""
+        if self._contention:
+            self._contention.note(seconds)
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether several threads are used now."""
+        return self._contention is not None and self._contention.use_threads() and not forked()
+
+    def __call__(self, function: int, work: kernels.Handle[kernels.Work], stage: int = 0) -> None:
+        """Run one pass, or a stage of it."""
+        (kernels.PARALLEL if self.is_parallel else kernels.SERIAL)(function, work.address, stage, self._threads)
+
+
+class _CompiledAdamW:
+    """AdamW by the compiled pass over `moments`; `work` is what has a handle of them."""
+
+    work: kernels.Handle[kernels.Work]
+
+    def __init__(self, config: OptimizerConfig, parameters: Parameters, launch: _Launcher) -> None:
         self._config, self._launch, self._step = config, launch, 0
         self._mean, self._square = torch.zeros_like(parameters.flat), torch.zeros_like(parameters.flat)
         self.moments = kernels.Moments(
@@ -197,7 +211,7 @@ class _CompiledAdamW:
         (beta1, beta2), eps, decay = (self._config.beta1, self._config.beta2), self._config.eps, self._config.weight_decay
         rest1, rest2 = 1 - beta1**self._step, 1 - beta2**self._step
         self.moments.rates[:] = 1 - lr * decay, lr / rest1, 1 - beta1, beta2, 1 - beta2, rest2**0.5, eps
-        self._launch()
+        self._launch(kernels.passes().update, self.work)
 
     def state(self) -> dict[str, Tensor]:
         """Torch's names; `step` is a float32 number there."""
