@@ -34,8 +34,8 @@ def at_once(configs: list[RunConfig]) -> None:
 def main() -> None:
     """Measure and print."""
     parser = options(__doc__, rounds=2)
-    parser.add_argument("--runs", type=int, default=2 * available_threads())
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--runs", type=int, default=available_threads())
+    parser.add_argument("--steps", type=int, default=6000)
     arguments = parser.parse_args()
     base = replace(recipe("nanda"), steps=arguments.steps, until_settled=False)
     configs = [replace(base, seed=seed) for seed in range(arguments.runs)]
