@@ -296,10 +296,15 @@ _ALL = (
                 "times that minimum and a tenth of its first value",
             ),
             ("cleanup", "test loss <= half its plateau maximum for good"),
-            ("grokked", "test accuracy >= 0.99 for good"),
+            ("grokked", "test accuracy >= 0.99 for good; called so where the outcome is grokking"),
             (
                 "settled",
                 "over the last tenth of all steps test accuracy >= 0.99 throughout and the sum of squared weights fell by < 1 %",
+            ),
+            (
+                "outcome",
+                "grokking if train and test accuracy passed 0.9 at least 1,000 steps apart, comprehension if fewer, memorization "
+                "if train alone did, confusion if neither; unknown if the history begins too late to tell",
             ),
         ),
         "the run's history at every evaluated step, and the excluded loss at the checkpoints",

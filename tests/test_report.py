@@ -303,6 +303,16 @@ def test_story_of_a_memorizer_claims_no_grokking_and_says_what_is_missing() -> N
     assert "need not be a circuit" in text
 
 
+def test_story_of_a_run_that_answers_unseen_pairs_alone_calls_that_no_grokking() -> None:
+    """As chance can have it where two pairs are all there is."""
+    series = told(outcome="confusion", phases=without("memorized", "cleanup", "onset"))
+    series["history_train_accuracy"][:] = 0.5
+    story = tell(series)
+    assert "has not learned its task" in story.title
+    assert "Generalized" in [milestone.label for milestone in story.milestones]
+    assert "grokked" not in str(story).lower()
+
+
 def test_story_of_a_run_that_learned_nothing_says_so() -> None:
     series = told(outcome="confusion", phases=without("memorized", "grokked", "cleanup", "onset"))
     series["history_train_accuracy"][:] = 0.2

@@ -49,24 +49,42 @@ def test_headline_counts_the_runs_that_grokked_and_tells_of_each() -> None:
     assert made.headline.startswith("3 runs compared: 2 grokked.")
     for name in ("first", "second", "third"):
         assert f"{name}. This network" in made.headline
-    assert compare(runs()[:2]).headline.startswith("2 runs compared: all grokked.")
+    assert compare(runs()[:2]).headline.startswith("2 runs compared: both grokked.")
+    assert compare([*runs()[:2], runs()[0]]).headline.startswith("3 runs compared: all grokked.")
     assert made.failures == {}
 
 
 def test_headline_calls_no_run_grokked_that_generalized_at_once_or_nobody_knows_when() -> None:
     first, _, third = runs()
     at_once = [first.assign_attrs(run=name, outcome="comprehension") for name in ("quick", "quicker")]
-    assert compare(at_once).headline.startswith("2 runs compared: all generalized without grokking.")
+    assert compare(at_once).headline.startswith("2 runs compared: both generalized without grokking.")
     late = end_only().assign_attrs(run="late")
     mixed = compare([first, *at_once, late, third])
     assert mixed.headline.startswith(
         "5 runs compared: 1 grokked, 2 generalized without grokking, 1 generalized at a step not known."
     )
-    assert compare([third, third]).headline.startswith("2 runs compared: none grokked.")
+    assert compare([third, third]).headline.startswith("2 runs compared: neither grokked.")
+    assert compare([third, third, third]).headline.startswith("3 runs compared: none grokked.")
     rows = re.findall(r'<th scope="row">(.*?)</th>', compare(at_once).html)
     assert "generalized" in rows
     assert not [row for row in rows if "grokked" in row]
     assert "grokked or generalized" in re.findall(r'<th scope="row">(.*?)</th>', mixed.html)
+
+
+def test_no_run_of_unknown_outcome_is_called_grokked_or_not() -> None:
+    first, _, third = runs()
+    late = first.isel(history_step=slice(2, None)).assign_attrs(run="late", outcome="unknown", phases=without("memorized"))
+    bare = xr.Dataset(coords={"step": [0, 10]}, attrs={"p": 5, "run": "bare", "outcome": "unknown"})
+    made = compare([late, late])
+    assert made.headline.startswith("2 runs compared: both generalized and may have grokked.")
+    assert "late (1). This network generalized by step 3,000; whether that was grokking is not known." in made.headline
+    assert "Its history begins at step 1,000, when it knew its training pairs already" in made.headline
+    rows = re.findall(r'<th scope="row">(.*?)</th>', made.html)
+    assert "generalized" in rows
+    assert not re.search("grokked at|>grokked", "".join(rows) + made.headline)
+    mixed = compare([first, late, third, bare])
+    assert mixed.headline.startswith("4 runs compared: 1 grokked, 1 generalized and may have grokked, 1 of unknown outcome.")
+    assert compare([bare, bare]).headline.startswith("2 runs compared: both of unknown outcome.")
 
 
 def test_table_names_what_differs_in_the_configurations_and_nothing_else() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import xarray as xr
@@ -15,13 +15,12 @@ from interp.figures import CYCLE, Cell, curve, draw
 from interp.reporting.facts import Table, flat
 from interp.reporting.page import Page, Panel, page
 from interp.reporting.run_curves import Curves
-from interp.reporting.story import MILESTONES, Story, run_name, tell
+from interp.reporting.story import MILESTONES, End, Story, run_name, tell
 from interp.wording import counted
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-_ENDS = ("grokked", "generalized without grokking", "generalized at a step not known")
 _TOLD = 4  # as many runs are told of one by one at the head of the page
 _DASHES = ("solid", "dash", "dot")
 _OUTSIDE = ("history_test_accuracy", "history_test_loss", "history_sum_squared_weights")
@@ -95,7 +94,7 @@ def _of_each(runs: Sequence[xr.Dataset], names: Sequence[str], own: Sequence[Seq
 
 
 # Names of the definitions that each panel links to.
-_OUTSIDE_BY = ("loss", "sum-of-squares")
+_OUTSIDE_BY = ("loss", "sum-of-squares", "phases")
 _INSIDE_BY = ("restricted-loss", "excluded-loss", "key-frequencies")
 _ALIGNED_BY = ("phases", "loss", "restricted-loss")
 _OUTSIDE_CAPTION = "Each run has one colour. What can be seen without looking inside: curves that jump at different steps."
@@ -207,17 +206,12 @@ def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
 
 
 def _ends(stories: Sequence[Story]) -> str:
-    """How many of the runs grokked, and how many generalized otherwise."""
-    ends = [_end(story) for story in stories]
-    counts = {end: ends.count(end) for end in _ENDS if end in ends}
-    told = [f"{count if count < len(ends) else 'all'} {end}" for end, count in counts.items()]
-    return ", ".join(told) or "none grokked"
-
-
-def _end(story: Story) -> str | None:
-    if story.boundary("grokked") is None:
-        return _ENDS[2] if story.generalizes else None
-    return _ENDS[1] if story.outcome == "comprehension" else _ENDS[0]
+    """How many of the runs grokked, how many generalized otherwise, of how many nobody knows."""
+    ends = [story.end for story in stories]
+    counts = {end: ends.count(end) for end in get_args(End) if end in ends and end != "not grokked"}
+    all_of_them, none_of_them = ("both", "neither") if len(ends) == 2 else ("all", "none")
+    told = [f"{count if count < len(ends) else all_of_them} {end}" for end, count in counts.items()]
+    return ", ".join(told) or f"{none_of_them} grokked"
 
 
 def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:

@@ -23,6 +23,7 @@ def sentences(attributes: dict[str, Any], curves: Curves) -> list[str]:
         _formed(curves),
         _cleaned(curves),
         _risen(curves),
+        _undecided(attributes, curves),
         *_missing(curves),
         _keys(attributes, curves),
     ]
@@ -99,6 +100,15 @@ def _cleaned(curves: Curves) -> str:
     return " ".join(sentences)
 
 
+def _undecided(attributes: dict[str, Any], curves: Curves) -> str:
+    """Why nobody can say of a run that generalizes whether it grokked."""
+    measured = curves.curve("history_train_accuracy")
+    if attributes.get("outcome") != "unknown" or curves.found["grokked"] is None or measured is None:
+        return ""
+    begun = f"Its history begins at step {int(measured[0][0]):,}, when it knew its training pairs already"
+    return f"{begun}: whether it generalized soon after it had learned them, or long after, which is grokking, is not known."
+
+
 def _risen(curves: Curves) -> str:
     """That the test loss did not stay as low as it was, though the accuracy did."""
     grokked, measured = curves.found["grokked"], curves.curve("history_test_loss")
@@ -123,7 +133,7 @@ def _missing(curves: Curves) -> list[str]:
     if train is not None and curves.found["memorized"] is None and not curves.is_late("memorized"):
         sentences.append(f"What is missing: the training pairs themselves are not learned, train accuracy is {percent(train)}.")
     elif test is not None:
-        sentences.append(f"What is missing: test accuracy is {percent(test)} at the last step; 99 % for good would be grokking.")
+        sentences.append(f"What is missing: test accuracy is {percent(test)} at the last step, not 99 % for good.")
     halves, restricted = curves.halves, curves.curve("restricted_loss")
     if restricted is not None and len(restricted[0]) > 1:
         moved = "has halved" if halves is not None and halves.restricted is not None else "has not halved"

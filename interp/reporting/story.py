@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from interp.measures.lead import LeadTime
 from interp.measures.phases import Boundary
@@ -23,8 +23,18 @@ MILESTONES = {
     "grokked": ("Grokked", "test accuracy 99 % for good"),
     "settled": ("Settled", "sum of squared weights no longer falling"),
 }
-# Test accuracy 99 % for good is no grokking where it came with the training pairs, or soon after them.
+# Test accuracy 99 % for good is no grokking where it came with the training pairs, or soon after them; nor where nobody can tell.
 _AT_ONCE = ("Generalized", MILESTONES["grokked"][1])
+
+# How a run ended, in words that can be counted: "2 grokked".
+End = Literal[
+    "grokked",
+    "generalized without grokking",
+    "generalized and may have grokked",
+    "generalized at a step not known",
+    "of unknown outcome",
+    "not grokked",
+]
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,7 @@ class Milestone:
 class Story:
     """A title, the story in two or three sentences, the same with every number and interval, the milestones, the lead time.
 
-    `outcome` is that of `interp.measures.phases`; `generalizes` says that the run answers the pairs it never saw for good, be the
-    step known or not; `of_many` that the story is told of several runs.
+    `end` follows from the outcome of `interp.measures.phases`; `of_many` says that the story is told of several runs.
     """
 
     title: str
@@ -55,8 +64,7 @@ class Story:
     sentences: tuple[str, ...]
     milestones: tuple[Milestone, ...]
     lead: LeadTime | None
-    outcome: str = ""
-    generalizes: bool = False
+    end: End = "of unknown outcome"
     of_many: bool = False
 
     def boundary(self, name: str) -> Boundary | None:
@@ -87,30 +95,46 @@ def tell(series: xr.Dataset) -> Story:
     known = json.loads(attributes.get("phases") or "{}")
     found = {name: Boundary(**known[name]) if known.get(name) else None for name in MILESTONES}
     curves, outcome = Curves(series, found), attributes.get("outcome", "")
-    named = {**MILESTONES, "grokked": _AT_ONCE} if outcome == "comprehension" else MILESTONES
+    end = _end(outcome, curves)
+    is_other = outcome == "comprehension" or (found["grokked"] is not None and end != "grokked")
+    named = {**MILESTONES, "grokked": _AT_ONCE} if is_other else MILESTONES
     milestones = tuple(
         Milestone(name, *texts, found[name], "not known" if curves.is_unknown(name) else "not yet")
         for name, texts in named.items()
     )
     short = (_short(curves), _short_inside(curves))
     return Story(
-        _title(outcome, curves),
+        _title(outcome, end, curves),
         tuple(s for s in short if s),
         tuple(sentences(attributes, curves)),
         milestones,
         curves.lead,
-        outcome=outcome,
-        generalizes=curves.generalizes,
+        end=end,
     )
 
 
-def _title(outcome: str, curves: Curves) -> str:
+def _end(outcome: str, curves: Curves) -> End:
+    """The one place that says whether a run grokked: its outcome does, a boundary alone does not."""
+    if outcome in ("memorization", "confusion"):
+        return "not grokked"
+    if curves.found["grokked"] is not None:
+        ends: dict[str, End] = {"grokking": "grokked", "comprehension": "generalized without grokking"}
+        return ends.get(outcome, "generalized and may have grokked")
+    if curves.generalizes:
+        return "generalized at a step not known"
+    return "not grokked" if outcome in ("grokking", "comprehension") else "of unknown outcome"
+
+
+def _title(outcome: str, end: End, curves: Curves) -> str:
     grokked, accuracy = curves.found["grokked"], curves.at("history_test_accuracy", curves.last)
-    if grokked is not None and outcome == "comprehension":
-        return f"This network generalized by step {grokked.step:,}, soon after it learned: no grokking"
-    if grokked is not None:
-        return f"This network grokked at step {grokked.step:,}"
-    if curves.generalizes and accuracy is not None:
+    if grokked is not None and end != "not grokked":
+        known = f"This network generalized by step {grokked.step:,}"
+        titles: dict[End, str] = {
+            "grokked": f"This network grokked at step {grokked.step:,}",
+            "generalized without grokking": f"{known}, soon after it learned: no grokking",
+        }
+        return titles.get(end, f"{known}; whether that was grokking is not known")
+    if end == "generalized at a step not known" and accuracy is not None:
         known = f"This network answers {percent(accuracy)} of the pairs it never saw at step {curves.last:,}"
         return f"{known}; when it learned to is not in its history"
     if outcome in ("grokking", "comprehension") and accuracy is not None:
