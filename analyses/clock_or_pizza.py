@@ -21,12 +21,14 @@ import torch
 import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import CYCLE, NEUTRAL, Cell, curve, draw, faded, frequency_colours, key
+from interp.figures import CYCLE, IN_TITLE, Cell, curve, draw, frequency_colours, key, label, level, remark
 from interp.forward_pass import forward_embedded
+from interp.wording import percent
 
 # What the clock's formula explains of an ideal pizza, and the pizza's of an ideal clock, for large p.
 IDEAL_CLOCK = 8 / math.pi**2
 EXPLAINED = 0.01
+MOST = 2.0  # a ratio of more is that of a clock that explains almost nothing
 PIZZA_BELOW, NO_CLOCK_ABOVE = 0.4, 0.98
 WORDS = {
     "clock": "Clock", "pizza": "Pizza", "neither": "Neither", "not generalizing": "Not generalizing",
@@ -66,51 +68,56 @@ def _irrelevance(circuit):
 
 def figure(series):
     """The measures with the paper's thresholds, and the two formulas, over time."""
-    steps = series.step.values
+    steps, colours, ratios = series.step.values, frequency_colours(series.attrs["key_frequencies"]), _ratios(series)
     title = _verdict(steps, *(series[name].values for name in ("gradient_symmetricity", "distance_irrelevance", "answered")))
     traces = [
         *(curve(steps, series[name].values, name=name.replace("_", " "), colour=colour) for name, colour in NAMES.items()),
-        *(
-            curve([steps[0], steps[-1]], [at, at], name="threshold", colour=faded(NEUTRAL, 0.8), dash="dot", legend=False)
-            for at in (PIZZA_BELOW, NO_CLOCK_ABOVE)
-        ),
+        *(level(series, at) for at in (PIZZA_BELOW, NO_CLOCK_ABOVE)),
         curve(steps, series["clock_fve"].values, name="clock", colour=CYCLE[4], cell=2, legend=False),
         curve(steps, series["pizza_fve"].values, name="pizza", colour=CYCLE[5], cell=2, legend=False),
-        *_by_frequency(series),
+        *(level(series, at, cell=3) for at in (IDEAL_CLOCK, 1 / IDEAL_CLOCK)),
+        *(curve(steps, ratio, name=f"frequency {k}", colour=colours[k], cell=3, legend=False) for k, ratio in ratios.items()),
     ]
+    which = f": {key({str(k): c for k, c in colours.items()})}" if 0 < len(colours) <= IN_TITLE else ", by frequency"
+    known = np.concatenate([[], *ratios.values()])
+    reached = np.append(known[known <= MOST], [0.6, 1.4])
+    notes = [
+        label("irrelevance of a pizza is lower", PIZZA_BELOW),
+        label("ideal clock", IDEAL_CLOCK, cell=3),
+        label("ideal pizza", 1 / IDEAL_CLOCK, cell=3),
+    ]
+    if not (known <= MOST).any():
+        why = f"neither formula explains {percent(EXPLAINED)}<br>of the logits by any frequency"
+        notes.append(remark(f"more than {MOST:.0f} throughout" if np.isfinite(known).any() else why, cell=3))
     rows = [
         [
-            Cell(title, time=True, y_range=(-0.05, 1.05)),
+            Cell(title, y="measure", time=True, y_range=(-0.05, 1.05)),
             Cell(f"Variance explained by {key({'clock': CYCLE[4], 'pizza': CYCLE[5]})}", y="share", time=True, y_range=(0, 1.03)),
-            Cell("Pizza over clock, by frequency", y="ratio", time=True, y_range=(0.6, 1.4)),
+            Cell(
+                f"Pizza over clock{which}",
+                y="ratio",
+                time=True,
+                y_range=(reached.min() - 0.02, reached.max() + 0.02),
+            ),
         ]
     ]
     alt = f"{title}. At the end: " + ", ".join(f"{name.replace('_', ' ')} {float(series[name][-1]):.3f}" for name in NAMES) + "."
-    return draw(series, rows, heights=(230,), fixed=traces, alt=alt)
+    return draw(series, rows, heights=(230,), fixed=traces, annotations=notes, alt=alt)
 
 
-def _by_frequency(series):
-    """For each key frequency the ratio of what the formulas explain, once they explain anything, and the ideal ratios."""
-    steps, clock, pizza = series.step.values, series["clock_fve_single"], series["pizza_fve_single"]
+def _ratios(series):
+    """For each key frequency the ratio of what the formulas explain, once they explain anything."""
+    clock, pizza = series["clock_fve_single"], series["pizza_fve_single"]
     ratio = (pizza / clock).where((clock > EXPLAINED) | (pizza > EXPLAINED))
-    colours = frequency_colours(series.attrs["key_frequencies"])
-    ends = [steps[0], steps[-1]]
-    return [
-        *(
-            curve(ends, [at, at], name="ideal", colour=faded(NEUTRAL, 0.8), cell=3, dash="dot", legend=False)
-            for at in (IDEAL_CLOCK, 1 / IDEAL_CLOCK)
-        ),
-        *(
-            curve(steps, ratio.sel(key_frequency=k).values, name=f"frequency {k}", colour=colour, cell=3, legend=False)
-            for k, colour in colours.items()
-        ),
-    ]
+    return {int(k): ratio.sel(key_frequency=k).values for k in series.attrs["key_frequencies"]}
 
 
 def _verdict(steps, symmetricity, irrelevance, accuracy):
     if np.isnan(irrelevance).all():
         return "No verdict: this operation is no addition"
     found = measures.algorithm_since(steps, symmetricity=symmetricity, irrelevance=irrelevance, accuracy=accuracy)
+    if found.verdict == "not generalizing" and len(steps) > 1 and found.boundary.step == steps[0]:
+        return "Not generalizing at any step"
     return f"{WORDS[found.verdict]} {'since' if len(steps) > 1 else 'at'} {found.boundary}"
 
 

@@ -35,7 +35,14 @@ def figure(series):
         return [_circle(points[i, j], k, orders[j], names=series.residue.values, cell=j + 1) for j, k in enumerate(keys)]
 
     cells = [
-        Cell(f"frequency {k}", square=True, bare=True, x_range=(-reach, reach), y_range=(-reach, reach)) for k in keys
+        Cell(
+            f"frequency {k}{': no sine, a line' if 2 * k == p else ''}",
+            square=True,
+            bare=True,
+            x_range=(-reach, reach),
+            y_range=(-reach, reach),
+        )
+        for k in keys
     ]  # one scale for all, so that a frequency that dies out is seen to shrink
     alt = f"Residues in the planes of the key frequencies {', '.join(map(str, keys))}."
     rows = in_rows(cells, most=5)

@@ -58,6 +58,7 @@ def figure(series):
             Cell(
                 f"{matrix} at this step",
                 x="norm",
+                y="frequency",
                 y_range=edge,
                 x_range=(0, 1.05 * float(np.nanmax(series[name].values, initial=1e-9))),
             ),

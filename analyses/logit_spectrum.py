@@ -2,8 +2,8 @@
 
 The logits, as functions of the two inputs, are a sum of waves: one frequency in a, one in b. A lookup table needs all
 combinations, and its map is a haze. The circuit for addition multiplies waves of the SAME frequency, so that its map is a
-few bright points on the diagonal. Beside it: how much of the logits is the clock's formula cos w_k(a+b-c), by
-frequency and (dotted) all frequencies together.
+few strong points on the diagonal, the rest being nearly blank. Beside it: how much of the logits is the clock's formula
+cos w_k(a+b-c), by frequency (the key ones in colour) and, dotted, by all frequencies together.
 
 Measured: norm over the classes of the two-dimensional Fourier components of the logits, cosines and sines of a frequency
 together, as a share of the whole without the constant; alpha_k = inner product of the logits with cos w_k(a+b-c), scaled to
@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, on
+from interp.figures import IN_TITLE, NEUTRAL, Cell, curve, draw, faded, frequency_colours, key, on
 from interp.wording import percent
 
 
@@ -62,10 +62,11 @@ def figure(series):
 
     top = float(np.sqrt(np.nanmax(shares, initial=0))) or 1.0
     edge = (waves[0] - 0.5, waves[-1] + 0.5)
+    which = f": {key({str(k): colour for k, colour in colours.items()})}" if 0 < len(colours) <= IN_TITLE else ""
     rows = [
         [
             Cell("Waves at this step", x="frequency in b", y="frequency in a", square=True, x_range=edge, y_range=edge),
-            Cell("Variance explained by the clock's formula", y="share", time=True, weight=1.6, y_range=(0, 1.03)),
+            Cell(f"Explained by the clock's formula{which}", y="share of variance", time=True, weight=1.6, y_range=(0, 1.03)),
         ]
     ]
     alt = f"At the end the clock's formula explains {percent(float(series['cos_fve'][-1]))} of the logits' variance."

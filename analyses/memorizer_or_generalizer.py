@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from interp import Analysis, measures
-from interp.figures import CYCLE, EXCLUDED, NEUTRAL, Cell, curve, draw, faded
+from interp.figures import CYCLE, EXCLUDED, Cell, curve, draw, label, level
 
 CURVES = {
     "shift_agreement": ("shift agreement", CYCLE[0], 1),
@@ -55,18 +55,19 @@ def figure(series):
             curve(steps, series[variable].values, name=name, colour=colour, cell=cell)
             for variable, (name, colour, cell) in CURVES.items()
         ),
-        *(
-            curve([steps[0], steps[-1]], [bound, bound], name="bound", colour=faded(NEUTRAL, 0.8), dash="dot", legend=False)
-            for bound in (GENERALIZER_ABOVE, MEMORIZER_BELOW)
-        ),
+        *(level(series, bound) for bound in (GENERALIZER_ABOVE, MEMORIZER_BELOW)),
     ]
+    lowest = min(-0.25, float(np.nanmin(series["shift_agreement"].values, initial=0)) - 0.05)
     rows = [
         [
-            Cell(title, time=True, y_range=(-0.25, 1.05)),
+            Cell(title, y="agreement, concentration", time=True, y_range=(lowest, 1.05)),
             Cell("Loss of seen pairs from unseen ones", y="times chance", time=True, log=True),
         ]
     ]
-    return draw(series, rows, heights=(230,), fixed=traces, alt=f"{title}: agreement at the end {_last(series):.3f}.")
+    notes = [label("agreement of a circuit", GENERALIZER_ABOVE), label("agreement of a table", MEMORIZER_BELOW)]
+    return draw(
+        series, rows, heights=(230,), fixed=traces, annotations=notes, alt=f"{title}: agreement at the end {_last(series):.3f}."
+    )
 
 
 def _verdict(steps, agreement, unseen_loss, concentration, learned):

@@ -46,7 +46,9 @@ def figure(series):
     steps, colours = series.step.values, frequency_colours(series.attrs["key_frequencies"])
     dashes = figures.frequency_dashes(colours)
     few = len(colours) <= figures.IN_TITLE
-    without = f"Excluded loss without only {key({str(k): c for k, c in colours.items()})}" if few else "Excluded loss without one"
+    without = (
+        f"Excluded loss, one taken out: {key({str(k): c for k, c in colours.items()})}" if few else "Excluded loss, one taken out"
+    )
     traces = [
         line(series, "history_test_loss", name="test loss", colour=TEST),
         line(series, "restricted_loss", name="restricted loss", colour=RESTRICTED),

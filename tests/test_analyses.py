@@ -144,6 +144,50 @@ TITLES = {
 }
 
 
+def drawn(name: str, series) -> go.Figure:
+    return find_analyses([name])[0].figure(series)
+
+
+def test_frequencies_are_whole_numbers_beside_their_map_too(series) -> None:
+    layout = drawn("embedding_spectrum", series).layout  # of p = 7: three frequencies
+    assert [layout[f"yaxis{n}"].dtick for n in ("", "2", "3", "4")] == [1, 1, 1, 1]
+
+
+def test_no_agreement_lies_off_its_axis(series) -> None:
+    lower = series.assign(shift_agreement=series["shift_agreement"] * 0 - 0.96)
+    assert drawn("memorizer_or_generalizer", lower).layout.yaxis.range[0] < -0.96
+    assert drawn("memorizer_or_generalizer", series).layout.yaxis.range[0] == -0.25
+
+
+def test_ratios_of_pizza_and_clock_are_seen_or_it_is_said_why_there_are_none(series) -> None:
+    def texts(figure: go.Figure) -> str:
+        return " ".join(note.text for note in figure.layout.annotations)
+
+    usual = drawn("clock_or_pizza", series)
+    assert "Pizza over clock</b>: <span" in texts(usual)
+    assert "neither formula" not in texts(usual)
+    half = series.assign(pizza_fve_single=series["clock_fve_single"] / 2)
+    assert drawn("clock_or_pizza", half).layout.yaxis3.range[0] < 0.5
+    nothing = series.assign(clock_fve_single=series["clock_fve_single"] * 0, pizza_fve_single=series["clock_fve_single"] * 0)
+    assert "neither formula explains 1 %" in texts(drawn("clock_or_pizza", nothing))
+    most = series.assign(pizza_fve_single=series["clock_fve_single"] * 9)
+    assert "more than 2 throughout" in texts(drawn("clock_or_pizza", most))
+    never = series.assign(answered=series["answered"] * 0)
+    assert "<b>Not generalizing at any step</b>" in texts(drawn("clock_or_pizza", never))
+
+
+def test_every_curve_of_a_frequency_has_its_colour_explained(series) -> None:
+    for name in ("logit_spectrum", "progress_measures", "clock_or_pizza", "neuron_logit_map"):
+        titles = " ".join(note.text for note in drawn(name, series).layout.annotations)
+        for k, colour in interp.figures.frequency_colours(KEYS).items():
+            assert f'<span style="color:{colour}">{k}</span>' in titles
+
+
+def test_a_frequency_without_a_sine_is_said_to_be_a_line() -> None:
+    one = built_in()[1].isel(residue=slice(4), key_frequency=[0]).assign_coords(key_frequency=[2])
+    assert "no sine" in drawn("embedding_circles", one).layout.annotations[0].text
+
+
 @pytest.mark.parametrize("operation", ["subtract", "multiply"])
 def test_the_series_of_another_operation_is_read_as_addition(operation: str) -> None:
     """A clock over exponents multiplies; through additive waves it would be noise."""

@@ -93,6 +93,19 @@ def test_whole_numbers_are_ticked_once_each_however_few_there_are() -> None:
     assert draw(few, [[Cell(x="share", x_range=(0, 1))]], heights=(100,)).layout.xaxis.dtick is None
 
 
+def test_a_curve_of_one_number_is_a_dot_that_can_be_seen() -> None:
+    assert curve([0, 5], [1.0, np.nan], name="one", colour="#000000")["mode"] == "lines+markers"
+    assert curve([0, 5], [1.0, 2.0], name="two", colour="#000000")["mode"] == "lines"
+    assert curve([0], [np.nan], name="none", colour="#000000")["mode"] == "lines"
+
+
+def test_a_level_reaches_the_last_step_and_does_not_vanish_where_steps_are_logarithmic() -> None:
+    drawn = figures.level(a_series(), 0.4, cell=2)
+    positive = drawn["x"][drawn["x"] > 0]
+    assert len(positive) > 1
+    assert (drawn["x"].min(), drawn["x"].max(), set(drawn["y"])) == (0, last_step(a_series()), {0.4})
+
+
 @settings(max_examples=60)
 @given(st.lists(st.lists(CELLS, min_size=1, max_size=60), min_size=1, max_size=4), st.data())
 def test_cells_do_not_overlap_and_stay_inside(rows: list[list[Cell]], data: st.DataObject) -> None:

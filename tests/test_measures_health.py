@@ -158,6 +158,6 @@ def test_every_problem_is_named_with_its_numbers():
     loss[500:510] = 2.0
     found = health_warnings(collapsed_share=0.83, spikes=loss_spikes(STEPS, loss), not_finite=17_000, epsilon_share=0.9)
     assert len(found) == 4
-    for text, sentence in zip(("17000", "83%", "12500", "90%"), found, strict=True):
+    for text, sentence in zip(("17000", "83 %", "12500", "90 %"), found, strict=True):
         assert text in sentence
     assert len(health_warnings(collapsed_share=math.nan, epsilon_share=math.nan)) == 2

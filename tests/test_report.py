@@ -313,6 +313,21 @@ def test_story_of_a_run_that_answers_unseen_pairs_alone_calls_that_no_grokking()
     assert "grokked" not in str(story).lower()
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_story_of_a_run_that_broke_off_says_so_and_expects_nothing_more_of_it(learned: bool) -> None:
+    names = ("grokked", "cleanup", "onset") if learned else ("memorized", "grokked", "cleanup", "onset")
+    outcome = "memorization" if learned else "confusion"
+    story = tell(told(outcome=outcome, phases=without(*names), facts=json.dumps({"status": "stopped", "reason": "non-finite"})))
+    known = (
+        "memorized and, in 3,000 steps, not grokked" if learned else "training broke off after step 3,000, before it had learned"
+    )
+    assert known in story.title
+    assert "no longer finite" in story.short[0]
+    assert "no longer finite" in str(story)
+    assert {milestone.absent for milestone in story.milestones} == {"never"}
+    assert "broke off" not in str(tell(told(facts=json.dumps({"status": "finished"}))))
+
+
 def test_story_of_a_run_that_learned_nothing_says_so() -> None:
     series = told(outcome="confusion", phases=without("memorized", "grokked", "cleanup", "onset"))
     series["history_train_accuracy"][:] = 0.2
@@ -541,6 +556,12 @@ def test_every_built_in_panel_links_to_its_formulas_and_they_link_back(built: Pa
         assert str(typeset(DEFINITIONS[name].formula[0][1])) in built.html
 
 
+def test_the_glossary_says_what_chance_is_and_names_every_paper_that_is_used(built: Page) -> None:
+    assert "ln 7 = 1.95 if all p answers are equally likely" in built.html
+    assert "The Clock and the Pizza" in built.html
+    assert "The Clock and the Pizza" not in page(built_in()[1], []).html
+
+
 def test_a_panel_without_definitions_has_no_link_and_an_unknown_one_is_refused() -> None:
     _, series = built_in()
     html = page(series, [Panel("own", "Mine?", "Mine.", lambda series: go.Figure())]).html
@@ -701,7 +722,7 @@ def test_a_users_file_and_named_analyses_are_drawn_for_every_run_that_is_compare
     mine_titles = [(name, title) for name, title in found if "mine" in name]
     assert mine_titles == [(f"mine-{i}", f"How large is the largest logit? (tiny ({i}))") for i in (1, 2)]
     names = [name for name, _ in found]
-    assert names[:7] == ["outside", "inside", "aligned", "weight_norms-1", "weight_norms-2", "mine-1", "mine-2"]
+    assert names[:6] == ["outside", "inside", "weight_norms-1", "weight_norms-2", "mine-1", "mine-2"]
     assert made.html.count("<p>It grows.</p>") == 1
 
 

@@ -119,6 +119,25 @@ def test_aligned_curves_start_where_grokking_is_zero_and_leave_out_who_did_not_g
     assert np.array_equal(accuracy["second"].x, series[1].history_step.values - 2000)
 
 
+def test_where_no_run_generalized_nothing_is_aligned() -> None:
+    third = runs()[2]
+    assert "panel-aligned" not in compare([third, third]).html
+    assert "panel-aligned" in compare(runs()).html
+
+
+def test_a_flat_spectrum_is_not_listed_and_values_are_for_people() -> None:
+    flat = runs()[2].assign_attrs(
+        key_frequencies=list(range(1, 30)), config=json.dumps({"optimizer": {"lr": 1e10}, "until_settled": True, "steps": 12000})
+    )
+    html = compare([runs()[0], flat]).html
+    for text in ("none stands out: 29 of 29 pass the rule", "10,000,000,000", "<td>yes</td>", "<td>12,000</td>"):
+        assert text in html
+
+
+def test_each_run_is_told_of_in_a_line_of_its_own() -> None:
+    assert compare(runs()).html.count('<p class="lede">') == 3
+
+
 def test_runs_without_measures_or_names_can_be_compared() -> None:
     bare = xr.Dataset(coords={"step": [0, 10]}, attrs={"p": 5})
     made = compare([bare, bare, built_in()[1]])

@@ -13,7 +13,7 @@ import interp
 from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE
 from interp.config import CheckpointConfig, ModelConfig
-from interp.reporting.dissection import Section, dissection, no_dissection
+from interp.reporting.dissection import Section, dissection, no_dissection, number
 from interp.reporting.facts import Table
 from interp.reporting.page import page
 from interp.synthetic import clock_weights
@@ -40,9 +40,23 @@ def test_the_section_says_what_was_found(found):
     ablations = rows(section, "Loss after each ablation")
     assert ablations.keys() == found["ablations"].keys()
     controls = found["ablations"]["head 0: zero"]["controls"]
-    assert ablations["head 0: zero"][0] == f"{found['ablations']['head 0: zero']['loss']:.4g}"
-    assert ablations["head 0: zero"][1].startswith(f"{controls['median']:.4g} (")
+    assert ablations["head 0: zero"][0] == number(found["ablations"]["head 0: zero"]["loss"])
+    assert ablations["head 0: zero"][1].startswith(f"{number(controls['median'])} (")
     assert ablations["nothing"][1] == "-"
+    formulas = rows(section, "Share of the logits' variance explained")
+    assert formulas["all key frequencies"] == ("1", number(found["algorithm"]["formulas"]["pizza"]))
+    assert list(formulas) == ["all key frequencies", "frequency 2 alone", "frequency 5 alone"]
+
+
+def test_an_ablation_without_controls_says_why_and_no_number_is_broken_in_its_exponent() -> None:
+    """Of a modulus of 2 there is one frequency: nothing else can be taken out."""
+    section = dissection(anatomy(random_weights(p=2), controls=2, frequencies=[1]), step=1)
+    ablations = rows(section, "Loss after each ablation")
+    assert ablations["logits: without 1"][1] == "none: too few other frequencies"
+    assert ablations["nothing"][1] == "-"
+    assert " to " not in rows(section, "The circuit")["attention explained by one frequency"][0]
+    assert number(1.5e-7) == "1.5e\u22127"
+    assert not [value for table in section.tables for row in table.rows for value in row if "e-0" in value]
 
 
 def test_the_papers_figures_stand_in_a_column_of_their_own(found):
@@ -51,7 +65,7 @@ def test_the_papers_figures_stand_in_a_column_of_their_own(found):
     assert rows(section, "The circuit")["Gini coefficient of W_E, W_L"][1] == ""
     assert rows(section, "Loss after each ablation")["all heads: zero"][-1] == "24.3"
     shown = {value for table in section.tables for row in table.rows for value in row}
-    missing = {path for path, text in MAINLINE.items() if text not in shown}
+    missing = {path for path, text in MAINLINE.items() if text.removeprefix("fve ").replace("e-0", "e\u2212") not in shown}
     assert not missing
     assert not any("not known" in paragraph for paragraph in section.paragraphs)
     labelled = dissection(found, step=0, paper=MAINLINE, paper_note="paper's mainline: weight decay 1; not known")

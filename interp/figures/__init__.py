@@ -5,7 +5,7 @@ cells and traces; traces are plain dicts of plotly attributes. `line` and `curve
 show checkpoint i. Plotly is imported when the first figure is drawn.
 """
 
-from interp.figures.draw import Trace, bands, curve, draw, last_step, line, phase_bands, phases, slider
+from interp.figures.draw import Trace, bands, curve, draw, label, last_step, level, line, phase_bands, phases, remark, slider
 from interp.figures.files import save
 from interp.figures.grid import Cell, in_rows, on
 from interp.figures.runs import at_step, figure, titled
@@ -28,6 +28,6 @@ from interp.figures.theme import (
 
 __all__ = [
     "CYCLE", "EXCLUDED", "IN_TITLE", "NEUTRAL", "RESTRICTED", "TEST", "TRAIN", "WHEEL", "Cell", "Trace", "at_step", "bands",
-    "curve", "draw", "faded", "figure", "frequency_colours", "frequency_dashes", "in_rows", "key", "last_step", "line", "on",
-    "phase_bands", "phases", "save", "slider", "steps_of_colour", "template", "titled",
+    "curve", "draw", "faded", "figure", "frequency_colours", "frequency_dashes", "in_rows", "key", "label", "last_step", "level",
+    "line", "on", "phase_bands", "phases", "remark", "save", "slider", "steps_of_colour", "template", "titled",
 ]  # fmt: skip

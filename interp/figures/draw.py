@@ -148,10 +148,38 @@ def line(series: xr.Dataset, variable: str, *, name: str, colour: str, cell: int
 
 
 def curve(x: Any, y: Any, *, name: str, colour: str, cell: int = 1, dash: str = "solid", legend: bool = True) -> Trace:
-    """A curve over given steps; gaps where it is not a number."""
+    """A curve over given steps; gaps where it is not a number. Of a single number there is no line to see, but a dot."""
+    values = np.asarray(y)
+    alone = np.count_nonzero(np.isfinite(values.astype(float))) == 1
     return {
-        "type": "scatter", "mode": "lines", "x": np.asarray(x), "y": np.asarray(y), "name": name, "showlegend": legend,
-        "line": {"color": colour, "width": 2, "dash": dash}, "hovertemplate": "%{y:.4g}", **on(cell),
+        "type": "scatter", "mode": "lines+markers" if alone else "lines", "x": np.asarray(x), "y": values, "name": name,
+        "showlegend": legend, "line": {"color": colour, "width": 2, "dash": dash}, "hovertemplate": "%{y:.4g}", **on(cell),
+        **({"marker": {"color": colour, "size": 7}, "cliponaxis": False} if alone else {}),
+    }  # fmt: skip
+
+
+def level(series: xr.Dataset, y: float, *, cell: int = 1) -> Trace:
+    """A dotted line across a time cell at a value that curves are compared with; there on a logarithmic axis of steps too."""
+    last = max(2.0, last_step(series))
+    line = curve([0, 1, last], [y] * 3, name="level", colour=faded(NEUTRAL, 0.8), cell=cell, dash="dot", legend=False)
+    return {**line, "hoverinfo": "skip", "hovertemplate": None}
+
+
+def label(text: str, y: float, *, cell: int = 1) -> dict[str, Any]:
+    """An annotation that names such a line, at its right end."""
+    axes = on(cell)
+    return {
+        "text": text, "x": 1, "xref": f"{axes['xaxis']} domain", "xanchor": "right", "y": y, "yref": axes["yaxis"],
+        "yanchor": "bottom", "showarrow": False, "font": {"size": 10, "color": NEUTRAL},
+    }  # fmt: skip
+
+
+def remark(text: str, *, cell: int = 1) -> dict[str, Any]:
+    """An annotation in the middle of a cell that says why it is empty."""
+    axes = on(cell)
+    return {
+        "text": text, "x": 0.5, "xref": f"{axes['xaxis']} domain", "y": 0.5, "yref": f"{axes['yaxis']} domain",
+        "showarrow": False, "font": {"size": 12, "color": NEUTRAL},
     }  # fmt: skip
 
 

@@ -95,6 +95,7 @@ def template(theme: Literal["light", "dark"] = "light") -> dict[str, Any]:
     scale = [list(stop) for stop in (SEQUENTIAL_DARK if dark else SEQUENTIAL_LIGHT)]
     axis = {
         "gridcolor": grid, "linecolor": grid, "zerolinecolor": grid, "zeroline": False, "ticks": "", "automargin": False,
+        "separatethousands": True,
         "tickfont": {"size": 11, "color": faint}, "title": {"font": {"size": 12, "color": faint}, "standoff": 6},
     }  # fmt: skip
     bar = {"outlinewidth": 0, "thickness": 8, "tickfont": {"size": 10, "color": faint}}

@@ -103,8 +103,8 @@ def health_warnings(
         found.append(f"The loss is not a finite number from step {not_finite} on: nothing measured from there on means anything.")
     if collapsed_share is not None and not collapsed_share <= 0.01:
         found.append(
-            f"{collapsed_share:.0%} of the training pairs have a loss that an ordinary float32 cross-entropy calls exactly 0: "
-            "losses from other tools are not comparable, and a run trained with such a loss stops learning from these pairs."
+            f"{100 * collapsed_share:.0f} % of the training pairs have a loss that an ordinary float32 cross-entropy calls "
+            "exactly 0: losses from other tools are not comparable, and a run trained with such a loss stops learning from them."
         )
     for spike in spikes:
         back = f"back at step {spike.end}" if spike.end is not None else "and had not come back"
@@ -114,7 +114,7 @@ def health_warnings(
         )
     if epsilon_share is not None and not epsilon_share <= 0.5:
         found.append(
-            f"Adam's epsilon rules the updates of {epsilon_share:.0%} of the weights: their gradients are smaller than it, so "
-            "that where they come to rest against weight decay depends on epsilon."
+            f"Adam's epsilon rules the updates of {100 * epsilon_share:.0f} % of the weights: their gradients are smaller than "
+            "it, so that where they come to rest against weight decay depends on epsilon."
         )
     return found

@@ -202,7 +202,7 @@ def _with_training_pairs(
         f"what is said about unseen pairs answers the training pairs with a loss of {share:.2g} times chance",
     )
     if learned < LEARNED:
-        reasons = (f"only {learned:.1%} of the training pairs are answered", *reasons)
+        reasons = (f"only {100 * learned:.1f} % of the training pairs are answered", *reasons)
     return _Evidence(agreement, share, learned, reasons)
 
 
@@ -216,7 +216,10 @@ def _without_training_pairs(logits: Tensor, combination: Combination) -> _Eviden
         "them, is left out",
     )
     if sure < DECIDED:
-        reasons = (f"only {sure:.1%} of all pairs get an answer with a probability of {SURE:.0%} or more", *reasons)
+        reasons = (
+            f"only {100 * sure:.1f} % of all pairs get an answer with a probability of {100 * SURE:.0f} % or more",
+            *reasons,
+        )
     return _Evidence(agreement, None, LEARNED if sure >= DECIDED else 0.0, reasons)
 
 
@@ -235,7 +238,7 @@ def algorithm_verdict(*, symmetricity: float, irrelevance: float, accuracy: floa
     )
     measured = f"distance irrelevance {irrelevance:.3f}, gradient symmetricity {symmetricity:.3f}"
     evidence = {
-        "not generalizing": f"{accuracy:.1%} of all pairs are answered correctly",
+        "not generalizing": f"{100 * accuracy:.1f} % of all pairs are answered correctly",
         "pizza": f"{measured}: the answer's logit depends on the distance b - a",
         "clock": f"{measured}: the distance hardly matters, and a and b enter in different ways",
         "neither": f"{measured}: the distance hardly matters, yet gradients are too symmetric for a clock",

@@ -12,6 +12,7 @@ import xarray as xr
 
 from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
+from interp.measures.lead import stand_out
 from interp.reporting.facts import Table, flat
 from interp.reporting.page import Page, Panel, page
 from interp.reporting.run_curves import Curves
@@ -66,12 +67,19 @@ def compare(runs: Sequence[xr.Dataset], *, own: Sequence[Sequence[Panel]] = ()) 
             _over_steps(runs, names, _INSIDE),
             definitions=_INSIDE_BY,
         ),
-        Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, _aligned(runs, names), definitions=_ALIGNED_BY),
+        *_alike(runs, names),
         *_of_each(runs, names, own),
     ]
     return page(
         together, panels, story=_story(runs, names), facts=_tables(runs, names), looks=[_look(i) for i in range(len(runs))]
     )
+
+
+def _alike(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Panel]:
+    """The aligned curves, if there is a run to align."""
+    if not any(_generalized(series) is not None for series in runs):
+        return []
+    return [Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, _aligned(runs, names), definitions=_ALIGNED_BY)]
 
 
 def _of_each(runs: Sequence[xr.Dataset], names: Sequence[str], own: Sequence[Sequence[Panel]]) -> list[Panel]:
@@ -97,10 +105,14 @@ def _of_each(runs: Sequence[xr.Dataset], names: Sequence[str], own: Sequence[Seq
 _OUTSIDE_BY = ("loss", "sum-of-squares", "phases")
 _INSIDE_BY = ("restricted-loss", "excluded-loss", "key-frequencies")
 _ALIGNED_BY = ("phases", "loss", "restricted-loss")
-_OUTSIDE_CAPTION = "Each run has one colour. What can be seen without looking inside: curves that jump at different steps."
+_OUTSIDE_CAPTION = (
+    "Each run has one colour, and its curves end where it ended. This can be seen without looking inside: at which step a test "
+    "accuracy jumps and a test loss falls, if they do."
+)
 _INSIDE_CAPTION = (
-    "The restricted loss and the excluded loss of the same runs, each with its own key frequencies. Runs that generalize early "
-    "and runs that generalize late differ here before they differ in test accuracy."
+    "The restricted loss and the excluded loss of the same runs, each with its own key frequencies. A run that is on its way to "
+    "generalize shows it here first: its restricted loss falls while its test accuracy is still flat. Where no few frequencies "
+    "stand out, the restricted loss falls with what is memorized too, and says nothing."
 )
 _ALIGNED_CAPTION = (
     "The same curves with every run moved so that its test accuracy is 99 % for good from 0 on, which is grokking where it came "
@@ -223,9 +235,15 @@ def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
         rows.append((" or ".join(labels), *(str(story.milestones[i]) for story in stories)))
     leads = [story.lead.steps if story.lead else None for story in stories]
     rows.append(("lead time", *("none" if steps is None else counted(steps, "step") for steps in leads)))
-    keys = [", ".join(map(str, series.attrs.get("key_frequencies", []))) or "none" for series in runs]
-    rows.append(("key frequencies", *keys))
+    rows.append(("key frequencies", *(_keys(series) for series in runs)))
     return [Table("What was found", ("", *names), tuple(rows)), Table("How they differ", ("", *names), _differences(runs))]
+
+
+def _keys(series: xr.Dataset) -> str:
+    keys = series.attrs.get("key_frequencies", [])
+    if keys and not stand_out(len(keys), int(series.attrs["p"])):
+        return f"none stands out: {len(keys)} of {int(series.attrs['p']) // 2} pass the rule"
+    return ", ".join(map(str, keys)) or "none"
 
 
 def _differences(runs: Sequence[xr.Dataset]) -> tuple[tuple[str, ...], ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from interp.reporting.facts import Table
+from interp.wording import percent
 
 Found = Mapping[str, Any]
 
@@ -57,6 +59,7 @@ def dissection(
         _units(found),
         _circuit(found, paper),
         _algorithm(found),
+        _formulas(found),
         _ablations(found, paper),
         _components(found),
     ]
@@ -131,52 +134,54 @@ def _algorithm(found: Found) -> Table | None:
         ("the same of the best wrong answer", number(algorithm["distance_irrelevance_runner_up"])),
         ("circularity", number(algorithm["circularity"])),
     ]
-    if formulas := algorithm["formulas"]:
-        rows += [("logits explained as clock, as pizza", _two(formulas))]
-        rows += [(f"frequency {k} alone, as clock, as pizza", _two(alone)) for k, alone in formulas["alone"].items()]
     if general is not None:
         rows += [("memorizer or generalizer", general["verdict"])]
         rows += [("because", reason) for reason in general["reasons"]]
     return Table("Which algorithm", ("", "this network"), tuple((name, str(value)) for name, value in rows if value is not None))
 
 
-def _two(fit: Found) -> str:
-    return f"{number(fit['clock'])}, {number(fit['pizza'])}"
+def _formulas(found: Found) -> Table | None:
+    formulas = found["algorithm"]["formulas"]
+    if not formulas:
+        return None
+    parts = [("all key frequencies", formulas), *((f"frequency {k} alone", fit) for k, fit in formulas["alone"].items())]
+    rows = tuple((name, number(fit["clock"]), number(fit["pizza"])) for name, fit in parts)
+    return Table("Share of the logits' variance explained", ("", "by the clock's formula", "by the pizza's"), rows)
 
 
 def _ablations(found: Found, paper: Mapping[str, str]) -> Table | None:
     if found["ablations"] is None:
         return None
+    drawn = next((entry["controls"]["n"] for entry in found["ablations"].values() if entry["controls"]), 0)
     rows = (
-        (name, (number(entry["loss"]), _controls(entry["controls"])), f"ablations.{name}.loss")
+        (name, (number(entry["loss"]), _controls(name, entry["controls"], drawn)), f"ablations.{name}.loss")
         for name, entry in found["ablations"].items()
     )
-    drawn = next((entry["controls"]["n"] for entry in found["ablations"].values() if entry["controls"]), 0)
     how = f"{drawn} random controls: median (5 % to 95 %)" if drawn else "random controls"
     return _beside("Loss after each ablation", ("this network", how), rows, paper)
 
 
-def _controls(controls: Found | None) -> str:
+def _controls(name: str, controls: Found | None, drawn: int) -> str:
     if controls is None:
-        return "-"
+        return "none: too few other frequencies" if drawn and name != "nothing" else "-"
     return f"{number(controls['median'])} ({number(controls['low'])} to {number(controls['high'])})"
 
 
 def _components(found: Found) -> Table | None:
     if not found["logit_components"]:
         return None
-    rows = tuple((f"{c['a']} of a, {c['b']} of b", f"{c['share']:.2%}") for c in found["logit_components"])
+    rows = tuple((f"{c['a']} of a, {c['b']} of b", f"{100 * c['share']:.2f} %") for c in found["logit_components"])
     return Table("Largest waves of the logits", ("", "share of the variance"), rows)
 
 
 def _health(health: Found) -> Table:
     ratio, spikes = health["gradient_ratio"]["total"], health["spikes"]
     rows = [
-        ("training pairs lost to single precision", f"{health['collapsed']:.1%}"),
+        ("training pairs lost to single precision", percent(health["collapsed"])),
         ("spikes of the training loss", listed([f"step {spike['peak']:,}" for spike in spikes]) or "none"),
         ("first step without a finite loss", "none" if health["not_finite"] is None else f"{health['not_finite']:,}"),
         ("gradient norm over weight norm", number(ratio)),
-        ("weights in the regime of Adam's epsilon", f"{health['epsilon_share']:.1%} (from the {health['epsilon_from']})"),
+        ("weights in the regime of Adam's epsilon", f"{percent(health['epsilon_share'])} (from the {health['epsilon_from']})"),
         *(("in doubt", warning) for warning in health["warnings"]),
     ]
     return Table("Numerical health", ("", "this run"), tuple(rows))
@@ -190,27 +195,33 @@ def _beside(
 ) -> Table:
     """A table with the paper's figures in its last column, where there are any."""
     columns = (columns,) if isinstance(columns, str) else columns
-    header = ("", *columns, "paper") if paper else ("", *columns)
-    return Table(title, header, tuple((name, *values, *((paper.get(path, ""),) if paper else ())) for name, values, path in rows))
+    if not paper:
+        return Table(title, ("", *columns), tuple((name, *values) for name, values, _ in rows))
+    published = {path: _unbroken(text.removeprefix("fve ")) for path, text in paper.items()}
+    return Table(title, ("", *columns, "paper"), tuple((name, *values, published.get(path, "")) for name, values, path in rows))
 
 
 def number(value: float | None) -> str:
-    """A number with four digits; a dash where there is none.
+    """A number with four digits; a dash where there is none. A narrow column does not break it.
 
     >>> number(0.123456), number(2.41e-7), number(None)
-    ('0.1235', '2.41e-07', '-')
+    ('0.1235', '2.41e\u22127', '-')
     """
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None else _unbroken(f"{value:.4g}")
+
+
+def _unbroken(text: str) -> str:
+    return re.sub(r"e-0?", "e\u2212", text)
 
 
 def spread(values: Sequence[float | None]) -> str:
-    """The least and greatest of some numbers.
+    """The least and greatest of some numbers, or the one that they all are.
 
-    >>> spread([0.5, None, 0.25])
-    '0.25 to 0.5'
+    >>> spread([0.5, None, 0.25]), spread([1.0, 1.0])
+    ('0.25 to 0.5', '1')
     """
     known = [value for value in values if value is not None]
-    return f"{number(min(known))} to {number(max(known))}" if known else "-"
+    return " to ".join(dict.fromkeys([number(min(known)), number(max(known))])) if known else "-"
 
 
 def listed(values: Sequence[object]) -> str:

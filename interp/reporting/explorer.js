@@ -72,7 +72,7 @@ class Explorer extends Panel {
 
   about(step) {
     const { frequency, share } = this.made;
-    const found = frequency ? `frequency ${frequency} explains ${(100 * share).toFixed(1)} % of it` : "it is the same for all pairs (dead)";
+    const found = frequency ? `frequency ${frequency} explains ${(100 * share).toFixed(1).replace(/\.0$/, "")} % of it` : "it is the same for all pairs (dead)";
     return `at step ${step.toLocaleString("en-US")}: ${found}.`;
   }
 

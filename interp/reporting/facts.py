@@ -44,6 +44,19 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(item, Mapping):
             rows += flat(item, f"{prefix}{name}.")
         else:
-            text = ", ".join(map(str, item)) if isinstance(item, list) else "none" if item is None else str(item)
+            text = ", ".join(map(plain, item)) if isinstance(item, list) else plain(item)
             rows.append((f"{prefix}{name}".replace("_", " "), text))
     return rows
+
+
+def plain(value: object) -> str:
+    """A value for people.
+
+    >>> [plain(value) for value in (True, None, 73648000, 1e10, 1e-8, 0.0, "relu")]
+    ['yes', 'none', '73,648,000', '10,000,000,000', '1e-08', '0', 'relu']
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.12g}"
+    return "none" if value is None else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,12 +86,15 @@ def render(
     script, library = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS), plotly_library()
     attributes = series.attrs
     is_addition = attributes.get("operation", "add") == "add"
+    definitions = _definitions(shown, sections, words=_IN_WORDS if is_addition else (*_IN_WORDS, "groups"))
     return environment.get_template("page.html.jinja").render(
         run=run_name(series),
         story=story,
         panels=shown,
         sections=sections,
-        definitions=_definitions(shown, sections, words=_IN_WORDS if is_addition else (*_IN_WORDS, "groups")),
+        definitions=definitions,
+        has_pizza=any(one["definition"].name == "algorithm" for one in definitions),
+        chance=f"ln {attributes['p']} = {math.log(attributes['p']):.3g}" if not story.of_many else "ln p",
         is_addition=is_addition,
         facts=facts,
         history=HISTORY if HISTORY in data["tables"] else None,

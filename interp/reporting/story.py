@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from interp.measures.lead import LeadTime
 from interp.measures.phases import Boundary
@@ -95,22 +95,33 @@ def tell(series: xr.Dataset) -> Story:
     known = json.loads(attributes.get("phases") or "{}")
     found = {name: Boundary(**known[name]) if known.get(name) else None for name in MILESTONES}
     curves, outcome = Curves(series, found), attributes.get("outcome", "")
-    end = _end(outcome, curves)
+    end, is_stopped = _end(outcome, curves), _is_stopped(attributes)
+    absent = "never" if is_stopped else "not yet"
     is_other = outcome == "comprehension" or (found["grokked"] is not None and end != "grokked")
     named = {**MILESTONES, "grokked": _AT_ONCE} if is_other else MILESTONES
     milestones = tuple(
-        Milestone(name, *texts, found[name], "not known" if curves.is_unknown(name) else "not yet")
-        for name, texts in named.items()
+        Milestone(name, *texts, found[name], "not known" if curves.is_unknown(name) else absent) for name, texts in named.items()
     )
-    short = (_short(curves), _short_inside(curves))
+    stopped = f"Its training broke off after step {curves.last:,}: the loss was no longer finite." if is_stopped else ""
+    title = _title(outcome, end, curves)
+    if stopped and outcome == "confusion":
+        title = f"This network's training broke off after step {curves.last:,}, before it had learned its task"
+        stopped = "The loss was no longer finite."
+    short = (stopped, _short(curves), _short_inside(curves))
     return Story(
-        _title(outcome, end, curves),
+        title,
         tuple(s for s in short if s),
-        tuple(sentences(attributes, curves)),
+        tuple(s for s in (*sentences(attributes, curves), stopped) if s),
         milestones,
         curves.lead,
         end=end,
     )
+
+
+def _is_stopped(attributes: dict[str, Any]) -> bool:
+    """Whether the run ended because its training loss was not finite."""
+    facts = attributes.get("facts") or "{}"
+    return bool((json.loads(facts) if isinstance(facts, str) else facts).get("status") == "stopped")
 
 
 def _end(outcome: str, curves: Curves) -> End:
