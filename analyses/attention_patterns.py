@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import CYCLE, Cell, curve, draw, in_rows, on
+from interp.figures import CYCLE, Cell, curve, draw, in_rows, on, remark
 from interp.wording import percent
 
 
@@ -72,7 +72,8 @@ def figure(series):
     )
     rows = [*in_rows(squares, most=4), lines]
     heights = [200] * (len(rows) - 1) + [170]
-    return draw(series, rows, heights=heights, fixed=curves, moving=at, titles=titles, alt=alt + ".")
+    why = [] if np.isfinite(fve).any() else [remark("nothing to explain:<br>the same for all pairs", cell=heads + 1)]
+    return draw(series, rows, heights=heights, fixed=curves, moving=at, titles=titles, annotations=why, alt=alt + ".")
 
 
 def _title(head, frequency, fve):

@@ -82,8 +82,7 @@ def figure(series):
     known = np.concatenate([[], *ratios.values()])
     reached = np.append(known[known <= MOST], [0.6, 1.4])
     notes = [
-        label("irrelevance of a pizza is lower", PIZZA_BELOW),
-        label("ideal clock", IDEAL_CLOCK, cell=3),
+        label("ideal clock", IDEAL_CLOCK, cell=3, side="below"),
         label("ideal pizza", 1 / IDEAL_CLOCK, cell=3),
     ]
     if not (known <= MOST).any():

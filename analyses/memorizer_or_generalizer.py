@@ -64,7 +64,7 @@ def figure(series):
             Cell("Loss of seen pairs from unseen ones", y="times chance", time=True, log=True),
         ]
     ]
-    notes = [label("agreement of a circuit", GENERALIZER_ABOVE), label("agreement of a table", MEMORIZER_BELOW)]
+    notes = [label("agreement of a circuit", GENERALIZER_ABOVE), label("agreement of a table", MEMORIZER_BELOW, end="right")]
     return draw(
         series, rows, heights=(230,), fixed=traces, annotations=notes, alt=f"{title}: agreement at the end {_last(series):.3f}."
     )

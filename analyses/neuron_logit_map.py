@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from interp import Analysis, measures
-from interp.figures import IN_TITLE, NEUTRAL, Cell, curve, draw, frequency_colours, key
+from interp.figures import CYCLE, IN_TITLE, NEUTRAL, Cell, curve, draw, frequency_colours, key
 
 DASHES = {"cos": "solid", "sin": "dash"}
 
@@ -35,13 +35,16 @@ def figure(series):
     """The share of the key directions, and what is read in each, over time."""
     steps, colours = series.step.values, frequency_colours(series.attrs["key_frequencies"])
     few = len(colours) <= IN_TITLE
-    wave_of = f"A wave of {key({str(k): c for k, c in colours.items()})}" if few else "A wave of one frequency"
+    is_told = not few and len(colours) <= len(CYCLE)  # by colour alone: dashes tell cosine from sine
+    wave_of = (
+        f"A wave of {key({str(k): c for k, c in colours.items()})}" if few else f"A wave of each of {len(colours)} frequencies"
+    )
     traces = [curve(steps, series["key_share_W_L"].values, name="share", colour=NEUTRAL, legend=False)]
     traces += [
         curve(
             steps, values.sel(wave=wave).values, name=f"{wave} {k}" if few else f"frequency {k}", colour=colour, cell=2, dash=dash
         )
-        | {"showlegend": wave == "cos" and not few, "legendgroup": f"wave {k}"}
+        | {"showlegend": wave == "cos" and is_told, "legendgroup": f"wave {k}"}
         for k, colour in colours.items()
         for values in [series["direction_fve"].sel(key_frequency=k)]
         for wave, dash in DASHES.items()

@@ -183,6 +183,20 @@ def test_every_curve_of_a_frequency_has_its_colour_explained(series) -> None:
             assert f'<span style="color:{colour}">{k}</span>' in titles
 
 
+def test_attention_that_does_not_vary_is_said_to_leave_nothing_to_explain(series) -> None:
+    varied = series.assign(head_fve=series["head_fve"].fillna(0.5))
+    for seen, said in ((varied, False), (series, True)):  # the planted circuits look at all positions alike
+        assert any("nothing to explain" in note.text for note in drawn("attention_patterns", seen).layout.annotations) is said
+
+
+@pytest.mark.parametrize(("n", "told"), [(3, 0), (8, 8), (29, 0)])
+def test_a_legend_names_only_what_its_colours_tell_apart(series, n: int, told: int) -> None:
+    keys = list(range(1, n + 1))
+    many = series.isel(key_frequency=[0] * n).assign_coords(key_frequency=keys).assign_attrs(key_frequencies=keys)
+    shown = [trace for trace in drawn("neuron_logit_map", many).data if trace.showlegend]
+    assert len(shown) == len({trace.line.color for trace in shown}) == told
+
+
 def test_a_frequency_without_a_sine_is_said_to_be_a_line() -> None:
     one = built_in()[1].isel(residue=slice(4), key_frequency=[0]).assign_coords(key_frequency=[2])
     assert "no sine" in drawn("embedding_circles", one).layout.annotations[0].text

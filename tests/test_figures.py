@@ -130,6 +130,7 @@ def test_a_figure_without_moving_traces_has_neither_frames_nor_slider() -> None:
     assert not figure.frames
     assert not figure.layout.sliders
     assert figure.layout.hovermode == "x unified"
+    assert figure.layout.xaxis.unifiedhovertitle.text.startswith("step ")
 
 
 def moving(i: int) -> list[dict]:

@@ -313,6 +313,15 @@ def test_story_of_a_run_that_answers_unseen_pairs_alone_calls_that_no_grokking()
     assert "grokked" not in str(story).lower()
 
 
+def test_a_run_that_generalizes_is_not_said_to_have_no_circuit_yet() -> None:
+    story = tell(told(outcome="comprehension", phases=without("onset", "cleanup")))
+    assert [milestone.absent for milestone in story.milestones if milestone.boundary is None] == [
+        "not seen",
+        "not seen",
+        "not yet",
+    ]
+
+
 @pytest.mark.parametrize("learned", [False, True])
 def test_story_of_a_run_that_broke_off_says_so_and_expects_nothing_more_of_it(learned: bool) -> None:
     names = ("grokked", "cleanup", "onset") if learned else ("memorized", "grokked", "cleanup", "onset")

@@ -25,7 +25,7 @@ from interp.figures import CYCLE
 from interp.reporting import Panel, page
 from interp.reporting.blocks import Blocks
 from interp.reporting.compare import compare
-from interp.reporting.story import run_name
+from interp.reporting.story import run_name, tell
 
 
 def runs() -> list[xr.Dataset]:
@@ -73,7 +73,9 @@ def test_headline_calls_no_run_grokked_that_generalized_at_once_or_nobody_knows_
 
 def test_no_run_of_unknown_outcome_is_called_grokked_or_not() -> None:
     first, _, third = runs()
-    late = first.isel(history_step=slice(2, None)).assign_attrs(run="late", outcome="unknown", phases=without("memorized"))
+    since = {"history_step": slice(2, None), "step": slice(2, None)}
+    late = first.isel(since).assign_attrs(run="late", outcome="unknown", phases=without("memorized", "onset"))
+    assert [str(tell(late).milestones[i]) for i in (0, 1)] == ["not known", "not known"]
     bare = xr.Dataset(coords={"step": [0, 10]}, attrs={"p": 5, "run": "bare", "outcome": "unknown"})
     made = compare([late, late])
     assert made.headline.startswith("2 runs compared: both generalized and may have grokked.")

@@ -43,9 +43,9 @@ def test_the_section_says_what_was_found(found):
     assert ablations["head 0: zero"][0] == number(found["ablations"]["head 0: zero"]["loss"])
     assert ablations["head 0: zero"][1].startswith(f"{number(controls['median'])} (")
     assert ablations["nothing"][1] == "-"
-    formulas = rows(section, "Share of the logits' variance explained")
-    assert formulas["all key frequencies"] == ("1", number(found["algorithm"]["formulas"]["pizza"]))
-    assert list(formulas) == ["all key frequencies", "frequency 2 alone", "frequency 5 alone"]
+    formulas = rows(section, "Share of their variance that the formulas explain")
+    assert formulas["logits"] == ("1", number(found["algorithm"]["formulas"]["pizza"]))
+    assert list(formulas) == ["logits", *(f"logits made of frequency {k} of W_E alone" for k in (2, 5))]
 
 
 def test_an_ablation_without_controls_says_why_and_no_number_is_broken_in_its_exponent() -> None:

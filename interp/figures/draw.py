@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -165,12 +165,15 @@ def level(series: xr.Dataset, y: float, *, cell: int = 1) -> Trace:
     return {**line, "hoverinfo": "skip", "hovertemplate": None}
 
 
-def label(text: str, y: float, *, cell: int = 1) -> dict[str, Any]:
-    """An annotation that names such a line, at its right end."""
+def label(
+    text: str, y: float, *, cell: int = 1, end: Literal["left", "right"] = "left", side: Literal["above", "below"] = "above"
+) -> dict[str, Any]:
+    """An annotation that names such a line, where curves are not."""
     axes = on(cell)
     return {
-        "text": text, "x": 1, "xref": f"{axes['xaxis']} domain", "xanchor": "right", "y": y, "yref": axes["yaxis"],
-        "yanchor": "bottom", "showarrow": False, "font": {"size": 10, "color": NEUTRAL},
+        "text": text, "x": 0 if end == "left" else 1, "xref": f"{axes['xaxis']} domain", "xanchor": end,
+        "y": y, "yref": axes["yaxis"], "showarrow": False, "font": {"size": 10, "color": NEUTRAL},
+        "yanchor": "bottom" if side == "above" else "top",
     }  # fmt: skip
 
 

@@ -129,7 +129,7 @@ def _add_cell(layout: dict[str, Any], cell: Cell, number: int, *, domains: tuple
         y |= {"type": "log", "exponentformat": "power", "tickfont": {"size": 9}}  # plotly draws powers a quarter larger
         layout["meta"]["log_axis"].append(names["yaxis"])
     if cell.time:
-        x |= {"showgrid": False}
+        x |= {"showgrid": False, "unifiedhovertitle": {"text": "step %{x:,d}"}}
         layout["meta"]["step_axis"].append(names["xaxis"])
     if cell.square:
         y |= {"scaleanchor": names["xaxis"], "constrain": "domain", "constraintoward": "top"}

@@ -144,9 +144,9 @@ def _formulas(found: Found) -> Table | None:
     formulas = found["algorithm"]["formulas"]
     if not formulas:
         return None
-    parts = [("all key frequencies", formulas), *((f"frequency {k} alone", fit) for k, fit in formulas["alone"].items())]
+    parts = [("logits", formulas), *((f"logits made of frequency {k} of W_E alone", fit) for k, fit in formulas["alone"].items())]
     rows = tuple((name, number(fit["clock"]), number(fit["pizza"])) for name, fit in parts)
-    return Table("Share of the logits' variance explained", ("", "by the clock's formula", "by the pizza's"), rows)
+    return Table("Share of their variance that the formulas explain", ("", "clock", "pizza"), rows)
 
 
 def _ablations(found: Found, paper: Mapping[str, str]) -> Table | None:

@@ -86,4 +86,7 @@ class Curves:
         if name == "cleanup" and self.is_unknown("memorized"):
             return True
         curve = self.curve(_MOVING[name])
-        return curve is None or (len(curve[0]) == 1 and curve[0][0] > 0)
+        if curve is None:
+            return True
+        # Whether a loss has risen from its minimum is not seen by who did not see the minimum.
+        return bool(curve[0][0] > 0) and (len(curve[0]) == 1 or name == "onset")

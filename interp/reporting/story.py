@@ -99,9 +99,7 @@ def tell(series: xr.Dataset) -> Story:
     absent = "never" if is_stopped else "not yet"
     is_other = outcome == "comprehension" or (found["grokked"] is not None and end != "grokked")
     named = {**MILESTONES, "grokked": _AT_ONCE} if is_other else MILESTONES
-    milestones = tuple(
-        Milestone(name, *texts, found[name], "not known" if curves.is_unknown(name) else absent) for name, texts in named.items()
-    )
+    milestones = tuple(Milestone(name, *texts, found[name], _absent(name, curves, absent)) for name, texts in named.items())
     stopped = f"Its training broke off after step {curves.last:,}: the loss was no longer finite." if is_stopped else ""
     title = _title(outcome, end, curves)
     if stopped and outcome == "confusion":
@@ -116,6 +114,13 @@ def tell(series: xr.Dataset) -> Story:
         curves.lead,
         end=end,
     )
+
+
+def _absent(name: str, curves: Curves, usual: str) -> str:
+    """Why a phase has no boundary. Where a run generalizes, a circuit has formed, whatever its curves show of that."""
+    if curves.is_unknown(name):
+        return "not known"
+    return "not seen" if name in ("onset", "cleanup") and curves.generalizes else usual
 
 
 def _is_stopped(attributes: dict[str, Any]) -> bool:
