@@ -23,7 +23,8 @@ from interp import forward, recipe
 from interp.config import RunConfig
 from interp.training.cpu import CpuEngine
 from interp.training.kernels import BACKWARD_STAGES, LANES, passes
-from interp.training.kernels.products import at, matrix, multiply, row_length, row_products
+from interp.training.kernels.dots import Places, row_products
+from interp.training.kernels.products import at, matrix, multiply
 from interp.training.threads import threads_for, torch_threads
 
 
@@ -40,9 +41,9 @@ def multiply_often(a: np.ndarray, b: np.ndarray, c: np.ndarray, times: int) -> N
 def read_often(a: np.ndarray, b: np.ndarray, out: np.ndarray, times: int) -> None:
     """Each thread multiplies a row with its own rows again and again: what is read decides how long that takes."""
     for thread in numba.prange(len(b)):
-        size = (b.shape[1], b.shape[2] // LANES)
+        size = (1, b.shape[1], b.shape[2] // LANES)
         for _ in range(times):
-            row_products(at(a, 0, 0), at(b[thread], 0, 0), row_length(b[thread]), at(out, thread, 0), 1, size)
+            row_products(matrix(a, 0, 0), matrix(b[thread], 0, 0), Places(at(out, thread, 0), 0, 1), size)
 
 
 def ceilings(threads: int) -> dict[str, float]:
@@ -84,8 +85,9 @@ def work(config: RunConfig, share: float) -> dict[str, tuple[float, float]]:
     tables = row * heads * (p + 1)
 
     return {
-        "tables of tokens": (weights + table, 3 * tables),
-        "passes over pairs": (3 * products + 3 * rows, n * row * (heads * 4 + 10)),
+        "tables of tokens": (weights + table, 5 * tables),
+        # Rows of the tables forward, for each pair; backward some three pairs with a token in common share them.
+        "passes over pairs": (3 * products + 3 * rows, n * row * (heads * (2 + 2 / 3) + 10)),
         "gradient of the tables' factors": (2 * table, 6 * tables),
         "gradient of the weights": (2 * weights, 4e-9 * 6 * d * columns),
     }

@@ -48,6 +48,17 @@ def test_a_changed_figure_would_be_noticed(publish: dict) -> None:
     assert any(publish["written"](page.read_text(), measured) != page.read_text() for page in publish["PAGES"])
 
 
+BENCHMARK_FILES = sorted((ROOT / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", BENCHMARK_FILES, ids=lambda file: file.stem)
+def test_every_benchmark_finds_what_it_imports_and_explains_itself(file: Path) -> None:
+    """They measure parts of the engine that nobody else imports, and run too rarely to show that one was renamed."""
+    done = subprocess.run([sys.executable, str(file), "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout or file.stem == "timing"
+
+
 def test_the_comparison_of_interventions_runs(tmp_path: Path) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", INTERVENTIONS, flags=re.DOTALL)
     path = tmp_path / "compare.py"
