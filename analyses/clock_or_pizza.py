@@ -87,6 +87,7 @@ def figure(series):
     ]
     if not (known <= MOST).any():
         why = f"neither formula explains {percent(EXPLAINED)}<br>of the logits by any frequency"
+        why = why if series["clock_fve"].notnull().any() else "no formula was fitted"
         notes.append(remark(f"more than {MOST:.0f} throughout" if np.isfinite(known).any() else why, cell=3))
     rows = [
         [

@@ -26,9 +26,9 @@ def evaluated_history(run: Run) -> xr.Dataset:
 
 
 def history_series(run: Run) -> xr.Dataset:
-    """What a run's history alone tells, as a series: the evaluated curves, its steps, and the attributes of `told_by`."""
+    """What a run's history alone tells, as a series: the evaluated curves, its steps, its facts, the attributes of `told_by`."""
     series = xr.Dataset(coords={"step": list(run.steps)}).merge(evaluated_history(run))
-    series.attrs |= told_by(run)
+    series.attrs |= {**told_by(run), "facts": json.dumps(run.facts())}
     return series
 
 

@@ -170,6 +170,8 @@ def test_ratios_of_pizza_and_clock_are_seen_or_it_is_said_why_there_are_none(ser
     assert drawn("clock_or_pizza", half).layout.yaxis3.range[0] < 0.5
     nothing = series.assign(clock_fve_single=series["clock_fve_single"] * 0, pizza_fve_single=series["clock_fve_single"] * 0)
     assert "neither formula explains 1 %" in texts(drawn("clock_or_pizza", nothing))
+    not_asked = nothing.assign(clock_fve=series["clock_fve"] * np.nan)  # as of an operation that is no addition
+    assert "no formula was fitted" in texts(drawn("clock_or_pizza", not_asked))
     most = series.assign(pizza_fve_single=series["clock_fve_single"] * 9)
     assert "more than 2 throughout" in texts(drawn("clock_or_pizza", most))
     never = series.assign(answered=series["answered"] * 0)

@@ -253,5 +253,5 @@ def test_a_users_own_analysis_of_that_name_is_theirs(run, tmp_path):
         ' figure=lambda series: go.Figure(go.Bar(y=series["mine"].values)))\n'
     )
     assert interp.figures.figure(run, "neuron", files=[own]).data[0].type == "bar"
-    with pytest.raises(UsageError, match="expected for the figure neuron alone"):
+    with pytest.raises(UsageError, match="given 0 for an analysis from a file that is called neuron; leave it out, or the file"):
         interp.figures.figure(run, "neuron", neuron=0, files=[own])

@@ -32,6 +32,7 @@ from interp.reporting import Page, Panel, page
 from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
 from interp.reporting.extract import extract
 from interp.reporting.maths import typeset
+from interp.reporting.sentences import OPERATIONS
 from interp.reporting.story import tell
 from interp.reporting.write import panels
 from interp.store.run import Run
@@ -326,14 +327,14 @@ def test_a_run_that_generalizes_is_not_said_to_have_no_circuit_yet() -> None:
 def test_story_of_a_run_that_broke_off_says_so_and_expects_nothing_more_of_it(learned: bool) -> None:
     names = ("grokked", "cleanup", "onset") if learned else ("memorized", "grokked", "cleanup", "onset")
     outcome = "memorization" if learned else "confusion"
-    story = tell(told(outcome=outcome, phases=without(*names), facts=json.dumps({"status": "stopped", "reason": "non-finite"})))
+    story = tell(told(outcome=outcome, phases=without(*names), facts=json.dumps({"status": "stopped", "last_step": 3000})))
     known = (
         "memorized and, in 3,000 steps, not grokked" if learned else "training broke off after step 3,000, before it had learned"
     )
     assert known in story.title
     assert "no longer finite" in story.short[0]
     assert "no longer finite" in str(story)
-    assert {milestone.absent for milestone in story.milestones} == {"never"}
+    assert {milestone.absent for milestone in story.milestones} <= {"never", "not for good"}  # its curves reach 99 %
     assert "broke off" not in str(tell(told(facts=json.dumps({"status": "finished"}))))
 
 
@@ -585,8 +586,10 @@ def test_a_panel_without_definitions_has_no_link_and_an_unknown_one_is_refused()
 @pytest.mark.parametrize(("operation", "told"), [("add", False), ("multiply", True)])
 def test_other_operations_are_told_how_they_are_read_as_addition(operation: str, told: bool) -> None:
     series = built_in()[1].assign_attrs(operation=operation)
-    ids, _ = links_of(page(series, []).html)
+    html = page(series, []).html
+    ids, _ = links_of(html)
     assert ("formula-groups" in ids) == told
+    assert f"{OPERATIONS[operation]} modulo p is the right answer" in html
 
 
 def test_formulas_are_escaped() -> None:

@@ -80,7 +80,7 @@ def test_no_run_of_unknown_outcome_is_called_grokked_or_not() -> None:
     made = compare([late, late])
     assert made.headline.startswith("2 runs compared: both generalized and may have grokked.")
     assert "late (1). This network generalized by step 3,000; whether that was grokking is not known." in made.headline
-    assert "Its history begins at step 1,000, when it knew its training pairs already" in made.headline
+    assert "Its accuracies are known from step 1,000 on, when most of its training pairs were answered already" in made.headline
     rows = re.findall(r'<th scope="row">(.*?)</th>', made.html)
     assert "generalized" in rows
     assert not re.search("grokked at|>grokked", "".join(rows) + made.headline)

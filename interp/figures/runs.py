@@ -91,6 +91,8 @@ def find_figure(name: str, files: Iterable[str | Path] = (), *, neuron: int | No
         return one_neuron(neuron or 0)
     if name not in [*builtin_names(), *own]:
         raise unknown("figure", name, [*builtin_names(), NEURON, *own])
+    if neuron is not None and name == NEURON:
+        raise UsageError(f"neuron: given {neuron} for an analysis from a file that is called {NEURON}; leave it out, or the file")
     if neuron is not None:
         raise UsageError(f"neuron: given {neuron} for the figure {name}, expected for the figure {NEURON} alone; leave it out")
     return own[name] if name in own else find_analyses([name])[0]

@@ -248,9 +248,14 @@ def _keys(series: xr.Dataset) -> str:
 
 def _differences(runs: Sequence[xr.Dataset]) -> tuple[tuple[str, ...], ...]:
     configs = [dict(flat(_config(series))) for series in runs]
-    fields = list(dict.fromkeys(name for config in configs for name in config))
-    rows = [(name, *(config.get(name, "none") for config in configs)) for name in fields]
-    different = tuple(row for row in rows if len(set(row[1:])) > 1)
+    exact = [dict(flat(_config(series), say=repr)) for series in runs]
+    fields = dict.fromkeys(name for config in configs for name in config)
+    is_other = [name for name in fields if len({config.get(name) for config in exact}) > 1]
+    # Numbers that are alike as far as they are shown are shown whole.
+    different = tuple(
+        (name, *(config.get(name, "none") for config in (exact if len({c.get(name) for c in configs}) == 1 else configs)))
+        for name in is_other
+    )
     return different or (("configuration", *("the same" for _ in runs)),)
 
 

@@ -72,7 +72,8 @@ class Explorer extends Panel {
 
   about(step) {
     const { frequency, share } = this.made;
-    const found = frequency ? `frequency ${frequency} explains ${(100 * share).toFixed(1).replace(/\.0$/, "")} % of it` : "it is the same for all pairs (dead)";
+    const part = share > 0.999 && share < 0.99999 ? "> 99.9" : (100 * share).toFixed(1).replace(/\.0$/, "");
+    const found = frequency ? `frequency ${frequency} explains ${part} % of it` : "it is dead";
     return `at step ${step.toLocaleString("en-US")}: ${found}.`;
   }
 

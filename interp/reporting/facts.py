@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,18 +37,6 @@ def facts_of(attributes: Mapping[str, Any]) -> list[Table]:
     return found
 
 
-def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Names and values of a nested mapping as text, nested names joined by dots."""
-    rows: list[tuple[str, str]] = []
-    for name, item in value.items():
-        if isinstance(item, Mapping):
-            rows += flat(item, f"{prefix}{name}.")
-        else:
-            text = ", ".join(map(plain, item)) if isinstance(item, list) else plain(item)
-            rows.append((f"{prefix}{name}".replace("_", " "), text))
-    return rows
-
-
 def plain(value: object) -> str:
     """A value for people.
 
@@ -60,3 +48,15 @@ def plain(value: object) -> str:
     if isinstance(value, int | float):
         return f"{value:,}" if isinstance(value, int) else f"{value:,.12g}"
     return "none" if value is None else str(value)
+
+
+def flat(value: Mapping[str, Any], prefix: str = "", *, say: Callable[[object], str] = plain) -> list[tuple[str, str]]:
+    """Names and values of a nested mapping as text, nested names joined by dots."""
+    rows: list[tuple[str, str]] = []
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            rows += flat(item, f"{prefix}{name}.", say=say)
+        else:
+            text = ", ".join(map(say, item)) if isinstance(item, list) else say(item)
+            rows.append((f"{prefix}{name}".replace("_", " "), text))
+    return rows

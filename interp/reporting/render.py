@@ -20,6 +20,7 @@ from interp.reporting.blocks import Blocks
 from interp.reporting.facts import Table
 from interp.reporting.library import plotly_library
 from interp.reporting.maths import typeset
+from interp.reporting.sentences import OPERATIONS
 from interp.reporting.story import Story, run_name
 from interp.reporting.tables import HISTORY
 from interp.wording import signed
@@ -93,6 +94,7 @@ def render(
         panels=shown,
         sections=sections,
         definitions=definitions,
+        operation=OPERATIONS.get(attributes.get("operation", ""), "the result of the operation"),
         has_pizza=any(one["definition"].name == "algorithm" for one in definitions),
         chance=f"ln {attributes['p']} = {math.log(attributes['p']):.3g}" if not story.of_many else "ln p",
         is_addition=is_addition,

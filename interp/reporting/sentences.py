@@ -105,7 +105,9 @@ def _undecided(attributes: dict[str, Any], curves: Curves) -> str:
     measured = curves.curve("history_train_accuracy")
     if attributes.get("outcome") != "unknown" or curves.found["grokked"] is None or measured is None:
         return ""
-    begun = f"Its history begins at step {int(measured[0][0]):,}, when it knew its training pairs already"
+    begun = (
+        f"Its accuracies are known from step {int(measured[0][0]):,} on, when most of its training pairs were answered already"
+    )
     return f"{begun}: whether it generalized soon after it had learned them, or long after, which is grokking, is not known."
 
 

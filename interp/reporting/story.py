@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from interp.measures.lead import LeadTime
-from interp.measures.phases import Boundary
+from interp.measures.phases import GAP, RIGHT, Boundary
 from interp.reporting.run_curves import Curves
 from interp.reporting.sentences import sentences
 from interp.wording import counted, percent
@@ -33,6 +33,7 @@ End = Literal[
     "generalized and may have grokked",
     "generalized at a step not known",
     "of unknown outcome",
+    "not settled on the answer",
     "not grokked",
 ]
 
@@ -95,17 +96,18 @@ def tell(series: xr.Dataset) -> Story:
     known = json.loads(attributes.get("phases") or "{}")
     found = {name: Boundary(**known[name]) if known.get(name) else None for name in MILESTONES}
     curves, outcome = Curves(series, found), attributes.get("outcome", "")
-    end, is_stopped = _end(outcome, curves), _is_stopped(attributes)
-    absent = "never" if is_stopped else "not yet"
+    end, stopped_after = _end(outcome, curves), _stopped_after(attributes)
+    absent = "not yet" if stopped_after is None else "never"
     is_other = outcome == "comprehension" or (found["grokked"] is not None and end != "grokked")
     named = {**MILESTONES, "grokked": _AT_ONCE} if is_other else MILESTONES
     milestones = tuple(Milestone(name, *texts, found[name], _absent(name, curves, absent)) for name, texts in named.items())
-    stopped = f"Its training broke off after step {curves.last:,}: the loss was no longer finite." if is_stopped else ""
-    title = _title(outcome, end, curves)
-    if stopped and outcome == "confusion":
-        title = f"This network's training broke off after step {curves.last:,}, before it had learned its task"
-        stopped = "The loss was no longer finite."
-    short = (stopped, _short(curves), _short_inside(curves))
+    title, stopped = _title(outcome, end, curves), ""
+    if stopped_after is not None:
+        broke_off, why = f"training broke off after step {stopped_after:,}", "the loss was no longer finite."
+        stopped = f"Its {broke_off}: {why}"
+        if outcome == "confusion":
+            title, stopped = f"This network's {broke_off}, before it had learned its task", why.capitalize()
+    short = (stopped, _short(curves, outcome), _short_inside(curves))
     return Story(
         title,
         tuple(s for s in short if s),
@@ -120,17 +122,22 @@ def _absent(name: str, curves: Curves, usual: str) -> str:
     """Why a phase has no boundary. Where a run generalizes, a circuit has formed, whatever its curves show of that."""
     if curves.is_unknown(name):
         return "not known"
-    return "not seen" if name in ("onset", "cleanup") and curves.generalizes else usual
+    if name in ("onset", "cleanup") and curves.generalizes:
+        return "not seen"
+    accuracy = {"memorized": "history_train_accuracy", "grokked": "history_test_accuracy"}.get(name)
+    measured = curves.curve(accuracy) if accuracy else None
+    return "not for good" if measured is not None and (measured[1] >= RIGHT).any() else usual
 
 
-def _is_stopped(attributes: dict[str, Any]) -> bool:
-    """Whether the run ended because its training loss was not finite."""
+def _stopped_after(attributes: dict[str, Any]) -> int | None:
+    """The last step of a run that ended because its training loss was not finite; None for all others."""
     facts = attributes.get("facts") or "{}"
-    return bool((json.loads(facts) if isinstance(facts, str) else facts).get("status") == "stopped")
+    facts = json.loads(facts) if isinstance(facts, str) else facts
+    return int(facts["last_step"]) if facts.get("status") == "stopped" else None
 
 
 def _end(outcome: str, curves: Curves) -> End:
-    """The one place that says whether a run grokked: its outcome does, a boundary alone does not."""
+    """The one place that says whether a run grokked: where its outcome is grokking, and test accuracy 99 % for good."""
     if outcome in ("memorization", "confusion"):
         return "not grokked"
     if curves.found["grokked"] is not None:
@@ -138,16 +145,18 @@ def _end(outcome: str, curves: Curves) -> End:
         return ends.get(outcome, "generalized and may have grokked")
     if curves.generalizes:
         return "generalized at a step not known"
-    return "not grokked" if outcome in ("grokking", "comprehension") else "of unknown outcome"
+    return "not settled on the answer" if outcome in ("grokking", "comprehension") else "of unknown outcome"
 
 
 def _title(outcome: str, end: End, curves: Curves) -> str:
     grokked, accuracy = curves.found["grokked"], curves.at("history_test_accuracy", curves.last)
     if grokked is not None and end != "not grokked":
-        known = f"This network generalized by step {grokked.step:,}"
+        known, memorized = f"This network generalized by step {grokked.step:,}", curves.found["memorized"]
+        is_soon = memorized is None or grokked.step - memorized.step < GAP
+        soon = "soon after it learned" if is_soon else "and mostly soon after it learned"
         titles: dict[End, str] = {
             "grokked": f"This network grokked at step {grokked.step:,}",
-            "generalized without grokking": f"{known}, soon after it learned: no grokking",
+            "generalized without grokking": f"{known}, {soon}: no grokking",
         }
         return titles.get(end, f"{known}; whether that was grokking is not known")
     if end == "generalized at a step not known" and accuracy is not None:
@@ -157,6 +166,10 @@ def _title(outcome: str, end: End, curves: Curves) -> str:
         return (
             f"This network has not settled on the answer: test accuracy {percent(accuracy)} after {counted(curves.last, 'step')}"
         )
+    train = curves.at("history_train_accuracy", curves.last)
+    if outcome == "memorization" and curves.found["memorized"] is None and not curves.is_late("memorized") and train is not None:
+        answers = f"This network answers {percent(train)} of its training pairs"
+        return f"{answers} after {counted(curves.last, 'step')}, and has not grokked"
     others = {
         "memorization": f"This network has memorized and, in {counted(curves.last, 'step')}, not grokked",
         "confusion": f"This network has not learned its task in {counted(curves.last, 'step')}",
@@ -164,7 +177,7 @@ def _title(outcome: str, end: End, curves: Curves) -> str:
     return others.get(outcome, f"A network after {counted(curves.last, 'step')}")
 
 
-def _short(curves: Curves) -> str:
+def _short(curves: Curves, outcome: str) -> str:
     """What can be seen from outside."""
     memorized, grokked = curves.found["memorized"], curves.found["grokked"]
     accuracy = curves.at("history_test_accuracy", curves.last)
@@ -176,6 +189,11 @@ def _short(curves: Curves) -> str:
             f"{known}; after {counted(curves.last, 'step')} it answers {percent(accuracy)} of the others."
             if accuracy is not None
             else ""
+        )
+    if grokked.step <= memorized.step and outcome == "grokking":
+        return (
+            f"It answered the pairs it never saw long after those it was shown; for good it answers these from step "
+            f"{memorized.step:,} on, the others from step {grokked.step:,} on."
         )
     if grokked.step <= memorized.step:
         return f"It learned the pairs it was shown and those it never saw together, by step {grokked.step:,}."

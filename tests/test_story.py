@@ -1,0 +1,127 @@
+"""The story of curves that were drawn by hand: title, milestones and sentences say the same, and what the curves say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from interp import measures, recipe, record
+from interp.errors import TrainingError
+from interp.reporting.compare import compare
+from interp.reporting.story import tell
+
+STEPS = (0, 100, 1000, 5000, 10_000, 20_000, 25_000, 30_000)
+
+
+def drawn(train: list[float], test: list[float], *, steps: tuple[int, ...] = STEPS, **attributes: object) -> xr.Dataset:
+    """A run with these accuracies, its phases and outcome found as everywhere."""
+    at = np.array(steps)
+    values = {
+        "train_accuracy": np.array(train, dtype=float),
+        "test_accuracy": np.array(test, dtype=float),
+        "train_loss": np.array([4 * (1 - share) + 1e-6 for share in train]),
+        "test_loss": np.array([4 * (1 - share) + 1e-4 for share in test]),
+        "sum_squared_weights": np.linspace(10, 5, len(at)),
+    }
+    columns = [values[name] for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy")]
+    found = asdict(measures.phases(at, *columns, sum_squared=(at, values["sum_squared_weights"])))
+    series = xr.Dataset(coords={"step": at})
+    for name, value in values.items():
+        series[f"history_{name}"] = xr.DataArray(value, dims="history_step", coords={"history_step": at})
+    series.attrs = {
+        "p": 59, "operation": "add", "key_frequencies": [4, 7], "run": "drawn", "config": "{}",
+        "outcome": found.pop("outcome"), "phases": json.dumps(found), "facts": "{}", **attributes,
+    }  # fmt: skip
+    return series
+
+
+def milestones(series: xr.Dataset) -> dict[str, str]:
+    return {milestone.label: str(milestone) for milestone in tell(series).milestones}
+
+
+KNOWN = [0, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_run_that_broke_off_names_its_last_step_not_the_last_that_was_evaluated() -> None:
+    facts = json.dumps({"status": "stopped", "last_step": 187})
+    text = str(tell(drawn([0, 0.1], [0, 0.1], steps=(0, 150), facts=facts)))
+    assert "broke off after step 187" in text
+    assert "after step 150" not in text
+
+
+def test_what_was_reached_before_a_run_broke_off_was_not_never_reached() -> None:
+    facts = json.dumps({"status": "stopped", "last_step": 30_010})
+    collapsed = drawn([0, 1, 1, 1, 1, 1, 1, 0.01], [0, 0.02, 0.1, 1, 1, 1, 1, 0.01], facts=facts)
+    assert milestones(collapsed)["Memorized"] == milestones(collapsed)["Grokked"] == "not for good"
+    never = drawn([0] * 8, [0] * 8, facts=facts)
+    assert milestones(never)["Memorized"] == milestones(never)["Grokked"] == "never"
+
+
+def test_a_run_whose_outcome_is_grokking_but_that_did_not_keep_it_is_not_counted_as_one_that_never_did() -> None:
+    fell = drawn([0, 1, 1, 1, 1, 1, 1, 0.3], [0, 0.02, 0.1, 0.5, 1, 1, 1, 0.3])
+    assert fell.attrs["outcome"] == "grokking"
+    assert "not settled on the answer" in tell(fell).title
+    made = compare([fell, fell.assign_attrs(run="other")])
+    assert "2 runs compared: both not settled on the answer" in made.html
+    assert "neither grokked" not in made.html
+
+
+def test_a_network_that_passed_90_percent_soon_and_99_late_is_not_said_to_have_generalized_soon() -> None:
+    series = drawn(KNOWN, [0, 0.95, 0.95, 0.95, 0.95, 0.97, 0.98, 1])
+    assert series.attrs["outcome"] == "comprehension"
+    assert tell(series).title == "This network generalized by step 30,000, and mostly soon after it learned: no grokking"
+    at_once = drawn(KNOWN, [0, 0.95, 1, 1, 1, 1, 1, 1])
+    assert tell(at_once).title == "This network generalized by step 1,000, soon after it learned: no grokking"
+
+
+def test_a_network_that_grokked_is_not_said_to_have_learned_all_pairs_together() -> None:
+    spike = drawn([0, 1, 1, 1, 1, 1, 0.8, 1], [0, 0.02, 0.02, 0.1, 1, 1, 0.7, 1])
+    story = tell(spike)
+    assert story.title == "This network grokked at step 30,000"
+    assert "together" not in str(story)
+    assert "long after those it was shown; for good it answers these from step 30,000 on" in story.short[0]
+    both = drawn([0, 0.5, 1, 1, 1, 1, 1, 1], [0, 0.5, 1, 1, 1, 1, 1, 1])
+    assert "together" in tell(both).short[0]
+
+
+@pytest.mark.parametrize("train", [[0] + [0.95] * 7, [0, 1, 1, 1, 1, 0.01, 0.01, 0.01]])
+def test_a_network_that_does_not_know_its_training_pairs_is_not_said_to_have_memorized(train: list[float]) -> None:
+    series = drawn(train, [0] + [0.02] * 7)
+    assert series.attrs["outcome"] == "memorization"
+    share = "95 %" if train[-1] == 0.95 else "1 %"
+    assert tell(series).title == f"This network answers {share} of its training pairs after 30,000 steps, and has not grokked"
+    assert "has memorized" in tell(drawn(KNOWN, [0] + [0.02] * 7)).title
+
+
+def test_a_history_that_begins_late_is_not_said_to_begin_with_pairs_known_by_heart() -> None:
+    series = drawn([0.92, 1, 1, 1], [0.5, 1, 1, 1], steps=(5000, 5500, 6000, 6500))
+    assert series.attrs["outcome"] == "unknown"
+    text = str(tell(series))
+    assert "Its accuracies are known from step 5,000 on, when most of its training pairs were answered already" in text
+    assert "history begins" not in text
+
+
+def test_configurations_that_differ_beyond_what_is_shown_are_not_called_the_same() -> None:
+    configs = [json.dumps({"optimizer": {"lr": lr}}) for lr in (0.1234567890123, 0.1234567890124)]
+    runs = [drawn(KNOWN, KNOWN, config=config, run=f"run {i}") for i, config in enumerate(configs)]
+    made = compare(runs).html
+    assert "0.1234567890123" in made
+    assert "0.1234567890124" in made
+    assert ">the same<" not in made
+    assert ">the same<" in compare([runs[0], runs[0].assign_attrs(run="again")]).html
+
+
+def test_a_run_that_broke_off_says_so_in_a_notebook(tmp_path: Path) -> None:
+    config = replace(recipe("demo"), steps=300, threads=1)
+    config = replace(config, optimizer=replace(config.optimizer, lr=1e10), checkpoints=replace(config.checkpoints, every=50))
+    with pytest.raises(TrainingError):
+        record(config, root=tmp_path, name="broken", progress=False)
+    from interp import open_run
+
+    run = open_run(tmp_path / "broken")
+    assert f"broke off after step {run.facts()['last_step']:,}" in run._repr_html_()
