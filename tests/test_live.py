@@ -45,7 +45,8 @@ def get(address: str, path: str = "", **headers: str) -> tuple[int, bytes, dict[
     """Status, body and headers of an answer."""
     request = urllib.request.Request(address + path, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        # A page's process gives way to everybody: on a busy machine it may take long to come to its turn.
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read(), dict(answer.headers)
     except urllib.error.HTTPError as error:
         return error.code, error.read(), dict(error.headers)
