@@ -1,11 +1,11 @@
 """Where a training step's time goes, and what the machine could do at best.
 
-    python benchmarks/limits.py [--rounds N] [--threads N] [--json]
+    python benchmarks/limits.py [--rounds N] [--threads N] [--after STEPS] [--json]
 
-The parts of one step of the reference setting in the fast CPU engine, with the arithmetic they do (GFLOP: a multiplication and an
-addition are two; of products with W_L those of active neurons) and the bytes they move from and to the caches, but for what stays
-in the first-level one, against ceilings measured here: arithmetic by products of
-matrices that stay in the first- and second-level cache, bytes by reading tables of 400 kB.
+The parts of one step of the reference setting in the fast CPU engine, some steps into training, with the arithmetic they do
+(GFLOP: a multiplication and an addition are two; of products with W_L those of active neurons, by their present signs) and the
+bytes they move from and to the caches, but for what stays in the first-level one, against ceilings measured here: arithmetic by
+products of matrices that stay in the first- and second-level cache, bytes by reading tables of 400 kB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 import numba
 import numpy as np
 import torch
-from timing import alternate, machine, options, show
+from timing import add_after, alternate, going_on, machine, options, show, state_after
 
 from interp import forward, recipe
 from interp.config import RunConfig
@@ -68,19 +68,24 @@ def ceilings(threads: int) -> dict[str, float]:
     }
 
 
-def active_share(config: RunConfig, engine: CpuEngine) -> float:
-    """Share of neurons that are not 0, over the training pairs."""
+def active_shares(config: RunConfig, engine: CpuEngine) -> dict[str, float]:
+    """Share of neurons that are not 0, over the training pairs: as they are, and with the signs they are taken with."""
     pairs = config.task.pairs[config.split.draw(config.task).train]
-    return float((forward(engine.parameters.weights, torch.from_numpy(pairs)).neurons > 0).double().mean())
+    inputs, flipped = forward(engine.parameters.weights, torch.from_numpy(pairs)).neurons_pre, engine.state()["flipped"]
+    return {
+        "as they are": float((inputs > 0).double().mean()),
+        "as they are taken": float((inputs * (1 - 2.0 * flipped) > 0).double().mean()),
+        "flipped": float(flipped.double().mean()),
+    }
 
 
-def work(config: RunConfig, share: float) -> dict[str, tuple[float, float]]:
+def work(config: RunConfig, shares: dict[str, float]) -> dict[str, tuple[float, float]]:
     """GFLOP and GB of each part of a step, given the share of active neurons: W_L is multiplied with these only."""
     task, model = config.task, config.model
     n, p, d, heads, classes = len(config.split.draw(task).train), task.p, model.d_model, model.n_heads, config.classes
     columns = -(-model.d_mlp // LANES) * LANES + -(-classes // LANES) * LANES
-    products, rows = 2e-9 * n * model.d_mlp * classes * share, 2e-9 * n * 2 * heads * columns
-    table, weights = 2e-9 * (p + 1) * d * columns, 2e-9 * d * (d * columns + model.d_mlp * classes)
+    products, rows = 2e-9 * n * model.d_mlp * classes * shares["as they are taken"], 2e-9 * n * 2 * heads * columns
+    table, weights = 2e-9 * (p + 1) * d * columns, 2e-9 * d * (d * columns + model.d_mlp * classes * (1 + shares["flipped"]))
     row = 4e-9 * columns
     tables = row * heads * (p + 1)
 
@@ -93,22 +98,14 @@ def work(config: RunConfig, share: float) -> dict[str, tuple[float, float]]:
     }
 
 
-def warm_engine(config: RunConfig) -> CpuEngine:
-    """The engine after some steps."""
-    engine = CpuEngine(config)
-    for _ in range(20):
-        engine.gradient()
-        engine.update()
-    return engine
-
-
-def parts(engine: CpuEngine, config: RunConfig) -> dict[str, Callable[[], object]]:
+def parts(config: RunConfig, state: dict[str, torch.Tensor], engine: CpuEngine) -> dict[str, Callable[[], object]]:
     """The parts of one step, each to be called by itself.
 
     Updates and whole steps are other engines': the parts are timed on one model, and an update with the same gradient again and
     again leads to weights that no training has.
     """
-    updated, trained = warm_engine(config), warm_engine(config)
+    updated, stepping = going_on(config, state), going_on(config, state)
+    updated.gradient()
     compiled = passes()
 
     def launch(*functions: int, stages: int = 1) -> Callable[[], None]:
@@ -125,7 +122,7 @@ def parts(engine: CpuEngine, config: RunConfig) -> dict[str, Callable[[], object
         "gradient of the tables' factors": launch(compiled.combine, compiled.add_up),
         "gradient of the weights": launch(compiled.backpropagate, stages=BACKWARD_STAGES),
         "AdamW": updated.update,
-        "whole step": lambda: (trained.gradient(), trained.update()),
+        "whole step": lambda: (stepping.gradient(), stepping.update()),
     }
 
 
@@ -133,18 +130,20 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__, rounds=10)
     parser.add_argument("--threads", type=int, help="threads (default: all cores)")
+    add_after(parser)
     arguments = parser.parse_args()
     config = replace(recipe("transformer-lens"), threads=arguments.threads, engine="cpu")
     config = replace(config, threads=threads_for(config))
     facts = machine()
     with torch_threads(1), torch.no_grad():
         best = ceilings(config.threads)
-        engine = warm_engine(config)
-        times = {
-            name: statistics.median(values) for name, values in alternate(parts(engine, config), rounds=arguments.rounds).items()
-        }
-        share = active_share(config, engine)
-    rows, amounts = {}, work(config, share)
+        state = state_after(config, arguments.after)
+        engine = going_on(config, state)
+        engine.gradient()
+        timed = alternate(parts(config, state, engine), rounds=arguments.rounds)
+        times = {name: statistics.median(values) for name, values in timed.items()}
+        shares = active_shares(config, engine)
+    rows, amounts = {}, work(config, shares)
     amounts["whole step"] = tuple(map(sum, zip(*amounts.values(), strict=True)))  # type: ignore[assignment]  # two sums
     for name, milliseconds in times.items():
         flop, size = amounts.get(name, (0.0, 0.0))
@@ -154,18 +153,16 @@ def main() -> None:
     def text() -> str:
         lines = [
             f"{facts['processor']}, {config.threads} threads, load average {facts['load']}: at best "
-            f"{best['gflop_per_second']:.0f} GFLOP/s, {best['gigabytes_per_second']:.0f} GB/s"
+            f"{best['gflop_per_second']:.0f} GFLOP/s, {best['gigabytes_per_second']:.0f} GB/s; "
+            f"active neurons {shares['as they are']:.0%}, by their present signs {shares['as they are taken']:.0%}"
         ]
         for name, row in rows.items():
             amount = f"{row['gflop']:6.3f} GFLOP  {row['megabytes']:6.1f} MB"
             lines.append(f"{name:32} {row['milliseconds']:6.2f} ms  {amount}  at best {row['at_best_milliseconds']:5.2f} ms")
         return "\n".join(lines)
 
-    show(
-        {"machine": facts, "threads": config.threads, "ceilings": best, "active": share, "parts": rows},
-        as_json=arguments.json,
-        text=text,
-    )
+    given = {"machine": facts, "threads": config.threads, "after": arguments.after}
+    show({**given, "ceilings": best, "active": shares, "parts": rows}, as_json=arguments.json, text=text)
 
 
 if __name__ == "__main__":

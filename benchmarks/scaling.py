@@ -1,9 +1,10 @@
 """Time of one training step against p, width, heads, share of pairs and threads: the fast CPU engine and the reference engine.
 
-    python benchmarks/scaling.py [--rounds N] [--json]
+    python benchmarks/scaling.py [--rounds N] [--after STEPS] [--json]
 
-Everything but the one thing that varies is as in the reference run (p = 113, 30 %, d_model 128, 4 heads, d_mlp 512). The last
-column is the engine that ``engine="auto"`` takes; it must never be the slower one.
+Everything but the one thing that varies is as in the reference run (p = 113, 30 %, d_model 128, 4 heads, d_mlp 512). Both engines
+go on from the same weights, some steps into training. The last column is the engine that ``engine="auto"`` takes; it must never
+be the slower one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 import torch
-from timing import alternate, machine, options, show, spread
+from timing import add_after, alternate, machine, options, show, spread, state_after
 from train_step import engine_step
 
 from interp import recipe
@@ -63,18 +64,21 @@ def points() -> Iterator[Point]:
 
 def main() -> None:
     """Measure and print."""
-    arguments = options(__doc__, rounds=3).parse_args()
+    parser = options(__doc__, rounds=3)
+    add_after(parser, default=100)
+    arguments = parser.parse_args()
     facts, rows = machine(), []
     for point in points():
         config = point.config()
         torch.set_num_threads(point.threads)
-        loops = {engine: engine_step(replace(config, engine=engine)) for engine in ("cpu", "reference")}
+        state = state_after(replace(config, engine="cpu"), arguments.after)
+        loops = {engine: engine_step(replace(config, engine=engine), state) for engine in ("cpu", "reference")}
         times = {name: spread(values) for name, values in alternate(loops, rounds=arguments.rounds).items()}
         ratio = times["reference"]["median"] / times["cpu"]["median"]
         rows.append({**asdict(point), "milliseconds": times, "ratio": ratio, "auto": make_engine(config).name})
         if not arguments.json:
             print(line(rows[-1]), flush=True)
-    show({"machine": facts, "points": rows}, as_json=arguments.json, text=lambda: summary(rows))
+    show({"machine": facts, "after": arguments.after, "points": rows}, as_json=arguments.json, text=lambda: summary(rows))
 
 
 def line(row: dict) -> str:

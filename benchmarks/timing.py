@@ -13,6 +13,9 @@ from pathlib import Path
 
 import torch
 
+from interp.config import RunConfig
+from interp.training.engine import Engine, make_engine
+
 Loops = Mapping[str, Callable[[], object]]
 
 
@@ -67,6 +70,31 @@ def options(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=rounds, help=f"turns of each loop (default: {rounds})")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def add_after(parser: argparse.ArgumentParser, *, default: int = 1000) -> None:
+    """The option ``--after``."""
+    parser.add_argument("--after", type=int, default=default, metavar="STEPS", help=f"steps trained before (default: {default})")
+
+
+def state_after(config: RunConfig, steps: int) -> dict[str, torch.Tensor]:
+    """A run's weights (`flat`) and its engine's state after some steps. What a step costs depends on how many neurons are active,
+    which the first hundred steps change.
+    """
+    engine = make_engine(config)
+    for _ in range(steps):
+        engine.gradient()
+        engine.update()
+    engine.gradient()
+    return {"flat": engine.parameters.flat.clone(), **{name: tensor.clone() for name, tensor in engine.state().items()}}
+
+
+def going_on(config: RunConfig, state: Mapping[str, torch.Tensor]) -> Engine:
+    """An engine of a run that goes on from there."""
+    engine = make_engine(config)
+    engine.parameters.flat.copy_(state["flat"])
+    engine.load({name: tensor for name, tensor in state.items() if name != "flat"})
+    return engine
 
 
 def show(result: Mapping[str, object], *, as_json: bool, text: Callable[[], str]) -> None:

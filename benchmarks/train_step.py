@@ -1,34 +1,36 @@
 """Time of one training step: ours, a plain autograd loop, and TransformerLens' native bridge, in turn in one process.
 
-    python benchmarks/train_step.py [--rounds N] [--threads N] [--json]
+    python benchmarks/train_step.py [--rounds N] [--threads N] [--after STEPS] [--json]
 
-All train the same model from the same weights on the same pairs: the setting of TransformerLens' grokking demo. Ratios are what
-to read on a busy machine, milliseconds on an idle one.
+All train the same model on the same pairs, the setting of TransformerLens' grokking demo, and go on from the same weights: those
+of a run after some steps. (Our first steps are faster: most neurons are then active for almost all pairs, or for almost none.)
+Ratios are what to read on a busy machine, milliseconds on an idle one.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from timing import alternate, machine, options, show, spread
+from timing import add_after, alternate, going_on, machine, options, show, spread, state_after
 
 from interp import HookedModel, recipe
 from interp.config import RunConfig
 from interp.training.engine import make_engine
 from interp.training.initial import initial_weights
+from interp.training.parameters import Parameters
 from interp.training.threads import threads_for
 
 OURS = "interp, fast CPU engine"
 
 
-def engine_step(config: RunConfig) -> Callable[[], object]:
-    """Gradient and update of one of our engines."""
-    engine = make_engine(config)
+def engine_step(config: RunConfig, state: Mapping[str, torch.Tensor] | None = None) -> Callable[[], object]:
+    """Gradient and update of one of our engines; from the beginning, or where a run is."""
+    engine = going_on(config, state) if state else make_engine(config)
 
     def step() -> None:
         engine.gradient()
@@ -37,10 +39,13 @@ def engine_step(config: RunConfig) -> Callable[[], object]:
     return step
 
 
-def bridge_step(config: RunConfig, *, test_loss: bool) -> Callable[[], object]:
+def bridge_step(config: RunConfig, state: Mapping[str, torch.Tensor] | None = None, *, test_loss: bool) -> Callable[[], object]:
     """The loop of TransformerLens' grokking demo on a `TransformerBridge`; with the test loss of every step, as it is written."""
     with redirect_stdout(sys.stderr):  # it prints that it moves
-        bridge = HookedModel(initial_weights(replace(config, device="cpu"))).to_bridge().to(config.device)
+        parameters = Parameters(initial_weights(replace(config, device="cpu")))
+        if state:
+            parameters.flat.copy_(state["flat"])
+        bridge = HookedModel(parameters.weights).to_bridge().to(config.device)
     optimizer = torch.optim.AdamW(bridge.parameters(), lr=1e-3, weight_decay=1.0, betas=(0.9, 0.98))
     task, split = config.task, config.split.draw(config.task)
     tokens = F.pad(torch.from_numpy(task.pairs), (0, 1), value=task.p).to(config.device)
@@ -69,15 +74,17 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__, rounds=20)
     parser.add_argument("--threads", type=int, help="threads of every loop (default: all cores)")
+    add_after(parser)
     arguments = parser.parse_args()
     config = replace(recipe("transformer-lens"), threads=arguments.threads)
     config = replace(config, threads=threads_for(config))
     torch.set_num_threads(config.threads)
+    state = state_after(replace(config, engine="cpu"), arguments.after)
     loops = {
-        OURS: engine_step(replace(config, engine="cpu")),
-        "interp, reference engine (autograd at the last position)": engine_step(replace(config, engine="reference")),
-        "TransformerLens bridge, train loss only": bridge_step(config, test_loss=False),
-        "TransformerLens bridge, the demo's loop with its test loss": bridge_step(config, test_loss=True),
+        OURS: engine_step(replace(config, engine="cpu"), state),
+        "interp, reference engine (autograd at the last position)": engine_step(replace(config, engine="reference"), state),
+        "TransformerLens bridge, train loss only": bridge_step(config, state, test_loss=False),
+        "TransformerLens bridge, the demo's loop with its test loss": bridge_step(config, state, test_loss=True),
     }
     facts = machine()
     rows = {name: spread(times) for name, times in alternate(loops, rounds=arguments.rounds).items()}
@@ -85,7 +92,8 @@ def main() -> None:
         row["times_ours"] = row["median"] / rows[OURS]["median"]
 
     def text() -> str:
-        lines = [f"{facts['processor']}, {config.threads} threads, load average {facts['load']}; milliseconds a step"]
+        given = f"{facts['processor']}, {config.threads} threads, load average {facts['load']}"
+        lines = [f"{given}; milliseconds a step, from step {arguments.after} on"]
         for name, row in rows.items():
             quartiles = f"({row['low']:.1f} to {row['high']:.1f})"
             lines.append(
@@ -93,7 +101,8 @@ def main() -> None:
             )
         return "\n".join(lines)
 
-    show({"machine": facts, "threads": config.threads, "milliseconds": rows}, as_json=arguments.json, text=text)
+    given = {"machine": facts, "threads": config.threads, "after": arguments.after}
+    show({**given, "milliseconds": rows}, as_json=arguments.json, text=text)
 
 
 if __name__ == "__main__":

@@ -126,6 +126,39 @@ def test_cpu_engine_equals_float64_autograd(config: RunConfig) -> None:
     assert_equals_float64_autograd(CpuEngine(config), config)
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(configs(), st.sampled_from([0.0, 0.5, 1.0]))
+def test_signs_of_neurons_change_nothing(config: RunConfig, share: float) -> None:
+    engine = CpuEngine(config)
+    flipped = torch.rand(config.model.d_mlp, generator=torch.Generator().manual_seed(config.seed)) < share
+    engine.load({**engine.state(), "flipped": flipped})
+    assert torch.equal(engine.state()["flipped"], flipped)
+    assert_equals_float64_autograd(engine, config)
+    assert torch.equal(engine.state()["flipped"], flipped)  # they are left alone until the weights change
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_neuron_is_taken_with_the_sign_that_makes_it_rare(threads: int) -> None:
+    config = replace(recipe("demo"), threads=threads, engine="cpu")
+    engine, pairs = CpuEngine(config), config.task.pairs[config.split.draw(config.task).train]
+
+    def to_be_flipped() -> torch.Tensor:
+        active = (forward(engine.parameters.weights, pairs).neurons_pre > 0).sum(0)
+        return torch.where(2 * active == len(pairs), engine.state()["flipped"], 2 * active > len(pairs))
+
+    first = to_be_flipped()
+    assert 0 < int(first.sum()) < len(first)
+    assert torch.equal(engine.state()["flipped"], first)
+    for _ in range(30):  # each time by what was counted at the weights before
+        engine.gradient()
+        expected = to_be_flipped()
+        engine.update()
+        assert torch.equal(engine.state()["flipped"], expected)
+    assert not torch.equal(expected, first)
+    engine.update()  # nothing was counted since: nothing to go by
+    assert torch.equal(engine.state()["flipped"], expected)
+
+
 ONE_PAIR = """
 from dataclasses import replace
 from interp import recipe
@@ -229,7 +262,7 @@ def test_compiled_adamw_is_that_of_torch_and_either_goes_on_from_the_other(warmu
     for step in range(30):
         if step in {0, 10}:  # before the first update there is nothing to go on from; later, the moments change hands
             states = [{name: tensor.clone() for name, tensor in engine.state().items()} for engine in engines]
-            assert states[0].keys() == states[1].keys()
+            assert states[0].keys() == {*states[1], "flipped"}
             for engine, state in zip(engines, reversed(states), strict=True):
                 engine.load(state)
         gradient = torch.randn(len(engines[0].parameters.flat), generator=generator)
@@ -238,9 +271,9 @@ def test_compiled_adamw_is_that_of_torch_and_either_goes_on_from_the_other(warmu
             engine.update()
         torch.testing.assert_close(engines[0].parameters.flat, engines[1].parameters.flat, rtol=1e-5, atol=1e-6)
     states = [engine.state() for engine in engines]
-    for name, tensor in states[0].items():
-        assert tensor.dtype == states[1][name].dtype
-        torch.testing.assert_close(tensor, states[1][name], rtol=1e-5, atol=1e-7)
+    for name, tensor in states[1].items():
+        assert tensor.dtype == states[0][name].dtype
+        torch.testing.assert_close(tensor, states[0][name], rtol=1e-5, atol=1e-7)
 
 
 def trajectory(config: RunConfig) -> np.ndarray:

@@ -123,10 +123,14 @@ def test_products_with_active_neurons_equal_the_products_with_all(classes: int, 
 
     gradient, so_far, zero = neurons.copy(), np.full((pairs, cut), np.nan, dtype=np.float32), np.zeros((1, 1), dtype=np.float32)
     before = d_W_L[:, :classes] + wide_neurons.T @ logits[:, :classes]
-    back = Back(matrix(gradient), matrix(logits), matrix(W_L), matrix(d_W_L), matrix(so_far), matrix(gradient))
+    counts = np.full(cut + 1, 7)
+    back = Back(
+        matrix(gradient), matrix(logits), matrix(W_L), matrix(d_W_L), matrix(so_far), matrix(gradient), counts.ctypes.data
+    )
     pull_back_active(back, Matrix(at(zero, 0, 0), 0), active, (pairs, vectors, classes))
     np.testing.assert_allclose(d_W_L[:, :classes], before, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(gradient[is_active], (logits[:, :classes] @ wide_W_L.T)[is_active], rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(counts, [*(7 + is_active.sum(0)), 7])
     assert np.isnan(gradient[~is_active]).all()
     assert np.isnan(d_W_L[:, room:]).all()
     assert needs_strips(classes) or np.isnan(so_far).all()

@@ -43,6 +43,8 @@ def allocate(
         near=_zeros(heads, p, columns),
         base=_zeros(own, columns),
         scores=_zeros(heads, *scores),
+        W_U=_zeros(d_model, logits),
+        W_U_turned=_zeros(logits, d_model),
         W_L=_zeros(neurons, logits + _GAP),
     )
     chunk = kernels.Chunk(
@@ -63,6 +65,9 @@ def allocate(
         columns=_zeros(width + own, columns),
         scores=_zeros(t if equals else 1, heads, *scores),
         W_L=_zeros(t, neurons, logits + _GAP),
+        direct=_zeros(d_model, logits),
+        flipped_in=_zeros(shape.d_mlp, d_model),
+        flipped_W_L=_zeros(shape.d_mlp, logits),
         rows=_zeros(width + own, d_model),
         base=_zeros(t, columns),
         resid=_zeros(t, d_model),

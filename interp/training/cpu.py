@@ -99,7 +99,8 @@ class CpuEngine:
             self._shape, task.p, d_model=model.d_model, heads=model.n_heads, threads=self.threads, train=train, test=test
         )
         weights, gradients = map(_as_arrays, (self.parameters.weights.tensors(), self.parameters.gradients))
-        given = (weights, *buffers, setting, gradients, self._sums, self._adamw.moments)
+        self._signs = _no_signs(model.d_mlp, self._shape.neuron_columns, self.threads)
+        given = (weights, *buffers, setting, gradients, self._sums, self._signs, self._adamw.moments)
         handles: list[kernels.Handle[Any]] = [kernels.Handle(each) for each in given]
         self._train, self._test = (
             kernels.Handle(kernels.Work(self.threads, kernels.Handle(pairs), *handles)) for pairs in (train, test)
@@ -110,6 +111,7 @@ class CpuEngine:
             for _ in range(3 if self._launch.can_be_parallel else 1):  # passes are launched in parallel from the third on
                 self.evaluate()
                 self.gradient()
+        self._choose_signs()
 
     @torch.no_grad()
     def gradient(self) -> float:
@@ -130,6 +132,7 @@ class CpuEngine:
         self._train_accuracy = None
         with torch_threads(1):
             self._optimizer.step()
+        self._choose_signs()
 
     @torch.no_grad()
     def evaluate(self) -> Evaluation:
@@ -144,13 +147,21 @@ class CpuEngine:
         return Evaluation(test_loss, train_accuracy=self._train_accuracy, test_accuracy=test_accuracy)
 
     def state(self) -> dict[str, Tensor]:
-        """The optimizer's state."""
-        return self._optimizer.state()
+        """The optimizer's state, and which neurons are flipped."""
+        return {**self._optimizer.state(), "flipped": torch.from_numpy(self._signs.sign[: self._shape.d_mlp] < 0)}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the optimizer's state."""
+        """Restore the optimizer's state, and the signs the neurons had. (Another engine's state has none.)"""
         self._train_accuracy = None
         self._optimizer.load(state)
+        self._signs.active[:], self._signs.sign[:] = 0, 1
+        if "flipped" in state:
+            self._signs.sign[: self._shape.d_mlp][state["flipped"].numpy()] = -1
+        self._choose_signs()
+
+    def _choose_signs(self) -> None:
+        """Which sign each neuron is taken with from now on; by what the last training pass has counted, if that is still new."""
+        kernels.SERIAL(kernels.passes().choose_signs, self._train.address, 0, 1)
 
     def _tabulate(self) -> None:
         """Make the tables at the current weights."""
@@ -224,6 +235,16 @@ class _CompiledAdamW:
         self._step = int(state["step"])
         self._mean.copy_(state["exp_avg"])
         self._square.copy_(state["exp_avg_sq"])
+
+
+def _no_signs(neurons: int, columns: int, threads: int) -> kernels.Signs:
+    """Every neuron as it is."""
+    return kernels.Signs(
+        sign=np.ones(columns, dtype=np.float32),
+        flipped=np.zeros(neurons, dtype=np.int32),
+        number=np.zeros(1, dtype=np.int64),
+        active=np.zeros((threads, columns), dtype=np.int64),
+    )
 
 
 def _as_arrays(tensors: Mapping[str, Tensor]) -> kernels.Model:

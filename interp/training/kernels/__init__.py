@@ -1,7 +1,7 @@
 """The fast CPU engine's loops, compiled by numba. Everything else about that engine is in cpu.py."""
 
 from interp.training.kernels.active import WORD, needs_strips
-from interp.training.kernels.arrays import Chunk, Gradients, Model, Moments, Pairs, Setting, Sums, Tables, Work
+from interp.training.kernels.arrays import Chunk, Gradients, Model, Moments, Pairs, Setting, Signs, Sums, Tables, Work
 from interp.training.kernels.backpropagation import STAGES as BACKWARD_STAGES
 from interp.training.kernels.compiler import telling
 from interp.training.kernels.handles import Handle
@@ -23,6 +23,7 @@ __all__ = [
     "Moments",
     "Pairs",
     "Setting",
+    "Signs",
     "Sums",
     "Tables",
     "Work",

@@ -173,6 +173,22 @@ def _by_neuron(context: Any, active: Any, row: Any, pairs: Any, words: Any) -> A
 
 
 @intrinsic
+def _count(context: Any, words: Any, counts: Any) -> Any:
+    """Add to 16 numbers those of the bits in 16 words."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        widen(builder)
+        kind = ir.VectorType(INDEX, LANES)
+        words, counts = (builder.inttoptr(each, kind.as_pointer()) for each in arguments)
+        pop = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), f"llvm.ctpop.v{LANES}i64")
+        bits, before = builder.load(words, align=8), builder.load(counts, align=8)
+        builder.store(builder.add(before, builder.call(pop, [bits])), counts, align=8)
+        return context.get_dummy_value()
+
+    return numba.void(*[numba.int64] * 2), generate
+
+
+@intrinsic
 def _word(context: Any, address: Any) -> Any:
     """The word at an address."""
 
@@ -205,6 +221,8 @@ def _forward_strip(full: int, is_narrow: bool) -> Any:
 class Back(NamedTuple):
     """What `pull_back_active` reads and writes: neurons, their logits' gradient, W_L and its gradient, the neurons' gradient.
 
+    At the address `counts`, if it is not 0, is a number for each neuron; that of the pairs for which it is active is added to it.
+
     Between strips of classes the neurons' gradient is kept in `so_far`; with the last one it is put into `out`, which may be
     `neurons`. A matrix whose rows are 0 apart is one zero: what there is before the first strip.
     """
@@ -215,6 +233,7 @@ class Back(NamedTuple):
     d_W_L: Matrix
     so_far: Matrix
     out: Matrix
+    counts: int
 
 
 def _backward_strip(full: int, is_narrow: bool) -> Any:
@@ -226,11 +245,13 @@ def _backward_strip(full: int, is_narrow: bool) -> Any:
         wide()
         pairs, vectors = size
         words = np.empty(LANES, np.int64)
-        neurons, d_logits, W_L, d_W_L, so_far, out = back
+        neurons, d_logits, W_L, d_W_L, so_far, out, counts = back
         for start in range(0, pairs, WORD):
             for v in range(vectors):
                 first = active.first + 8 * start * active.row + 2 * v
                 _by_neuron(first, 4 * active.row, min(WORD, pairs - start), words.ctypes.data)
+                if counts:
+                    _count(words.ctypes.data, counts + 8 * LANES * v)
                 for j in range(LANES):
                     neuron = LANES * v + j
                     pull_back(
@@ -309,6 +330,7 @@ def pull_back_active(back: Back, zero: Matrix, active: Active, size: tuple[int, 
             Matrix(back.d_W_L.first + column, back.d_W_L.row),
             back.so_far if v > 0 else zero,
             back.out if is_last else back.so_far,
+            back.counts if v == 0 else 0,
         )
         _backward(strip, is_narrow and is_last, (this, active, (pairs, vectors_of_neurons)))
 

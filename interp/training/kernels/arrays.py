@@ -18,6 +18,7 @@ Float4 = Annotated[np.ndarray, numba.float32[:, :, :, ::1]]
 Float64_1 = Annotated[np.ndarray, numba.float64[::1]]
 Int32_1 = Annotated[np.ndarray, numba.int32[::1]]
 Int64_1 = Annotated[np.ndarray, numba.int64[::1]]
+Int64_2 = Annotated[np.ndarray, numba.int64[:, ::1]]
 Int64_3 = Annotated[np.ndarray, numba.int64[:, :, ::1]]
 Address = Annotated[Handle[Any], numba.int64]
 Index = Annotated[int, numba.int64]
@@ -71,8 +72,8 @@ class Tables(NamedTuple):
     """
 
     x: Float2  # (p + 2, d_model): residuals relative to the fixed position's; the difference of the positions; the fixed one
-    to_columns: Float2  # (d_model, column): W_in and W_U side by side, padded
-    from_columns: Float2  # (column, d_model): the same turned
+    to_columns: Float2  # (d_model, column): W_in, by its signs, and what leads to logits directly, side by side, padded
+    from_columns: Float2  # (column, d_model): the same turned, but without signs
     turned: Float4  # (3, head, d_head, d_model): W_Q, W_K (both without `=` only) and W_V turned
     v: Float3  # (head, p + 1, d_head)
     fixed_v: Float2  # (head, d_head)
@@ -85,7 +86,18 @@ class Tables(NamedTuple):
     near: Float3  # (head, p, column): for one at position a: that and the last row
     base: Float2  # (1 or p, column)
     scores: Float3  # (head, 1, p + 1) or (head, p, p)
+    W_U: Float2  # (d_model, logit column): relative to its last column where logits are relative to the last class
+    W_U_turned: Float2  # (logit column, d_model)
     W_L: Float2  # (neuron column, logit column or more)
+
+
+class Signs(NamedTuple):
+    """Which neurons are taken with the other sign; see signs.py."""
+
+    sign: Float1  # (neuron column,): 1 or -1
+    flipped: Int32_1  # (neuron,): first those that have -1, in their order
+    number: Int64_1  # (1,): how many these are
+    active: Int64_2  # (thread, neuron column): in how many of a thread's pairs each was in the last training pass
 
 
 class Setting(NamedTuple):
@@ -125,6 +137,9 @@ class Gradients(NamedTuple):
     columns: Float2  # (head * d_head + (1 or p), column): of `Tables.head_to_columns`, and of the base
     scores: Float4  # (thread, head, 1, p + 1), in the end the first has the sum, or (1, head, p, p)
     W_L: Float3  # (thread, neuron column, logit column or more): in the end the first has the sum
+    direct: Float2  # (d_model, logit column): of what leads to logits directly
+    flipped_in: Float2  # (neuron, d_model): room for the columns of W_in of flipped neurons, as rows
+    flipped_W_L: Float2  # (neuron, logit column): and for what they add to the gradient of W_L
     rows: Float2  # (head * d_head + (1 or p), d_model): of W_O and, after it, of the base's residuals
     base: Float2  # (thread, column): of the base, summed over its rows
     resid: Float2  # (thread, d_model): of its residuals, summed over them
@@ -164,9 +179,9 @@ class Work(NamedTuple):
     setting: Address
     into: Address  # the gradient of the weights, as a `Model`
     sums: Address
+    signs: Address
     moments: Address
 
 
-open_pairs, open_model, open_tables, open_setting, open_chunk, open_gradients, open_sums, open_moments, open_work = map(
-    opener, (Pairs, Model, Tables, Setting, Chunk, Gradients, Sums, Moments, Work)
-)
+open_pairs, open_model, open_tables, open_signs, open_setting = map(opener, (Pairs, Model, Tables, Signs, Setting))
+open_chunk, open_gradients, open_sums, open_moments, open_work = map(opener, (Chunk, Gradients, Sums, Moments, Work))

@@ -3,81 +3,29 @@
 
 """From the gradient of the tables to that of the weights, in three stages: the formulas of tables.py, for one model, compiled.
 
-Each thread does a share of every stage but the last, which is a few rows; a stage needs what all threads have done before.
+Each thread does a share of every stage; a stage needs what all threads have done before.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from interp.training.kernels.arrays import Gradients, Model, Setting, Tables
-from interp.training.kernels.compiler import njit, wide
+from interp.training.kernels.arrays import Gradients, Model, Setting, Signs, Tables
+from interp.training.kernels.compiler import njit
 from interp.training.kernels.lines import (
     add,
     add_times,
     add_times_columns,
-    columns_of,
     fill,
     put,
     share_of,
     sum_of_rows,
     times_rows,
 )
+from interp.training.kernels.logit_gradients import W_out_by_W_L, W_U_by_both_ways, biases_of_columns, neurons_and_logits
 from interp.training.kernels.products import matrix, multiply, multiply_turned
 
 STAGES = 3
-
-
-@njit
-def _mlp(model: Model, tables: Tables, gradients: Gradients, into: Model, setting: Setting, threads: int, thread: int) -> None:
-    """W_in, W_out, W_U; the gradient of what is multiplied with W_in and W_U."""
-    columns, d_W_L, W_O, resid, cut = gradients.columns, gradients.W_L[0], model.W_O, tables.resid, setting.neuron_columns
-    from_columns, heads, d_model = tables.from_columns, len(model.W_O), tables.x.shape[1]
-    first, last = share_of(len(columns), threads, thread)
-    size = (last - first, d_model, columns.shape[1])
-    multiply(matrix(columns, first, 0), matrix(from_columns, 0, 0), matrix(gradients.rows, first, 0), size, True)
-    first, last = share_of(len(into.W_out), threads, thread)
-    size = (last - first, d_model, columns.shape[1] - cut)
-    multiply(matrix(d_W_L, first, 0), matrix(from_columns, cut, 0), matrix(into.W_out, first, 0), size, True)
-    first, last = columns_of(cut, threads, thread)
-    number, out = min(last, into.W_in.shape[1]) - first, matrix(into.W_in, 0, first)
-    multiply_turned(matrix(W_O, 0, 0), matrix(columns, 0, first), out, (d_model, number, heads), True)
-    multiply_turned(matrix(resid, 0, 0), matrix(columns, heads, first), out, (d_model, number, len(resid)), False)
-    first, last = share_of(d_model, threads, thread)
-    number, classes, out = last - first, setting.columns_of_W_L, matrix(into.W_U, first, 0)
-    multiply_turned(matrix(W_O, 0, first), matrix(columns, 0, cut), out, (number, classes, heads), True)
-    multiply_turned(matrix(resid, 0, first), matrix(columns, heads, cut), out, (number, classes, len(resid)), False)
-    multiply_turned(matrix(model.W_out, 0, first), matrix(d_W_L, 0, 0), out, (number, classes, len(model.W_out)), False)
-
-
-@njit
-def _last_column(W_U: np.ndarray, setting: Setting, threads: int, thread: int) -> None:
-    """Where logits are relative to the last class: what moves its column moves all others the other way."""
-    wide()
-    first, last = share_of(len(W_U), threads, thread)
-    for i in range(first, last if setting.columns_of_W_L < setting.classes else first):
-        total = np.float32(0)
-        for j in range(setting.columns_of_W_L):
-            total += W_U[i, j]
-        W_U[i, setting.columns_of_W_L] = -total
-
-
-@njit
-def _biases_of_columns(model: Model, gradients: Gradients, into: Model, setting: Setting, threads: int, thread: int) -> None:
-    """The biases that only shift the base, and what b_out adds to W_U."""
-    if not (len(into.b_in) or len(into.b_out) or len(into.b_U)):
-        return
-    by_column, cut = gradients.base[thread], setting.neuron_columns
-    sum_of_rows(gradients.columns[len(model.W_O) :], by_column)
-    first, last = share_of(len(into.b_in), threads, thread)
-    put(by_column[first:last], into.b_in[first:])
-    first, last = share_of(len(into.b_U), threads, thread)
-    put(by_column[cut + first : cut + last], into.b_U[first:])
-    d_logits = by_column[cut : cut + model.W_U.shape[1]]
-    first, last = share_of(len(into.b_out), threads, thread)
-    times_rows(model.W_U[first:last], d_logits, np.float32(1), into.b_out[first:])
-    for i in range(first, last):
-        add_times(model.b_out[i], d_logits, into.W_U[i])
 
 
 @njit
@@ -130,12 +78,11 @@ def _queries_and_keys(tables: Tables, gradients: Gradients, threads: int, thread
 
 @njit
 def _first_stage(
-    model: Model, tables: Tables, gradients: Gradients, into: Model, setting: Setting, threads: int, thread: int
+    model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
 ) -> None:
     """What needs nothing but the gradient of the tables."""
-    _mlp(model, tables, gradients, into, setting, threads, thread)
-    _biases_of_columns(model, gradients, into, setting, threads, thread)
-    _last_column(into.W_U, setting, threads, thread)
+    neurons_and_logits(model, tables, gradients, into, signs, setting, threads, thread)
+    biases_of_columns(model, tables, gradients, into, signs, setting, threads, thread)
     if len(tables.base) == 1:
         _attention_of_equals(model, tables, gradients, into, threads, thread)
     else:
@@ -210,7 +157,7 @@ def _tokens(model: Model, tables: Tables, gradients: Gradients, into: Model, thr
 
 
 @njit
-def _last_stage(model: Model, tables: Tables, gradients: Gradients, into: Model) -> None:
+def _positions(model: Model, tables: Tables, gradients: Gradients, into: Model) -> None:
     """The positions, and `=`: what moves the residuals of all tokens."""
     p, heads, everywhere, one = len(tables.x) - 2, len(gradients.v), gradients.resid[0], np.float32(1)
     sum_of_rows(gradients.tokens, everywhere)
@@ -234,15 +181,26 @@ def _last_stage(model: Model, tables: Tables, gradients: Gradients, into: Model)
 
 
 @njit
-def backpropagate_share(
-    model: Model, tables: Tables, gradients: Gradients, into: Model, setting: Setting, stage: int, threads: int, thread: int
+def backpropagate_share(  # noqa: PLR0913, PLR0917  it works on all there is
+    model: Model,
+    tables: Tables,
+    gradients: Gradients,
+    into: Model,
+    signs: Signs,
+    setting: Setting,
+    stage: int,
+    threads: int,
+    thread: int,
 ) -> None:
-    """One thread's share of one stage; of the last one, the first thread does all."""
+    """One thread's share of one stage."""
     if stage == 0:
-        _first_stage(model, tables, gradients, into, setting, threads, thread)
+        _first_stage(model, tables, gradients, into, signs, setting, threads, thread)
     elif stage == 1:
+        W_out_by_W_L(model, tables, gradients, into, signs, setting, threads, thread)
         _fixed_position(model, gradients, into, setting, threads, thread)
         _heads(model, tables, gradients, into, setting, threads, thread)
         _tokens(model, tables, gradients, into, threads, thread)
-    elif thread == 0:
-        _last_stage(model, tables, gradients, into)
+    else:
+        W_U_by_both_ways(model, gradients, into, setting, threads, thread)
+        if thread == threads - 1:
+            _positions(model, tables, gradients, into)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from interp.training.kernels.active import Active, Back, add_logits, pull_back_active
-from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Tables
+from interp.training.kernels.arrays import Chunk, Gradients, Pairs, Setting, Signs, Tables
 from interp.training.kernels.compiler import njit, wide
 from interp.training.kernels.dots import Places, row_products, scattered_row_products
 from interp.training.kernels.pair_losses import cross_entropies, exp_of_negative, stablemaxes
@@ -112,7 +112,7 @@ def _score_gradients(pairs: Pairs, rate: np.float32, span: tuple[int, int], chun
 
 @njit
 def backward_chunk(
-    pairs: Pairs, tables: Tables, setting: Setting, index: int, chunk: Chunk, gradients: Gradients, thread: int
+    pairs: Pairs, tables: Tables, setting: Setting, index: int, chunk: Chunk, gradients: Gradients, signs: Signs, thread: int
 ) -> None:
     """Add a chunk's share to the gradient of the tables; rows that a thread meets for the first time it replaces."""
     wide()
@@ -125,7 +125,8 @@ def backward_chunk(
     neurons, so_far = Matrix(at(rows, 0, 0), row), Matrix(at(d_neurons, 0, 0), row_length(d_neurons))
     zero = Matrix(at(d_neurons, len(d_neurons) - 1, 0), 0)
     W_L = Matrix(at(tables.W_L, 0, 0), row_length(tables.W_L))
-    back = Back(neurons, Matrix(at(rows, 0, cut), row), W_L, Matrix(at(d_W_L, 0, 0), row_length(d_W_L)), so_far, neurons)
+    d_logits, to, counts = Matrix(at(rows, 0, cut), row), Matrix(at(d_W_L, 0, 0), row_length(d_W_L)), signs.active[thread]
+    back = Back(neurons, d_logits, W_L, to, so_far, neurons, counts.ctypes.data)
     active = Active(chunk.active.ctypes.data, chunk.active.shape[1])
     pull_back_active(back, zero, active, (n, cut // LANES, setting.columns_of_W_L))
     for group in range(pairs.group_a[index], pairs.group_a[index + 1]):

@@ -28,6 +28,12 @@ def columns_of(columns: int, threads: int, thread: int) -> Any:
     return LANES * (vectors * thread // threads), LANES * (vectors * (thread + 1) // threads)
 
 
+@inlined
+def vectors_of(columns: int) -> Any:
+    """Vectors that hold so many columns, the last one in part."""
+    return (columns + LANES - 1) // LANES
+
+
 @njit
 def fill(out: np.ndarray, value: np.float32) -> None:
     """``out = value``."""
@@ -50,6 +56,14 @@ def add(row: np.ndarray, out: np.ndarray) -> None:
     wide()
     for j in range(len(row)):
         out[j] += row[j]
+
+
+@njit
+def times(factors: np.ndarray, out: np.ndarray) -> None:
+    """``out *= factors``; `out` may be longer."""
+    wide()
+    for j in range(len(factors)):
+        out[j] *= factors[j]
 
 
 @njit

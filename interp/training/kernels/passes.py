@@ -27,6 +27,7 @@ from interp.training.kernels.arrays import (
     Gradients,
     Pairs,
     Setting,
+    Signs,
     Sums,
     Tables,
     open_chunk,
@@ -35,6 +36,7 @@ from interp.training.kernels.arrays import (
     open_moments,
     open_pairs,
     open_setting,
+    open_signs,
     open_sums,
     open_tables,
     open_work,
@@ -43,6 +45,7 @@ from interp.training.kernels.backpropagation import backpropagate_share
 from interp.training.kernels.chunks import backward_chunk, forward_chunk, lose_chunk
 from interp.training.kernels.compiler import VERSION, callback, entry, njit, share_openmp
 from interp.training.kernels.lines import fill
+from interp.training.kernels.signs import choose
 from interp.training.kernels.summation import add_up_share, combine_share
 from interp.training.kernels.tabulation import tabulate_share
 from interp.training.kernels.vectors import INDEX
@@ -66,9 +69,11 @@ def _evaluate_share(pairs: Pairs, tables: Tables, setting: Setting, chunks: Chun
 
 
 @njit
-def _clear(gradients: Gradients, thread: int) -> None:
+def _clear(gradients: Gradients, signs: Signs, thread: int) -> None:
     """Zeros for what a thread only adds to. (Rows of near and far it replaces; those of tokens it has no pair of stay 0.)"""
     zero, W_L = np.float32(0), gradients.W_L[thread]
+    for neuron in range(signs.active.shape[1]):
+        signs.active[thread, neuron] = 0
     for neuron in range(len(W_L)):
         fill(W_L[neuron], zero)
     if gradients.scores.shape[2] == 1:
@@ -78,16 +83,16 @@ def _clear(gradients: Gradients, thread: int) -> None:
 
 @njit
 def _train_share(
-    pairs: Pairs, tables: Tables, setting: Setting, chunks: Chunk, gradients: Gradients, sums: Sums, thread: int
+    pairs: Pairs, tables: Tables, setting: Setting, chunks: Chunk, gradients: Gradients, signs: Signs, sums: Sums, thread: int
 ) -> None:
     """One thread's share of a training pass."""
     chunk, loss, correct = _of_thread(chunks, thread), 0.0, 0
-    _clear(gradients, thread)
+    _clear(gradients, signs, thread)
     for index in range(pairs.span[thread], pairs.span[thread + 1]):
         forward_chunk(pairs, tables, setting, index, chunk)
         more_loss, more_correct = lose_chunk(pairs, setting, index, chunk.columns, tables.far.shape[2])
         loss, correct = loss + more_loss, correct + more_correct
-        backward_chunk(pairs, tables, setting, index, chunk, gradients, thread)
+        backward_chunk(pairs, tables, setting, index, chunk, gradients, signs, thread)
     sums.loss[thread], sums.correct[thread] = loss, correct
 
 
@@ -95,8 +100,8 @@ class Passes(NamedTuple):
     """The passes, by the address of one thread's share of them.
 
     `tabulate` makes the tables, `evaluate` measures, `train` finds gradients; `combine`, then `add_up`, sums them, and
-    `backpropagate` goes on to the weights, which `update` changes. `tabulate` and `backpropagate` have stages, to be launched
-    one after another.
+    `backpropagate` goes on to the weights, which `update` changes. `choose_signs` is for one thread. `tabulate` and
+    `backpropagate` have stages, to be launched one after another.
     """
 
     tabulate: int
@@ -106,6 +111,7 @@ class Passes(NamedTuple):
     add_up: int
     backpropagate: int
     update: int
+    choose_signs: int
 
 
 def _compile(version: str) -> Passes:
@@ -113,7 +119,8 @@ def _compile(version: str) -> Passes:
     def tabulate(work: int, stage: int, thread: int) -> None:
         len(version)  # see `compiler.VERSION`
         of = open_work(work)
-        tabulate_share(open_model(of.model), open_tables(of.tables), open_setting(of.setting), stage, of.threads, thread)
+        model, tables, signs = open_model(of.model), open_tables(of.tables), open_signs(of.signs)
+        tabulate_share(model, tables, signs, open_setting(of.setting), stage, of.threads, thread)
 
     @callback
     def evaluate(work: int, stage: int, thread: int) -> None:
@@ -127,19 +134,21 @@ def _compile(version: str) -> Passes:
         len(version)
         of = open_work(work)
         pairs, tables, chunks, sums = open_pairs(of.pairs), open_tables(of.tables), open_chunk(of.chunks), open_sums(of.sums)
-        _train_share(pairs, tables, open_setting(of.setting), chunks, open_gradients(of.gradients), sums, thread)
+        gradients, signs = open_gradients(of.gradients), open_signs(of.signs)
+        _train_share(pairs, tables, open_setting(of.setting), chunks, gradients, signs, sums, thread)
 
     @callback
     def combine(work: int, stage: int, thread: int) -> None:
         len(version)
         of = open_work(work)
-        combine_share(open_pairs(of.pairs).tokens, open_tables(of.tables), open_gradients(of.gradients), thread)
+        tokens, tables, gradients = open_pairs(of.pairs).tokens, open_tables(of.tables), open_gradients(of.gradients)
+        combine_share(tokens, tables, gradients, open_signs(of.signs), thread)
 
     @callback
     def add_up(work: int, stage: int, thread: int) -> None:
         len(version)
         of = open_work(work)
-        add_up_share(open_gradients(of.gradients), of.threads, thread)
+        add_up_share(open_gradients(of.gradients), open_signs(of.signs), of.threads, thread)
 
     @callback
     def backpropagate(work: int, stage: int, thread: int) -> None:
@@ -148,7 +157,8 @@ def _compile(version: str) -> Passes:
         model, tables, gradients, into = (
             open_model(of.model), open_tables(of.tables), open_gradients(of.gradients), open_model(of.into),
         )  # fmt: skip
-        backpropagate_share(model, tables, gradients, into, open_setting(of.setting), stage, of.threads, thread)
+        signs, setting = open_signs(of.signs), open_setting(of.setting)
+        backpropagate_share(model, tables, gradients, into, signs, setting, stage, of.threads, thread)
 
     @callback
     def update(work: int, stage: int, thread: int) -> None:
@@ -156,7 +166,13 @@ def _compile(version: str) -> Passes:
         of = open_work(work)
         update_share(open_moments(of.moments), of.threads, thread)
 
-    return Passes(tabulate, evaluate, train, combine, add_up, backpropagate, update)
+    @callback
+    def choose_signs(work: int, stage: int, thread: int) -> None:
+        len(version)
+        of = open_work(work)
+        choose(open_signs(of.signs), len(open_pairs(of.pairs).a))
+
+    return Passes(tabulate, evaluate, train, combine, add_up, backpropagate, update, choose_signs)
 
 
 @cache

@@ -1,6 +1,8 @@
 # numba's functions are untyped.
 # mypy: disable-error-code="no-untyped-call, call-arg"
-"""From the weights to the tables, in three stages: the formulas of tables.py, for one model, compiled.
+"""From the weights to the tables, in four stages: the formulas of tables.py, for one model, compiled.
+
+Neurons have the signs of signs.py here, and what leads to logits directly is W_U and what flipped neurons pass on linearly.
 
 Cross-entropy does not see a shift of all logits of a pair. So W_U and all that it makes is taken relative to its last column:
 W_L has a column less then, which for p = 113 is one vector in eight.
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp.training.kernels.arrays import Model, Setting, Tables
+from interp.training.kernels.arrays import Model, Setting, Signs, Tables
 from interp.training.kernels.compiler import njit, wide
 from interp.training.kernels.lines import (
     add,
@@ -23,42 +25,43 @@ from interp.training.kernels.lines import (
     put,
     share_of,
     shift,
+    times,
     times_rows,
     turn,
+    vectors_of,
 )
-from interp.training.kernels.products import matrix, multiply
+from interp.training.kernels.products import matrix, multiply, multiply_scattered
 
-STAGES = 3
+STAGES = 4
 
 
 @njit
-def _lay_out_W_U(
-    W_U: np.ndarray, to_columns: np.ndarray, from_columns: np.ndarray, setting: Setting, threads: int, thread: int
-) -> None:
-    """W_U where W_in ends, and turned; relative to its last column where logits are relative to the last class."""
-    cut, end, relative = setting.neuron_columns, W_U.shape[1] - 1, setting.columns_of_W_L < setting.classes
+def _lay_out_W_U(W_U: np.ndarray, out: np.ndarray, turned: np.ndarray, setting: Setting, threads: int, thread: int) -> None:
+    """W_U, and turned; relative to its last column where logits are relative to the last class."""
+    end, relative = W_U.shape[1] - 1, setting.columns_of_W_L < setting.classes
     first, last = share_of(len(W_U), threads, thread)
     for i in range(first, last):
-        put(W_U[i], to_columns[i, cut:])
+        put(W_U[i], out[i])
         if relative:
-            shift(to_columns[i, cut : cut + end + 1], -W_U[i, end])
+            shift(out[i, : end + 1], -W_U[i, end])
     first, last = share_of(W_U.shape[1], threads, thread)
-    turn(W_U, from_columns[cut:], first, last)
+    turn(W_U, turned, first, last)
     if relative:
         last_column = np.empty(len(W_U), np.float32)
         for i in range(len(W_U)):
             last_column[i] = W_U[i, end]
         for j in range(first, last):
-            add_times(np.float32(-1), last_column, from_columns[cut + j])
+            add_times(np.float32(-1), last_column, turned[j])
 
 
 @njit
-def _lay_out_weights(model: Model, tables: Tables, setting: Setting, threads: int, thread: int) -> None:
+def _lay_out_weights(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
     """Weights side by side, and turned."""
-    _lay_out_W_U(model.W_U, tables.to_columns, tables.from_columns, setting, threads, thread)
+    _lay_out_W_U(model.W_U, tables.W_U, tables.W_U_turned, setting, threads, thread)
     first, last = share_of(len(model.W_in), threads, thread)
     for i in range(first, last):
         put(model.W_in[i], tables.to_columns[i])
+        times(signs.sign, tables.to_columns[i])
     first, last = share_of(model.W_in.shape[1], threads, thread)
     turn(model.W_in, tables.from_columns, first, last)
     first, last = share_of(len(model.W_V), threads, thread)
@@ -109,10 +112,10 @@ def _attention_of_equals(model: Model, tables: Tables, threads: int, thread: int
 
 
 @njit
-def _first_stage(model: Model, tables: Tables, setting: Setting, threads: int, thread: int) -> None:
+def _first_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
     """What weights give by themselves."""
     has_equals = len(tables.base) == 1
-    _lay_out_weights(model, tables, setting, threads, thread)
+    _lay_out_weights(model, tables, signs, setting, threads, thread)
     _residuals(model, tables.x, has_equals, threads, thread)
     if has_equals:
         _attention_of_equals(model, tables, threads, thread)
@@ -160,11 +163,11 @@ def _residuals_of_base(model: Model, tables: Tables, total: np.float32) -> None:
 @njit
 def _second_stage(model: Model, tables: Tables, setting: Setting, threads: int, thread: int) -> None:
     """W_L, the values, the residuals of the base; scores, or queries and keys."""
-    W_L, x, v, cut = tables.W_L, tables.x, tables.v, setting.neuron_columns
+    x, v, W_U = tables.x, tables.v, tables.W_U
     d_model = x.shape[1]
     first, last = share_of(len(model.W_out), threads, thread)
-    size = (last - first, tables.to_columns.shape[1] - cut, d_model)
-    multiply(matrix(model.W_out, first, 0), matrix(tables.to_columns, 0, cut), matrix(W_L, first, 0), size, True)
+    size = (last - first, W_U.shape[1], d_model)
+    multiply(matrix(model.W_out, first, 0), matrix(W_U, 0, 0), matrix(tables.W_L, first, 0), size, True)
     first, last = share_of(v.shape[1], threads, thread)
     size = (last - first, v.shape[2], d_model)
     for h in range(len(v)):
@@ -195,25 +198,43 @@ def _scores_of_pairs(tables: Tables, threads: int, thread: int) -> None:
 
 
 @njit
-def _add_biases(model: Model, to_columns: np.ndarray, base: np.ndarray, setting: Setting, first: int, last: int) -> None:
+def _third_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
+    """What leads to the logits directly: W_U, and by way of the flipped neurons W_in W_L."""
+    to_columns, W_U, cut = tables.to_columns, tables.W_U, setting.neuron_columns
+    first, last = share_of(len(W_U), threads, thread)
+    for i in range(first, last):
+        put(W_U[i], to_columns[i, cut:])
+    left, out, flipped = matrix(model.W_in, first, 0), matrix(to_columns, first, cut), signs.flipped.ctypes.data
+    size = (last - first, vectors_of(setting.columns_of_W_L), signs.number[0])
+    multiply_scattered(left, matrix(tables.W_L, 0, 0), out, flipped, size, False)
+    for i in range(first, last):
+        for j in range(W_U.shape[1]):
+            tables.from_columns[cut + j, i] = to_columns[i, cut + j]
+
+
+@njit
+def _add_biases(model: Model, tables: Tables, signs: Signs, setting: Setting, first: int, last: int) -> None:
     """To some columns of the base: the biases of the neurons, and those of the logits as the unembedding sees them."""
-    cut, relative = setting.neuron_columns, setting.columns_of_W_L < setting.classes
+    base, cut, relative = tables.base, setting.neuron_columns, setting.columns_of_W_L < setting.classes
     for row in range(len(base)):
         for j in range(first, min(last, len(model.b_in))):
-            base[row, j] += model.b_in[j]
-    classes = model.W_U.shape[1] if len(model.b_U) or len(model.b_out) else 0
+            base[row, j] += signs.sign[j] * model.b_in[j]
+    flipped = signs.number[0] if len(model.b_in) else 0
+    classes = model.W_U.shape[1] if len(model.b_U) or len(model.b_out) or flipped else 0
     for j in range(max(first, cut) - cut, min(last - cut, classes)):
         bias = np.float32(0)
         if len(model.b_U):
             bias += model.b_U[j] - (model.b_U[classes - 1] if relative else np.float32(0))
         for i in range(len(model.b_out)):
-            bias += model.b_out[i] * to_columns[i, cut + j]
+            bias += model.b_out[i] * tables.W_U[i, j]
+        for i in range(flipped):
+            bias += model.b_in[signs.flipped[i]] * tables.W_L[signs.flipped[i], j]
         for row in range(len(base)):
             base[row, cut + j] += bias
 
 
 @njit
-def _third_stage(model: Model, tables: Tables, setting: Setting, threads: int, thread: int) -> None:
+def _last_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
     """A thread's columns of the tables; scores of pairs."""
     to_columns, heads, base, v = tables.to_columns, tables.head_to_columns, tables.base, tables.v
     far, near = tables.far, tables.near
@@ -221,7 +242,7 @@ def _third_stage(model: Model, tables: Tables, setting: Setting, threads: int, t
     number, d_head, right = last - first, v.shape[2], matrix(to_columns, 0, first)
     multiply(matrix(model.W_O, 0, 0), right, matrix(heads, 0, first), (len(heads), number, len(to_columns)), True)
     multiply(matrix(tables.resid, 0, 0), right, matrix(base, 0, first), (len(base), number, len(to_columns)), True)
-    _add_biases(model, to_columns, base, setting, first, last)
+    _add_biases(model, tables, signs, setting, first, last)
     size = (v.shape[1], number, d_head)
     for h in range(len(v)):
         multiply(matrix(v[h], 0, 0), matrix(heads, h * d_head, first), matrix(far[h], 0, first), size, True)
@@ -234,11 +255,13 @@ def _third_stage(model: Model, tables: Tables, setting: Setting, threads: int, t
 
 
 @njit
-def tabulate_share(model: Model, tables: Tables, setting: Setting, stage: int, threads: int, thread: int) -> None:
+def tabulate_share(model: Model, tables: Tables, signs: Signs, setting: Setting, stage: int, threads: int, thread: int) -> None:
     """One thread's share of one stage."""
     if stage == 0:
-        _first_stage(model, tables, setting, threads, thread)
+        _first_stage(model, tables, signs, setting, threads, thread)
     elif stage == 1:
         _second_stage(model, tables, setting, threads, thread)
+    elif stage == 2:
+        _third_stage(model, tables, signs, setting, threads, thread)
     else:
-        _third_stage(model, tables, setting, threads, thread)
+        _last_stage(model, tables, signs, setting, threads, thread)
