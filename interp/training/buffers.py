@@ -30,7 +30,6 @@ def allocate(
     tables = kernels.Tables(
         x=_zeros(p + 2, d_model),
         to_columns=_zeros(d_model, columns),
-        from_columns=_zeros(columns, d_model),
         turned=_zeros(3, heads, d_head, d_model),
         v=_zeros(heads, p + 1, d_head),
         fixed_v=_zeros(heads, d_head),
@@ -66,8 +65,7 @@ def allocate(
         scores=_zeros(t if equals else 1, heads, *scores),
         W_L=_zeros(t, neurons, logits + _GAP),
         direct=_zeros(d_model, logits),
-        flipped_in=_zeros(shape.d_mlp, d_model),
-        flipped_W_L=_zeros(shape.d_mlp, logits),
+        linear=_zeros(shape.d_mlp, logits),
         rows=_zeros(width + own, d_model),
         base=_zeros(t, columns),
         resid=_zeros(t, d_model),

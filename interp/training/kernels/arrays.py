@@ -73,7 +73,6 @@ class Tables(NamedTuple):
 
     x: Float2  # (p + 2, d_model): residuals relative to the fixed position's; the difference of the positions; the fixed one
     to_columns: Float2  # (d_model, column): W_in, by its signs, and what leads to logits directly, side by side, padded
-    from_columns: Float2  # (column, d_model): the same turned, but without signs
     turned: Float4  # (3, head, d_head, d_model): W_Q, W_K (both without `=` only) and W_V turned
     v: Float3  # (head, p + 1, d_head)
     fixed_v: Float2  # (head, d_head)
@@ -138,8 +137,7 @@ class Gradients(NamedTuple):
     scores: Float4  # (thread, head, 1, p + 1), in the end the first has the sum, or (1, head, p, p)
     W_L: Float3  # (thread, neuron column, logit column or more): in the end the first has the sum
     direct: Float2  # (d_model, logit column): of what leads to logits directly
-    flipped_in: Float2  # (neuron, d_model): room for the columns of W_in of flipped neurons, as rows
-    flipped_W_L: Float2  # (neuron, logit column): and for what they add to the gradient of W_L
+    linear: Float2  # (neuron, logit column): room for what flipped neurons add to the gradient of W_L
     rows: Float2  # (head * d_head + (1 or p), d_model): of W_O and, after it, of the base's residuals
     base: Float2  # (thread, column): of the base, summed over its rows
     resid: Float2  # (thread, d_model): of its residuals, summed over them

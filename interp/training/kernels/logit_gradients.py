@@ -12,9 +12,10 @@ import numpy as np
 
 from interp.training.kernels.arrays import Gradients, Model, Setting, Signs, Tables
 from interp.training.kernels.compiler import njit, wide
-from interp.training.kernels.dots import Places, scattered_row_products
-from interp.training.kernels.lines import add, add_times, fill, put, share_of, sum_of_rows, times_rows, vectors_of
+from interp.training.kernels.dots import Places, row_products, scattered_row_products
+from interp.training.kernels.lines import add, add_times, fill, put, share_of, sum_of_rows, times, times_rows, vectors_of
 from interp.training.kernels.products import at, matrix, multiply, multiply_turned
+from interp.training.kernels.vectors import LANES
 
 
 @njit
@@ -25,8 +26,8 @@ def neurons_and_logits(
     columns, W_O, resid, cut, direct = gradients.columns, model.W_O, tables.resid, setting.neuron_columns, gradients.direct
     heads, neurons, classes = len(model.W_O), len(model.W_out), setting.columns_of_W_L
     first, last = share_of(len(columns), threads, thread)
-    size = (last - first, len(direct), columns.shape[1])
-    multiply(matrix(columns, first, 0), matrix(tables.from_columns, 0, 0), matrix(gradients.rows, first, 0), size, True)
+    to, size = Places(at(gradients.rows, first, 0), len(direct), 1), (last - first, len(direct), columns.shape[1] // LANES)
+    row_products(matrix(columns, first, 0), matrix(tables.to_columns, 0, 0), to, size)
     first, last = share_of(len(direct), threads, thread)
     out, size = matrix(direct, first, 0), (last - first, classes, heads)
     multiply_turned(matrix(W_O, 0, first), matrix(columns, 0, cut), out, size, True)
@@ -35,30 +36,30 @@ def neurons_and_logits(
         fill(into.W_in[i], np.float32(0))
     to, flipped, vectors = Places(at(into.W_in, first, 0), 1, neurons), signs.flipped.ctypes.data, vectors_of(classes)
     scattered_row_products(matrix(tables.W_L, 0, 0), flipped, out, to, (signs.number[0], last - first, vectors))
+    for i in range(first, last):  # as columns have it; in the end all are turned back together
+        times(signs.sign[:neurons], into.W_in[i])
     out, size = matrix(into.W_in, first, 0), (last - first, neurons, heads)
     multiply_turned(matrix(W_O, 0, first), matrix(columns, 0, 0), out, size, False)
     multiply_turned(matrix(resid, 0, first), matrix(columns, heads, 0), out, (last - first, neurons, len(resid)), False)
+    for i in range(first, last):
+        times(signs.sign[:neurons], into.W_in[i])
 
 
 @njit
-def _linear_part_of_W_L(
-    model: Model, tables: Tables, gradients: Gradients, signs: Signs, setting: Setting, first: int, last: int
-) -> None:
-    """What flipped neurons pass on linearly, for some of them: W_L's gradient by that way."""
-    d_W_L, direct, classes = gradients.W_L[0], gradients.direct, setting.columns_of_W_L
-    rows, more, from_columns = gradients.flipped_in, gradients.flipped_W_L, tables.from_columns
-    flipped = signs.flipped[: signs.number[0]]
-    start, stop = np.searchsorted(flipped, first), np.searchsorted(flipped, last)
-    for i in range(start, stop):
-        put(from_columns[flipped[i]], rows[i])
-    size = (stop - start, classes, rows.shape[1])
-    multiply(matrix(rows, start, 0), matrix(direct, 0, 0), matrix(more, start, 0), size, True)
-    for i in range(start, stop):
-        add(more[i], d_W_L[flipped[i]])
-        if len(model.b_in):
-            d_logits = gradients.columns[len(model.W_O) :, setting.neuron_columns :]
-            for row in range(len(d_logits)):
-                add_times(model.b_in[flipped[i]], d_logits[row, :classes], d_W_L[flipped[i]])
+def _linear_part_of_W_L(model: Model, gradients: Gradients, signs: Signs, setting: Setting, first: int, last: int) -> None:
+    """What flipped neurons pass on linearly, for some of all neurons: W_L's gradient by that way.
+
+    It is found for all of these and added for the flipped: to gather those first would take longer.
+    """
+    d_W_L, direct, linear, classes = gradients.W_L[0], gradients.direct, gradients.linear, setting.columns_of_W_L
+    size = (last - first, classes, len(direct))
+    multiply_turned(matrix(model.W_in, 0, first), matrix(direct, 0, 0), matrix(linear, first, 0), size, True)
+    d_logits = gradients.columns[len(model.W_O) :, setting.neuron_columns :]
+    for j in range(first, last):
+        if signs.sign[j] < 0:
+            add(linear[j], d_W_L[j])
+            for row in range(len(d_logits) if len(model.b_in) else 0):
+                add_times(model.b_in[j], d_logits[row, :classes], d_W_L[j])
 
 
 @njit
@@ -67,7 +68,7 @@ def W_out_by_W_L(
 ) -> None:
     """W_out, by way of some rows of W_L."""
     first, last = share_of(len(into.W_out), threads, thread)
-    _linear_part_of_W_L(model, tables, gradients, signs, setting, first, last)
+    _linear_part_of_W_L(model, gradients, signs, setting, first, last)
     left, right = matrix(gradients.W_L[0], first, 0), matrix(tables.W_U_turned, 0, 0)
     multiply(left, right, matrix(into.W_out, first, 0), (last - first, into.W_out.shape[1], setting.columns_of_W_L), True)
 
@@ -102,6 +103,7 @@ def biases_of_columns(
     sum_of_rows(gradients.columns[len(model.W_O) :], by_column)
     first, last = share_of(len(into.b_in), threads, thread)
     put(by_column[first:last], into.b_in[first:])
+    times(signs.sign[first:last], into.b_in[first:])
     for j in range(first, last):
         if signs.sign[j] < 0:
             for column in range(setting.columns_of_W_L):

@@ -141,14 +141,13 @@ def _compile(version: str) -> Passes:
     def combine(work: int, stage: int, thread: int) -> None:
         len(version)
         of = open_work(work)
-        tokens, tables, gradients = open_pairs(of.pairs).tokens, open_tables(of.tables), open_gradients(of.gradients)
-        combine_share(tokens, tables, gradients, open_signs(of.signs), thread)
+        combine_share(open_pairs(of.pairs).tokens, open_tables(of.tables), open_gradients(of.gradients), thread)
 
     @callback
     def add_up(work: int, stage: int, thread: int) -> None:
         len(version)
         of = open_work(work)
-        add_up_share(open_gradients(of.gradients), open_signs(of.signs), of.threads, thread)
+        add_up_share(open_gradients(of.gradients), of.threads, thread)
 
     @callback
     def backpropagate(work: int, stage: int, thread: int) -> None:

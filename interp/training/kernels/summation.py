@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp.training.kernels.arrays import Gradients, Signs, Tables
+from interp.training.kernels.arrays import Gradients, Tables
 from interp.training.kernels.compiler import njit, wide
 from interp.training.kernels.dots import Places, row_products
-from interp.training.kernels.lines import add, columns_of, fill, put, share_of, times
+from interp.training.kernels.lines import add, columns_of, fill, put, share_of
 from interp.training.kernels.products import at, matrix, multiply_turned, row_length
 from interp.training.kernels.vectors import LANES
 
@@ -28,8 +28,8 @@ def _sum_of_head(gradients: Gradients, h: int, first: int, last: int, both: np.n
 
 
 @njit
-def _sum_base(gradients: Gradients, signs: Signs, first: int, last: int, rows: int, part: np.ndarray) -> None:
-    """The base's gradient: this thread's part of the one there is, or, with the neurons' own signs, those of its tokens."""
+def _sum_base(gradients: Gradients, first: int, last: int, rows: int, part: np.ndarray) -> None:
+    """The base's gradient: this thread's part of the one there is, or those of its tokens."""
     near, far = gradients.near, gradients.far
     if len(gradients.columns) == rows + 1:
         fill(part, np.float32(0))
@@ -41,11 +41,10 @@ def _sum_base(gradients: Gradients, signs: Signs, first: int, last: int, rows: i
             put(far[0, far.shape[1] - 1, token], out)
             for each in range(1, far.shape[0]):
                 add(far[each, far.shape[1] - 1, token], out)
-            times(signs.sign, out)
 
 
 @njit
-def combine_share(tokens: np.ndarray, tables: Tables, gradients: Gradients, signs: Signs, thread: int) -> None:
+def combine_share(tokens: np.ndarray, tables: Tables, gradients: Gradients, thread: int) -> None:
     """For one thread's tokens: sum what was kept apart, and go on to the two factors of `Tables.far`.
 
     A thread's own rows of near and far it has in its caches; by columns it would have to fetch half of everything.
@@ -53,7 +52,7 @@ def combine_share(tokens: np.ndarray, tables: Tables, gradients: Gradients, sign
     wide()
     v, to_columns, both, parts = tables.v, tables.head_to_columns, gradients.both[thread], gradients.parts[thread]
     first, last, d_head, columns = tokens[thread], tokens[thread + 1], v.shape[2], to_columns.shape[1]
-    _sum_base(gradients, signs, first, last, len(parts) - 1, parts[len(parts) - 1])
+    _sum_base(gradients, first, last, len(parts) - 1, parts[len(parts) - 1])
     for h in range(len(v)):
         _sum_of_head(gradients, h, first, last, both)
         total, out = matrix(both, last - first, 0), matrix(parts, h * d_head, 0)
@@ -66,8 +65,8 @@ def combine_share(tokens: np.ndarray, tables: Tables, gradients: Gradients, sign
 
 
 @njit
-def add_up_share(gradients: Gradients, signs: Signs, threads: int, thread: int) -> None:
-    """For one thread's columns (of W_L: rows): add what all threads have. From here on neurons have their own signs."""
+def add_up_share(gradients: Gradients, threads: int, thread: int) -> None:
+    """For one thread's columns (of W_L: rows): add what all threads have."""
     parts, columns, W_L, last = gradients.parts, gradients.columns, gradients.W_L, gradients.v.shape[1] - 1
     rows = parts.shape[1] - 1
     first_column, last_column = columns_of(columns.shape[1], threads, thread)
@@ -76,7 +75,6 @@ def add_up_share(gradients: Gradients, signs: Signs, threads: int, thread: int) 
         put(parts[0, row, first_column:last_column], out)
         for each in range(1, threads):
             add(parts[each, row, first_column:last_column], out)
-        times(signs.sign[first_column:last_column], out)
     if thread == 0:
         for h in range(len(gradients.v)):
             put(gradients.last_v[0, h], gradients.v[h, last])

@@ -62,8 +62,6 @@ def _lay_out_weights(model: Model, tables: Tables, signs: Signs, setting: Settin
     for i in range(first, last):
         put(model.W_in[i], tables.to_columns[i])
         times(signs.sign, tables.to_columns[i])
-    first, last = share_of(model.W_in.shape[1], threads, thread)
-    turn(model.W_in, tables.from_columns, first, last)
     first, last = share_of(len(model.W_V), threads, thread)
     for h in range(first, last):
         d_head = model.W_V.shape[2]
@@ -207,9 +205,6 @@ def _third_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, t
     left, out, flipped = matrix(model.W_in, first, 0), matrix(to_columns, first, cut), signs.flipped.ctypes.data
     size = (last - first, vectors_of(setting.columns_of_W_L), signs.number[0])
     multiply_scattered(left, matrix(tables.W_L, 0, 0), out, flipped, size, False)
-    for i in range(first, last):
-        for j in range(W_U.shape[1]):
-            tables.from_columns[cut + j, i] = to_columns[i, cut + j]
 
 
 @njit
