@@ -16,8 +16,9 @@ import pytest
 import xarray as xr
 from growing import built_in
 from playwright.sync_api import Browser
-from test_report import HOSTILE, Elements, decoded, end_only, told, without
+from test_report import HOSTILE, Elements, decoded
 from test_report_export import taken
+from test_story_sentences import end_only, told, without
 from visiting import until, visit
 
 from interp.errors import UsageError
