@@ -54,7 +54,8 @@ def is_worth_it(config: RunConfig) -> bool:
     task, model = config.task, config.model
     n, p, d_model, heads = len(config.split.draw(task).train), task.p, model.d_model, model.n_heads
     columns = model.d_mlp + config.classes
-    tables = d_model * (d_model * (columns + p) + p * columns + model.d_mlp * config.classes)
+    # With W_L, half as much again for flipped neurons: fewer than half of them forward, all of them once of two times backward.
+    tables = d_model * (d_model * (columns + p) + p * columns + 1.5 * model.d_mlp * config.classes)
     tables += 25 * heads * (p + 1) * columns  # what is read and written for each of their numbers
     if not task.equals_sign:
         tables += p * p * (d_model + 20 * heads)  # scores of all pairs
