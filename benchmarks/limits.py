@@ -1,3 +1,6 @@
+# numba's intrinsics are untyped.
+# mypy: disable-error-code="attr-defined, no-untyped-call"
+# ruff: noqa: ARG001  numba calls with these arguments
 """Where a training step's time goes, and what the machine could do at best.
 
     python benchmarks/limits.py [--rounds N] [--threads N] [--after STEPS] [--json]
@@ -5,7 +8,8 @@
 The parts of one step of the reference setting in the fast CPU engine, some steps into training, with the arithmetic they do
 (GFLOP: a multiplication and an addition are two; of products with W_L those of active neurons, by their present signs) and the
 bytes they move from and to the caches, but for what stays in the first-level one, against ceilings measured here: arithmetic by
-products of matrices that stay in the first- and second-level cache, bytes by reading tables of 400 kB.
+products of matrices that stay in the first- and second-level cache, bytes by reading tables of 400 kB. Then how evenly threads
+finish the passes over pairs: each has as many, and a step waits for the last of them.
 """
 
 from __future__ import annotations
@@ -13,10 +17,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numba
 import numpy as np
 import torch
+from llvmlite import ir
+from numba.extending import intrinsic
 from timing import add_after, alternate, going_on, machine, options, show, state_after
 
 from interp import forward, recipe
@@ -24,6 +31,7 @@ from interp.config import RunConfig
 from interp.training.cpu import CpuEngine
 from interp.training.kernels import BACKWARD_STAGES, LANES, passes
 from interp.training.kernels.dots import Places, row_products
+from interp.training.kernels.passes import call_share
 from interp.training.kernels.products import at, matrix, multiply
 from interp.training.threads import threads_for, torch_threads
 
@@ -68,6 +76,42 @@ def ceilings(threads: int) -> dict[str, float]:
     }
 
 
+@intrinsic
+def clock(context: Any) -> Any:
+    """The processor's time stamp."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(64), [])
+        return builder.call(builder.module.declare_intrinsic("llvm.readcyclecounter", (), kind), [])
+
+    return numba.int64(), generate
+
+
+@numba.njit(parallel=True)
+def time_shares(function: int, work: int, begun: np.ndarray, ended: np.ndarray) -> None:
+    """When each thread begins and ends its share of a pass."""
+    for thread in numba.prange(len(begun)):
+        begun[thread] = clock()
+        call_share(function, work, 0, np.int64(thread))
+        ended[thread] = clock()
+
+
+def evenness(engine: CpuEngine, *, steps: int = 500) -> dict[str, float]:
+    """Time of the slower share of the training pass over the mean of all; how the first two threads' times go together."""
+    shares, begun, ended = [], np.zeros(engine.threads, np.int64), np.zeros(engine.threads, np.int64)
+    for _ in range(steps + 1):  # the first compiles
+        time_shares(passes().train, engine._train.address, begun, ended)
+        shares.append(ended - begun)
+    taken = np.array(shares[1:], dtype=float)
+    excess = taken.max(1) / taken.mean(1)
+    together = np.corrcoef(taken[:, 0], taken[:, 1])[0, 1] if engine.threads > 1 else 1.0
+    return {
+        "median": float(np.median(excess)),
+        "95 %": float(np.quantile(excess, 0.95)),
+        "correlation": float(together),
+    }
+
+
 def active_shares(config: RunConfig, engine: CpuEngine) -> dict[str, float]:
     """Share of neurons that are not 0, over the training pairs: as they are, and with the signs they are taken with."""
     pairs = config.task.pairs[config.split.draw(config.task).train]
@@ -85,16 +129,17 @@ def work(config: RunConfig, shares: dict[str, float]) -> dict[str, tuple[float, 
     n, p, d, heads, classes = len(config.split.draw(task).train), task.p, model.d_model, model.n_heads, config.classes
     columns = -(-model.d_mlp // LANES) * LANES + -(-classes // LANES) * LANES
     products, rows = 2e-9 * n * model.d_mlp * classes * shares["as they are taken"], 2e-9 * n * 2 * heads * columns
-    table, weights = 2e-9 * (p + 1) * d * columns, 2e-9 * d * (d * columns + model.d_mlp * classes * (1 + shares["flipped"]))
+    table, through_W_L = 2e-9 * (p + 1) * d * columns, 2e-9 * d * model.d_mlp * classes
+    rows_of_weights, flipped = 2e-9 * d * d * columns, shares["flipped"]
     row = 4e-9 * columns
     tables = row * heads * (p + 1)
 
     return {
-        "tables of tokens": (weights + table, 5 * tables),
+        "tables of tokens": (rows_of_weights + through_W_L * (1 + flipped) + table, 5 * tables),
         # Rows of the tables forward, for each pair; backward some three pairs with a token in common share them.
         "passes over pairs": (3 * products + 3 * rows, n * row * (heads * (2 + 2 / 3) + 10)),
         "gradient of the tables' factors": (2 * table, 6 * tables),
-        "gradient of the weights": (2 * weights, 4e-9 * 6 * d * columns),
+        "gradient of the weights": (2 * rows_of_weights + through_W_L * (3 + flipped), 4e-9 * 6 * d * columns),
     }
 
 
@@ -121,7 +166,7 @@ def parts(config: RunConfig, state: dict[str, torch.Tensor], engine: CpuEngine) 
         "passes over pairs": launch(compiled.train),
         "gradient of the tables' factors": launch(compiled.combine, compiled.add_up),
         "gradient of the weights": launch(compiled.backpropagate, stages=BACKWARD_STAGES),
-        "AdamW": updated.update,
+        "AdamW, signs": updated.update,
         "whole step": lambda: (stepping.gradient(), stepping.update()),
     }
 
@@ -142,7 +187,7 @@ def main() -> None:
         engine.gradient()
         timed = alternate(parts(config, state, engine), rounds=arguments.rounds)
         times = {name: statistics.median(values) for name, values in timed.items()}
-        shares = active_shares(config, engine)
+        shares, even = active_shares(config, engine), evenness(engine)
     rows, amounts = {}, work(config, shares)
     amounts["whole step"] = tuple(map(sum, zip(*amounts.values(), strict=True)))  # type: ignore[assignment]  # two sums
     for name, milliseconds in times.items():
@@ -159,10 +204,14 @@ def main() -> None:
         for name, row in rows.items():
             amount = f"{row['gflop']:6.3f} GFLOP  {row['megabytes']:6.1f} MB"
             lines.append(f"{name:32} {row['milliseconds']:6.2f} ms  {amount}  at best {row['at_best_milliseconds']:5.2f} ms")
+        lines.append(
+            f"slower share of the passes over its mean: median {even['median']:.2f}, 95 % below {even['95 %']:.2f}; "
+            f"correlation of two threads' times {even['correlation']:.2f}"
+        )
         return "\n".join(lines)
 
     given = {"machine": facts, "threads": config.threads, "after": arguments.after}
-    show({**given, "ceilings": best, "active": shares, "parts": rows}, as_json=arguments.json, text=text)
+    show({**given, "ceilings": best, "active": shares, "evenness": even, "parts": rows}, as_json=arguments.json, text=text)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def train_step(result: dict[str, Any]) -> str:
         for name, row in result["milliseconds"].items()
     ]
     body = table(["loop", "median ms a step", "half of them", "times ours"], rows)
-    return f"{body}\n({where(result)}; {result['threads']} threads)\n"
+    return f"{body}\n({where(result)}; {result['threads']} threads; from step {result['after']:,} on)\n"
 
 
 def end_to_end(result: dict[str, Any]) -> str:
@@ -86,7 +86,15 @@ def limits(result: dict[str, Any]) -> str:
     best = result["ceilings"]
     head = ["part", "ms", "GFLOP", "MB to and from caches", "at best, ms"]
     ceiling = f"{best['gflop_per_second']:.0f} GFLOP/s, {best['gigabytes_per_second']:.0f} GB/s"
-    return f"{table(head, rows)}\n({where(result)}; {result['threads']} threads; ceilings measured with it: {ceiling})\n"
+    active = result["active"]
+    shares = f"{active['as they are']:.0%} of the neurons active, {active['as they are taken']:.0%} by their signs"
+    given = f"{result['threads']} threads; step {result['after']:,}: {shares}; ceilings measured with it: {ceiling}"
+    even = result["evenness"]
+    waits = (
+        f"The slower thread's share of the passes over pairs took {even['median']:.2f} times the mean of both (below "
+        f"{even['95 %']:.2f} in 95 of 100); the two threads' times had a correlation of {even['correlation']:.2f}."
+    )
+    return f"{table(head, rows)}\n({where(result)}; {given})\n\n{waits}\n"
 
 
 def scaling(result: dict[str, Any]) -> str:
@@ -102,7 +110,7 @@ def scaling(result: dict[str, Any]) -> str:
         for row in result["points"]
     ]
     head = ["varies", "p", "share", "d_model", "heads", "d_mlp", "threads", "cpu ms", "reference ms", "ratio", "auto takes"]
-    return f"{table(head, rows)}\n({where(result)})\n"
+    return f"{table(head, rows)}\n({where(result)}; from step {result['after']:,} on)\n"
 
 
 def gpu(result: dict[str, Any]) -> str:

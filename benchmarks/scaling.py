@@ -65,7 +65,7 @@ def points() -> Iterator[Point]:
 def main() -> None:
     """Measure and print."""
     parser = options(__doc__, rounds=3)
-    add_after(parser, default=100)
+    add_after(parser, default=300)
     arguments = parser.parse_args()
     facts, rows = machine(), []
     for point in points():

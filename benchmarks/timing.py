@@ -85,7 +85,6 @@ def state_after(config: RunConfig, steps: int) -> dict[str, torch.Tensor]:
     for _ in range(steps):
         engine.gradient()
         engine.update()
-    engine.gradient()
     return {"flat": engine.parameters.flat.clone(), **{name: tensor.clone() for name, tensor in engine.state().items()}}
 
 

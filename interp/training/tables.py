@@ -1,5 +1,6 @@
 """The part of the model that single tokens decide, as tables over tokens, and its gradient: the algebra of the fast
-engines. The CUDA engine runs it as it stands here; the CPU engine has it compiled (kernels/tabulation.py, backpropagation.py).
+engines. The CUDA engine runs it as it stands here; the CPU engine has it compiled (kernels/tabulation.py, backpropagation.py,
+logit_gradients.py), with signs of neurons (kernels/signs.py).
 
 In a one-layer model everything before the neurons is a sum over positions of what one token at one position contributes, weighted
 by the attention pattern A. One pair's neurons (before the ReLU) and direct logits (those that skip the MLP), side by side, are

@@ -2,11 +2,11 @@
 # mypy: disable-error-code="no-untyped-call, call-arg"
 """Products with W_L that do only what active neurons ask for.
 
-About half of a ReLU's outputs are 0. They add nothing to a logit, and neither they nor their weights get a gradient from that
-pair: of the three products with W_L, nine tenths of the arithmetic of the passes, half would be multiplying with zeros. Here a
-pair's active neurons are the ones in words of 64 bits, and a row of W_L is touched for these only. Forward, a pair's logits stay
-in registers while its active neurons are added. Backward, a neuron's row of W_L and that row's gradient stay there while the
-pairs that activate it pass: each gradient of logits is read once for both.
+More than half of the neurons are 0 (signs.py sees to that). They add nothing to a logit, and neither they nor their weights get a
+gradient from that pair: of the three products with W_L, most of the arithmetic of the passes, two thirds would be multiplying
+with zeros. Here a pair's active neurons are the ones in words of 64 bits, and a row of W_L is touched for these only. Forward, a
+pair's logits stay in registers while its active neurons are added. Backward, a neuron's row of W_L and that row's gradient stay
+there while the pairs that activate it pass: each gradient of logits is read once for both.
 
 Classes are done in strips that fit into registers. Where a few are left over they are a vector of 4. (Of 113 none are: logits
 relative to the last class have 112 columns, see tabulation.py.)

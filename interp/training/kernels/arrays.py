@@ -96,7 +96,7 @@ class Signs(NamedTuple):
     sign: Float1  # (neuron column,): 1 or -1
     flipped: Int32_1  # (neuron,): first those that have -1, in their order
     number: Int64_1  # (1,): how many these are
-    active: Int64_2  # (thread, neuron column): in how many of a thread's pairs each was in the last training pass
+    active: Int64_2  # (thread, neuron column): in how many of a thread's pairs each was, until that is used
 
 
 class Setting(NamedTuple):

@@ -46,20 +46,23 @@ def neurons_and_logits(
 
 
 @njit
-def _linear_part_of_W_L(model: Model, gradients: Gradients, signs: Signs, setting: Setting, first: int, last: int) -> None:
+def _linear_part_of_W_L(
+    model: Model, gradients: Gradients, signs: Signs, setting: Setting, thread: int, span: tuple[int, int]
+) -> None:
     """What flipped neurons pass on linearly, for some of all neurons: W_L's gradient by that way.
 
     It is found for all of these and added for the flipped: to gather those first would take longer.
     """
     d_W_L, direct, linear, classes = gradients.W_L[0], gradients.direct, gradients.linear, setting.columns_of_W_L
+    first, last = span
     size = (last - first, classes, len(direct))
     multiply_turned(matrix(model.W_in, 0, first), matrix(direct, 0, 0), matrix(linear, first, 0), size, True)
-    d_logits = gradients.columns[len(model.W_O) :, setting.neuron_columns :]
+    d_logits = gradients.base[thread][setting.neuron_columns : setting.neuron_columns + classes]  # see `biases_of_columns`
     for j in range(first, last):
         if signs.sign[j] < 0:
             add(linear[j], d_W_L[j])
-            for row in range(len(d_logits) if len(model.b_in) else 0):
-                add_times(model.b_in[j], d_logits[row, :classes], d_W_L[j])
+            if len(model.b_in):
+                add_times(model.b_in[j], d_logits, d_W_L[j])
 
 
 @njit
@@ -68,7 +71,7 @@ def W_out_by_W_L(
 ) -> None:
     """W_out, by way of some rows of W_L."""
     first, last = share_of(len(into.W_out), threads, thread)
-    _linear_part_of_W_L(model, gradients, signs, setting, first, last)
+    _linear_part_of_W_L(model, gradients, signs, setting, thread, (first, last))
     left, right = matrix(gradients.W_L[0], first, 0), matrix(tables.W_U_turned, 0, 0)
     multiply(left, right, matrix(into.W_out, first, 0), (last - first, into.W_out.shape[1], setting.columns_of_W_L), True)
 

@@ -181,7 +181,7 @@ def passes() -> Passes:
 
 
 @intrinsic
-def _call(context: Any, function: Any, work: Any, stage: Any, thread: Any) -> Any:
+def call_share(context: Any, function: Any, work: Any, stage: Any, thread: Any) -> Any:
     """Call one thread's share of a pass."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -198,13 +198,13 @@ def _compile_launchers(version: str) -> tuple[Any, Any]:
     def serial(function: int, work: int, stage: int, threads: int) -> None:
         len(version)
         for thread in range(threads):
-            _call(function, work, stage, thread)
+            call_share(function, work, stage, thread)
 
     @entry(parallel=True)
     def parallel(function: int, work: int, stage: int, threads: int) -> None:
         len(version)
         for thread in numba.prange(threads):
-            _call(function, work, stage, np.int64(thread))
+            call_share(function, work, stage, np.int64(thread))
 
     return serial, parallel
 

@@ -4,11 +4,13 @@
 
 ``ReLU(x) = x + ReLU(-x)``: a neuron that is active for most pairs is one that is active for the others, with the other sign, and
 what it passes on linearly for all of them. The latter needs no pairs: it is part of what leads from the residuals to the logits
-directly, ``W_U + sum over the flipped j of W_in_j W_L_j`` instead of W_U, with W_L = W_out W_U. So no more than half of the
-products with W_L are left to do.
+directly, ``W_U + sum over the flipped j of W_in_j W_L_j`` instead of W_U, with W_L = W_out W_U. Of the products with W_L, for
+which every active neuron of every pair counts, no more than about half are left to do.
 
-Signs change the order of sums, hence the rounding, and nothing else. They change with the weights only, by what the last training
-pass has counted: all that is computed between two updates has the same ones, and a run that is resumed has those it had.
+Signs change the order of sums, hence the rounding, and the derivative at an input of exactly 0, where a ReLU has two: 0, as in
+torch, or 1 for a flipped neuron. They change with the weights only, by what the training pass before has counted: at the weights
+at which it counted, no neuron is active for more than half of its pairs. All that is computed between two updates has the same
+signs, and a run that is resumed has those it had.
 """
 
 from __future__ import annotations
