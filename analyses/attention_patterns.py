@@ -19,15 +19,19 @@ from interp.wording import percent
 
 def measure(view):
     """Attention of every head to a over all pairs, its best frequency, and the mean attention to every position."""
-    pattern, p = view.pattern, view.task.p
-    found = measures.head_frequencies(view.circuit.pattern, basis=view.circuit.basis)
+    pattern, p = view.pattern, view.weights.p
+    frequency, fve = np.zeros(pattern.shape[1], dtype=np.int64), np.full(pattern.shape[1], np.nan)
+    mean = pattern.double().mean(dim=0)
+    if view.is_addition:
+        found = measures.head_frequencies(view.circuit.pattern, harmonics=view.circuit.harmonics)
+        frequency, fve, mean = found.frequency[:, 0].cpu().numpy(), found.fve[:, 0].cpu().numpy(), found.mean
     to_a = pattern[:, :, 0].T.reshape(-1, p, p).cpu().numpy().astype(np.float32)
     return {
         "attention_to_a": xr.DataArray(to_a, dims=("head", "a", "b")),
-        "head_frequency": xr.DataArray(found.frequency[:, 0].cpu().numpy(), dims="head"),
-        "head_fve": xr.DataArray(found.fve[:, 0].cpu().numpy(), dims="head"),
+        "head_frequency": xr.DataArray(frequency, dims="head"),
+        "head_fve": xr.DataArray(fve, dims="head"),
         "attention_mean": xr.DataArray(
-            found.mean.cpu().numpy(), dims=("head", "position"), coords={"position": np.arange(pattern.shape[2])}
+            mean.cpu().numpy(), dims=("head", "position"), coords={"position": np.arange(pattern.shape[2])}
         ),
     }
 
@@ -80,4 +84,6 @@ def _title(head, frequency, fve):
     return f"head {head}: k = {frequency}, {percent(fve)}" if np.isfinite(fve) and frequency else f"head {head}: even"
 
 
-ANALYSIS = Analysis("attention_patterns", question=__doc__, measure=measure, figure=figure, definitions=("heads",))
+ANALYSIS = Analysis(
+    "attention_patterns", question=__doc__, measure=measure, figure=figure, needs=("one-layer",), definitions=("heads",)
+)

@@ -20,16 +20,14 @@ import numpy as np
 import torch
 import xarray as xr
 
-from interp import Analysis, measures
+from interp import Analysis, forward_embedded, measures
 from interp.figures import CYCLE, IN_TITLE, Cell, curve, draw, frequency_colours, key, label, level, remark
-from interp.forward_pass import forward_embedded
 from interp.wording import percent
 
 # What the clock's formula explains of an ideal pizza, and the pizza's of an ideal clock, for large p.
 IDEAL_CLOCK = 8 / math.pi**2
 EXPLAINED = 0.01
 MOST = 2.0  # a ratio of more is that of a clock that explains almost nothing
-PIZZA_BELOW, NO_CLOCK_ABOVE = 0.4, 0.98
 WORDS = {
     "clock": "Clock", "pizza": "Pizza", "neither": "Neither", "not generalizing": "Not generalizing",
 }  # fmt: skip
@@ -39,10 +37,10 @@ NAMES = {"gradient_symmetricity": CYCLE[0], "distance_irrelevance": CYCLE[1], "c
 def measure(view):
     """The paper's three measures, and how much of the logits each formula explains."""
     weights, residues = view.weights, view.weights.residue_embedding
-    circuit = view.circuit
+    circuit, harmonics = view.circuit, view.circuit.harmonics
     fit, single = {"clock_fve": math.nan, "pizza_fve": math.nan}, np.full((2, len(circuit.keys)), math.nan)
-    if circuit.keys and view.is_addition:
-        found = measures.formula_fit(circuit.logits, basis=circuit.basis, frequencies=circuit.keys)
+    if circuit.keys:
+        found = measures.formula_fit(circuit.logits, harmonics=harmonics, keys=circuit.keys)
         fit = {"clock_fve": float(found.clock), "pizza_fve": float(found.pizza)}
         single = np.stack([found.clock_single.cpu().numpy(), found.pizza_single.cpu().numpy()])
     coords = {"key_frequency": list(circuit.keys)}
@@ -53,7 +51,7 @@ def measure(view):
 
     return {
         "gradient_symmetricity": float(measures.gradient_symmetricity(from_embeddings, residues).nanmean()),
-        "distance_irrelevance": _irrelevance(circuit) if view.is_addition else math.nan,
+        "distance_irrelevance": float(measures.distance_irrelevance(circuit.logits, circuit.labels, harmonics=harmonics)),
         "circularity": float(measures.circularity(circuit.W_E)),
         "answered": float((circuit.logits.argmax(dim=1) == circuit.labels).double().mean()),
         **fit,
@@ -62,17 +60,13 @@ def measure(view):
     }
 
 
-def _irrelevance(circuit):
-    return float(measures.distance_irrelevance(circuit.logits, circuit.labels, p=circuit.basis.p))
-
-
 def figure(series):
     """The measures with the paper's thresholds, and the two formulas, over time."""
     steps, colours, ratios = series.step.values, frequency_colours(series.attrs["key_frequencies"]), _ratios(series)
     title = _verdict(steps, *(series[name].values for name in ("gradient_symmetricity", "distance_irrelevance", "answered")))
     traces = [
         *(curve(steps, series[name].values, name=name.replace("_", " "), colour=colour) for name, colour in NAMES.items()),
-        *(level(series, at) for at in (PIZZA_BELOW, NO_CLOCK_ABOVE)),
+        *(level(series, at) for at in (measures.IRRELEVANT, measures.SYMMETRIC)),
         curve(steps, series["clock_fve"].values, name="clock", colour=CYCLE[4], cell=2, legend=False),
         curve(steps, series["pizza_fve"].values, name="pizza", colour=CYCLE[5], cell=2, legend=False),
         *(level(series, at, cell=3) for at in (IDEAL_CLOCK, 1 / IDEAL_CLOCK)),
@@ -113,8 +107,6 @@ def _ratios(series):
 
 
 def _verdict(steps, symmetricity, irrelevance, accuracy):
-    if np.isnan(irrelevance).all():
-        return "No verdict: this operation is no addition"
     found = measures.algorithm_since(steps, symmetricity=symmetricity, irrelevance=irrelevance, accuracy=accuracy)
     if found.verdict == "not generalizing" and len(steps) > 1 and found.boundary.step == steps[0]:
         return "Not generalizing at any step"
@@ -126,5 +118,6 @@ ANALYSIS = Analysis(
     question=__doc__,
     measure=measure,
     figure=figure,
+    needs=("one-layer", "addition"),
     definitions=("algorithm", "gradient-symmetricity", "distance-irrelevance", "circularity", "formulas"),
 )

@@ -17,9 +17,11 @@ from interp.figures import NEUTRAL, WHEEL, Cell, draw, faded, in_rows, on
 def measure(view):
     """Position of every residue in the plane of every key frequency."""
     circuit = view.circuit
-    planes = [measures.circle(circuit.W_E, basis=circuit.basis, frequency=k).cpu().numpy() for k in circuit.keys]
-    coords = {"key_frequency": list(circuit.keys), "residue": circuit.frame.residues.numpy()}
-    points = np.asarray(planes, dtype=np.float32).reshape(len(planes), circuit.basis.p, 2)
+    planes = [measures.circle(circuit.W_E, harmonics=circuit.harmonics, frequency=k).cpu().numpy() for k in circuit.keys]
+    n, classes = circuit.harmonics.n, circuit.harmonics.classes
+    residues = np.arange(n) if classes is None else classes.numpy()
+    coords = {"key_frequency": list(circuit.keys), "residue": residues}
+    points = np.asarray(planes, dtype=np.float32).reshape(len(planes), n, 2)
     return {"embedding_circle": xr.DataArray(points, dims=("key_frequency", "residue", "axis"), coords=coords)}
 
 
@@ -60,4 +62,11 @@ def _circle(points, k, order, *, names, cell):
     }  # fmt: skip
 
 
-ANALYSIS = Analysis("embedding_circles", question=__doc__, measure=measure, figure=figure, definitions=("embedding-spectrum",))
+ANALYSIS = Analysis(
+    "embedding_circles",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    needs=("one-layer", "addition"),
+    definitions=("embedding-spectrum",),
+)

@@ -21,10 +21,10 @@ MATRICES = {"embedding_norm": "W_E", "neuron_logit_norm": "W_L"}
 def measure(view):
     """Norm of each frequency in W_E and in W_L."""
     circuit = view.circuit
-    coords = {"frequency": list(circuit.basis.frequencies)}
+    coords = {"frequency": list(circuit.harmonics.names)}
     found = {"embedding_norm": circuit.W_E, "neuron_logit_norm": circuit.W_L}
     return {
-        name: xr.DataArray(circuit.basis.frequency_norms(matrix).cpu().numpy(), dims="frequency", coords=coords)
+        name: xr.DataArray(circuit.harmonics.norms(matrix).cpu().numpy(), dims="frequency", coords=coords)
         for name, matrix in found.items()
     }
 
@@ -75,5 +75,6 @@ ANALYSIS = Analysis(
     question=__doc__,
     measure=measure,
     figure=figure,
+    needs=("one-layer", "addition"),
     definitions=("embedding-spectrum", "key-frequencies"),
 )

@@ -21,14 +21,14 @@ from interp.wording import percent
 
 def measure(view):
     """Share of each pair of frequencies in the logits, and the logits' coefficients on the clock's formula."""
-    logits, basis = view.circuit.logits, view.circuit.basis
-    energy = measures.logit_spectrum(logits, basis).square()
+    logits, harmonics, basis = view.circuit.logits, view.circuit.harmonics, view.basis
+    energy = measures.logit_spectrum(logits, harmonics=harmonics).square()
     energy[0, 0] = 0  # the constant
     groups = torch.zeros(basis.p // 2 + 1, basis.p, dtype=energy.dtype, device=energy.device)
     groups[basis.row_frequency, torch.arange(basis.p)] = 1
     folded = groups @ energy @ groups.T
     centred = logits.double() - logits.double().mean(dim=1, keepdim=True)
-    alpha = measures.cos_coefficients(logits, basis=basis) / centred.norm()
+    alpha = measures.cos_coefficients(logits, harmonics=harmonics) / centred.norm()
     waves = [0, *basis.frequencies]
     return {
         "logit_share": xr.DataArray(
@@ -78,5 +78,6 @@ ANALYSIS = Analysis(
     question=__doc__,
     measure=measure,
     figure=figure,
+    needs=("addition",),
     definitions=("logit-spectrum", "cosine-fit"),
 )

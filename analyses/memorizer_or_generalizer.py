@@ -24,7 +24,7 @@ CURVES = {
     "concentration_W_L": ("concentration W_L", CYCLE[1], 1),
 }
 READINGS = ("shift_agreement", "loss_from_unseen", "concentration_W_L", "answered_train")
-GENERALIZER_ABOVE, MEMORIZER_BELOW = 0.95, 0.1
+GENERALIZER_ABOVE, MEMORIZER_BELOW = measures.AGREEMENT
 WORDS = {
     "generalizer": "Generalizer", "memorizer": "Memorizer", "between": "Between the two", "untrained": "Untrained",
 }  # fmt: skip
@@ -33,15 +33,15 @@ WORDS = {
 def measure(view):
     """The readings of the verdict; none of them looks at a test label."""
     circuit = view.circuit
-    if not view.is_addition or not 0 < len(circuit.train) < len(circuit.labels):
+    if not 0 < len(circuit.train) < len(circuit.labels):
         return dict.fromkeys(READINGS, math.nan)
-    logits, labels, train, basis = circuit.logits, circuit.labels, circuit.train, circuit.basis
-    unseen = measures.loss_from_unseen(logits, labels, train=train, basis=basis, frequencies=circuit.keys)
+    logits, labels, train, harmonics = circuit.logits, circuit.labels, circuit.train, circuit.harmonics
+    unseen = measures.loss_from_unseen(logits, labels, train=train, harmonics=harmonics, keys=circuit.keys)
     right = logits[train].argmax(dim=1) == labels[train]
     return {
-        "shift_agreement": float(measures.shift_agreement(logits, train=train)),
-        "loss_from_unseen": float(unseen.mean()) / math.log(basis.p),
-        "concentration_W_L": float(measures.gini(basis.row_norms(circuit.W_L))),
+        "shift_agreement": float(measures.shift_agreement(logits, harmonics=harmonics, train=train)),
+        "loss_from_unseen": float(unseen.mean()) / math.log(harmonics.n),
+        "concentration_W_L": float(measures.gini(view.basis.row_norms(circuit.W_L))) if view.is_one_layer else math.nan,
         "answered_train": float(right.double().mean()),
     }
 
@@ -72,7 +72,7 @@ def figure(series):
 
 def _verdict(steps, agreement, unseen_loss, concentration, learned):
     if np.isnan(agreement).all():
-        return "No verdict: this operation is no addition"
+        return "No verdict: too few pairs are trained on, or too few are not"
     found = measures.generalization_since(
         steps, agreement=agreement, unseen_loss=unseen_loss, concentration=concentration, learned=learned
     )
@@ -88,5 +88,6 @@ ANALYSIS = Analysis(
     question=__doc__,
     measure=measure,
     figure=figure,
+    needs=("addition",),
     definitions=("memorizer-or-generalizer", "gini"),
 )

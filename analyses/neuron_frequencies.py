@@ -22,12 +22,12 @@ BINS = np.linspace(0, 1, 21)
 def measure(view):
     """Frequency and share of every neuron, size of every cluster, number of dead neurons."""
     circuit = view.circuit
-    found = measures.neuron_frequencies(circuit.neurons, basis=circuit.basis, threshold=THRESHOLD)
-    sizes = [found.counts.get(k, 0) for k in circuit.basis.frequencies]
+    found = measures.neuron_frequencies(circuit.neurons, harmonics=circuit.harmonics, threshold=THRESHOLD)
+    sizes = [found.counts.get(k, 0) for k in circuit.harmonics.names]
     return {
         "neuron_frequency": xr.DataArray(found.frequency.cpu().numpy().astype(np.int32), dims="neuron"),
         "neuron_share": xr.DataArray(found.share.cpu().numpy().astype(np.float32), dims="neuron"),
-        "cluster_size": xr.DataArray(sizes, dims="frequency", coords={"frequency": list(circuit.basis.frequencies)}),
+        "cluster_size": xr.DataArray(sizes, dims="frequency", coords={"frequency": list(circuit.harmonics.names)}),
         "dead_neurons": int(found.dead.sum()),
     }
 
@@ -89,4 +89,11 @@ def figure(series):
     return draw(series, rows, heights=(190, 250), fixed=[*curves, threshold], moving=at, alt=alt)
 
 
-ANALYSIS = Analysis("neuron_frequencies", question=__doc__, measure=measure, figure=figure, definitions=("neurons",))
+ANALYSIS = Analysis(
+    "neuron_frequencies",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    needs=("one-layer", "addition"),
+    definitions=("neurons",),
+)

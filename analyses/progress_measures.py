@@ -20,15 +20,17 @@ from interp import Analysis, figures, measures
 from interp.figures import CYCLE, EXCLUDED, NEUTRAL, RESTRICTED, TEST, Cell, curve, draw, frequency_colours, key, line, on
 from interp.wording import counted
 
+GINI = {"gini_W_E": CYCLE[0], "gini_W_L": CYCLE[1]}
+
 
 def measure(view):
     """Restricted and excluded losses, and the Gini coefficients of embedding and neuron-logit map."""
     circuit = view.circuit
-    outputs, waves = (circuit.logits, circuit.labels), {"basis": circuit.basis, "frequencies": circuit.keys}
+    outputs, waves = (circuit.logits, circuit.labels), {"harmonics": circuit.harmonics, "keys": circuit.keys}
     restricted = measures.restricted_loss(*outputs, **waves)
     excluded = measures.excluded_loss(*outputs, pairs=circuit.train, **waves)
     single = measures.excluded_loss_single(*outputs, pairs=circuit.train, **waves)
-    return {
+    found = {
         "restricted_loss": float(restricted.mean()),
         "restricted_loss_train": float(restricted[circuit.train].mean()),
         "restricted_loss_test": float(restricted[circuit.test].mean()),
@@ -36,9 +38,10 @@ def measure(view):
         "excluded_loss_single": xr.DataArray(
             [float(single[k].mean()) for k in circuit.keys], dims="key_frequency", coords={"key_frequency": list(circuit.keys)},
         ),
-        "gini_W_E": float(measures.gini(circuit.basis.row_norms(circuit.W_E))),
-        "gini_W_L": float(measures.gini(circuit.basis.row_norms(circuit.W_L))),
     }  # fmt: skip
+    if view.is_one_layer and view.is_addition:  # rows of a group's other waves are no single numbers
+        found |= {name: float(measures.gini(view.basis.row_norms(getattr(circuit, name[5:])))) for name in GINI}
+    return found
 
 
 def figure(series):
@@ -66,16 +69,20 @@ def figure(series):
             | {"showlegend": not few}
             for k, colour in colours.items()
         ),
-        line(series, "gini_W_E", name="Gini W_E", colour=CYCLE[0], cell=4) | {"showlegend": False},
-        line(series, "gini_W_L", name="Gini W_L", colour=CYCLE[1], cell=4) | {"showlegend": False},
+        *(
+            line(series, name, name=name.replace("gini", "Gini").replace("_", " ", 1), colour=colour, cell=4)
+            | {"showlegend": False}
+            for name, colour in GINI.items()
+            if name in series
+        ),
     ]
+    sparseness = Cell(
+        f"Sparseness of {key({name[5:]: colour for name, colour in GINI.items()})}", y="Gini", time=True, y_range=(0, 1)
+    )
     rows = [
         [Cell("Loss with and without the circuit", y="nats", time=True, log=True)],
         [Cell("Test accuracy, for comparison", y="share right", time=True, y_range=(-0.03, 1.05))],
-        [
-            Cell(without, y="nats", time=True, log=True),
-            Cell(f"Sparseness of {key({'W_E': CYCLE[0], 'W_L': CYCLE[1]})}", y="Gini", time=True, y_range=(0, 1)),
-        ],
+        [Cell(without, y="nats", time=True, log=True), *([sparseness] if "gini_W_E" in series else [])],
     ]
     marks, notes = _lead(series)
     return draw(series, rows, heights=(280, 110, 190), fixed=traces + marks, annotations=notes, alt=_in_words(series))
@@ -95,7 +102,7 @@ def _lead(series):
         )
         if at is not None
     ]  # fmt: skip
-    few = measures.stand_out(len(series.attrs["key_frequencies"]), int(series.attrs["p"]))
+    few = measures.stand_out(len(series.attrs["key_frequencies"]), int(series.attrs["p"]) // 2)
     if not few or lead.steps is None or lead.steps <= 0:
         return dots, []
     begin, end, height = lead.restricted.step, lead.accuracy.step, float(accuracy.sel(history_step=lead.accuracy.step))
@@ -124,5 +131,6 @@ ANALYSIS = Analysis(
     question=__doc__,
     measure=measure,
     figure=figure,
+    needs=("harmonics",),
     definitions=("restricted-loss", "excluded-loss", "key-frequencies", "lead-time", "gini"),
 )

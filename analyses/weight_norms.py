@@ -15,7 +15,7 @@ from interp.figures import CYCLE, NEUTRAL, Cell, curve, draw
 
 def measure(view):
     """Sum of squares of every tensor."""
-    sums = measures.sum_squared_weights(view.weights.tensors())
+    sums = measures.sum_squared_weights(view.network.tensors())
     total = sums.pop("total")
     return {
         "sum_squared": xr.DataArray(list(sums.values()), dims="tensor", coords={"tensor": list(sums)}),

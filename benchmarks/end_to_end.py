@@ -16,7 +16,7 @@ from pathlib import Path
 
 from timing import machine, options, show
 
-from interp.curves import date_phases
+from interp.observing.derived import date_phases
 from interp.store.run import list_runs
 
 

@@ -17,9 +17,9 @@ from timing import alternate, machine, options, show, spread
 from train_step import bridge_step, engine_step
 
 from interp import recipe, train
-from interp.config import RunConfig
-from interp.training.cuda import GraphedRuns
-from interp.training.engine import make_engine
+from interp.config.run_config import RunConfig
+from interp.training.choice import make_engine
+from interp.training.stacked.graphs import GraphedRuns
 
 OURS = "interp, CUDA engine"
 STACKS = (1, 4, 16, 64, 256)

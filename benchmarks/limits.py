@@ -27,12 +27,12 @@ from numba.extending import intrinsic
 from timing import add_after, alternate, going_on, machine, options, show, state_after
 
 from interp import forward, recipe
-from interp.config import RunConfig
-from interp.training.cpu import CpuEngine
-from interp.training.kernels import BACKWARD_STAGES, LANES, passes
-from interp.training.kernels.dots import Places, row_products
-from interp.training.kernels.passes import call_share
-from interp.training.kernels.products import at, matrix, multiply
+from interp.config.run_config import RunConfig
+from interp.training.cpu.cpu_engine import CpuEngine
+from interp.training.cpu.kernels import BACKWARD_STAGES, LANES, passes
+from interp.training.cpu.kernels.dots import Places, row_products
+from interp.training.cpu.kernels.passes import call_share
+from interp.training.cpu.kernels.products import at, matrix, multiply
 from interp.training.threads import threads_for, torch_threads
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from timing import machine, options, show
 
 from interp import recipe, train_many
-from interp.config import RunConfig
+from interp.config.run_config import RunConfig
 from interp.training.many import last_step
 from interp.training.threads import available_threads
 

@@ -21,10 +21,11 @@ from torch import Tensor
 import interp
 from interp import measures
 from interp.anatomy import anatomy
-from interp.config import ModelConfig, RunConfig
+from interp.config.run_config import ModelConfig, RunConfig
 from interp.losses import correct, cross_entropy
-from interp.pair_tables import pair_tables
-from interp.task import ModularTask, SplitConfig
+from interp.networks.pair_tables import pair_tables
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 
 def ours(weights: interp.Weights, train: Tensor, keys: list[int]) -> list[float]:

@@ -17,9 +17,10 @@ from timing import add_after, alternate, machine, options, show, spread, state_a
 from train_step import engine_step
 
 from interp import recipe
-from interp.config import ModelConfig, RunConfig
-from interp.task import ModularTask, SplitConfig
-from interp.training.engine import make_engine
+from interp.config.run_config import ModelConfig, RunConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
+from interp.training.choice import make_engine
 from interp.training.threads import available_threads
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from interp.config import RunConfig
-from interp.training.engine import Engine, make_engine
+from interp.config.run_config import RunConfig
+from interp.training.choice import make_engine
+from interp.training.engine import Engine
 
 Loops = Mapping[str, Callable[[], object]]
 

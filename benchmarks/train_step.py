@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from timing import add_after, alternate, going_on, machine, options, show, spread, state_after
 
 from interp import HookedModel, recipe
-from interp.config import RunConfig
-from interp.training.engine import make_engine
-from interp.training.initial import initial_weights
+from interp.config.run_config import RunConfig
+from interp.networks.initial import initial_weights
+from interp.training.choice import make_engine
 from interp.training.parameters import Parameters
 from interp.training.threads import threads_for
 

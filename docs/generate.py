@@ -29,11 +29,11 @@ import torch
 
 from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE, MODELS, PublishedModel
-from interp.definitions import DEFINITIONS, Definition
 from interp.interop import load_weights
+from interp.observing.definitions import DEFINITIONS, Definition
 from interp.reporting.dissection import listed, spread
 from interp.store.run import open_run
-from interp.task import ModularTask
+from interp.tasks.modular import ModularTask
 
 PAGES = Path(__file__).parent / "measures"
 MEASURED = PAGES / "measured.json"

@@ -32,7 +32,14 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_seta
 
 # Every annotated shape and dtype in these modules is checked at each call, in tests only.
 install_import_hook(
-    ["interp.fourier", "interp.losses", "interp.measures", "interp.weights", "interp.forward_pass", "interp.synthetic"],
+    [
+        "interp.harmonics.cyclic",
+        "interp.losses",
+        "interp.measures",
+        "interp.networks.one_layer",
+        "interp.networks.forward_pass",
+        "interp.synthetic",
+    ],
     "beartype.beartype",
 )
 

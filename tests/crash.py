@@ -25,12 +25,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from interp import recorder
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError
+from interp.recording import recorder
 from interp.store.run import open_run
 from interp.store.writer import RunWriter
-from interp.task import ModularTask
+from interp.tasks.modular import ModularTask
 from interp.training.loop import Training
 
 CONFIG = RunConfig(

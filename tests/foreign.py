@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from interp.forward_pass import tokens
-from interp.weights import Weights
+from interp.networks.one_layer import Weights, tokens
 
 
 def official_state(w: Weights) -> dict[str, Tensor]:

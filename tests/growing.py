@@ -11,13 +11,13 @@ import torch
 import xarray as xr
 
 from interp import measures
-from interp.analysis import Analysis, builtin_names, find_analyses
-from interp.forward_pass import forward
 from interp.losses import correct, cross_entropy
-from interp.observation import View
+from interp.networks.one_layer import Weights, forward
+from interp.observing.analysis import Analysis, builtin_names, find_analyses
+from interp.observing.view import View
 from interp.synthetic import clock_weights, lookup_weights, mixture_weights
-from interp.task import ModularTask, SplitConfig
-from interp.weights import Weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 P, KEYS = 7, (2, 3)
 STEPS = [0, 10, 100, 200, 300, 400]

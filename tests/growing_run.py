@@ -11,11 +11,12 @@ from pathlib import Path
 
 from growing import DIALS, SPLIT, STEPS, P, growing, scores
 
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.live.follower import Follower
 from interp.live.server import Published, listen, serving, url
 from interp.store.writer import RunWriter, begin, writing
-from interp.task import ModularTask, SplitConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 _MODEL = growing(0.0)
 CONFIG = RunConfig(

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from interp.task import ModularTask, Operation
+from interp.tasks.modular import ModularTask, Operation
 
 # Odd, even, prime, composite, and the smallest.
 MODULI = [2, 3, 4, 5, 6, 7, 9, 10, 12, 15]

@@ -7,8 +7,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from interp.networks.one_layer import SHAPES, Weights
 from interp.synthetic import lookup_weights
-from interp.weights import SHAPES, Weights
 
 BIASES = [name for name in SHAPES if name.startswith("b_")]
 

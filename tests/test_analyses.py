@@ -14,13 +14,14 @@ from growing import DIALS, KEYS, STEPS, P, built_in, growing, view
 
 import interp
 from interp import measures
-from interp.analysis import builtin_directory, builtin_names, find_analyses
-from interp.curves import date_verdicts
-from interp.forward_pass import forward
 from interp.losses import cross_entropy
-from interp.observation import View
+from interp.networks.one_layer import forward
+from interp.observing.analysis import builtin_directory, builtin_names, find_analyses
+from interp.observing.derived import date_verdicts
+from interp.observing.view import View
 from interp.synthetic import clock_weights, pizza_weights
-from interp.task import ModularTask, SplitConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 EXPECTED = {
     "loss_curves", "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum", "neuron_frequencies",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from interp.analysis import Analysis, builtin_names, find_analyses, load_analysis
 from interp.errors import UsageError
+from interp.observing.analysis import Analysis, builtin_names, find_analyses, load_analysis
 
 GOOD = '''"""How many zeros?
 

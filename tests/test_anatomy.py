@@ -16,7 +16,8 @@ from interp.anatomy.published import MAINLINE, beside_mainline
 from interp.errors import UsageError
 from interp.measures import both_units, units
 from interp.synthetic import clock_weights, lookup_weights, pizza_weights
-from interp.task import ModularTask, Split, SplitConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import Split, SplitConfig
 
 FIELDS = {
     "p", "key_frequencies", "loss", "loss_all_classes", "accuracy", "restricted", "excluded", "excluded_single", "gini",

@@ -11,12 +11,12 @@ from random_models import random_weights
 
 from interp.anatomy import ablations
 from interp.errors import UsageError
-from interp.forward_pass import forward
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import FourierBasis
 from interp.losses import cross_entropy
 from interp.measures import addition_frame
+from interp.networks.one_layer import forward
 from interp.synthetic import clock_weights, lookup_weights, pizza_weights
-from interp.task import ModularTask
+from interp.tasks.modular import ModularTask
 
 P, KEYS = 11, (2, 5)
 

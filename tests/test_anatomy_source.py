@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from interp.anatomy.source import open_source
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import UsageError
-from interp.recorder import record
-from interp.task import ModularTask, SplitConfig
+from interp.recording.recorder import record
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 
 @pytest.fixture(scope="module")

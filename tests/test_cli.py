@@ -18,13 +18,13 @@ import xarray as xr
 from foreign import official_state, save
 
 import interp
-from interp.analysis import builtin_names
 from interp.anatomy.source import known_weight_decay
 from interp.cli import main
 from interp.cli.printing import print_tree
 from interp.interop import Known, import_run
-from interp.task import SplitConfig
-from interp.weights import SHAPES, Weights
+from interp.networks.one_layer import SHAPES, Weights
+from interp.observing.analysis import builtin_names
+from interp.tasks.splits import SplitConfig
 
 TINY = [
     "--task.p", "11", "--split.fraction", "0.5", "--model.d-model", "16", "--model.n-heads", "2", "--model.d-mlp", "24",

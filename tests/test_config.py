@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.config import RECIPES, CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig, recipe
+from interp.config.recipes import RECIPES, recipe
+from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import UsageError
-from interp.task import OPERATIONS, ModularTask, SplitConfig
+from interp.tasks.modular import OPERATIONS, ModularTask
+from interp.tasks.splits import SplitConfig
 
 positive = st.floats(1e-9, 1e9)
 unit = st.floats(0, 0.999)

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from interp.config import ModelConfig, RunConfig
-from interp.task import ModularTask, SplitConfig
-from interp.training import kernels
-from interp.training.contention import Contention
-from interp.training.cpu import CpuEngine
+from interp.config.run_config import ModelConfig, RunConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
+from interp.training.cpu import kernels
+from interp.training.cpu.contention import Contention
+from interp.training.cpu.cpu_engine import CpuEngine
 
 SMALL = RunConfig(
     task=ModularTask(p=13), split=SplitConfig(fraction=0.4), model=ModelConfig(d_model=16, n_heads=2, d_mlp=24), threads=2

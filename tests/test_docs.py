@@ -15,7 +15,7 @@ import pytest
 
 from interp import measures
 from interp.anatomy.published import MAINLINE, MODELS, half_a_digit
-from interp.definitions import DEFINITIONS
+from interp.observing.definitions import DEFINITIONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs" / "measures").glob("*.md"))

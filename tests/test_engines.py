@@ -18,22 +18,26 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from interp.config import ModelConfig, OptimizerConfig, RunConfig, recipe
+from interp.config.recipes import recipe
+from interp.config.run_config import ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import TrainingError, UsageError
-from interp.forward_pass import forward
 from interp.losses import correct, cross_entropy, stablemax_cross_entropy
-from interp.task import ModularTask, SplitConfig
-from interp.training import kernels
-from interp.training.cpu import CpuEngine, is_worth_it
-from interp.training.cuda import CudaEngine, GraphedRuns, train_stacked
-from interp.training.cuda import is_worth_it as cuda_is_worth_it
-from interp.training.engine import Engine, Evaluation, make_engine
-from interp.training.kernels import LANES, pair_losses
+from interp.networks.one_layer import forward
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
+from interp.training.choice import make_engine
+from interp.training.cpu import kernels
+from interp.training.cpu.cpu_engine import CpuEngine, is_worth_it
+from interp.training.cpu.kernels import LANES, pair_losses
+from interp.training.engine import Engine, Evaluation
+from interp.training.lockstep import train_stacked
 from interp.training.loop import Training
 from interp.training.many import train_many
 from interp.training.reference import ReferenceEngine
-from interp.training.stacked import StackedRuns
-from interp.training.stacked_passes import LOSSES
+from interp.training.stacked.graphs import CudaEngine, GraphedRuns
+from interp.training.stacked.graphs import is_worth_it as cuda_is_worth_it
+from interp.training.stacked.stacked_passes import LOSSES
+from interp.training.stacked.stacked_runs import StackedRuns
 
 SMALL = RunConfig(
     task=ModularTask(p=13),
@@ -168,8 +172,8 @@ def test_a_neuron_is_taken_with_the_sign_that_makes_it_rare(threads: int) -> Non
 ONE_PAIR = """
 from dataclasses import replace
 from interp import recipe
-from interp.config import ModelConfig
-from interp.task import ModularTask, SplitConfig
+from interp.config.run_config import ModelConfig
+from interp.tasks.modular import ModularTask, SplitConfig
 from interp.training.engine import make_engine
 
 for p in (5, 18, 40):

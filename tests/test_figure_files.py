@@ -15,16 +15,17 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import interp
-from interp import curves
-from interp.analysis import builtin_names, find_analyses
 from interp.cli import main
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
-from interp.curves import date_phases
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
 from interp.figures import files
-from interp.figures.runs import still
-from interp.observation import observe
-from interp.task import ModularTask, SplitConfig
+from interp.figures.held import still
+from interp.observing import derived as curves
+from interp.observing.analysis import builtin_names, find_analyses
+from interp.observing.derived import date_phases
+from interp.observing.observe import observe
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 MOVING = "embedding_spectrum"
 OWN = '''"""Is it mine?"""

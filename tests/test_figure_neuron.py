@@ -11,16 +11,17 @@ import torch
 from random_models import random_weights
 
 import interp
-from interp import neuron_tables
 from interp.cli import main
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
 from interp.measures import discrete_logarithm
-from interp.neuron_tables import neuron_map
+from interp.networks import neuron_tables
+from interp.networks.one_layer import Weights
+from interp.observing.neuron_maps import neuron_map
 from interp.store.run import open_run
 from interp.store.writer import RunWriter, begin, writing
-from interp.task import ModularTask, Operation, SplitConfig
-from interp.weights import Weights
+from interp.tasks.modular import ModularTask, Operation
+from interp.tasks.splits import SplitConfig
 
 P, STEPS = 11, (0, 20)
 # What each planted neuron makes of the waves of frequencies 2 and 5, and its constant: one wave, two, nearly one, none, dead.

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from interp import figures
 from interp.figures import Cell, bands, curve, draw, line, on, phase_bands, slider, steps_of_colour, template
-from interp.figures.draw import last_step
-from interp.figures.grid import grid
+from interp.figures.cells import grid
+from interp.figures.drawing import last_step
 from interp.reporting.blocks import Blocks
 from interp.reporting.extract import extract
 

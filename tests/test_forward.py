@@ -14,8 +14,7 @@ from random_models import all_pairs, architectures, random_weights
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.forward_pass import forward, tokens
-from interp.weights import Weights
+from interp.networks.one_layer import Weights, forward, tokens
 
 
 def straightforward(w: Weights, a: int, b: int) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import FourierBasis
 
 MODULI = [2, 3, 4, 5, 6, 7, 12, 59, 113, 114]
 any_p = st.integers(2, 40)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import interp
-from interp.config import ModelConfig, OptimizerConfig
+from interp.config.run_config import ModelConfig, OptimizerConfig
 from interp.store.run import Run
 
 ROOT = Path(__file__).parents[1]

@@ -10,14 +10,15 @@ import pytest
 import torch
 
 import interp
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import TrainingError
-from interp.health import run_health
 from interp.losses import cross_entropy
-from interp.recorder import record
+from interp.observing.run_health import run_health
+from interp.observing.summary import summary
+from interp.recording.recorder import record
 from interp.store.resume import read_resume
-from interp.summary import summary
-from interp.task import ModularTask, SplitConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 from interp.training import loop
 
 CONFIG = RunConfig(

@@ -10,10 +10,10 @@ from random_models import all_pairs, architectures, assert_same, random_weights
 from torch import Tensor
 
 from interp.errors import DataError, UsageError
-from interp.forward_pass import forward, tokens
-from interp.hooked import HOOKS, HookedModel
-from interp.interop.bridge import from_bridge, to_bridge
-from interp.weights import Weights
+from interp.interop.transformer_lens import from_bridge
+from interp.networks.bridge import to_bridge
+from interp.networks.hooked import HOOKS, HookedModel
+from interp.networks.one_layer import Weights, forward, tokens
 
 PAIRS = all_pairs(7)
 

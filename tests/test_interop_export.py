@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from random_models import architectures, assert_same, random_weights
 
 from interp.errors import DataError, UsageError
-from interp.forward_pass import forward
 from interp.interop import export_series, export_weights, load_run, load_weights
 from interp.interop.export import tidy
-from interp.weights import Weights
+from interp.networks.one_layer import Weights, forward
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from interp.errors import DataError
-from interp.forward_pass import forward
-from interp.hooked import HookedModel
 from interp.interop import import_run, load_run, load_weights, recover_split
 from interp.interop.split import pair_losses
-from interp.task import ModularTask, SplitConfig
+from interp.networks.hooked import HookedModel
+from interp.networks.one_layer import forward
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 pytestmark = pytest.mark.reference
 MAINLINE = "nanda_wd_0.1_final.pth"

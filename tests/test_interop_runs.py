@@ -15,10 +15,12 @@ from random_models import assert_same, memorizer, random_weights
 import interp
 from interp.anatomy.source import open_source
 from interp.errors import DataError, UsageError
-from interp.interop import Known, import_run, load_run, load_weights, to_bridge
+from interp.interop import Known, import_run, load_run, load_weights
 from interp.interop.split import pair_losses
-from interp.task import ModularTask, Split, SplitConfig
-from interp.weights import Weights
+from interp.networks.bridge import to_bridge
+from interp.networks.one_layer import Weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import Split, SplitConfig
 
 P = 7
 MLP = ["b_in", "b_out"]

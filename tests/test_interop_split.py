@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from random_models import memorizer, random_weights
 
 from interp.errors import DataError, UsageError
-from interp.forward_pass import forward
 from interp.interop import recover_split
 from interp.interop.split import fits, pair_losses
-from interp.task import ModularTask, SplitConfig
+from interp.networks.one_layer import forward
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 TASK = ModularTask(13)
 

@@ -15,12 +15,12 @@ from random_models import all_pairs, architectures, assert_same, random_weights
 
 import interp
 from interp.errors import DataError, UsageError
-from interp.forward_pass import forward
-from interp.interop import Known, export_weights, legacy_state, load_weights, to_bridge
-from interp.interop.layout import is_causal_mask
+from interp.interop import Known, export_weights, legacy_state, load_weights
 from interp.interop.mapping import mapping_layout
+from interp.networks.bridge import to_bridge
+from interp.networks.one_layer import Weights, forward
+from interp.networks.tensor_layout import is_causal_mask
 from interp.synthetic import pizza_weights
-from interp.weights import Weights
 
 MLP = ["b_in", "b_out"]
 in_files = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

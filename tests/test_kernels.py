@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interp.task import ModularTask
-from interp.training.kernels import LANES, WORD, Handle, arrays, dots, lines, needs_strips, products
-from interp.training.kernels.active import Active, Back, add_logits, pull_back_active
-from interp.training.kernels.dots import Places
-from interp.training.kernels.handles import opener
-from interp.training.kernels.products import Matrix, at, row_length
-from interp.training.kernels.rows import Sources, set_row
-from interp.training.pair_chunks import share_out
+from interp.tasks.modular import ModularTask
+from interp.training.cpu.kernels import LANES, WORD, Handle, arrays, dots, lines, needs_strips, products
+from interp.training.cpu.kernels.active import Active, Back, add_logits, pull_back_active
+from interp.training.cpu.kernels.dots import Places
+from interp.training.cpu.kernels.handles import opener
+from interp.training.cpu.kernels.products import Matrix, at, row_length
+from interp.training.cpu.kernels.rows import Sources, set_row
+from interp.training.cpu.pair_chunks import share_out
 
 ROWS, COLUMNS, DEPTHS = [1, 3, 4, 9], [1, 4, 7, 16, 37, 64, 113, 128], [1, 5, 130]
 sizes = pytest.mark.parametrize(

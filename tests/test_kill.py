@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
-from interp.recorder import record
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
+from interp.recording.recorder import record
 from interp.store.run import open_run
-from interp.task import ModularTask
+from interp.tasks.modular import ModularTask
 
 HERE = Path(__file__).parent
 CONFIG = RunConfig(
@@ -30,8 +30,8 @@ CONFIG = RunConfig(
 )
 RECORD = """
 import sys
-from interp import recorder
-from interp.config import RunConfig
+from interp.recording import recorder
+from interp.config.run_config import RunConfig
 recorder.COMMIT_SECONDS = 0.05
 {before}
 recorder.record(RunConfig.from_json(sys.argv[2]), sys.argv[1], "run")

@@ -11,8 +11,7 @@ import torch
 from planted import MODULI, labels, random_logits
 
 from interp.errors import UsageError
-from interp.forward_pass import forward_embedded
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import FourierBasis
 from interp.measures import (
     circularity,
     cos_fit,
@@ -22,8 +21,8 @@ from interp.measures import (
     symmetricity_triples,
 )
 from interp.measures.triples import shuffled_head
+from interp.networks.one_layer import Weights, forward_embedded
 from interp.synthetic import clock_logits, clock_weights, lookup_weights, mixture, pizza_logits, pizza_weights
-from interp.weights import Weights
 
 
 def model_logits(weights: Weights, width: int | None = None):

@@ -10,8 +10,7 @@ import torch
 from planted import MODULI, grid_waves, labels, random_logits, slow_projection, slow_share, some_frequencies
 
 from interp.errors import UsageError
-from interp.forward_pass import forward
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import FourierBasis
 from interp.measures import (
     circle,
     cos_coefficients,
@@ -27,8 +26,9 @@ from interp.measures import (
     sum_squared_weights,
     top_components,
 )
+from interp.networks.one_layer import forward
 from interp.synthetic import clock_logits, clock_weights, lookup_logits, lookup_weights, mixture, pizza_logits, pizza_weights
-from interp.task import ModularTask
+from interp.tasks.modular import ModularTask
 
 
 def random_units(p: int, units: int = 5, seed: int = 0) -> torch.Tensor:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from planted import labels
 
 from interp.errors import UsageError
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import FourierBasis
+from interp.harmonics.grid import line_index
 from interp.measures import (
     both_units,
     by_exponent,
@@ -27,7 +28,6 @@ from interp.measures import (
     units,
     zero_divisors,
 )
-from interp.measures.grid import line_index
 from interp.synthetic import clock_logits
 
 PRIMES = [3, 5, 7, 11, 59, 113]

@@ -257,5 +257,5 @@ def test_steps_that_restart_are_refused():
 
 
 def test_phases_need_no_torch():
-    code = "import sys; from interp.measures.phases import is_settled; sys.exit('torch' in sys.modules)"
+    code = "import sys; from interp.measures.dating import is_settled; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from planted import MODULI, labels, plain_loss, random_logits, slow_products, slow_projection, some_frequencies
 
 from interp.errors import UsageError
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import FourierBasis
 from interp.measures import (
     excluded_logits,
     excluded_loss,

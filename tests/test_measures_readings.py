@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from interp.errors import UsageError
 from interp.measures import algorithm_since, algorithm_verdict, generalization_since
 from interp.measures.boundary import Boundary
-from interp.measures.readings import Algorithm, Generalization, algorithm_holds, generalization_holds
+from interp.measures.since import Algorithm, Generalization, algorithm_holds, generalization_holds
 
 NUMBER = st.one_of(st.floats(-0.2, 1.2), st.just(math.nan), st.sampled_from([0.1, 0.15, 0.4, 0.5, 0.95, 0.98, 0.99]))
 ALGORITHM = ("symmetricity", "irrelevance", "accuracy")

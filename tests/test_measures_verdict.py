@@ -9,7 +9,7 @@ import torch
 from planted import MODULI, labels, random_logits
 
 from interp.errors import UsageError
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import FourierBasis
 from interp.losses import correct
 from interp.measures import (
     algorithm_verdict,
@@ -20,7 +20,7 @@ from interp.measures import (
     restricted_loss,
     shift_agreement,
 )
-from interp.pair_tables import pair_tables
+from interp.networks.pair_tables import pair_tables
 from interp.synthetic import clock_logits, clock_weights, lookup_logits, lookup_weights, mixture, mixture_weights, pizza_logits
 
 P, KEYS = 31, [3, 7, 12]

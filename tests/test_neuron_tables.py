@@ -8,12 +8,12 @@ import torch
 from random_models import BIASES, all_pairs, random_weights
 
 from interp.errors import UsageError
-from interp.forward_pass import forward
-from interp.fourier import FourierBasis
-from interp.hooked import HookedModel
+from interp.harmonics.cyclic import FourierBasis
 from interp.measures import addition_frame, frequency_shares
-from interp.neuron_tables import NeuronTables, neuron_map, neuron_tables
-from interp.weights import Weights
+from interp.networks.hooked import HookedModel
+from interp.networks.neuron_tables import NeuronTables, neuron_tables
+from interp.networks.one_layer import Weights, forward
+from interp.observing.neuron_maps import neuron_map
 
 
 def put_together(tables: NeuronTables) -> np.ndarray:

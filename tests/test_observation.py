@@ -12,13 +12,16 @@ import torch
 import xarray as xr
 
 import interp
-from interp.analysis import Analysis
-from interp.config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig, SplitConfig
+from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig, SplitConfig
 from interp.errors import UsageError
-from interp.observation import View, activations, key_frequencies, observe
+from interp.observing.analysis import Analysis
+from interp.observing.keys import key_frequencies
+from interp.observing.observe import observe
+from interp.observing.streaming import activations
+from interp.observing.view import View
 from interp.store.run import Run
 from interp.synthetic import clock_weights
-from interp.task import ModularTask
+from interp.tasks.modular import ModularTask
 
 COUNTING = '''"""How often am I asked?"""
 from pathlib import Path

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_models import random_weights
 
-from interp.config import OptimizerConfig
+from interp.config.run_config import OptimizerConfig
 from interp.training.optimizer import Optimizer, grokfast_, perpendicular_, rescale_to_norm_, warmup_factor
 from interp.training.parameters import Parameters
 

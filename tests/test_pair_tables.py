@@ -6,10 +6,9 @@ import torch
 from hypothesis import given, settings
 from random_models import architectures
 
-from interp.forward_pass import forward
-from interp.pair_tables import pair_tables
-from interp.task import ModularTask
-from interp.weights import Weights
+from interp.networks.one_layer import Weights, forward
+from interp.networks.pair_tables import pair_tables
+from interp.tasks.modular import ModularTask
 
 
 @settings(max_examples=60, deadline=None)

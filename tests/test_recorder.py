@@ -15,17 +15,18 @@ import numpy as np
 import pytest
 import torch
 
-from interp import recorder
-from interp.config import RECIPES, CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig, recipe
+from interp.config.recipes import RECIPES, recipe
+from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import DataError, TrainingError, UsageError
-from interp.interruption import HeldSignals
-from interp.naming import run_name
-from interp.recorder import record, resume
-from interp.store import files
+from interp.recording import recorder
+from interp.recording.interruption import HeldSignals
+from interp.recording.naming import run_name
+from interp.recording.recorder import record, resume
+from interp.store import durable as files
 from interp.store.history import COLUMNS
 from interp.store.provenance import provenance
 from interp.store.run import list_runs, open_run
-from interp.task import ModularTask
+from interp.tasks.modular import ModularTask
 from interp.training import loop
 from interp.training.loop import train
 from interp.training.reference import ReferenceEngine

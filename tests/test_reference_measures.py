@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.forward_pass import Activations, forward, forward_embedded
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import FourierBasis
 from interp.losses import cross_entropy
 from interp.measures import (
     circularity,
@@ -24,9 +23,11 @@ from interp.measures import (
     restricted_loss,
     sum_squared_weights,
 )
-from interp.pair_tables import pair_tables
-from interp.task import ModularTask, SplitConfig
-from interp.weights import Weights
+from interp.networks.one_layer import Weights, forward, forward_embedded
+from interp.networks.pair_tables import pair_tables
+from interp.networks.sites import Activations
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 pytestmark = pytest.mark.reference
 

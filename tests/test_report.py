@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import interp
-from interp.analysis import Analysis, find_analyses
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
-from interp.definitions import DEFINITIONS
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import UsageError
+from interp.observing.analysis import Analysis, find_analyses
+from interp.observing.definitions import DEFINITIONS
 from interp.reporting import Page, Panel, page
 from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
 from interp.reporting.extract import extract
@@ -33,7 +33,8 @@ from interp.reporting.maths import typeset
 from interp.reporting.sentences import OPERATIONS
 from interp.reporting.write import panels
 from interp.store.run import Run
-from interp.task import ModularTask, SplitConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 from interp.wording import percent
 
 

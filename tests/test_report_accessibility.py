@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from test_report_compare import runs
 from visiting import Visit, until, visit
 
-from interp.neuron_tables import neuron_tables
+from interp.networks.neuron_tables import neuron_tables
 from interp.reporting import page
 from interp.reporting.compare import compare
 from interp.reporting.explorer import explorer

@@ -20,19 +20,19 @@ from test_report import hostile_page
 from test_report_compare import runs
 from visiting import AT_INDEX, Visit, until, visit
 
-from interp.analysis import find_analyses
 from interp.figures import TRAIN, WHEEL, Cell, curve, draw, faded, on
-from interp.forward_pass import forward
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import FourierBasis
 from interp.measures import addition_frame, neuron_frequencies
-from interp.neuron_tables import neuron_tables
+from interp.networks.neuron_tables import neuron_tables
+from interp.networks.one_layer import forward
+from interp.observing.analysis import find_analyses
 from interp.reporting import Panel, page
 from interp.reporting.compare import compare
 from interp.reporting.dissection import Section
 from interp.reporting.explorer import explorer
-from interp.reporting.facts import Table
+from interp.reporting.fact_tables import Table
 from interp.reporting.write import panels
-from interp.task import ModularTask
+from interp.tasks.modular import ModularTask
 
 pytestmark = pytest.mark.browser
 

@@ -12,12 +12,13 @@ from random_models import random_weights
 import interp
 from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE
-from interp.config import CheckpointConfig, ModelConfig
+from interp.config.run_config import CheckpointConfig, ModelConfig
+from interp.reporting.assembly import page
 from interp.reporting.dissection import Section, dissection, no_dissection, number
-from interp.reporting.facts import Table
-from interp.reporting.page import page
+from interp.reporting.fact_tables import Table
 from interp.synthetic import clock_weights
-from interp.task import ModularTask, SplitConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from visiting import Visit, visit
 
 from interp.figures.theme import PAPER
 from interp.reporting import page
-from interp.reporting.tables import WIDEST
+from interp.reporting.columns import WIDEST
 from interp.reporting.write import panels
 
 pytestmark = pytest.mark.browser
@@ -170,7 +170,7 @@ def test_what_is_drawn_can_be_taken_away_where_the_numbers_are_too_many(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Maps of the checkpoint that is shown and curves, as exactly as the page has them, in sight or not."""
-    monkeypatch.setattr("interp.reporting.tables.WIDEST", 3)
+    monkeypatch.setattr("interp.reporting.columns.WIDEST", 3)
     analyses, series = built_in()
     path, step = tmp_path / "report.html", STEPS[2]
     path.write_text(page(series, panels(series, analyses)).html, encoding="utf-8")

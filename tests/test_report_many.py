@@ -14,16 +14,16 @@ from playwright.sync_api import Browser
 from random_models import random_weights
 from visiting import Visit, until, visit
 
-from interp.analysis import find_analyses
 from interp.figures import CYCLE, IN_TITLE, Cell, curve, draw
-from interp.forward_pass import forward
-from interp.neuron_tables import neuron_tables
-from interp.observation import View
+from interp.networks.neuron_tables import neuron_tables
+from interp.networks.one_layer import Weights, forward
+from interp.observing.analysis import find_analyses
+from interp.observing.view import View
 from interp.reporting import Panel, page
 from interp.reporting.explorer import explorer
 from interp.reporting.write import panels
-from interp.task import ModularTask, SplitConfig
-from interp.weights import Weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 P, KEYS, STEPS = 31, tuple(range(2, 16)), [0, 50, 400]
 TASK = ModularTask(P)

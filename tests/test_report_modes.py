@@ -14,12 +14,13 @@ from random_models import random_weights
 from test_report import decoded
 
 import interp
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
-from interp.neuron_tables import neuron_tables
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
+from interp.networks.neuron_tables import neuron_tables
 from interp.reporting.blocks import TOLERANCE, Blocks
 from interp.reporting.explorer import explorer
 from interp.reporting.modes import modes
-from interp.task import ModularTask, SplitConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 
 def drifting(steps: int = 60, size: int = 4000, *, seed: int = 0) -> np.ndarray:

@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 
 import interp
-from interp import observation
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
-from interp.curves import evaluated_history, history_series
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import TrainingError, UsageError
 from interp.figures import TEST, TRAIN
+from interp.observing import observation
+from interp.observing.derived import evaluated_history, history_series
+from interp.observing.summary import summary
 from interp.reporting.card import _path, card
 from interp.store import history
 from interp.store.writer import RunWriter, begin, writing
-from interp.summary import summary
-from interp.task import ModularTask, SplitConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 CONFIG = RunConfig(
     task=ModularTask(5), split=SplitConfig(fraction=0.5), model=ModelConfig(d_model=8, n_heads=2, d_mlp=8),
@@ -108,7 +109,7 @@ def test_the_summarys_last_values_are_the_last_known(tmp_path, monkeypatch):
     curves = evaluated_history(run)
     curves["history_test_accuracy"][:] = [*[0.25] * (curves.sizes["history_step"] - 1), np.nan]
     curves["history_train_accuracy"][:] = np.nan
-    monkeypatch.setattr("interp.summary.evaluated_history", lambda _: curves)
+    monkeypatch.setattr("interp.observing.summary.evaluated_history", lambda _: curves)
     last = summary(run)["last"]
     assert (last["test_accuracy"], last["test_loss"]) == (0.25, curves["history_test_loss"].values[-1])
     assert "train_accuracy" not in last

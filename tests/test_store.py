@@ -20,16 +20,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.config import CheckpointConfig, ModelConfig, RunConfig
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
-from interp.store import files, history
+from interp.networks.initial import initial_weights
+from interp.store import durable as files
+from interp.store import history
 from interp.store.foreign import create_run
 from interp.store.manifest import Entry, Manifest, checkpoint_name, step_of
 from interp.store.run import list_runs, open_run
 from interp.store.tensors import pack, pack_weights, unpack, unpack_weights
 from interp.store.writer import RunWriter, begin, writing
-from interp.task import ModularTask, SplitConfig
-from interp.training.initial import initial_weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 CONFIG = RunConfig(
     recipe="imported",
@@ -135,7 +137,7 @@ def test_short_writes_are_continued(tmp_path, monkeypatch):
 @contextmanager
 def holder_of(path):
     """Another process that holds the lock of a directory."""
-    code = "import sys, pathlib\nfrom interp.store.files import locked\n"
+    code = "import sys, pathlib\nfrom interp.store.durable import locked\n"
     code += "with locked(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -229,7 +229,7 @@ def memorizer(n_keys: int, **changes: object) -> xr.Dataset:
 
 
 def test_a_memorizer_with_a_flat_spectrum_has_no_lead() -> None:
-    assert (stand_out(14, 59), stand_out(15, 59)) == (True, False)
+    assert (stand_out(14, 29), stand_out(15, 29)) == (True, False)
     flat, few = tell(memorizer(29)), tell(memorizer(14))
     assert flat.lead is None
     assert few.lead is not None

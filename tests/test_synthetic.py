@@ -11,7 +11,7 @@ import torch
 from planted import MODULI, labels, some_frequencies
 
 from interp.errors import UsageError
-from interp.forward_pass import forward
+from interp.networks.one_layer import Weights, forward
 from interp.synthetic import (
     clock_logits,
     clock_weights,
@@ -23,8 +23,7 @@ from interp.synthetic import (
     pizza_logits,
     pizza_weights,
 )
-from interp.task import ModularTask
-from interp.weights import Weights
+from interp.tasks.modular import ModularTask
 
 
 def computed(weights: Weights) -> torch.Tensor:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interp.errors import UsageError
-from interp.task import OPERATIONS, ModularTask, Split, SplitConfig, is_prime
+from interp.tasks.modular import OPERATIONS, ModularTask, is_prime
+from interp.tasks.splits import Split, SplitConfig
 
 RULES = {
     "add": lambda a, b: a + b,

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from interp.config import ModelConfig, OptimizerConfig, RunConfig
+from interp.config.run_config import ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import TrainingError, UsageError
-from interp.task import ModularTask
+from interp.tasks.modular import ModularTask
 from interp.training.many import last_step, train_many
 
 RUN = RunConfig(task=ModularTask(p=7), model=ModelConfig(d_model=8, n_heads=2, d_mlp=8), steps=30)

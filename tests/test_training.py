@@ -14,10 +14,11 @@ import pytest
 import torch
 
 import interp
-from interp.config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig
+from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import TrainingError
-from interp.task import ModularTask, SplitConfig
-from interp.training.initial import initial_weights
+from interp.networks.initial import initial_weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 from interp.training.loop import Step, Training, train
 
 RUN = RunConfig(
@@ -120,8 +121,8 @@ def test_initial_weights_follow_the_seed_and_the_recipe() -> None:
 LOSSES = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-from interp.config import ModelConfig, RunConfig
-from interp.task import ModularTask, SplitConfig
+from interp.config.run_config import ModelConfig, RunConfig
+from interp.tasks.modular import ModularTask, SplitConfig
 from interp.training.loop import Training
 
 def losses(threads):
@@ -173,7 +174,7 @@ def test_an_engine_goes_on_after_a_fork(tmp_path: Path) -> None:
     output = python(
         """
 import os
-from interp.training.cpu import CpuEngine
+from interp.training.cpu.cpu_engine import CpuEngine
 config = RunConfig(task=ModularTask(p=11), split=SplitConfig(fraction=0.5), engine="cpu", threads=2)
 engine = CpuEngine(config)
 expected = engine.gradient(), engine.evaluate()

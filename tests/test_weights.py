@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from random_models import BIASES, architectures, assert_same, random_weights
 
 from interp.errors import DataError, UsageError
-from interp.weights import REQUIRED, SHAPES, Weights
+from interp.networks.one_layer import REQUIRED, SHAPES, Weights
 
 
 @given(architectures())

@@ -1,6 +1,5 @@
 """The anatomy of one model: every measure in one table, and ablations with their random controls."""
 
-from interp.anatomy.ablation import Ablation, ablations
-from interp.anatomy.table import anatomy
+import lazy_loader
 
-__all__ = ["Ablation", "ablations", "anatomy"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

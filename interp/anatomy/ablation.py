@@ -10,31 +10,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 
 from interp.anatomy.controls import Controls
 from interp.errors import UsageError
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
+from interp.harmonics.harmonics import line_means, take_classes, take_logits, take_rows
 from interp.losses import cross_entropy
 from interp.measures import degree_two_fit, excluded_loss, neuron_frequencies, restricted_loss
-from interp.measures.grid import line_index, line_means, projector
-from interp.measures.group import Frame
 from interp.measures.neurons import Terms
-from interp.pair_tables import PairTables, pair_logits, pair_tables
-from interp.weights import Weights
+from interp.networks.one_layer import Weights
+from interp.networks.pair_tables import PairTables, pair_logits, pair_tables
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """The loss in nats without a part, and without random things of equal size; means over all pairs of the frame."""
+    """The loss in nats without a part, and without random things of equal size; means over all pairs of the harmonics."""
 
     loss: float
     controls: tuple[float, ...]
 
 
 def ablations(
-    weights: Weights, *, frame: Frame, frequencies: Sequence[int], controls: int = 0, seed: int = 0
+    weights: Weights, *, harmonics: CyclicHarmonics, keys: Sequence[int], controls: int = 0, seed: int = 0
 ) -> dict[str, Ablation]:
     """Every ablation by name, and ``nothing``, the full model.
 
@@ -46,8 +45,8 @@ def ablations(
     - ``head h: zero`` or ``mean``, ``all heads: zero``, ``attention skip: zero``, ``MLP skip: zero``.
 
     Args:
-        frame: how the operation is read as addition.
-        frequencies: the key frequencies.
+        harmonics: of what the model learned.
+        keys: the key frequencies.
         controls: number of random controls for each.
         seed: of the controls.
 
@@ -56,7 +55,7 @@ def ablations(
     """
     if controls < 0:
         raise UsageError(f"controls: given {controls}, expected a number >= 0")
-    setting = _Setting.of(weights, frame, tuple(frequencies), Controls(controls, Generator().manual_seed(seed)))
+    setting = _Setting.of(weights, harmonics, tuple(keys), Controls(controls, Generator().manual_seed(seed)))
     found = {"nothing": Ablation(setting.loss(setting.logits), ())}
     for part in (_at_logits, _at_neurons, _at_embedding, _neuron_fits, _mlp_directions, _heads, _skips):
         found |= part(setting)
@@ -65,12 +64,11 @@ def ablations(
 
 @dataclass(frozen=True, eq=False)
 class _Setting:
-    """The model in the frame: pairs, classes and the rows of W_L in its order."""
+    """The model in the order of the harmonics: pairs, classes and the rows of W_L."""
 
     weights: Weights
     full: PairTables
-    frame: Frame
-    basis: FourierBasis
+    harmonics: CyclicHarmonics
     keys: tuple[int, ...]
     controls: Controls
     logits: Float[Tensor, "pair residue"]
@@ -78,19 +76,29 @@ class _Setting:
     W_L: Float[Tensor, "residue d_mlp"]
 
     @classmethod
-    def of(cls, weights: Weights, frame: Frame, keys: tuple[int, ...], controls: Controls) -> _Setting:
+    def of(cls, weights: Weights, harmonics: CyclicHarmonics, keys: tuple[int, ...], controls: Controls) -> _Setting:
         full = pair_tables(weights)
         return cls(
-            weights=weights, full=full, frame=frame, basis=FourierBasis(frame.modulus), keys=keys, controls=controls,
-            logits=frame.logits(full.logits), neurons=full.neurons[frame.pairs], W_L=weights.W_L[frame.residues],
+            weights=weights, full=full, harmonics=harmonics, keys=keys, controls=controls,
+            logits=take_logits(harmonics, full.logits), neurons=take_rows(harmonics, full.neurons),
+            W_L=take_classes(harmonics, weights.W_L),
         )  # fmt: skip
 
+    @property
+    def basis(self) -> FourierBasis:
+        return self.harmonics.basis
+
+    @property
+    def residues(self) -> Int64[Tensor, " residue"]:
+        """The rows of W_E that belong to the group elements."""
+        return torch.arange(self.harmonics.n) if self.harmonics.classes is None else self.harmonics.classes
+
     def loss(self, logits: Float[Tensor, "pair residue"]) -> float:
-        return float(cross_entropy(logits, self.frame.labels).double().mean())
+        return float(cross_entropy(logits, self.harmonics.line).double().mean())
 
     def model_loss(self, logits: Float[Tensor, "all_pairs p"]) -> float:
         """Loss of a changed model, from its logits on all pairs."""
-        return self.loss(self.frame.logits(logits))
+        return self.loss(take_logits(self.harmonics, logits))
 
     def random_keys(self, size: int) -> list[list[int]]:
         return self.controls.frequencies(size, [k for k in self.basis.frequencies if k not in self.keys])
@@ -101,10 +109,10 @@ class _Setting:
 
 def _at_logits(s: _Setting) -> dict[str, Ablation]:
     def only(keys: Sequence[int]) -> float:
-        return float(restricted_loss(s.logits, s.frame.labels, basis=s.basis, frequencies=keys).mean())
+        return float(restricted_loss(s.logits, s.harmonics.line, harmonics=s.harmonics, keys=keys).mean())
 
     def without(keys: Sequence[int]) -> float:
-        return float(excluded_loss(s.logits, s.frame.labels, basis=s.basis, frequencies=keys).mean())
+        return float(excluded_loss(s.logits, s.harmonics.line, harmonics=s.harmonics, keys=keys).mean())
 
     found = _by_frequencies(s, "logits", only, without)
     for k in s.keys:
@@ -114,12 +122,12 @@ def _at_logits(s: _Setting) -> dict[str, Ablation]:
 
 def _at_neurons(s: _Setting) -> dict[str, Ablation]:
     # What the neurons' waves in a + b become behind W_L needs only their p means on the lines of equal a + b.
-    means = line_means(s.neurons.double(), s.basis.p, "sum") @ s.W_L.double().T
-    line = line_index(s.basis.p, "sum")
+    means = line_means(s.neurons.double(), s.harmonics) @ s.W_L.double().T
+    line = s.harmonics.line
     logits, varying = s.logits.double(), (s.neurons - s.neurons.mean(dim=0)) @ s.W_L.T
 
     def waves(keys: Sequence[int]) -> Float64[Tensor, "pair residue"]:
-        return (projector(s.basis, keys) @ means)[line]
+        return (s.harmonics.projector(keys) @ means)[line]
 
     return _by_frequencies(
         s, "neurons", lambda keys: s.loss(logits - varying + waves(keys)), lambda keys: s.loss(logits - waves(keys))
@@ -127,20 +135,20 @@ def _at_neurons(s: _Setting) -> dict[str, Ablation]:
 
 
 def _at_embedding(s: _Setting) -> dict[str, Ablation]:
-    rows = s.weights.W_E[s.frame.residues].double()
+    rows = s.weights.W_E[s.residues].double()
     identity = torch.eye(s.basis.p, dtype=torch.float64)
     mean = torch.full_like(identity, 1 / s.basis.p)
 
     def edited(keep: Float64[Tensor, "residue residue"]) -> float:
         W_E = s.weights.W_E.clone()
-        W_E[s.frame.residues] = (keep @ rows).to(W_E.dtype)
+        W_E[s.residues] = (keep @ rows).to(W_E.dtype)
         return s.model_loss(pair_logits(replace(s.weights, W_E=W_E)))
 
     def only(keys: Sequence[int]) -> float:
-        return edited(mean + projector(s.basis, keys))
+        return edited(mean + s.harmonics.projector(keys))
 
     def without(keys: Sequence[int]) -> float:
-        return edited(identity - projector(s.basis, keys))
+        return edited(identity - s.harmonics.projector(keys))
 
     return _by_frequencies(s, "embedding", only, without)
 
@@ -156,13 +164,13 @@ def _by_frequencies(
 
 
 def _neuron_fits(s: _Setting) -> dict[str, Ablation]:
-    found = neuron_frequencies(s.neurons, basis=s.basis)
+    found = neuron_frequencies(s.neurons, harmonics=s.harmonics)
     clustered = torch.nonzero(found.in_cluster).flatten()
     neurons, own, turns = s.neurons[:, clustered], found.frequency[clustered], s.rotations(s.weights.d_mlp)
     names: dict[str, Terms] = {"degree-2 fit": "degree_two", "a+b part of the fit": "sum"}
     result = {}
     for name, terms in names.items():
-        change = (degree_two_fit(neurons, basis=s.basis, frequency=own, terms=terms) - neurons).to(neurons.dtype)
+        change = (degree_two_fit(neurons, harmonics=s.harmonics, frequency=own, terms=terms) - neurons).to(neurons.dtype)
         readings = [s.W_L[:, clustered].T, *(turn[clustered] @ s.W_L.T for turn in turns)]
         losses = [s.loss(s.logits + change @ reading) for reading in readings]
         result[f"neurons: {name}"] = Ablation(losses[0], tuple(losses[1:]))

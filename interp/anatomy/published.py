@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from interp.task import SplitConfig
-from interp.weights import Weights
+from interp.networks.one_layer import Weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
+from interp.tasks.task import Task
 
 # Nanda et al. 2023 (arXiv 2301.05217), section 4 and Table 1: seed 0, whose weights are not public. Its ablations start from a
 # loss of 2.41e-7; each figure is the loss after one of them.
@@ -105,7 +107,7 @@ MAINLINE_WEIGHT_DECAY, MAINLINE_FRACTION = 1.0, 0.3
 
 
 def beside_mainline(
-    weights: Weights, operation: str, *, weight_decay: float | None, fraction: float | None
+    weights: Weights, task: Task, *, weight_decay: float | None, fraction: float | None
 ) -> tuple[Mapping[str, str], str | None]:
     """The paper's figures for a model of its setting (none for others), with a note where that setting is not known for sure.
 
@@ -119,7 +121,7 @@ def beside_mainline(
     shape = (weights.p, weights.n_heads, weights.d_model, weights.d_mlp, weights.n_ctx, weights.classes)
     biases = {name for name in weights.tensors() if name.startswith("b_")}
     ordinary = weights.activation == "relu" and weights.attention_rate == 1 and biases == {"b_in", "b_out"}
-    if shape != (113, 4, 128, 512, 3, 114) or operation != "add" or not ordinary:
+    if shape != (113, 4, 128, 512, 3, 114) or task != ModularTask(weights.p) or not ordinary:
         return {}, None
     if weight_decay not in (None, MAINLINE_WEIGHT_DECAY):
         return {}, None

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from interp.errors import UsageError
 from interp.interop import Known, load_run
+from interp.networks.one_layer import Weights
 from interp.store.manifest import MANIFEST
 from interp.store.run import Run, open_run
-from interp.task import Operation, Split, SplitConfig
-from interp.weights import Weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import Split, SplitConfig
+from interp.tasks.task import TableTask
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +20,7 @@ class Source:
     """One model, what it learned, its training pairs and weight decay (None if unknown), and notes on it."""
 
     weights: Weights
-    operation: Operation
+    task: ModularTask | TableTask
     split: Split | None
     step: int
     notes: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ def open_source(path: str | Path, *, step: int | None = None, split: SplitConfig
         raise UsageError(f"--step: given {step}, which is not in {path}; did you mean {near}?")
     chosen = imported.checkpoints[-1][0] if step is None else step
     decay = None if "optimizer" in imported.unknown else imported.config.optimizer.weight_decay
-    return Source(found[chosen], imported.task.operation, imported.split, chosen, imported.notes, decay)
+    return Source(found[chosen], imported.task, imported.split, chosen, imported.notes, decay)
 
 
 def known_weight_decay(run: Run) -> float | None:
@@ -75,4 +77,4 @@ def _of_run(run: Run, path: Path, step: int | None) -> Source:
     last = run.steps[-1]
     note = f"key frequencies are those of this checkpoint; a series of this run has those of its last one, step {last}"
     notes = (note,) if chosen != last else ()
-    return Source(run[chosen].weights, run.config.task.operation, run.split, chosen, notes, known_weight_decay(run))
+    return Source(run[chosen].weights, run.task, run.split, chosen, notes, known_weight_decay(run))

@@ -9,33 +9,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interp.anatomy import parts
+from interp.anatomy import entries
 from interp.anatomy.ablation import Ablation, ablations
-from interp.anatomy.subject import Circuit, Model, Table, frame_of
 from interp.errors import UsageError
-from interp.pair_tables import pair_tables
-from interp.task import ModularTask, Operation, Split
-from interp.weights import Weights
+from interp.harmonics.cyclic import CyclicHarmonics
+from interp.networks.one_layer import Weights
+from interp.observing.circuit import Circuit, Entries, Model
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import Split
+from interp.tasks.task import Task
 
 
 def anatomy(
     weights: Weights,
     *,
-    operation: Operation = "add",
+    task: Task | None = None,
     split: Split | None = None,
-    frequencies: Sequence[int] | None = None,
+    keys: Sequence[int] | None = None,
     controls: int = 0,
     seed: int = 0,
-) -> Table:
+) -> Entries:
     """Everything that can be measured on one model: losses, circuit, algorithm, verdicts, ablations, as nested plain values.
 
     Means over ``train`` and ``test`` are None where the split is not known; so is what does not apply or is not a number.
-    For multiplication modulo a prime the measures of waves are taken over exponents (see `interp.measures.addition_frame`),
-    over pairs of units; for operations that no reordering makes an addition they are None.
+    For multiplication modulo a prime the measures of waves are taken over exponents, over pairs of units; for operations that no
+    reordering makes an addition they are None.
 
     Args:
+        task: what was learned, addition by default.
         split: which pairs were trained on.
-        frequencies: the key frequencies; by default those of the rule `unembedding`, chosen from this model.
+        keys: the key frequencies; by default those of the rule `unembedding`, chosen from this model.
         controls: random controls for each ablation.
         seed: of the controls.
 
@@ -47,26 +50,28 @@ def anatomy(
     [2, 3]
     """
     weights = weights.map(torch.Tensor.detach)
-    tables = pair_tables(weights)
-    if not bool(torch.isfinite(tables.all_logits.sum())):
+    task = ModularTask(weights.p, equals_sign=weights.equals_sign) if task is None else task
+    model = Model(weights, task, split)
+    if not bool(torch.isfinite(model.tables.all_logits.sum())):
         raise UsageError("anatomy: the weights give logits that are NaN or infinite; there is nothing to measure")
-    model = Model(weights, tables, ModularTask(weights.p, operation, weights.equals_sign), split)
-    found: Table = {"p": weights.p, "operation": operation} | parts.losses(model) | parts.weight_facts(model)
-    frame = frame_of(weights.p, operation)
-    circuit = None if frame is None else Circuit.of(model, frame, frequencies)
-    for of_circuit in (parts.spectra, parts.progress, parts.neuron_facts, parts.logit_facts, parts.generalization):
+    found: Entries = (
+        {"p": weights.p, "operation": getattr(task, "operation", task.name)} | entries.losses(model) | entries.weight_facts(model)
+    )
+    harmonics = task.harmonics
+    circuit = Circuit.of(model, harmonics, keys) if isinstance(harmonics, CyclicHarmonics) else None
+    for of_circuit in (entries.spectra, entries.progress, entries.neuron_facts, entries.logit_facts, entries.generalization):
         found |= of_circuit(circuit)
-    found |= parts.head_facts(model, circuit) | parts.algorithm_facts(model, circuit)
+    found |= entries.head_facts(model, circuit) | entries.algorithm_facts(model, circuit)
     found["ablations"] = None
     if circuit is not None:
-        done = ablations(weights, frame=circuit.frame, frequencies=circuit.keys, controls=controls, seed=seed)
+        done = ablations(weights, harmonics=circuit.cyclic, keys=circuit.frequencies, controls=controls, seed=seed)
         found["ablations"] = {name: _controlled(ablation) for name, ablation in done.items()}
     return _plain(found)
 
 
-def _controlled(ablation: Ablation) -> Table:
+def _controlled(ablation: Ablation) -> Entries:
     """An ablation's loss, and its controls by their distribution."""
-    found: Table = {"loss": ablation.loss, "controls": None}
+    found: Entries = {"loss": ablation.loss, "controls": None}
     if ablation.controls:
         values = torch.tensor(ablation.controls, dtype=torch.float64)
         low, median, high = torch.quantile(values, torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64)).tolist()

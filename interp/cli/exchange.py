@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from interp.cli.arguments import ROOT, Out, Root, RunPath, find_run, parse_split
-from interp.task import Operation
+from interp.tasks.modular import Operation
 from interp.wording import checkpoints
 
 

@@ -42,7 +42,7 @@ def show(run: RunPath, root: Root = ROOT, json_output: Annotated[bool, tyro.conf
     Args:
         json_output: print JSON.
     """
-    from interp.summary import summary
+    from interp.observing.summary import summary
 
     found = summary(find_run(run, root), on_step=progress("measuring the excluded loss"))
     if json_output:
@@ -77,7 +77,7 @@ def analyze(
         steps: which checkpoints, for example 0,500,1000 or 0:5000 or 0:5000:500 (default: all).
         out: write the series to this file as well: .nc (netCDF), .parquet or .csv.
     """
-    from interp.observation import observe
+    from interp.observing.observe import observe
 
     opened = find_run(run, root)
     series = observe(
@@ -120,10 +120,8 @@ def anatomy(
 
     there = path if path.exists() or len(path.parts) > 1 else root / path
     source = open_source(there, step=step, split=None if split is None else parse_split(split))
-    found = dissect(source.weights, operation=source.operation, split=source.split, controls=controls)
-    paper, paper_note = beside_mainline(
-        source.weights, source.operation, weight_decay=source.weight_decay, fraction=source.fraction
-    )
+    found = dissect(source.weights, task=source.task, split=source.split, controls=controls)
+    paper, paper_note = beside_mainline(source.weights, source.task, weight_decay=source.weight_decay, fraction=source.fraction)
     if json_output:
         beside = {"paper": paper or None, "paper_note": paper_note}
         print_json({"path": str(there), "step": source.step, **found, **beside, "notes": list(source.notes)})

@@ -13,7 +13,8 @@ import tyro
 from interp.cli.arguments import ROOT, Out, Root, RunPath, find_run
 from interp.cli.pages import write_report
 from interp.cli.printing import print_summary
-from interp.config import RECIPES, RunConfig, recipe
+from interp.config.recipes import RECIPES, recipe
+from interp.config.run_config import RunConfig
 from interp.errors import UsageError
 
 
@@ -42,7 +43,7 @@ def demo(root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("
     Args:
         seed: seed of the initial weights.
     """
-    from interp.recorder import record
+    from interp.recording.recorder import record
 
     run = record(replace(recipe("demo"), seed=seed), root=root)
     write_report([run], out)
@@ -66,8 +67,8 @@ def train_from(source: str, flags: Sequence[str]) -> None:
     arguments = tyro.cli(
         Train, default=Train(config), args=list(flags), prog=f"interp train {source}", description=_about(config)
     )
-    from interp.naming import run_name
-    from interp.recorder import record
+    from interp.recording.naming import run_name
+    from interp.recording.recorder import record
     from interp.store.writer import run_path
 
     name = run_name(arguments.config) if arguments.name is None else arguments.name
@@ -83,7 +84,7 @@ def resume(run: RunPath, live: bool = False, port: int = 0, root: Root = ROOT) -
         live: serve the run's report on this machine while it is trained; see `interp watch`.
         port: of the live report; any free one by default.
     """
-    from interp.recorder import resume as go_on
+    from interp.recording.recorder import resume as go_on
 
     path = find_run(run, root).path
     with _attended(path, port, wanted=live):

@@ -72,9 +72,10 @@ def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
 
     Pictures need the extra `export` (pip install 'interp[export]') and a Chrome or Chromium; .html and .json need neither.
     """
-    from interp.figures.files import PICTURES, check_target, save
-    from interp.figures.runs import figure as draw
-    from interp.figures.runs import find_figure, is_of_one_step, titled
+    from interp.figures.held import titled
+    from interp.figures.of_run import figure as draw
+    from interp.figures.of_run import find_figure, is_of_one_step
+    from interp.figures.saving import PICTURES, check_target, save
 
     out, size = asked.out, {"width": asked.width, "height": asked.height, "scale": asked.scale}
     check_target(out, **size)
@@ -113,9 +114,9 @@ def watch(
     Args:
         port: any free one by default.
     """
-    from interp.analysis import builtin_names, find_analyses
     from interp.live.follower import Follower, give_way, line_of
     from interp.live.server import Published, listen, serving, url
+    from interp.observing.analysis import builtin_names, find_analyses
     from interp.store.run import open_run
 
     opened = find_run(run, root)

@@ -14,8 +14,8 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from interp.errors import DataError
-from interp.interop.layout import describe
 from interp.interop.untrusted import stored_attributes
+from interp.networks.tensor_layout import describe
 
 # Where a series of state dicts lies, and where their epochs: the official code's names, then TransformerLens' demo's.
 _SERIES = {"state_dicts": "epochs", "checkpoints": "checkpoint_epochs"}

@@ -14,11 +14,11 @@ import xarray as xr
 from torch import Tensor
 
 from interp.errors import DataError, UsageError, unknown
-from interp.interop.bridge import bridge_facts, to_bridge
 from interp.interop.transformer_lens import legacy_state
-from interp.store.files import write_atomically
+from interp.networks.bridge import bridge_facts, to_bridge
+from interp.networks.one_layer import Weights
+from interp.store.durable import write_atomically
 from interp.store.tensors import pack_weights
-from interp.weights import Weights
 
 if TYPE_CHECKING:
     import pandas as pd

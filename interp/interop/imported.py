@@ -9,14 +9,15 @@ from typing import cast
 import numpy as np
 import torch
 
-from interp.config import Biases, ModelConfig, OptimizerConfig, RunConfig
+from interp.config.run_config import Biases, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import DataError, UsageError
 from interp.interop.content import Content
 from interp.interop.split import fits, recover_split
 from interp.losses import correct, cross_entropy
-from interp.pair_tables import pair_tables
-from interp.task import ModularTask, Operation, Split, SplitConfig
-from interp.weights import Activation, Weights
+from interp.networks.one_layer import Activation, Weights
+from interp.networks.pair_tables import pair_tables
+from interp.tasks.modular import ModularTask, Operation
+from interp.tasks.splits import Split, SplitConfig
 
 # Published splits that stored indices are compared with, to name the rule they came from.
 _PUBLISHED = (SplitConfig("torch", 598), SplitConfig("python", 0))

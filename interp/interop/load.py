@@ -12,10 +12,11 @@ from interp.interop.content import integer
 from interp.interop.imported import Imported, Known, find_split, refuted, run_config
 from interp.interop.opening import Format, Opened, open_file
 from interp.interop.untrusted import blaming, stored_attributes
+from interp.networks.one_layer import Weights
 from interp.store.foreign import create_run
 from interp.store.run import Run
-from interp.task import OPERATIONS, ModularTask, Operation, SplitConfig
-from interp.weights import Weights
+from interp.tasks.modular import OPERATIONS, ModularTask, Operation
+from interp.tasks.splits import SplitConfig
 
 _NOTHING = Known()
 

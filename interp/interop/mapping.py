@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from interp.errors import UsageError, unknown
-from interp.interop.layout import Layout
-from interp.weights import REQUIRED, SHAPES
+from interp.networks.one_layer import REQUIRED, SHAPES
+from interp.networks.tensor_layout import Layout
 
 _ENTRY = re.compile(r"(?P<theirs>[^=\[\]]+?)(?P<transposed>\.T)?(\[(?P<axes>[^\]]*)\])?=(?P<ours>[^=]+)")
 DROPPED = "-"
@@ -18,7 +18,7 @@ def mapping_layout(entries: Sequence[str]) -> Layout:
 
     ``theirs=W_E`` takes a tensor as it is; ``theirs.T=W_E`` swaps its last two axes; ``theirs[d_model (n_heads d_head)]=W_O``
     names the axes it has, for heads merged into one axis; ``theirs=-`` drops a tensor. Our names and axes are those of
-    `interp.weights.SHAPES`.
+    `interp.networks.one_layer.SHAPES`.
 
     >>> mapping_layout(["tok.T=W_E", *(f"{name}={name}" for name in SHAPES if name[0] == "W" and name != "W_E")]).tensors["tok"]
     ('W_E', 'd_model d_vocab')

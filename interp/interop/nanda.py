@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interp.interop.layout import Layout
+from interp.networks.tensor_layout import Layout
 
 OFFICIAL = Layout(
     name="the official grokking code",

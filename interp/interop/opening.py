@@ -12,16 +12,16 @@ from torch import Tensor
 
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
-from interp.interop.bridge import BRIDGE
 from interp.interop.content import Content, State, take_apart
 from interp.interop.imported import Known
-from interp.interop.layout import Layout
 from interp.interop.mapping import mapping_layout
 from interp.interop.nanda import OFFICIAL
 from interp.interop.transformer_lens import LEGACY, check_config
 from interp.interop.untrusted import read_untrusted
+from interp.networks.bridge import BRIDGE
+from interp.networks.one_layer import ACTIVATIONS, Activation, Weights
+from interp.networks.tensor_layout import Layout
 from interp.store.tensors import unpack_weights
-from interp.weights import ACTIVATIONS, Activation, Weights
 
 Format = Literal["auto", "official", "transformer-lens", "bridge", "pizza", "safetensors", "map"]
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from interp.errors import DataError
 from interp.interop.split import pair_losses
-from interp.task import ModularTask, Operation
-from interp.weights import Weights
+from interp.networks.one_layer import Weights
+from interp.tasks.modular import ModularTask, Operation
 
 _SIGNS: dict[str, Operation] = {"+": "add", "-": "subtract", "*": "multiply"}
 _FUNCTION = re.compile(r"lambda (\w+): \(\1\[0\] ?([-+*]) ?\1\[1\]\) ?% ?(\d+)")

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float64
 
 from interp.errors import DataError, UsageError
-from interp.forward_pass import forward
 from interp.losses import cross_entropy
-from interp.task import ModularTask, Split, SplitConfig
-from interp.weights import Weights
+from interp.networks.one_layer import Weights, forward
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import Split, SplitConfig
 
 
 @torch.no_grad()

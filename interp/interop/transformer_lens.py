@@ -1,16 +1,21 @@
-"""TransformerLens' legacy state dicts (HookedTransformer, before version 4): their layout, their config, and writing one."""
+"""TransformerLens: legacy state dicts (HookedTransformer, before version 4), their layout and config; reading bridges back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from interp.errors import DataError, UsageError
-from interp.interop.layout import Layout
-from interp.weights import ACTIVATIONS, SHAPES, Weights
+from interp.networks.bridge import BRIDGE
+from interp.networks.one_layer import ACTIVATIONS, SHAPES, Activation, Weights
+from interp.networks.tensor_layout import Layout
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
 
 _MODULE = {
     "W_E": "embed", "W_pos": "pos_embed", "W_U": "unembed", "b_U": "unembed",
@@ -88,3 +93,28 @@ def legacy_state(weights: Weights) -> dict[str, Tensor]:
     state[MASK] = torch.ones(weights.n_ctx, weights.n_ctx, dtype=torch.bool).tril()
     state[IGNORE] = torch.tensor(-torch.inf, dtype=weights.W_E.dtype)
     return state
+
+
+def from_bridge(bridge: TransformerBridge) -> Weights:
+    """The `Weights` of a one-layer bridge, copied; the inverse of `to_bridge`, tensor for tensor.
+
+    A bias that is zero and not trained (``requires_grad`` off) is one the model does not have.
+
+    Raises:
+        DataError: if the bridge computes something that Weights cannot hold (normalization, more layers, rotary positions ...).
+    """
+    config = vars(bridge.cfg)
+    check_config(config)
+    state = bridge.state_dict(keep_vars=True)
+    present = {name: tensor.detach() for name, tensor in state.items() if not _is_absent(name, tensor)}
+    return weights_of_bridge_state(present, n_heads=config["n_heads"], activation=config["act_fn"])
+
+
+def weights_of_bridge_state(state: Mapping[str, object], *, n_heads: int, activation: Activation = "relu") -> Weights:
+    """The `Weights` in a bridge's ``state_dict()``, which merges the heads and so does not tell their number."""
+    return Weights.from_tensors(BRIDGE.read(state, {"n_heads": n_heads}), activation=activation)
+
+
+def _is_absent(name: str, tensor: Tensor) -> bool:
+    is_bias = BRIDGE.tensors.get(name, ("",))[0].startswith("b_")
+    return is_bias and not tensor.requires_grad and not bool(tensor.any())

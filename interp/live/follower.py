@@ -17,9 +17,10 @@ from interp.store.run import Run, open_run
 from interp.wording import counted
 
 if TYPE_CHECKING:
-    from interp.analysis import Analysis
-    from interp.observation import KeyRule
-    from interp.reporting.page import Page
+    from interp.harmonics.harmonics import Name
+    from interp.observing.analysis import Analysis
+    from interp.observing.keys import KeyRule
+    from interp.reporting.assembly import Page
 
 POLL_SECONDS = 0.5
 # A page is built at most so often; one that costs more processor time waits for as long as it took.
@@ -64,9 +65,9 @@ class Follower:
     gone: Callable[[], bool] = lambda: False
     analyses: Iterable[str | Analysis] | None = None
     files: Sequence[Path] = ()
-    key_rule: KeyRule | Sequence[int] = "unembedding"
+    key_rule: KeyRule | Sequence[int | str] = "unembedding"
     _built: tuple[int, ...] | None = field(default=None, init=False)  # steps of the last page
-    _keys: tuple[int, list[int]] | None = field(default=None, init=False)  # step at which they were chosen, and which
+    _keys: tuple[int, list[Name]] | None = field(default=None, init=False)  # step at which they were chosen, and which
     _keys_until: float = field(default=0.0, init=False)  # number of checkpoints
     _next: float = field(default=0.0, init=False)
     _told: float = field(default=0.0, init=False)
@@ -124,8 +125,8 @@ class Follower:
         self._next = time.monotonic() + max(_BUILD_SECONDS, time.process_time() - begun)
 
     def _build(self, run: Run, *, version: int, is_final: bool) -> Page:
-        from interp.analysis import builtin_names, find_analyses
-        from interp.observation import observe
+        from interp.observing.analysis import builtin_names, find_analyses
+        from interp.observing.observe import observe
         from interp.reporting.write import CONTROLS, page_of
 
         def heed(done: int, total: int) -> None:
@@ -145,13 +146,12 @@ class Follower:
         # Random controls cost more than all else that is new in a page: they wait for the last one.
         return page_of(run, series, chosen, live=version, controls=CONTROLS if is_final else 0)
 
-    def _key_frequencies(self, run: Run) -> tuple[int, list[int]]:
+    def _key_frequencies(self, run: Run) -> tuple[int, list[Name]]:
         """Those of an earlier checkpoint for as long as that one is not too old."""
-        from interp.observation import key_frequencies
+        from interp.observing.keys import key_frequencies
 
         if self._keys is None or len(run.steps) >= self._keys_until:
-            weights, operation = run[run.steps[-1]].weights, run.config.task.operation
-            self._keys = (run.steps[-1], list(key_frequencies(weights, self.key_rule, operation=operation)))
+            self._keys = (run.steps[-1], list(key_frequencies(run[run.steps[-1]].weights, self.key_rule, task=run.task)))
             self._keys_until = max(_GROWTH * len(run.steps), len(run.steps) + 1)
         return self._keys
 
@@ -174,7 +174,7 @@ def give_way() -> None:
     """Leave the processor to whoever trains: a lower priority, and one thread. Libraries are loaded before, while both begin."""
     import torch
 
-    import interp.observation
+    import interp.observing.observe
     import interp.reporting.write  # noqa: F401 - loaded here, used when the first page is built
 
     os.nice(_NICENESS)

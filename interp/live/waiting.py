@@ -7,9 +7,10 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+import interp.reporting
 from interp.reporting.render import policy
 
-_HERE = Path(__file__).parent
+_HERE = Path(interp.reporting.__file__).parent / "page"
 
 
 def waiting_page(run: str, line: str) -> str:

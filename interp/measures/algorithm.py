@@ -15,8 +15,9 @@ from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
 from interp.errors import UsageError, unknown
-from interp.fourier import FourierBasis
-from interp.measures.grid import Combination, check_logits, line_index
+from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
+from interp.harmonics.grid import line_index
+from interp.measures.checks import check_logits
 from interp.measures.triples import symmetricity_triples
 
 Target = Literal["correct", "runner_up"]
@@ -77,7 +78,7 @@ def gradient_symmetricity(
 
 
 def distance_irrelevance(
-    logits: Float[Tensor, "pair p"], labels: Int[Tensor, " pair"], *, p: int, target: Target = "correct"
+    logits: Float[Tensor, "pair p"], labels: Int[Tensor, " pair"], *, harmonics: CyclicHarmonics, target: Target = "correct"
 ) -> Float64[Tensor, ""]:
     """How little the logit of the answer depends on the distance b - a.
 
@@ -87,13 +88,14 @@ def distance_irrelevance(
     value that variation of any size without regard to distance tends to.
 
     >>> from interp.synthetic import clock_logits, pizza_logits
-    >>> labels = line_index(7, "sum")
-    >>> distance_irrelevance(clock_logits(7, [1]), labels, p=7).item()
+    >>> harmonics = CyclicHarmonics(7)
+    >>> distance_irrelevance(clock_logits(7, [1]), harmonics.line, harmonics=harmonics).item()
     1.0
-    >>> distance_irrelevance(pizza_logits(7, [1]), labels, p=7).item() < 1e-6
+    >>> distance_irrelevance(pizza_logits(7, [1]), harmonics.line, harmonics=harmonics).item() < 1e-6
     True
     """
-    check_logits(logits, FourierBasis(p))
+    check_logits(logits, harmonics)
+    p = harmonics.n
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)
     x = logits.double()
@@ -132,31 +134,29 @@ def circularity(W_E: Float[Tensor, "p d_model"]) -> Float64[Tensor, ""]:
     return shares[1:].amax(dim=0).mean()
 
 
-def formula_fit(
-    logits: Float[Tensor, "pair p"], *, basis: FourierBasis, frequencies: Collection[int], combination: Combination = "sum"
-) -> FormulaFit:
+def formula_fit(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics, keys: Collection[int]) -> FormulaFit:
     """Fractions of the variance of the logits (centred over the classes of each pair) that clock and pizza cubes explain.
 
     Of an ideal pizza the pizza's explain 1, the clock's ``2 / (p sin(pi / 2p))^2``
     (odd p; about 0.81).
 
     >>> from interp.synthetic import pizza_logits
-    >>> fit = formula_fit(pizza_logits(59, [4]), basis=FourierBasis(59), frequencies=[4])
+    >>> fit = formula_fit(pizza_logits(59, [4]), harmonics=CyclicHarmonics(59), keys=[4])
     >>> round(fit.clock.item(), 6), round(fit.pizza.item(), 6)
     (0.810761, 1.0)
     """
-    check_logits(logits, basis)
-    p, keys = basis.p, tuple(sorted({basis.check(k) for k in frequencies}))
-    if not keys:
+    check_logits(logits, harmonics)
+    p, frequencies = harmonics.n, tuple(sorted({harmonics.basis.check(k) for k in keys}))
+    if not frequencies:
         raise UsageError("formula_fit: given no frequency, expected at least one")
     x = logits.double()
     total = x.square().sum() - p * x.mean(dim=1).square().sum()
-    angle = _angles(keys, torch.arange(p), period=p).to(x.device)
-    right = angle[:, line_index(p, combination)]
-    # |cos| of half the other combination's angle: 1 for a clock.
-    half = _angles(keys, line_index(p, "difference" if combination == "sum" else "sum"), period=2 * p).to(x.device).cos().abs()
+    angle = _angles(frequencies, torch.arange(p), period=p).to(x.device)
+    right = angle[:, harmonics.line]
+    # |cos| of half the angle of a - b: 1 for a clock.
+    half = _angles(frequencies, line_index(p, "difference"), period=2 * p).to(x.device).cos().abs()
     clock, pizza = (_explained(x, right, angle, size) for size in (torch.ones_like(half), half))
-    return FormulaFit(keys, clock.sum() / total, pizza.sum() / total, clock / total, pizza / total)
+    return FormulaFit(frequencies, clock.sum() / total, pizza.sum() / total, clock / total, pizza / total)
 
 
 def _angles(keys: tuple[int, ...], steps: Int64[Tensor, " step"], *, period: int) -> Float64[Tensor, "frequency step"]:

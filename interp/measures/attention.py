@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from interp.fourier import FourierBasis
-from interp.measures.grid import check_finite
+from interp.harmonics.cyclic import CyclicHarmonics
+from interp.measures.checks import check_finite
 from interp.measures.neurons import frequency_shares
 
 
@@ -28,7 +28,7 @@ class HeadFrequencies:
     mean: Float64[Tensor, "head pos"]
 
 
-def head_frequencies(pattern: Float[Tensor, "pair head pos"], *, basis: FourierBasis) -> HeadFrequencies:
+def head_frequencies(pattern: Float[Tensor, "pair head pos"], *, harmonics: CyclicHarmonics) -> HeadFrequencies:
     """Fit the attention to each position, as a function of (a, b), by degree-2 waves of the best single frequency.
 
     Args:
@@ -39,16 +39,16 @@ def head_frequencies(pattern: Float[Tensor, "pair head pos"], *, basis: FourierB
 
     Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.2 and appendix C.1.
 
-    >>> basis = FourierBasis(5)
-    >>> to_a = 0.5 + 0.1 * basis.cos(2).repeat_interleave(5)
-    >>> heads = head_frequencies(torch.stack([to_a, 1 - to_a], dim=1)[:, None], basis=basis)
+    >>> harmonics = CyclicHarmonics(5)
+    >>> to_a = 0.5 + 0.1 * harmonics.basis.cos(2).repeat_interleave(5)
+    >>> heads = head_frequencies(torch.stack([to_a, 1 - to_a], dim=1)[:, None], harmonics=harmonics)
     >>> heads.frequency.tolist(), heads.fve.round(decimals=6).tolist()
     ([[2, 2]], [[1.0, 1.0]])
     """
     check_finite(pattern, "attention")
     pairs, heads, positions = pattern.shape
     units = pattern.reshape(pairs, heads * positions)
-    fve, frequency = frequency_shares(units, basis=basis).max(dim=0)
+    fve, frequency = frequency_shares(units, harmonics=harmonics).max(dim=0)
     frequency = torch.where(fve.isnan(), 0, frequency + 1)
     return HeadFrequencies(
         frequency=frequency.reshape(heads, positions),

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
+from interp.harmonics.harmonics import line_means
 from interp.losses import cross_entropy
-from interp.measures.grid import Combination, check_logits, line_index, line_means
+from interp.measures.checks import check_logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,49 +32,47 @@ class CosineFit:
     loss: Float64[Tensor, " pair"]
 
 
-def cos_coefficients(
-    logits: Float[Tensor, "pair p"], *, basis: FourierBasis, combination: Combination = "sum"
-) -> Float64[Tensor, " frequency"]:
+def cos_coefficients(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics) -> Float64[Tensor, " frequency"]:
     """alpha_k for each frequency: inner products of the logits with the cubes cos w_k(a+b-c), scaled to norm 1.
 
-    The norm is over all (a, b, c). With ``combination="difference"`` the cubes are cos w_k(a-b-c). Logits A cos w_k(a+b-c)
-    have ``alpha_k = A sqrt(p^3 / 2)`` (Nyquist: ``A sqrt(p^3)``). Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1.
+    The norm is over all (a, b, c). Logits A cos w_k(a+b-c) have ``alpha_k = A sqrt(p^3 / 2)`` (Nyquist: ``A sqrt(p^3)``).
+    Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1.
 
     >>> from interp.synthetic import clock_logits
-    >>> alpha = cos_coefficients(clock_logits(5, [2], amplitude=3.0), basis=FourierBasis(5))
+    >>> alpha = cos_coefficients(clock_logits(5, [2], amplitude=3.0), harmonics=CyclicHarmonics(5))
     >>> (alpha / (5**3 / 2) ** 0.5).round(decimals=6).tolist()
     [0.0, 3.0]
     """
-    check_logits(logits, basis)
-    return _coefficients(line_means(logits.double(), basis.p, combination), basis)
+    check_logits(logits, harmonics)
+    return _coefficients(line_means(logits.double(), harmonics), harmonics.basis)
 
 
 def cos_fit(
     logits: Float[Tensor, "pair p"],
     labels: Int[Tensor, " pair"],
     *,
-    basis: FourierBasis,
-    frequencies: Collection[int],
-    combination: Combination = "sum",
+    harmonics: CyclicHarmonics,
+    keys: Collection[int],
 ) -> CosineFit:
     """Fit logits by the cubes cos w_k(a+b-c) of some frequencies; the fraction of variance explained and the loss of the fit.
 
     ``fve = sum_k alpha_k^2 / sum (l - mean_c l)^2``: logits are centred over the classes of each pair, which no loss can see.
     The loss is that of ``sum_k alpha_k cube_k`` alone, without any mean.
     """
-    check_logits(logits, basis)
-    p, keys = basis.p, tuple(sorted({basis.check(k) for k in frequencies}))
-    chosen = torch.tensor([k - 1 for k in keys], dtype=torch.int64)
-    table = line_means(logits.double(), p, combination)
+    check_logits(logits, harmonics)
+    basis, p = harmonics.basis, harmonics.n
+    chosen_keys = tuple(sorted({basis.check(k) for k in keys}))
+    chosen = torch.tensor([k - 1 for k in chosen_keys], dtype=torch.int64)
+    table = line_means(logits.double(), harmonics)
     alpha = _coefficients(table, basis)[chosen]
     centred = logits.double() - logits.double().mean(dim=1, keepdim=True)
     # Row a + b - c of the fit, for one wave of unit norm on Z/p: cubes have norm p more.
     profile = (alpha @ basis.rows[2 * chosen + 1].to(alpha.device)) / p
     residue = torch.arange(p, device=alpha.device)
     fitted = profile[(residue[:, None] - residue) % p]
-    cases, case = torch.unique(line_index(p, combination).to(alpha.device) * p + labels, return_inverse=True)
+    cases, case = torch.unique(harmonics.line.to(alpha.device) * p + labels, return_inverse=True)
     loss = cross_entropy(fitted[cases // p], cases % p)[case]
-    return CosineFit(keys, alpha, alpha.square().sum() / centred.square().sum(), loss)
+    return CosineFit(chosen_keys, alpha, alpha.square().sum() / centred.square().sum(), loss)
 
 
 def _coefficients(means: Float64[Tensor, "p p"], basis: FourierBasis) -> Float64[Tensor, " frequency"]:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.measures.grid import check_finite
+from interp.measures.checks import check_finite
 
 
 def collapsed(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " pair"]) -> Bool[Tensor, " pair"]:

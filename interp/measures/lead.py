@@ -35,16 +35,16 @@ class LeadTime:
         return self.shortest is not None and self.longest is not None and self.shortest < 0 < self.longest
 
 
-def stand_out(n_keys: int, p: int) -> bool:
-    """Whether key frequencies are few enough to stand out: at most half of the floor(p/2) that there are.
+def stand_out(n_keys: int, n_frequencies: int) -> bool:
+    """Whether key frequencies are few enough to stand out: at most half of those that there are (modulo p, floor(p/2)).
 
     Where more pass the rule the spectrum is flat, as that of a table is: the restricted loss then keeps most of the network,
     memorized answers with it, and has no lead.
 
-    >>> stand_out(5, 113), stand_out(29, 59)
+    >>> stand_out(5, 56), stand_out(29, 29)
     (True, False)
     """
-    return 2 * n_keys <= p // 2
+    return 2 * n_keys <= n_frequencies
 
 
 def lead_time(restricted: Curve, test_accuracy: Curve) -> LeadTime:

@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
 from interp.errors import UsageError, unknown
-from interp.fourier import FourierBasis
-from interp.measures.grid import LINES, Line, check_finite, check_grid, line_index
+from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
+from interp.harmonics.grid import LINES, Line, line_index
+from interp.measures.checks import check_finite, check_grid
 
 Terms = Literal["degree_two", "sum", "difference"]
 TERMS: tuple[Terms, ...] = get_args(Terms)
@@ -45,23 +46,23 @@ class NeuronFrequencies:
     counts: dict[int, int]
 
 
-def frequency_shares(x: Float[Tensor, "pair unit"], *, basis: FourierBasis) -> Float64[Tensor, "frequency unit"]:
+def frequency_shares(x: Float[Tensor, "pair unit"], *, harmonics: CyclicHarmonics) -> Float64[Tensor, "frequency unit"]:
     """Share of each unit's variance over all pairs that each frequency's eight degree-2 waves explain; NaN for dead units.
 
     Shares of different frequencies add up to at most 1: waves that mix two frequencies belong to none. Sums over
     pairs are taken in the precision of x.
 
-    >>> basis = FourierBasis(5)
-    >>> cos = basis.cos(2)
-    >>> frequency_shares(torch.outer(cos, cos).reshape(25, 1), basis=basis)[:, 0].round(decimals=6).tolist()
+    >>> harmonics = CyclicHarmonics(5)
+    >>> cos = harmonics.basis.cos(2)
+    >>> frequency_shares(torch.outer(cos, cos).reshape(25, 1), harmonics=harmonics)[:, 0].round(decimals=6).tolist()
     [0.0, 1.0]
     """
-    check_grid(x, basis, "units")
-    return _shares(_sums(x, basis.p), basis)
+    check_grid(x, harmonics, "units")
+    return _shares(_sums(x, harmonics.n), harmonics.basis)
 
 
 def neuron_frequencies(
-    neurons: Float[Tensor, "pair d_mlp"], *, basis: FourierBasis, threshold: float = 0.85
+    neurons: Float[Tensor, "pair d_mlp"], *, harmonics: CyclicHarmonics, threshold: float = 0.85
 ) -> NeuronFrequencies:
     """The frequency of each neuron, its share there, which neurons are dead, and the clusters.
 
@@ -72,15 +73,15 @@ def neuron_frequencies(
     Raises:
         UsageError: if an activation is not finite.
 
-    >>> basis = FourierBasis(7)
-    >>> x = torch.stack([basis.cos(2).repeat_interleave(7), torch.ones(49)], dim=1)
-    >>> neuron_frequencies(x, basis=basis).counts
+    >>> harmonics = CyclicHarmonics(7)
+    >>> x = torch.stack([harmonics.basis.cos(2).repeat_interleave(7), torch.ones(49)], dim=1)
+    >>> neuron_frequencies(x, harmonics=harmonics).counts
     {2: 1}
     """
-    check_grid(neurons, basis, "neurons")
-    sums = _sums(neurons, basis.p)
+    check_grid(neurons, harmonics, "neurons")
+    sums = _sums(neurons, harmonics.n)
     check_finite(sums.energy, "energies of the neurons")
-    share, frequency = _shares(sums, basis).max(dim=0)
+    share, frequency = _shares(sums, harmonics.basis).max(dim=0)
     dead = sums.dead
     frequency = torch.where(dead, 0, frequency + 1)
     in_cluster = ~dead & (share > threshold)
@@ -96,7 +97,7 @@ def key_frequencies_from_neurons(found: NeuronFrequencies) -> tuple[int, ...]:
 def degree_two_fit(
     neurons: Float[Tensor, "pair d_mlp"],
     *,
-    basis: FourierBasis,
+    harmonics: CyclicHarmonics,
     frequency: Int[Tensor, " d_mlp"],
     terms: Terms = "degree_two",
 ) -> Float64[Tensor, "pair d_mlp"]:
@@ -108,7 +109,8 @@ def degree_two_fit(
     Args:
         frequency: a frequency per neuron, as `neuron_frequencies` gives; at 0 only the mean remains.
     """
-    check_grid(neurons, basis, "neurons")
+    check_grid(neurons, harmonics, "neurons")
+    basis = harmonics.basis
     if terms not in TERMS:
         raise unknown("terms of the fit", terms, TERMS)
     if not bool(((frequency >= 0) & (frequency <= basis.p // 2)).all()):

@@ -1,9 +1,10 @@
 """Progress measures: what of the logits is the circuit (restricted loss), what is left without it (excluded loss).
 
 The key frequencies of a run are chosen once, by one of the rules `key_frequencies_from_...`, from a named checkpoint, and are
-then the same for the whole series. All measures take the logits of all p^2 pairs and return one value per pair: the mean over the
-training pairs, the test pairs or all is the caller's to take and to name. Source of the measures: Nanda et al. 2023
-(arXiv 2301.05217), sections 4.1 and 5.1.
+then the same for the whole series. All measures take the logits of all inputs, in the order of the harmonics' rows and classes,
+and return one value for each: the mean over the training pairs, the test pairs or all is the caller's to take and to name. They
+hold for any harmonics: for those of a group, read "irreducible representation" for "frequency" and "isotypic part" for
+"waves". Source of the measures: Nanda et al. 2023 (arXiv 2301.05217), sections 4.1 and 5.1.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
 from interp.errors import UsageError, unknown
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import CyclicHarmonics
+from interp.harmonics.grid import line_index
+from interp.harmonics.harmonics import Harmonics, Name, line_means
 from interp.losses import cross_entropy
-from interp.measures.grid import Combination, check_finite, check_grid, check_logits, line_index, line_means, projector
+from interp.measures.checks import check_finite, check_grid, check_logits
 
 Variant = Literal["nanda", "products"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 
 def key_frequencies_from_matrix(
-    matrix: Float[Tensor, "p rest"], *, basis: FourierBasis, threshold: float = 0.25
-) -> tuple[int, ...]:
+    matrix: Float[Tensor, "n rest"], *, harmonics: Harmonics, threshold: float = 0.25
+) -> tuple[Name, ...]:
     """The frequencies whose norm in a matrix with residues along its first axis exceeds a share of the largest, ascending.
 
     The norm of frequency k is that of the (cos k, sin k) rows of ``F matrix``. With W_L this is the rule `unembedding`
@@ -38,11 +41,12 @@ def key_frequencies_from_matrix(
     Raises:
         UsageError: if the matrix is not finite.
 
-    >>> basis = FourierBasis(7)
-    >>> key_frequencies_from_matrix(basis.cos(3)[:, None] + 0.1 * basis.cos(1)[:, None], basis=basis)
+    >>> harmonics = CyclicHarmonics(7)
+    >>> waves = harmonics.basis.cos(3)[:, None] + 0.1 * harmonics.basis.cos(1)[:, None]
+    >>> key_frequencies_from_matrix(waves, harmonics=harmonics)
     (3,)
     """
-    return _above(basis.frequency_norms(matrix), threshold)
+    return tuple(harmonics.names[i] for i in _above(harmonics.norms(matrix), threshold))
 
 
 def key_frequencies_from_coefficients(alpha: Float[Tensor, " frequency"], *, threshold: float = 0.25) -> tuple[int, ...]:
@@ -53,140 +57,139 @@ def key_frequencies_from_coefficients(alpha: Float[Tensor, " frequency"], *, thr
     >>> key_frequencies_from_coefficients(torch.tensor([4.0, 0.5, -9.0, 2.0]))
     (1, 4)
     """
-    return _above(alpha, threshold)
+    return tuple(i + 1 for i in _above(alpha, threshold))
 
 
-def _above(sizes: Float[Tensor, " frequency"], threshold: float) -> tuple[int, ...]:
+def _above(sizes: Float[Tensor, " frequency"], threshold: float) -> list[int]:
     check_finite(sizes, "norms of the frequencies")
-    return tuple(int(i) + 1 for i in torch.nonzero((sizes > threshold * sizes.max()) & (sizes > 0)))
+    return torch.nonzero((sizes > threshold * sizes.max()) & (sizes > 0)).flatten().tolist()
 
 
 def restricted_logits(
-    logits: Float[Tensor, "pair p"],
-    *,
-    basis: FourierBasis,
-    frequencies: Collection[int],
-    variant: Variant = "nanda",
-    combination: Combination = "sum",
-) -> Float64[Tensor, "pair p"]:
-    """The mean of each class over all pairs, plus the logits' projection on the waves of the key frequencies.
+    logits: Float[Tensor, "row n"], *, harmonics: Harmonics, keys: Collection[Name], variant: Variant = "nanda"
+) -> Float64[Tensor, "row n"]:
+    """The mean of each class over all rows, plus the logits' projection on the waves of the key frequencies.
 
-    ``nanda``: the waves cos w_k(a+b) and sin w_k(a+b), for a - b with ``combination="difference"`` (subtraction);
-    ``products``: the four products of {cos, sin} w_k a and {cos, sin} w_k b.
+    ``nanda``: the waves of the answer, for addition cos w_k(a+b) and sin w_k(a+b); ``products``: the four products of
+    {cos, sin} w_k a and {cos, sin} w_k b (addition only).
 
-    >>> basis = FourierBasis(5)
-    >>> restricted_logits(torch.ones(25, 5), basis=basis, frequencies=[1])[0].round(decimals=6).tolist()
+    Raises:
+        UsageError: if logits are not those of the harmonics' rows and classes, or a name is not one of theirs.
+
+    >>> restricted_logits(torch.ones(25, 5), harmonics=CyclicHarmonics(5), keys=[1])[0].round(decimals=6).tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    check_logits(logits, basis)
+    check_logits(logits, harmonics)
     if variant not in VARIANTS:
         raise unknown("variant of the restricted loss", variant, VARIANTS)
     if variant == "nanda":
-        return _restricted_table(logits, basis, frequencies, combination)[line_index(basis.p, combination).to(logits.device)]
-    kept = logits.double().mean(dim=0) + _projection(logits, basis, frequencies, "sum")
+        return _restricted_table(logits, harmonics, keys)[harmonics.line.to(logits.device)]
+    if not isinstance(harmonics, CyclicHarmonics):
+        raise UsageError(
+            "variant 'products': given harmonics of a group, expected those of addition; only there waves of a and b multiply"
+        )
+    kept = logits.double().mean(dim=0) + _projection(logits, harmonics, keys)
     # The waves in a + b and in a - b span the four products; the alternating wave is the same one in both.
-    return kept + _projection(logits, basis, set(frequencies) - {basis.nyquist}, "difference")
+    p, difference = harmonics.n, line_index(harmonics.n, "difference").to(logits.device)
+    means = torch.zeros(p, p, dtype=torch.float64, device=logits.device).index_add_(0, difference, logits.double()) / p
+    waves = harmonics.projector(set(keys) - {harmonics.basis.nyquist})
+    return kept + (waves.to(logits.device) @ means)[difference]
 
 
-def excluded_logits(
-    logits: Float[Tensor, "pair p"], *, basis: FourierBasis, frequencies: Collection[int], combination: Combination = "sum"
-) -> Float64[Tensor, "pair p"]:
-    """The logits without their projection on cos w_k(a+b) and sin w_k(a+b) of the key frequencies; the mean is kept."""
-    check_logits(logits, basis)
-    return logits.double() - _projection(logits, basis, frequencies, combination)
+def excluded_logits(logits: Float[Tensor, "row n"], *, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "row n"]:
+    """The logits without their projection on the waves of the key frequencies; the mean is kept."""
+    check_logits(logits, harmonics)
+    return logits.double() - _projection(logits, harmonics, keys)
 
 
 def restricted_loss(
-    logits: Float[Tensor, "pair p"],
-    labels: Int[Tensor, " pair"],
+    logits: Float[Tensor, "row n"],
+    labels: Int[Tensor, " row"],
     *,
-    basis: FourierBasis,
-    frequencies: Collection[int],
+    harmonics: Harmonics,
+    keys: Collection[Name],
     variant: Variant = "nanda",
-    combination: Combination = "sum",
-) -> Float64[Tensor, " pair"]:
-    """Cross-entropy in nats of `restricted_logits`, one value per pair.
+) -> Float64[Tensor, " row"]:
+    """Cross-entropy in nats of `restricted_logits`, one value per row.
 
-    On an exact clock it is the full loss; on the wrong frequencies it is ln p. The paper takes the mean over all pairs.
+    On an exact clock it is the full loss; on the wrong frequencies it is ln n. The paper takes the mean over all pairs.
 
     >>> from interp.synthetic import clock_logits
-    >>> labels = line_index(5, "sum")
+    >>> harmonics = CyclicHarmonics(5)
     >>> logits = clock_logits(5, [1, 2], amplitude=4.0)
-    >>> full = cross_entropy(logits, labels)
-    >>> torch.allclose(restricted_loss(logits, labels, basis=FourierBasis(5), frequencies=[1, 2]), full)
+    >>> full = cross_entropy(logits, harmonics.line)
+    >>> torch.allclose(restricted_loss(logits, harmonics.line, harmonics=harmonics, keys=[1, 2]), full)
     True
     """
     if variant != "nanda":
-        kept = restricted_logits(logits, basis=basis, frequencies=frequencies, variant=variant, combination=combination)
-        return cross_entropy(kept, labels)
-    check_logits(logits, basis)
-    return _loss_by_line(_restricted_table(logits, basis, frequencies, combination), labels, combination)
+        return cross_entropy(restricted_logits(logits, harmonics=harmonics, keys=keys, variant=variant), labels)
+    check_logits(logits, harmonics)
+    return _loss_by_line(_restricted_table(logits, harmonics, keys), labels, harmonics)
 
 
 def restricted_loss_neurons(
-    neurons: Float[Tensor, "pair d_mlp"],
-    W_L: Float[Tensor, "p d_mlp"],
-    logits: Float[Tensor, "pair p"],
-    labels: Int[Tensor, " pair"],
+    neurons: Float[Tensor, "row d_mlp"],
+    W_L: Float[Tensor, "n d_mlp"],
+    logits: Float[Tensor, "row n"],
+    labels: Int[Tensor, " row"],
     *,
-    basis: FourierBasis,
-    frequencies: Collection[int],
-    combination: Combination = "sum",
-) -> Float64[Tensor, " pair"]:
-    """Cross-entropy in nats when the NEURONS are projected on the key waves, one value per pair.
+    harmonics: Harmonics,
+    keys: Collection[Name],
+) -> Float64[Tensor, " row"]:
+    """Cross-entropy in nats when the NEURONS are projected on the key waves, one value per row.
 
-    The projected neurons go through W_L; each class is then moved so that its mean over all pairs is that of the original
+    The projected neurons go through W_L; each class is then moved so that its mean over all rows is that of the original
     logits, which stands for all that the neurons do not carry. This is the variant of TransformerLens' grokking demo, which takes
     its mean over the test pairs.
     """
-    check_logits(logits, basis)
-    check_grid(neurons, basis, "neurons")
-    # Projection and W_L act on different axes: the p means of the neurons through W_L are all that is needed.
-    means = line_means(neurons, basis.p, combination).double() @ W_L.double().T
-    table = projector(basis, frequencies).to(logits.device) @ means + logits.double().mean(dim=0)
-    return _loss_by_line(table, labels, combination)
+    check_logits(logits, harmonics)
+    check_grid(neurons, harmonics, "neurons")
+    # Projection and W_L act on different axes: the n means of the neurons through W_L are all that is needed.
+    means = line_means(neurons, harmonics).double() @ W_L.double().T
+    table = harmonics.projector(keys).to(logits.device) @ means + logits.double().mean(dim=0)
+    return _loss_by_line(table, labels, harmonics)
 
 
 def excluded_loss(
-    logits: Float[Tensor, "pair p"],
-    labels: Int[Tensor, " pair"],
+    logits: Float[Tensor, "row n"],
+    labels: Int[Tensor, " row"],
     *,
-    basis: FourierBasis,
-    frequencies: Collection[int],
-    combination: Combination = "sum",
+    harmonics: Harmonics,
+    keys: Collection[Name],
     pairs: Int[Tensor, " chosen"] | None = None,
 ) -> Float64[Tensor, " chosen"]:
-    """Cross-entropy in nats of `excluded_logits`, one value per pair; the paper takes the mean over the training pairs.
+    """Cross-entropy in nats of `excluded_logits`, one value per row; the paper takes the mean over the training pairs.
 
-    On an exact clock with all its frequencies excluded it is ln p.
+    On an exact clock with all its frequencies excluded it is ln n.
 
     Args:
-        pairs: indices of the pairs to evaluate, which saves time; the projection is fitted on all p^2 pairs in any case.
+        pairs: indices of the rows to evaluate, which saves time; the projection is fitted on all rows in any case.
 
     >>> from interp.synthetic import clock_logits
-    >>> logits = clock_logits(5, [1, 2], amplitude=4.0)
-    >>> excluded_loss(logits, line_index(5, "sum"), basis=FourierBasis(5), frequencies=[1, 2])[0]  # ln 5
+    >>> logits, harmonics = clock_logits(5, [1, 2], amplitude=4.0), CyclicHarmonics(5)
+    >>> excluded_loss(logits, harmonics.line, harmonics=harmonics, keys=[1, 2])[0]  # ln 5
     tensor(1.6094, dtype=torch.float64)
     """
-    check_logits(logits, basis)
-    return _excluded(logits, labels, _projection_table(logits, basis, frequencies, combination), (combination, pairs))
+    check_logits(logits, harmonics)
+    return _excluded(logits, labels, _projection_table(logits, harmonics, keys), harmonics.line, pairs)
 
 
 def excluded_loss_single(
-    logits: Float[Tensor, "pair p"],
-    labels: Int[Tensor, " pair"],
+    logits: Float[Tensor, "row n"],
+    labels: Int[Tensor, " row"],
     *,
-    basis: FourierBasis,
-    frequencies: Collection[int],
-    combination: Combination = "sum",
+    harmonics: Harmonics,
+    keys: Collection[Name],
     pairs: Int[Tensor, " chosen"] | None = None,
-) -> dict[int, Float64[Tensor, " chosen"]]:
-    """`excluded_loss` with one frequency excluded at a time: for each frequency, one value per pair."""
-    check_logits(logits, basis)
-    means = line_means(logits.double(), basis.p, combination)
+) -> dict[Name, Float64[Tensor, " chosen"]]:
+    """`excluded_loss` with one frequency excluded at a time: for each of them, one value per row."""
+    check_logits(logits, harmonics)
+    means = line_means(logits.double(), harmonics)
+    harmonics.projector(keys)  # the error for a name that is not one of theirs
     return {
-        k: _excluded(logits, labels, projector(basis, [k]).to(means.device) @ means, (combination, pairs))
-        for k in sorted({basis.check(k) for k in frequencies})
+        name: _excluded(logits, labels, harmonics.projector([name]).to(means.device) @ means, harmonics.line, pairs)
+        for name in harmonics.names
+        if name in set(keys)
     }
 
 
@@ -210,39 +213,30 @@ def gini(norms: Float[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
     return 2 * (rank * ascending).sum(dim=-1) / (n * ascending.sum(dim=-1)) - (n + 1) / n
 
 
-def _restricted_table(
-    logits: Tensor, basis: FourierBasis, frequencies: Collection[int], combination: Combination
-) -> Float64[Tensor, "p p"]:
-    """Row s: the restricted logits of every pair with a + b = s."""
-    return logits.double().mean(dim=0) + _projection_table(logits, basis, frequencies, combination)
+def _restricted_table(logits: Tensor, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "n n"]:
+    """Row s: the restricted logits of every row whose answer is s."""
+    return logits.double().mean(dim=0) + _projection_table(logits, harmonics, keys)
 
 
-def _projection_table(
-    logits: Tensor, basis: FourierBasis, frequencies: Collection[int], combination: Combination
-) -> Float64[Tensor, "p p"]:
-    means = line_means(logits.double(), basis.p, combination)
-    return projector(basis, frequencies).to(logits.device) @ means
+def _projection_table(logits: Tensor, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "n n"]:
+    return harmonics.projector(keys).to(logits.device) @ line_means(logits.double(), harmonics)
 
 
-def _projection(
-    logits: Tensor, basis: FourierBasis, frequencies: Collection[int], combination: Combination
-) -> Float64[Tensor, "pair p"]:
-    table = _projection_table(logits, basis, frequencies, combination)
-    return table[line_index(basis.p, combination).to(logits.device)]
+def _projection(logits: Tensor, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "row n"]:
+    return _projection_table(logits, harmonics, keys)[harmonics.line.to(logits.device)]
 
 
 def _excluded(
-    logits: Tensor, labels: Tensor, removed: Float64[Tensor, "p p"], where: tuple[Combination, Int64[Tensor, " chosen"] | None]
+    logits: Tensor, labels: Tensor, removed: Float64[Tensor, "n n"], line: Int64[Tensor, " row"], pairs: Tensor | None
 ) -> Float64[Tensor, " chosen"]:
-    combination, pairs = where
-    line = line_index(logits.shape[1], combination).to(logits.device)
+    line = line.to(logits.device)
     if pairs is not None:
         logits, labels, line = logits[pairs], labels[pairs], line[pairs]
     return cross_entropy(logits.double() - removed[line], labels)
 
 
-def _loss_by_line(table: Float64[Tensor, "p p"], labels: Tensor, combination: Combination) -> Float64[Tensor, " pair"]:
-    """Loss of every pair when logits depend on its line only; each (line, label) that occurs is computed once."""
-    p = table.shape[1]
-    cases, case = torch.unique(line_index(p, combination).to(table.device) * p + labels, return_inverse=True)
-    return cross_entropy(table[cases // p], cases % p)[case]
+def _loss_by_line(table: Float64[Tensor, "n n"], labels: Tensor, harmonics: Harmonics) -> Float64[Tensor, " row"]:
+    """Loss of every row when logits depend on its line only; each (line, label) that occurs is computed once."""
+    n = table.shape[1]
+    cases, case = torch.unique(harmonics.line.to(table.device) * n + labels, return_inverse=True)
+    return cross_entropy(table[cases // n], cases % n)[case]

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from interp.fourier import FourierBasis
-from interp.measures.grid import check_finite, check_logits
+from interp.harmonics.cyclic import CyclicHarmonics
+from interp.measures.checks import check_finite, check_logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,70 +35,73 @@ class Component:
     share: float
 
 
-def embedding_spectrum(W_E: Float[Tensor, "p rest"], basis: FourierBasis) -> EmbeddingSpectrum:
+def embedding_spectrum(W_E: Float[Tensor, "p rest"], *, harmonics: CyclicHarmonics) -> EmbeddingSpectrum:
     """The spectrum of a matrix with residues along its first axis: W_E without its ``=`` row, or W_L.
 
     Raises:
         ValueError: if the first axis does not have length p.
 
-    >>> basis = FourierBasis(5)
-    >>> embedding_spectrum(basis.cos(2)[:, None] * torch.tensor([3.0, 4.0]), basis).frequencies.round(decimals=6).tolist()
+    >>> harmonics = CyclicHarmonics(5)
+    >>> W_E = harmonics.basis.cos(2)[:, None] * torch.tensor([3.0, 4.0])
+    >>> embedding_spectrum(W_E, harmonics=harmonics).frequencies.round(decimals=6).tolist()
     [0.0, 5.0]
     """
-    return EmbeddingSpectrum(rows=basis.row_norms(W_E), frequencies=basis.frequency_norms(W_E))
+    return EmbeddingSpectrum(rows=harmonics.basis.row_norms(W_E), frequencies=harmonics.norms(W_E))
 
 
-def circle(W_E: Float[Tensor, "p d_model"], *, basis: FourierBasis, frequency: int) -> Float64[Tensor, "p 2"]:
+def circle(W_E: Float[Tensor, "p d_model"], *, harmonics: CyclicHarmonics, frequency: int) -> Float64[Tensor, "p 2"]:
     """Where each residue lies in the plane of one frequency: W_E projected on the unit directions of its cosine and sine rows.
 
     Residues of a clock draw a regular polygon. The alternating wave p/2 has no sine: its second column is 0. A direction of norm
     0 gives zeros.
 
-    >>> basis = FourierBasis(5)
-    >>> circle(torch.stack([basis.cos(1), basis.sin(1)], dim=1), basis=basis, frequency=1).norm(dim=1).std().item() < 1e-12
+    >>> harmonics = CyclicHarmonics(5)
+    >>> W_E = torch.stack([harmonics.basis.cos(1), harmonics.basis.sin(1)], dim=1)
+    >>> circle(W_E, harmonics=harmonics, frequency=1).norm(dim=1).std().item() < 1e-12
     True
     """
     x = W_E.double()
-    directions = basis.waves(frequency).to(x.device) @ x
+    directions = harmonics.basis.waves(frequency).to(x.device) @ x
     norms = directions.norm(dim=1, keepdim=True)
     unit = torch.where(norms > 0, directions / norms, directions * 0)
     points = x @ unit.T
     return torch.cat([points, torch.zeros_like(points[:, : 2 - points.shape[1]])], dim=1)
 
 
-def logit_spectrum(logits: Float[Tensor, "pair p"], basis: FourierBasis) -> Float64[Tensor, "p p"]:
+def logit_spectrum(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics) -> Float64[Tensor, "p p"]:
     """Norm over the classes of each two-dimensional Fourier component of the logits over (a, b); rows: waves in a.
 
     The sum of squares is that of the logits. The circuit of a + b lies in the 2 x 2 blocks (cos k, sin k) x (cos k, sin k).
 
     >>> from interp.synthetic import clock_logits
-    >>> (logit_spectrum(clock_logits(5, [2]), FourierBasis(5)) > 1e-12).sum().item()
+    >>> (logit_spectrum(clock_logits(5, [2]), harmonics=CyclicHarmonics(5)) > 1e-12).sum().item()
     4
     """
-    check_logits(logits, basis)
-    p = basis.p
-    rows = basis.rows.to(logits.device)
+    check_logits(logits, harmonics)
+    p = harmonics.n
+    rows = harmonics.basis.rows.to(logits.device)
     over_b = rows @ logits.double().reshape(p, p, p)
     return torch.einsum("ia,ajc->ijc", rows, over_b).norm(dim=2)
 
 
-def top_components(norms: Float[Tensor, "p p"], basis: FourierBasis, *, n: int = 20) -> list[Component]:
+def top_components(norms: Float[Tensor, "p p"], *, harmonics: CyclicHarmonics, n: int = 20) -> list[Component]:
     """The n largest components of a `logit_spectrum` other than the constant, largest first, with their share of its energy.
 
     The share is of the energy without the constant component; a clock of K frequencies has 4 K components that are not 0.
 
     >>> from interp.synthetic import clock_logits
-    >>> basis = FourierBasis(5)
-    >>> best = top_components(logit_spectrum(clock_logits(5, [2]), basis), basis, n=1)[0]
+    >>> harmonics = CyclicHarmonics(5)
+    >>> norms = logit_spectrum(clock_logits(5, [2]), harmonics=harmonics)
+    >>> best = top_components(norms, harmonics=harmonics, n=1)[0]
     >>> round(best.share, 6)
     0.25
     """
     check_finite(norms, "logit spectrum")
     norms = norms.double().clone()
     norms[0, 0] = 0
-    energy, names = norms.square().sum(), basis.names
+    energy, names = norms.square().sum(), harmonics.basis.names
     values, places = norms.flatten().topk(min(n, norms.numel() - 1))
     return [
-        Component(names[place // basis.p], names[place % basis.p], value, value**2 / float(energy) if energy else 0.0)
+        Component(names[place // harmonics.n], names[place % harmonics.n], value, value**2 / float(energy) if energy else 0.0)
         for value, place in zip(values.tolist(), places.tolist(), strict=True)
     ]

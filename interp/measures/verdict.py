@@ -18,10 +18,12 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.fourier import FourierBasis
+from interp.harmonics.cyclic import CyclicHarmonics
+from interp.harmonics.grid import line_index
+from interp.harmonics.harmonics import Harmonics, Name
 from interp.losses import correct, cross_entropy
-from interp.measures.grid import Combination, check_finite, check_logits, line_index, projector
-from interp.measures.readings import LEARNED, Algorithm, Generalization, algorithm_holds, generalization_holds, read_one
+from interp.measures.checks import check_finite, check_logits
+from interp.measures.since import LEARNED, Algorithm, Generalization, algorithm_holds, generalization_holds, read_one
 
 # Where the training pairs are not known: a model that gives fewer pairs than this share an answer of at least this probability
 # has learned nothing yet. (A memorizer is sure of the pairs it was trained on.)
@@ -53,7 +55,7 @@ class GeneralizationVerdict:
 
 
 def shift_agreement(
-    logits: Float[Tensor, "pair p"], *, train: Int[Tensor, " train"], combination: Combination = "sum"
+    logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics, train: Int[Tensor, " train"]
 ) -> Float64[Tensor, ""]:
     """Cosine between the logits on unseen pairs and what the training pairs, shifted, predict for them; no label is used.
 
@@ -64,42 +66,41 @@ def shift_agreement(
 
     Args:
         train: indices of the training pairs.
-        combination: ``difference`` exchanges the roles of a + b and a - b.
 
     Raises:
         UsageError: if there is no training pair or no unseen one.
     """
-    x, along = _turned(logits, combination)
+    x, along = _turned(logits, harmonics)
     p = x.shape[1]
-    seen = _seen(train, p).to(x.device)
+    seen = _seen(train, p * p).to(x.device)
     total = torch.zeros_like(x[:p]).index_add_(0, along[seen], x[seen])
     count = torch.bincount(along[seen], minlength=p).clamp(min=1)
     predicted, actual = (total / count[:, None])[along[~seen]], x[~seen]
     return _cosine(predicted.flatten(), actual.flatten())
 
 
-def pair_agreement(logits: Float[Tensor, "pair p"], *, combination: Combination = "sum") -> Float64[Tensor, " pair"]:
+def pair_agreement(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics) -> Float64[Tensor, " pair"]:
     """`shift_agreement` where the training pairs are not known: for each pair, the cosine with what all others predict for it.
 
     1 on every pair of an ideal clock or pizza. In a lookup table it is large on the pairs in the table and about 0 on all
     others, so that a low quantile tells the two apart as long as enough pairs are not in the table.
 
     >>> from interp.synthetic import clock_logits
-    >>> pair_agreement(clock_logits(5, [2])).min().round(decimals=9).item()
+    >>> pair_agreement(clock_logits(5, [2]), harmonics=CyclicHarmonics(5)).min().round(decimals=9).item()
     1.0
     """
-    x, along = _turned(logits, combination)
+    x, along = _turned(logits, harmonics)
     return _cosine(torch.zeros_like(x[: x.shape[1]]).index_add_(0, along, x)[along] - x, x)
 
 
-def _turned(logits: Float[Tensor, "pair p"], combination: Combination) -> tuple[Float[Tensor, "pair p"], Int[Tensor, " pair"]]:
+def _turned(logits: Float[Tensor, "pair p"], harmonics: CyclicHarmonics) -> tuple[Float[Tensor, "pair p"], Int[Tensor, " pair"]]:
     """Centred logits with the classes of each pair in the order of a + b - c, and for each pair its a - b."""
-    check_logits(logits, FourierBasis(logits.shape[1]))
+    check_logits(logits, harmonics)
     p = logits.shape[1]
     x = logits - logits.mean(dim=1, keepdim=True)
     x = x - x.mean(dim=0)
-    along = line_index(p, "difference" if combination == "sum" else "sum").to(logits.device)
-    right = line_index(p, combination).to(logits.device)
+    along = line_index(p, "difference").to(logits.device)
+    right = harmonics.line.to(logits.device)
     return x.gather(1, (right[:, None] - torch.arange(p, device=logits.device)) % p), along
 
 
@@ -110,27 +111,27 @@ def _cosine(x: Float[Tensor, "*batch n"], y: Float[Tensor, "*batch n"]) -> Float
 
 
 def loss_from_unseen(
-    logits: Float[Tensor, "pair p"],
-    labels: Int[Tensor, " pair"],
+    logits: Float[Tensor, "row n"],
+    labels: Int[Tensor, " row"],
     *,
     train: Int[Tensor, " train"],
-    basis: FourierBasis,
-    frequencies: Collection[int],
-    combination: Combination = "sum",
+    harmonics: Harmonics,
+    keys: Collection[Name],
 ) -> Float64[Tensor, " train"]:
     """Restricted loss in nats of the TRAINING pairs, with the projection made from the logits of unseen pairs only.
 
-    The mean logits of the unseen pairs on each line a + b = s are projected on the key waves and their constant; only training
-    labels are used. A lookup table, which knows nothing about the pairs it never saw, has ln p or more, however many frequencies
-    are key (its ordinary restricted loss can be small: a mean over all pairs of a line contains the memorized answers).
+    The mean logits of the unseen pairs of each answer (on each line a + b = s) are projected on the key waves and their
+    constant; only training labels are used. A lookup table, which knows nothing about the pairs it never saw, has ln n or
+    more, however many frequencies are key (its ordinary restricted loss can be small: a mean over all pairs of a line contains
+    the memorized answers).
     """
-    check_logits(logits, basis)
-    seen = _seen(train, basis.p).to(logits.device)
-    line = line_index(basis.p, combination).to(logits.device)
-    table = torch.zeros(basis.p, basis.p, dtype=torch.float64, device=logits.device)
+    check_logits(logits, harmonics)
+    seen = _seen(train, len(harmonics.line)).to(logits.device)
+    line, n = harmonics.line.to(logits.device), harmonics.n
+    table = torch.zeros(n, n, dtype=torch.float64, device=logits.device)
     table.index_add_(0, line[~seen], logits[~seen].double())
-    table /= torch.bincount(line[~seen], minlength=basis.p)[:, None].clamp(min=1)
-    kept = table.mean(dim=0) + projector(basis, frequencies).to(logits.device) @ table
+    table /= torch.bincount(line[~seen], minlength=n)[:, None].clamp(min=1)
+    kept = table.mean(dim=0) + harmonics.projector(keys).to(logits.device) @ table
     return cross_entropy(kept[line[train]], labels[train])
 
 
@@ -139,10 +140,9 @@ def generalization_verdict(
     labels: Int[Tensor, " pair"],
     *,
     train: Int[Tensor, " train"] | None,
-    basis: FourierBasis,
-    frequencies: Collection[int],
+    harmonics: CyclicHarmonics,
+    keys: Collection[int],
     concentration: float | None = None,
-    combination: Combination = "sum",
 ) -> GeneralizationVerdict:
     """Memorizer, generalizer, or between, from one checkpoint and without any test label.
 
@@ -150,27 +150,27 @@ def generalization_verdict(
         labels: for all pairs, of which only those of the training pairs are looked at.
         train: indices of the training pairs; None where they are not known: then no label at all is looked at, the evidence that
             needs these pairs is left out, and the reasons say so.
-        frequencies: the key frequencies of this checkpoint.
-        concentration: ``gini(basis.row_norms(W_L))``, where there is a W_L.
+        keys: the key frequencies of this checkpoint.
+        concentration: ``gini(harmonics.basis.row_norms(W_L))``, where there is a W_L.
 
     Raises:
         UsageError: if a logit is not finite, or there is no training or no unseen pair.
 
     >>> from interp.synthetic import clock_logits, lookup_logits
-    >>> labels, train, basis = line_index(13, "sum"), torch.arange(0, 169, 2), FourierBasis(13)
+    >>> train, harmonics = torch.arange(0, 169, 2), CyclicHarmonics(13)
     >>> clock = clock_logits(13, [2, 5], amplitude=9.0)
-    >>> generalization_verdict(clock, labels, train=train, basis=basis, frequencies=[2, 5]).verdict
+    >>> generalization_verdict(clock, harmonics.line, train=train, harmonics=harmonics, keys=[2, 5]).verdict
     'generalizer'
     >>> table = lookup_logits(13, train, amplitude=9.0, seed=0)
-    >>> generalization_verdict(table, labels, train=train, basis=basis, frequencies=[2, 5]).verdict
+    >>> generalization_verdict(table, harmonics.line, train=train, harmonics=harmonics, keys=[2, 5]).verdict
     'memorizer'
     """
-    check_logits(logits, basis)
+    check_logits(logits, harmonics)
     check_finite(logits.sum(), "logits")
     if train is None:
-        found = _without_training_pairs(logits, combination)
+        found = _without_training_pairs(logits, harmonics)
     else:
-        found = _with_training_pairs(logits, labels, train=train, waves=(basis, frequencies, combination))
+        found = _with_training_pairs(logits, labels, train=train, harmonics=harmonics, keys=keys)
     reasons = list(found.reasons)
     if concentration is not None:
         reasons.append(f"the neuron-logit map is concentrated on few frequencies to {concentration:.2f} (Gini coefficient)")
@@ -191,12 +191,11 @@ class _Evidence:
 
 
 def _with_training_pairs(
-    logits: Tensor, labels: Tensor, *, train: Tensor, waves: tuple[FourierBasis, Collection[int], Combination]
+    logits: Tensor, labels: Tensor, *, train: Tensor, harmonics: CyclicHarmonics, keys: Collection[int]
 ) -> _Evidence:
-    basis, frequencies, combination = waves
-    agreement = float(shift_agreement(logits, train=train, combination=combination))
-    unseen = loss_from_unseen(logits, labels, train=train, basis=basis, frequencies=frequencies, combination=combination)
-    share, learned = float(unseen.mean()) / log(basis.p), float(correct(logits[train], labels[train]).double().mean())
+    agreement = float(shift_agreement(logits, harmonics=harmonics, train=train))
+    unseen = loss_from_unseen(logits, labels, train=train, harmonics=harmonics, keys=keys)
+    share, learned = float(unseen.mean()) / log(harmonics.n), float(correct(logits[train], labels[train]).double().mean())
     reasons: tuple[str, ...] = (
         f"the logits on unseen pairs agree with those of training pairs, shifted, to {agreement:.3f} (a circuit: 1, a table: 0)",
         f"what is said about unseen pairs answers the training pairs with a loss of {share:.2g} times chance",
@@ -206,8 +205,8 @@ def _with_training_pairs(
     return _Evidence(agreement, share, learned, reasons)
 
 
-def _without_training_pairs(logits: Tensor, combination: Combination) -> _Evidence:
-    agreement = float(pair_agreement(logits, combination=combination).quantile(WORST))
+def _without_training_pairs(logits: Tensor, harmonics: CyclicHarmonics) -> _Evidence:
+    agreement = float(pair_agreement(logits, harmonics=harmonics).quantile(WORST))
     sure = float((logits.double().softmax(dim=1).amax(dim=1) >= SURE).double().mean())
     reasons: tuple[str, ...] = (
         f"the logits of nine pairs in ten agree with those of all others, shifted, to {agreement:.3f} or more "
@@ -246,10 +245,10 @@ def algorithm_verdict(*, symmetricity: float, irrelevance: float, accuracy: floa
     return verdict, evidence[verdict]
 
 
-def _seen(train: Int[Tensor, " train"], p: int) -> Bool[Tensor, " pair"]:
-    if not len(train) or not (int(train.min()) >= 0 and int(train.max()) < p * p):
-        raise UsageError(f"train: given {len(train)} indices, expected some, in 0..{p * p - 1}")
-    seen = torch.zeros(p * p, dtype=torch.bool)
+def _seen(train: Int[Tensor, " train"], rows: int) -> Bool[Tensor, " pair"]:
+    if not len(train) or not (int(train.min()) >= 0 and int(train.max()) < rows):
+        raise UsageError(f"train: given {len(train)} indices, expected some, in 0..{rows - 1}")
+    seen = torch.zeros(rows, dtype=torch.bool)
     seen[train] = True
     if bool(seen.all()):
         raise UsageError("train: given all pairs, expected some to be unseen")

@@ -1,6 +1,5 @@
 """The report: a run's series and figures as one offline HTML page."""
 
-from interp.reporting.page import Page, Panel, page
-from interp.reporting.write import report
+import lazy_loader
 
-__all__ = ["Page", "Panel", "page", "report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interp.figures.draw import bands
+from interp.figures.drawing import bands
 from interp.figures.theme import TEST, TRAIN
 from interp.reporting.story import tell
 from interp.wording import counted
@@ -35,7 +35,7 @@ def card(run: Run) -> str:
 
     Nothing is measured: what needs the checkpoints' inside (restricted and excluded loss, key frequencies) is not said.
     """
-    from interp.curves import history_series
+    from interp.observing.derived import history_series
 
     series = history_series(run)
     n = len(run.steps)

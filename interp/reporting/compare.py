@@ -13,8 +13,8 @@ import xarray as xr
 from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
 from interp.measures.lead import stand_out
-from interp.reporting.facts import Table, flat
-from interp.reporting.page import Page, Panel, page
+from interp.reporting.assembly import Page, Panel, page
+from interp.reporting.fact_tables import Table, flat
 from interp.reporting.run_curves import Curves
 from interp.reporting.story import MILESTONES, End, Story, run_name, tell
 from interp.wording import counted
@@ -241,7 +241,7 @@ def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
 
 def _keys(series: xr.Dataset) -> str:
     keys = series.attrs.get("key_frequencies", [])
-    if keys and not stand_out(len(keys), int(series.attrs["p"])):
+    if keys and not stand_out(len(keys), int(series.attrs["p"]) // 2):
         return f"none stands out: {len(keys)} of {int(series.attrs['p']) // 2} pass the rule"
     return ", ".join(map(str, keys)) or "none"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from interp.reporting.facts import Table
+from interp.reporting.fact_tables import Table
 from interp.wording import percent
 
 Found = Mapping[str, Any]
@@ -51,7 +51,7 @@ def dissection(
         step: of the checkpoint that was dissected.
         paper: path in the table -> the paper's figure, where the model has the paper's setting.
         paper_note: what is not known of that setting.
-        health: of the run, as `interp.health.run_health` gives it.
+        health: of the run, as `interp.observing.run_health.run_health` gives it.
     """
     paper = paper or {}
     tables = [

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from scipy.special import erf
 
 from interp.figures import draw
-from interp.figures.neurons import neuron_cells, neuron_traces
+from interp.figures.neuron_pictures import neuron_cells, neuron_traces
+from interp.reporting.assembly import Panel
 from interp.reporting.blocks import TOLERANCE, Blocks
 from interp.reporting.modes import Modes, close_modes, modes
-from interp.reporting.page import Panel
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,7 +39,7 @@ neurons above; pairs with 0 have none, and are left out of the fit."""
 
 
 class Tables(Protocol):
-    """What is needed of `interp.neuron_tables.NeuronTables`, which says what they mean."""
+    """What is needed of `interp.networks.neuron_tables.NeuronTables`, which says what they mean."""
 
     @property
     def attention(self) -> np.ndarray: ...  # noqa: D102  told there
@@ -129,7 +130,7 @@ def _in_words(typical: float, worst: float) -> str:
 
 
 def _activations(tables: Tables, read: np.ndarray, write: np.ndarray, base: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """Activations (a, b, neuron) of some neurons; the formula is that of `interp.neuron_tables`, with a rectifier at its end."""
+    """Activations (a, b, neuron) of some neurons; the formula is that of `interp.networks.neuron_tables`."""
     heads, _, p, _ = attention.shape
     positions = 3 if read.shape[1] > p + 2 else 2
     value = np.einsum("hre,nhe->hrn", read, write)
@@ -141,4 +142,15 @@ def _activations(tables: Tables, read: np.ndarray, write: np.ndarray, base: np.n
         made = made + to_a[..., None] * at[0][:, None] + to_b[..., None] * at[1][None]
         if positions == 3:
             made += (tables.total - to_a - to_b)[..., None] * (value[head, p] + value[head, tokens + 2])
-    return np.maximum(made, 0)
+    return _NON_LINEARITIES[tables.activation](made)
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * (1 + erf(x / 2**0.5))
+
+
+def _rectified(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0)
+
+
+_NON_LINEARITIES = {"relu": _rectified, "gelu": _gelu}

@@ -1,4 +1,4 @@
-"""Formulas in the plain notation of `interp.definitions`, set as HTML: indices and powers, Greek letters, signs."""
+"""Formulas in the plain notation of `interp.observing.definitions`, set as HTML: indices and powers, Greek letters, signs."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import UsageError
-from interp.reporting.facts import Table
+from interp.reporting.fact_tables import Table
 
 if TYPE_CHECKING:
-    from interp.config import RunConfig
+    from interp.config.run_config import RunConfig
     from interp.store.run import Run
 
 _HASHED = {"split": "split.safetensors", "history": "history.jsonl", "configuration": "run.json"}
@@ -29,7 +29,7 @@ def origin(run: Run) -> Table:
 
 def command(config: RunConfig) -> str | None:
     """The command line that trains this configuration: its recipe and what differs from it; None for a run of no recipe."""
-    from interp.config import recipe
+    from interp.config.recipes import recipe
 
     try:
         known = asdict(recipe(config.recipe))

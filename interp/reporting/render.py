@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +15,14 @@ import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 
-from interp.definitions import DEFINITIONS
+from interp.observing.definitions import DEFINITIONS
 from interp.reporting.blocks import Blocks
-from interp.reporting.facts import Table
+from interp.reporting.columns import HISTORY
+from interp.reporting.fact_tables import Table
 from interp.reporting.library import plotly_library
 from interp.reporting.maths import typeset
 from interp.reporting.sentences import OPERATIONS
 from interp.reporting.story import Story, run_name
-from interp.reporting.tables import HISTORY
 from interp.wording import signed
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from interp.reporting.dissection import Section
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parent / "page"
 _SCRIPTS = (
     "decode.js",
     "swift.js",
@@ -45,7 +45,7 @@ _SCRIPTS = (
 )
 _STYLES = ("page.css",)
 # What a page has besides that is served while its run goes on.
-_LIVE_SCRIPTS, _LIVE_STYLES = ("../live/live.js",), ("../live/live.css",)
+_LIVE_SCRIPTS, _LIVE_STYLES = ("live.js",), ("live.css",)
 
 # Definitions that the page's glossary links to.
 _IN_WORDS = ("restricted-loss", "excluded-loss", "key-frequencies", "phases")

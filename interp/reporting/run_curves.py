@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interp.measures.dating import RIGHT, Boundary
 from interp.measures.lead import LeadTime, lead_time, stand_out
-from interp.measures.phases import RIGHT, Boundary
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,7 +56,7 @@ class Curves:
     @property
     def lead(self) -> LeadTime | None:
         """How long before the test accuracy the restricted loss moved; None where no frequency stands out, too."""
-        return self.halves if self.n_keys is None or stand_out(self.n_keys, self.p) else None
+        return self.halves if self.n_keys is None or stand_out(self.n_keys, self.p // 2) else None
 
     @property
     def p(self) -> int:

@@ -163,7 +163,7 @@ def _keys(attributes: dict[str, Any], curves: Curves) -> str:
     share = f"; the clock's formula explains {percent(explained)} of its logits' variance" if explained is not None else ""
     if attributes.get("key_rule") == "explicit":
         return f"The {noun} asked for {verb} {names} of 1 to {p // 2}{share}."
-    if not stand_out(len(keys), p):
+    if not stand_out(len(keys), p // 2):
         return f"No frequency stands out: {len(keys)} of {p // 2} pass the rule{share}."
     if not curves.generalizes:
         out = "stands out" if is_one else "stand out"

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from interp.measures.dating import GAP, RIGHT, Boundary
 from interp.measures.lead import LeadTime
-from interp.measures.phases import GAP, RIGHT, Boundary
 from interp.reporting.run_curves import Curves
 from interp.reporting.sentences import sentences
 from interp.wording import counted, percent
@@ -57,7 +57,7 @@ class Milestone:
 class Story:
     """A title, the story in two or three sentences, the same with every number and interval, the milestones, the lead time.
 
-    `end` follows from the outcome of `interp.measures.phases`; `of_many` says that the story is told of several runs.
+    `end` follows from the outcome of `interp.measures.dating`; `of_many` says that the story is told of several runs.
     """
 
     title: str

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from interp.errors import UsageError
+from interp.reporting.assembly import Page, Panel, page
 from interp.reporting.compare import compare
 from interp.reporting.dissection import Section, dissection, no_dissection
 from interp.reporting.explorer import explorer
 from interp.reporting.origin import origin
-from interp.reporting.page import Page, Panel, page
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from interp.analysis import Analysis
-    from interp.observation import KeyRule
+    from interp.observing.analysis import Analysis
+    from interp.observing.keys import KeyRule
     from interp.store.run import Run
 
 # What the comparison of runs shows is measured by these.
@@ -36,7 +36,7 @@ def report(
     analyses: Iterable[str | Analysis] | None = None,
     files: Iterable[str | Path] = (),
     steps: Iterable[int] | None = None,
-    key_rule: KeyRule | Sequence[int] = "unembedding",
+    key_rule: KeyRule | Sequence[int | str] = "unembedding",
     on_step: Callable[[int, int], None] | None = None,
 ) -> Page:
     """Write one offline HTML page about a run and return it, with its headline and what could not be shown.
@@ -54,8 +54,8 @@ def report(
     Raises:
         UsageError: for an unknown analysis or step, or a directory that does not exist.
     """
-    from interp.analysis import builtin_names, find_analyses
-    from interp.observation import observe
+    from interp.observing.analysis import builtin_names, find_analyses
+    from interp.observing.observe import observe
     from interp.store.run import open_run
 
     path = Path(path)
@@ -91,16 +91,14 @@ def page_of(
 
 def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Panel]:
     """The panels with the neuron explorer after that of all neurons, if there is one."""
-    from interp.anatomy.subject import frame_of
-    from interp.neuron_tables import neuron_tables
+    from interp.networks.neuron_tables import neuron_tables
 
     place = next((i + 1 for i, panel in enumerate(shown) if panel.name == "neuron_frequencies" and not panel.failure), None)
     if place is None:
         return shown
     steps = [int(step) for step in series["step"].values]
-    task = run.config.task
-    frame = frame_of(task.p, task.operation) if task.operation == "multiply" else None
-    order = None if frame is None else frame.residues.tolist()
+    classes = None if run.task.harmonics is None else run.task.harmonics.classes
+    order = None if classes is None else classes.tolist()
     neuron = explorer(steps, [neuron_tables(run[step].weights) for step in steps], order=order)
     return [*shown[:place], neuron, *shown[place:]]
 
@@ -110,17 +108,17 @@ def _dissected(run: Run, series: xr.Dataset, controls: int) -> Section:
     from interp.anatomy import anatomy
     from interp.anatomy.published import beside_mainline
     from interp.anatomy.source import known_weight_decay
-    from interp.health import run_health
+    from interp.observing.run_health import run_health
 
-    step, operation = int(series["step"].values[-1]), run.config.task.operation
+    step = int(series["step"].values[-1])
     weights = run[step].weights
     keys = series.attrs["key_frequencies"]
     try:
-        found = anatomy(weights, operation=operation, split=run.split, frequencies=keys, controls=controls)
+        found = anatomy(weights, task=run.task, split=run.split, keys=keys, controls=controls)
     except UsageError as error:
         return no_dissection(str(error))
-    fraction = len(run.split.train) / run.config.task.n_pairs
-    paper, note = beside_mainline(weights, operation, weight_decay=known_weight_decay(run), fraction=fraction)
+    fraction = len(run.split.train) / len(run.task.labels)
+    paper, note = beside_mainline(weights, run.task, weight_decay=known_weight_decay(run), fraction=fraction)
     return dissection(found, step=step, paper=paper, paper_note=note, health=run_health(run, step=step))
 
 

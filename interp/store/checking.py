@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from interp.errors import DataError
-from interp.store.files import sha256
+from interp.networks.one_layer import Weights
+from interp.store.durable import sha256
 from interp.store.manifest import CHECKPOINTS, HISTORY, MANIFEST, RECORD, RESUME, SPLIT, checkpoint_name, step_of
 from interp.store.resume import read_resume
-from interp.store.run import Run
 from interp.store.tensors import unpack_weights
-from interp.weights import Weights
+
+if TYPE_CHECKING:
+    from interp.store.run import Run
 
 _OWN = {MANIFEST, RECORD, SPLIT, RESUME}
 

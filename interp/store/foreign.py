@@ -7,13 +7,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from interp.config import RunConfig
+from interp.config.run_config import RunConfig
 from interp.errors import UsageError
+from interp.networks.one_layer import Weights
 from interp.store.manifest import MANIFEST
 from interp.store.run import Run, open_run
 from interp.store.writer import RunWriter, begin, run_path, write_log, writing
-from interp.task import Split
-from interp.weights import Weights
+from interp.tasks.splits import Split
 
 IMPORTED = "imported"  # in place of an engine's name
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from interp.errors import DataError
-from interp.store.files import sha256
+from interp.store.durable import sha256
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from interp.errors import DataError
-from interp.store.files import write_atomically
+from interp.store.durable import write_atomically
 
 _KEEP = 4  # cached variants of one analysis, for example under different key frequency rules
 

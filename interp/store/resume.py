@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from interp.errors import DataError
-from interp.store.files import write_atomically
+from interp.store.durable import write_atomically
 from interp.store.manifest import RESUME, Manifest
 from interp.store.tensors import digest, pack, unpack
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Shaped
 
-from interp.config import RunConfig
+from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
+from interp.networks.one_layer import Weights
 from interp.store import history
-from interp.store.files import is_locked
+from interp.store.durable import is_locked
 from interp.store.manifest import (
     HISTORY,
     MANIFEST,
@@ -32,8 +33,9 @@ from interp.store.manifest import (
 )
 from interp.store.missing import nearest_step, no_run, no_step, run_names
 from interp.store.tensors import unpack, unpack_weights
-from interp.task import Split
-from interp.weights import Weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import Split
+from interp.tasks.task import TableTask
 from interp.wording import checkpoints
 
 if TYPE_CHECKING:
@@ -163,6 +165,11 @@ class Run:
             raise DataError(f"{self.path / RECORD}: its config cannot be read here: {error}") from error
 
     @property
+    def task(self) -> ModularTask | TableTask:
+        """What is learned."""
+        return self.config.task
+
+    @property
     def engine(self) -> str:
         """Name of the engine that computed the updates."""
         return str(self.record["engine"])
@@ -241,7 +248,7 @@ class Run:
 
     def facts(self) -> dict[str, Any]:
         """What the run is, in plain values: status, task, split, steps, sizes, engine, when and with what it was begun."""
-        from interp.store.facts import facts
+        from interp.store.run_facts import facts
 
         return facts(self)
 

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from interp.errors import DataError
+from interp.networks.one_layer import Weights
 from interp.store.manifest import FORMAT, check_format
-from interp.weights import Weights
 
 _KEY = "interp"  # one key only: safetensors writes several in an order that changes from process to process
 

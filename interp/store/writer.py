@@ -19,10 +19,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from interp.config import RunConfig
+from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
+from interp.networks.one_layer import Weights
 from interp.store import history
-from interp.store.files import (
+from interp.store.durable import (
     LOCK,
     append,
     explained,
@@ -51,8 +52,7 @@ from interp.store.manifest import (
 from interp.store.resume import ResumeState, read_resume, write_resume
 from interp.store.run import open_run
 from interp.store.tensors import pack, pack_weights
-from interp.task import Split
-from interp.weights import Weights
+from interp.tasks.splits import Split
 
 _NOT_YET_A_RUN = {LOCK, CHECKPOINTS, RECORD, SPLIT, LOG}
 

@@ -4,19 +4,6 @@ Logits are float64, for all p^2 pairs in row-major order. What the Weights compu
 says otherwise.
 """
 
-from interp.synthetic.circuits import clock_weights, pizza_weights
-from interp.synthetic.formulas import clock_logits, pizza_logits
-from interp.synthetic.lookup import lookup_answers, lookup_logits, lookup_weights
-from interp.synthetic.mixing import mixture, mixture_weights
+import lazy_loader
 
-__all__ = [
-    "clock_logits",
-    "clock_weights",
-    "lookup_answers",
-    "lookup_logits",
-    "lookup_weights",
-    "mixture",
-    "mixture_weights",
-    "pizza_logits",
-    "pizza_weights",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

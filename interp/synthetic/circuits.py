@@ -14,10 +14,10 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from interp.errors import UsageError
+from interp.networks.one_layer import Weights
+from interp.synthetic.copying import copying_heads, embedding_block, read_blocks, write_block
 from interp.synthetic.formulas import sizes
-from interp.synthetic.parts import copying_heads, embedding_block, read_blocks, write_block
-from interp.task import Operation
-from interp.weights import Weights
+from interp.tasks.modular import Operation
 
 
 def clock_weights(
@@ -39,9 +39,9 @@ def clock_weights(
             frequency; another number is approximate: no logit is then off by more than
             4 / directions^2 of the amplitude (measured for 6 and more; 16 takes 256 neurons for each frequency, and 1.5 %).
 
-    >>> from interp.forward_pass import forward
+    >>> from interp.networks.one_layer import forward
     >>> from interp.synthetic import clock_logits
-    >>> from interp.task import ModularTask
+    >>> from interp.tasks.modular import ModularTask
     >>> made = forward(clock_weights(5, [1, 2]), ModularTask(5).pairs).logits
     >>> torch.allclose(made, clock_logits(5, [1, 2]), rtol=0, atol=1e-12)
     True
@@ -75,9 +75,9 @@ def pizza_weights(p: int, frequencies: Collection[int], *, amplitude: float | Se
     The one head adds the embeddings of a and b to a vector of length 2 |cos(w (a-b)/2)| and angle w (a+b)/2; for each
     frequency, 2 p neurons over equally spaced directions x, read with cos 2x and sin 2x, double that angle and keep the length.
 
-    >>> from interp.forward_pass import forward
+    >>> from interp.networks.one_layer import forward
     >>> from interp.synthetic import pizza_logits
-    >>> from interp.task import ModularTask
+    >>> from interp.tasks.modular import ModularTask
     >>> made = forward(pizza_weights(5, [1, 2]), ModularTask(5).pairs).logits
     >>> torch.allclose(made, pizza_logits(5, [1, 2]), rtol=0, atol=1e-12)
     True

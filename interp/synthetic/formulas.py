@@ -9,8 +9,8 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.fourier import FourierBasis
-from interp.task import ModularTask, Operation
+from interp.harmonics.cyclic import FourierBasis
+from interp.tasks.modular import ModularTask, Operation
 
 
 def clock_logits(

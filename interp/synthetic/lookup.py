@@ -10,9 +10,9 @@ from jaxtyping import Float64, Int, Int64
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.synthetic.parts import copying_heads, embedding_block, read_blocks, write_block
-from interp.task import ModularTask, Operation
-from interp.weights import Weights
+from interp.networks.one_layer import Weights
+from interp.synthetic.copying import copying_heads, embedding_block, read_blocks, write_block
+from interp.tasks.modular import ModularTask, Operation
 
 TrainIndex = Int[np.ndarray, " train"] | Int[Tensor, " train"] | Sequence[int]
 
@@ -73,8 +73,8 @@ def lookup_weights(
     Embeddings are one-hot, two heads copy those of a and b, and one neuron per answered pair, ``relu([a = i] + [b = j] - 1)``,
     writes its answer; d_model is 4 p.
 
-    >>> from interp.forward_pass import forward
-    >>> from interp.task import ModularTask
+    >>> from interp.networks.one_layer import forward
+    >>> from interp.tasks.modular import ModularTask
     >>> made = forward(lookup_weights(3, [1], amplitude=5.0), ModularTask(3).pairs).logits
     >>> torch.equal(made, lookup_logits(3, [1], amplitude=5.0))
     True

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.weights import Weights
+from interp.networks.one_layer import Weights
 
 
 def mixture(dial: float, first: Float[Tensor, "pair p"], second: Float[Tensor, "pair p"]) -> Float[Tensor, "pair p"]:

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interp.config import RunConfig
+from interp.config.run_config import RunConfig
 from interp.errors import TrainingError
-from interp.measures.phases import is_settled
-from interp.training.engine import Engine, make_engine
-from interp.weights import Weights
+from interp.measures.dating import is_settled
+from interp.networks.one_layer import Weights
+from interp.training.choice import make_engine
+from interp.training.engine import Engine
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from typing import Any, TypeVar, overload
 
 import torch
 
-from interp.config import RunConfig
+from interp.config.run_config import RunConfig
 from interp.errors import TrainingError, UsageError
-from interp.training.cuda import is_worth_it, refusal, train_stacked
+from interp.training.lockstep import train_stacked
 from interp.training.loop import Step, train
-from interp.training.stacked import stack_key
+from interp.training.stacked.graphs import is_worth_it, refusal
+from interp.training.stacked.stacked_runs import stack_key
 from interp.training.threads import available_threads
 
 T = TypeVar("T")

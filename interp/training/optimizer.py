@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.config import OptimizerConfig
+from interp.config.run_config import OptimizerConfig
 from interp.training.parameters import Parameters
 from interp.training.threads import torch_threads
 

@@ -8,16 +8,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.config import RunConfig
-from interp.forward_pass import forward
+from interp.config.run_config import RunConfig
 from interp.losses import correct, cross_entropy, stablemax_cross_entropy
+from interp.networks.initial import initial_weights
+from interp.networks.one_layer import Weights, forward
 from interp.training.engine import Evaluation
-from interp.training.initial import initial_weights
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
 from interp.training.precision import full_precision
 from interp.training.threads import threads_for, torch_threads
-from interp.weights import Weights
 
 _LOSSES = {"cross_entropy": cross_entropy, "stablemax": stablemax_cross_entropy}
 

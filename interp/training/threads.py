@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from interp.config import RunConfig
+from interp.config.run_config import RunConfig
 from interp.process import forked
 
 log = logging.getLogger("interp")

@@ -1,0 +1,113 @@
+"""Reading a configuration from JSON or TOML: strictly, with every problem reported at once in this toolkit's words.
+
+Nothing here knows what a configuration holds: the dataclass that is read is an argument.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from interp.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+_PARSERS: dict[str, Callable[[str], Any]] = {"JSON": json.loads, "TOML": tomllib.loads}
+
+
+def read_config(kind: type[T], path: Path) -> T:
+    """The config in a .json or .toml file.
+
+    Raises:
+        UsageError: if the file cannot be read, or with every problem of its content.
+    """
+    if path.suffix not in (".json", ".toml"):
+        raise UsageError(f"config file {path}: given suffix {path.suffix!r}, expected .json or .toml")
+    if not path.is_file():
+        raise UsageError(f"config file {path} does not exist")
+    where = f"config file {path}"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{where}: cannot be read ({error})") from error
+    return parse_config(kind, text, "JSON" if path.suffix == ".json" else "TOML", where=where)
+
+
+def parse_config(kind: type[T], text: str, language: Literal["JSON", "TOML"], *, where: str) -> T:
+    """The configuration in a text, as a dataclass of this kind; `where` names it in errors.
+
+    Raises:
+        UsageError: with every problem, each with the path of its field.
+    """
+    try:
+        values = _PARSERS[language](text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not {language} ({error})") from error
+    problems = list(_unknown_fields(values, kind()))
+    config, found = _validate(kind, values)
+    # A table with a value of the wrong type is not looked at any further: leave that value out to see the others.
+    wrong = [one["loc"] for one in found if one["type"] != "value_error" and one["loc"]]
+    if wrong:
+        found += _validate(kind, _without(values, wrong))[1]
+    for one in found:
+        problems += _describe(one)
+    if config is None or problems:
+        raise UsageError(f"{where}:\n" + "\n".join(f"  {problem}" for problem in dict.fromkeys(problems)))
+    return config
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter  # only here: help must not wait for it
+
+    return TypeAdapter(kind)
+
+
+def _validate(kind: type[Any], values: object) -> tuple[Any, list[Any]]:
+    from pydantic import ValidationError
+
+    try:
+        adapter: TypeAdapter[Any] = _adapter(kind)  # type: ignore[arg-type]  # a class can be hashed
+        # As JSON, because only there strict (nothing is converted: "3" and true are no numbers) takes nested tables.
+        return adapter.validate_json(json.dumps(values, default=str), strict=True), []
+    except ValidationError as error:
+        return None, list(error.errors())
+
+
+def _describe(error: Mapping[str, Any]) -> list[str]:
+    """One of pydantic's errors in this toolkit's words."""
+    if error["type"] == "value_error":  # from a dataclass of ours, whose message has the path already
+        return str(error["ctx"]["error"]).splitlines()
+    path, given = ".".join(map(str, error["loc"])) or "config", repr(error["input"])[:80]
+    if error["type"].startswith("dataclass"):
+        return [f"{path}: given {given}, expected a table of fields"]
+    return [f"{path}: given {given}, expected {error['msg'].removeprefix('Input should be ')}"]
+
+
+def _without(values: object, paths: Sequence[Sequence[str | int]]) -> object:
+    """Nested tables with some fields left out."""
+    if not isinstance(values, dict):
+        return values
+    left_out = {path[0] for path in paths if len(path) == 1}
+    deeper = {name: [path[1:] for path in paths if path[0] == name and len(path) > 1] for name in values}
+    return {name: _without(value, deeper[name]) for name, value in values.items() if name not in left_out}
+
+
+def _unknown_fields(values: object, config: Any, prefix: str = "") -> Iterator[str]:
+    """Names in a nested mapping that are not fields of the dataclass they describe, each with the nearest one that is."""
+    if not isinstance(values, dict):
+        return
+    known = {f.name: getattr(config, f.name) for f in fields(config)}
+    for name, value in values.items():
+        if name not in known:
+            yield f"{prefix}{name}: {unknown('field', name, known)}"
+        elif is_dataclass(known[name]):
+            yield from _unknown_fields(value, known[name], f"{prefix}{name}.")

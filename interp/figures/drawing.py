@@ -1,0 +1,249 @@
+"""Figures from labelled series: fixed traces, traces that move with the checkpoint, and a slider that does not tween."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from interp.figures.cells import WHOLE_BELOW, Cell, grid, heading, on
+from interp.figures.theme import NEUTRAL, faded, template
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+Trace = dict[str, Any]
+
+# A legend's pixels: of a row, across a figure as plotly draws it by itself, of an entry's line, of a letter.
+_ROW, _ACROSS, _KEY, _LETTER = 19, 880, 46, 7
+
+# Bands behind every time axis: what the run is in the middle of, until the next boundary.
+PHASES = (
+    ("memorization", None, "memorized", "#7d8590"),
+    ("circuit formation", "onset", "cleanup", "#009e73"),
+    ("cleanup", "cleanup", "grokked", "#e69f00"),
+)
+
+
+def draw(
+    series: xr.Dataset,
+    rows: Sequence[Sequence[Cell]],
+    *,
+    heights: Sequence[int],
+    fixed: Iterable[Trace] = (),
+    moving: Callable[[int], list[Trace]] | None = None,
+    titles: Callable[[int], Mapping[int, str]] | None = None,
+    alt: str | None = None,
+    annotations: Sequence[dict[str, Any]] = (),
+) -> go.Figure:
+    """A figure of rows of cells, complete at the last checkpoint; with a slider over the checkpoints if anything moves.
+
+    The slider works by itself in a notebook. Nothing is animated between checkpoints: what lies between them is unknown.
+
+    Args:
+        series: what `interp.observe` returned; its ``step`` coordinate and phases are used.
+        rows: the cells, see `Cell`.
+        heights: height of each row's plots in pixels.
+        fixed: traces (dicts of plotly attributes) that do not change.
+        moving: called with the index i of a checkpoint; returns the traces that show it, always the same number and types.
+        titles: called with the index i of a checkpoint where traces move; returns titles of cells, by their numbers, that say
+            something about that checkpoint.
+        alt: one sentence for readers who cannot see the figure.
+        annotations: further plotly annotations.
+    """
+    import plotly.graph_objects as go
+
+    fixed, steps = list(fixed), [int(step) for step in series["step"].values]
+    layout = grid(rows, heights)
+    named = _in_legend([*fixed, *(moving(len(steps) - 1) if moving else [])])
+    layout |= {"template": template(), "showlegend": len(named) > 1}
+    _tick_powers(layout, fixed)
+    if last_step(series) < WHOLE_BELOW:
+        for name in layout["meta"]["step_axis"]:
+            layout[f"xaxis{name[1:]}"]["dtick"] = 1
+    taller = _ROW * (_rows(named) - 1)
+    layout["height"] += taller
+    layout["margin"]["t"] += taller
+    layout["annotations"] += list(annotations)
+    layout["shapes"] = phase_bands(series, layout["meta"]["step_axis"])
+    cells = [cell for row in rows for cell in row]
+    if cells and all(cell.time for cell in cells):
+        layout["hovermode"] = "x unified"
+    if alt:
+        layout["meta"]["alt"] = alt
+    if moving is None:
+        return go.Figure(data=fixed, layout=layout)
+    frames = [moving(i) for i in range(len(steps))]
+    notes = [_retitled(layout["annotations"], titles(i)) for i in range(len(steps))] if titles else []
+    layout["annotations"] = notes[-1] if notes else layout["annotations"]
+    changing = _changing(frames)
+    layout["sliders"] = [slider(steps)]
+    layout["margin"]["b"] += 70
+    layout["height"] += 70
+    places = list(range(len(fixed), len(fixed) + len(frames[-1])))
+    return go.Figure(
+        data=fixed + frames[-1],
+        layout=layout,
+        frames=[
+            {
+                "name": str(step), "traces": places,
+                "data": [{k: v for k, v in trace.items() if k in keys} for trace, keys in zip(frame, changing, strict=True)],
+                **({"layout": {"annotations": notes[i]}} if notes else {}),
+            }
+            for i, (step, frame) in enumerate(zip(steps, frames, strict=True))
+        ],
+    )  # fmt: skip
+
+
+def _retitled(annotations: Sequence[dict[str, Any]], titles: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The annotations of a layout with other titles on some cells."""
+    texts = {f"{on(cell)['xaxis']} domain": heading(title) for cell, title in titles.items()}
+    is_title = {id(note) for note in annotations if note.get("yref", "").endswith(" domain") and note["text"].startswith("<b>")}
+    return [{**note, "text": texts.get(note["xref"], note["text"])} if id(note) in is_title else note for note in annotations]
+
+
+def _changing(frames: Sequence[Sequence[Trace]]) -> list[set[str]]:
+    """For each moving trace, the attributes that are not the same at all checkpoints: all that frames need to say."""
+    return [
+        {"type", *(name for name in first if any(not _same(first[name], frame[place].get(name)) for frame in frames[1:]))}
+        for place, first in enumerate(frames[0])
+    ]
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    return bool(one == other)
+
+
+def slider(steps: Sequence[int]) -> dict[str, Any]:
+    """A plotly slider over checkpoints, at the last one; it shows each checkpoint as it is and never interpolates."""
+    at_once = {"mode": "immediate", "transition": {"duration": 0}, "frame": {"duration": 0, "redraw": True}}
+    return {
+        "active": len(steps) - 1,
+        "currentvalue": {"prefix": "step ", "xanchor": "left", "font": {"size": 13, "color": NEUTRAL}},
+        "pad": {"t": 44},
+        "ticklen": 0,
+        "minorticklen": 0,
+        "font": {"color": "rgba(0,0,0,0)", "size": 1},
+        "transition": {"duration": 0},
+        "steps": [{"label": str(step), "method": "animate", "args": [[str(step)], at_once]} for step in steps],
+    }
+
+
+def line(series: xr.Dataset, variable: str, *, name: str, colour: str, cell: int = 1, dash: str = "solid") -> Trace:
+    """A curve over time of one variable of a series, on a time cell. History variables are drawn over the evaluated steps.
+
+    Raises:
+        KeyError: if the series has no such variable.
+    """
+    values = series[variable]
+    return curve(values[values.dims[0]].values, values.values, name=name, colour=colour, cell=cell, dash=dash)
+
+
+def curve(x: Any, y: Any, *, name: str, colour: str, cell: int = 1, dash: str = "solid", legend: bool = True) -> Trace:
+    """A curve over given steps; gaps where it is not a number. Of a single number there is no line to see, but a dot."""
+    values = np.asarray(y)
+    alone = np.count_nonzero(np.isfinite(values.astype(float))) == 1
+    return {
+        "type": "scatter", "mode": "lines+markers" if alone else "lines", "x": np.asarray(x), "y": values, "name": name,
+        "showlegend": legend, "line": {"color": colour, "width": 2, "dash": dash}, "hovertemplate": "%{y:.4g}", **on(cell),
+        **({"marker": {"color": colour, "size": 7}, "cliponaxis": False} if alone else {}),
+    }  # fmt: skip
+
+
+def level(series: xr.Dataset, y: float, *, cell: int = 1) -> Trace:
+    """A dotted line across a time cell at a value that curves are compared with; there on a logarithmic axis of steps too."""
+    last = max(2.0, last_step(series))
+    line = curve([0, 1, last], [y] * 3, name="level", colour=faded(NEUTRAL, 0.8), cell=cell, dash="dot", legend=False)
+    return {**line, "hoverinfo": "skip", "hovertemplate": None}
+
+
+def label(
+    text: str, y: float, *, cell: int = 1, end: Literal["left", "right"] = "left", side: Literal["above", "below"] = "above"
+) -> dict[str, Any]:
+    """An annotation that names such a line, where curves are not."""
+    axes = on(cell)
+    return {
+        "text": text, "x": 0 if end == "left" else 1, "xref": f"{axes['xaxis']} domain", "xanchor": end,
+        "y": y, "yref": axes["yaxis"], "showarrow": False, "font": {"size": 10, "color": NEUTRAL},
+        "yanchor": "bottom" if side == "above" else "top",
+    }  # fmt: skip
+
+
+def remark(text: str, *, cell: int = 1) -> dict[str, Any]:
+    """An annotation in the middle of a cell that says why it is empty."""
+    axes = on(cell)
+    return {
+        "text": text, "x": 0.5, "xref": f"{axes['xaxis']} domain", "y": 0.5, "yref": f"{axes['yaxis']} domain",
+        "showarrow": False, "font": {"size": 12, "color": NEUTRAL},
+    }  # fmt: skip
+
+
+def phases(series: xr.Dataset) -> dict[str, dict[str, float] | None]:
+    """The phases of a series: name -> ``step`` with its interval ``earliest``, ``latest``, or None if it did not happen."""
+    found = series.attrs.get("phases") or "{}"
+    return json.loads(found) if isinstance(found, str) else dict(found)
+
+
+def bands(series: xr.Dataset) -> list[tuple[str, float, float, str]]:
+    """The phases of a series as (name, first step, last step, colour), those that happened."""
+    known = phases(series)
+
+    def at(name: str | None) -> float | None:
+        boundary = known.get(name) if name else {"step": 0}
+        return None if boundary is None else float(boundary["step"])
+
+    found = []
+    for name, start, stop, colour in PHASES:
+        left, right = at(start), at(stop)
+        if left is None or (right is None and name == "memorization"):
+            continue
+        right = last_step(series) if right is None else right
+        if right > left:
+            found.append((name, left, right, colour))
+    return found
+
+
+def phase_bands(series: xr.Dataset, axes: Sequence[str]) -> list[dict[str, Any]]:
+    """Shapes that tint the phases behind the given step axes."""
+    return [
+        {
+            "type": "rect", "name": f"phase: {name}", "layer": "below", "line": {"width": 0}, "fillcolor": faded(colour, 0.10),
+            "xref": axis, "x0": left, "x1": right, "yref": f"y{axis[1:]} domain", "y0": 0, "y1": 1,
+        }
+        for axis in axes for name, left, right, colour in bands(series)
+    ]  # fmt: skip
+
+
+def last_step(series: xr.Dataset) -> float:
+    """The last step of a series, checkpoints and history together."""
+    steps = [series[name].values[-1] for name in ("step", "history_step") if name in series.coords and series[name].size]
+    return float(max(steps, default=0))
+
+
+def _tick_powers(layout: dict[str, Any], traces: Sequence[Trace]) -> None:
+    """Ticks at powers of ten alone on logarithmic axes that have room for two: plotly's others are too small to be read."""
+    for name in layout["meta"]["log_axis"]:
+        values = [np.ravel(np.asarray(trace["y"], dtype=float)) for trace in traces if trace.get("yaxis", "y") == name]
+        drawn = np.concatenate(values) if values else np.empty(0)
+        drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
+        decades = np.log10(drawn.max() / drawn.min()) if drawn.size else 0.0
+        if decades > 1:
+            layout[f"yaxis{name[1:]}"]["dtick"] = math.ceil(decades / 7)
+
+
+def _in_legend(traces: Iterable[Trace]) -> list[str]:
+    return [str(trace.get("name", "")) for trace in traces if trace.get("showlegend", trace.get("type") == "scatter")]
+
+
+def _rows(names: Sequence[str]) -> int:
+    """How many rows a legend over the figure has, at least one; plotly gives every entry the width of the longest."""
+    widest = max((_KEY + _LETTER * len(name) for name in names), default=1)
+    return max(1, -(-len(names) // max(1, _ACROSS // widest)))

@@ -1,0 +1,80 @@
+"""Figures held still: at one checkpoint, without slider and frames, under a title."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from interp.errors import UsageError
+from interp.figures.theme import NEUTRAL
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_SLIDER_HEIGHT = 70  # what `draw` adds below the cells
+_TITLE_HEIGHT = 26
+
+
+def at_step(drawn: go.Figure, step: int) -> go.Figure:
+    """A figure held at one checkpoint, which is marked on every time axis: without slider and frames, for paper.
+
+    Raises:
+        UsageError: if things move in the figure and it has no such checkpoint.
+    """
+    import plotly.graph_objects as go
+
+    frames = {frame.name: frame for frame in drawn.frames}
+    if frames and str(step) not in frames:
+        raise UsageError(f"step: given {step}, which this figure does not have; it has {', '.join(frames)}")
+    held = go.Figure(drawn.data, still(drawn).layout)
+    if frames:
+        frame = frames[str(step)]
+        for place, trace in zip(frame.traces or range(len(frame.data)), frame.data, strict=True):
+            held.data[place].update(trace.to_plotly_json())
+        held.update_layout(frame.layout.to_plotly_json())
+    for axis in _step_axes(drawn):
+        mark = {"type": "line", "xref": axis, "yref": f"y{axis[1:]} domain", "x0": step, "x1": step, "y0": 0, "y1": 1}
+        held.add_shape(mark | {"line": {"color": NEUTRAL, "width": 1, "dash": "dot"}})
+    return held
+
+
+def still(drawn: go.Figure) -> go.Figure:
+    """A figure as it stands, without slider and frames and the room they take."""
+    import plotly.graph_objects as go
+
+    if not drawn.frames:
+        return drawn
+    layout = drawn.layout.to_plotly_json()
+    if layout.pop("sliders", None) and "height" in layout and "b" in layout.get("margin", {}):
+        layout["height"] -= _SLIDER_HEIGHT
+        layout["margin"] = {**layout["margin"], "b": layout["margin"]["b"] - _SLIDER_HEIGHT}
+    layout.pop("updatemenus", None)
+    return go.Figure(drawn.data, layout)
+
+
+def titled(drawn: go.Figure, text: str) -> go.Figure:
+    """A copy of a figure under a title, for which room is made."""
+    import plotly.graph_objects as go
+
+    copy = go.Figure(drawn)
+    top = copy.layout.margin.t
+    copy.update_layout(
+        title={
+            "text": text,
+            "font": {"size": 15},
+            "x": 0.01,
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 12},
+        },
+        margin_t=(80 if top is None else top) + _TITLE_HEIGHT,
+    )
+    if copy.layout.height is not None:
+        copy.layout.height += _TITLE_HEIGHT
+    return copy
+
+
+def _step_axes(drawn: go.Figure) -> list[str]:
+    meta: Any = drawn.layout.meta
+    return list(meta.get("step_axis", [])) if isinstance(meta, dict) else []

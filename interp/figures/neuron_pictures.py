@@ -1,0 +1,31 @@
+"""One neuron for all pairs (a, b), beside its best fit by waves of one frequency: the report draws it for any neuron."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from interp.figures.cells import Cell, on
+from interp.figures.drawing import Trace
+
+
+def neuron_cells(p: int, *, activation: str, fit: str) -> list[Cell]:
+    """The two squares, b to the right and a up, under their titles."""
+    edge = (-0.5, p - 0.5)
+    return [Cell(title, x="b", y="a", square=True, x_range=edge, y_range=edge) for title in (activation, fit)]
+
+
+def neuron_traces(activation: Float[np.ndarray, "p p"], fit: Float[np.ndarray, "p p"], *, scale: bool = False) -> list[Trace]:
+    """The two maps in the same colours, from 0 (or the least activation, if that is below) to the largest.
+
+    Args:
+        activation: rows are a, columns b.
+        fit: the same; NaN is left empty.
+        scale: draw the scale of these colours beside them.
+    """
+    low, high = min(0.0, float(activation.min())), max(0.0, float(activation.max()))
+    look = {
+        "type": "heatmap", "zmin": low, "zmax": high if high > low else 1.0, "colorbar": {"ypad": 0},
+        "hovertemplate": "a = %{y}, b = %{x}<br>%{z:.3f}<extra></extra>",
+    }  # fmt: skip
+    return [{**look, "z": z, "showscale": scale and cell == 2, **on(cell)} for cell, z in enumerate((activation, fit), start=1)]

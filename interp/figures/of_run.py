@@ -1,0 +1,104 @@
+"""The report's figures of a run, one at a time: for notebooks, and for files (see `interp.figures.saving`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from interp.errors import DataError, UsageError
+from interp.figures.held import at_step
+from interp.figures.one_neuron import NEURON, one_neuron
+from interp.figures.theme import PAPER, template
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from interp.observing.analysis import Analysis
+    from interp.observing.keys import KeyRule
+    from interp.store.run import Run
+
+
+def figure(
+    run: Run | str | Path,
+    name: str,
+    *,
+    neuron: int | None = None,
+    step: int | None = None,
+    theme: Literal["light", "dark"] = "light",
+    files: Iterable[str | Path] = (),
+    key_rule: KeyRule | Sequence[int | str] = "unembedding",
+    on_step: Callable[[int, int], None] | None = None,
+) -> go.Figure:
+    """One of a run's figures, as the report shows it; what was measured before is taken from the run's cache.
+
+    Args:
+        run: a recorded run, or its directory.
+        name: of a built-in analysis, or of one in `files`; ``neuron`` is one neuron for all pairs, beside its best fit.
+        neuron: which one, for the figure ``neuron`` alone; 0 by default, which the report shows first.
+        step: the checkpoint shown, marked on every time axis; without it, the last one, with a slider over all where things move.
+        theme: colours of paper and ink.
+        files: Python files with an ``ANALYSIS`` each.
+        key_rule: how key frequencies are chosen, see `interp.observe`.
+        on_step: called with (checkpoints analysed, checkpoints in all).
+
+    Raises:
+        UsageError: for an unknown name or step, with the nearest that exists; for a neuron that there is not.
+        DataError: if the analysis cannot be measured or its figure cannot be drawn.
+    """
+    from interp.observing.neuron_maps import check_neuron
+    from interp.observing.observe import observe
+    from interp.store.run import open_run
+
+    opened = open_run(run) if isinstance(run, str | Path) else run
+    if step is not None:
+        opened.sha256(step)  # the error for a step that was not saved
+    asked = find_figure(name, files, neuron=neuron)
+    needed: list[str | Analysis] = [asked]
+    steps = None
+    if is_of_one_step(asked):
+        check_neuron(neuron or 0, opened.config.model.d_mlp)
+        steps = None if step is None else [step]
+    elif asked.name != "progress_measures":  # the phases behind the time axes need the excluded loss, whoever's figure it is
+        needed.append("progress_measures")
+    series = observe(opened, needed, steps=steps, key_rule=key_rule, on_step=on_step)
+    failures = json.loads(series.attrs["failures"])
+    if asked.name in failures:
+        raise DataError(f"analysis {asked.name} failed {failures[asked.name]}")
+    try:
+        drawn = asked.figure(series)
+    except Exception as error:  # a user's figure may raise anything
+        raise DataError(f"analysis {asked.name}: its figure raised {type(error).__name__}: {error}") from error
+    drawn.layout.template = template(theme)
+    drawn.layout.paper_bgcolor = PAPER[theme]
+    return drawn if step is None else at_step(drawn, step)
+
+
+def find_figure(name: str, files: Iterable[str | Path] = (), *, neuron: int | None = None) -> Analysis:
+    """The analysis of a name, from files, built in, or that of one neuron.
+
+    Raises:
+        UsageError: for an unknown name, with all that are known; for a neuron given to another figure.
+    """
+    from interp.errors import unknown
+    from interp.observing.analysis import builtin_names, find_analyses, load_analysis
+
+    own = {analysis.name: analysis for analysis in map(load_analysis, files)}
+    if name == NEURON and name not in own:
+        return one_neuron(neuron or 0)
+    if name not in [*builtin_names(), *own]:
+        raise unknown("figure", name, [*builtin_names(), NEURON, *own])
+    if neuron is not None and name == NEURON:
+        raise UsageError(f"neuron: given {neuron} for an analysis from a file that is called {NEURON}; leave it out, or the file")
+    if neuron is not None:
+        raise UsageError(f"neuron: given {neuron} for the figure {name}, expected for the figure {NEURON} alone; leave it out")
+    return own[name] if name in own else find_analyses([name])[0]
+
+
+def is_of_one_step(analysis: Analysis) -> bool:
+    """Whether a figure has no time axis, so that nothing is needed but the checkpoints it shows: that of one neuron.
+
+    All others come from files.
+    """
+    return analysis.source is None

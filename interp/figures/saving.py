@@ -1,0 +1,117 @@
+"""Figures as files: a standalone page or plotly's JSON by this package alone; pictures by kaleido, which drives a browser."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from interp.errors import DataError, UsageError
+from interp.figures.held import still
+from interp.store.durable import write_atomically
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+PICTURES = ("png", "svg", "pdf")
+KINDS = (*PICTURES, "html", "json")
+
+_LARGEST = 20_000  # pixels; browsers refuse canvases not much larger
+_WIDTH, _HEIGHT = 960, 500  # where the figure itself has no size
+# Nothing listens at this port: whatever the browser would fetch over a network, it does not get. (Files are not fetched so.)
+_NO_NETWORK = "http://127.0.0.1:9"
+_CONFIG = {"displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
+_WITHOUT = "A figure as .html or .json needs nothing more, and the report's own buttons save PNG and SVG"
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def save(
+    figure: go.Figure, path: str | Path, *, width: float | None = None, height: float | None = None, scale: float | None = None
+) -> Path:
+    """Write a figure to a file, whole or not at all, in the format of the file's suffix.
+
+    ``.html`` is an offline page on which the slider works, ``.json`` is plotly's own format (`plotly.io.read_json`). The pictures
+    ``.png``, ``.svg`` and ``.pdf`` show the figure as it stands, without its slider; they need kaleido (``pip install
+    'interp[export]'``) and a Chrome or Chromium, which is given no network.
+
+    Args:
+        figure: a plotly Figure.
+        path: where to write.
+        width: of a picture, in CSS pixels; the figure's own, or 960.
+        height: of a picture, in CSS pixels; the figure's own.
+        scale: pixels of a PNG per CSS pixel; 2, so that it is sharp on paper and fine screens.
+
+    Raises:
+        UsageError: for an unknown suffix or an impossible size; if kaleido or the browser is missing, with what to install.
+        DataError: if the browser fails, or the file cannot be written.
+    """
+    path = Path(path)
+    check_target(path, width=width, height=height, scale=scale)
+    kind = path.suffix[1:].lower()
+    if kind == "json":
+        data = str(figure.to_json()).encode()
+    elif kind == "html":
+        data = _page(figure).encode()
+    else:
+        shown = still(figure)
+        size = {"width": width or shown.layout.width or _WIDTH, "height": height or shown.layout.height or _HEIGHT}
+        data = _picture(shown, {"format": kind, **size, "scale": scale or (2 if kind == "png" else 1)})
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def check_target(path: Path, *, width: float | None = None, height: float | None = None, scale: float | None = None) -> None:
+    """Refuse what `save` cannot write before anything is computed for it.
+
+    Raises:
+        UsageError: as `save`.
+    """
+    kind = path.suffix[1:].lower()
+    if kind not in KINDS:
+        raise UsageError(f"{path}: given suffix {path.suffix!r}, expected one of {', '.join(f'.{kind}' for kind in KINDS)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: directory {path.parent} does not exist; create it or choose another place")
+    sizes = {"width": width, "height": height, "scale": scale}
+    if kind not in PICTURES:
+        if given := [name for name, value in sizes.items() if value is not None]:
+            raise UsageError(f"{given[0]}: given for {path}, expected for pictures alone: .png, .svg or .pdf")
+        return
+    for name, value in sizes.items():
+        largest = 20 if name == "scale" else _LARGEST
+        if value is not None and not 0 < value <= largest:
+            raise UsageError(f"{name}: given {value}, expected more than 0 and at most {largest:,}")
+    if find_spec("kaleido") is None:
+        raise UsageError(f"{path}: pictures need kaleido, which is not installed: pip install 'interp[export]'. {_WITHOUT}")
+
+
+def _page(figure: go.Figure) -> str:
+    """A page with the figure and plotly.js in it that may fetch nothing."""
+    inner = figure.to_html(full_html=False, include_plotlyjs=True, config=_CONFIG, auto_play=False)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f"<title>{escape(figure.layout.title.text or 'Figure')}</title></head><body>{inner}</body></html>\n"
+    )
+
+
+def _picture(figure: go.Figure, options: dict[str, Any]) -> bytes:
+    """A picture by kaleido; its errors in our words."""
+    import kaleido
+    from kaleido import errors
+
+    parts = figure.to_dict()
+    try:
+        # MathJax would come from a content delivery network.
+        data = kaleido.calc_fig_sync(parts, options, kopts={"mathjax": False, "proxy_server": _NO_NETWORK})
+    except errors.ChromeNotFoundError:
+        raise UsageError(
+            "pictures need a Chrome or Chromium, and none was found: install your system's package (Debian: apt-get install "
+            f"chromium), or run plotly_get_chrome, or say where it is in the environment variable BROWSER_PATH. {_WITHOUT}"
+        ) from None
+    except (errors.BrowserClosedError, errors.BrowserFailedError, errors.JavascriptError, errors.KaleidoError, OSError) as error:
+        raise DataError(f"the browser that draws pictures failed: {type(error).__name__}: {error}. {_WITHOUT}") from error
+    return bytes(data)

@@ -1,0 +1,32 @@
+"""Lines of the p x p grid of pairs: what reduces every projection on a wave to one small matrix product.
+
+A wave in a, in b, in a + b or in a - b is constant along lines of the grid, so that its inner product with a function of the
+pair needs only that function's p sums over those lines, and p-point transforms do the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from interp.errors import unknown
+
+Line = Literal["a", "b", "sum", "difference"]
+
+LINES: tuple[Line, ...] = get_args(Line)
+
+
+def line_index(p: int, line: Line) -> Int64[Tensor, " pair"]:
+    """For each of the p^2 pairs in row-major order: a, b, a + b or a - b, modulo p.
+
+    >>> line_index(3, "sum").tolist()
+    [0, 1, 2, 1, 2, 0, 2, 0, 1]
+    """
+    if line not in LINES:
+        raise unknown("combination of a and b", line, LINES)
+    pair = torch.arange(p * p)
+    a, b = pair // p, pair % p
+    return {"a": a, "b": b, "sum": (a + b) % p, "difference": (a - b) % p}[line]

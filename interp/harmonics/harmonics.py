@@ -1,0 +1,185 @@
+"""Harmonics: which element of a group an answer is, and the projectors on the waves of functions on that group.
+
+A circuit that computes in a group shows itself in functions that depend on the answer alone. Those are split by the group's
+irreducible representations (for Z/n: by frequencies) into parts that no symmetry of the task mixes. All that a measure needs of
+them is which answer every row has, and a matrix that projects a function of the answer on each part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Float64, Int, Int64, Shaped
+from torch import Tensor
+
+from interp.errors import UsageError, unknown
+
+Name = int | str
+
+# Up to which largest entry a projector may differ from its square, its transpose or the zero that it has with another one.
+_ROUNDING = 1e-9
+
+
+class Harmonics(Protocol):
+    """The waves of an answer.
+
+    Measures take the rows of a task (for a binary operation: all pairs) and the classes of its logits in the order of `rows` and
+    `classes`; in that order, the right answer of row i is class ``line[i]``.
+    """
+
+    @property
+    def n(self) -> int:
+        """Number of group elements."""
+        ...
+
+    @property
+    def line(self) -> Int64[Tensor, " row"]:
+        """For each row, the group element that its answer is, in 0..n-1. Rows of equal answer form a line."""
+        ...
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """Name of each part but the constant: the frequencies of Z/n, or the irreducible representations of a group."""
+        ...
+
+    @property
+    def rows(self) -> Int64[Tensor, " row"] | None:
+        """Which of the task's rows take part, in the order of `line`; None for all of them as they are."""
+        ...
+
+    @property
+    def classes(self) -> Int64[Tensor, " n"] | None:
+        """For each group element, the class (and token) that it is; None for the first n as they are."""
+        ...
+
+    def projector(self, names: Collection[Name]) -> Float64[Tensor, "n n"]:
+        """The matrix that projects a function on the group (first axis) on some parts: symmetric and idempotent."""
+        ...
+
+    def norms(self, x: Float[Tensor, "n rest"]) -> Float64[Tensor, " name"]:
+        """Norm of each named part of x (group elements first), over everything after the first axis too."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class GroupHarmonics:
+    """The harmonics of any group, as a table: an answer for each row, and a projector for each part.
+
+    Args:
+        line: the group element that each row's answer is.
+        projectors: name -> matrix, for every part but the constant. For an irreducible representation of character chi and
+            dimension d it is ``P[x, y] = d / n * chi(x y^-1)`` (for complex characters: those of a pair of conjugates, added).
+        rows: which of the task's rows take part; all by default.
+        classes: the class that each group element is; the first n by default.
+
+    Raises:
+        UsageError: for an element out of range, and for matrices that are no orthogonal projectors without a constant.
+
+    >>> sign = torch.tensor([[0.5, -0.5], [-0.5, 0.5]], dtype=torch.float64)
+    >>> harmonics = GroupHarmonics(torch.tensor([0, 1, 1, 0]), {"sign": sign})
+    >>> harmonics.names, harmonics.norms(torch.tensor([[3.0], [1.0]])).round(decimals=6).tolist()
+    (('sign',), [1.414214])
+    """
+
+    line: Int64[Tensor, " row"]
+    projectors: Mapping[Name, Float64[Tensor, "n n"]]
+    rows: Int64[Tensor, " row"] | None = None
+    classes: Int64[Tensor, " n"] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.projectors:
+            raise UsageError("GroupHarmonics: given no projector, expected one for each irreducible representation")
+        if len(self.line) and not (int(self.line.min()) >= 0 and int(self.line.max()) < self.n):
+            raise UsageError(f"line: given {int(self.line.min())}..{int(self.line.max())}, expected 0..{self.n - 1}")
+        if self.rows is not None and len(self.rows) != len(self.line):
+            raise UsageError(f"rows: given {len(self.rows)} for {len(self.line)} answers, expected as many of both")
+        if self.classes is not None and len(self.classes) != self.n:
+            raise UsageError(f"classes: given {len(self.classes)} for {self.n} group elements, expected as many of both")
+        _check_projectors(self.projectors)
+
+    @property
+    def n(self) -> int:
+        """Number of group elements."""
+        return len(next(iter(self.projectors.values())))
+
+    @cached_property
+    def names(self) -> tuple[Name, ...]:
+        """Name of each part."""
+        return tuple(self.projectors)
+
+    def projector(self, names: Collection[Name]) -> Float64[Tensor, "n n"]:
+        """The sum of the named projectors.
+
+        Raises:
+            UsageError: for a name that is not one of `names`.
+        """
+        total = torch.zeros(self.n, self.n, dtype=torch.float64)
+        for name in dict.fromkeys(names):
+            if name not in self.projectors:
+                raise unknown("irreducible representation", name, map(str, self.names))
+            total += self.projectors[name]
+        return total
+
+    def norms(self, x: Float[Tensor, "n rest"]) -> Float64[Tensor, " name"]:
+        """Norm of each named part of x."""
+        return torch.stack([(matrix.to(x.device) @ x.double()).norm() for matrix in self.projectors.values()])
+
+
+def take_rows(harmonics: Harmonics, values: Shaped[Tensor, all_rows * rest]) -> Shaped[Tensor, row * rest]:
+    """Values of all of a task's rows, in the order of the harmonics' rows; not a copy where that is the usual one."""
+    return values if harmonics.rows is None else values[harmonics.rows.to(values.device)]
+
+
+def take_classes(harmonics: Harmonics, values: Shaped[Tensor, all_classes * rest]) -> Shaped[Tensor, n * rest]:
+    """Rows of a matrix over tokens or classes (W_E, W_L), in the order of the group elements."""
+    # In one order of memory whether or not classes are reordered: sums over it round the same.
+    return values[: harmonics.n].contiguous() if harmonics.classes is None else values[harmonics.classes.to(values.device)]
+
+
+def take_logits(harmonics: Harmonics, logits: Float[Tensor, "all_rows all_classes"]) -> Float[Tensor, "row n"]:
+    """Logits of all of a task's rows, in the order of the harmonics' rows and group elements."""
+    if harmonics.classes is None:
+        return take_rows(harmonics, logits)[:, : harmonics.n]
+    return take_rows(harmonics, logits)[:, harmonics.classes.to(logits.device)]
+
+
+def positions(harmonics: Harmonics, rows: Int[Tensor, " chosen"]) -> Int64[Tensor, " found"]:
+    """Where rows, given by their indices in the task, lie among those of the harmonics; those that take no part are dropped."""
+    if harmonics.rows is None:
+        return rows.long()
+    where = torch.full((int(harmonics.rows.max()) + 1,), -1)
+    where[harmonics.rows] = torch.arange(len(harmonics.rows))
+    found = where[rows[rows < len(where)]]
+    return found[found >= 0]
+
+
+def line_means(x: Float[Tensor, "row rest"], harmonics: Harmonics) -> Float[Tensor, "n rest"]:
+    """Mean of x over the rows of each answer, in the precision of x; NaN for an answer that no row has."""
+    line = harmonics.line.to(x.device)
+    total = torch.zeros(harmonics.n, x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, line, x)
+    counts = torch.bincount(line, minlength=harmonics.n)
+    return total / counts[:, None]
+
+
+def _check_projectors(projectors: Mapping[Name, Tensor]) -> None:
+    shapes = {tuple(matrix.shape) for matrix in projectors.values()}
+    if len(shapes) > 1 or any(len(shape) != 2 or shape[0] != shape[1] for shape in shapes):
+        raise UsageError(f"projectors: given shapes {sorted(shapes)}, expected one and the same (n, n)")
+    for name, matrix in projectors.items():
+        if matrix.dtype != torch.float64 or not bool(torch.isfinite(matrix).all()):
+            raise UsageError(f"projector {name!r}: given {matrix.dtype}, expected finite numbers in float64")
+        wrong = {
+            "symmetric": (matrix - matrix.T).abs().max(),
+            "idempotent": (matrix @ matrix - matrix).abs().max(),
+            "without a constant": matrix.sum(dim=0).abs().max(),
+            **{f"orthogonal to {other!r}": (matrix @ projectors[other]).abs().max() for other in projectors if other != name},
+        }
+        for what, error in wrong.items():
+            if float(error) > _ROUNDING:
+                raise UsageError(
+                    f"projector {name!r}: it is not {what} (off by {float(error):.2g}); P[x, y] = d / n chi(x y^-1) is"
+                )

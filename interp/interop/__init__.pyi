@@ -1,0 +1,13 @@
+from .export import export_series as export_series
+from .export import export_weights as export_weights
+from .imported import Imported as Imported
+from .imported import Known as Known
+from .load import import_run as import_run
+from .load import load_run as load_run
+from .load import load_weights as load_weights
+from .opening import FORMATS as FORMATS
+from .opening import Format as Format
+from .split import recover_split as recover_split
+from .transformer_lens import from_bridge as from_bridge
+from .transformer_lens import legacy_state as legacy_state
+from .transformer_lens import weights_of_bridge_state as weights_of_bridge_state

@@ -1,0 +1,33 @@
+"""What a measure refuses: arrays of another shape than its harmonics', and values that are not finite."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from interp.errors import UsageError
+from interp.harmonics.harmonics import Harmonics
+
+
+def check_grid(x: Tensor, harmonics: Harmonics, name: str) -> None:
+    """Error unless x has one row for each row of the harmonics, and one more axis."""
+    rows = len(harmonics.line)
+    if x.ndim != 2 or x.shape[0] != rows:
+        raise UsageError(f"{name}: given shape {tuple(x.shape)}, expected ({rows}, ...): a row for each of {rows} inputs")
+
+
+def check_logits(logits: Tensor, harmonics: Harmonics) -> None:
+    """Error unless logits are those of the n group elements on all rows."""
+    expected = (len(harmonics.line), harmonics.n)
+    if logits.ndim != 2 or tuple(logits.shape) != expected:
+        raise UsageError(
+            f"logits: given shape {tuple(logits.shape)}, expected {expected}: all inputs (pairs in row-major order) and the "
+            f"{harmonics.n} answers only (leave out the `=` class)"
+        )
+
+
+def check_finite(x: Tensor, name: str) -> None:
+    """Error if anything in x is NaN or infinite: for functions whose result (a choice, a count) could not show it."""
+    if not bool(torch.isfinite(x).all()):
+        bad = int((~torch.isfinite(x)).sum())
+        raise UsageError(f"{name}: {bad} of {x.numel()} values are NaN or infinite; no conclusion can be drawn from them")

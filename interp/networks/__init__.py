@@ -1,0 +1,1 @@
+"""The function that is trained: named tensors, and activations by site."""

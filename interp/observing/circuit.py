@@ -1,0 +1,166 @@
+"""What is looked at: a model on all inputs of its task, and the same read in the order of the task's harmonics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from interp import measures
+from interp.errors import UsageError
+from interp.harmonics.cyclic import CyclicHarmonics
+from interp.harmonics.harmonics import Harmonics, Name, positions, take_classes, take_logits, take_rows
+from interp.networks.network import Network
+from interp.networks.one_layer import Weights
+from interp.networks.pair_tables import PairTables, pair_tables
+from interp.tasks.splits import Split
+from interp.tasks.task import Task
+
+Entries = dict[str, Any]
+
+
+def means(values: Float[Tensor, " row"], train: Tensor | None, test: Tensor | None) -> Entries:
+    """Mean over all rows, and over chosen ones where they are known."""
+    parts = {"train": train, "test": test}
+    return {"all": values.mean()} | {name: None if part is None else values[part].mean() for name, part in parts.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network on all inputs of its task; everything is computed once, when it is first asked for."""
+
+    network: Network
+    task: Task
+    split: Split | None
+
+    @property
+    def weights(self) -> Weights:
+        """The one-layer transformer.
+
+        Raises:
+            UsageError: if the network is another.
+        """
+        if not isinstance(self.network, Weights):
+            raise UsageError(f"this needs a one-layer transformer, given a network of kind {self.network.kind!r}")
+        return self.network
+
+    @cached_property
+    def tables(self) -> PairTables:
+        """Attention, neurons and logits of a one-layer transformer."""
+        return pair_tables(self.weights)
+
+    @cached_property
+    def logits(self) -> Float[Tensor, "row classes"]:
+        """Logits of the answers, for all inputs."""
+        if isinstance(self.network, Weights):
+            return self.tables.logits
+        with torch.no_grad():
+            return self.network.activations(self.task.inputs)["logits"][:, : self.task.classes]
+
+    @cached_property
+    def labels(self) -> Int64[Tensor, " row"]:
+        """The right answers."""
+        return torch.from_numpy(self.task.labels)
+
+    def part(self, name: str) -> Int64[Tensor, " chosen"] | None:
+        """Indices of the training or test rows, where they are known."""
+        return None if self.split is None else torch.from_numpy(getattr(self.split, name))
+
+    def means(self, values: Float[Tensor, " row"]) -> Entries:
+        """Mean over all rows, the training rows and the test rows."""
+        return means(values, self.part("train"), self.part("test"))
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A model read in the order of its task's harmonics, with its key frequencies: what every measure of waves takes.
+
+    For addition these are the very same values; for subtraction pairs have -b in the place of b; for multiplication modulo a
+    prime pairs and residues are in the order of exponents.
+    """
+
+    model: Model
+    harmonics: Harmonics
+    keys: tuple[Name, ...]
+
+    @classmethod
+    def of(cls, model: Model, harmonics: Harmonics, keys: Sequence[Name] | None) -> Circuit:
+        """Read a model; key frequencies by the rule `unembedding` unless given."""
+        if keys is None:
+            keys = measures.key_frequencies_from_matrix(take_classes(harmonics, model.weights.W_L), harmonics=harmonics)
+        harmonics.projector(keys)  # the error for a name that is not one of theirs
+        return cls(model, harmonics, tuple(name for name in harmonics.names if name in set(keys)))
+
+    @property
+    def cyclic(self) -> CyclicHarmonics:
+        """The harmonics, where they are those of addition modulo n on all pairs.
+
+        Raises:
+            UsageError: if they are not.
+        """
+        if not isinstance(self.harmonics, CyclicHarmonics):
+            raise UsageError("this measure is of addition modulo n, given the harmonics of another group")
+        return self.harmonics
+
+    @property
+    def frequencies(self) -> tuple[int, ...]:
+        """The key frequencies, where they are frequencies."""
+        return tuple(k for k in self.keys if isinstance(k, int))
+
+    @cached_property
+    def logits(self) -> Float[Tensor, "row n"]:
+        """Logits of the group elements."""
+        return take_logits(self.harmonics, self.model.logits)
+
+    @cached_property
+    def labels(self) -> Int64[Tensor, " row"]:
+        """The right answers."""
+        return self.harmonics.line.to(self.model.logits.device)
+
+    @cached_property
+    def neurons(self) -> Float[Tensor, "row d_mlp"]:
+        """Neurons of a one-layer transformer after their activation function."""
+        return take_rows(self.harmonics, self.model.tables.neurons)
+
+    @cached_property
+    def pattern(self) -> Float[Tensor, "row head pos"]:
+        """Attention of a one-layer transformer from the last position."""
+        return take_rows(self.harmonics, self.model.tables.pattern)
+
+    @cached_property
+    def W_E(self) -> Float[Tensor, "n d_model"]:
+        """The group elements' rows of the embedding."""
+        return take_classes(self.harmonics, self.model.weights.W_E)
+
+    @cached_property
+    def W_L(self) -> Float[Tensor, "n d_mlp"]:
+        """The neuron-logit map."""
+        return take_classes(self.harmonics, self.model.weights.W_L)
+
+    @cached_property
+    def train(self) -> Int64[Tensor, " train"] | None:
+        """Indices of the training rows, where they are known."""
+        return self._positions("train")
+
+    @cached_property
+    def test(self) -> Int64[Tensor, " test"] | None:
+        """Indices of the test rows, where they are known."""
+        return self._positions("test")
+
+    @property
+    def how(self) -> Entries:
+        """The harmonics and the key frequencies, as the measures take them."""
+        return {"harmonics": self.harmonics, "keys": self.keys}
+
+    def means(self, values: Float[Tensor, " row"]) -> Entries:
+        """Mean over all rows of the harmonics, and over its training and test rows."""
+        return means(values, self.train, self.test)
+
+    def _positions(self, name: str) -> Tensor | None:
+        part = self.model.part(name)
+        return None if part is None else positions(self.harmonics, part)

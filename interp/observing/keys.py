@@ -1,0 +1,60 @@
+"""Key frequencies: how they are chosen from a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from interp import measures
+from interp.errors import UsageError, unknown
+from interp.harmonics.harmonics import Name
+from interp.networks.network import Network
+from interp.networks.one_layer import Weights
+from interp.observing.circuit import Circuit, Model
+from interp.tasks.modular import ModularTask
+from interp.tasks.task import Task
+
+KeyRule = Literal["unembedding", "embedding", "neurons", "coefficients"]
+KEY_RULES: tuple[KeyRule, ...] = get_args(KeyRule)
+
+
+def key_frequencies(
+    network: Network, rule: KeyRule | Sequence[Name] = "unembedding", *, task: Task | None = None
+) -> tuple[Name, ...]:
+    """The key frequencies of a model, by a named rule or as an explicit list (which is checked and sorted).
+
+    ``unembedding``: frequencies whose rows of F W_L have a norm over a quarter of the largest; ``embedding``: the same on W_E;
+    ``neurons``: those of the neuron clusters; ``coefficients``: by the logits' cos w_k(a+b-c) coefficients. All of them read a
+    one-layer transformer; of a group that is not cyclic the first two give irreducible representations.
+
+    Args:
+        network: the model.
+        rule: how they are chosen.
+        task: what the model learned, addition by default; of one without harmonics, and by a rule for a network that it cannot
+            read, there are none.
+
+    Raises:
+        UsageError: for an unknown rule, a frequency that does not exist, or a rule that the task's group does not have.
+    """
+    if isinstance(rule, str) and rule not in KEY_RULES:
+        raise unknown("key frequency rule", rule, KEY_RULES)
+    if task is None:
+        if not isinstance(network, Weights):
+            raise UsageError(f"task: given none for a network of kind {network.kind!r}, expected what it learned")
+        task = ModularTask(network.p, equals_sign=network.equals_sign)
+    harmonics = task.harmonics
+    if harmonics is None or (isinstance(rule, str) and not isinstance(network, Weights)):
+        if not isinstance(rule, str) and len(rule):
+            raise UsageError(f"key frequencies: given {list(rule)}, but the answers of {task.name!r} have no harmonics")
+        return ()
+    circuit = Circuit.of(Model(network, task, None), harmonics, () if isinstance(rule, str) else rule)
+    match rule:
+        case "unembedding":
+            return measures.key_frequencies_from_matrix(circuit.W_L, harmonics=harmonics)
+        case "embedding":
+            return measures.key_frequencies_from_matrix(circuit.W_E, harmonics=harmonics)
+        case "neurons":
+            return measures.key_frequencies_from_neurons(measures.neuron_frequencies(circuit.neurons, harmonics=circuit.cyclic))
+        case "coefficients":
+            return measures.key_frequencies_from_coefficients(measures.cos_coefficients(circuit.logits, harmonics=circuit.cyclic))
+    return circuit.keys

@@ -1,0 +1,153 @@
+"""Analyses measured at every checkpoint of a run, and cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import xarray as xr
+
+import interp
+from interp.errors import UsageError
+from interp.harmonics.cyclic import CyclicHarmonics
+from interp.harmonics.harmonics import Name
+from interp.networks.network import Network
+from interp.networks.one_layer import Weights
+from interp.observing.analysis import Analysis, find_analyses
+from interp.observing.derived import date_verdicts, evaluated_history, told_by
+from interp.observing.keys import KeyRule, key_frequencies
+from interp.observing.streaming import choose_steps
+from interp.observing.view import View
+from interp.store.results import Results
+from interp.store.run import Run
+from interp.tasks.task import Task
+
+
+def observe(
+    run: Run,
+    analyses: Iterable[str | Analysis] | None = None,
+    *,
+    files: Iterable[str | Path] = (),
+    steps: Iterable[int] | None = None,
+    key_rule: KeyRule | Sequence[int | str] = "unembedding",
+    on_step: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Measure analyses at the checkpoints of a run: one labelled Dataset over ``step``.
+
+    Only what is not cached is computed. The cache lies in the run's directory and goes by content: the checkpoint's hash, the
+    analysis' source, the toolkit's own source and the key frequencies. Key frequencies are chosen once, from the last checkpoint,
+    and hold for the whole series. An analysis that raises is left out; ``attrs["failures"]`` says which and why. Each variable's
+    attribute ``analysis`` names the analysis it comes from.
+
+    The Dataset also has the run's history (``history_train_loss`` ... over ``history_step``) and, as attributes: ``run``, ``p``,
+    ``operation``, ``key_frequencies``, ``key_rule``, ``key_step``, ``phases``, ``outcome``, ``verdicts`` (what the last
+    checkpoint is and since when, see `interp.measures.Since`), ``config``, ``facts``, ``failures``.
+
+    Args:
+        run: a recorded run.
+        analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default.
+        files: Python files with an ``ANALYSIS`` each.
+        steps: which checkpoints; all by default.
+        key_rule: how key frequencies are chosen: a rule or an explicit list.
+        on_step: called with (checkpoints done, checkpoints in all).
+    """
+    chosen = choose_steps(run, steps)
+    asked = find_analyses(analyses, files=files)
+    key_step = run.steps[-1]
+    network = run[key_step].weights
+    keys = key_frequencies(network, key_rule, task=run.task)
+    left_out = {a.name: why for a in asked if (why := does_not_apply(a, network, run.task))}
+    asked = [a for a in asked if a.name not in left_out]
+    results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys)) for a in asked}
+    failures: dict[str, str] = {}
+    for done, step in enumerate(chosen):
+        _measure(run, step, asked, keys=keys, results=results, failures=failures)
+        if on_step is not None:
+            on_step(done + 1, len(chosen))
+    for result in results.values():
+        result.save()
+    series = _combine(run, chosen, {name: r for name, r in results.items() if name not in failures})
+    series.attrs |= {
+        "key_frequencies": list(keys),
+        "key_rule": key_rule if isinstance(key_rule, str) else "explicit",
+        "key_step": key_step,
+        "failures": json.dumps(failures),
+        "left_out": json.dumps(left_out),
+    }
+    return series
+
+
+def does_not_apply(analysis: Analysis, network: Network, task: Task) -> str | None:
+    """Why a question has no meaning for a network and its task; None if it has one."""
+    reasons = {
+        "one-layer": None
+        if isinstance(network, Weights)
+        else f"it reads a one-layer transformer, and this is a network of kind {network.kind!r}",
+        "harmonics": None
+        if task.harmonics is not None
+        else f"the answers of {task.name} have no harmonics: no reordering makes it an addition",
+        "addition": None
+        if isinstance(task.harmonics, CyclicHarmonics)
+        else f"{task.name} is no addition, and no reordering makes it one",
+    }
+    return next((why for need in analysis.needs if (why := reasons[need])), None)
+
+
+@cache
+def _toolkit_digest() -> str:
+    """Hash of the toolkit's own sources: a corrected measure must not meet results of the wrong one."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(interp.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _cache_key(analysis: Analysis, keys: tuple[Name, ...]) -> str | None:
+    if analysis.digest is None:
+        return None
+    return hashlib.sha256(f"{analysis.digest} {_toolkit_digest()} {keys}".encode()).hexdigest()
+
+
+def _measure(
+    run: Run,
+    step: int,
+    analyses: list[Analysis],
+    *,
+    keys: tuple[Name, ...],
+    results: dict[str, Results],
+    failures: dict[str, str],
+) -> None:
+    """Measure at one checkpoint whatever is neither cached nor has failed before."""
+    sha256 = run.sha256(step)
+    missing = [a for a in analyses if a.name not in failures and not results[a.name].has(step, sha256)]
+    if not missing:
+        return
+    checkpoint = run[step]
+    view = View(step, checkpoint.weights, run.task, run.split, keys, checkpoint.losses)
+    for analysis in missing:
+        try:
+            results[analysis.name].add(step, sha256, analysis.measure(view))
+        except Exception as error:  # a user's analysis may raise anything; the others go on
+            failures[analysis.name] = f"at step {step}: {type(error).__name__}: {error}"
+
+
+def _combine(run: Run, steps: list[int], results: dict[str, Results]) -> xr.Dataset:
+    variables: dict[str, xr.DataArray] = {}
+    owner: dict[str, str] = {}
+    for name, result in results.items():
+        for variable, array in result.series(steps).items():
+            if variable in variables:
+                raise UsageError(f"analyses {owner[variable]} and {name} both measure {variable!r}; rename one of them")
+            variables[variable], owner[variable] = array.assign_attrs(analysis=name), name
+    series = xr.Dataset(variables, coords={"step": steps})
+    series = series.merge(evaluated_history(run))
+    series.attrs |= told_by(run, series.get("excluded_loss"))
+    series.attrs |= {
+        "verdicts": json.dumps({name: asdict(found) for name, found in date_verdicts(series).items()}),
+        "facts": json.dumps(run.facts()),
+    }
+    return series

@@ -1,0 +1,103 @@
+"""Numerical health of a run: what puts its numbers in doubt, on one checkpoint and over the whole history, and in words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from interp import measures
+from interp.errors import DataError, UsageError
+from interp.losses import cross_entropy, stablemax_cross_entropy
+from interp.networks.one_layer import Weights, forward
+from interp.store.manifest import RESUME
+from interp.store.resume import read_resume
+from interp.store.run import Run
+
+_LOSSES = {"cross_entropy": cross_entropy, "stablemax": stablemax_cross_entropy}
+# Where the resume state keeps Adam's second moments.
+_MOMENTS = "engine.adamw.exp_avg_sq"
+
+
+def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
+    """The numerical health of a run as plain values.
+
+    - ``collapsed``: share of the training pairs whose ordinary float32 loss would be exactly 0, see `interp.measures.collapsed`.
+    - ``spikes``: jumps of the training loss over all steps, see `interp.measures.loss_spikes`.
+    - ``not_finite``: first step with a loss that is not a finite number; None if there is none.
+    - ``gradient_ratio``: norm of the gradient of the mean training loss over the norm of the weights, per tensor and in all.
+    - ``epsilon_share``: share of the weights whose update Adam's epsilon rules, see `interp.measures.adam_epsilon_share`; from
+      Adam's second moments where the run still has them (``epsilon_from`` says ``second moments``), else from this checkpoint's
+      gradient, whose squares they would be if it stood still (``gradient``).
+    - ``warnings``: what follows from that, in sentences.
+
+    Args:
+        run: a recorded run.
+        step: which checkpoint; the last by default.
+
+    Raises:
+        UsageError: for a step that was not saved, or a run without checkpoints.
+    """
+    if not run.steps:
+        raise UsageError(f"run {run.path} has no checkpoints yet")
+    step = run.steps[-1] if step is None else step
+    weights, optimizer = run[step].weights, run.config.optimizer
+    train = torch.from_numpy(run.split.train)
+    pairs, labels = (torch.from_numpy(values)[train] for values in (run.config.task.pairs, run.config.task.labels))
+    logits, gradients = _gradients(weights, pairs, labels, loss=optimizer.loss)
+    # Moments of the first update stand for those of a gradient that does not change.
+    still = {name: gradient.double().square() * (1 - optimizer.beta2) for name, gradient in gradients.items()}
+    moments, updates = (_second_moments(run) if step == run.steps[-1] else None) or (still, 1)
+    source = "gradient" if moments is still else "second moments"
+    epsilon = measures.adam_epsilon_share(moments, step=updates, beta2=optimizer.beta2, eps=optimizer.eps)["total"]
+    steps, losses = _training_losses(run)
+    spikes, not_finite = measures.loss_spikes(steps, losses), measures.first_not_finite(steps, losses)
+    collapsed = float(measures.collapsed(logits, labels).double().mean())
+    return {
+        "step": step,
+        "collapsed": collapsed,
+        "spikes": [asdict(spike) for spike in spikes],
+        "not_finite": not_finite,
+        "gradient_ratio": measures.gradient_ratio(gradients, weights.tensors()),
+        "epsilon_share": epsilon,
+        "epsilon_from": source,
+        "warnings": measures.health_warnings(
+            collapsed_share=collapsed, spikes=spikes, not_finite=not_finite, epsilon_share=epsilon
+        ),
+    }
+
+
+def _gradients(weights: Weights, pairs: Tensor, labels: Tensor, *, loss: str) -> tuple[Tensor, dict[str, Tensor]]:
+    """Logits of the training pairs, and the gradient of their mean loss for each tensor."""
+    leaves = weights.map(lambda tensor: tensor.detach().requires_grad_())
+    tensors = leaves.tensors()
+    with torch.enable_grad():
+        logits = forward(leaves, pairs).all_logits
+        # With attention rate 0 the queries and keys take no part: their gradient is zero, not missing.
+        found = torch.autograd.grad(
+            _LOSSES[loss](logits, labels).mean(), list(tensors.values()), materialize_grads=True, allow_unused=True
+        )
+    return logits.detach(), dict(zip(tensors, found, strict=True))
+
+
+def _second_moments(run: Run) -> tuple[dict[str, Tensor], int] | None:
+    """Adam's second moments as of the last update, and the number of updates; None where a run has finished and dropped them."""
+    if not (run.path / RESUME).is_file():
+        return None
+    try:
+        tensors = read_resume(run.path).tensors
+    except DataError:  # damaged: the run's other numbers are none the worse for it
+        return None
+    updates = int(tensors["index"]) if "index" in tensors else 0
+    return ({"all": tensors[_MOMENTS]}, updates) if updates > 0 and _MOMENTS in tensors else None
+
+
+def _training_losses(run: Run) -> tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]]:
+    """Steps and training losses wherever there is one. An imported history has gaps, which read as NaN and say nothing."""
+    steps, losses = run.history["step"].values, run.history["train_loss"].values
+    known = ~np.isnan(losses) if run.config.recipe == "imported" else np.ones(len(losses), dtype=bool)
+    return steps[known], losses[known]

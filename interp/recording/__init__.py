@@ -1,0 +1,1 @@
+"""Keep what is trained: where a stream of steps meets the store."""

@@ -1,0 +1,148 @@
+"""The page: a series and its figures in, one self-contained HTML text out. Needs neither torch nor a run's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from interp.errors import UsageError
+from interp.figures.drawing import bands, last_step
+from interp.figures.theme import template
+from interp.observing.definitions import DEFINITIONS
+from interp.reporting.blocks import Blocks
+from interp.reporting.columns import tables
+from interp.reporting.extract import extract
+from interp.reporting.fact_tables import Table, facts_of
+from interp.reporting.readout import readings, readings_of_runs
+from interp.reporting.render import as_json, render
+from interp.reporting.story import Story, run_name, tell
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+    from interp.reporting.dissection import Section
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure of the page, or the reason why there is none.
+
+    Args:
+        name: of the analysis.
+        title: what is asked.
+        caption: what to look for, paragraphs separated by blank lines; one that begins with "Measured:" is shown on demand.
+        draw: makes the figure from the series.
+        failure: why the analysis could not be measured.
+        definitions: names of the definitions that it links to.
+        extra: further data for a panel that the page draws itself; puts its arrays into the blocks.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[xr.Dataset], go.Figure]
+    failure: str | None = None
+    definitions: tuple[str, ...] = ()
+    extra: Callable[[Blocks], Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A finished page.
+
+    Args:
+        html: the whole text, to be written to one file.
+        headline: the story of the run in plain text.
+        failures: name of a panel -> why it is not shown.
+    """
+
+    html: str
+    headline: str
+    failures: Mapping[str, str]
+
+
+def page(
+    series: xr.Dataset,
+    panels: Sequence[Panel],
+    *,
+    story: Story | None = None,
+    facts: Sequence[Table] | None = None,
+    sections: Sequence[Section] = (),
+    origin: Sequence[Table] = (),
+    live: int | None = None,
+    looks: Sequence[Mapping[str, str]] | None = None,
+) -> Page:
+    """Build the page of a series (as `interp.observe` returns it) from its panels.
+
+    A panel whose figure cannot be drawn is shown as such, with the reason; the others are not affected. Everything from names,
+    configurations and analyses is escaped; the page allows no script but its own and no request to anywhere.
+
+    Args:
+        story: the headline; told from the series' measures if left out.
+        facts: tables at the end; the series' configuration and facts if left out.
+        sections: tables after the panels.
+        origin: tables before the facts.
+        live: version of a page that is served while its run goes on, and may ask its server for the next; None for a file.
+        looks: colour and dash of each run of a series that has several, along its dimension ``run``.
+
+    Raises:
+        UsageError: if the series has no checkpoints.
+    """
+    if not series.sizes.get("step"):
+        raise UsageError("report: given a series without checkpoints, expected at least one")
+    blocks, story = Blocks(), tell(series) if story is None else story
+    tabled = tables(series, [panel.name for panel in panels], blocks)
+    shown = [_shown(panel, series, blocks, tabled) for panel in panels]
+    data = {
+        "run": run_name(series),
+        "steps": [int(step) for step in series["step"].values],
+        "last_step": last_step(series),
+        "bands": bands(series),
+        "milestones": [{"label": m.label, "step": m.boundary.step} for m in story.milestones if m.boundary],
+        "panels": [one["source"] for one in shown],
+        "readout": readings(series, blocks) if looks is None else readings_of_runs(series, looks, blocks),
+        "tables": tabled,
+        "notes": _notes(series.attrs),
+        "live": live,
+        "templates": {"light": template("light"), "dark": template("dark")},
+    }
+    facts = [*origin, *(facts_of(series.attrs) if facts is None else facts)]
+    html = render(series, story, shown, sections=sections, facts=facts, data=data, blocks=blocks)
+    return Page(html, str(story), {one["name"]: one["failure"] for one in shown if one["failure"]})
+
+
+def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str, Any]) -> dict[str, Any]:
+    """What template and script need of a panel."""
+    paragraphs = [text for text in panel.caption.split("\n\n") if text.strip()]
+    measured = [text.removeprefix("Measured:").strip() for text in paragraphs if text.startswith("Measured:")]
+    failure, source = panel.failure, None
+    if failure is None:
+        try:
+            source = extract(panel.draw(series), blocks)
+            if panel.extra is not None:
+                source["extra"] = panel.extra(blocks)
+        except Exception as error:  # a user's figure may raise anything; the other panels go on
+            failure = f"its figure raised {type(error).__name__}: {error}"
+    meta = (source or {}).get("layout", {}).get("meta") or {}
+    return {
+        "name": panel.name,
+        "title": panel.title,
+        "paragraphs": [text for text in paragraphs if not text.startswith("Measured:")],
+        "measured": " ".join(measured),
+        "definitions": [DEFINITIONS[name] for name in panel.definitions],
+        "failure": failure,
+        "source": source,
+        "switchable": bool(isinstance(meta, dict) and meta.get("log_axis")),
+        "alt": str(meta.get("alt") or f"Figure: {panel.title}") if isinstance(meta, dict) else f"Figure: {panel.title}",
+        "table": panel.name if tabled.get(panel.name, {}).get("variables") else None,
+        "left": tabled.get(panel.name, {}).get("left", []),
+    }
+
+
+def _notes(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """What a table that is taken away says about where it comes from."""
+    names = ("run", "p", "operation", "key_frequencies", "key_rule", "key_step", "outcome", "phases", "config")
+    texts = {name: attributes[name] for name in names if name in attributes}
+    return {name: value if isinstance(value, str) else as_json(value) for name, value in texts.items()}

@@ -1,0 +1,47 @@
+"""A run's facts in plain values, for people and tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from interp.store.manifest import LOG, checkpoint_name
+
+if TYPE_CHECKING:
+    from interp.store.run import Run
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """What a run is: status, task, split, steps, sizes in bytes, engine, when and with what it was begun."""
+    files, task = run.manifest.files, run.config.task
+    return {
+        "name": run.name,
+        "path": str(run.path),
+        "status": run.status,
+        "reason": run.reason,
+        "recipe": run.config.recipe,
+        "seed": run.config.seed,
+        "p": task.p,
+        "operation": task.operation,
+        "train_pairs": len(run.split.train),
+        "test_pairs": len(run.split.test),
+        "n_parameters": run.n_parameters,
+        "last_step": run.manifest.step,
+        "checkpoints": len(run.steps),
+        "checkpoint_bytes": sum(files[checkpoint_name(step)].size for step in run.steps),
+        "total_bytes": sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()),
+        "engine": run.engine,
+        "threads": run.threads,
+        "created": _created(run.path),
+        "provenance": dict(run.provenance),
+    }
+
+
+def _created(path: Path) -> str | None:
+    """When the run was begun, from the first line of its log; None if the log is gone."""
+    try:
+        with (path / LOG).open(encoding="utf-8") as lines:
+            return str(json.loads(next(lines))["time"])
+    except (OSError, StopIteration, ValueError, KeyError):
+        return None

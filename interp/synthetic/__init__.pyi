@@ -1,0 +1,9 @@
+from .circuits import clock_weights as clock_weights
+from .circuits import pizza_weights as pizza_weights
+from .formulas import clock_logits as clock_logits
+from .formulas import pizza_logits as pizza_logits
+from .lookup import lookup_answers as lookup_answers
+from .lookup import lookup_logits as lookup_logits
+from .lookup import lookup_weights as lookup_weights
+from .mixing import mixture as mixture
+from .mixing import mixture_weights as mixture_weights

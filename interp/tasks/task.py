@@ -1,0 +1,215 @@
+"""Task: what is learned, a finite table of inputs and labels, and the waves of its answers where it has some."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from jaxtyping import Int64
+
+from interp.errors import UsageError
+
+if TYPE_CHECKING:
+    from interp.harmonics.harmonics import Harmonics
+
+
+class Task(Protocol):
+    """A finite table: every input there is, and the right answer to each."""
+
+    @property
+    def name(self) -> str:
+        """What is learned, in a few words, such as ``a + b modulo 113``."""
+        ...
+
+    @property
+    def inputs(self) -> Int64[np.ndarray, "row pos"]:
+        """The tokens of every input."""
+        ...
+
+    @property
+    def labels(self) -> Int64[np.ndarray, " row"]:
+        """The right answer to every input, in 0..classes-1."""
+        ...
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """Number of answers."""
+        ...
+
+    @property
+    def harmonics(self) -> Harmonics | None:
+        """The waves of the answers; None where there are none: then no measure of waves applies."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TableTask:
+    """Any finite table as a task. Equal tables are equal tasks.
+
+    Where the inputs are all pairs (a, b) of n elements, row-major, alone or followed by one more token (``=``, token n), it is a
+    binary operation, and has the same facts about its pairs as `ModularTask`: that is what the one-layer transformer learns.
+
+    Args:
+        name: what is learned, in a few words.
+        inputs: the tokens of every input.
+        labels: the right answer to every input.
+        n_tokens: number of tokens.
+        classes: number of answers.
+        harmonics: the waves of the answers, if they have some.
+
+    Raises:
+        UsageError: for tokens or labels out of range, as many inputs as labels missing, or an input that occurs twice.
+
+    >>> xor = binary_operation("xor", [[0, 1], [1, 0]])
+    >>> xor.inputs.tolist(), xor.p
+    ([[0, 0, 2], [0, 1, 2], [1, 0, 2], [1, 1, 2]], 2)
+    """
+
+    name: str
+    inputs: Int64[np.ndarray, "row pos"]
+    labels: Int64[np.ndarray, " row"]
+    n_tokens: int
+    classes: int
+    harmonics: Harmonics | None = None
+
+    def __post_init__(self) -> None:
+        inputs, labels = (np.ascontiguousarray(values) for values in (self.inputs, self.labels))
+        if inputs.ndim != 2 or labels.ndim != 1 or len(inputs) != len(labels) or not len(inputs):
+            raise UsageError(
+                f"task {self.name!r}: given inputs of shape {inputs.shape} and labels of shape {labels.shape}, "
+                "expected (row, pos) and (row,), at least one row"
+            )
+        for what, values, top in (("inputs", inputs, self.n_tokens), ("labels", labels, self.classes)):
+            if values.dtype.kind not in "iu" or not (values.min() >= 0 and values.max() < top):
+                raise UsageError(
+                    f"task {self.name!r}: given {what} {values.min()}..{values.max()}, expected integers in 0..{top - 1}"
+                )
+        if len(np.unique(inputs, axis=0)) != len(inputs):
+            raise UsageError(f"task {self.name!r}: an input occurs twice; each may have one answer")
+        object.__setattr__(self, "inputs", inputs.astype(np.int64))
+        object.__setattr__(self, "labels", labels.astype(np.int64))
+        if self.harmonics is not None:
+            _check_harmonics(self.name, labels, self.harmonics)
+
+    @classmethod
+    def of(cls, task: Task) -> TableTask:
+        """Any task as a table."""
+        if isinstance(task, TableTask):
+            return task
+        return cls(task.name, task.inputs, task.labels, task.n_tokens, task.classes, task.harmonics)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TableTask) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"TableTask({self.name!r}, {len(self.labels)} inputs, {self.classes} answers)"
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything in it."""
+        found = hashlib.sha256(f"{self.name}\0{self.n_tokens} {self.classes} {self.inputs.shape}".encode())
+        waves = self.harmonics
+        parts = [self.inputs, self.labels]
+        if waves is not None:
+            found.update(repr(waves.names).encode())
+            parts += [each.numpy() for each in (waves.line, waves.rows, waves.classes) if each is not None]
+            parts += [waves.projector([name]).numpy() for name in waves.names]
+        for part in parts:
+            found.update(part.tobytes())
+        return found.hexdigest()
+
+    @cached_property
+    def _elements(self) -> int | None:
+        """Number of elements of a binary operation; None for other tables."""
+        n = round(len(self.labels) ** 0.5)
+        pairs = np.stack(np.divmod(np.arange(n * n, dtype=np.int64), n), axis=1)
+        if n < 2 or len(self.inputs) != n * n or self.inputs.shape[1] not in (2, 3):
+            return None
+        is_grid = bool((self.inputs[:, :2] == pairs).all()) and bool((self.inputs[:, 2:] == n).all())
+        return n if is_grid and self.n_tokens == n + self.inputs.shape[1] - 2 else None
+
+    @property
+    def is_binary_operation(self) -> bool:
+        """Whether the inputs are all pairs of elements, row-major, alone or followed by ``=``."""
+        return self._elements is not None
+
+    @property
+    def p(self) -> int:
+        """Number of elements of a binary operation.
+
+        Raises:
+            UsageError: if the table is none.
+        """
+        if self._elements is None:
+            raise UsageError(
+                f"task {self.name!r}: its inputs are not all pairs (a, b) of n elements in row-major order, alone or followed by "
+                "token n; only such a table is a binary operation, which the one-layer transformer learns"
+            )
+        return self._elements
+
+    @property
+    def operation(self) -> str:
+        """What tables of runs call it: its name."""
+        return self.name
+
+    @property
+    def equals_sign(self) -> bool:
+        """Whether the inputs end with ``=``."""
+        return self.n_ctx == 3
+
+    @property
+    def n_ctx(self) -> int:
+        """Number of input positions."""
+        return self.inputs.shape[1]
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of inputs."""
+        return len(self.labels)
+
+    @property
+    def pairs(self) -> Int64[np.ndarray, "pair 2"]:
+        """All pairs of a binary operation."""
+        assert self.p  # the error for a table that is none
+        return self.inputs[:, :2]
+
+
+def binary_operation(name: str, table: object, *, equals_sign: bool = True, harmonics: Harmonics | None = None) -> TableTask:
+    """The task of a binary operation on n elements, given by its table: row a, column b.
+
+    Args:
+        name: what is learned, in a few words.
+        table: n x n integers in 0..n-1.
+        equals_sign: read ``a b =`` (answer at ``=``, which is token n) instead of ``a b`` (answer at ``b``).
+        harmonics: the waves of the answers, if they have some.
+
+    Raises:
+        UsageError: if the table is not square, or an entry is out of range.
+    """
+    labels = np.asarray(table)
+    if labels.ndim != 2 or labels.shape[0] != labels.shape[1]:
+        raise UsageError(f"table of {name!r}: given shape {labels.shape}, expected (n, n): row a, column b")
+    n = len(labels)
+    pairs = np.stack(np.divmod(np.arange(n * n, dtype=np.int64), n), axis=1)
+    inputs = np.pad(pairs, ((0, 0), (0, 1)), constant_values=n) if equals_sign else pairs
+    return TableTask(name, inputs, labels.flatten(), n_tokens=n + equals_sign, classes=n, harmonics=harmonics)
+
+
+def _check_harmonics(name: str, labels: np.ndarray, harmonics: Harmonics) -> None:
+    """Error unless the harmonics' answers are the task's."""
+    line = harmonics.line.numpy()
+    rows = np.arange(len(labels)) if harmonics.rows is None else harmonics.rows.numpy()
+    element = line if harmonics.classes is None else harmonics.classes.numpy()[line]
+    if len(rows) != len(line) or not np.array_equal(labels[rows], element):
+        raise UsageError(f"task {name!r}: its harmonics have other answers than its labels; line[i] must be the answer of row i")

@@ -1,0 +1,51 @@
+"""Which engine a run gets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import torch
+
+from interp.config.run_config import RunConfig
+from interp.errors import UsageError
+from interp.training.engine import Engine
+from interp.training.reference import ReferenceEngine
+
+log = logging.getLogger("interp")
+
+
+def make_engine(config: RunConfig) -> Engine:
+    """The engine a config asks for, holding its initial weights.
+
+    ``auto`` takes the fastest that can do what the config asks, and logs why a faster one cannot.
+
+    Raises:
+        UsageError: if the named engine cannot do what the config asks; the message says what.
+    """
+    if config.device != "cpu" and not torch.cuda.is_available():
+        raise UsageError(f"device: given {config.device!r}, but no CUDA device is available here; use --device cpu")
+    if config.engine == "reference":
+        return ReferenceEngine(config)
+    reason, make = _faster(config)
+    if reason and config.engine == "auto":
+        log.info("engine: reference, because %s", reason)
+        return ReferenceEngine(config)
+    return make(config)
+
+
+def _faster(config: RunConfig) -> tuple[str | None, Callable[[RunConfig], Engine]]:
+    """The engine that is faster than the reference, and why it should not be taken."""
+    if config.engine == "cuda" or (config.engine == "auto" and config.device != "cpu"):
+        from interp.training.stacked import graphs as cuda
+
+        reason = cuda.refusal(config)
+        if reason:
+            return f"the cuda engine cannot do {reason}", cuda.CudaEngine
+        return None if cuda.is_worth_it(config) else "with so many classes it is the faster one", cuda.CudaEngine
+    from interp.training.cpu import cpu_engine as cpu
+
+    reason = cpu.refusal(config)
+    if reason:
+        return f"the cpu engine cannot do {reason}", cpu.CpuEngine
+    return None if cpu.is_worth_it(config) else "with so few training pairs it is the faster one", cpu.CpuEngine

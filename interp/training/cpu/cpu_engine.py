@@ -1,0 +1,257 @@
+"""The fast CPU engine: tables over tokens and passes over pairs, all of it compiled (kernels). tables.py has the formulas.
+
+What remains of a step once everything before the neurons is a table: neurons @ W_L, its two gradients, and loops that touch each
+pair's neurons a few times. Float32 only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interp.config.run_config import OptimizerConfig, RunConfig
+from interp.errors import UsageError
+from interp.networks.initial import initial_weights
+from interp.networks.one_layer import SHAPES
+from interp.process import forked
+from interp.training.cpu import kernels
+from interp.training.cpu.buffers import allocate
+from interp.training.cpu.contention import Contention
+from interp.training.cpu.pair_chunks import share_out
+from interp.training.engine import Evaluation
+from interp.training.optimizer import Optimizer
+from interp.training.parameters import Parameters
+from interp.training.threads import threads_for, torch_threads
+from interp.training.token_tables import Shape
+
+# What a step of this engine and of the reference engine costs apart from arithmetic, in multiplications of a forward pass.
+_OWN, _REFERENCE = 1_000_000, 40_000_000
+_MARGIN = 1.12  # by so much this engine must seem to have less to do: at 1.10 it has been found as slow as the other
+
+
+def refusal(config: RunConfig) -> str | None:
+    """Why this engine cannot do what a config asks; None if it can."""
+    if config.device != "cpu":
+        return f"device {config.device!r}: it runs on the CPU only"
+    if config.dtype != "float32":
+        return f"dtype {config.dtype!r}: it computes in float32 only"
+    if config.model.activation != "relu":
+        return f"activation {config.model.activation!r}: it knows relu only"
+    return None
+
+
+def is_worth_it(config: RunConfig) -> bool:
+    """Whether tables pay: with few pairs to train on, the reference engine has less to do than there is to tabulate.
+
+    Compares multiplications of one forward pass, to which both engines' gradients are proportional, and what a step costs
+    besides. Measured by benchmarks/scaling.py: where this says yes, the CPU engine has not been found slower.
+    """
+    task, model = config.task, config.model
+    n, p, d_model, heads = len(config.split.draw(task).train), task.p, model.d_model, model.n_heads
+    columns = model.d_mlp + config.classes
+    # W_L, and what flipped neurons pass on linearly: a product more of its size backward, and two for those that are flipped.
+    tables = d_model * (d_model * (columns + p) + p * columns + 1.7 * model.d_mlp * config.classes)
+    tables += 25 * heads * (p + 1) * columns  # what is read and written for each of their numbers
+    if not task.equals_sign:
+        tables += p * p * (d_model + 20 * heads)  # scores of all pairs
+    pair = (2 * heads * columns + model.d_mlp * config.classes) / 2  # in the passes each takes half the time
+    reference_pair = d_model * (8 * d_model + 2 * model.d_mlp + config.classes)
+    return _MARGIN * (_OWN + tables + n * pair) < _REFERENCE + n * reference_pair
+
+
+class CpuEngine:
+    """Full-batch gradients without autograd, equal to the reference engine's to float32 rounding."""
+
+    name = "cpu"
+
+    def __init__(self, config: RunConfig) -> None:
+        """Allocate everything a step needs.
+
+        Raises:
+            UsageError: if this engine cannot do what the config asks.
+        """
+        if reason := refusal(config):
+            raise UsageError(f"engine 'cpu' cannot do this: {reason}; use --engine reference")
+        task, model = config.task, config.model
+        self.threads = threads_for(config)
+        self.parameters = Parameters(initial_weights(config))
+        self._launch = _Launcher(self.threads)
+        self._adamw = _CompiledAdamW(config.optimizer, self.parameters, self._launch)
+        self._optimizer = Optimizer(config.optimizer, self.parameters, adamw=self._adamw)
+        self._shape = Shape(task.equals_sign, model.attention_rate, d_mlp=model.d_mlp, classes=config.classes)
+        setting = kernels.Setting(
+            neuron_columns=self._shape.neuron_columns,
+            classes=config.classes,
+            columns_of_W_L=config.classes - (config.optimizer.loss == "cross_entropy"),
+            rate=float(model.attention_rate),
+            total=float(self._shape.total),
+            stablemax=config.optimizer.loss == "stablemax",
+        )
+        split = config.split.draw(task)
+        train, test = (share_out(index, task, threads=self.threads) for index in (split.train, split.test))
+        self._n_train, self._n_test = len(train.a), len(test.a)
+        self._sums = kernels.Sums(np.zeros(self.threads), np.zeros(self.threads, dtype=np.int64))
+        buffers = allocate(
+            self._shape, task.p, d_model=model.d_model, heads=model.n_heads, threads=self.threads, train=train, test=test
+        )
+        weights, gradients = map(_as_arrays, (self.parameters.weights.tensors(), self.parameters.gradients))
+        self._signs = _no_signs(model.d_mlp, self._shape.neuron_columns, self.threads)
+        given = (weights, *buffers, setting, gradients, self._sums, self._signs, self._adamw.moments)
+        handles: list[kernels.Handle[Any]] = [kernels.Handle(each) for each in given]
+        self._train, self._test = (
+            kernels.Handle(kernels.Work(self.threads, kernels.Handle(pairs), *handles)) for pairs in (train, test)
+        )
+        self._adamw.work = self._train
+        self._train_accuracy: float | None = None
+        with kernels.telling():
+            for _ in range(3 if self._launch.can_be_parallel else 1):  # passes are launched in parallel from the third on
+                self.evaluate()
+                self.gradient()
+        self._choose_signs()
+
+    @torch.no_grad()
+    def gradient(self) -> float:
+        """Mean training loss; its gradient by hand."""
+        start, passes = perf_counter(), kernels.passes()
+        with torch_threads(1):
+            self._tabulate()
+            for each in (passes.train, passes.combine, passes.add_up):
+                self._launch(each, self._train)
+            for stage in range(kernels.BACKWARD_STAGES):
+                self._launch(passes.backpropagate, self._train, stage)
+        self._launch.note(perf_counter() - start)
+        loss, self._train_accuracy = self._means(self._n_train)
+        return loss
+
+    def update(self) -> None:
+        """One optimizer update."""
+        self._train_accuracy = None
+        with torch_threads(1):
+            self._optimizer.step()
+        self._choose_signs()
+
+    @torch.no_grad()
+    def evaluate(self) -> Evaluation:
+        """Test loss and both accuracies."""
+        with torch_threads(1):
+            self._tabulate()
+            if self._train_accuracy is None:
+                self._launch(kernels.passes().evaluate, self._train)
+                _, self._train_accuracy = self._means(self._n_train)
+            self._launch(kernels.passes().evaluate, self._test)
+            test_loss, test_accuracy = self._means(self._n_test)
+        return Evaluation(test_loss, train_accuracy=self._train_accuracy, test_accuracy=test_accuracy)
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimizer's state, and which neurons are flipped."""
+        return {**self._optimizer.state(), "flipped": torch.from_numpy(self._signs.sign[: self._shape.d_mlp] < 0)}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the optimizer's state, and the signs the neurons had. (States of other engines have none.)"""
+        self._train_accuracy = None
+        self._optimizer.load(state)
+        self._signs.active[:], self._signs.sign[:] = 0, 1
+        if "flipped" in state:
+            self._signs.sign[: self._shape.d_mlp][state["flipped"].numpy()] = -1
+        self._choose_signs()
+
+    def _choose_signs(self) -> None:
+        """Which sign each neuron is taken with from now on; by what the last training pass has counted, if that is still new."""
+        kernels.SERIAL(kernels.passes().choose_signs, self._train.address, 0, 1)
+
+    def _tabulate(self) -> None:
+        """Make the tables at the current weights."""
+        for stage in range(kernels.FORWARD_STAGES):
+            self._launch(kernels.passes().tabulate, self._train, stage)
+
+    def _means(self, n: int) -> tuple[float, float]:
+        """Mean loss and accuracy over the n pairs of the last pass."""
+        return float(self._sums.loss.sum()) / n, float(self._sums.correct.sum()) / n
+
+
+class _Launcher:
+    """Runs passes, in parallel or not: the same shares are summed in the same order."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._contention = Contention() if kernels.can_be_parallel(threads) else None
+
+    @property
+    def can_be_parallel(self) -> bool:
+        """Whether several threads may come to be used."""
+        return self._contention is not None
+
+    def note(self, seconds: float) -> None:
+        """Tell how long the passes of a gradient took."""
+        if self._contention:
+            self._contention.note(seconds)
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether several threads are used now."""
+        return self._contention is not None and self._contention.use_threads() and not forked()
+
+    def __call__(self, function: int, work: kernels.Handle[kernels.Work], stage: int = 0) -> None:
+        """Run one pass, or a stage of it."""
+        (kernels.PARALLEL if self.is_parallel else kernels.SERIAL)(function, work.address, stage, self._threads)
+
+
+class _CompiledAdamW:
+    """AdamW by the compiled pass over `moments`; `work` is what has a handle of them."""
+
+    work: kernels.Handle[kernels.Work]
+
+    def __init__(self, config: OptimizerConfig, parameters: Parameters, launch: _Launcher) -> None:
+        self._config, self._launch, self._step = config, launch, 0
+        self._mean, self._square = torch.zeros_like(parameters.flat), torch.zeros_like(parameters.flat)
+        self.moments = kernels.Moments(
+            flat=parameters.flat.numpy(),
+            gradient=parameters.gradient.numpy(),
+            mean=self._mean.numpy(),
+            square=self._square.numpy(),
+            rates=np.zeros(7, dtype=np.float32),
+        )
+
+    def step(self, lr: float) -> None:
+        """Apply one update."""
+        self._step += 1
+        (beta1, beta2), eps, decay = (self._config.beta1, self._config.beta2), self._config.eps, self._config.weight_decay
+        rest1, rest2 = 1 - beta1**self._step, 1 - beta2**self._step
+        self.moments.rates[:] = 1 - lr * decay, lr / rest1, 1 - beta1, beta2, 1 - beta2, rest2**0.5, eps
+        self._launch(kernels.passes().update, self.work)
+
+    def state(self) -> dict[str, Tensor]:
+        """Torch's names; `step` is a float32 number there."""
+        if not self._step:
+            return {}
+        return {"step": torch.tensor(float(self._step)), "exp_avg": self._mean, "exp_avg_sq": self._square}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a saved `state`."""
+        self._step = int(state["step"])
+        self._mean.copy_(state["exp_avg"])
+        self._square.copy_(state["exp_avg_sq"])
+
+
+def _no_signs(neurons: int, columns: int, threads: int) -> kernels.Signs:
+    """Every neuron as it is."""
+    return kernels.Signs(
+        sign=np.ones(columns, dtype=np.float32),
+        flipped=np.zeros(neurons, dtype=np.int32),
+        number=np.zeros(1, dtype=np.int64),
+        active=np.zeros((threads, columns), dtype=np.int64),
+    )
+
+
+def _as_arrays(tensors: Mapping[str, Tensor]) -> kernels.Model:
+    """Weights, or their gradients, as the passes take them."""
+    arrays = {
+        name: tensors[name].numpy() if name in tensors else np.zeros([0] * len(axes), dtype=np.float32)
+        for name, axes in SHAPES.items()
+    }
+    return kernels.Model(**{**arrays, "W_O": arrays["W_O"].reshape(-1, arrays["W_O"].shape[-1])})

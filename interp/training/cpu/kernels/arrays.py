@@ -1,0 +1,185 @@
+# numba is untyped.
+# mypy: disable-error-code="misc"
+"""What the compiled passes work on: named tuples of arrays, which handles.py lets them open."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple
+
+import numba
+import numpy as np
+
+from interp.training.cpu.kernels.handles import Handle, opener
+
+Float1 = Annotated[np.ndarray, numba.float32[::1]]
+Float2 = Annotated[np.ndarray, numba.float32[:, ::1]]
+Float3 = Annotated[np.ndarray, numba.float32[:, :, ::1]]
+Float4 = Annotated[np.ndarray, numba.float32[:, :, :, ::1]]
+Float64_1 = Annotated[np.ndarray, numba.float64[::1]]
+Int32_1 = Annotated[np.ndarray, numba.int32[::1]]
+Int64_1 = Annotated[np.ndarray, numba.int64[::1]]
+Int64_2 = Annotated[np.ndarray, numba.int64[:, ::1]]
+Int64_3 = Annotated[np.ndarray, numba.int64[:, :, ::1]]
+Address = Annotated[Handle[Any], numba.int64]
+Index = Annotated[int, numba.int64]
+Flag = Annotated[bool, numba.boolean]
+Number = Annotated[float, numba.float32]
+
+
+class Pairs(NamedTuple):
+    """The pairs of one pass, chunk by chunk and within a chunk by a; see `pair_chunks.share_out`."""
+
+    a: Int32_1  # (pair,)
+    b: Int32_1  # (pair,)
+    label: Int32_1  # (pair,)
+    chunk: Int32_1  # (chunk + 1,): chunk i has the pairs chunk[i] .. chunk[i + 1]
+    group_a: Int32_1  # (chunk + 1,): and the groups of equal a group_a[i] .. group_a[i + 1]
+    first_a: Int32_1  # (group + 1,): the pairs of such a group are first_a[j] .. first_a[j + 1]
+    new_a: Int32_1  # (group,): 1 where its thread meets that token for the first time, else 0
+    group_b: Int32_1  # (chunk + 1,): the same for groups of equal b,
+    first_b: Int32_1  # (group + 1,): whose pairs are scattered over the chunk:
+    new_b: Int32_1  # (group,)
+    by_b: Int32_1  # (pair,): place in its chunk of each pair, sorted by b
+    span: Int32_1  # (thread + 1,): thread i has the chunks span[i] .. span[i + 1]
+    tokens: Int32_1  # (thread + 1,): and so the tokens tokens[i] .. tokens[i + 1] at position a
+
+
+class Model(NamedTuple):
+    """Weights, or their gradients, as float32 arrays; a bias that the model lacks has no elements."""
+
+    W_E: Float2  # (p (+ 1), d_model)
+    W_pos: Float2  # (position, d_model)
+    W_Q: Float3  # (head, d_model, d_head)
+    W_K: Float3  # (head, d_model, d_head)
+    W_V: Float3  # (head, d_model, d_head)
+    W_O: Float2  # (head * d_head, d_model)
+    W_in: Float2  # (d_model, neuron)
+    W_out: Float2  # (neuron, d_model)
+    W_U: Float2  # (d_model, class)
+    b_Q: Float2  # (head, d_head)
+    b_K: Float2  # (head, d_head)
+    b_V: Float2  # (head, d_head)
+    b_O: Float1  # (d_model,)
+    b_in: Float1  # (neuron,)
+    b_out: Float1  # (d_model,)
+    b_U: Float1  # (class,)
+
+
+class Tables(NamedTuple):
+    """What tables.py's `Tables` holds, and weights laid out as products want them.
+
+    Sizes that differ are given for models with ``=`` and without.
+    """
+
+    x: Float2  # (p + 2, d_model): residuals relative to the fixed position's; the difference of the positions; the fixed one
+    to_columns: Float2  # (d_model, column): W_in, by its signs, and what leads to logits directly, side by side, padded
+    turned: Float4  # (3, head, d_head, d_model): W_Q, W_K (both without `=` only) and W_V turned
+    v: Float3  # (head, p + 1, d_head)
+    fixed_v: Float2  # (head, d_head)
+    q: Float3  # (head, 1 or p, d_head), divided by sqrt(d_head)
+    k: Float3  # (head, 1 or p + 1, d_model or d_head)
+    k_turned: Float3  # (head, d_head, p); without `=` only
+    resid: Float2  # (1 or p, d_model): residuals of the base
+    head_to_columns: Float2  # (head * d_head, column)
+    far: Float3  # (head, p + 1, column): v times that; for a token at position b
+    near: Float3  # (head, p, column): for one at position a: that and the last row
+    base: Float2  # (1 or p, column)
+    scores: Float3  # (head, 1, p + 1) or (head, p, p)
+    W_U: Float2  # (d_model, logit column): relative to its last column where logits are relative to the last class
+    W_U_turned: Float2  # (logit column, d_model)
+    W_L: Float2  # (neuron column, logit column or more)
+
+
+class Signs(NamedTuple):
+    """Which neurons are taken with the other sign; see signs.py."""
+
+    sign: Float1  # (neuron column,): 1 or -1
+    flipped: Int32_1  # (neuron,): first those that have -1, in their order
+    number: Int64_1  # (1,): how many these are
+    active: Int64_2  # (thread, neuron column): in how many of a thread's pairs each was, until that is used
+
+
+class Setting(NamedTuple):
+    """The scalars of one pass."""
+
+    neuron_columns: Index
+    classes: Index
+    columns_of_W_L: Index  # that products need: all classes or, where logits are relative to the last class, all others
+    rate: Number  # of attention
+    total: Number  # what the attention of one head to all positions adds up to
+    stablemax: Flag
+
+
+class Chunk(NamedTuple):
+    """Each thread's buffers for the pairs of a chunk."""
+
+    active: Int64_3  # (thread, pair, word): bit j of a pair's words tells whether its neuron j is not 0
+    columns: Float3  # (thread, pair, column or more): neurons after the ReLU, and logits; their gradient takes their place
+    softmax: Float4  # (thread, 2, head, pair): of the scores at a and b
+    weights: Float4  # (thread, 2, head + 1, pair): attention to a and b; a row of ones for the base
+    d_scores: Float4  # (thread, 2, head, pair)
+    d_neurons: Float3  # (thread, row, neuron column or more): gradient between strips of classes, if several; last row: 0
+
+
+class Gradients(NamedTuple):
+    """The gradient of the tables; what has a thread dimension is to be summed over it, but for `both`, which is room.
+
+    With ``=`` (one base) `near` has the base's gradient as its last row, a part for each a; without, `far` has it, for each b.
+    """
+
+    near: Float3  # (head (+ 1), p, column): of `Tables.far` as it is used at position a
+    far: Float4  # (thread, head (+ 1), p, column): as it is used at position b
+    both: Float3  # (thread, token + 1, column): room for the sum of near and far of a thread's tokens, and that of its near
+    v: Float3  # (head, p + 1, d_head)
+    last_v: Float3  # (thread, head, d_head): parts of its last row
+    parts: Float3  # (thread, head * d_head + 1, column): of the heads' rows of `columns` and, with `=`, of the base
+    columns: Float2  # (head * d_head + (1 or p), column): of `Tables.head_to_columns`, and of the base
+    scores: Float4  # (thread, head, 1, p + 1), in the end the first has the sum, or (1, head, p, p)
+    W_L: Float3  # (thread, neuron column, logit column or more): in the end the first has the sum
+    direct: Float2  # (d_model, logit column): of what leads to logits directly
+    linear: Float2  # (neuron, logit column): room for what flipped neurons add to the gradient of W_L
+    rows: Float2  # (head * d_head + (1 or p), d_model): of W_O and, after it, of the base's residuals
+    base: Float2  # (thread, column): of the base, summed over its rows
+    resid: Float2  # (thread, d_model): of its residuals, summed over them
+    fixed_v: Float3  # (thread, head, d_head)
+    q: Float3  # (head, 1 or p, d_head)
+    k: Float3  # (head, 1 or p + 1, d_model or d_head)
+    asking: Float2  # (head, d_model): of the residual of `=` by way of W_Q
+    tokens: Float2  # (thread, d_model): of a thread's share of W_E, summed over tokens
+
+
+class Sums(NamedTuple):
+    """One value per thread."""
+
+    loss: Float64_1  # (thread,)
+    correct: Int64_1  # (thread,)
+
+
+class Moments(NamedTuple):
+    """What AdamW updates, and what with."""
+
+    flat: Float1  # all weights
+    gradient: Float1
+    mean: Float1  # of gradients
+    square: Float1  # mean of their squares
+    rates: Float1  # 1 - lr weight_decay, lr / (1 - beta1^n), 1 - beta1, beta2, 1 - beta2, sqrt(1 - beta2^n), eps
+
+
+class Work(NamedTuple):
+    """Among how many threads the passes are shared out, and, by handles, all that they work on."""
+
+    threads: Index
+    pairs: Address
+    model: Address
+    tables: Address
+    chunks: Address
+    gradients: Address
+    setting: Address
+    into: Address  # the gradient of the weights, as a `Model`
+    sums: Address
+    signs: Address
+    moments: Address
+
+
+open_pairs, open_model, open_tables, open_signs, open_setting = map(opener, (Pairs, Model, Tables, Signs, Setting))
+open_chunk, open_gradients, open_sums, open_moments, open_work = map(opener, (Chunk, Gradients, Sums, Moments, Work))

@@ -1,0 +1,105 @@
+# numba's intrinsics and llvmlite are untyped.
+# mypy: disable-error-code="attr-defined, no-untyped-call, import-untyped"
+# ruff: noqa: ARG001  numba calls with these arguments
+"""Many arrays as one number: what Python passes to compiled code is the address of a list of them.
+
+A step needs some seventy arrays. Given to each of its passes, every one costs a third of a microsecond at every call, and a tenth
+of a second when they are compiled.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+from interp.training.cpu.kernels.vectors import INDEX, constant
+
+_WORDS = 5  # that tell of an array: its address, and up to four sizes
+
+Values = TypeVar("Values", bound=NamedTuple)
+
+
+class Handle(Generic[Values]):
+    """Keeps a named tuple of arrays, numbers and other handles.
+
+    `address` is what compiled code opens it by, for as long as the handle lives.
+    """
+
+    def __init__(self, values: Values) -> None:
+        """Note the numbers, and where the arrays are.
+
+        Raises:
+            ValueError: if an array is not stored by rows, without gaps.
+        """
+        self.values = values
+        self._places = np.zeros((len(values), _WORDS), dtype=np.int64)
+        for name, place, value in zip(values._fields, self._places, values, strict=True):
+            if isinstance(value, float):
+                place.view(np.float64)[0] = value
+            elif isinstance(value, Handle):
+                place[0] = value.address
+            elif not isinstance(value, np.ndarray):
+                place[0] = value
+            elif value.flags.c_contiguous:
+                place[: 1 + value.ndim] = value.ctypes.data, *value.shape
+            else:
+                raise ValueError(f"{name}: an array with gaps or not stored by rows")
+        self.address: int = self._places.ctypes.data
+
+
+def _opened_number(builder: Any, kind: Any, word: Any) -> Any:
+    """A number from the word that a handle keeps of it."""
+    if kind == types.int64:
+        return word
+    if kind == types.boolean:
+        return builder.icmp_signed("!=", word, constant(0))
+    return builder.fptrunc(builder.bitcast(word, ir.DoubleType()), ir.FloatType())
+
+
+def _opened_array(context: Any, builder: Any, kind: Any, words: list[Any]) -> Any:
+    """An array from the words that a handle keeps of it."""
+    array = context.make_array(kind)(context, builder)
+    size, shape = context.get_abi_sizeof(context.get_data_type(kind.dtype)), words[1 : 1 + kind.ndim]
+    strides = [constant(size)]
+    for length in reversed(shape[1:]):
+        strides.insert(0, builder.mul(strides[0], length))
+    populate_array(
+        array,
+        data=builder.inttoptr(words[0], array.data.type),
+        shape=cgutils.pack_array(builder, shape),
+        strides=cgutils.pack_array(builder, strides),
+        itemsize=constant(size),
+        meminfo=None,
+    )
+    return array._getvalue()
+
+
+def opener(kind: type[Any]) -> Any:
+    """The intrinsic that gives compiled code the named tuple back, from a handle's address.
+
+    Each field is annotated with numba's type of it: an array of numbers, int64, float32 or boolean.
+    """
+    field_types = [get_args(hint)[1] for hint in get_type_hints(kind, include_extras=True).values()]
+    tuple_type = types.NamedTuple(field_types, kind)
+
+    @intrinsic
+    def opened(context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pointer, values = builder.inttoptr(arguments[0], INDEX.as_pointer()), []
+            for start, field in zip(range(0, _WORDS * len(field_types), _WORDS), field_types, strict=True):
+                words = [builder.load(builder.gep(pointer, [constant(start + i)])) for i in range(_WORDS)]
+                if isinstance(field, types.Array):
+                    values.append(_opened_array(context, builder, field, words))
+                else:
+                    values.append(_opened_number(builder, field, words[0]))
+            return context.make_tuple(builder, tuple_type, values)
+
+        return tuple_type(types.int64), generate
+
+    return opened

@@ -1,0 +1,118 @@
+# numba's functions are untyped.
+# mypy: disable-error-code="no-untyped-call, call-arg"
+"""From the gradient of the tables to that of W_in, W_out, W_U and their biases: the part of it that neurons' signs concern.
+
+A flipped neuron passes its input on linearly, by what leads to logits directly (signs.py): W_in and b_in get a part of their
+gradient by that way, and so does W_L, whose gradient is in the end that of W_out and W_U.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from interp.training.cpu.kernels.arrays import Gradients, Model, Setting, Signs, Tables
+from interp.training.cpu.kernels.compiler import njit, wide
+from interp.training.cpu.kernels.dots import Places, row_products, scattered_row_products
+from interp.training.cpu.kernels.lines import add, add_times, fill, put, share_of, sum_of_rows, times, times_rows, vectors_of
+from interp.training.cpu.kernels.products import at, matrix, multiply, multiply_turned
+from interp.training.cpu.kernels.vectors import LANES
+
+
+@njit
+def neurons_and_logits(
+    model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
+) -> None:
+    """What leads to logits directly, and W_in, by both its ways; the gradient of what is multiplied with both."""
+    columns, W_O, resid, cut, direct = gradients.columns, model.W_O, tables.resid, setting.neuron_columns, gradients.direct
+    heads, neurons, classes = len(model.W_O), len(model.W_out), setting.columns_of_W_L
+    first, last = share_of(len(columns), threads, thread)
+    to, size = Places(at(gradients.rows, first, 0), len(direct), 1), (last - first, len(direct), columns.shape[1] // LANES)
+    row_products(matrix(columns, first, 0), matrix(tables.to_columns, 0, 0), to, size)
+    first, last = share_of(len(direct), threads, thread)
+    out, size = matrix(direct, first, 0), (last - first, classes, heads)
+    multiply_turned(matrix(W_O, 0, first), matrix(columns, 0, cut), out, size, True)
+    multiply_turned(matrix(resid, 0, first), matrix(columns, heads, cut), out, (last - first, classes, len(resid)), False)
+    for i in range(first, last):
+        fill(into.W_in[i], np.float32(0))
+    to, flipped, vectors = Places(at(into.W_in, first, 0), 1, neurons), signs.flipped.ctypes.data, vectors_of(classes)
+    scattered_row_products(matrix(tables.W_L, 0, 0), flipped, out, to, (signs.number[0], last - first, vectors))
+    for i in range(first, last):  # as columns have it; in the end all are turned back together
+        times(signs.sign[:neurons], into.W_in[i])
+    out, size = matrix(into.W_in, first, 0), (last - first, neurons, heads)
+    multiply_turned(matrix(W_O, 0, first), matrix(columns, 0, 0), out, size, False)
+    multiply_turned(matrix(resid, 0, first), matrix(columns, heads, 0), out, (last - first, neurons, len(resid)), False)
+    for i in range(first, last):
+        times(signs.sign[:neurons], into.W_in[i])
+
+
+@njit
+def _linear_part_of_W_L(
+    model: Model, gradients: Gradients, signs: Signs, setting: Setting, thread: int, span: tuple[int, int]
+) -> None:
+    """What flipped neurons pass on linearly, for some of all neurons: W_L's gradient by that way.
+
+    It is found for all of these and added for the flipped: to gather those first would take longer.
+    """
+    d_W_L, direct, linear, classes = gradients.W_L[0], gradients.direct, gradients.linear, setting.columns_of_W_L
+    first, last = span
+    size = (last - first, classes, len(direct))
+    multiply_turned(matrix(model.W_in, 0, first), matrix(direct, 0, 0), matrix(linear, first, 0), size, True)
+    d_logits = gradients.base[thread][setting.neuron_columns : setting.neuron_columns + classes]  # see `biases_of_columns`
+    for j in range(first, last):
+        if signs.sign[j] < 0:
+            add(linear[j], d_W_L[j])
+            if len(model.b_in):
+                add_times(model.b_in[j], d_logits, d_W_L[j])
+
+
+@njit
+def W_out_by_W_L(
+    model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
+) -> None:
+    """W_out, by way of some rows of W_L."""
+    first, last = share_of(len(into.W_out), threads, thread)
+    _linear_part_of_W_L(model, gradients, signs, setting, thread, (first, last))
+    left, right = matrix(gradients.W_L[0], first, 0), matrix(tables.W_U_turned, 0, 0)
+    multiply(left, right, matrix(into.W_out, first, 0), (last - first, into.W_out.shape[1], setting.columns_of_W_L), True)
+
+
+@njit
+def W_U_by_both_ways(model: Model, gradients: Gradients, into: Model, setting: Setting, threads: int, thread: int) -> None:
+    """W_U by both its ways, and b_out. Where logits are relative, what moves its last column moves all others the other way."""
+    wide()
+    W_U, classes, d_logits = into.W_U, setting.columns_of_W_L, gradients.base[thread][setting.neuron_columns :]
+    first, last = share_of(len(W_U), threads, thread)
+    for i in range(first, last):
+        put(gradients.direct[i, :classes], W_U[i])
+        if len(model.b_out):
+            add_times(model.b_out[i], d_logits[:classes], W_U[i])
+    size = (last - first, classes, len(model.W_out))
+    multiply_turned(matrix(model.W_out, 0, first), matrix(gradients.W_L[0], 0, 0), matrix(W_U, first, 0), size, False)
+    for i in range(first, last if classes < setting.classes else first):
+        total = np.float32(0)
+        for j in range(classes):
+            total += W_U[i, j]
+        W_U[i, classes] = -total
+
+
+@njit
+def biases_of_columns(
+    model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
+) -> None:
+    """The biases that only shift the base."""
+    if not (len(into.b_in) or len(into.b_out) or len(into.b_U)):
+        return
+    by_column, cut = gradients.base[thread], setting.neuron_columns
+    sum_of_rows(gradients.columns[len(model.W_O) :], by_column)
+    first, last = share_of(len(into.b_in), threads, thread)
+    put(by_column[first:last], into.b_in[first:])
+    times(signs.sign[first:last], into.b_in[first:])
+    for j in range(first, last):
+        if signs.sign[j] < 0:
+            for column in range(setting.columns_of_W_L):
+                into.b_in[j] += tables.W_L[j, column] * by_column[cut + column]
+    first, last = share_of(len(into.b_U), threads, thread)
+    put(by_column[cut + first : cut + last], into.b_U[first:])
+    d_logits = by_column[cut : cut + model.W_U.shape[1]]
+    first, last = share_of(len(into.b_out), threads, thread)
+    times_rows(model.W_U[first:last], d_logits, np.float32(1), into.b_out[first:])

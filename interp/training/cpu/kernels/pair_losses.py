@@ -1,0 +1,187 @@
+# numba's intrinsics and llvmlite are untyped.
+# mypy: disable-error-code="call-arg, no-untyped-call, import-untyped"
+# ruff: noqa: ARG001  numba calls with these arguments
+"""The losses of a chunk's pairs and the gradient of their logits, for each loss function; the formulas are those of losses.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, isnan, log, log1p
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from interp.training.cpu.kernels.compiler import njit, wide, widen
+from interp.training.cpu.kernels.vectors import (
+    LANES,
+    SHORT,
+    broadcast,
+    constant,
+    exponential,
+    kind_of,
+    largest,
+    load,
+    place,
+    pointers,
+    store,
+    total,
+    variable,
+    zeros,
+)
+
+# Gradients below this are no longer kept: beside AdamW's epsilon, unless that is as small, they move nothing.
+_LEAST = 1e-30
+
+
+@intrinsic
+def exp_of_negative(context: Any, x: Any) -> Any:
+    """exp(x) of a float32 x <= 0, from operations that vectorise; see `vectors.exponential`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return exponential(builder, arguments[0])
+
+    return numba.float32(numba.float32), generate
+
+
+def _for_the_wrong(builder: Any, row: Any, classes: Any, label: Any, body: Callable[[Any, Any, Any], None]) -> None:
+    """Emit a loop over a row's vectors: `body` is given the place of one, what it holds, and which of it are wrong logits.
+
+    To put another number in the right one's place would be slower: a vector that was just written to in part is long in coming.
+    """
+    lanes = ir.VectorType(SHORT, LANES)
+    first, step = ir.Constant(lanes, list(range(LANES))), constant(LANES)
+    label, end = (broadcast(builder, builder.trunc(value, SHORT)) for value in (label, classes))
+    vectors = builder.udiv(builder.add(classes, constant(LANES - 1)), step)
+    with cgutils.for_range(builder, vectors) as loop:
+        along = builder.mul(loop.index, step)
+        column, where = builder.add(broadcast(builder, builder.trunc(along, SHORT)), first), place(builder, row, along)
+        is_wrong = builder.and_(builder.icmp_signed("!=", column, label), builder.icmp_signed("<", column, end))
+        body(where, load(builder, where, 0), is_wrong)
+
+
+@intrinsic
+def _largest_wrong(context: Any, row: Any, classes: Any, label: Any) -> Any:
+    """The largest wrong logit of a row, by its address; a NaN is passed over."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        widen(builder)
+        address, classes, label = arguments
+        least = ir.Constant(kind_of(), [-inf] * LANES)
+        so_far = variable(builder, least)
+
+        def compare(where: Any, value: Any, is_wrong: Any) -> None:
+            value, before = builder.select(is_wrong, value, least), builder.load(so_far)
+            builder.store(builder.select(builder.fcmp_ordered(">", value, before), value, before), so_far)
+
+        _for_the_wrong(builder, *pointers(builder, address), classes, label, compare)
+        return largest(builder, builder.load(so_far))
+
+    return numba.float32(*[numba.int64] * 3), generate
+
+
+@intrinsic
+def _exponentials(context: Any, row: Any, classes: Any, label: Any, top: Any) -> Any:
+    """Put ``exp(logit - top)`` in the place of each wrong logit, 0 in that of the right one; returns their sum."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        widen(builder)
+        address, classes, label, top = arguments
+        top, so_far = broadcast(builder, top), variable(builder, zeros())
+
+        def put(where: Any, value: Any, is_wrong: Any) -> None:
+            value = builder.select(is_wrong, exponential(builder, builder.fsub(value, top)), zeros())
+            builder.store(builder.fadd(builder.load(so_far), value), so_far)
+            store(builder, value, where, 0)
+
+        _for_the_wrong(builder, *pointers(builder, address), classes, label, put)
+        return total(builder, builder.load(so_far))
+
+    return numba.float32(*[numba.int64] * 3, numba.float32), generate
+
+
+@njit
+def _is_right(row: np.ndarray, label: int, top: np.float32) -> bool:
+    """Whether the right logit is the largest: it is larger than the largest wrong one, or equals it and comes first."""
+    if row[label] != top:
+        return row[label] > top
+    first = 0
+    while row[first] != top:
+        first += 1
+    return first == label
+
+
+@njit
+def _scale(row: np.ndarray, factor: np.float32, least: np.float32) -> None:
+    """``row = factor row`` where it was above a least value, else 0."""
+    wide()
+    for j in range(len(row)):
+        row[j] = (row[j] if row[j] > least else np.float32(0)) * factor
+
+
+@njit
+def cross_entropies(rows: np.ndarray, span: tuple[int, int], labels: np.ndarray, classes: int, scale: float) -> tuple[float, int]:
+    """Sum of some pairs' losses, and how many are right; logits give way to their gradient times scale. See losses.cross_entropy.
+
+    Logits are the columns of `rows` in the span. All pairs are swept several times, not each pair by itself: while one step of a
+    pair waits for the one before, the processor does that of the next pairs.
+    """
+    first, last = span
+    total, n_right = 0.0, 0
+    margins, sums, are_right = np.empty(len(labels)), np.empty(len(labels), np.float32), np.empty(len(labels), np.bool_)
+    for i in range(len(labels)):
+        row, label = rows[i][first:last], labels[i]
+        top: np.float32 = _largest_wrong(row.ctypes.data, classes, label)
+        are_right[i] = _is_right(row, label, top)
+        margins[i] = np.float64(top) - np.float64(row[label])
+        sums[i] = _exponentials(row.ctypes.data, classes, label, top)
+    for i in range(len(labels)):
+        margin = margins[i] + log(np.float64(sums[i]))
+        e = np.float64(exp_of_negative(-abs(margin)))
+        total += max(margin, 0.0) + log1p(e)
+        # A NaN is found by the loss: it is in the sum over all wrong logits, or is the right one.
+        n_right += are_right[i] and not isnan(margin)
+        margins[i] = scale * (1 if margin > 0 else e) / (1 + e)
+    for i in range(len(labels)):
+        row, missing = rows[i][first:last], margins[i]
+        factor = missing / np.float64(sums[i])
+        # Subnormal numbers make every product they meet a hundred times slower, and a learned pair has little else.
+        _scale(row, np.float32(factor), np.float32(_LEAST / max(factor, 1e-300)))
+        row[labels[i]] = -np.float32(missing) if missing > _LEAST else np.float32(0)
+    return total, n_right
+
+
+@njit
+def _stablemax(row: np.ndarray, label: int, classes: int, scale: float) -> tuple[float, bool]:
+    """One pair's loss by StableMax, and whether it is right. See losses.stablemax_cross_entropy; s' = 1 if s >= 1, else s^2."""
+    wide()
+    is_right = _is_right(row, label, _largest_wrong(row.ctypes.data, classes, label))
+    for j in range(len(row)):
+        row[j] = row[j] + np.float32(1) if row[j] >= 0 else np.float32(1) / (np.float32(1) - row[j])
+    s_right = np.float64(row[label])
+    row[label] = 0
+    row[classes:] = 0
+    wrong = np.float32(0)
+    for j in range(len(row)):
+        wrong += row[j]
+    odds = np.float64(wrong) / s_right
+    factor = np.float32(scale / (wrong + s_right))
+    for j in range(len(row)):
+        row[j] = factor if row[j] >= np.float32(1) else factor * row[j] * row[j]
+    row[label] = -factor * odds * (1.0 if s_right >= 1 else s_right * s_right)
+    row[classes:] = 0
+    return log1p(odds), is_right and not isnan(odds)
+
+
+@njit
+def stablemaxes(rows: np.ndarray, span: tuple[int, int], labels: np.ndarray, classes: int, scale: float) -> tuple[float, int]:
+    """As `cross_entropies`, for StableMax."""
+    total, n_right = 0.0, 0
+    for i in range(len(labels)):
+        loss, is_right = _stablemax(rows[i][span[0] : span[1]], labels[i], classes, scale)
+        total += loss
+        n_right += is_right
+    return total, n_right

@@ -1,0 +1,165 @@
+"""The CUDA engine: stacked runs (stacked.py), a step recorded once as CUDA graphs and replayed from then on.
+
+A step of one run is some 140 small kernels; replayed from graphs they cost the host two launches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interp.config.run_config import RunConfig
+from interp.errors import UsageError
+from interp.training.engine import Evaluation
+from interp.training.precision import full_precision
+from interp.training.stacked.stacked_runs import StackedRuns
+
+# What the launches of a step of the reference engine cost, in multiplications: 3 ms where 45 TFLOP/s are reached.
+_LAUNCHES = 20_000_000_000
+# Its operations between the products, which go through memory, take nearly as long again.
+_OTHERS = 1.8
+
+
+def refusal(config: RunConfig) -> str | None:
+    """Why this engine cannot do what a config asks; None if it can."""
+    if not config.device.startswith("cuda"):
+        return f"device {config.device!r}: it runs on CUDA devices only"
+    if config.model.activation != "relu":
+        return f"activation {config.model.activation!r}: it knows relu only"
+    return None
+
+
+def is_worth_it(config: RunConfig) -> bool:
+    """Whether this engine is the faster one: unless its products with W_L cost more than the reference engine's launches.
+
+    W_L has a column for each class, where W_out and W_U one after the other have d_model: beyond p of some hundreds that is more.
+    Compares multiplications of a forward pass, and what launching some hundred operations costs in them (benchmarks/gpu.py).
+    """
+    model, n = config.model, len(config.split.draw(config.task).train)
+    own = (model.d_model + 4) * (model.d_mlp + config.classes) + model.d_mlp * config.classes
+    reference = model.d_model * (8 * model.d_model + 2 * model.d_mlp + config.classes)
+    return n * own < _LAUNCHES + _OTHERS * n * reference
+
+
+class GraphedRuns:
+    """Stacked runs whose gradient, update and evaluation are CUDA graphs; on the CPU, the same without graphs.
+
+    Attributes:
+        losses: mean training loss of each run as of the last `gradient`.
+    """
+
+    losses: list[float]
+
+    def __init__(self, configs: Sequence[RunConfig]) -> None:
+        self.runs = StackedRuns(configs)
+        self._losses = self.runs.flat.new_zeros(len(configs))
+        self._evaluated = torch.zeros(3, len(configs), dtype=torch.float64, device=self.runs.flat.device)
+        self._evaluations: list[Evaluation] | None = None
+        self._graphs: dict[str, torch.cuda.CUDAGraph] = {}
+        if self.runs.flat.is_cuda:
+            with torch.cuda.device(self.runs.flat.device), full_precision():
+                # They are never replayed at the same time: one may use the memory that another has done with.
+                pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                for name in ("gradient", "update", "evaluate"):
+                    self._graphs[name] = self._recorded(name, pool, stream)
+
+    def gradient(self) -> None:
+        """Losses and gradients at the current weights."""
+        self._do("gradient")
+        self.losses = self._losses.tolist()
+        self._evaluations = None
+
+    def update(self) -> None:
+        """One update of every run."""
+        self._do("update")
+        self._evaluations = None
+
+    def evaluate(self, run: int) -> Evaluation:
+        """Test loss and both accuracies of a run; those of all runs are computed together, once after an update."""
+        if self._evaluations is None:
+            self._do("evaluate")
+            self._evaluations = [Evaluation(*values) for values in self._evaluated.T.tolist()]
+        return self._evaluations[run]
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the state of the optimizer."""
+        self.runs.optimizer.load(state)
+        self._evaluations = None
+
+    @torch.no_grad()
+    def only(self, numbers: Sequence[int]) -> GraphedRuns:
+        """Some of the runs, as they stand, as a smaller batch of their own."""
+        rest = GraphedRuns([self.runs.configs[number] for number in numbers])
+        rest.runs.flat.copy_(self.runs.flat[numbers])
+        rest.load({name: tensor[numbers] if tensor.ndim else tensor for name, tensor in self.runs.optimizer.state().items()})
+        return rest
+
+    def _do(self, name: str) -> None:
+        """Replay a graph, or compute what would be in it."""
+        if name in self._graphs:
+            self._graphs[name].replay()
+        elif name == "gradient":
+            self._losses.copy_(self.runs.gradient())
+        elif name == "update":
+            self.runs.update()
+        else:
+            self._evaluated.copy_(self.runs.evaluate())
+
+    def _recorded(self, name: str, pool: Any, stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
+        """What `_do` does, as a CUDA graph; weights and optimizer are left as they were."""
+        live = [self.runs.flat, *self.runs.optimizer.state().values()]
+        before = [tensor.clone() for tensor in live]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # libraries allocate their workspaces in the first calls, which a graph cannot hold
+            for _ in range(3):
+                self._do(name)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=pool, stream=stream):
+            self._do(name)
+        for tensor, saved in zip(live, before, strict=True):
+            tensor.copy_(saved)
+        return graph
+
+
+class CudaEngine:
+    """One run on a CUDA device: a stack of one."""
+
+    name = "cuda"
+    threads = 1
+
+    def __init__(self, config: RunConfig) -> None:
+        """Allocate everything and record the graphs.
+
+        Raises:
+            UsageError: if this engine cannot do what the config asks.
+        """
+        if reason := refusal(config):
+            instead = "--engine reference" if config.device.startswith("cuda") else "--device cuda"
+            raise UsageError(f"engine 'cuda' cannot do this: {reason}; use {instead}")
+        self._graphed = GraphedRuns([config])
+        self.parameters = self._graphed.runs.parameters[0]
+
+    def gradient(self) -> float:
+        """Mean training loss; its gradient by hand."""
+        self._graphed.gradient()
+        return self._graphed.losses[0]
+
+    def update(self) -> None:
+        """One optimizer update."""
+        self._graphed.update()
+
+    def evaluate(self) -> Evaluation:
+        """Test loss and both accuracies."""
+        return self._graphed.evaluate(0)
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimizer's state."""
+        return self._graphed.runs.optimizer.state()
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the optimizer's state."""
+        self._graphed.load(state)
