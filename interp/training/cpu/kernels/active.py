@@ -1,5 +1,3 @@
-# numba's functions are untyped.
-# mypy: disable-error-code="no-untyped-call, call-arg"
 """Products with W_L that do only what active neurons ask for.
 
 More than half of the neurons are 0 (signs.py sees to that). They add nothing to a logit, and neither they nor their weights get a

@@ -1,6 +1,3 @@
-# numba's intrinsics and llvmlite are untyped.
-# mypy: disable-error-code="attr-defined, call-arg, no-untyped-call, import-untyped"
-# ruff: noqa: ARG001, PLR0913, PLR0917  numba calls with these arguments, and a product has many
 """The innermost part of products with active neurons, for one word of 64 of them or of pairs; active.py does whole chunks."""
 
 from __future__ import annotations

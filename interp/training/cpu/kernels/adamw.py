@@ -1,6 +1,3 @@
-# numba's intrinsics and llvmlite are untyped.
-# mypy: disable-error-code="attr-defined, call-arg, no-untyped-call, import-untyped"
-# ruff: noqa: ARG001  numba calls with these arguments
 """AdamW's update, compiled: each thread updates a part of the weights, and reads and writes all that it needs once.
 
 Numba would do it number by number here: for all it knows, the four arrays overlap. So it is written in vectors.

@@ -1,5 +1,3 @@
-# numba is untyped.
-# mypy: disable-error-code="misc"
 """What the compiled passes work on: named tuples of arrays, which handles.py lets them open."""
 
 from __future__ import annotations

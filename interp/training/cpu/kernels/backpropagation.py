@@ -1,6 +1,3 @@
-# numba's functions are untyped.
-# mypy: disable-error-code="no-untyped-call, call-arg"
-
 """From the gradient of the tables to that of the weights, in three stages: the formulas of tables.py, for one model, compiled.
 
 Each thread does a share of every stage; a stage needs what all threads have done before.

@@ -1,5 +1,3 @@
-# numba's functions are untyped.
-# mypy: disable-error-code="no-untyped-call, call-arg"
 """One chunk of pairs: from the tables to its losses, and back to the gradient of the tables.
 
 A chunk is a rectangle of tokens, some at position a times some at position b, with those of its pairs that are asked for. What it

@@ -1,6 +1,3 @@
-# numba's intrinsics, its configuration and llvmlite are untyped.
-# mypy: disable-error-code="attr-defined, no-untyped-call, import-untyped, assignment"
-# ruff: noqa: ARG001  numba calls with these arguments
 """How the loops are compiled: numba's options, its cache, its threads, and a friendly line while it works."""
 
 from __future__ import annotations

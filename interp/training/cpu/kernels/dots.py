@@ -1,6 +1,3 @@
-# numba's intrinsics and llvmlite are untyped.
-# mypy: disable-error-code="attr-defined, call-arg, no-untyped-call, import-untyped"
-# ruff: noqa: ARG001, PLR0913, PLR0917  numba calls with these arguments, and a product has many
 """Scalar products of rows with rows, written for the processor at hand.
 
 Where one row meets four, every number is fetched for a single multiplication. Four rows that meet four are fetched for four: that

@@ -1,6 +1,3 @@
-# numba's intrinsics and llvmlite are untyped.
-# mypy: disable-error-code="attr-defined, no-untyped-call, import-untyped"
-# ruff: noqa: ARG001  numba calls with these arguments
 """Many arrays as one number: what Python passes to compiled code is the address of a list of them.
 
 A step needs some seventy arrays. Given to each of its passes, every one costs a third of a microsecond at every call, and a tenth

@@ -1,5 +1,3 @@
-# numba's functions are untyped.
-# mypy: disable-error-code="no-untyped-call, call-arg"
 """Weights laid out as the products of tabulation.py want them."""
 
 from __future__ import annotations

@@ -1,5 +1,3 @@
-# numba's functions are untyped.
-# mypy: disable-error-code="no-untyped-call, call-arg"
 """Loops over single rows, and a matrix times a row.
 
 Numba compiles these once; array expressions it would compile again at every place.

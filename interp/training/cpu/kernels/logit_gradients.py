@@ -1,5 +1,3 @@
-# numba's functions are untyped.
-# mypy: disable-error-code="no-untyped-call, call-arg"
 """From the gradient of the tables to that of W_in, W_out, W_U and their biases: the part of it that neurons' signs concern.
 
 A flipped neuron passes its input on linearly, by what leads to logits directly (signs.py): W_in and b_in get a part of their

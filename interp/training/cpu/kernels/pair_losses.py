@@ -1,6 +1,3 @@
-# numba's intrinsics and llvmlite are untyped.
-# mypy: disable-error-code="call-arg, no-untyped-call, import-untyped"
-# ruff: noqa: ARG001  numba calls with these arguments
 """The losses of a chunk's pairs and the gradient of their logits, for each loss function; the formulas are those of losses.py."""
 
 from __future__ import annotations

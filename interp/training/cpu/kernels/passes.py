@@ -1,6 +1,3 @@
-# numba's functions and intrinsics are untyped.
-# mypy: disable-error-code="attr-defined, call-arg, no-untyped-call, import-untyped"
-# ruff: noqa: ARG001  numba calls with these arguments
 """The passes over all pairs, and over all that the tables and weights have, shared out among threads.
 
 Each thread takes the chunks of its own tokens at position a, in a fixed order; what threads would have to share is kept per

@@ -1,6 +1,3 @@
-# numba's intrinsics and llvmlite are untyped.
-# mypy: disable-error-code="attr-defined, call-arg, no-untyped-call, import-untyped"
-# ruff: noqa: ARG001, PLR0913, PLR0917  numba calls with these arguments, and a product has many
 """Matrix products of the sizes a chunk of pairs has, written for the processor at hand.
 
 A product is done tile by tile: some rows of the result by some vectors of 16 columns stay in registers while the sum runs. BLAS

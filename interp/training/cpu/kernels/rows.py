@@ -1,6 +1,3 @@
-# numba's intrinsics and llvmlite are untyped.
-# mypy: disable-error-code="attr-defined, call-arg, no-untyped-call, import-untyped"
-# ruff: noqa: ARG001, PLR0913, PLR0917  numba calls with these arguments, and a sum has many
 """One pair's neurons and direct logits from the rows of the tables, in one sweep over the columns.
 
 ``base + sum_heads (A_a near[head] + A_b far[head])``, then for neurons the ReLU and which of them are active. Some vectors of

@@ -1,5 +1,3 @@
-# numba's functions are untyped.
-# mypy: disable-error-code="no-untyped-call"
 """Which sign each neuron is taken with, so that it is 0 for most pairs.
 
 ``ReLU(x) = x + ReLU(-x)``: a neuron that is active for most pairs is one that is active for the others, with the other sign, and

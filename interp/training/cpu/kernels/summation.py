@@ -1,5 +1,3 @@
-# numba's functions are untyped.
-# mypy: disable-error-code="no-untyped-call, call-arg"
 """From the parts of the tables' gradient that a pass over the pairs left apart, to the whole of it."""
 
 from __future__ import annotations

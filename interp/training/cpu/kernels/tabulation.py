@@ -1,5 +1,3 @@
-# numba's functions are untyped.
-# mypy: disable-error-code="no-untyped-call, call-arg"
 """From the weights to the tables, in four stages: the formulas of tables.py, for one model, compiled.
 
 Neurons have the signs of signs.py here, and what leads to logits directly is W_U and what flipped neurons pass on linearly.

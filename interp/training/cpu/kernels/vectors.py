@@ -1,5 +1,3 @@
-# llvmlite and numba's helpers for it are untyped.
-# mypy: disable-error-code="no-untyped-call, import-untyped"
 """A small vocabulary for writing LLVM instructions on vectors of float32: what products.py, rows.py and active.py are written in.
 
 Numba vectorises loops, but decides by itself what stays in registers. Here that is the point, so it is said.
