@@ -1,4 +1,4 @@
-"""AdamW on the flat parameters, and the interventions that can be put before and after it.
+"""AdamW on the flat parameters, and the interventions that can be applied before and after it.
 
 Each intervention is a small function on flat or named tensors; `Optimizer` composes those that the configuration asks for.
 """
@@ -18,7 +18,7 @@ from interp.training.threads import torch_threads
 
 
 def warmup_factor(updates_done: int, warmup_steps: int) -> float:
-    """Factor on the learning rate: ``min(n / warmup_steps, 1)`` for the update after n updates (the first moves nothing)."""
+    """Factor on the learning rate: ``min(n / warmup_steps, 1)`` for the update after n updates (so 0 for the first)."""
     return min(updates_done / warmup_steps, 1.0) if warmup_steps else 1.0
 
 
@@ -37,8 +37,8 @@ def grokfast_(gradient: Float[Tensor, " n"], memory: Float[Tensor, " n"], *, alp
 def perpendicular_(gradients: Mapping[str, Tensor], weights: Mapping[str, Tensor], *, rescale: bool, stacked: int = 0) -> None:
     """Remove from each gradient its part along the weights, in place: ``g <- g - (w.g / w.w) w``, tensor by tensor.
 
-    With ``rescale`` each result is then given the norm the gradient had, as the authors' code does. The first ``stacked``
-    dimensions of every tensor number runs, each of which is treated by itself.
+    With ``rescale`` each result is then scaled to the norm the gradient had, as the authors' code does. The first ``stacked``
+    dimensions of every tensor are over runs, each of which is treated separately.
     Source: Prieto et al. 2025 (arXiv 2501.04697), section 5.
     """
     for name, g in gradients.items():
@@ -56,16 +56,16 @@ def rescale_to_norm_(flat: Float[Tensor, " n"], norm: float) -> None:
 
 
 class AdamW(Protocol):
-    """One way to do AdamW's update of a run's flat weights; `state` has torch's names, whichever way it is."""
+    """One implementation of AdamW's update of a run's flat weights; every one uses torch's names in its `state`."""
 
     def step(self, lr: float) -> None:
-        """Apply one update with the gradient now in the parameters' buffer."""
+        """Apply one update with the gradient that is in the parameters' buffer."""
 
     def state(self) -> dict[str, Tensor]:
         """Number of updates (`step`) and the moments (`exp_avg`, `exp_avg_sq`); empty before the first update."""
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a saved `state`."""
+        """Continue from a saved `state`."""
 
 
 class TorchAdamW:
@@ -93,7 +93,7 @@ class TorchAdamW:
         return dict(self._adamw.state.get(self._flat, {}))
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Put torch's state back."""
+        """Restore torch's state."""
         self._adamw.state[self._flat] = {name: tensor.clone().to(self._flat.device) for name, tensor in state.items()}
 
 
@@ -107,14 +107,14 @@ class Optimizer:
         self.config = config
         self.parameters = parameters
         self.updates = 0
-        with torch_threads(1):  # any other number adds in another order
+        with torch_threads(1):  # any other number would sum in another order
             self._norm = float(parameters.flat.norm())
         self._memory = torch.zeros_like(parameters.flat) if config.grokfast_lambda else None
         self._adamw = adamw or TorchAdamW(config, parameters)
 
     @torch.no_grad()
     def step(self) -> None:
-        """Apply one update with the gradient now in the parameters' buffer (which the interventions change)."""
+        """Apply one update with the gradient that is in the parameters' buffer (the interventions change it)."""
         config, parameters = self.config, self.parameters
         if self._memory is not None:
             grokfast_(
@@ -133,7 +133,7 @@ class Optimizer:
         self.updates += 1
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on exactly, by name; live tensors, to be written or copied at once."""
+        """Everything needed to continue exactly, by name; these are live tensors, to be written or copied at once."""
         state = {"updates": torch.tensor(self.updates), "norm": torch.tensor(self._norm, dtype=torch.float64)}
         state |= {f"adamw.{name}": tensor for name, tensor in self._adamw.state().items()}
         if self._memory is not None:
@@ -142,7 +142,7 @@ class Optimizer:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a saved `state`."""
+        """Continue from a saved `state`."""
         self.updates = int(state["updates"])
         self._norm = float(state["norm"])
         moments = {name.removeprefix("adamw."): t for name, t in state.items() if name.startswith("adamw.")}

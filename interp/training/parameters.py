@@ -1,4 +1,4 @@
-"""All weights of a run in one flat buffer, and all gradients in another: what an optimizer updates in one sweep."""
+"""All weights of a run in one flat buffer, and all gradients in another, so that an optimizer updates them in one sweep."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Parameters:
     gradients: dict[str, Float[Tensor, "..."]]  # noqa: UP037  jaxtyping reads the string
 
     def __init__(self, initial: Weights, *, buffers: tuple[Float[Tensor, " n"], Float[Tensor, " n"]] | None = None) -> None:
-        """Copy the initial weights into new buffers, or into given ones (for weights and gradient)."""
+        """Copy the initial weights into new buffers, or into the given pair (weights, gradient)."""
         tensors = initial.tensors()
         self._places, end = {}, 0
         for name, tensor in tensors.items():
@@ -43,7 +43,7 @@ class Parameters:
         self.weights = Weights.from_tensors(mine, activation=initial.activation, attention_rate=initial.attention_rate)
 
     def views(self, buffer: Float[Tensor, "*run n"]) -> dict[str, Float[Tensor, "..."]]:  # noqa: UP037  jaxtyping reads the string
-        """Named views of a buffer laid out as `flat`, or of several, stacked."""
+        """Named views of a buffer laid out as `flat`, or of several such buffers, stacked."""
         return {
             name: buffer[..., start : start + shape.numel()].unflatten(-1, shape)  # type: ignore[no-untyped-call]  # torch leaves it untyped
             for name, (start, shape) in self._places.items()
@@ -51,5 +51,5 @@ class Parameters:
 
     def sum_squared(self) -> float:
         """Sum of squares of all weights, accumulated in float64."""
-        with torch_threads(1):  # any other number adds in another order
+        with torch_threads(1):  # any other number would sum in another order
             return float(self.flat.double().square().sum())

@@ -1,4 +1,4 @@
-"""Keeping matrix products of float32 on a GPU in float32, whatever the rest of the process has asked torch for."""
+"""Full float32 precision in matrix products on a GPU, whatever the rest of the process has set in torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """No TensorFloat-32 inside the block: it keeps 10 of float32's 23 bits, too few for a loss of 1e-8 and its gradient."""
+    """No TensorFloat-32 inside the block: it keeps 10 of the 23 bits of float32, too few for a loss of 1e-8 and its gradient."""
     matmul = torch.backends.cuda.matmul
     before = matmul.fp32_precision
     if before != "ieee":

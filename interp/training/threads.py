@@ -1,4 +1,4 @@
-"""How many threads a run may use, and keeping it to that without changing anything for the rest of the process."""
+"""How many threads a run may use, and how torch is held to that number without changing it for the rest of the process."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ log = logging.getLogger("interp")
 
 
 def available_threads() -> int:
-    """Number of cores this process may use (its CPU affinity where the system tells, otherwise all of them)."""
+    """Number of cores this process may use: its CPU affinity where the system reports one, otherwise all cores."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def threads_for(config: RunConfig) -> int:
-    """Threads of a run: those asked for, otherwise all cores this process may use; 1 in a forked process."""
+    """Number of threads of a run: as configured, otherwise all cores this process may use; 1 in a forked process."""
     wanted = config.threads or available_threads()
     if not forked():
         return wanted
     if config.threads and wanted > 1:
-        log.warning("threads: %d asked for, but this is a forked process, where OpenMP cannot be used: 1 is used", wanted)
-    torch.set_num_threads(1)  # for good: with more, torch hangs in this process if it has used them in the parent
+        log.warning("threads: %d requested, but OpenMP cannot be used in a forked process: using 1", wanted)
+    torch.set_num_threads(1)  # permanently: with more, torch hangs in this process if the parent has used them
     return 1
 
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use this many threads inside the block."""
+    """Let torch use this many threads inside the block; the former number is restored afterwards."""
     before = torch.get_num_threads()
     if before != threads:
         torch.set_num_threads(threads)

@@ -1,5 +1,6 @@
-"""The part of the model that single tokens decide, as tables over tokens, and its gradient: the algebra of the fast
-engines. The CUDA engine runs it as it stands here; the CPU engine has it compiled (kernels/tabulation.py, backpropagation.py,
+"""The part of the model that depends on single tokens, as tables over tokens, and its gradient: the algebra of the fast engines.
+
+The CUDA engine runs it as it stands here; the CPU engine has it compiled (kernels/tabulation.py, backpropagation.py,
 logit_gradients.py), with signs of neurons (kernels/signs.py).
 
 In a one-layer model everything before the neurons is a sum over positions of what one token at one position contributes, weighted
@@ -8,10 +9,10 @@ by the attention pattern A. One pair's neurons (before the ReLU) and direct logi
     base + sum_heads (A_a near[head, a] + A_b far[head, b]);  far[head, t] = (x_t W_V W_O) [W_in | W_U],  near = far + last row
 
 The attention to all positions adds up to `total`, so that the contribution of one fixed position can be moved to the base: with
-``=`` every residual is taken relative to that of ``=``, and a pair needs 2 rows a head, not 3. A token differs between the
-positions a and b by ``W_pos[0] - W_pos[1]`` alone, so that one table, with that difference as its last row, serves both.
-Softmax does not see a shift of all scores: scores are relative to that of the fixed position too (``=``, or else b), and b_K
-takes no part.
+``=`` every residual is taken relative to that of ``=``, and a pair needs 2 rows per head instead of 3. A token's residuals at the
+positions a and b differ by ``W_pos[0] - W_pos[1]`` only, so that one table, with that difference as its last row, serves both.
+Softmax does not depend on a shift of all scores: scores, too, are relative to that of the fixed position (``=``, or else b), and
+b_K has no effect.
 
 All functions take any number of leading dimensions (one per stacked run), on any device and in any precision.
 """
@@ -31,7 +32,7 @@ LANE = 16  # columns are padded with zeros to a multiple of this: one cache line
 
 @dataclass(frozen=True)
 class Shape:
-    """The facts about a model that its tensors, stacked over runs, do not tell.
+    """What cannot be read from a model's tensors when they are stacked over runs.
 
     Args:
         equals_sign: whether the input ends with ``=``.
@@ -62,18 +63,18 @@ class Shape:
 
     @property
     def total(self) -> float:
-        """What the attention of one head to all positions adds up to."""
+        """The sum of one head's attention over all positions."""
         return self.attention_rate + (3 if self.equals_sign else 2) * (1 - self.attention_rate)
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What `tabulate` computes: what a pair needs, and what the gradient needs besides.
+    """What `tabulate` computes: what a pair needs, and what the gradient needs in addition.
 
-    The last rows of `x` are the difference between the positions a and b, and the fixed position; of `v` the former. With ``=``,
-    ``scores[head, 0, t]`` is that of token t at position b relative to ``=`` (last column: the difference); without,
-    ``scores[head, b, a]`` is that of a relative to b. `rows` are those of W_O and, after them, the residuals of the base: what is
-    multiplied with `to_columns`.
+    The last two rows of `x` are the difference between the positions a and b, and the fixed position; the last row of `v` is for
+    that difference. With ``=``, ``scores[head, 0, t]`` is the score of token t at position b relative to ``=`` (last column: the
+    difference); without, ``scores[head, b, a]`` is that of a relative to b. `rows`, which are multiplied with `to_columns`, are
+    those of W_O followed by the residuals of the base.
     """
 
     base: Float[Tensor, "*run one_or_p column"]
@@ -91,9 +92,9 @@ class Tables:
 
 @dataclass(frozen=True)
 class TableGradients:
-    """Gradient of the loss with respect to what a pair needs of the tables, laid out as they are.
+    """Gradient of the loss with respect to the tables that a pair needs, in the same layout.
 
-    `columns` is that of `head_to_columns` and, in its last rows, of `base`.
+    `columns` is the gradient of `head_to_columns` and, in its last rows, of `base`.
     """
 
     v: Float[Tensor, "*run head p+1 d_head"]
@@ -173,7 +174,7 @@ def backpropagate(w: Named, tables: Tables, upstream: TableGradients, *, shape: 
     into["W_pos"][..., 0:1, :] = difference
     torch.sub(everywhere, difference, out=into["W_pos"][..., 1:2, :])
     if shape.equals_sign:
-        # Every other residual is taken relative to that of `=`: what moves them all moves it the other way.
+        # Every other residual is relative to that of `=`, so its gradient gets minus the sum of theirs.
         d_fixed = d_x[..., p + 1 :, :] + d_resid
         d_fixed += d_asking
         d_fixed -= everywhere
@@ -182,7 +183,7 @@ def backpropagate(w: Named, tables: Tables, upstream: TableGradients, *, shape: 
 
 
 def _biases_of_columns(w: Named, d_base: Tensor, *, shape: Shape, into: Named) -> None:
-    """The biases that only shift the base, and what b_out adds to W_U."""
+    """Gradients of the biases that only shift the base, and the part of W_U's gradient that is due to b_out."""
     if not {"b_out", "b_U", "b_in"} & w.keys():
         return
     by_column = d_base.sum(-2, keepdim=True)
@@ -199,7 +200,7 @@ def _biases_of_columns(w: Named, d_base: Tensor, *, shape: Shape, into: Named) -
 def _scores(
     w: Named, tables: Tables, d_scores: Tensor, d_x: Float[Tensor, "*run p+1 d_model"], *, shape: Shape, into: Named
 ) -> Float[Tensor, "*run one_or_p d_model"]:
-    """W_Q, W_K and their biases; adds to the gradient of `x`, and returns that of the residuals that ask."""
+    """Gradients of W_Q, W_K and their biases; adds to that of `x`, and returns that of the residuals at the query position."""
     q, k, x = tables.q, tables.k, tables.x[..., :-1, :]
     scale = q.shape[-1] ** -0.5
     p = x.shape[-2] - 1
@@ -226,7 +227,7 @@ def _scores(
 
 
 def _with_biases(base: Float[Tensor, "*run one_or_p column"], w: Named, shape: Shape) -> Float[Tensor, "*run one_or_p column"]:
-    """The base, with the biases of the neurons and those of the logits as the unembedding sees them."""
+    """The base, plus the biases of the neurons and of the logits (b_out by way of W_U)."""
     if "b_in" in w:
         base[..., : shape.d_mlp] += w["b_in"].unsqueeze(-2)
     if "b_out" in w:
@@ -237,7 +238,7 @@ def _with_biases(base: Float[Tensor, "*run one_or_p column"], w: Named, shape: S
 
 
 def _padded(columns: Float[Tensor, "*any column"]) -> list[Float[Tensor, "*any column"]]:
-    """Columns, and what pads them, if anything."""
+    """The columns, followed by zeros that pad them where they need padding."""
     surplus = -columns.shape[-1] % LANE
     return [columns, columns.new_zeros(*columns.shape[:-1], surplus)] if surplus else [columns]
 

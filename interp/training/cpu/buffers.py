@@ -1,4 +1,4 @@
-"""Room for what the fast CPU engine's passes compute."""
+"""Buffers for what the passes of the fast CPU engine compute."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import torch
 from interp.training.cpu import kernels
 from interp.training.token_tables import Shape
 
-# Between rows of buffers: a power of two apart, they would share a few lines of the first-level cache.
+# Added between the rows of a buffer: rows a power of two apart would compete for a few lines of the first-level cache.
 _GAP = kernels.LANES
 
 
 def _zeros(*size: int) -> np.ndarray:
-    """Zeros, from the beginning of a cache line on: torch sees to that."""
+    """Zeros that start on a cache line, which torch guarantees."""
     return torch.zeros(size).numpy()
 
 
 def allocate(
     shape: Shape, p: int, *, d_model: int, heads: int, threads: int, train: kernels.Pairs, test: kernels.Pairs
 ) -> tuple[kernels.Tables, kernels.Chunk, kernels.Gradients]:
-    """Room for the tables, for each thread's chunk of pairs, and for the gradient of the tables."""
+    """Buffers for the tables, for each thread's chunk of pairs, and for the gradient of the tables."""
     t, d_head, equals = threads, d_model // heads, shape.equals_sign
     neurons, logits, columns = shape.neuron_columns, shape.logit_columns, shape.neuron_columns + shape.logit_columns
     room = max(int(np.diff(pairs.chunk).max()) for pairs in (train, test))
     most, width = int(np.diff(train.tokens).max()), heads * d_head
-    own, keys = (1, (1, d_model)) if equals else (p, (p + 1, d_head))  # rows of the base; what a head has of keys
+    own, keys = (1, (1, d_model)) if equals else (p, (p + 1, d_head))  # rows of the base; shape of a head's keys
     scores = (1, p + 1) if equals else (p, p)
     tables = kernels.Tables(
         x=_zeros(p + 2, d_model),

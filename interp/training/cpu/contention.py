@@ -6,15 +6,15 @@ import logging
 
 log = logging.getLogger("interp")
 
-_TRIAL = 8  # parallel calls after which is decided
+_TRIAL = 8  # parallel calls before each decision
 _REST = 200  # calls in one thread before several are tried again
 
 
 class Contention:
-    """Decides, call by call, whether to use several threads or one, by how long calls took.
+    """Decides for each call, by how long earlier calls took, whether to use several threads or one.
 
-    Threads that share a call's work wait for the slowest of them. Where another program keeps one of the cores busy, that waiting
-    is counted in the system's time slices, and one thread alone is several times faster.
+    Threads that share the work of a call wait for the slowest of them. If another program keeps one of the cores busy, they wait
+    for whole time slices of the system, and a single thread is several times faster.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Contention:
         return self._serial_left == 0
 
     def note(self, seconds: float) -> None:
-        """Tell how long that call took."""
+        """Report how long that call took."""
         if self._serial_left:
             self._alone = seconds
             self._serial_left -= 1
@@ -41,8 +41,8 @@ class Contention:
             self._serial_left = _REST
             if not self._said:
                 log.info(
-                    "threads: one is faster at present (another program may keep a core busy): using it for a while, with the "
-                    "same results"
+                    "threads: one is faster at present (another program may be keeping a core busy); using one for a while, "
+                    "with the same results"
                 )
             self._said = True
         self._calls = self._slow = 0

@@ -1,7 +1,7 @@
-"""The fast CPU engine: tables over tokens and passes over pairs, all of it compiled (kernels). tables.py has the formulas.
+"""The fast CPU engine: tables over tokens and passes over pairs, all compiled (kernels). token_tables.py has the formulas.
 
-What remains of a step once everything before the neurons is a table: neurons @ W_L, its two gradients, and loops that touch each
-pair's neurons a few times. Float32 only.
+Once everything before the neurons is a table, what remains of a step is neurons @ W_L, its two gradients, and loops that touch
+each pair's neurons a few times. Float32 only.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from interp.training.parameters import Parameters
 from interp.training.threads import threads_for, torch_threads
 from interp.training.token_tables import Shape
 
-# What a step of this engine and of the reference engine costs apart from arithmetic, in multiplications of a forward pass.
+# Cost of a step apart from arithmetic, in this engine and in the reference engine, in multiplications of a forward pass.
 _OWN, _REFERENCE = 1_000_000, 40_000_000
-_MARGIN = 1.12  # by so much this engine must seem to have less to do: at 1.10 it has been found as slow as the other
+_MARGIN = 1.12  # the estimate must favour this engine by this factor: at 1.10 it was measured to be as slow as the other
 
 
 def refusal(config: RunConfig) -> str | None:
@@ -41,31 +41,31 @@ def refusal(config: RunConfig) -> str | None:
     if config.dtype != "float32":
         return f"dtype {config.dtype!r}: it computes in float32 only"
     if config.model.activation != "relu":
-        return f"activation {config.model.activation!r}: it knows relu only"
+        return f"activation {config.model.activation!r}: it computes relu only"
     return None
 
 
 def is_worth_it(config: RunConfig) -> bool:
-    """Whether tables pay: with few pairs to train on, the reference engine has less to do than there is to tabulate.
+    """Whether tables pay: with few training pairs, the reference engine needs less arithmetic than the tables alone.
 
-    Compares multiplications of one forward pass, to which both engines' gradients are proportional, and what a step costs
-    besides. Measured by benchmarks/scaling.py: where this says yes, the CPU engine has not been found slower.
+    Compares the multiplications of one forward pass, to which the cost of the gradients is proportional in both engines, plus the
+    fixed cost of a step. In the measurements of benchmarks/scaling.py the CPU engine was never slower where this says yes.
     """
     task, model = config.task, config.model
     n, p, d_model, heads = len(config.split.draw(task).train), task.p, model.d_model, model.n_heads
     columns = model.d_mlp + config.classes
-    # W_L, and what flipped neurons pass on linearly: a product more of its size backward, and two for those that are flipped.
+    # W_L and the linear part of flipped neurons: one more product of this size backward, and two for the flipped neurons.
     tables = d_model * (d_model * (columns + p) + p * columns + 1.7 * model.d_mlp * config.classes)
-    tables += 25 * heads * (p + 1) * columns  # what is read and written for each of their numbers
+    tables += 25 * heads * (p + 1) * columns  # reading and writing each number of the tables
     if not task.equals_sign:
         tables += p * p * (d_model + 20 * heads)  # scores of all pairs
-    pair = (2 * heads * columns + model.d_mlp * config.classes) / 2  # in the passes each takes half the time
+    pair = (2 * heads * columns + model.d_mlp * config.classes) / 2  # a multiplication of the passes takes half the time
     reference_pair = d_model * (8 * d_model + 2 * model.d_mlp + config.classes)
     return _MARGIN * (_OWN + tables + n * pair) < _REFERENCE + n * reference_pair
 
 
 class CpuEngine:
-    """Full-batch gradients without autograd, equal to the reference engine's to float32 rounding."""
+    """Full-batch gradients without autograd, equal to those of the reference engine up to float32 rounding."""
 
     name = "cpu"
 
@@ -116,7 +116,7 @@ class CpuEngine:
 
     @torch.no_grad()
     def gradient(self) -> float:
-        """Mean training loss; its gradient by hand."""
+        """Mean training loss; computes its gradient without autograd."""
         start, passes = perf_counter(), kernels.passes()
         with torch_threads(1):
             self._tabulate()
@@ -161,11 +161,11 @@ class CpuEngine:
         self._choose_signs()
 
     def _choose_signs(self) -> None:
-        """Which sign each neuron is taken with from now on; by what the last training pass has counted, if that is still new."""
+        """Choose the sign of each neuron for what follows, by the counts of the last training pass unless they are used up."""
         kernels.SERIAL(kernels.passes().choose_signs, self._train.address, 0, 1)
 
     def _tabulate(self) -> None:
-        """Make the tables at the current weights."""
+        """Compute the tables at the current weights."""
         for stage in range(kernels.FORWARD_STAGES):
             self._launch(kernels.passes().tabulate, self._train, stage)
 
@@ -175,7 +175,7 @@ class CpuEngine:
 
 
 class _Launcher:
-    """Runs passes, in parallel or not: the same shares are summed in the same order."""
+    """Runs passes, in parallel or not: either way the same shares are summed in the same order."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -183,11 +183,11 @@ class _Launcher:
 
     @property
     def can_be_parallel(self) -> bool:
-        """Whether several threads may come to be used."""
+        """Whether several threads may be used at some point."""
         return self._contention is not None
 
     def note(self, seconds: float) -> None:
-        """Tell how long the passes of a gradient took."""
+        """Report how long the passes of a gradient took."""
         if self._contention:
             self._contention.note(seconds)
 
@@ -202,7 +202,7 @@ class _Launcher:
 
 
 class _CompiledAdamW:
-    """AdamW by the compiled pass over `moments`; `work` is what has a handle of them."""
+    """AdamW by the compiled pass over `moments`; `work` holds a handle to them."""
 
     work: kernels.Handle[kernels.Work]
 
@@ -226,20 +226,20 @@ class _CompiledAdamW:
         self._launch(kernels.passes().update, self.work)
 
     def state(self) -> dict[str, Tensor]:
-        """Torch's names; `step` is a float32 number there."""
+        """The state under torch's names; `step` is a float32 number there."""
         if not self._step:
             return {}
         return {"step": torch.tensor(float(self._step)), "exp_avg": self._mean, "exp_avg_sq": self._square}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a saved `state`."""
+        """Continue from a saved `state`."""
         self._step = int(state["step"])
         self._mean.copy_(state["exp_avg"])
         self._square.copy_(state["exp_avg_sq"])
 
 
 def _no_signs(neurons: int, columns: int, threads: int) -> kernels.Signs:
-    """Every neuron as it is."""
+    """Signs with no neuron flipped."""
     return kernels.Signs(
         sign=np.ones(columns, dtype=np.float32),
         flipped=np.zeros(neurons, dtype=np.int32),
@@ -249,7 +249,7 @@ def _no_signs(neurons: int, columns: int, threads: int) -> kernels.Signs:
 
 
 def _as_arrays(tensors: Mapping[str, Tensor]) -> kernels.Model:
-    """Weights, or their gradients, as the passes take them."""
+    """Weights, or their gradients, in the form the passes take."""
     arrays = {
         name: tensors[name].numpy() if name in tensors else np.zeros([0] * len(axes), dtype=np.float32)
         for name, axes in SHAPES.items()

@@ -12,19 +12,19 @@ from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
 from interp.training.cpu.kernels import Pairs
 
-_PAIRS = 128  # that a chunk should have: their columns, and the rows of the tables they need, fit into a second-level cache
+_PAIRS = 128  # aimed at in a chunk: their columns, and the rows of the tables they need, fit into a second-level cache
 
 
 def share_out(index: Int[np.ndarray, " n"], task: ModularTask | TableTask, *, threads: int) -> Pairs:
     """Some of a task's p^2 pairs, given by their rows, in chunks, each a rectangle of tokens a and b.
 
-    Threads get consecutive tokens a with about as many pairs; a thread's tokens are cut into blocks, and so are the tokens b.
+    Each thread gets consecutive tokens a, with about equally many pairs; its tokens are cut into blocks, and so are the tokens b.
     """
     p, index = task.p, np.sort(index)
     side = min(p, max(1, round(sqrt(_PAIRS * task.n_pairs / max(len(index), 1)))))
     a, b = np.divmod(index, p)
     tokens = _cuts(np.searchsorted(a, np.arange(p + 1)), threads)
-    # The block of each token at position a: blocks never reach over two threads.
+    # The block of each token at position a: no block spans two threads.
     block_a, starts = np.zeros(p, dtype=np.int64), [0]
     for first, last in pairwise(tokens.tolist()):
         blocks = ceil((last - first) / side)

@@ -1,4 +1,4 @@
-"""The CUDA engine: stacked runs (stacked.py), a step recorded once as CUDA graphs and replayed from then on.
+"""The CUDA engine: stacked runs (stacked_runs.py), whose step is recorded once as CUDA graphs and replayed from then on.
 
 A step of one run is some 140 small kernels; replayed from graphs they cost the host two launches.
 """
@@ -17,9 +17,9 @@ from interp.training.engine import Evaluation
 from interp.training.precision import full_precision
 from interp.training.stacked.stacked_runs import StackedRuns
 
-# What the launches of a step of the reference engine cost, in multiplications: 3 ms where 45 TFLOP/s are reached.
+# Cost of the reference engine's launches in one step, in multiplications of a forward pass: 3 ms at 45 TFLOP/s.
 _LAUNCHES = 20_000_000_000
-# Its operations between the products, which go through memory, take nearly as long again.
+# The reference engine's operations between the products go through memory and take nearly as long as the products.
 _OTHERS = 1.8
 
 
@@ -28,15 +28,16 @@ def refusal(config: RunConfig) -> str | None:
     if not config.device.startswith("cuda"):
         return f"device {config.device!r}: it runs on CUDA devices only"
     if config.model.activation != "relu":
-        return f"activation {config.model.activation!r}: it knows relu only"
+        return f"activation {config.model.activation!r}: it computes relu only"
     return None
 
 
 def is_worth_it(config: RunConfig) -> bool:
-    """Whether this engine is the faster one: unless its products with W_L cost more than the reference engine's launches.
+    """Whether this engine is the faster one: it is, unless its products with W_L cost more than the reference engine's launches.
 
-    W_L has a column for each class, where W_out and W_U one after the other have d_model: beyond p of some hundreds that is more.
-    Compares multiplications of a forward pass, and what launching some hundred operations costs in them (benchmarks/gpu.py).
+    W_L has one column per class, whereas W_out and then W_U go through d_model numbers: for p beyond a few hundred the former is
+    more. The comparison counts the multiplications of a forward pass; the launches of some hundred operations are expressed in
+    multiplications, too (benchmarks/gpu.py).
     """
     model, n = config.model, len(config.split.draw(config.task).train)
     own = (model.d_model + 4) * (model.d_mlp + config.classes) + model.d_mlp * config.classes
@@ -61,7 +62,7 @@ class GraphedRuns:
         self._graphs: dict[str, torch.cuda.CUDAGraph] = {}
         if self.runs.flat.is_cuda:
             with torch.cuda.device(self.runs.flat.device), full_precision():
-                # They are never replayed at the same time: one may use the memory that another has done with.
+                # Graphs are never replayed at the same time, so they may share memory.
                 pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 for name in ("gradient", "update", "evaluate"):
                     self._graphs[name] = self._recorded(name, pool, stream)
@@ -78,7 +79,7 @@ class GraphedRuns:
         self._evaluations = None
 
     def evaluate(self, run: int) -> Evaluation:
-        """Test loss and both accuracies of a run; those of all runs are computed together, once after an update."""
+        """Test loss and both accuracies of a run; those of all runs are computed together, once per update."""
         if self._evaluations is None:
             self._do("evaluate")
             self._evaluations = [Evaluation(*values) for values in self._evaluated.T.tolist()]
@@ -91,7 +92,7 @@ class GraphedRuns:
 
     @torch.no_grad()
     def only(self, numbers: Sequence[int]) -> GraphedRuns:
-        """Some of the runs, as they stand, as a smaller batch of their own."""
+        """Some of the runs in their present state, as a smaller batch."""
         rest = GraphedRuns([self.runs.configs[number] for number in numbers])
         rest.runs.flat.copy_(self.runs.flat[numbers])
         rest.load({name: tensor[numbers] if tensor.ndim else tensor for name, tensor in self.runs.optimizer.state().items()})
@@ -113,7 +114,7 @@ class GraphedRuns:
         live = [self.runs.flat, *self.runs.optimizer.state().values()]
         before = [tensor.clone() for tensor in live]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # libraries allocate their workspaces in the first calls, which a graph cannot hold
+        with torch.cuda.stream(stream):  # libraries allocate their workspaces in the first calls, which cannot be part of a graph
             for _ in range(3):
                 self._do(name)
         torch.cuda.current_stream().wait_stream(stream)
@@ -144,7 +145,7 @@ class CudaEngine:
         self.parameters = self._graphed.runs.parameters[0]
 
     def gradient(self) -> float:
-        """Mean training loss; its gradient by hand."""
+        """Mean training loss; computes its gradient without autograd."""
         self._graphed.gradient()
         return self._graphed.losses[0]
 

@@ -1,6 +1,6 @@
 """The optimizer of many runs at once: the updates of optimizer.py on stacked weights, in tensor operations alone.
 
-Nothing is decided on the host between two updates, so that an update can be recorded in a CUDA graph.
+The host decides nothing during an update, so that an update can be recorded in a CUDA graph.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class StackedOptimizer:
     """AdamW with the configured interventions on ``flat (run, n)``, with each run's own learning rate, weight decay and so on.
 
     Raises:
-        UsageError: if the runs differ in what decides which operations there are: the loss and the perpendicular gradient.
+        UsageError: if the runs differ in the loss or the perpendicular gradient, which determine the operations of an update.
     """
 
     def __init__(
@@ -33,22 +33,22 @@ class StackedOptimizer:
         self._flat, self._gradient = flat, gradient
 
         def own(values: Sequence[float], dtype: torch.dtype = flat.dtype) -> float | Float[Tensor, "run 1"]:
-            """A number of every run; one for all of them where they agree, which costs less."""
+            """A number per run; a single one where all runs agree, which costs less."""
             return values[0] if len(set(values)) == 1 else flat.new_tensor(values, dtype=dtype).unsqueeze(1)
 
         self._lr, self._eps = own([config.lr for config in configs]), own([config.eps for config in configs])
         self._decay = own([config.weight_decay for config in configs])
-        # In double precision: 1 - beta^n would lose what a beta near 1 has.
+        # In double precision: for a beta near 1, 1 - beta^n would lose most of its digits.
         self._beta1 = own([config.beta1 for config in configs], torch.float64)
         self._beta2 = own([config.beta2 for config in configs], torch.float64)
         self._rest1, self._rest2 = own([1 - config.beta1 for config in configs]), own([1 - config.beta2 for config in configs])
-        # The first update of a run that is warmed up moves nothing, that of another run everything.
+        # The first update of a run with warmup moves nothing, that of a run without one takes a full step.
         self._warmup = own([max(config.warmup_steps, 1) for config in configs])
         self._ahead = own([float(config.warmup_steps == 0) for config in configs])
         self._alpha = own([config.grokfast_alpha for config in configs])
         self._strength = own([config.grokfast_lambda for config in configs])
         self._constrained = torch.tensor([[config.norm_constraint] for config in configs], device=flat.device)
-        # What no run asks for costs no operation.
+        # An intervention that no run uses costs nothing.
         self._any_warmup = any(config.warmup_steps for config in configs)
         self._any_grokfast = any(config.grokfast_lambda for config in configs)
         self._any_constraint = any(config.norm_constraint for config in configs)
@@ -77,7 +77,7 @@ class StackedOptimizer:
         done.add_(1)
         state["mean"].lerp_(g, self._rest1)
         state["square"].lerp_(g * g, self._rest2)
-        # AdamW divides mean and square by 1 - beta^n; dividing a run's few numbers that they meet instead is less to do.
+        # AdamW divides mean and square by 1 - beta^n; it is cheaper to divide the few numbers of each run they are combined with.
         root = (1 - self._beta2**done).sqrt().to(flat)
         step = lr * root / (1 - self._beta1**done).to(flat)
         flat.mul_(1 - lr * self._decay)
@@ -91,6 +91,6 @@ class StackedOptimizer:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a saved `state`."""
+        """Continue from a saved `state`."""
         for name, tensor in self._state.items():
             tensor.copy_(state[name])

@@ -1,9 +1,9 @@
-"""Forward and backward over the pairs of many runs at once, from the tables of tables.py with a leading dimension of runs.
+"""Forward and backward over the pairs of many runs at once, from the tables of token_tables.py with a leading dimension of runs.
 
-What a pair's neurons and logits are linear in stands side by side in one row of a buffer: the heads' outputs z, which base
-applies, a constant 1, and the neurons. So biases and the paths around the MLP cost no operation of their own, forward or
-backward. Rows of tokens are gathered; gradients are summed over the pairs of a token in the order of the pairs, not by atomic
-additions as they come, so that the same bytes come out every time.
+Everything that a pair's neurons and logits are linear in stands side by side in one row of a buffer: the heads' outputs z, an
+indicator of the base that applies, a constant 1, and the neurons. So biases and the paths around the MLP cost no operation of
+their own, forward or backward. Rows of tokens are gathered; gradients are summed over the pairs of a token in the order of the
+pairs, not by atomic additions in the order of arrival, so that the bytes are the same every time.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
 from interp.training.token_tables import Shape, TableGradients, Tables
 
-_ALIGNMENT = 4  # columns start on multiples of this: 16 bytes of float32, what the fast products ask for
-_NEVER = -1e30  # the logit of a class that does not exist: its probability is 0, and 0 times it is 0, as of -inf it is not
+_ALIGNMENT = 4  # columns start on multiples of this: 16 bytes of float32, which the fast products require
+_NEVER = -1e30  # the logit of a class that does not exist: its probability is 0, and unlike -inf it gives 0 when multiplied by 0
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands where in a pair's columns: z, what base applies, constants, neurons."""
+    """Sizes of the parts of a pair's columns, in their order: z, the indicator of the base, constants, neurons."""
 
     heads: int
     d_head: int
@@ -38,24 +38,24 @@ class Layout:
 
     @property
     def z(self) -> int:
-        """Columns of the heads' outputs, side by side."""
+        """Number of columns of the heads' outputs, side by side."""
         return self.heads * self.d_head
 
     @property
     def inputs(self) -> int:
-        """Columns before the neurons: what these are linear in."""
+        """Number of columns before the neurons: those that the neurons are linear in."""
         return self.z + self.base + self.constants
 
 
 def layout(task: ModularTask | TableTask, shape: Shape, *, heads: int, d_head: int) -> Layout:
-    """The columns of a task's pairs."""
+    """How the columns of a task's pairs are laid out."""
     base = 1 if shape.equals_sign else task.p
     return Layout(heads, d_head, base, constants=1 + -(heads * d_head + base + 1) % _ALIGNMENT, neurons=shape.neuron_columns)
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """As many pairs of every run: their labels, and where their tokens' rows are.
+    """Pairs, equally many of every run: their labels, and where the rows of their tokens are.
 
     A run's 2 p rows are those of the tokens at position a, then those at position b.
     """
@@ -66,7 +66,7 @@ class PairBatch:
     b: Int[Tensor, "run pair 1"]
 
     def columns(self, layout: Layout, *, like: Tensor) -> Float[Tensor, "run pair column"]:
-        """Room for what `forward` computes of each pair, with all that never changes in it."""
+        """A buffer for what `forward` computes of each pair, already filled with the columns that never change."""
         columns = like.new_zeros(*self.labels.shape[:2], layout.inputs + layout.neurons)
         base = columns[..., layout.z : layout.z + layout.base]
         base.fill_(1) if layout.base == 1 else base.scatter_(-1, self.b, 1)
@@ -85,18 +85,18 @@ def make_batch(indices: Int[np.ndarray, "run pair"], task: ModularTask | TableTa
 
 @dataclass(frozen=True)
 class TokenOrder:
-    """A batch's pairs ordered by token, for sums over all pairs of a token; those of a token in the order of the pairs."""
+    """A batch's pairs sorted by token, for sums over all pairs of a token; within a token they keep their order."""
 
     scores: Int[Tensor, " run*pair*2"]  # rows (run, pair, position) of what is summed
-    score_starts: Int[Tensor, " run*2*p"]  # where each token's begin
+    score_starts: Int[Tensor, " run*2*p"]  # where the rows of each token begin
     values: Int[Tensor, " run*pair*2*head"]  # rows (run, pair, head), ordered by token and head
     value_starts: Int[Tensor, " run*2*p*head"]
-    patterns: Int[Tensor, " run*pair*2*head"]  # the attention (run, pair, position, head) that goes with each of them
+    patterns: Int[Tensor, " run*pair*2*head"]  # the attention (run, pair, position, head) that weights each of them
     sum_of_head: Float[Tensor, "head*d_head head"]  # adds up the entries of each head
 
 
 def order_by_token(batch: PairBatch, task: ModularTask | TableTask, *, layout: Layout, like: Tensor) -> TokenOrder:
-    """The order of a batch's pairs."""
+    """The order of a batch's pairs by token."""
     heads, rows = layout.heads, batch.rows.flatten()
     scores = torch.argsort(rows, stable=True)
     token = rows[scores].contiguous()
@@ -126,7 +126,7 @@ class Kept:
 
 
 def forward(tables: Tables, batch: PairBatch, columns: Float[Tensor, "run pair column"], *, layout: Layout, shape: Shape) -> Kept:
-    """Logits of all pairs of all runs, from the tables; z and the neurons are left in the batch's columns."""
+    """Logits of all pairs of all runs, from the tables; z and the neurons are written into `columns`."""
     runs, heads, rows, d_head = tables.v.shape
     by_token = tables.v.transpose(1, 2).reshape(runs, rows, layout.z)
     if shape.equals_sign:
@@ -191,7 +191,7 @@ def _padded_W_L(tables: Tables, shape: Shape) -> Float[Tensor, "run neuron_colum
 
 
 def _near_and_far(d_rows: Float[Tensor, "run 2 p *any"]) -> Float[Tensor, "run p+1 *any"]:
-    """Gradient of a table by token whose last row is the difference between the positions, from that of both positions' rows."""
+    """Gradient of a table over tokens, with the position difference as last row, from the gradients of both positions' rows."""
     return torch.cat([d_rows.sum(1), d_rows[:, 0].sum(1, keepdim=True)], dim=1)
 
 
@@ -211,10 +211,10 @@ Loss = Callable[[Float[Tensor, "run pair padded_classes"], Int[Tensor, "run pair
 def cross_entropy(
     logits: Float[Tensor, "run pair padded_classes"], labels: Int[Tensor, "run pair 1"], _classes: int
 ) -> tuple[Float[Tensor, "run pair"], Float[Tensor, "run pair padded_classes"]]:
-    """`losses.cross_entropy` and its gradient, as precise, without autograd: few operations, each over all logits once.
+    """`losses.cross_entropy` and its gradient, equally precise, without autograd: few operations, each over all logits once.
 
-    With w the probability of all wrong classes together, the loss is ``-log1p(-w)`` where w is small, and minus the right class's
-    log-probability elsewhere; the gradient is ``p_j`` for wrong classes, and -w for the right one.
+    With w the probability of all wrong classes together, the loss is ``-log1p(-w)`` where w < 1/2, and minus the log-probability
+    of the right class elsewhere; the gradient is ``p_j`` for a wrong class j, and -w for the right one.
     """
     log_p = logits.log_softmax(-1)
     right = log_p.gather(-1, labels)

@@ -19,11 +19,11 @@ from interp.training.stacked.stacked_optimizer import StackedOptimizer
 from interp.training.stacked.stacked_passes import LOSSES, PairBatch, backward, forward, layout, make_batch, order_by_token
 from interp.training.token_tables import Shape, Tables, backpropagate, tabulate
 
-_EVALUATED_AT_ONCE = 2**17  # pairs of all runs together: their columns and logits take about 0.5 GB in the reference setting
+_EVALUATED_AT_ONCE = 2**17  # pairs, of all runs together: their columns and logits take about 0.5 GB in the reference setting
 
 
 def stack_key(config: RunConfig) -> RunConfig:
-    """What runs must have in common to be stacked: the config without seeds and numbers of the optimizer."""
+    """What runs must have in common to be stacked: the config without seeds, initialisation and the optimizer's numbers."""
     optimizer = OptimizerConfig(loss=config.optimizer.loss, perpendicular_gradient=config.optimizer.perpendicular_gradient)
     model = replace(config.model, init="nanda", init_scale=1.0)
     split = replace(config.split, rule="torch", seed=0)
@@ -37,15 +37,15 @@ class StackedRuns:
         configs: runs with the same `stack_key`.
 
     Raises:
-        UsageError: if they differ in it, or the neurons are not ReLUs.
+        UsageError: if their keys differ, or the activation is not relu.
     """
 
     def __init__(self, configs: Sequence[RunConfig]) -> None:
         first = configs[0]
         if any(stack_key(config) != stack_key(first) for config in configs):
-            raise UsageError("stacked runs may differ in their seeds, initialisation and numbers of the optimizer only")
+            raise UsageError("stacked runs may differ only in their seeds, their initialisation and the optimizer's numbers")
         if first.model.activation != "relu":
-            raise UsageError(f"stacked runs: activation {first.model.activation!r}: they know relu only")
+            raise UsageError(f"stacked runs: activation {first.model.activation!r}: they compute relu only")
         self.configs = list(configs)
         singles = [Parameters(initial_weights(config)) for config in configs]
         self.flat = torch.stack([single.flat for single in singles])
@@ -63,7 +63,7 @@ class StackedRuns:
         self._train = make(train)
         self._columns = self._train.columns(self._layout, like=self.flat)
         self._order = order_by_token(self._train, first.task, layout=self._layout, like=self.flat)
-        # Pairs are evaluated some at a time: p^2 of them can need more memory than training.
+        # Pairs are evaluated in parts: all p^2 at once can need more memory than training.
         at_once = max(1, _EVALUATED_AT_ONCE // len(configs))
         self._parts = {
             name: [make(rows[:, start : start + at_once]) for start in range(0, rows.shape[1], at_once)]
@@ -74,13 +74,13 @@ class StackedRuns:
 
     @torch.no_grad()
     def gradient(self) -> Float[Tensor, " run"]:
-        """Mean training loss of each run, on the device; the gradients are left in the flat buffer."""
+        """Mean training loss of each run, on the device; the gradients are written into the flat buffer."""
         tables = tabulate(self._weights, self._shape)
         kept = forward(tables, self._train, self._columns, layout=self._layout, shape=self._shape)
         losses, d_logits = self._loss(kept.logits, self._train.labels, self._shape.classes)
         upstream = backward(tables, self._train, self._order, kept, d_logits=d_logits, layout=self._layout, shape=self._shape)
         backpropagate(self._weights, tables, upstream, shape=self._shape, into=self._gradients)
-        self._gradient.mul_(1 / losses.shape[1])  # so far it is that of the sum over all pairs
+        self._gradient.mul_(1 / losses.shape[1])  # until here it is the gradient of the sum over all pairs
         return losses.mean(dim=1)
 
     def update(self) -> None:
@@ -89,7 +89,7 @@ class StackedRuns:
 
     @torch.no_grad()
     def evaluate(self) -> Float[Tensor, "3 run"]:
-        """Test loss, accuracy on the training pairs and on the test pairs of each run, on the device, in float64."""
+        """Test loss, training accuracy and test accuracy of each run (rows), on the device, in float64."""
         tables = tabulate(self._weights, self._shape)
         _, train_accuracy = self._means(tables, self._parts["train"])
         test_loss, test_accuracy = self._means(tables, self._parts["test"])

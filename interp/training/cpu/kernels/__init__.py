@@ -1,4 +1,4 @@
-"""The fast CPU engine's loops, compiled by numba. Everything else about that engine is in cpu.py."""
+"""The fast CPU engine's loops, compiled by numba. Everything else about that engine is in cpu_engine.py."""
 
 from interp.training.cpu.kernels.active import WORD, needs_strips
 from interp.training.cpu.kernels.arrays import Chunk, Gradients, Model, Moments, Pairs, Setting, Signs, Sums, Tables, Work

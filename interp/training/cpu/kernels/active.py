@@ -1,13 +1,14 @@
-"""Products with W_L that do only what active neurons ask for.
+"""Products with W_L that skip the neurons that are 0.
 
-More than half of the neurons are 0 (signs.py sees to that). They add nothing to a logit, and neither they nor their weights get a
-gradient from that pair: of the three products with W_L, most of the arithmetic of the passes, two thirds would be multiplying
-with zeros. Here a pair's active neurons are the ones in words of 64 bits, and a row of W_L is touched for these only. Forward, a
-pair's logits stay in registers while its active neurons are added. Backward, a neuron's row of W_L and that row's gradient stay
-there while the pairs that activate it pass: each gradient of logits is read once for both.
+For each pair more than half of the neurons are 0 (signs.py sees to that). Such a neuron adds nothing to a logit, and neither it
+nor its weights get a gradient from that pair: the three products with W_L are most of the arithmetic of the passes, and two
+thirds of it would be multiplication by zero. Here a pair's active neurons are the set bits of 64-bit words, and only their rows
+of W_L are touched. Forward, a pair's logits stay in registers while its active neurons are added. Backward, a neuron's row of W_L
+and the gradient of that row stay in registers while the loop runs over the pairs that activate it: each gradient of logits is
+read once for both.
 
-Classes are done in strips that fit into registers. Where a few are left over they are a vector of 4. (Of 113 none are: logits
-relative to the last class have 112 columns, see tabulation.py.)
+Classes are processed in strips that fit into registers; the last few, if any are left over, form a vector of 4. (Of 113 none are
+left: logits relative to the last class have 112 columns, see tabulation.py.)
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from interp.training.cpu.kernels.products import Matrix
 from interp.training.cpu.kernels.vectors import LANES
 
 WORD = 64
-"""Neurons, or pairs, whose activity is told by one word."""
+"""Number of neurons, or of pairs, whose activity one word holds."""
 
-_FORWARD, _BACKWARD = (8, 8) if WIDE_REGISTERS else (4, 2)  # vectors of a strip: as many as registers hold, with what is summed
+_FORWARD, _BACKWARD = (8, 8) if WIDE_REGISTERS else (4, 2)  # vectors of a strip: as many as fit into registers with their sums
 
 
 class Active(NamedTuple):
-    """Which neurons of a chunk's pairs are active: address of the first pair's word, and words from one pair to the next."""
+    """Which neurons are active for a chunk's pairs: address of the first pair's word, and words from one pair to the next."""
 
     first: int
     row: int
@@ -55,12 +56,12 @@ def _forward_strip(full: int, is_narrow: bool) -> Any:
 
 
 class Back(NamedTuple):
-    """What `pull_back_active` reads and writes: neurons, their logits' gradient, W_L and its gradient, the neurons' gradient.
+    """What `pull_back_active` reads and writes: neurons, the gradient of the logits, W_L and its gradient, the neurons' gradient.
 
-    At the address `counts`, if it is not 0, is a number for each neuron; that of the pairs for which it is active is added to it.
+    `counts`, if it is not 0, is the address of one number per neuron, to which the number of pairs that activate it is added.
 
-    Between strips of classes the neurons' gradient is kept in `so_far`; with the last one it is put into `out`, which may be
-    `neurons`. A matrix whose rows are 0 apart is one zero: what there is before the first strip.
+    Between strips of classes the neurons' gradient is kept in `so_far`; the last strip writes it to `out`, which may be
+    `neurons`. A matrix whose rows are 0 apart is a single zero: the gradient before the first strip.
     """
 
     neurons: Matrix
@@ -73,7 +74,7 @@ class Back(NamedTuple):
 
 
 def _backward_strip(full: int, is_narrow: bool) -> Any:
-    """The function that does one strip of classes backward."""
+    """The function that computes one strip of classes backward."""
     pull_back = pull_back_of(full, is_narrow)
 
     @variant("backward", full, is_narrow)
@@ -103,7 +104,7 @@ def _backward_strip(full: int, is_narrow: bool) -> Any:
 
 
 def _choice(make: Callable[[int, bool], Any], full: int) -> Any:
-    """The function that takes the strip for a number of full vectors, and a narrow one or not, from those up to a size."""
+    """The function that picks the strip for a given number of full vectors (at most `full`), with or without a narrow one."""
     with_narrow = make(full, True)
     if not full:
 
@@ -132,14 +133,14 @@ _forward, _backward = _choice(_forward_strip, _FORWARD), _choice(_backward_strip
 
 @njit
 def _cut(classes: int) -> tuple[int, bool]:
-    """Classes in full vectors, and whether a narrow one is left."""
+    """Number of full vectors of classes, and whether a narrow one is left over."""
     full, left = classes // LANES, classes % LANES
     return full + (left > NARROW), 0 < left <= NARROW
 
 
 @njit
 def add_logits(neurons: Matrix, active: Active, W_L: Matrix, logits: Matrix, size: tuple[int, int, int]) -> None:
-    """``logits += neurons W_L``; sizes: pairs, words that tell a pair's active neurons, classes."""
+    """``logits += neurons W_L``; sizes: pairs, words of activity per pair, classes."""
     pairs, words, classes = size
     vectors, is_narrow = _cut(classes)
     for v in range(0, max(vectors, 1), _FORWARD):
@@ -150,7 +151,7 @@ def add_logits(neurons: Matrix, active: Active, W_L: Matrix, logits: Matrix, siz
 
 @njit
 def pull_back_active(back: Back, zero: Matrix, active: Active, size: tuple[int, int, int]) -> None:
-    """``d_W_L += neurons^T d_logits``, and ``d_logits W_L^T`` where a neuron is active; `zero`: a matrix of one zero.
+    """``d_W_L += neurons^T d_logits``, and ``d_logits W_L^T`` where a neuron is active; `zero` is a matrix of one zero.
 
     Sizes: pairs, vectors of neurons, classes.
     """
@@ -172,5 +173,5 @@ def pull_back_active(back: Back, zero: Matrix, active: Active, size: tuple[int, 
 
 
 def needs_strips(classes: int) -> bool:
-    """Whether so many classes are done backward in several strips."""
+    """Whether this many classes take several strips backward."""
     return classes > LANES * _BACKWARD + NARROW

@@ -1,4 +1,4 @@
-"""The innermost part of products with active neurons, for one word of 64 of them or of pairs; active.py does whole chunks."""
+"""The innermost part of the products with active neurons: one word, of 64 neurons or 64 pairs. active.py does whole chunks."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from interp.training.cpu.kernels.vectors import (
 NARROW = 4
 """Lanes of the vector for the last few classes."""
 
-_PAIRS = 4  # that backward takes at once: their gradients are summed together
+_PAIRS = 4  # taken at once backward: their gradients are summed together
 
 
 def _vectors(full: int, is_narrow: bool) -> list[tuple[int, int]]:
-    """The vectors of a strip: place and lanes of each."""
+    """The vectors of a strip: position and number of lanes of each."""
     return [(v, LANES) for v in range(full)] + [(full, NARROW)] * is_narrow
 
 
 def add_active_of(full: int, is_narrow: bool) -> Any:
-    """The intrinsic for one pair's word: ``out += sum over the active j of neuron_j W_L_j``, one strip of it."""
+    """The intrinsic for one pair's word and one strip of classes: ``out += sum over the active j of neuron_j W_L_j``."""
     vectors = _vectors(full, is_narrow)
 
     def emit(builder: Any, word: Any, neurons: Any, W_L: Any, row_W_L: Any, out: Any) -> None:
@@ -70,7 +70,7 @@ def add_active_of(full: int, is_narrow: bool) -> Any:
 
 
 def pull_back_of(full: int, is_narrow: bool) -> Any:
-    """The intrinsic for one neuron's word of pairs, one strip of classes.
+    """The intrinsic for one neuron's word of pairs and one strip of classes.
 
     ``d_W_L += sum over the active pairs i of neuron_i d_logits_i`` and ``out_i = before_i + W_L . d_logits_i``.
     """
@@ -85,7 +85,7 @@ def pull_back_of(full: int, is_narrow: bool) -> Any:
         def add(*pairs: Any) -> None:
             values = [builder.load(place(builder, neurons, builder.mul(i, row_neurons))) for i in pairs]
             rows = [place(builder, d_logits, builder.mul(i, row_d_logits)) for i in pairs]
-            # Once for each length, before all else: in the loop LLVM would no longer keep all of it in registers.
+            # Once for each length, ahead of the loop: inside it LLVM would no longer keep everything in registers.
             neuron = {lanes: [broadcast(builder, value, lanes=lanes) for value in values] for lanes in {n for _, n in vectors}}
             products: list[dict[int, Any]] = [{} for _ in pairs]
             for (v, lanes), weight, so_far in zip(vectors, weights, sums, strict=True):
@@ -107,7 +107,7 @@ def pull_back_of(full: int, is_narrow: bool) -> Any:
                 builder.store(builder.fadd(gradient, so_far), place(builder, out, builder.mul(i, row_out)))
 
         for_bits(builder, word, add, at_once=_PAIRS)
-        # Sums of sums of a word's pairs: rounding grows with the number of pairs in a word, not with that of all.
+        # The pairs of a word are summed first: rounding grows with the number of pairs in a word, not with that of all pairs.
         for (v, lanes), so_far in zip(vectors, sums, strict=True):
             store(builder, builder.fadd(load(builder, d_W_L, v, lanes=lanes), builder.load(so_far)), d_W_L, v)
 
@@ -128,7 +128,7 @@ def pull_back_of(full: int, is_narrow: bool) -> Any:
 
 @intrinsic
 def by_neuron(context: Any, active: Any, row: Any, pairs: Any, words: Any) -> Any:
-    """Turn the activity of 16 neurons in up to 64 pairs: bit i of word j is bit j of what the i-th pair has."""
+    """Transpose the activity of 16 neurons in up to 64 pairs: bit i of word j is bit j of the i-th pair's word."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         widen(builder)
@@ -149,7 +149,7 @@ def by_neuron(context: Any, active: Any, row: Any, pairs: Any, words: Any) -> An
 
 @intrinsic
 def count(context: Any, words: Any, counts: Any) -> Any:
-    """Add to 16 numbers those of the bits in 16 words."""
+    """Add to each of 16 numbers how many bits are set in the word that belongs to it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         widen(builder)

@@ -1,6 +1,6 @@
-"""AdamW's update, compiled: each thread updates a part of the weights, and reads and writes all that it needs once.
+"""AdamW's update, compiled: each thread updates a share of the weights and reads and writes each number once.
 
-Numba would do it number by number here: for all it knows, the four arrays overlap. So it is written in vectors.
+Numba cannot vectorise this loop, because the four arrays might overlap as far as it knows. So it is written with vectors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _root(builder: Any, value: Any) -> Any:
 
 @intrinsic
 def _update(context: Any, flat: Any, gradient: Any, mean: Any, square: Any, rates: Any, first: Any, last: Any) -> Any:
-    """Update the weights from one to another, in whole vectors; all but these two are addresses."""
+    """Update the weights from `first` to `last`, in whole vectors; the other arguments are addresses."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         widen(builder)
@@ -50,7 +50,7 @@ def _update(context: Any, flat: Any, gradient: Any, mean: Any, square: Any, rate
 
 @njit
 def update_share(moments: Moments, threads: int, thread: int) -> None:
-    """One thread's part of the update."""
+    """One thread's share of the update."""
     first, last = columns_of(len(moments.flat), threads, thread)
     flat, gradient, mean, square, rates = moments
     addresses = flat.ctypes.data, gradient.ctypes.data, mean.ctypes.data, square.ctypes.data, rates.ctypes.data

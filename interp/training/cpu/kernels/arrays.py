@@ -1,4 +1,4 @@
-"""What the compiled passes work on: named tuples of arrays, which handles.py lets them open."""
+"""What the compiled passes work on: named tuples of arrays, which they open by way of handles.py."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Number = Annotated[float, numba.float32]
 
 
 class Pairs(NamedTuple):
-    """The pairs of one pass, chunk by chunk and within a chunk by a; see `pair_chunks.share_out`."""
+    """The pairs of one pass, ordered by chunk and within a chunk by a; see `pair_chunks.share_out`."""
 
     a: Int32_1  # (pair,)
     b: Int32_1  # (pair,)
     label: Int32_1  # (pair,)
     chunk: Int32_1  # (chunk + 1,): chunk i has the pairs chunk[i] .. chunk[i + 1]
-    group_a: Int32_1  # (chunk + 1,): and the groups of equal a group_a[i] .. group_a[i + 1]
+    group_a: Int32_1  # (chunk + 1,): and the groups group_a[i] .. group_a[i + 1] of equal a
     first_a: Int32_1  # (group + 1,): the pairs of such a group are first_a[j] .. first_a[j + 1]
     new_a: Int32_1  # (group,): 1 where its thread meets that token for the first time, else 0
     group_b: Int32_1  # (chunk + 1,): the same for groups of equal b,
@@ -39,7 +39,7 @@ class Pairs(NamedTuple):
     new_b: Int32_1  # (group,)
     by_b: Int32_1  # (pair,): place in its chunk of each pair, sorted by b
     span: Int32_1  # (thread + 1,): thread i has the chunks span[i] .. span[i + 1]
-    tokens: Int32_1  # (thread + 1,): and so the tokens tokens[i] .. tokens[i + 1] at position a
+    tokens: Int32_1  # (thread + 1,): and with them the tokens tokens[i] .. tokens[i + 1] at position a
 
 
 class Model(NamedTuple):
@@ -64,14 +64,14 @@ class Model(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What tables.py's `Tables` holds, and weights laid out as products want them.
+    """What `token_tables.Tables` holds, and weights laid out as the products need them.
 
-    Sizes that differ are given for models with ``=`` and without.
+    Where two sizes are given, the first is for models with ``=``, the second for models without.
     """
 
     x: Float2  # (p + 2, d_model): residuals relative to the fixed position's; the difference of the positions; the fixed one
-    to_columns: Float2  # (d_model, column): W_in, by its signs, and what leads to logits directly, side by side, padded
-    turned: Float4  # (3, head, d_head, d_model): W_Q, W_K (both without `=` only) and W_V turned
+    to_columns: Float2  # (d_model, column): W_in times the signs, and the direct map to the logits, side by side, padded
+    turned: Float4  # (3, head, d_head, d_model): W_Q, W_K (both without `=` only) and W_V, transposed
     v: Float3  # (head, p + 1, d_head)
     fixed_v: Float2  # (head, d_head)
     q: Float3  # (head, 1 or p, d_head), divided by sqrt(d_head)
@@ -79,8 +79,8 @@ class Tables(NamedTuple):
     k_turned: Float3  # (head, d_head, p); without `=` only
     resid: Float2  # (1 or p, d_model): residuals of the base
     head_to_columns: Float2  # (head * d_head, column)
-    far: Float3  # (head, p + 1, column): v times that; for a token at position b
-    near: Float3  # (head, p, column): for one at position a: that and the last row
+    far: Float3  # (head, p + 1, column): v head_to_columns, for a token at position b
+    near: Float3  # (head, p, column): for a token at position a: far plus its last row
     base: Float2  # (1 or p, column)
     scores: Float3  # (head, 1, p + 1) or (head, p, p)
     W_U: Float2  # (d_model, logit column): relative to its last column where logits are relative to the last class
@@ -89,12 +89,12 @@ class Tables(NamedTuple):
 
 
 class Signs(NamedTuple):
-    """Which neurons are taken with the other sign; see signs.py."""
+    """Which neurons are flipped; see signs.py."""
 
     sign: Float1  # (neuron column,): 1 or -1
-    flipped: Int32_1  # (neuron,): first those that have -1, in their order
+    flipped: Int32_1  # (neuron,): the neurons with sign -1, in order; the rest is unused
     number: Int64_1  # (1,): how many these are
-    active: Int64_2  # (thread, neuron column): in how many of a thread's pairs each was, until that is used
+    active: Int64_2  # (thread, neuron column): for how many of a thread's pairs each was active; set to 0 when used
 
 
 class Setting(NamedTuple):
@@ -102,7 +102,7 @@ class Setting(NamedTuple):
 
     neuron_columns: Index
     classes: Index
-    columns_of_W_L: Index  # that products need: all classes or, where logits are relative to the last class, all others
+    columns_of_W_L: Index  # those that products need: all classes or, if logits are relative to the last class, all others
     rate: Number  # of attention
     total: Number  # what the attention of one head to all positions adds up to
     stablemax: Flag
@@ -111,7 +111,7 @@ class Setting(NamedTuple):
 class Chunk(NamedTuple):
     """Each thread's buffers for the pairs of a chunk."""
 
-    active: Int64_3  # (thread, pair, word): bit j of a pair's words tells whether its neuron j is not 0
+    active: Int64_3  # (thread, pair, word): bit j of a pair's words is set if its neuron j is not 0
     columns: Float3  # (thread, pair, column or more): neurons after the ReLU, and logits; their gradient takes their place
     softmax: Float4  # (thread, 2, head, pair): of the scores at a and b
     weights: Float4  # (thread, 2, head + 1, pair): attention to a and b; a row of ones for the base
@@ -120,25 +120,25 @@ class Chunk(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """The gradient of the tables; what has a thread dimension is to be summed over it, but for `both`, which is room.
+    """The gradient of the tables; arrays with a thread dimension are to be summed over it, except `both`, which is scratch space.
 
-    With ``=`` (one base) `near` has the base's gradient as its last row, a part for each a; without, `far` has it, for each b.
+    With ``=`` (one base) the gradient of the base comes after the heads in `near`, one part per a; without, in `far`, one per b.
     """
 
     near: Float3  # (head (+ 1), p, column): of `Tables.far` as it is used at position a
     far: Float4  # (thread, head (+ 1), p, column): as it is used at position b
-    both: Float3  # (thread, token + 1, column): room for the sum of near and far of a thread's tokens, and that of its near
+    both: Float3  # (thread, token + 1, column): scratch: near + far of a thread's tokens; last row: the sum of its near
     v: Float3  # (head, p + 1, d_head)
     last_v: Float3  # (thread, head, d_head): parts of its last row
     parts: Float3  # (thread, head * d_head + 1, column): of the heads' rows of `columns` and, with `=`, of the base
     columns: Float2  # (head * d_head + (1 or p), column): of `Tables.head_to_columns`, and of the base
-    scores: Float4  # (thread, head, 1, p + 1), in the end the first has the sum, or (1, head, p, p)
-    W_L: Float3  # (thread, neuron column, logit column or more): in the end the first has the sum
-    direct: Float2  # (d_model, logit column): of what leads to logits directly
-    linear: Float2  # (neuron, logit column): room for what flipped neurons add to the gradient of W_L
+    scores: Float4  # (thread, head, 1, p + 1), where the first ends up with the sum, or (1, head, p, p)
+    W_L: Float3  # (thread, neuron column, logit column or more): the first ends up with the sum
+    direct: Float2  # (d_model, logit column): of the direct map to the logits
+    linear: Float2  # (neuron, logit column): scratch: what flipped neurons add to the gradient of W_L
     rows: Float2  # (head * d_head + (1 or p), d_model): of W_O and, after it, of the base's residuals
     base: Float2  # (thread, column): of the base, summed over its rows
-    resid: Float2  # (thread, d_model): of its residuals, summed over them
+    resid: Float2  # (thread, d_model): of the residuals of the base, summed over them
     fixed_v: Float3  # (thread, head, d_head)
     q: Float3  # (head, 1 or p, d_head)
     k: Float3  # (head, 1 or p + 1, d_model or d_head)
@@ -154,7 +154,7 @@ class Sums(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """What AdamW updates, and what with."""
+    """What AdamW updates, and the numbers it needs for that."""
 
     flat: Float1  # all weights
     gradient: Float1
@@ -164,7 +164,7 @@ class Moments(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Among how many threads the passes are shared out, and, by handles, all that they work on."""
+    """Number of threads that share the passes and, by their handles, everything the passes work on."""
 
     threads: Index
     pairs: Address

@@ -1,6 +1,6 @@
-"""From the gradient of the tables to that of the weights, in three stages: the formulas of tables.py, for one model, compiled.
+"""From the gradient of the tables to that of the weights, in three stages: token_tables.py's formulas for one model, compiled.
 
-Each thread does a share of every stage; a stage needs what all threads have done before.
+Each thread does a share of every stage; a stage needs what all threads did in the stage before.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STAGES = 3
 
 @njit
 def _attention_of_equals(model: Model, tables: Tables, gradients: Gradients, into: Model, threads: int, thread: int) -> None:
-    """W_Q, W_K and b_Q, head by head; how scores move what they are made of."""
+    """Gradients of W_Q, W_K and b_Q, head by head, and what the scores pass back to the residual of `=`."""
     x, zero = tables.x, np.float32(0)
     p, scale = len(x) - 2, np.float32(model.W_Q.shape[2] ** -0.5)
     first, last = share_of(len(model.W_Q), threads, thread)
@@ -50,7 +50,7 @@ def _attention_of_equals(model: Model, tables: Tables, gradients: Gradients, int
 
 @njit
 def _queries_and_keys(tables: Tables, gradients: Gradients, threads: int, thread: int) -> None:
-    """For a model without `=`: some tokens' queries and keys, and some heads' keys of the difference of the positions."""
+    """For a model without `=`: the queries and keys of some tokens, and for some heads the keys of the position difference."""
     q, k, scores = tables.q, tables.k, gradients.scores[0]
     p, d_head = q.shape[1], q.shape[2]
     scale = np.float32(d_head**-0.5)
@@ -77,7 +77,7 @@ def _queries_and_keys(tables: Tables, gradients: Gradients, threads: int, thread
 def _first_stage(
     model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
 ) -> None:
-    """What needs nothing but the gradient of the tables."""
+    """What only needs the gradient of the tables."""
     neurons_and_logits(model, tables, gradients, into, signs, setting, threads, thread)
     biases_of_columns(model, tables, gradients, into, signs, setting, threads, thread)
     if len(tables.base) == 1:
@@ -88,7 +88,7 @@ def _first_stage(
 
 @njit
 def _fixed_position(model: Model, gradients: Gradients, into: Model, setting: Setting, threads: int, thread: int) -> None:
-    """By way of the base's residuals: b_O, b_V, and the values of the fixed position, which every thread needs."""
+    """Through the residuals of the base: b_O, b_V, and the values of the fixed position, which every thread needs."""
     resid, of_fixed, heads = gradients.resid[thread], gradients.fixed_v[thread], len(model.W_O)
     d_head = of_fixed.shape[1]
     sum_of_rows(gradients.rows[heads:], resid)
@@ -103,7 +103,7 @@ def _fixed_position(model: Model, gradients: Gradients, into: Model, setting: Se
 
 @njit
 def _rows_of_tokens(tables: Tables, gradients: Gradients, first: int, last: int, out: np.ndarray, row: int) -> None:
-    """What the values and keys of some tokens give to their residuals, put into `out` from a row on."""
+    """What the values and keys of some tokens pass back to their residuals, written to `out` from a row on."""
     d_head, d_model = tables.turned.shape[2], tables.turned.shape[3]
     to, size = matrix(out, row, 0), (last - first, d_model, d_head)
     for h in range(len(tables.v)):
@@ -155,14 +155,14 @@ def _tokens(model: Model, tables: Tables, gradients: Gradients, into: Model, thr
 
 @njit
 def _positions(model: Model, tables: Tables, gradients: Gradients, into: Model) -> None:
-    """The positions, and `=`: what moves the residuals of all tokens."""
+    """Gradients of W_pos and of `=`, which move the residuals of all tokens."""
     p, heads, everywhere, one = len(tables.x) - 2, len(gradients.v), gradients.resid[0], np.float32(1)
     sum_of_rows(gradients.tokens, everywhere)
     _rows_of_tokens(tables, gradients, p, p + 1, into.W_pos, 0)
     put(everywhere, into.W_pos[1])
     add_times(-one, into.W_pos[0], into.W_pos[1])
     if len(tables.base) == 1:
-        # Every other residual is taken relative to that of `=`: what moves them all moves it the other way.
+        # Every other residual is relative to that of `=`: so its gradient gets minus the sum of theirs.
         fixed = into.W_pos[2]
         put(gradients.rows[len(model.W_O)], fixed)
         add_times(-one, everywhere, fixed)
@@ -178,7 +178,7 @@ def _positions(model: Model, tables: Tables, gradients: Gradients, into: Model) 
 
 
 @njit
-def backpropagate_share(  # noqa: PLR0913, PLR0917  it works on all there is
+def backpropagate_share(  # noqa: PLR0913, PLR0917  it works on everything
     model: Model,
     tables: Tables,
     gradients: Gradients,

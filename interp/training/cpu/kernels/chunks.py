@@ -1,8 +1,8 @@
 """One chunk of pairs: from the tables to its losses, and back to the gradient of the tables.
 
-A chunk is a rectangle of tokens, some at position a times some at position b, with those of its pairs that are asked for. What it
-needs of the tables is small and used several times while it is in the second-level cache, where the chunk's neurons and their
-gradient stay too: nothing of the size (pairs, neurons) ever goes to memory.
+A chunk is a rectangle of tokens (some at position a, some at position b) with those of its pairs that the pass is about. The rows
+of the tables it needs are few and are used several times while they are in the second-level cache, where the chunk's neurons and
+their gradient stay too: nothing of the size (pairs, neurons) ever goes to memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from interp.training.cpu.kernels.vectors import LANES
 
 @njit
 def _attend(pairs: Pairs, scores: np.ndarray, rate: np.float32, span: tuple[int, int], chunk: Chunk) -> None:
-    """Softmax over the scores at a and b (and 0, that of `=`), and the attention they give."""
+    """Softmax over the scores at a and b (and the score 0 of the fixed position), and the attention that follows from it."""
     wide()
     start, stop = span
     zero, one = np.float32(0), np.float32(1)
@@ -75,7 +75,7 @@ def forward_chunk(pairs: Pairs, tables: Tables, setting: Setting, index: int, ch
 
 @njit
 def lose_chunk(pairs: Pairs, setting: Setting, index: int, rows: np.ndarray, columns: int) -> tuple[float, int]:
-    """Sum of a chunk's losses and number of right answers; the gradient takes the logits' place."""
+    """Sum of a chunk's losses and number of right answers; the logits are overwritten with their gradient."""
     wide()
     labels = pairs.label[pairs.chunk[index] : pairs.chunk[index + 1]]
     span, scale = (setting.neuron_columns, columns), 1 / len(pairs.a)  # the gradient is that of the mean
@@ -103,7 +103,7 @@ def _score_gradients(pairs: Pairs, rate: np.float32, span: tuple[int, int], chun
                 total += d0[i]
             out[last] += total
         else:
-            # Every pair has an entry of its own.
+            # Each pair has its own entry.
             for i in range(stop - start):
                 d_scores[h, pairs.b[start + i], pairs.a[start + i]] = d0[i]
 
@@ -112,7 +112,7 @@ def _score_gradients(pairs: Pairs, rate: np.float32, span: tuple[int, int], chun
 def backward_chunk(
     pairs: Pairs, tables: Tables, setting: Setting, index: int, chunk: Chunk, gradients: Gradients, signs: Signs, thread: int
 ) -> None:
-    """Add a chunk's share to the gradient of the tables; rows that a thread meets for the first time it replaces."""
+    """Add a chunk's share to the gradient of the tables; a row that a thread meets for the first time is overwritten."""
     wide()
     near, far, d_far = tables.near, tables.far, gradients.far[thread]
     heads, columns, row_near, row_far = far.shape[0], far.shape[2], near.strides[0] // 4, far.strides[0] // 4

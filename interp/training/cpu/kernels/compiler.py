@@ -1,4 +1,4 @@
-"""How the loops are compiled: numba's options, its cache, its threads, and a friendly line while it works."""
+"""How the loops are compiled: numba's options, its cache, its threads, and one line to the user while it compiles."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ WIDE_REGISTERS = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 """Whether a vector register holds 16 numbers and there are 32 of them."""
 
 VERSION = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
-"""Hash of these modules' text.
+"""Hash of the source text of these modules.
 
-Numba looks only at the file of a cached function, not at those of the functions it calls. So only the outermost functions are
-cached, and each has this hash as a free variable, which numba does compare.
+For a cached function numba checks the file it stands in, but not those of the functions it calls. So only the outermost functions
+are cached, and each has this hash as a free variable, which numba does compare.
 """
 
 
@@ -40,10 +40,10 @@ def njit(function: Callable[..., Any]) -> Any:
 
 
 def variant(*of: object) -> Callable[[Callable[..., Any]], Any]:
-    """`njit` for one of several functions made by the same code, told apart by what they are made for.
+    """`njit` for one of several functions made by the same code; `of`, what it is made for, goes into its name.
 
-    Numba calls a compiled function by its name, its types and a number that every process counts anew. Two that are alike in
-    name and types, one from the cache and one compiled now, can get the same number; the linker cannot tell them apart then.
+    Numba identifies a compiled function by its name, its types and a number that every process counts from the start. Two with
+    the same name and types, one from the cache and one just compiled, can get the same number, and then the linker confuses them.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -59,7 +59,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def entry(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that Python calls; keep it in numba's cache on disk where a folder can be written."""
+    """Compile a function that Python calls; keep it in numba's cache on disk if there is a writable folder."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
@@ -71,7 +71,7 @@ def entry(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def callback(function: Callable[[int, int, int], None]) -> int:
-    """Compile a function of three integers to an address that other compiled code can call; cached as `entry`."""
+    """Compile a function of three integers to an address that other compiled code can call; cached like `entry`."""
     signature = numba.void(numba.int64, numba.int64, numba.int64)
     try:
         compiled = numba.cfunc(signature, cache=True, **_OPTIONS)(function)
@@ -84,7 +84,7 @@ def callback(function: Callable[[int, int, int], None]) -> int:
 
 @intrinsic
 def wide(context: Any) -> Any:
-    """Let the function this stands in use the widest vectors there are: LLVM takes half of AVX-512's width otherwise."""
+    """Let the function that calls this use the widest vectors available: LLVM takes half of AVX-512's width otherwise."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         widen(builder)
@@ -94,18 +94,18 @@ def wide(context: Any) -> Any:
 
 
 def widen(builder: Any) -> None:
-    """`wide`, for code that is being generated; and let it form addresses by adding numbers.
+    """`wide`, for code that is being generated; also lets that code form addresses by adding numbers.
 
-    To LLVM a sum of numbers has no base. Compiling a function, it takes one of the terms for it and the others for the offset.
-    When a caller then compiles that function's code once more, with that term known to be 0, an access by way of a null pointer
-    is removed as what cannot happen. Here it can.
+    To LLVM a sum of integers has no base pointer, so it takes one of the terms for the base and the others for the offset. If the
+    function is then inlined where that term is known to be 0, LLVM removes the access as one through a null pointer, which cannot
+    happen. Here it can.
     """
     attributes = builder.function.attributes
     set.update(attributes, ['"prefer-vector-width"="512"', "null_pointer_is_valid"])
 
 
 def share_openmp(threads: int) -> bool:
-    """Start numba's OpenMP layer; whether it could be. Any other layer's threads would fight with torch's for the cores."""
+    """Start numba's OpenMP layer; returns whether that worked. Threads of any other layer would fight torch's for the cores."""
     before, torch_before = config.THREADING_LAYER, torch.get_num_threads()
     try:
         config.THREADING_LAYER = "omp"
@@ -129,16 +129,16 @@ def telling() -> Iterator[None]:
 
 
 class _Teller(event.Listener):
-    """Says once that compilation has begun."""
+    """Logs once that compilation has begun."""
 
     def __init__(self) -> None:
         self._said = False
 
     def on_start(self, event: Any) -> None:  # noqa: ARG002  (numba's convention)
-        """Say it."""
+        """Log it."""
         if not self._said:
             logger.info("compiling the fast CPU engine; this takes about a minute, once per installation")
         self._said = True
 
     def on_end(self, event: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""

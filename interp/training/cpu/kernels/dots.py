@@ -1,7 +1,7 @@
 """Scalar products of rows with rows, written for the processor at hand.
 
-Where one row meets four, every number is fetched for a single multiplication. Four rows that meet four are fetched for four: that
-halves the time.
+If one row is multiplied with four, every number of those four is loaded for a single multiplication. If four rows are multiplied
+with four, each number is loaded for four multiplications, which halves the time.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from interp.training.cpu.kernels.vectors import (
     zeros,
 )
 
-_ROWS = 4 if WIDE_REGISTERS else 1  # of a, that meet four of b at once
+_ROWS = 4 if WIDE_REGISTERS else 1  # rows of a that are multiplied with four of b at once
 
 
 class Places(NamedTuple):
-    """Where numbers go: address of the first, elements to that of the next row, and to that of the next column."""
+    """Where the results go: address of the first, and the elements from one row, and from one column, to the next."""
 
     first: int
     row: int
@@ -137,5 +137,5 @@ def row_products(a: Matrix, b: Matrix, out: Places, size: tuple[int, int, int]) 
 
 @njit
 def scattered_row_products(a: Matrix, index: int, b: Matrix, out: Places, size: tuple[int, int, int]) -> None:
-    """As `row_products`, for the rows of a, and of what comes out, that an index (its address) names."""
+    """As `row_products`, for the rows of a, and of the result, that an index lists; `index` is its address."""
     _products_of_scattered(a, index, b, out, size)

@@ -1,7 +1,7 @@
 """Many arrays as one number: what Python passes to compiled code is the address of a list of them.
 
-A step needs some seventy arrays. Given to each of its passes, every one costs a third of a microsecond at every call, and a tenth
-of a second when they are compiled.
+A step needs some seventy arrays. As an argument of a pass each of them would cost a third of a microsecond per call, and a tenth
+of a second at compilation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numba.np.arrayobj import populate_array
 
 from interp.training.cpu.kernels.vectors import INDEX, constant
 
-_WORDS = 5  # that tell of an array: its address, and up to four sizes
+_WORDS = 5  # per array: its address and up to four sizes
 
 Values = TypeVar("Values", bound=NamedTuple)
 
@@ -25,11 +25,11 @@ Values = TypeVar("Values", bound=NamedTuple)
 class Handle(Generic[Values]):
     """Keeps a named tuple of arrays, numbers and other handles.
 
-    `address` is what compiled code opens it by, for as long as the handle lives.
+    Compiled code opens it by its `address`, which is valid as long as the handle lives.
     """
 
     def __init__(self, values: Values) -> None:
-        """Note the numbers, and where the arrays are.
+        """Store the numbers, and where the arrays are.
 
         Raises:
             ValueError: if an array is not stored by rows, without gaps.
@@ -51,7 +51,7 @@ class Handle(Generic[Values]):
 
 
 def _opened_number(builder: Any, kind: Any, word: Any) -> Any:
-    """A number from the word that a handle keeps of it."""
+    """A number, from the word that a handle holds for it."""
     if kind == types.int64:
         return word
     if kind == types.boolean:
@@ -60,7 +60,7 @@ def _opened_number(builder: Any, kind: Any, word: Any) -> Any:
 
 
 def _opened_array(context: Any, builder: Any, kind: Any, words: list[Any]) -> Any:
-    """An array from the words that a handle keeps of it."""
+    """An array, from the words that a handle holds for it."""
     array = context.make_array(kind)(context, builder)
     size, shape = context.get_abi_sizeof(context.get_data_type(kind.dtype)), words[1 : 1 + kind.ndim]
     strides = [constant(size)]
@@ -78,9 +78,9 @@ def _opened_array(context: Any, builder: Any, kind: Any, words: list[Any]) -> An
 
 
 def opener(kind: type[Any]) -> Any:
-    """The intrinsic that gives compiled code the named tuple back, from a handle's address.
+    """The intrinsic that returns the named tuple to compiled code, given a handle's address.
 
-    Each field is annotated with numba's type of it: an array of numbers, int64, float32 or boolean.
+    Each field is annotated with its numba type: an array of numbers, int64, float32 or boolean.
     """
     field_types = [get_args(hint)[1] for hint in get_type_hints(kind, include_extras=True).values()]
     tuple_type = types.NamedTuple(field_types, kind)

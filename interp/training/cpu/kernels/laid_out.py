@@ -1,4 +1,4 @@
-"""Weights laid out as the products of tabulation.py want them."""
+"""Weights laid out as the products of tabulation.py need them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from interp.training.cpu.kernels.lines import add_times, put, share_of, shift, t
 
 @njit
 def _lay_out_W_U(W_U: np.ndarray, out: np.ndarray, turned: np.ndarray, setting: Setting, threads: int, thread: int) -> None:
-    """W_U, and turned; relative to its last column where logits are relative to the last class."""
+    """W_U, and its transpose; relative to its last column where logits are relative to the last class."""
     end, relative = W_U.shape[1] - 1, setting.columns_of_W_L < setting.classes
     first, last = share_of(len(W_U), threads, thread)
     for i in range(first, last):
@@ -30,7 +30,7 @@ def _lay_out_W_U(W_U: np.ndarray, out: np.ndarray, turned: np.ndarray, setting: 
 
 @njit
 def lay_out(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
-    """Weights side by side, and turned."""
+    """Weights side by side, and transposed."""
     _lay_out_W_U(model.W_U, tables.W_U, tables.W_U_turned, setting, threads, thread)
     first, last = share_of(len(model.W_in), threads, thread)
     for i in range(first, last):

@@ -1,6 +1,6 @@
 """Loops over single rows, and a matrix times a row.
 
-Numba compiles these once; array expressions it would compile again at every place.
+Numba compiles each of these once; an array expression it would compile anew wherever it stands.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from interp.training.cpu.kernels.vectors import LANES
 
 @inlined
 def share_of(number: int, threads: int, thread: int) -> Any:
-    """A thread's share of so many: the first, and the one after the last."""
+    """A thread's share of `number` items: the first, and the one after the last."""
     return number * thread // threads, number * (thread + 1) // threads
 
 
@@ -28,7 +28,7 @@ def columns_of(columns: int, threads: int, thread: int) -> Any:
 
 @inlined
 def vectors_of(columns: int) -> Any:
-    """Vectors that hold so many columns, the last one in part."""
+    """Number of vectors that hold so many columns; the last may be filled in part."""
     return (columns + LANES - 1) // LANES
 
 
@@ -108,7 +108,7 @@ def times_rows(a: np.ndarray, row: np.ndarray, factor: np.float32, out: np.ndarr
 
 @njit
 def turn(a: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
-    """Put some columns of a into rows, a few at a time: as many cache lines are in use then as the first-level cache has."""
+    """Transpose some columns of a, a few at a time, so that no more cache lines are in use than the first-level cache has."""
     for start in range(first, last, LANES):
         for i in range(len(a)):
             for j in range(start, min(start + LANES, last)):

@@ -1,7 +1,7 @@
-"""From the gradient of the tables to that of W_in, W_out, W_U and their biases: the part of it that neurons' signs concern.
+"""From the gradient of the tables to that of W_in, W_out, W_U and their biases: the part that depends on the signs of neurons.
 
-A flipped neuron passes its input on linearly, by what leads to logits directly (signs.py): W_in and b_in get a part of their
-gradient by that way, and so does W_L, whose gradient is in the end that of W_out and W_U.
+A flipped neuron passes its input on linearly, as part of the direct map to the logits (signs.py): W_in and b_in get a part of
+their gradient that way, and so does W_L, whose gradient ends up in those of W_out and W_U.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from interp.training.cpu.kernels.vectors import LANES
 def neurons_and_logits(
     model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
 ) -> None:
-    """What leads to logits directly, and W_in, by both its ways; the gradient of what is multiplied with both."""
+    """Gradients of the direct map to the logits, of W_in by both its ways, and of what is multiplied with either."""
     columns, W_O, resid, cut, direct = gradients.columns, model.W_O, tables.resid, setting.neuron_columns, gradients.direct
     heads, neurons, classes = len(model.W_O), len(model.W_out), setting.columns_of_W_L
     first, last = share_of(len(columns), threads, thread)
@@ -34,7 +34,7 @@ def neurons_and_logits(
         fill(into.W_in[i], np.float32(0))
     to, flipped, vectors = Places(at(into.W_in, first, 0), 1, neurons), signs.flipped.ctypes.data, vectors_of(classes)
     scattered_row_products(matrix(tables.W_L, 0, 0), flipped, out, to, (signs.number[0], last - first, vectors))
-    for i in range(first, last):  # as columns have it; in the end all are turned back together
+    for i in range(first, last):  # in the sign of the columns; all are turned back together at the end
         times(signs.sign[:neurons], into.W_in[i])
     out, size = matrix(into.W_in, first, 0), (last - first, neurons, heads)
     multiply_turned(matrix(W_O, 0, first), matrix(columns, 0, 0), out, size, False)
@@ -47,9 +47,9 @@ def neurons_and_logits(
 def _linear_part_of_W_L(
     model: Model, gradients: Gradients, signs: Signs, setting: Setting, thread: int, span: tuple[int, int]
 ) -> None:
-    """What flipped neurons pass on linearly, for some of all neurons: W_L's gradient by that way.
+    """For a share of the neurons: the gradient of W_L through what flipped neurons pass on linearly.
 
-    It is found for all of these and added for the flipped: to gather those first would take longer.
+    It is computed for all of them and added for the flipped ones: gathering those first would take longer.
     """
     d_W_L, direct, linear, classes = gradients.W_L[0], gradients.direct, gradients.linear, setting.columns_of_W_L
     first, last = span
@@ -67,7 +67,7 @@ def _linear_part_of_W_L(
 def W_out_by_W_L(
     model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
 ) -> None:
-    """W_out, by way of some rows of W_L."""
+    """Gradient of W_out, through some rows of W_L."""
     first, last = share_of(len(into.W_out), threads, thread)
     _linear_part_of_W_L(model, gradients, signs, setting, thread, (first, last))
     left, right = matrix(gradients.W_L[0], first, 0), matrix(tables.W_U_turned, 0, 0)
@@ -76,7 +76,7 @@ def W_out_by_W_L(
 
 @njit
 def W_U_by_both_ways(model: Model, gradients: Gradients, into: Model, setting: Setting, threads: int, thread: int) -> None:
-    """W_U by both its ways, and b_out. Where logits are relative, what moves its last column moves all others the other way."""
+    """Gradient of W_U by the direct map, W_L and b_out. With relative logits its last column gets minus the sum of the others."""
     wide()
     W_U, classes, d_logits = into.W_U, setting.columns_of_W_L, gradients.base[thread][setting.neuron_columns :]
     first, last = share_of(len(W_U), threads, thread)
@@ -97,7 +97,7 @@ def W_U_by_both_ways(model: Model, gradients: Gradients, into: Model, setting: S
 def biases_of_columns(
     model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
 ) -> None:
-    """The biases that only shift the base."""
+    """Gradients of the biases that only shift the base."""
     if not (len(into.b_in) or len(into.b_out) or len(into.b_U)):
         return
     by_column, cut = gradients.base[thread], setting.neuron_columns

@@ -30,13 +30,13 @@ from interp.training.cpu.kernels.vectors import (
     zeros,
 )
 
-# Gradients below this are no longer kept: beside AdamW's epsilon, unless that is as small, they move nothing.
+# Gradients below this are set to 0: next to AdamW's epsilon they change nothing, unless that is as small itself.
 _LEAST = 1e-30
 
 
 @intrinsic
 def exp_of_negative(context: Any, x: Any) -> Any:
-    """exp(x) of a float32 x <= 0, from operations that vectorise; see `vectors.exponential`."""
+    """exp(x) of a float32 x <= 0, by operations that vectorise; see `vectors.exponential`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return exponential(builder, arguments[0])
@@ -45,9 +45,9 @@ def exp_of_negative(context: Any, x: Any) -> Any:
 
 
 def _for_the_wrong(builder: Any, row: Any, classes: Any, label: Any, body: Callable[[Any, Any, Any], None]) -> None:
-    """Emit a loop over a row's vectors: `body` is given the place of one, what it holds, and which of it are wrong logits.
+    """Emit a loop over a row's vectors: `body` gets the place of each, its numbers, and a mask of those that are wrong logits.
 
-    To put another number in the right one's place would be slower: a vector that was just written to in part is long in coming.
+    Overwriting the right logit first would be slower: loading a vector of which a part was just written stalls the processor.
     """
     lanes = ir.VectorType(SHORT, LANES)
     first, step = ir.Constant(lanes, list(range(LANES))), constant(LANES)
@@ -62,7 +62,7 @@ def _for_the_wrong(builder: Any, row: Any, classes: Any, label: Any, body: Calla
 
 @intrinsic
 def _largest_wrong(context: Any, row: Any, classes: Any, label: Any) -> Any:
-    """The largest wrong logit of a row, by its address; a NaN is passed over."""
+    """The largest wrong logit of the row at an address; NaNs are skipped."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         widen(builder)
@@ -82,7 +82,7 @@ def _largest_wrong(context: Any, row: Any, classes: Any, label: Any) -> Any:
 
 @intrinsic
 def _exponentials(context: Any, row: Any, classes: Any, label: Any, top: Any) -> Any:
-    """Put ``exp(logit - top)`` in the place of each wrong logit, 0 in that of the right one; returns their sum."""
+    """Replace each wrong logit by ``exp(logit - top)`` and the right one by 0; returns the sum of them."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         widen(builder)
@@ -121,10 +121,10 @@ def _scale(row: np.ndarray, factor: np.float32, least: np.float32) -> None:
 
 @njit
 def cross_entropies(rows: np.ndarray, span: tuple[int, int], labels: np.ndarray, classes: int, scale: float) -> tuple[float, int]:
-    """Sum of some pairs' losses, and how many are right; logits give way to their gradient times scale. See losses.cross_entropy.
+    """Sum of some pairs' losses, and how many are right; logits are replaced by their gradient times `scale`.
 
-    Logits are the columns of `rows` in the span. All pairs are swept several times, not each pair by itself: while one step of a
-    pair waits for the one before, the processor does that of the next pairs.
+    The loss is that of `losses.cross_entropy`; logits are the columns of `rows` in the span. Each loop does one step for all
+    pairs, not all steps for one pair: while a step waits for the one before, the processor works on the next pairs.
     """
     first, last = span
     total, n_right = 0.0, 0
@@ -139,13 +139,13 @@ def cross_entropies(rows: np.ndarray, span: tuple[int, int], labels: np.ndarray,
         margin = margins[i] + log(np.float64(sums[i]))
         e = np.float64(exp_of_negative(-abs(margin)))
         total += max(margin, 0.0) + log1p(e)
-        # A NaN is found by the loss: it is in the sum over all wrong logits, or is the right one.
+        # A NaN shows in the margin: it is either among the wrong logits that were summed, or the right one.
         n_right += are_right[i] and not isnan(margin)
         margins[i] = scale * (1 if margin > 0 else e) / (1 + e)
     for i in range(len(labels)):
         row, missing = rows[i][first:last], margins[i]
         factor = missing / np.float64(sums[i])
-        # Subnormal numbers make every product they meet a hundred times slower, and a learned pair has little else.
+        # A product with a subnormal number is a hundred times slower, and a learned pair's gradient has little else.
         _scale(row, np.float32(factor), np.float32(_LEAST / max(factor, 1e-300)))
         row[labels[i]] = -np.float32(missing) if missing > _LEAST else np.float32(0)
     return total, n_right
@@ -153,7 +153,7 @@ def cross_entropies(rows: np.ndarray, span: tuple[int, int], labels: np.ndarray,
 
 @njit
 def _stablemax(row: np.ndarray, label: int, classes: int, scale: float) -> tuple[float, bool]:
-    """One pair's loss by StableMax, and whether it is right. See losses.stablemax_cross_entropy; s' = 1 if s >= 1, else s^2."""
+    """One pair's `losses.stablemax_cross_entropy`, and whether it is right. (The derivative is s' = 1 if s >= 1, else s^2.)"""
     wide()
     is_right = _is_right(row, label, _largest_wrong(row.ctypes.data, classes, label))
     for j in range(len(row)):

@@ -1,10 +1,10 @@
-"""The passes over all pairs, and over all that the tables and weights have, shared out among threads.
+"""The passes over all pairs, tables and weights, shared out among threads.
 
 Each thread takes the chunks of its own tokens at position a, in a fixed order; what threads would have to share is kept per
 thread and summed at the end, in the order of the threads. So equal inputs give equal bytes.
 
-A pass is compiled once, to the address of one thread's share, and launched in parallel or not: a process with one thread never
-touches OpenMP.
+A pass is compiled once, as a function that computes one thread's share and is called by its address, and is launched in parallel
+or not: a process with one thread never touches OpenMP.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _evaluate_share(pairs: Pairs, tables: Tables, setting: Setting, chunks: Chun
 
 @njit
 def _clear(gradients: Gradients, signs: Signs, thread: int) -> None:
-    """Zeros for what a thread only adds to. (Rows of near and far it replaces; those of tokens it has no pair of stay 0.)"""
+    """Set to 0 what a thread only adds to. (Rows of near and far are overwritten; those of tokens without a pair stay 0.)"""
     zero, W_L = np.float32(0), gradients.W_L[thread]
     for neuron in range(signs.active.shape[1]):
         signs.active[thread, neuron] = 0
@@ -94,11 +94,11 @@ def _train_share(
 
 
 class Passes(NamedTuple):
-    """The passes, by the address of one thread's share of them.
+    """The passes, each as the address of the function that computes one thread's share of it.
 
-    `tabulate` makes the tables, `evaluate` measures, `train` finds gradients; `combine`, then `add_up`, sums them, and
-    `backpropagate` goes on to the weights, which `update` changes. `choose_signs` is for one thread. `tabulate` and
-    `backpropagate` have stages, to be launched one after another.
+    `tabulate` computes the tables, `evaluate` losses and accuracies, `train` the gradient of the tables, which `combine` and then
+    `add_up` sum; `backpropagate` turns it into that of the weights, which `update` changes. `choose_signs` is for one thread.
+    `tabulate` and `backpropagate` have stages, to be launched one after another.
     """
 
     tabulate: int
@@ -173,7 +173,7 @@ def _compile(version: str) -> Passes:
 
 @cache
 def passes() -> Passes:
-    """The passes; compiled, or taken from numba's cache, when first asked for."""
+    """The passes; compiled, or loaded from numba's cache, at the first call."""
     return _compile(VERSION)
 
 

@@ -1,11 +1,11 @@
 """Matrix products of the sizes a chunk of pairs has, written for the processor at hand.
 
-A product is done tile by tile: some rows of the result by some vectors of 16 columns stay in registers while the sum runs. BLAS
-libraries are made for large matrices; on these (192 x 512 x 113, 4 x 7 x 640) SciPy's OpenBLAS reached half the speed, and MKL on
-AMD no more. And a tile can take scattered rows, which would be a pass of its own.
+A product is computed tile by tile: some rows by some vectors of 16 columns of the result stay in registers while the sum runs.
+BLAS libraries are made for large matrices; on these (192 x 512 x 113, 4 x 7 x 640) SciPy's OpenBLAS reached half the speed, and
+so did MKL on AMD. Besides, a tile can read scattered rows, which would otherwise take a pass of its own.
 
-Matrices are given by address and row length (in elements), so that any part of any buffer will do. Columns that fill no vector of
-16 are done by four and one by one: buffers that are used often are padded.
+Matrices are given by address and row length (in elements), so that any part of any buffer will do. Columns that do not fill a
+vector of 16 are computed in fours and one by one: buffers that are used often are padded.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from interp.training.cpu.kernels.vectors import (
 )
 
 _ROWS = 4
-_VECTORS = 4 if WIDE_REGISTERS else 1  # 16 accumulators of a tile, and what it reads, fill the registers
-_NARROW = 4  # lanes of the vector for columns that fill no whole one
-_DEPTH = 128  # rows of b that one round of tiles reads: a tile's columns of them stay in the first-level cache
+_VECTORS = 4 if WIDE_REGISTERS else 1  # the 16 accumulators of a tile, and what it reads, fill the registers
+_NARROW = 4  # lanes of the vector for columns that do not fill a whole one
+_DEPTH = 128  # rows of b that one round of tiles reads: few enough for a tile's columns of them to stay in the first-level cache
 
 
 class Matrix(NamedTuple):
@@ -46,10 +46,10 @@ class Matrix(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """How a tile finds what it multiplies."""
+    """Which elements a tile multiplies."""
 
-    transposed: bool = False  # a is stored with the summed dimension as its rows
-    scattered: bool = False  # the sum runs over the rows of b and columns of a that an index names
+    transposed: bool = False  # the rows of a are the dimension that is summed over
+    scattered: bool = False  # the sum runs over the rows of b and columns of a that an index lists
 
 
 def _tile(rows: int, vectors: int, kind: _Kind, *, lanes: int = LANES) -> Any:
@@ -91,7 +91,7 @@ def _tile(rows: int, vectors: int, kind: _Kind, *, lanes: int = LANES) -> Any:
 
 
 def _strip(kind: _Kind, vectors: int, lanes: int = LANES) -> Any:
-    """The function that does some columns of a product, all rows of them."""
+    """The function that computes some columns of a product, in all rows."""
     block, single = _tile(_ROWS, vectors, kind, lanes=lanes), _tile(1, vectors, kind, lanes=lanes)
     transposed = kind.transposed
 
@@ -117,9 +117,9 @@ def _from(matrix: Matrix, column: int) -> Matrix:
 
 
 def _product(kind: _Kind) -> Any:
-    """The function that does a whole product of a kind, strip by strip.
+    """The function that computes a whole product of a kind, strip by strip.
 
-    ``(a, b, c, size, is_fresh)``: c is replaced if it is fresh, else added to; sizes: rows and columns of c, length of the sum.
+    ``(a, b, c, size, is_fresh)``: c is overwritten if `is_fresh`, else added to; sizes: rows and columns of c, length of the sum.
     """
     several, vector, narrow, number = (_strip(kind, *size) for size in ((_VECTORS,), (1,), (1, _NARROW), (1, 1)))
     transposed = kind.transposed
@@ -156,7 +156,7 @@ _scattered, _scattered_vector = (_strip(_Kind(scattered=True), vectors) for vect
 
 @njit
 def multiply_scattered(a: Matrix, b: Matrix, c: Matrix, index: int, size: tuple[int, int, int], is_fresh: bool) -> None:
-    """As `multiply`, over the columns of a and rows of b that an index (its address) names; sizes: rows, vectors, length."""
+    """As `multiply`, over the columns of a and rows of b that the index at an address lists; sizes: rows, vectors, length."""
     rows, vectors, depth = size
     v = 0
     while v < vectors:
@@ -183,5 +183,5 @@ def row_length(matrix: Any) -> Any:
 
 @inlined
 def matrix(array: Any, row: Any, column: Any) -> Any:
-    """The part of a float32 matrix whose rows are contiguous that begins at an element."""
+    """The part that begins at an element of a float32 matrix whose rows are contiguous."""
     return Matrix(array.ctypes.data + row * array.strides[0] + 4 * column, array.strides[0] // 4)

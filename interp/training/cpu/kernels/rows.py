@@ -1,7 +1,7 @@
 """One pair's neurons and direct logits from the rows of the tables, in one sweep over the columns.
 
-``base + sum_heads (A_a near[head] + A_b far[head])``, then for neurons the ReLU and which of them are active. Some vectors of
-columns stay in registers while the heads are added: a pair's row is written once and read by nobody before it is finished.
+``base + sum_heads (A_a near[head] + A_b far[head])``; then, for the neurons, the ReLU and which of them are active. Some vectors
+of columns stay in registers while the heads are added, so that a pair's row is written only once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from interp.training.cpu.kernels.vectors import (
     zeros,
 )
 
-_BLOCK = 8 if WIDE_REGISTERS else 4  # vectors whose sums are kept in registers
+_BLOCK = 8 if WIDE_REGISTERS else 4  # vectors whose sums stay in registers
 
 
 class Sources(NamedTuple):
@@ -63,7 +63,7 @@ def _block(vectors: int, *, are_neurons: bool) -> Any:
         for v, so_far in enumerate(sums):
             value = builder.load(so_far)
             if are_neurons:
-                is_active = builder.fcmp_unordered(">", value, zeros())  # a NaN is, and stays one
+                is_active = builder.fcmp_unordered(">", value, zeros())  # a NaN is active, and so stays a NaN
                 value = builder.select(is_active, value, zeros())
                 bits = builder.inttoptr(active, BITS.as_pointer())
                 builder.store(builder.bitcast(is_active, BITS), place(builder, bits, constant(v)))
@@ -85,7 +85,7 @@ def _block(vectors: int, *, are_neurons: bool) -> Any:
 
 
 def _columns(*, are_neurons: bool) -> Any:
-    """The function for the vectors of a row from one to another."""
+    """The function for the vectors of a row from `first` to `last`."""
     block, single = _block(_BLOCK, are_neurons=are_neurons), _block(1, are_neurons=are_neurons)
 
     @variant(are_neurons)
@@ -111,7 +111,7 @@ _neurons, _logits = _columns(are_neurons=True), _columns(are_neurons=False)
 
 @njit
 def set_row(sources: Sources, out: int, active: int, sizes: tuple[int, int]) -> None:
-    """Put a pair's row at `out`, and at `active` a bit for each neuron that is; sizes: vectors of neurons, of all columns."""
+    """Write a pair's row to `out`, and to `active` a bit per neuron; sizes: vectors of neurons, and of all columns."""
     neurons, vectors = sizes
     _neurons(sources, out, active, 0, neurons)
     _logits(sources, out, active, neurons, vectors)

@@ -1,4 +1,4 @@
-"""From the parts of the tables' gradient that a pass over the pairs left apart, to the whole of it."""
+"""Adding up the parts in which a pass over the pairs leaves the gradient of the tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from interp.training.cpu.kernels.vectors import LANES
 
 @njit
 def _sum_of_head(gradients: Gradients, h: int, first: int, last: int, both: np.ndarray) -> None:
-    """The sum of near and far of some tokens, a row each, and after them that of their near."""
+    """Near + far of some tokens, one row each; in the row after them, the sum of near over these tokens."""
     total = both[last - first]
     fill(total, np.float32(0))
     for token in range(first, last):
@@ -27,7 +27,7 @@ def _sum_of_head(gradients: Gradients, h: int, first: int, last: int, both: np.n
 
 @njit
 def _sum_base(gradients: Gradients, first: int, last: int, rows: int, part: np.ndarray) -> None:
-    """The base's gradient: this thread's part of the one there is, or those of its tokens."""
+    """The gradient of the base: this thread's part of it if there is one base, else the rows of this thread's tokens."""
     near, far = gradients.near, gradients.far
     if len(gradients.columns) == rows + 1:
         fill(part, np.float32(0))
@@ -43,9 +43,9 @@ def _sum_base(gradients: Gradients, first: int, last: int, rows: int, part: np.n
 
 @njit
 def combine_share(tokens: np.ndarray, tables: Tables, gradients: Gradients, thread: int) -> None:
-    """For one thread's tokens: sum what was kept apart, and go on to the two factors of `Tables.far`.
+    """For one thread's tokens: sum the parts, and go on to the gradients of the two factors of `Tables.far`.
 
-    A thread's own rows of near and far it has in its caches; by columns it would have to fetch half of everything.
+    A thread has its own rows of near and far in its caches; divided by columns, it would have to fetch half of everything.
     """
     wide()
     v, to_columns, both, parts = tables.v, tables.head_to_columns, gradients.both[thread], gradients.parts[thread]
@@ -64,7 +64,7 @@ def combine_share(tokens: np.ndarray, tables: Tables, gradients: Gradients, thre
 
 @njit
 def add_up_share(gradients: Gradients, threads: int, thread: int) -> None:
-    """For one thread's columns (of W_L: rows): add what all threads have."""
+    """For one thread's columns (rows, for W_L): add up the parts of all threads."""
     parts, columns, W_L, last = gradients.parts, gradients.columns, gradients.W_L, gradients.v.shape[1] - 1
     rows = parts.shape[1] - 1
     first_column, last_column = columns_of(columns.shape[1], threads, thread)

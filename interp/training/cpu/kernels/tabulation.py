@@ -1,12 +1,12 @@
-"""From the weights to the tables, in four stages: the formulas of tables.py, for one model, compiled.
+"""From the weights to the tables, in four stages: the formulas of token_tables.py, for one model, compiled.
 
-Neurons have the signs of signs.py here, and what leads to logits directly is W_U and what flipped neurons pass on linearly.
+Neurons have the signs of signs.py here; the direct map to the logits is W_U plus what flipped neurons pass on linearly.
 
-Cross-entropy does not see a shift of all logits of a pair. So W_U and all that it makes is taken relative to its last column:
-W_L has a column less then, which for p = 113 is one vector in eight.
+Cross-entropy does not depend on a shift of all logits of a pair. So W_U, and everything computed from it, is taken relative to
+its last column: W_L then has one column less, which for p = 113 saves one vector in eight.
 
-Each thread does a share of every stage; a stage needs what all threads have done in the one before. Written in torch, the same
-takes twice as long: it is dozens of small operations, each of which costs more to start than to do.
+Each thread does a share of every stage; a stage needs what all threads did in the one before. Written in torch, the same takes
+twice as long: it is dozens of small operations, each of which costs more to start than to run.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _residuals(model: Model, x: np.ndarray, has_equals: bool, threads: int, thre
 
 @njit
 def _attention_of_equals(model: Model, tables: Tables, threads: int, thread: int) -> None:
-    """What depends on `=` alone: its values and, divided by sqrt(d_head), its queries; and W_K times these."""
+    """What depends on `=` alone: its values, its queries divided by sqrt(d_head), and W_K times these queries."""
     p, W_E, W_pos, d_head = len(tables.x) - 2, model.W_E, model.W_pos, model.W_V.shape[2]
     scale = np.float32(d_head**-0.5)
     first, last = share_of(len(model.W_V), threads, thread)
@@ -72,7 +72,7 @@ def _attention_of_equals(model: Model, tables: Tables, threads: int, thread: int
 
 @njit
 def _first_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
-    """What weights give by themselves."""
+    """What needs nothing but the weights."""
     has_equals = len(tables.base) == 1
     lay_out(model, tables, signs, setting, threads, thread)
     _residuals(model, tables.x, has_equals, threads, thread)
@@ -87,7 +87,7 @@ def _first_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, t
 
 @njit
 def _queries_and_keys(model: Model, tables: Tables, first: int, last: int) -> None:
-    """Those of some tokens, for a model without `=`: the last of them is the difference of the positions, which only has keys."""
+    """Queries and keys of some tokens, without `=`; the last token is the difference of the positions, which has keys only."""
     q, k, x, p = tables.q, tables.k, tables.x, tables.q.shape[1]
     d_head, d_model, asking = q.shape[2], x.shape[1], min(last, p)
     scale = np.float32(d_head**-0.5)
@@ -104,7 +104,7 @@ def _queries_and_keys(model: Model, tables: Tables, first: int, last: int) -> No
 
 @njit
 def _residuals_of_base(model: Model, tables: Tables, total: np.float32) -> None:
-    """What the base is made of: the residual that asks, the values of the fixed position, b_O."""
+    """The residuals of the base: that of the query position, the values of the fixed position, b_O."""
     resid, x, d_head = tables.resid, tables.x, tables.v.shape[2]
     own_part = resid[len(resid) - 1]
     fill(own_part, np.float32(0))
@@ -142,7 +142,7 @@ def _second_stage(model: Model, tables: Tables, setting: Setting, threads: int, 
 
 @njit
 def _scores_of_pairs(tables: Tables, threads: int, thread: int) -> None:
-    """Of a at its position relative to b at its own, for a thread's tokens b of a model without `=`."""
+    """Without `=`: the scores of each a relative to b, each at its own position, for a thread's tokens b."""
     wide()
     q, k, scores, p = tables.q, tables.k, tables.scores, tables.q.shape[1]
     first, last = share_of(p, threads, thread)
@@ -158,7 +158,7 @@ def _scores_of_pairs(tables: Tables, threads: int, thread: int) -> None:
 
 @njit
 def _third_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
-    """What leads to the logits directly: W_U, and by way of the flipped neurons W_in W_L."""
+    """The direct map to the logits: W_U, plus W_in W_L through the flipped neurons."""
     to_columns, W_U, cut = tables.to_columns, tables.W_U, setting.neuron_columns
     first, last = share_of(len(W_U), threads, thread)
     for i in range(first, last):
@@ -170,7 +170,7 @@ def _third_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, t
 
 @njit
 def _add_biases(model: Model, tables: Tables, signs: Signs, setting: Setting, first: int, last: int) -> None:
-    """To some columns of the base: the biases of the neurons, and those of the logits as the unembedding sees them."""
+    """Add to some columns of the base the biases of the neurons, and those of the logits, b_out by way of W_U."""
     base, cut, relative = tables.base, setting.neuron_columns, setting.columns_of_W_L < setting.classes
     for row in range(len(base)):
         for j in range(first, min(last, len(model.b_in))):
@@ -191,7 +191,7 @@ def _add_biases(model: Model, tables: Tables, signs: Signs, setting: Setting, fi
 
 @njit
 def _last_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
-    """A thread's columns of the tables; scores of pairs."""
+    """A thread's columns of the tables, and the scores of pairs."""
     to_columns, heads, base, v = tables.to_columns, tables.head_to_columns, tables.base, tables.v
     far, near = tables.far, tables.near
     first, last = columns_of(to_columns.shape[1], threads, thread)

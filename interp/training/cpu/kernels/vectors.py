@@ -1,6 +1,6 @@
-"""A small vocabulary for writing LLVM instructions on vectors of float32: what products.py, rows.py and active.py are written in.
+"""A small vocabulary of LLVM instructions on vectors of float32, in which the innermost loops of the kernels are written.
 
-Numba vectorises loops, but decides by itself what stays in registers. Here that is the point, so it is said.
+Numba vectorises loops, but decides by itself what stays in registers. Here that is what matters, so it is stated explicitly.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 LANES = 16
-"""Numbers in a vector: what the widest registers hold; where they are narrower, LLVM takes several for one vector."""
+"""Numbers in a vector: as many as the widest registers hold; where registers are narrower, LLVM uses several per vector."""
 
 FLOAT, INDEX, SHORT = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 BITS = ir.IntType(LANES)
@@ -39,19 +39,19 @@ def pointers(builder: Any, *addresses: Any) -> list[Any]:
 
 
 def place(builder: Any, pointer: Any, offset: Any) -> Any:
-    """The pointer so many elements further on."""
+    """The pointer, moved on by so many elements."""
     return builder.gep(pointer, [offset])
 
 
 def load(builder: Any, pointer: Any, vector: int, *, lanes: int = LANES) -> Any:
-    """The vector that stands some whole vectors after a pointer; all of it, or its first lanes."""
+    """The vector that lies some whole vectors after a pointer; all of it, or its first lanes."""
     value = builder.load(builder.bitcast(place(builder, pointer, constant(LANES * vector)), kind_of(lanes).as_pointer()))
     value.align = 4
     return value
 
 
 def store(builder: Any, value: Any, pointer: Any, vector: int) -> None:
-    """Put a vector, or the first lanes of one, some whole vectors after a pointer."""
+    """Write a vector, or the first lanes of one, some whole vectors after a pointer."""
     where = builder.bitcast(place(builder, pointer, constant(LANES * vector)), value.type.as_pointer())
     builder.store(value, where).align = 4
 
@@ -64,12 +64,12 @@ def broadcast(builder: Any, value: Any, *, lanes: int = LANES) -> Any:
 
 
 def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    """``a b + c``: fused where the processor can; `llvm.fma` would call a function for each number where it cannot."""
+    """``a b + c``, fused where the processor can do that; where it cannot, `llvm.fma` would call a function for each number."""
     return _call(builder, "fmuladd", a, b, c)
 
 
 def _call(builder: Any, name: str, *values: Any) -> Any:
-    """LLVM's own function of this name, of numbers or of vectors."""
+    """Call LLVM's intrinsic of this name, on numbers or on vectors."""
     kind = values[0].type
     of = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32"
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(values)), f"llvm.{name}.{of}")
@@ -77,8 +77,8 @@ def _call(builder: Any, name: str, *values: Any) -> Any:
 
 
 def exponential(builder: Any, x: Any) -> Any:
-    """exp(x) for x <= 0, a number or a vector, to 2 units in the last place; below -87 the value at -87."""
-    # exp(x) = 2^n exp(r), |r| <= ln(2) / 2, with ln 2 in two parts so that r is exact; Taylor to the 7th order.
+    """exp(x) for x <= 0, a number or a vector, to 2 units in the last place; for x < -87 it is exp(-87)."""
+    # exp(x) = 2^n exp(r), |r| <= ln(2) / 2, with ln 2 in two parts so that r is exact; Taylor series to the 7th order.
     is_vector = isinstance(x.type, ir.VectorType)
 
     def of(value: float, kind: ir.Type = FLOAT) -> ir.Constant:
@@ -96,7 +96,7 @@ def exponential(builder: Any, x: Any) -> Any:
 
 
 def lengthened(builder: Any, value: Any) -> Any:
-    """A whole vector that begins with the lanes of a shorter one; the others are zero."""
+    """A whole vector that begins with the lanes of a shorter one; the other lanes are 0."""
     lanes = value.type.count
     order = [min(lane, lanes) for lane in range(LANES)]
     return builder.shuffle_vector(value, zeros(lanes), ir.Constant(ir.VectorType(SHORT, LANES), order))
@@ -117,14 +117,14 @@ def total(builder: Any, value: Any) -> Any:
 
 
 def _shuffled(builder: Any, one: Any, other: Any, order: list[int]) -> Any:
-    """The numbers of two vectors, one after the other, at these places."""
+    """The numbers at these places of two vectors, taken one after the other."""
     return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(SHORT, len(order)), order))
 
 
 def totals(builder: Any, values: list[Any]) -> list[Any]:
-    """`total` of each of several vectors. Of four they are found together, with half the instructions.
+    """`total` of each of several vectors; those of four vectors are computed together, with half the instructions.
 
-    First pairs of vectors are added crosswise, so that each quarter of the result holds the four vectors' sums over a quarter.
+    First, pairs of vectors are added crosswise, so that each quarter of the result holds the four vectors' sums over a quarter.
     """
     if len(values) != 4:
         return [total(builder, value) for value in values]
@@ -149,9 +149,9 @@ def variable(builder: Any, value: Any) -> Any:
 
 
 def for_bits(builder: Any, word: Any, body: Callable[..., None], *, at_once: int = 1) -> None:
-    """Emit a loop over the places of the ones in a word of 64 bits, lowest first; `body` emits what is done for given places.
+    """Emit a loop over the places of the set bits of a 64-bit word, lowest first; `body` emits what is done for given places.
 
-    So many `at_once` while there are as many left, then one by one.
+    They are taken `at_once` at a time while that many are left, then one by one.
     """
     left = variable(builder, word)
     for size in (at_once, 1) if at_once > 1 else (1,):
