@@ -55,3 +55,15 @@ def test_no_module_bears_the_name_of_a_public_function():
     modules = {path.stem for path in (ROOT / "interp").iterdir()} - {"__init__", "__pycache__"}
     functions = {name for name in dir(interp) if callable(getattr(interp, name))}
     assert not modules & functions
+
+
+# What Python prepares and the page draws is one thing in two languages: it has one name.
+DRAWN_ON_THE_PAGE = {"cells", "definitions", "explorer", "waiting"}
+
+
+def test_a_file_stem_names_one_thing():
+    files = [path for path in (ROOT / "interp").rglob("*.py") if not path.stem.startswith("__")]
+    modules = [path.stem for path in files]
+    assert [stem for stem in modules if modules.count(stem) > 1] == []
+    page = {path.name.partition(".")[0] for kind in ("js", "css", "jinja") for path in (ROOT / "interp").rglob(f"*.{kind}")}
+    assert page & set(modules) <= DRAWN_ON_THE_PAGE
