@@ -14,7 +14,7 @@ from test_reference_measures import published
 from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE, beside_mainline
 from interp.errors import UsageError
-from interp.measures import both_units, units
+from interp.harmonics import both_units, units
 from interp.synthetic import clock_weights, lookup_weights, pizza_weights
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split, SplitConfig
@@ -101,7 +101,7 @@ def test_without_a_split_the_verdict_rests_on_weights_and_activations():
 @pytest.mark.parametrize("equals_sign", [True, False])
 def test_every_operation_and_modulus_gives_json(p, operation, equals_sign):
     weights = random_weights(p=p, equals_sign=equals_sign)
-    found = anatomy(weights, operation=operation, split=half(p, operation), controls=2)
+    found = anatomy(weights, task=ModularTask(p, operation), split=half(p, operation), controls=2)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     readable = operation in ("add", "subtract") or (operation == "multiply" and p == 3)
     assert (found["key_frequencies"] is not None) == readable
@@ -111,7 +111,7 @@ def test_every_operation_and_modulus_gives_json(p, operation, equals_sign):
 
 @pytest.mark.parametrize("p", [5, 8])
 def test_subtraction_is_read_as_addition(p):
-    found = anatomy(clock_weights(p, [1, 2], amplitude=9.0, operation="subtract"), operation="subtract", split=half(p))
+    found = anatomy(clock_weights(p, [1, 2], amplitude=9.0, operation="subtract"), task=ModularTask(p, "subtract"), split=half(p))
     assert found["key_frequencies"] == [1, 2]
     assert found["restricted"]["all"] == pytest.approx(found["loss"]["all"], rel=1e-9)
     assert found["excluded"]["all"] == pytest.approx(math.log(p), rel=1e-9)
@@ -123,7 +123,7 @@ def test_subtraction_is_read_as_addition(p):
 def test_multiplication_tells_units_from_zero_divisors(p):
     """A table that knows exactly the products of units."""
     known = torch.nonzero(both_units(p)).flatten()
-    found = anatomy(lookup_weights(p, known, amplitude=20.0, operation="multiply"), operation="multiply")["pairs"]
+    found = anatomy(lookup_weights(p, known, amplitude=20.0, operation="multiply"), task=ModularTask(p, "multiply"))["pairs"]
     assert found["units"]["n"] == len(units(p)) ** 2
     assert found["units"]["n"] + found["zero_divisors"]["n"] == p * p
     assert found["units"]["accuracy"] == 1
@@ -134,9 +134,9 @@ def test_multiplication_tells_units_from_zero_divisors(p):
 
 def test_frequencies_may_be_given():
     weights = clock_weights(7, [1, 2], amplitude=9.0)
-    assert anatomy(weights, frequencies=[3])["restricted"]["all"] == pytest.approx(math.log(7), rel=1e-9)
+    assert anatomy(weights, keys=[3])["restricted"]["all"] == pytest.approx(math.log(7), rel=1e-9)
     with pytest.raises(ValueError, match=r"expected 1\.\.3"):
-        anatomy(weights, frequencies=[4])
+        anatomy(weights, keys=[4])
 
 
 def test_controls_are_summarised_by_their_distribution():
@@ -152,7 +152,7 @@ def mainline_weights(**changes):
 
 def test_the_papers_figures_stand_beside_fields_that_exist():
     weights = mainline_weights()
-    assert beside_mainline(weights, "add", weight_decay=1.0, fraction=0.29996) == (MAINLINE, None)
+    assert beside_mainline(weights, ModularTask(), weight_decay=1.0, fraction=0.29996) == (MAINLINE, None)
     found = anatomy(weights)
     for path in MAINLINE:
         value = found
@@ -163,11 +163,11 @@ def test_the_papers_figures_stand_beside_fields_that_exist():
 def test_the_papers_figures_stand_beside_models_of_its_setting_only():
     known = {"weight_decay": 1.0, "fraction": 0.3}
     weights = mainline_weights()
-    assert beside_mainline(weights, "subtract", **known) == ({}, None)
+    assert beside_mainline(weights, ModularTask(operation="subtract"), **known) == ({}, None)
     for changes in ({"p": 59}, {"d_mlp": 256}, {"equals_class": False}, {"biases": []}, {"attention_rate": 0.0}):
-        assert beside_mainline(mainline_weights(**changes), "add", **known) == ({}, None), changes
+        assert beside_mainline(mainline_weights(**changes), ModularTask(), **known) == ({}, None), changes
     for changes in ({"weight_decay": 0.1}, {"fraction": 0.4}, {"weight_decay": 0.1, "fraction": None}):
-        assert beside_mainline(weights, "add", **(known | changes)) == ({}, None), changes
+        assert beside_mainline(weights, ModularTask(), **(known | changes)) == ({}, None), changes
 
 
 def test_what_is_not_known_of_the_papers_setting_is_said():
@@ -178,7 +178,7 @@ def test_what_is_not_known_of_the_papers_setting_is_said():
         (None, 0.3, "the weight decay of this model is not known"),
         (1.0, None, "the share of training pairs of this model is not known"),
     ):
-        assert beside_mainline(weights, "add", weight_decay=decay, fraction=fraction) == (MAINLINE, setting + said)
+        assert beside_mainline(weights, ModularTask(), weight_decay=decay, fraction=fraction) == (MAINLINE, setting + said)
 
 
 def test_weights_that_are_not_finite_are_refused():

@@ -12,8 +12,8 @@ from random_models import random_weights
 from interp.anatomy import ablations
 from interp.errors import UsageError
 from interp.harmonics.cyclic import FourierBasis
+from interp.harmonics.frames import addition, multiplication
 from interp.losses import cross_entropy
-from interp.measures import addition_frame
 from interp.networks.one_layer import forward
 from interp.synthetic import clock_weights, lookup_weights, pizza_weights
 from interp.tasks.modular import ModularTask
@@ -24,7 +24,7 @@ P, KEYS = 11, (2, 5)
 @pytest.fixture(scope="module")
 def clock():
     weights = clock_weights(P, KEYS, amplitude=6.0)
-    return ablations(weights, frame=addition_frame(P, "add"), frequencies=KEYS, controls=20)
+    return ablations(weights, harmonics=addition(P), keys=KEYS, controls=20)
 
 
 def plain_loss(weights) -> float:
@@ -74,7 +74,7 @@ def test_heads_and_skips_of_a_built_clock(clock):
 @pytest.mark.parametrize("equals_sign", [True, False])
 def test_heads_and_skips_agree_with_a_recomputed_forward_pass(equals_sign):
     weights = random_weights(p=5, equals_sign=equals_sign, n_heads=3, seed=4)
-    found = ablations(weights, frame=addition_frame(5, "add"), frequencies=(1,))
+    found = ablations(weights, harmonics=addition(5), keys=(1,))
     assert found["nothing"].loss == pytest.approx(plain_loss(weights), rel=1e-9)
     act = forward(weights, ModularTask(5).pairs)
     labels = torch.from_numpy(ModularTask(5).labels)
@@ -97,7 +97,7 @@ def test_heads_and_skips_agree_with_a_recomputed_forward_pass(equals_sign):
 
 def test_neurons_agree_with_a_recomputed_forward_pass():
     weights, basis = random_weights(p=6, seed=1), FourierBasis(6)
-    found = ablations(weights, frame=addition_frame(6, "add"), frequencies=(1, 3))
+    found = ablations(weights, harmonics=addition(6), keys=(1, 3))
     act, labels = forward(weights, ModularTask(6).pairs), torch.from_numpy(ModularTask(6).labels)
     from planted import slow_projection
 
@@ -118,7 +118,7 @@ def test_neurons_agree_with_a_recomputed_forward_pass():
 @pytest.mark.parametrize("equals_sign", [True, False])
 def test_embedding_agrees_with_a_recomputed_forward_pass(equals_sign):
     weights, basis = random_weights(p=7, equals_sign=equals_sign, seed=2), FourierBasis(7)
-    found = ablations(weights, frame=addition_frame(7, "add"), frequencies=(2,))
+    found = ablations(weights, harmonics=addition(7), keys=(2,))
     rows, keys = weights.residue_embedding, basis.waves(2)
     removed = keys.T @ (keys @ rows)
     rest = weights.W_E[7:]
@@ -131,12 +131,12 @@ def test_embedding_agrees_with_a_recomputed_forward_pass(equals_sign):
 
 def test_degree_two_fit_replaces_clustered_neurons_only():
     weights = pizza_weights(13, [3], amplitude=8.0)
-    found = ablations(weights, frame=addition_frame(13, "add"), frequencies=(3,), controls=3)
+    found = ablations(weights, harmonics=addition(13), keys=(3,), controls=3)
     act, basis = forward(weights, ModularTask(13).pairs), FourierBasis(13)
     from interp.measures import degree_two_fit, neuron_frequencies
 
-    clusters = neuron_frequencies(act.neurons, basis=basis)
-    fit = degree_two_fit(act.neurons, basis=basis, frequency=clusters.frequency)
+    clusters = neuron_frequencies(act.neurons, harmonics=addition(basis.p))
+    fit = degree_two_fit(act.neurons, harmonics=addition(basis.p), frequency=clusters.frequency)
     neurons = torch.where(clusters.in_cluster, fit, act.neurons)
     logits = act.logits + (neurons - act.neurons) @ weights.W_L.T
     expected = cross_entropy(logits, torch.from_numpy(ModularTask(13).labels)).mean().item()
@@ -146,7 +146,7 @@ def test_degree_two_fit_replaces_clustered_neurons_only():
 
 def test_multiplication_is_ablated_over_exponents():
     table = lookup_weights(7, range(49), amplitude=5.0, operation="multiply")
-    found = ablations(table, frame=addition_frame(7, "multiply"), frequencies=(1, 2, 3), controls=2)
+    found = ablations(table, harmonics=multiplication(7), keys=(1, 2, 3), controls=2)
     assert found["nothing"].loss == pytest.approx(math.log1p(5 * math.exp(-5)), rel=1e-9)
     assert found["logits: without the key frequencies"].loss == pytest.approx(math.log(6), rel=1e-9)
     # All frequencies are key: there are no others to draw as controls.
@@ -155,7 +155,7 @@ def test_multiplication_is_ablated_over_exponents():
 
 def test_controls_are_drawn_from_a_seed_and_differ(clock):
     weights = clock_weights(5, [1], amplitude=3.0)
-    how = {"frame": addition_frame(5, "add"), "frequencies": (1,), "controls": 4}
+    how = {"harmonics": addition(5), "keys": (1,), "controls": 4}
     one, same, other = (ablations(weights, seed=seed, **how) for seed in (0, 0, 1))
     assert one == same
     assert one != other
@@ -167,7 +167,7 @@ def test_controls_are_drawn_from_a_seed_and_differ(clock):
 
 def test_no_controls_by_default_and_never_a_negative_number():
     weights = replace(clock_weights(5, [1]))
-    found = ablations(weights, frame=addition_frame(5, "add"), frequencies=(1,))
+    found = ablations(weights, harmonics=addition(5), keys=(1,))
     assert all(ablation.controls == () for ablation in found.values())
     with pytest.raises(UsageError, match="controls: given -1"):
-        ablations(weights, frame=addition_frame(5, "add"), frequencies=(1,), controls=-1)
+        ablations(weights, harmonics=addition(5), keys=(1,), controls=-1)

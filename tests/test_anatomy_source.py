@@ -24,7 +24,7 @@ def run(tmp_path_factory):
 
 def test_a_run_gives_its_last_checkpoint_and_its_split(run):
     found = open_source(run.path)
-    assert (found.step, found.operation, found.notes) == (10, "add", ())
+    assert (found.step, found.task.operation, found.notes) == (10, "add", ())
     assert found.split.train.tolist() == run.split.train.tolist()
 
 

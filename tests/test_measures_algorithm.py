@@ -12,6 +12,8 @@ from planted import MODULI, labels, random_logits
 
 from interp.errors import UsageError
 from interp.harmonics.cyclic import FourierBasis
+from interp.harmonics.frames import addition, subtraction
+from interp.harmonics.harmonics import take_logits
 from interp.measures import (
     circularity,
     cos_fit,
@@ -112,18 +114,20 @@ def test_triples_of_a_huge_modulus_are_drawn_without_shuffling():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_an_ideal_clock_is_wholly_irrelevant_to_distance(p, dtype):
     logits = clock_logits(p, range(1, p // 2 + 1), amplitude=3.0).to(dtype)
-    assert distance_irrelevance(logits, labels(p), p=p).item() == 1
+    assert distance_irrelevance(logits, labels(p), harmonics=addition(p)).item() == 1
 
 
 @pytest.mark.parametrize("p", [3, 5, 8, 59])
 def test_an_ideal_pizza_depends_on_distance_alone(p):
-    assert distance_irrelevance(pizza_logits(p, [1]), labels(p), p=p).item() == pytest.approx(0, abs=1e-9)
+    assert distance_irrelevance(pizza_logits(p, [1]), labels(p), harmonics=addition(p)).item() == pytest.approx(0, abs=1e-9)
 
 
 def test_noise_without_regard_to_distance_tends_to_one():
     p, generator = 59, torch.Generator().manual_seed(0)
     noise = torch.randn(p * p, p, generator=generator, dtype=torch.float64)
-    assert distance_irrelevance(clock_logits(p, [1]) + noise, labels(p), p=p).item() == pytest.approx(1, abs=0.03)
+    assert distance_irrelevance(clock_logits(p, [1]) + noise, labels(p), harmonics=addition(p)).item() == pytest.approx(
+        1, abs=0.03
+    )
 
 
 @pytest.mark.parametrize("p", [4, 7])
@@ -137,15 +141,17 @@ def test_irrelevance_agrees_with_the_literal_definition(p, target):
             value[i, j] = row[right] if target == "correct" else max(row[c] for c in range(p) if c != right)
     within = [torch.stack([value[i, (i + d) % p] for i in range(p)]).std(correction=0) for d in range(p)]
     expected = torch.stack(within).mean() / value.std(correction=0)
-    assert distance_irrelevance(logits, answers, p=p, target=target).item() == pytest.approx(expected.item(), rel=1e-9)
+    assert distance_irrelevance(logits, answers, harmonics=addition(p), target=target).item() == pytest.approx(
+        expected.item(), rel=1e-9
+    )
 
 
 def test_irrelevance_of_bad_input():
     logits = random_logits(5)
     logits[3, :] = math.nan
-    assert distance_irrelevance(logits, labels(5), p=5).isnan()
+    assert distance_irrelevance(logits, labels(5), harmonics=addition(5)).isnan()
     with pytest.raises(UsageError, match="unknown target 'wrong'"):
-        unwrap(distance_irrelevance)(random_logits(5), labels(5), p=5, target="wrong")
+        unwrap(distance_irrelevance)(random_logits(5), labels(5), harmonics=addition(5), target="wrong")
 
 
 # Circularity
@@ -196,8 +202,8 @@ def test_circularity_of_random_and_of_nothing():
 @pytest.mark.parametrize("p", [5, 7, 59])
 def test_formulas_explain_their_own_circuits(p):
     basis, keys = FourierBasis(p), [1, 2]
-    clock = formula_fit(clock_logits(p, keys, amplitude=[1.0, 2.0]) + 3, basis=basis, frequencies=keys)
-    pizza = formula_fit(pizza_logits(p, keys, amplitude=[1.0, 2.0]), basis=basis, frequencies=keys)
+    clock = formula_fit(clock_logits(p, keys, amplitude=[1.0, 2.0]) + 3, harmonics=addition(basis.p), keys=keys)
+    pizza = formula_fit(pizza_logits(p, keys, amplitude=[1.0, 2.0]), harmonics=addition(basis.p), keys=keys)
     closed = 2 / (p * math.sin(math.pi / (2 * p))) ** 2
     assert clock.clock.item() == pytest.approx(1, abs=1e-9)
     assert clock.clock_single.tolist() == pytest.approx([0.2, 0.8], abs=1e-9)
@@ -207,10 +213,12 @@ def test_formulas_explain_their_own_circuits(p):
 
 
 def test_formulas_for_subtraction():
-    how = {"basis": FourierBasis(7), "frequencies": [2], "combination": "difference"}
-    assert formula_fit(clock_logits(7, [2], operation="subtract"), **how).clock.item() == pytest.approx(1, abs=1e-9)
-    assert formula_fit(pizza_logits(7, [2], operation="subtract"), **how).pizza.item() == pytest.approx(1, abs=1e-9)
-    assert formula_fit(clock_logits(7, [2]), **how).clock.item() == pytest.approx(0, abs=1e-9)
+    harmonics = subtraction(7)
+    how = {"harmonics": harmonics, "keys": [2]}
+    clock, pizza = (take_logits(harmonics, make(7, [2], operation="subtract")) for make in (clock_logits, pizza_logits))
+    assert formula_fit(clock, **how).clock.item() == pytest.approx(1, abs=1e-9)
+    assert formula_fit(pizza, **how).pizza.item() == pytest.approx(1, abs=1e-9)
+    assert formula_fit(take_logits(harmonics, clock_logits(7, [2])), **how).clock.item() == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("p", [4, 7])
@@ -218,7 +226,7 @@ def test_formulas_agree_with_least_squares_on_whole_cubes(p):
     logits, keys = random_logits(p), [1, 2]
     a, b, c = torch.meshgrid(*[torch.arange(p).double()] * 3, indexing="ij")
     centred = (logits - logits.mean(dim=1, keepdim=True)).reshape(-1, 1)
-    found = formula_fit(logits, basis=FourierBasis(p), frequencies=keys)
+    found = formula_fit(logits, harmonics=addition(p), keys=keys)
     for name in ("clock", "pizza"):
         cubes = []
         for k in keys:
@@ -228,14 +236,14 @@ def test_formulas_agree_with_least_squares_on_whole_cubes(p):
         solution = torch.linalg.lstsq(design, centred).solution
         expected = 1 - (centred - design @ solution).square().sum() / centred.square().sum()
         assert getattr(found, name).item() == pytest.approx(expected.item(), abs=1e-9)
-    assert found.clock.item() == pytest.approx(cos_fit(logits, labels(p), basis=FourierBasis(p), frequencies=keys).fve.item())
+    assert found.clock.item() == pytest.approx(cos_fit(logits, labels(p), harmonics=addition(p), keys=keys).fve.item())
 
 
 def test_what_is_neither_is_explained_by_neither():
     logits = mixture(0.2, random_logits(7), pizza_logits(7, [1]))
-    fit = formula_fit(logits, basis=FourierBasis(7), frequencies=[1])
+    fit = formula_fit(logits, harmonics=addition(7), keys=[1])
     assert fit.pizza.item() < 0.2
     with pytest.raises(UsageError, match="given no frequency"):
-        formula_fit(logits, basis=FourierBasis(7), frequencies=[])
+        formula_fit(logits, harmonics=addition(7), keys=[])
     logits[0, 0] = math.nan
-    assert formula_fit(logits, basis=FourierBasis(7), frequencies=[1]).clock.isnan()
+    assert formula_fit(logits, harmonics=addition(7), keys=[1]).clock.isnan()

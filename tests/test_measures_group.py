@@ -12,22 +12,21 @@ from hypothesis import strategies as st
 from planted import labels
 
 from interp.errors import UsageError
-from interp.harmonics.cyclic import FourierBasis
-from interp.harmonics.grid import line_index
-from interp.measures import (
+from interp.harmonics import (
+    FourierBasis,
+    addition,
     both_units,
-    by_exponent,
-    cos_fit,
     discrete_logarithm,
-    excluded_loss,
-    key_frequencies_from_matrix,
-    neuron_frequencies,
+    multiplication,
+    positions,
     powers,
-    restricted_loss,
+    take_logits,
+    take_rows,
     unit_pairs,
     units,
     zero_divisors,
 )
+from interp.measures import cos_fit, excluded_loss, key_frequencies_from_matrix, neuron_frequencies, restricted_loss
 from interp.synthetic import clock_logits
 
 PRIMES = [3, 5, 7, 11, 59, 113]
@@ -74,8 +73,8 @@ def planted(p: int, frequencies: list[int]) -> torch.Tensor:
 @pytest.mark.parametrize("p", [5, 7, 13])
 def test_a_circuit_of_multiplication_is_found_over_exponents(p):
     keys = sorted({1, (p - 1) // 2})
-    logits, basis, answers = by_exponent(planted(p, keys)), FourierBasis(p - 1), line_index(p - 1, "sum")
-    how = {"basis": basis, "frequencies": keys}
+    harmonics = multiplication(p)
+    logits, answers, how = take_logits(harmonics, planted(p, keys)), harmonics.line, {"harmonics": harmonics, "keys": keys}
     plain = logits.logsumexp(dim=1) - logits.gather(1, answers[:, None]).squeeze(1)
     assert torch.allclose(restricted_loss(logits, answers, **how), plain, atol=1e-9)
     assert torch.allclose(excluded_loss(logits, answers, **how), torch.full_like(plain, math.log(p - 1)), atol=1e-9)
@@ -85,7 +84,7 @@ def test_a_circuit_of_multiplication_is_found_over_exponents(p):
 
 def test_the_additive_waves_do_not_see_it():
     p = 13
-    found = cos_fit(planted(p, [1, 3]), labels(p, "multiply"), basis=FourierBasis(p), frequencies=range(1, 7))
+    found = cos_fit(planted(p, [1, 3]), labels(p, "multiply"), harmonics=addition(p), keys=range(1, 7))
     assert found.fve.item() < 0.2
 
 
@@ -94,11 +93,20 @@ def test_embeddings_and_neurons_are_reordered_alike():
     log = discrete_logarithm(p)
     W_E = torch.zeros(p, 2, dtype=torch.float64)
     W_E[1:] = basis.waves(3).T[log[1:]]
-    assert key_frequencies_from_matrix(W_E[powers(p)], basis=basis) == (3,)
+    assert key_frequencies_from_matrix(W_E[powers(p)], harmonics=addition(basis.p)) == (3,)
     neuron = (W_E[:, None, 0] + W_E[None, :, 0]).reshape(-1, 1)
-    assert neuron_frequencies(neuron[unit_pairs(p)], basis=basis).counts == {3: 1}
+    assert neuron_frequencies(neuron[unit_pairs(p)], harmonics=addition(basis.p)).counts == {3: 1}
 
 
-def test_logits_of_the_wrong_shape():
-    with pytest.raises(UsageError, match="expected"):
-        by_exponent(torch.zeros(25, 6))
+@pytest.mark.parametrize("p", PRIMES)
+def test_answers_of_multiplication_are_sums_of_exponents(p):
+    harmonics = multiplication(p)
+    right = torch.nn.functional.one_hot(labels(p, "multiply"), p).double()
+    assert torch.equal(take_logits(harmonics, right).argmax(dim=1), harmonics.line)
+    assert torch.equal(harmonics.classes[harmonics.line], take_rows(harmonics, labels(p, "multiply")))
+
+
+def test_pairs_with_a_zero_have_no_position():
+    harmonics = multiplication(5)
+    assert positions(harmonics, torch.tensor([0, 3, 5, 24])).tolist() == [int((harmonics.rows == 24).nonzero())]
+    assert torch.equal(positions(harmonics, harmonics.rows), torch.arange(16))

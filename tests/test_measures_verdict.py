@@ -9,7 +9,8 @@ import torch
 from planted import MODULI, labels, random_logits
 
 from interp.errors import UsageError
-from interp.harmonics.cyclic import FourierBasis
+from interp.harmonics.frames import addition, subtraction
+from interp.harmonics.harmonics import positions, take_logits
 from interp.losses import correct
 from interp.measures import (
     algorithm_verdict,
@@ -24,7 +25,8 @@ from interp.networks.pair_tables import pair_tables
 from interp.synthetic import clock_logits, clock_weights, lookup_logits, lookup_weights, mixture, mixture_weights, pizza_logits
 
 P, KEYS = 31, [3, 7, 12]
-BASIS, LABELS = FourierBasis(P), labels(P)
+HARMONICS, LABELS = addition(P), labels(P)
+OPERATIONS = {"add": addition, "subtract": subtraction}
 
 
 def training_pairs(p: int = P, fraction: float = 0.4) -> torch.Tensor:
@@ -35,28 +37,29 @@ TRAIN = training_pairs()
 
 
 def verdict(logits: torch.Tensor, **changes: object):
-    how = {"train": TRAIN, "basis": BASIS, "frequencies": KEYS} | changes
+    how = {"train": TRAIN, "harmonics": HARMONICS, "keys": KEYS} | changes
     return generalization_verdict(logits, LABELS, **how)
 
 
 @pytest.mark.parametrize("p", [5, 8, 13, 15])
-@pytest.mark.parametrize(("operation", "combination"), [("add", "sum"), ("subtract", "difference")])
-def test_ideal_circuits_agree_with_their_shifts_entirely(p, operation, combination):
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_ideal_circuits_agree_with_their_shifts_entirely(p, operation):
+    harmonics = OPERATIONS[operation](p)
     train = training_pairs(p, 0.8)
+    mine = positions(harmonics, train)
     for logits in (clock_logits(p, [1, 2], operation=operation), pizza_logits(p, [1, 2], operation=operation)):
         # Every a - b must occur among the training pairs.
         difference = (train // p - train % p) % p if operation == "add" else (train // p + train % p) % p
         assert len(difference.unique()) == p
-        assert shift_agreement(logits + torch.arange(p), train=train, combination=combination).item() == pytest.approx(
-            1, abs=1e-9
-        )
+        read = take_logits(harmonics, logits + torch.arange(p))
+        assert shift_agreement(read, harmonics=harmonics, train=mine).item() == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", [None, 0, 1])
 def test_a_lookup_table_does_not_agree_with_its_shifts(seed):
-    assert abs(shift_agreement(lookup_logits(P, TRAIN, amplitude=9.0, seed=seed), train=TRAIN).item()) < 0.05
-    assert abs(shift_agreement(random_logits(P), train=TRAIN).item()) < 0.05
-    assert shift_agreement(torch.zeros(P * P, P), train=TRAIN).item() == 0
+    assert abs(shift_agreement(lookup_logits(P, TRAIN, amplitude=9.0, seed=seed), harmonics=HARMONICS, train=TRAIN).item()) < 0.05
+    assert abs(shift_agreement(random_logits(P), harmonics=HARMONICS, train=TRAIN).item()) < 0.05
+    assert shift_agreement(torch.zeros(P * P, P), harmonics=HARMONICS, train=TRAIN).item() == 0
 
 
 @pytest.mark.parametrize("p", [4, 7])
@@ -77,13 +80,13 @@ def test_agreement_agrees_with_the_literal_definition(p):
             predicted.append(sum(like) / len(like) if like else 0.0)
             actual.append(x[i, c].item())
     expected = torch.nn.functional.cosine_similarity(torch.tensor(predicted), torch.tensor(actual), dim=0)
-    assert shift_agreement(logits, train=train).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert shift_agreement(logits, harmonics=addition(p), train=train).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 @pytest.mark.parametrize("p", [p for p in MODULI if p >= 5])
 def test_what_a_clock_says_about_unseen_pairs_answers_the_seen(p):
     logits, train = clock_logits(p, [1, 2], amplitude=6.0), training_pairs(p, 0.3)
-    how = {"basis": FourierBasis(p), "frequencies": [1, 2]}
+    how = {"harmonics": addition(p), "keys": [1, 2]}
     found = loss_from_unseen(logits, labels(p), train=train, **how)
     assert torch.allclose(found, restricted_loss(logits, labels(p), **how)[train], atol=1e-9)
 
@@ -91,9 +94,9 @@ def test_what_a_clock_says_about_unseen_pairs_answers_the_seen(p):
 def test_a_silent_table_says_nothing_about_unseen_pairs():
     """... although its ordinary restricted loss on the training pairs is small, if every frequency is key."""
     table = lookup_logits(P, TRAIN, amplitude=30.0)
-    found = loss_from_unseen(table, LABELS, train=TRAIN, basis=BASIS, frequencies=BASIS.frequencies)
+    found = loss_from_unseen(table, LABELS, train=TRAIN, harmonics=HARMONICS, keys=HARMONICS.names)
     assert torch.allclose(found, torch.tensor(math.log(P), dtype=torch.float64), atol=1e-9)
-    assert restricted_loss(table, LABELS, basis=BASIS, frequencies=BASIS.frequencies)[TRAIN].mean() < 0.1
+    assert restricted_loss(table, LABELS, harmonics=HARMONICS, keys=HARMONICS.names)[TRAIN].mean() < 0.1
 
 
 # The verdict on mixtures
@@ -126,7 +129,7 @@ def test_built_models_with_their_weights_as_evidence(dial, expected):
     weights = mixture_weights(
         dial, lookup_weights(P, TRAIN, amplitude=12.0), clock_weights(P, KEYS, amplitude=6.0, directions=12)
     )
-    found = verdict(pair_tables(weights).logits, concentration=gini(BASIS.row_norms(weights.W_L)).item())
+    found = verdict(pair_tables(weights).logits, concentration=gini(HARMONICS.basis.row_norms(weights.W_L)).item())
     assert found.verdict == expected
     assert len(found.reasons) == 3
 
@@ -143,7 +146,7 @@ def test_no_test_label_is_looked_at():
     logits = mixture(0.5, lookup_logits(P, TRAIN, amplitude=30.0, seed=0), clock_logits(P, KEYS, amplitude=12.0))
     hidden = torch.full_like(LABELS, 0)
     hidden[TRAIN] = LABELS[TRAIN]
-    how = {"train": TRAIN, "basis": BASIS, "frequencies": KEYS}
+    how = {"train": TRAIN, "harmonics": HARMONICS, "keys": KEYS}
     assert generalization_verdict(logits, hidden, **how) == generalization_verdict(logits, LABELS, **how)
 
 
@@ -157,12 +160,14 @@ def test_an_untrained_model_is_untrained():
 
 
 @pytest.mark.parametrize("p", [4, 7])
-@pytest.mark.parametrize("combination", ["sum", "difference"])
-def test_agreement_of_each_pair_agrees_with_the_literal_definition(p, combination):
-    logits, sign = random_logits(p), 1 if combination == "sum" else -1
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_agreement_of_each_pair_agrees_with_the_literal_definition(p, operation):
+    logits, sign, harmonics = random_logits(p), 1 if operation == "add" else -1, OPERATIONS[operation](p)
     x = logits - logits.mean(dim=1, keepdim=True)
     x = x - x.mean(dim=0)
-    found = pair_agreement(logits, combination=combination)
+    found = pair_agreement(take_logits(harmonics, logits), harmonics=harmonics)[
+        harmonics.rows if operation == "subtract" else slice(None)
+    ]
     for i in range(p * p):
         predicted = torch.zeros(p, dtype=torch.float64)
         for c in range(p):
@@ -181,7 +186,7 @@ def test_agreement_of_each_pair_agrees_with_the_literal_definition(p, combinatio
 @pytest.mark.parametrize("p", MODULI[1:])
 def test_ideal_circuits_agree_on_every_pair(p):
     for logits in (clock_logits(p, [1, p // 2] if p > 3 else [1]), pizza_logits(p, [1])):
-        agreement = pair_agreement(logits + torch.arange(p))
+        agreement = pair_agreement(logits + torch.arange(p), harmonics=addition(p))
         silent = logits.norm(dim=1) < 1e-9  # where a and b are half a turn apart an ideal pizza says nothing
         assert torch.allclose(agreement[~silent], torch.ones_like(agreement[~silent]), rtol=0, atol=1e-9)
 
@@ -192,7 +197,7 @@ def test_pairs_of_a_table_agree_and_the_others_do_not(share):
     unseen = torch.ones(P * P, dtype=torch.bool)
     unseen[train] = False
     for seed in (None, 0):
-        found = pair_agreement(lookup_logits(P, train, amplitude=9.0, seed=seed))
+        found = pair_agreement(lookup_logits(P, train, amplitude=9.0, seed=seed), harmonics=HARMONICS)
         assert found[train].median() > 0.5
         assert abs(found[unseen].median()) < 0.1
 
@@ -222,7 +227,7 @@ def test_without_training_pairs_a_model_that_fails_is_never_called_a_generalizer
 
 def test_without_training_pairs_no_label_is_looked_at():
     logits = mixture(0.5, lookup_logits(P, TRAIN, amplitude=30.0, seed=0), clock_logits(P, KEYS, amplitude=12.0))
-    how = {"train": None, "basis": BASIS, "frequencies": KEYS}
+    how = {"train": None, "harmonics": HARMONICS, "keys": KEYS}
     assert generalization_verdict(logits, torch.zeros_like(LABELS), **how) == generalization_verdict(logits, LABELS, **how)
 
 
@@ -236,7 +241,7 @@ def test_bad_input_to_the_verdict():
     with pytest.raises(UsageError, match="given 0 indices"):
         verdict(clock_logits(P, KEYS), train=torch.arange(0))
     with pytest.raises(UsageError, match=r"in 0\.\.960"):
-        shift_agreement(clock_logits(P, KEYS), train=torch.tensor([P * P]))
+        shift_agreement(clock_logits(P, KEYS), harmonics=HARMONICS, train=torch.tensor([P * P]))
 
 
 # Clock or pizza

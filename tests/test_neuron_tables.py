@@ -8,12 +8,13 @@ import torch
 from random_models import BIASES, all_pairs, random_weights
 
 from interp.errors import UsageError
-from interp.harmonics.cyclic import FourierBasis
-from interp.measures import addition_frame, frequency_shares
+from interp.harmonics.frames import addition
+from interp.measures import frequency_shares
 from interp.networks.hooked import HookedModel
 from interp.networks.neuron_tables import NeuronTables, neuron_tables
 from interp.networks.one_layer import Weights, forward
 from interp.observing.neuron_maps import neuron_map
+from interp.tasks.modular import ModularTask
 
 
 def put_together(tables: NeuronTables) -> np.ndarray:
@@ -66,25 +67,26 @@ def test_a_neurons_map_is_what_its_hook_gives_for_all_pairs(p, equals_sign, bias
     with torch.no_grad():
         _, hooked = HookedModel(weights).run_with_cache(all_pairs(p), names_filter=name)
     for neuron in (0, 7, weights.d_mlp - 1):
-        found = neuron_map(weights, neuron, addition_frame(p, "add"))
+        found = neuron_map(weights, neuron, addition(p))
         assert found.activation.dtype == found.fit.dtype == np.float32
         assert np.allclose(found.activation, hooked[name][:, -1, neuron].reshape(p, p).numpy(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("operation", ["add", "subtract", "multiply"])
 def test_a_neurons_fit_leaves_what_its_share_does_not_explain(operation) -> None:
-    p, frame = 7, addition_frame(7, operation)
+    p, harmonics = 7, ModularTask(7, operation).harmonics
+    rows = torch.arange(p * p) if harmonics.rows is None else harmonics.rows
     weights, alive = random_weights(p, seed=3), 0
     for neuron in range(weights.d_mlp):
-        found = neuron_map(weights, neuron, frame)
-        activation, fit = (one.flatten()[frame.pairs].astype(float) for one in (found.activation, found.fit))
-        assert np.isnan(found.fit).sum() == p * p - len(frame.pairs)
+        found = neuron_map(weights, neuron, harmonics)
+        activation, fit = (one.flatten()[rows].astype(float) for one in (found.activation, found.fit))
+        assert np.isnan(found.fit).sum() == p * p - len(rows)
         if not found.frequency:
             assert np.isnan(found.share)
             assert np.array_equal(fit, activation)
             continue
         alive += 1
-        shares = frequency_shares(torch.from_numpy(activation)[:, None], basis=FourierBasis(frame.modulus))[:, 0]
+        shares = frequency_shares(torch.from_numpy(activation)[:, None], harmonics=harmonics)[:, 0]
         assert found.frequency == int(shares.argmax()) + 1
         assert found.share == pytest.approx(float(shares.max()), abs=1e-6)
         assert np.square(activation - fit).mean() / activation.var() == pytest.approx(1 - found.share, abs=1e-6)
@@ -94,4 +96,4 @@ def test_a_neurons_fit_leaves_what_its_share_does_not_explain(operation) -> None
 @pytest.mark.parametrize("neuron", [12, -1, 1.0, "1", True])
 def test_a_neuron_that_there_is_not_is_refused(neuron) -> None:
     with pytest.raises(UsageError, match=rf"neuron: given {neuron!r}, expected 0\.\.11, as the model has 12 neurons"):
-        neuron_map(random_weights(5), neuron, addition_frame(5, "add"))
+        neuron_map(random_weights(5), neuron, addition(5))

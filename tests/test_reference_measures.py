@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.harmonics.cyclic import FourierBasis
+from interp.harmonics.frames import addition
 from interp.losses import cross_entropy
 from interp.measures import (
     circularity,
@@ -66,7 +66,8 @@ class TestGrokkedModel:
 
     KEYS = (6, 23, 37, 39, 41)
 
-    basis, labels = FourierBasis(113), torch.from_numpy(ModularTask().labels)
+    harmonics, labels = addition(113), torch.from_numpy(ModularTask().labels)
+    basis = harmonics.basis
     split = SplitConfig(rule="python", seed=1, fraction=0.3).draw(ModularTask())
 
     def test_losses(self, outputs):
@@ -76,16 +77,16 @@ class TestGrokkedModel:
         assert cross_entropy(outputs.logits, self.labels).mean().item() == pytest.approx(3.51974e-7, rel=1e-3)
 
     def test_key_frequencies(self, weights):
-        assert key_frequencies_from_matrix(weights.W_L, basis=self.basis) == self.KEYS
+        assert key_frequencies_from_matrix(weights.W_L, harmonics=self.harmonics) == self.KEYS
 
     def test_restricted_loss(self, outputs):
-        loss = restricted_loss(outputs.logits, self.labels, basis=self.basis, frequencies=self.KEYS)
+        loss = restricted_loss(outputs.logits, self.labels, harmonics=self.harmonics, keys=self.KEYS)
         assert loss.mean().item() == pytest.approx(2.2011e-9, rel=1e-3)
         assert loss[self.split.test].mean().item() == pytest.approx(2.2477e-9, rel=1e-3)
 
     def test_excluded_loss(self, outputs):
         train = torch.from_numpy(self.split.train)
-        how = {"basis": self.basis, "frequencies": self.KEYS, "pairs": train}
+        how = {"harmonics": self.harmonics, "keys": self.KEYS, "pairs": train}
         assert excluded_loss(outputs.logits, self.labels, **how).mean().item() == pytest.approx(8.3854, rel=1e-3)
         single = excluded_loss_single(outputs.logits, self.labels, **how)
         expected = {6: 0.0293, 23: 1.18, 37: 4.36e-4, 39: 6.55e-5, 41: 2.61e-4}
@@ -98,24 +99,24 @@ class TestGrokkedModel:
         assert sum_squared_weights(weights.tensors())["total"] == pytest.approx(1180.966, rel=1e-3)
 
     def test_neurons(self, outputs):
-        found = neuron_frequencies(outputs.neurons, basis=self.basis)
+        found = neuron_frequencies(outputs.neurons, harmonics=self.harmonics)
         assert found.counts == {6: 47, 23: 31, 37: 65, 39: 11, 41: 31}
         assert int(found.in_cluster.sum()) == 185
 
     def test_cosine_fit(self, outputs):
-        fit = cos_fit(outputs.logits, self.labels, basis=self.basis, frequencies=self.KEYS)
+        fit = cos_fit(outputs.logits, self.labels, harmonics=self.harmonics, keys=self.KEYS)
         assert fit.fve.item() == pytest.approx(0.9748, rel=1e-3)
         assert fit.loss.mean().item() == pytest.approx(1.59e-9, rel=4e-3)
 
     def test_tables_in_float32_measure_the_same(self, weights):
         """What a series is measured with: float32 weights, tables over tokens."""
         found = pair_tables(weights.to(dtype=torch.float32))
-        how = {"basis": self.basis, "frequencies": self.KEYS}
+        how = {"harmonics": self.harmonics, "keys": self.KEYS}
         assert cross_entropy(found.logits, self.labels).mean().item() == pytest.approx(3.51974e-7, rel=1e-3)
         assert restricted_loss(found.logits, self.labels, **how).mean().item() == pytest.approx(2.2011e-9, rel=1e-3)
         train = torch.from_numpy(self.split.train)
         assert excluded_loss(found.logits, self.labels, pairs=train, **how).mean().item() == pytest.approx(8.3854, rel=1e-3)
-        assert neuron_frequencies(found.neurons, basis=self.basis).counts == {6: 47, 23: 31, 37: 65, 39: 11, 41: 31}
+        assert neuron_frequencies(found.neurons, harmonics=self.harmonics).counts == {6: 47, 23: 31, 37: 65, 39: 11, 41: 31}
 
 
 @pytest.mark.parametrize(
@@ -135,8 +136,10 @@ def test_clock_and_pizza(reference, file, rate, symmetricity, irrelevance, runne
 
     found = gradient_symmetricity(from_embeddings, weights.residue_embedding).mean().item()
     assert found == pytest.approx(symmetricity, rel=1e-4)
-    assert distance_irrelevance(logits, labels, p=59).item() == pytest.approx(irrelevance, rel=1e-4)
-    assert distance_irrelevance(logits, labels, p=59, target="runner_up").item() == pytest.approx(runner_up, rel=1e-4)
+    assert distance_irrelevance(logits, labels, harmonics=addition(59)).item() == pytest.approx(irrelevance, rel=1e-4)
+    assert distance_irrelevance(logits, labels, harmonics=addition(59), target="runner_up").item() == pytest.approx(
+        runner_up, rel=1e-4
+    )
     assert circularity(weights.residue_embedding).item() == pytest.approx(circular, rel=1e-4)
     # Published with three digits.
     assert cross_entropy(logits, labels).mean().item() == pytest.approx(loss, rel=4e-3)

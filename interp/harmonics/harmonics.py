@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from itertools import combinations
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float64, Int, Int64, Shaped
@@ -24,6 +25,7 @@ Name = int | str
 _ROUNDING = 1e-9
 
 
+@runtime_checkable
 class Harmonics(Protocol):
     """The waves of an answer.
 
@@ -172,14 +174,17 @@ def _check_projectors(projectors: Mapping[Name, Tensor]) -> None:
     for name, matrix in projectors.items():
         if matrix.dtype != torch.float64 or not bool(torch.isfinite(matrix).all()):
             raise UsageError(f"projector {name!r}: given {matrix.dtype}, expected finite numbers in float64")
-        wrong = {
-            "symmetric": (matrix - matrix.T).abs().max(),
-            "idempotent": (matrix @ matrix - matrix).abs().max(),
-            "without a constant": matrix.sum(dim=0).abs().max(),
-            **{f"orthogonal to {other!r}": (matrix @ projectors[other]).abs().max() for other in projectors if other != name},
-        }
-        for what, error in wrong.items():
-            if float(error) > _ROUNDING:
-                raise UsageError(
-                    f"projector {name!r}: it is not {what} (off by {float(error):.2g}); P[x, y] = d / n chi(x y^-1) is"
-                )
+        _refuse(name, "symmetric", matrix - matrix.T)
+        _refuse(name, "idempotent", matrix @ matrix - matrix)
+        _refuse(name, "without a constant", matrix.sum(dim=0))
+    for (name, matrix), (other, its) in combinations(projectors.items(), 2):
+        _refuse(name, f"orthogonal to {other!r}", matrix @ its)
+
+
+def _refuse(name: Name, what: str, difference: Tensor) -> None:
+    """Error unless a difference is zero up to rounding."""
+    if float(difference.abs().max()) > _ROUNDING:
+        raise UsageError(
+            f"projector {name!r}: it is not {what} (off by {float(difference.abs().max()):.2g}); "
+            "d / n * chi(x y^-1) is, for a character chi of dimension d"
+        )

@@ -13,7 +13,7 @@ def check_grid(x: Tensor, harmonics: Harmonics, name: str) -> None:
     """Error unless x has one row for each row of the harmonics, and one more axis."""
     rows = len(harmonics.line)
     if x.ndim != 2 or x.shape[0] != rows:
-        raise UsageError(f"{name}: given shape {tuple(x.shape)}, expected ({rows}, ...): a row for each of {rows} inputs")
+        raise UsageError(f"{name}: given shape {tuple(x.shape)}, expected ({rows}, ...): a row per input")
 
 
 def check_logits(logits: Tensor, harmonics: Harmonics) -> None:
@@ -21,7 +21,7 @@ def check_logits(logits: Tensor, harmonics: Harmonics) -> None:
     expected = (len(harmonics.line), harmonics.n)
     if logits.ndim != 2 or tuple(logits.shape) != expected:
         raise UsageError(
-            f"logits: given shape {tuple(logits.shape)}, expected {expected}: all inputs (pairs in row-major order) and the "
+            f"logits: given shape {tuple(logits.shape)}, expected {expected}: all pairs in row-major order (all inputs) and the "
             f"{harmonics.n} answers only (leave out the `=` class)"
         )
 

@@ -61,7 +61,7 @@ def neuron_map(weights: Weights, neuron: int, harmonics: Harmonics | None) -> Ne
     b_in = None if weights.b_in is None else weights.b_in[m]
     alone = replace(weights, W_in=weights.W_in[:, m], W_out=weights.W_out[m], b_in=b_in)
     activation = pair_tables(alone).neurons
-    grid, fit = activation.reshape(p, p).numpy(), torch.full((p * p,), torch.nan, dtype=torch.float64)
+    grid, fit = activation.float().reshape(p, p).numpy(), torch.full((p * p,), torch.nan, dtype=torch.float64)
     if not isinstance(harmonics, CyclicHarmonics):
         check_finite(activation, "activations of the neuron")
         return NeuronMap(grid, fit.float().reshape(p, p).numpy(), 0, float("nan"))
