@@ -1,7 +1,7 @@
-"""Cross-entropy that stays right when it is tiny, StableMax, and accuracy: one value per pair, never reduced.
+"""Cross-entropy that stays accurate when it is tiny, StableMax, and accuracy: one value per pair, never reduced.
 
-A trained model reaches losses of 1e-8 and below, where a float32 log-softmax returns multiples of 1.2e-7 or exactly 0 and its
-gradient is wrong or gone. Writing the loss without ever subtracting from 1 keeps full relative precision in float32.
+A trained model reaches losses of 1e-8 and below, where a float32 log-softmax returns multiples of 1.2e-7 or exactly 0, and its
+gradient is wrong or zero. Writing the loss without ever subtracting from 1 keeps full relative precision in float32.
 """
 
 from __future__ import annotations

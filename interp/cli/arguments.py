@@ -1,4 +1,4 @@
-"""What commands are told: arguments that several of them share, and how texts such as ``0:5000:500`` are read."""
+"""Arguments that several commands share, and how texts such as ``0:5000:500`` are read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def find_run(run: Path, root: Path) -> Run:
 
 
 def parse_steps(text: str | None, run: Run) -> list[int] | None:
-    """`0,500` are those steps; `0:5000` all saved steps from 0 to 5000; `0:5000:500` of these the multiples of 500."""
+    """`0,500` are these steps; `0:5000` all saved steps from 0 to 5000; `0:5000:500` the multiples of 500 among them."""
     if text is None:
         return None
     chosen: list[int] = []
@@ -61,7 +61,7 @@ def parse_steps(text: str | None, run: Run) -> list[int] | None:
 
 
 def parse_split(text: str) -> SplitConfig:
-    """The split that `torch:598:0.3` stands for: rule, seed, fraction of the pairs that are trained on."""
+    """The split that a text such as `torch:598:0.3` stands for: rule, seed, fraction of the pairs to train on."""
     rule, _, rest = text.partition(":")
     seed, _, fraction = rest.partition(":")
     try:

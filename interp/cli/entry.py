@@ -1,4 +1,4 @@
-"""Where a command line begins and ends: which commands there are, how they fail, with what exit code."""
+"""Where a command line begins and ends: which commands there are, how they fail, and with which exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DESCRIPTION = """Watch a circuit form: train a one-layer transformer on modular 
 
 Begin with `interp demo`. Add --debug to any command for a full traceback."""
 
-# In the order in which the help lists them; `import` is a word of Python.
+# In the order in which the help lists them; `import` is a keyword of Python.
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "train": train,
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("interp").setLevel(logging.INFO)  # what libraries log below a warning concerns nobody here
+    logging.getLogger("interp").setLevel(logging.INFO)  # what libraries log below a warning does not concern the user
     sys.exit(_guarded(lambda: _dispatch(given), debug=debug))
 
 
@@ -58,7 +58,7 @@ def _dispatch(given: list[str]) -> None:
 
 
 def _guarded(command: Callable[[], None], *, debug: bool) -> int:
-    """Run a command; say in words what went wrong, and return the exit code."""
+    """Run a command; print what went wrong, if anything, and return the exit code."""
     try:
         command()
         sys.stdout.flush()

@@ -16,18 +16,18 @@ from interp.wording import checkpoints
 
 @dataclass(frozen=True)
 class Import:
-    """What `interp import` is told about a file.
+    """Arguments of `interp import`.
 
     Args:
         path: a file of the official grokking code, TransformerLens, the clock/pizza code, or any file of tensors with --map.
         name: name of the new run; the file's name by default.
         format: auto, official, transformer-lens, bridge, pizza, safetensors or map.
-        split: how its pairs were split, if the file does not tell: python:SEED:FRACTION or torch:SEED:FRACTION.
-        operation: what it learned, if the file does not tell.
-        activation: of its neurons, if the file does not tell.
-        attention_rate: alpha of its attention, if the file does not tell.
-        n_heads: number of heads, if the file does not tell.
-        map: for --format map: one of its tensors and its name here, `.T` where it is transposed; repeat for each tensor.
+        split: how the pairs were split, if the file does not say: python:SEED:FRACTION or torch:SEED:FRACTION.
+        operation: the operation the model learned, if the file does not say.
+        activation: of the neurons, if the file does not say.
+        attention_rate: alpha of the attention, if the file does not say.
+        n_heads: number of heads, if the file does not say.
+        map: for --format map: a tensor's name in the file and its name here, with `.T` if transposed; repeat for each tensor.
         root: directory that holds the runs.
     """
 

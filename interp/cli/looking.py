@@ -37,7 +37,7 @@ def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="jso
 
 
 def show(run: RunPath, root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
-    """Show one run's facts: configuration, split, checkpoints, phases, key frequencies, sizes.
+    """Show the facts of one run: configuration, split, checkpoints, phases, key frequencies, sizes.
 
     Args:
         json_output: print JSON.
@@ -71,11 +71,11 @@ def analyze(
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None,
     root: Root = ROOT,
 ) -> None:
-    """Measure analyses at a run's checkpoints; only what is not cached yet is computed.
+    """Run analyses at a run's checkpoints; only what is not cached yet is computed.
 
     Args:
         steps: which checkpoints, for example 0,500,1000 or 0:5000 or 0:5000:500 (default: all).
-        out: write the series to this file as well: .nc (netCDF), .parquet or .csv.
+        out: also write the series to this file: .nc (netCDF), .parquet or .csv.
     """
     from interp.observing.observe import observe
 
@@ -105,13 +105,13 @@ def anatomy(
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
     root: Root = ROOT,
 ) -> None:
-    """Dissect one model: losses, circuit, neurons, heads, algorithm, ablations, verdicts, as in the papers' tables.
+    """Dissect one model: losses, circuit, neurons, heads, algorithm, ablations and verdicts, as in the papers' tables.
 
     Args:
         path: a run, one of its checkpoints, or a published file (see `interp import --help`).
         step: which checkpoint (default: the last).
-        split: how a published file's pairs were split, if it does not tell: python:SEED:FRACTION or torch:SEED:FRACTION.
-        controls: random controls for each ablation, whose distribution is shown beside it; 0 is five times faster.
+        split: how a published file's pairs were split, if it does not say: python:SEED:FRACTION or torch:SEED:FRACTION.
+        controls: number of random controls for each ablation, whose distribution is shown beside it; 0 is five times faster.
         json_output: print JSON.
     """
     from interp.anatomy import anatomy as dissect

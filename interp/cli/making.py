@@ -24,7 +24,7 @@ class Train:
 
     Args:
         config: the run's configuration.
-        name: name of the run; made from the recipe and what differs from it if left out.
+        name: name of the run; by default made from the recipe and from what differs from it.
         root: directory that holds the runs.
         live: serve the run's report on this machine while it is trained; see `interp watch`.
         port: of the live report; any free one by default.
@@ -38,7 +38,7 @@ class Train:
 
 
 def demo(root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("demo").seed) -> None:
-    """Train the small demo run, analyse it, write its report, and say what was found.
+    """Train the small demo run, analyse it, write its report, and print what was found.
 
     Args:
         seed: seed of the initial weights.
@@ -52,7 +52,7 @@ def demo(root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("
 def train(recipe_or_file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE|FILE")]) -> None:
     """Train a run and save its checkpoints; `interp train RECIPE --help` lists every flag.
 
-    Ctrl-C saves the state of the run; the same command again, or `interp resume RUN`, goes on without losing a step.
+    Ctrl-C saves the state of the run; the same command again, or `interp resume RUN`, continues without losing a step.
 
     Args:
         recipe_or_file: demo, nanda, transformer-lens, or a configuration file (.toml, .json).
@@ -78,7 +78,7 @@ def train_from(source: str, flags: Sequence[str]) -> None:
 
 
 def resume(run: RunPath, live: bool = False, port: int = 0, root: Root = ROOT) -> None:
-    """Go on with an interrupted run, from exactly where it stopped.
+    """Continue an interrupted run exactly where it stopped.
 
     Args:
         live: serve the run's report on this machine while it is trained; see `interp watch`.
@@ -94,10 +94,10 @@ def resume(run: RunPath, live: bool = False, port: int = 0, root: Root = ROOT) -
 
 @contextmanager
 def _attended(path: Path, port: int, *, wanted: bool) -> Iterator[None]:
-    """Serve the run's page meanwhile, if that is wanted."""
+    """Serve the run's page inside the block, if that is wanted."""
     if not wanted:
         if port:
-            raise UsageError(f"--port: given {port} without --live, which it is for; add --live or leave it out")
+            raise UsageError(f"--port: given {port} without --live; add --live, or leave --port out")
         yield
         return
     from interp.live.attendant import attended

@@ -39,12 +39,12 @@ def report(
 
 @dataclass(frozen=True)
 class Drawing:
-    """What `interp figure` is told.
+    """Arguments of `interp figure`.
 
     Args:
-        name: of an analysis, such as loss_curves, or neuron; a wrong one lists all that are known.
-        neuron: which neuron the figure neuron shows, for all pairs and beside its best fit (default: 0).
-        step: the checkpoint shown (default: the last; .html and .json then keep the slider over all).
+        name: of an analysis, such as loss_curves, or `neuron`; a wrong name lists the known ones.
+        neuron: the neuron that the figure `neuron` shows, over all pairs and beside its best fit (default: 0).
+        step: the checkpoint shown (default: the last; .html and .json then keep the slider over all of them).
         width: of a picture, in CSS pixels.
         height: of a picture, in CSS pixels.
         scale: pixels of a PNG per CSS pixel (default: 2).
@@ -106,10 +106,10 @@ def watch(
     key_rule: Keys = "unembedding",
     root: Root = ROOT,
 ) -> None:
-    """Serve a run's report on this machine only, and renew it in open tabs while the run is trained.
+    """Serve a run's report on this machine only, and update it in open tabs while the run is trained.
 
-    Ends when the run is finished; open tabs keep the last page. A run that was finished before is served until Ctrl-C, one that
-    was interrupted too: it may be resumed.
+    Ends when the run is finished; open tabs keep the last page. A run that is already finished is served until Ctrl-C, and so is
+    an interrupted one, which may be resumed.
 
     Args:
         port: any free one by default.
@@ -122,7 +122,7 @@ def watch(
     opened = find_run(run, root)
     listener, published = listen(port), Published()
     rule = parse_keys(key_rule)
-    find_analyses(analysis or builtin_names(), files=file)  # errors in what was asked, now and not in a page
+    find_analyses(analysis or builtin_names(), files=file)  # so that errors in the request show now and not in a page
     follower = Follower(opened.path, published, analyses=analysis or None, files=file, key_rule=rule)
     print(f"{opened.path}: {line_of(opened)}")
     print(f"Live: {url(listener)} (on this machine only; Ctrl-C ends it)", flush=True)

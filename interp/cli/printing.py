@@ -34,7 +34,7 @@ def progress(what: str) -> Callable[[int, int], None] | None:
 
 
 def print_summary(run: Run) -> None:
-    """Two lines after training: where it ended, and what to do next."""
+    """Two lines after training: how it ended, and what to do next."""
     losses = run[run.steps[-1]].losses
     measured = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in losses.items() if value is not None)
     print(f"{run.path}: {run.status} ({run.reason}) at step {run.steps[-1]}; {measured}")
@@ -42,12 +42,12 @@ def print_summary(run: Run) -> None:
 
 
 def print_json(value: object) -> None:
-    """JSON; what it does not know (a path) becomes text."""
+    """Print JSON; values it has no form for (a path) become text."""
     print(json.dumps(value, indent=2, default=str))
 
 
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    """Rows that have the same names, under one header of these names."""
+    """Print rows that have the same names, under one header of these names."""
     from rich.console import Console
     from rich.table import Table
 
@@ -62,7 +62,7 @@ def print_table(rows: Sequence[Mapping[str, object]]) -> None:
 def print_tree(
     values: Mapping[str, object], indent: str = "", *, above: str = "", paper: Mapping[str, str] | None = None
 ) -> None:
-    """Nested values, one per line; long lists by their size; the paper's figure beside ours where there is one."""
+    """Print nested values, one per line; long lists by their size; the paper's figure beside ours where there is one."""
     for name, value in values.items():
         path = f"{above}{name}"
         beside = f"    (paper: {paper[path]})" if paper and path in paper else ""
@@ -88,7 +88,7 @@ def _short(value: object) -> str:
 
 
 def print_series(series: xr.Dataset) -> None:
-    """The numbers over steps that are single values, at up to twelve checkpoints; the rest is named with its dimensions."""
+    """Print the single values over steps, at up to twelve checkpoints; the rest is listed with its dimensions."""
     scalars = [str(name) for name, values in series.data_vars.items() if values.dims == ("step",)]
     arrays = {str(name): values for name, values in series.data_vars.items() if "step" in values.dims and values.ndim > 1}
     count = series.sizes["step"]

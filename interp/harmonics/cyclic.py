@@ -1,7 +1,7 @@
 """The cyclic group: the real, orthonormal Fourier basis of functions on the integers modulo p, and the harmonics of addition.
 
-Conventions (all of the toolkit uses these): ``w_k = 2 pi k / p``; frequencies k = 1..floor(p/2); row 0 of the basis is the
-constant 1/sqrt(p), row 2k-1 the cosine and row 2k the sine of frequency k, COSINE FIRST; for even p one last row holds the
+Conventions, used throughout the toolkit: ``w_k = 2 pi k / p``; frequencies k = 1..floor(p/2); row 0 of the basis is the
+constant 1/sqrt(p), row 2k-1 the cosine and row 2k the sine of frequency k, COSINE FIRST; for even p the last row is the
 alternating (Nyquist) wave k = p/2, which has no sine. There are always exactly p rows.
 """
 
@@ -22,7 +22,7 @@ from interp.harmonics.harmonics import Name
 
 @dataclass(frozen=True)
 class FourierBasis:
-    """The p orthonormal waves on Z/p, as a value that is called on data.
+    """The p orthonormal waves on Z/p, as a value that can be called on data.
 
     ``F = basis.rows`` satisfies ``F F^T = I``; ``basis(x) = x F^T`` gives the p coefficients along the last axis.
 
@@ -41,7 +41,7 @@ class FourierBasis:
 
     @property
     def frequencies(self) -> range:
-        """All frequencies, 1..floor(p/2), the highest one included."""
+        """All frequencies, 1..floor(p/2), including the highest."""
         return range(1, self.p // 2 + 1)
 
     @property
@@ -54,7 +54,7 @@ class FourierBasis:
         """The orthonormal waves, one per row, over x = 0..p-1."""
         p, x = self.p, torch.arange(self.p)
         k = (torch.arange(p) + 1) // 2
-        # Reducing k x modulo p in integers keeps every row exact to one rounding, for any p.
+        # Reducing k x modulo p in integers keeps every entry exact to one rounding, for any p.
         angle = ((k[:, None] * x) % p).double() * (2 * torch.pi / p)
         rows = torch.where((x % 2 == 1)[:, None], angle.cos(), angle.sin())
         rows *= (2 / p) ** 0.5
@@ -74,7 +74,7 @@ class FourierBasis:
         return ("constant", *(f"{'cos' if i % 2 else 'sin'} {(i + 1) // 2}" for i in range(1, self.p)))
 
     def check(self, frequency: Name) -> int:
-        """The frequency itself, or an error that says what is allowed."""
+        """The frequency itself; an error that says what is allowed if it is none."""
         if isinstance(frequency, str) or int(frequency) not in self.frequencies:
             raise UsageError(f"frequency: given {frequency!r}, expected 1..{self.p // 2} for p = {self.p}")
         return int(frequency)
@@ -122,9 +122,9 @@ class FourierBasis:
         return self.rows.to(coefficients.device).T @ self.inverse(coefficients)
 
     def frequency_norms(self, x: Float[Tensor, "p ..."]) -> Float64[Tensor, " frequency"]:
-        """Norm of each frequency's waves in x, which has residues along its FIRST axis and anything after it.
+        """Norm of each frequency's waves in x, whose FIRST axis is the residues (as in W_E without its ``=`` row, or W_L).
 
-        Entry k - 1 is ``||(F x)[rows of k]||``, for k = 1..floor(p/2); the shape of W_E without its ``=`` row, or of W_L.
+        Entry k - 1 is ``||(F x)[rows of k]||``, for k = 1..floor(p/2), taken over everything after the first axis.
         """
         energy = self.row_norms(x).square()
         total = torch.zeros(self.p // 2 + 1, dtype=torch.float64, device=energy.device)
@@ -147,9 +147,9 @@ class CyclicHarmonics:
     """The harmonics of addition modulo n on all pairs (i, j), row-major: the answer is i + j, the names are frequencies.
 
     Args:
-        modulus: of the addition, n.
-        rows: for the n^2 pairs (i, j), which of the task's rows they are; the same by default.
-        classes: for the elements 0..n-1, which of the task's residues they are; the same by default.
+        modulus: n.
+        rows: the task's row for each of the n^2 pairs (i, j); in their own order by default.
+        classes: the task's residue for each element 0..n-1; the element itself by default.
 
     >>> harmonics = CyclicHarmonics(5)
     >>> harmonics.names, harmonics.line[:6].tolist()
@@ -181,7 +181,7 @@ class CyclicHarmonics:
         return tuple(self.basis.frequencies)
 
     def projector(self, names: Collection[Name]) -> Float64[Tensor, "n n"]:
-        """The matrix that projects a function on Z/n (first axis) on the waves of some frequencies: symmetric and idempotent.
+        """The matrix that projects a function on Z/n (first axis) onto the waves of some frequencies; symmetric and idempotent.
 
         Raises:
             UsageError: if a frequency is not in 1..floor(n/2).

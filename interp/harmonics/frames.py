@@ -1,6 +1,6 @@
 """Frames: operations that become addition when pairs and residues are reordered, so that every measure of addition applies.
 
-By their exponents to a primitive root the units modulo a prime are added modulo p - 1: the waves of Z/(p-1) over exponents are
+Multiplying units modulo a prime p adds their exponents to a primitive root modulo p - 1: the waves of Z/(p-1) over exponents are
 the multiplicative characters.
 """
 

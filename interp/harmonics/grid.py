@@ -1,7 +1,7 @@
-"""Lines of the p x p grid of pairs: what reduces every projection on a wave to one small matrix product.
+"""Lines of the p x p grid of pairs, which reduce every projection onto a wave to one small matrix product.
 
 A wave in a, in b, in a + b or in a - b is constant along lines of the grid, so that its inner product with a function of the
-pair needs only that function's p sums over those lines, and p-point transforms do the rest.
+pair only needs the p sums of that function over those lines, followed by a p-point transform.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Harmonics: which element of a group an answer is, and the projectors on the waves of functions on that group.
+"""Harmonics: which element of a group an answer is, and the projectors onto the waves of functions on that group.
 
-A circuit that computes in a group shows itself in functions that depend on the answer alone. Those are split by the group's
-irreducible representations (for Z/n: by frequencies) into parts that no symmetry of the task mixes. All that a measure needs of
-them is which answer every row has, and a matrix that projects a function of the answer on each part.
+A circuit that computes in a group shows in functions that depend on the answer alone. The group's irreducible representations
+(for Z/n: its frequencies) split such functions into parts that no symmetry of the task mixes. A measure only needs to know which
+answer each row has, and for each part a matrix that projects a function of the answer onto it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from interp.errors import UsageError, unknown
 
 Name = int | str
 
-# Up to which largest entry a projector may differ from its square, its transpose or the zero that it has with another one.
+# Largest entry by which a projector may differ from its square or its transpose, or its product with another from zero.
 _ROUNDING = 1e-9
 
 
@@ -45,25 +45,25 @@ class Harmonics(Protocol):
 
     @property
     def names(self) -> tuple[Name, ...]:
-        """Name of each part but the constant: the frequencies of Z/n, or the irreducible representations of a group."""
+        """Name of each part except the constant: the frequencies of Z/n, or the irreducible representations of a group."""
         ...
 
     @property
     def rows(self) -> Int64[Tensor, " row"] | None:
-        """Which of the task's rows take part, in the order of `line`; None for all of them as they are."""
+        """Which of the task's rows take part, in the order of `line`; None for all of them in their own order."""
         ...
 
     @property
     def classes(self) -> Int64[Tensor, " n"] | None:
-        """For each group element, the class (and token) that it is; None for the first n as they are."""
+        """For each group element, its class (and token); None for the first n in their own order."""
         ...
 
     def projector(self, names: Collection[Name]) -> Float64[Tensor, "n n"]:
-        """The matrix that projects a function on the group (first axis) on some parts: symmetric and idempotent."""
+        """The matrix that projects a function on the group (first axis) onto some parts; symmetric and idempotent."""
         ...
 
     def norms(self, x: Float[Tensor, "n rest"]) -> Float64[Tensor, " name"]:
-        """Norm of each named part of x (group elements first), over everything after the first axis too."""
+        """Norm of each named part of x (group elements along the first axis), taken over all other axes too."""
         ...
 
 
@@ -72,14 +72,14 @@ class GroupHarmonics:
     """The harmonics of any group, as a table: an answer for each row, and a projector for each part.
 
     Args:
-        line: the group element that each row's answer is.
-        projectors: name -> matrix, for every part but the constant. For an irreducible representation of character chi and
-            dimension d it is ``P[x, y] = d / n * chi(x y^-1)`` (for complex characters: those of a pair of conjugates, added).
+        line: the answer of each row, as a group element.
+        projectors: name -> matrix, for every part except the constant. For an irreducible representation with character chi and
+            dimension d it is ``P[x, y] = d / n * chi(x y^-1)`` (for complex characters, the sum over a pair of conjugates).
         rows: which of the task's rows take part; all by default.
-        classes: the class that each group element is; the first n by default.
+        classes: the class of each group element; the first n by default.
 
     Raises:
-        UsageError: for an element out of range, and for matrices that are no orthogonal projectors without a constant.
+        UsageError: for an element out of range, and for matrices that are not orthogonal projectors without a constant part.
 
     >>> sign = torch.tensor([[0.5, -0.5], [-0.5, 0.5]], dtype=torch.float64)
     >>> harmonics = GroupHarmonics(torch.tensor([0, 1, 1, 0]), {"sign": sign})
@@ -132,13 +132,13 @@ class GroupHarmonics:
 
 
 def take_rows(harmonics: Harmonics, values: Shaped[Tensor, all_rows * rest]) -> Shaped[Tensor, row * rest]:
-    """Values of all of a task's rows, in the order of the harmonics' rows; not a copy where that is the usual one."""
+    """Values of all of a task's rows, in the order of the harmonics' rows; no copy is made if that order is the task's own."""
     return values if harmonics.rows is None else values[harmonics.rows.to(values.device)]
 
 
 def take_classes(harmonics: Harmonics, values: Shaped[Tensor, all_classes * rest]) -> Shaped[Tensor, n * rest]:
     """Rows of a matrix over tokens or classes (W_E, W_L), in the order of the group elements."""
-    # In one order of memory whether or not classes are reordered: sums over it round the same.
+    # Contiguous in memory whether or not classes are reordered, so that sums over it round in the same way.
     return values[: harmonics.n].contiguous() if harmonics.classes is None else values[harmonics.classes.to(values.device)]
 
 
@@ -150,7 +150,7 @@ def take_logits(harmonics: Harmonics, logits: Float[Tensor, "all_rows all_classe
 
 
 def positions(harmonics: Harmonics, rows: Int[Tensor, " chosen"]) -> Int64[Tensor, " found"]:
-    """Where rows, given by their indices in the task, lie among those of the harmonics; those that take no part are dropped."""
+    """Positions, among the harmonics' rows, of rows given by their indices in the task; rows that take no part are dropped."""
     if harmonics.rows is None:
         return rows.long()
     where = torch.full((int(harmonics.rows.max()) + 1,), -1)

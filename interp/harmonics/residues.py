@@ -31,7 +31,7 @@ def units(n: int) -> Int64[Tensor, " unit"]:
 
 
 def zero_divisors(n: int) -> Int64[Tensor, " divisor"]:
-    """The residues without an inverse modulo n, 0 among them, ascending.
+    """The residues without an inverse modulo n, including 0, ascending.
 
     >>> zero_divisors(6).tolist()
     [0, 2, 3, 4]
@@ -57,8 +57,8 @@ def powers(p: int) -> Int64[Tensor, " exponent"]:
     """
     if not is_prime(p) or p == 2:
         raise UsageError(
-            f"given p = {p}, expected a prime greater than 2: only then are the units of multiplication powers of one root with "
-            "waves; for a composite modulus measure the pairs of `both_units` and the others apart"
+            f"given p = {p}, expected a prime greater than 2: only then are the units powers of one root and have "
+            "waves; for a composite modulus measure the pairs of `both_units` and the others separately"
         )
     for root in range(2, p):
         found = [1]
@@ -70,7 +70,7 @@ def powers(p: int) -> Int64[Tensor, " exponent"]:
 
 
 def discrete_logarithm(p: int) -> Int64[Tensor, " p"]:
-    """For each residue its exponent, ``g^log(a) = a``; -1 for 0, which has none.
+    """The exponent of each residue, ``g^log(a) = a``; -1 for 0, which has none.
 
     Raises:
         UsageError: as `powers`.

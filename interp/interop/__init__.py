@@ -1,7 +1,7 @@
-"""Other people's models and files, in and out: TransformerLens, the official grokking code, the clock/pizza code, any other.
+"""Reading and writing other people's models and files: TransformerLens, the official grokking code, the clock/pizza code, others.
 
-`load_weights` gives one model, `load_run` everything a file tells, `import_run` an ordinary run. transformer_lens itself is
-loaded only where a bridge is built or read.
+`load_weights` returns one model, `load_run` everything a file contains, `import_run` an ordinary run. transformer_lens itself is
+loaded only when a bridge is built or read.
 """
 
 import lazy_loader

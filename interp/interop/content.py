@@ -1,4 +1,4 @@
-"""Taking a file's content apart: state dicts and their epochs, configuration, losses, split; whatever is left is named."""
+"""Taking a file's content apart: state dicts with their epochs, configuration, losses, split; everything else is listed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from interp.errors import DataError
 from interp.interop.untrusted import stored_attributes
 from interp.networks.tensor_layout import describe
 
-# Where a series of state dicts lies, and where their epochs: the official code's names, then TransformerLens' demo's.
+# Where a series of state dicts and its epochs are stored: the names in the official code, then those in TransformerLens' demo.
 _SERIES = {"state_dicts": "epochs", "checkpoints": "checkpoint_epochs"}
 _FINAL = ("model", "state_dict", "model_state_dict")
 _SPLITS = (("train_indices", "test_indices"), ("train_data", "test_data"))
@@ -32,7 +32,7 @@ class Content:
     """What a file holds.
 
     Attributes:
-        states: state dicts with their epochs, ascending; one without an epoch, if that is all there is.
+        states: state dicts with their epochs, ascending; or a single one without an epoch.
         config: the fields of its configuration; empty if it has none.
         rest: everything else, by name.
         notes: what was left out, or placed by inference, in words.
@@ -44,9 +44,9 @@ class Content:
     notes: tuple[str, ...] = ()
 
     def losses(self, which: str) -> dict[int, float]:
-        """The ``train`` or ``test`` losses by epoch; empty if there are none, or none that can be placed.
+        """The ``train`` or ``test`` losses by epoch; empty if there are none, or if their epochs cannot be inferred.
 
-        A list as long as the training losses has one per epoch, from 0; a shorter one was taken every k-th epoch.
+        A list as long as the training losses has one per epoch, from 0; a shorter one was recorded every k-th epoch.
         """
         values, epochs = self.rest.get(f"{which}_losses"), self._epochs(which)
         if not _is_list(values) or len(epochs) != len(values):
@@ -54,7 +54,7 @@ class Content:
         return {epoch: _number(value, f"{which}_losses") for epoch, value in zip(epochs, values, strict=True)}
 
     def losses_note(self, which: str) -> str | None:
-        """How the epochs of the losses were inferred, where that was needed."""
+        """How the epochs of the losses were inferred, if that was necessary."""
         values, epochs = self.rest.get(f"{which}_losses"), self._epochs(which)
         if not _is_list(values) or not values or epochs.step == 1 == epochs.stop // len(values):
             return None
@@ -98,7 +98,7 @@ def take_apart(content: object) -> Content:
     """The parts of what `read_untrusted` returned.
 
     Raises:
-        DataError: if there is no state dict in it, or a series and its epochs do not fit together.
+        DataError: if it contains no state dict, or if a series and its epochs do not match.
     """
     if is_state(content):
         return Content(states=((None, content),), config={}, rest={})
@@ -150,7 +150,7 @@ def _read_series(states: object, epochs: object, name: str, epochs_name: str) ->
 
 
 def _add_final(states: list[tuple[int | None, State]], final: State, epoch: int | None) -> list[str]:
-    """Put the final model at the end of the series, if it is not there already and its epoch is known."""
+    """Append the final model to the series, if it is not there already and its epoch is known."""
     if not states:
         states.append((epoch, final))
         return []

@@ -1,4 +1,4 @@
-"""Imported: someone else's model or whole run as this toolkit's values, with everything that was not stored said in words."""
+"""Someone else's model or whole run as values of this toolkit, with notes on everything that was not stored."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from interp.networks.pair_tables import pair_tables
 from interp.tasks.modular import ModularTask, Operation
 from interp.tasks.splits import Split, SplitConfig
 
-# Published splits that stored indices are compared with, to name the rule they came from.
+# Published splits with which stored indices are compared, to find the rule they came from.
 _PUBLISHED = (SplitConfig("torch", 598), SplitConfig("python", 0))
-# Losses are stored from before the last update, so a right split fits closely but not always exactly.
+# Stored losses are from before the last update, so that the right split fits closely but not always exactly.
 _TIGHT, _LOOSE = 0.002, 0.05
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the caller knows and a file does not say. A file that says otherwise is refused, not overruled.
+    """What the caller knows and a file does not contain. A file that contradicts it is refused, not overruled.
 
     Args:
         activation: of the neurons.
         attention_rate: alpha of the clock/pizza models.
         n_heads: number of heads, where a file merges them into one axis (TransformerLens 4).
-        operation: what the model learned.
+        operation: the operation that the model learned.
         split: how its train and test pairs were drawn.
         map: entries ``theirs=ours`` for the format ``map``; see `interp.interop.mapping.mapping_layout`.
     """
@@ -46,10 +46,10 @@ class Known:
     map: tuple[str, ...] = ()
 
     def settle(self, name: str, stored: object) -> object:
-        """The one value of a fact, from the file or from the caller; None if neither has it.
+        """The value of a fact, from the file or from the caller; None if neither has it.
 
         Raises:
-            UsageError: if both have it and they differ.
+            UsageError: if both have it and their values differ.
         """
         mine = getattr(self, name)
         if mine is not None and stored is not None and mine != stored:
@@ -62,17 +62,17 @@ class Imported:
     """A model, or a whole training run, from someone else's file.
 
     Attributes:
-        format: what the file was read as.
+        format: the format as which the file was read.
         checkpoints: (step, weights), ascending; the step is the file's own epoch.
-        task: what the model learned.
-        config: what is known of the run; `notes` say which parts the file does not tell.
-        split: train and test pairs; None if neither the file nor the caller tells.
+        task: the task that the model learned.
+        config: what is known of the run; `notes` say which parts the file does not contain.
+        split: train and test pairs; None if neither the file nor the caller gives them.
         train_losses: published training loss by epoch; empty if there are none.
         test_losses: published test loss by epoch.
         notes: what was inferred, assumed, left out or found wrong, in words.
         provenance: file name, hash, format, stored configuration and notes, as JSON values.
-        unknown: fields of `config` that the file does not tell, and that have defaults.
-        refuted: in words, that the published losses speak against the split that the caller gave; empty if they do not.
+        unknown: fields of `config` that the file does not contain, and that have their defaults.
+        refuted: in words, how the published losses contradict the split that the caller gave; empty if they do not.
     """
 
     format: str
@@ -93,9 +93,9 @@ class Imported:
         return self.checkpoints[-1][1]
 
     def history_rows(self) -> Iterator[dict[str, float]]:
-        """One row per epoch of which anything is known, ascending.
+        """One row per epoch about which anything is known, ascending.
 
-        At checkpoints everything is measured on their weights, if the split is known; elsewhere there are the published losses.
+        At checkpoints everything is measured on their weights, if the split is known; other rows have the published losses.
         """
         rows: dict[int, dict[str, float]] = {}
         for name, losses in (("train_loss", self.train_losses), ("test_loss", self.test_losses)):
@@ -123,10 +123,10 @@ def measured_row(weights: Weights, task: ModularTask, split: Split) -> dict[str,
 def find_split(
     content: Content, weights: Weights, task: ModularTask, *, known: Known, drawn: SplitConfig | None
 ) -> tuple[SplitConfig | None, Split | None, list[str]]:
-    """The split of a run, with the rule it came from where there is one, and notes on how sure that is.
+    """The split of a run, with the rule it came from if there is one, and notes on how certain it is.
 
-    In this order: the caller's; the stored indices; the format's rule with the stored seed, if the published losses agree with
-    it; the one among the rule's first 100 seeds that they agree with.
+    Tried in this order: the caller's; the stored indices; the format's rule with the stored seed, if the published losses agree
+    with it; the one among the rule's first 100 seeds with which they agree.
     """
     if known.split is not None:
         return known.split, known.split.draw(task), []
@@ -154,9 +154,9 @@ def find_split(
 
 
 def refuted(content: Content, weights: Weights, task: ModularTask, split: SplitConfig | None) -> str:
-    """In words, that the last model's losses under a split that the caller gave are not the published ones; empty if they are.
+    """In words, how the last model's losses under the caller's split differ from the published ones; empty if they do not.
 
-    Where no final training loss is published, nothing can be said against a split.
+    If no final training loss is published, no split can be refuted.
     """
     train_loss = content.final_loss("train")
     if split is None or not train_loss:
@@ -170,7 +170,7 @@ def refuted(content: Content, weights: Weights, task: ModularTask, split: SplitC
 def run_config(
     weights: Weights, task: ModularTask, *, split: SplitConfig | None, optimizer: Mapping[str, object], steps: int
 ) -> tuple[RunConfig, tuple[str, ...]]:
-    """A RunConfig with what is known of an imported run, and the names of the fields that are not.
+    """A RunConfig with what is known of an imported run, and the names of the fields that are not known.
 
     Raises:
         DataError: if a RunConfig cannot describe the architecture.
@@ -215,7 +215,7 @@ def _checked_split(train: np.ndarray, test: np.ndarray, task: ModularTask) -> Sp
 
 
 def _name_rule(split: Split, task: ModularTask) -> tuple[SplitConfig, Split]:
-    """The published rule that draws this very split, or failing that one with its fraction."""
+    """The published rule that draws exactly this split, or else one with its fraction."""
     exact = len(split.train) / task.n_pairs
     fractions = [f for f in (round(exact, 1), round(exact, 2), exact) if 0 < f < 1 and int(f * task.n_pairs) == len(split.train)]
     for candidate in (replace(rule, fraction=f) for rule in _PUBLISHED for f in fractions):

@@ -1,4 +1,4 @@
-"""Loading published models and runs: `load_weights` for one model, `load_run` for everything a file tells."""
+"""Loading published models and runs: `load_weights` for one model, `load_run` for everything a file contains."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _NOTHING = Known()
 
 
 def load_weights(path: str | Path, format: Format = "auto", *, step: int | None = None, known: Known = _NOTHING) -> Weights:
-    """One model from a published file. Nothing in the file is executed; every tensor in it is accounted for.
+    """One model from a published file. Nothing in the file is executed, and no tensor in it is silently ignored.
 
     Args:
         path: a file of the official grokking code, TransformerLens (legacy or 4), the clock/pizza code (with its .json beside
             it), one of this toolkit's checkpoints, or any other file of tensors with ``format="map"``.
         format: one of `interp.interop.FORMATS`; ``auto`` recognises all but ``map`` by the names in the file.
-        step: which epoch of a file with several checkpoints; the last by default.
-        known: what the file does not say, such as ``Known(n_heads=4)`` or ``Known(map=("tok.T=W_E", ...))``.
+        step: the epoch, in a file with several checkpoints; the last one by default.
+        known: what the file does not contain, such as ``Known(n_heads=4)`` or ``Known(map=("tok.T=W_E", ...))``.
 
     Raises:
-        UsageError: for a file, format or step that does not exist, or a fact that neither file nor caller tells.
+        UsageError: for a file, format or step that does not exist, or a fact that neither the file nor the caller gives.
         DataError: for a file that is damaged, crafted, or of another architecture; the message names every tensor concerned.
     """
     path = Path(path)
@@ -46,10 +46,10 @@ def load_weights(path: str | Path, format: Format = "auto", *, step: int | None 
 
 
 def load_run(path: str | Path, format: Format = "auto", *, known: Known = _NOTHING) -> Imported:
-    """Everything a published file tells: its checkpoints, task, split, losses, and in words what it does not tell.
+    """Everything a published file contains: its checkpoints, task, split and losses, with notes on what it does not contain.
 
-    Args and errors are those of `load_weights`. Steps are the file's own epochs. (In the official code and in TransformerLens'
-    demo the state of epoch e has had e + 1 updates, and its training loss is from before the last of them.)
+    Arguments and errors are those of `load_weights`. Steps are the file's own epochs. (In the official code and in
+    TransformerLens' demo the state of epoch e has had e + 1 updates, and its training loss is from before the last of them.)
     """
     path = Path(path)
     with blaming(path):
@@ -71,9 +71,9 @@ def import_run(
         name: name of the new run; the file's name without its suffix by default.
 
     Raises:
-        UsageError: if the run exists already, the split is neither stored, nor found by the losses, nor given, or the published
-            losses speak against the one that was given.
-        DataError: as `load_weights`; nothing is written then.
+        UsageError: if the run exists already; if the split is neither stored, nor found by the losses, nor given; or if the
+            published losses contradict the one that was given.
+        DataError: as in `load_weights`; nothing is written then.
     """
     imported = load_run(path, format, known=known)
     if imported.split is None:
@@ -139,7 +139,7 @@ def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, 
 
 
 def _drawn(opened: Opened) -> SplitConfig | None:
-    """The split by the format's own rule, where it has one."""
+    """The split by the format's own rule, if it has one."""
     if opened.format != "official":
         return None
     seed, fraction = opened.config.get("seed", 0), opened.config.get("frac_train", 0.3)
@@ -149,7 +149,7 @@ def _drawn(opened: Opened) -> SplitConfig | None:
 
 
 def _optimizer(opened: Opened) -> dict[str, object]:
-    """Optimizer settings: those of the optimizer's own state, else those of the configuration; empty if neither is there."""
+    """Optimizer settings, from the optimizer's own state or else from the configuration; empty if there is neither."""
     stored, config = opened.content.optimizer(), opened.config
     names = ("lr", "weight_decay", "eps", "beta1", "beta2")
     settings: dict[str, object] = {

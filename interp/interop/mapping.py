@@ -1,4 +1,4 @@
-"""A plain mapping for files of any other code: which tensor is which, and every transposition stated."""
+"""A plain mapping for files of any other code: it says which tensor is which, and states every transposition."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DROPPED = "-"
 
 
 def mapping_layout(entries: Sequence[str]) -> Layout:
-    """The layout stated by entries ``theirs=ours``.
+    """The layout given by entries ``theirs=ours``.
 
     ``theirs=W_E`` takes a tensor as it is; ``theirs.T=W_E`` swaps its last two axes; ``theirs[d_model (n_heads d_head)]=W_O``
-    names the axes it has, for heads merged into one axis; ``theirs=-`` drops a tensor. Our names and axes are those of
+    names its axes, for heads merged into one axis; ``theirs=-`` drops a tensor. Our names and axes are those of
     `interp.networks.one_layer.SHAPES`.
 
     >>> mapping_layout(["tok.T=W_E", *(f"{name}={name}" for name in SHAPES if name[0] == "W" and name != "W_E")]).tensors["tok"]

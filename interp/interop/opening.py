@@ -1,4 +1,4 @@
-"""Opening a file: which format it is, and how its state dicts become Weights."""
+"""Opening a file: which format it has, and how its state dicts become Weights."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _LAYOUTS: dict[str, Layout] = {"official": OFFICIAL, "pizza": OFFICIAL, "transfo
 
 
 def open_file(path: Path, format: str, known: Known) -> Opened:
-    """Recognise a file, or take it for what the caller says it is.
+    """Recognise the format of a file, or read it in the format that the caller gives.
 
     Raises:
-        UsageError: for an unknown format, a file that does not exist, or a fact that neither file nor caller tells.
+        UsageError: for an unknown format, a file that does not exist, or a fact that neither the file nor the caller gives.
         DataError: for a file that is damaged, crafted, or of no known format.
     """
     if format not in FORMATS:

@@ -1,4 +1,4 @@
-"""The clock/pizza code's files (Zhong et al. 2023): a state dict with a .json beside it, which alone has the attention rate."""
+"""The clock/pizza code's files (Zhong et al. 2023): a state dict, and beside it a .json, which alone has the attention rate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def config_beside(path: Path) -> Path | None:
 
 
 def read_config(path: Path) -> Mapping[str, object] | None:
-    """The configuration beside a .pt; None if there is none, or one without an attention rate (``attn_coeff``), not this code's.
+    """The configuration beside a .pt; None if there is none, or if it lacks ``attn_coeff``, the attention rate of this code.
 
     Raises:
         DataError: if it cannot be read, or describes a model that `Weights` cannot hold.
@@ -56,7 +56,7 @@ def operation_of(config: Mapping[str, object]) -> Operation:
     'subtract'
 
     Raises:
-        DataError: if it is another text, or its modulus is not the config's ``C``.
+        DataError: if the text has another form, or its modulus is not the config's ``C``.
     """
     text = config.get("funcs")
     match = _FUNCTION.fullmatch(text.strip()) if isinstance(text, str) else None
@@ -69,10 +69,10 @@ def operation_of(config: Mapping[str, object]) -> Operation:
 
 
 def check_config(config: Mapping[str, object], weights: Weights) -> None:
-    """Whether a configuration belongs to a model: its sizes, and that the model does not work far better with another rate.
+    """Check that a configuration belongs to a model: by its sizes, and because no other rate makes the model work far better.
 
     Raises:
-        DataError: if it is another model's.
+        DataError: if it belongs to another model.
     """
     facts = {"C": weights.p, "d_model": weights.d_model, "n_heads": weights.n_heads, "d_head": weights.d_head}
     wrong = [

@@ -1,4 +1,4 @@
-"""Which pairs a published model was trained on: from a rule and seed, or found by the loss that was published with it."""
+"""Which pairs a published model was trained on: from a rule and a seed, or found by the loss published with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from interp.tasks.splits import Split, SplitConfig
 
 @torch.no_grad()
 def pair_losses(weights: Weights, task: ModularTask) -> Float64[np.ndarray, " pair"]:
-    """Cross-entropy over ALL output classes of each of the p^2 pairs, in float64: what training losses are means of."""
+    """Cross-entropy over ALL output classes for each of the p^2 pairs, in float64; a training loss is a mean of these."""
     exact = weights.to(device="cpu", dtype=torch.float64)
     losses: Float64[np.ndarray, " pair"] = cross_entropy(
         forward(exact, task.pairs).all_logits, torch.from_numpy(task.labels)
@@ -39,15 +39,15 @@ def recover_split(
     """The one split among a rule's seeds under which the model has the published losses.
 
     Args:
-        task: what the model learned.
-        train_loss: the published mean training loss of this very model, over all output classes.
+        task: the task that the model learned.
+        train_loss: the published mean training loss of exactly this model, over all output classes.
         test_loss: the published mean test loss, if known; then both must fit.
-        rule: split rule and fraction; the official grokking code's by default. Its seed is not used.
+        rule: split rule and fraction; those of the official grokking code by default. Its seed is not used.
         seeds: the seeds to try.
         tolerance: largest relative difference between a loss and the published one.
 
     Raises:
-        DataError: if no seed fits, or several do (an untrained model has much the same loss on any split).
+        DataError: if no seed fits, or several do (an untrained model has nearly the same loss on any split).
     """
     if not (train_loss > 0 and tolerance > 0):
         raise UsageError(f"recover_split: given train_loss {train_loss} and tolerance {tolerance}, expected numbers > 0")

@@ -23,7 +23,7 @@ _MODULE = {
 }  # fmt: skip
 MASK, IGNORE = "blocks.0.attn.mask", "blocks.0.attn.IGNORE"
 
-# Its orientation is ours: a row vector is multiplied from the left.
+# It has our orientation: a row vector is multiplied from the left.
 LEGACY = Layout(
     name="a TransformerLens HookedTransformer",
     tensors={f"{_MODULE.get(name, 'blocks.0.attn')}.{name}": (name, " ".join(axes)) for name, axes in SHAPES.items()},
@@ -31,7 +31,7 @@ LEGACY = Layout(
     constants=frozenset({IGNORE}),
 )
 
-# What a TransformerLens config must say for its function to be ours; fields that a version does not have are not asked for.
+# What a TransformerLens config must say for its model to compute our function; fields that a version lacks are not checked.
 _REQUIRED_CONFIG: dict[str, tuple[object, ...]] = {
     "n_layers": (1,),
     "normalization_type": (None,),
@@ -53,10 +53,10 @@ _REQUIRED_CONFIG: dict[str, tuple[object, ...]] = {
 
 
 def check_config(config: Mapping[str, object]) -> None:
-    """Compare what a TransformerLens config says with what `Weights` can hold.
+    """Check a TransformerLens config against what `Weights` can hold.
 
     Raises:
-        DataError: naming every field that says otherwise.
+        DataError: if they differ; it names every field that does.
     """
     wrong = [
         f"{name}: given {config[name]!r}, expected {' or '.join(map(repr, allowed))}"
@@ -111,7 +111,7 @@ def from_bridge(bridge: TransformerBridge) -> Weights:
 
 
 def weights_of_bridge_state(state: Mapping[str, object], *, n_heads: int, activation: Activation = "relu") -> Weights:
-    """The `Weights` in a bridge's ``state_dict()``, which merges the heads and so does not tell their number."""
+    """The `Weights` in a bridge's ``state_dict()``, which merges the heads and so does not contain their number."""
     return Weights.from_tensors(BRIDGE.read(state, {"n_heads": n_heads}), activation=activation)
 
 

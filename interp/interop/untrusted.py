@@ -1,7 +1,7 @@
-"""Reading files from strangers: tensors, numbers and text come out, nothing in them is ever run.
+"""Reading files from strangers: tensors, numbers and text come out, and nothing in them is ever run.
 
-torch's restricted unpickler (``weights_only=True``) resolves names through an allow-list only. A few classes that published files
-name, most of which no longer exist, are replaced by inert stand-ins, which hold what was stored and can do nothing.
+torch's restricted unpickler (``weights_only=True``) resolves names only through an allow-list. A few classes that published files
+name, most of which no longer exist, are replaced by inert stand-ins, which hold what was stored and cannot do anything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ZIP, _PICKLE, _JSON = b"PK\x03\x04", b"\x80", b"{"
 
 
 class StoredConfig:
-    """What was stored of a configuration object whose class is not loaded: its attributes, and nothing else."""
+    """A stored configuration object whose class is not loaded: its attributes, and nothing else."""
 
 
 class StoredDtype:
@@ -61,7 +61,7 @@ def stored_number(dtype: StoredDtype, data: bytes) -> float | int | bool:
     return number
 
 
-# Name in the file -> what stands in for it. Everything else that is not torch's own tensors and plain containers is refused.
+# Name in the file -> its stand-in. Everything else except torch's own tensors and plain containers is refused.
 _STAND_INS: dict[str, Any] = {
     "transformer_lens.HookedTransformerConfig.HookedTransformerConfig": StoredConfig,
     "transformer_lens.config.HookedTransformerConfig.HookedTransformerConfig": StoredConfig,
@@ -80,7 +80,7 @@ def read_untrusted(path: Path) -> object:
 
     Raises:
         UsageError: if there is no such file.
-        DataError: if it is truncated, of another kind, or asks for code to be run; nothing has been run then.
+        DataError: if it is truncated, of another kind, or asks for code to be run; nothing is run in any case.
     """
     if not path.is_file():
         what = "is a directory: a run is opened with interp.open_run" if path.is_dir() else "does not exist"
@@ -113,7 +113,7 @@ def blaming(path: Path) -> Iterator[None]:
 
 
 def stored_attributes(config: object) -> dict[str, object]:
-    """The fields of a stored configuration, be it a mapping or an object: numbers and text as they are, the rest as text."""
+    """The fields of a stored configuration, a mapping or an object: numbers and text as they are, the rest as text."""
     fields = vars(config) if isinstance(config, StoredConfig) else config
     if not isinstance(fields, Mapping):
         return {}
@@ -131,11 +131,11 @@ def _read_torch(path: Path) -> object:
     _check_records(path)
     allowed: list[Any] = [(stand_in, name) for name, stand_in in _STAND_INS.items()]
     try:
-        # torch's warnings and messages advise to load a file unsafely; none of its words are passed on.
+        # torch's warnings and messages suggest loading the file unsafely, so none of them is passed on.
         with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
-    # A crafted file can make the unpickler fail in any way at all; whatever it is, it is the file's fault.
+    # A crafted file can make the unpickler fail in any way at all; whatever the error, the file is at fault.
     except Exception as error:
         raise DataError(f"{path}: {_reason(error)}") from None
 
@@ -152,7 +152,7 @@ def _reason(error: Exception) -> str:
 
 
 def _check_records(path: Path) -> None:
-    """The checksum of every record of a zipped torch file, which torch itself stores but does not compare."""
+    """Check the checksum of every record in a zipped torch file, which torch stores but does not check."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

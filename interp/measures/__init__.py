@@ -1,8 +1,8 @@
 """Measures: pure functions on arrays, one name and one formula each. Tensors in, float64 tensors out, nothing reduced.
 
 Functions over pairs take all p^2 pairs in row-major order (pair (a, b) has index a p + b). NaN in the data gives NaN in the
-result, or an error where the result (a choice, a count, a date) could not show it. The names stand in ``__init__.pyi``; each is
-imported when it is first used: what dates curves needs numpy only, all others torch.
+result, or an error if the result (a choice, a count, a date) could not show it. The names are listed in ``__init__.pyi``; each is
+imported when it is first used: functions that date curves need numpy only, all others torch.
 """
 
 import lazy_loader

@@ -50,14 +50,14 @@ def gradient_symmetricity(
     *,
     triples: Int[Tensor, "n 3"] | None = None,
 ) -> Float64[Tensor, " n"]:
-    """Cosine of the angle between dQ_abc/dE_a and dQ_abc/dE_b for each triple (a, b, c), Q being the logit of c on input (a, b).
+    """Cosine of the angle between dQ_abc/dE_a and dQ_abc/dE_b for each triple (a, b, c), where Q_abc is the logit of c on (a, b).
 
     The paper's gradient symmetricity is the mean over its 100 triples (`symmetricity_triples`, the default). A pizza, which
-    reads only the sum of the embeddings, has 1; above 0.98 excludes a clock. NaN where a gradient is zero.
+    reads only the sum of the embeddings, has 1; a value above 0.98 excludes a clock. NaN where a gradient is zero.
 
     Args:
-        logits_from_embeddings: takes the embedding vectors at the positions of a and of b (positional embeddings not yet
-            added), differentiably, to logits.
+        logits_from_embeddings: maps the embedding vectors at the positions of a and b (without positional embeddings) to
+            logits, differentiably.
         embedding: the residues' rows of W_E.
 
     >>> W_E = torch.eye(3, dtype=torch.float64)
@@ -71,7 +71,7 @@ def gradient_symmetricity(
     with torch.enable_grad():
         at_a, at_b = (embedding.detach()[i].clone().requires_grad_() for i in (a, b))
         logits = logits_from_embeddings(at_a, at_b)
-        # Rows do not interact, so that the gradient of the sum holds every row's own.
+        # Rows do not interact, so the gradient of the sum holds the gradient of every row.
         to_a, to_b = torch.autograd.grad(logits.gather(1, c[:, None]).sum(), (at_a, at_b))
     to_a, to_b = to_a.double(), to_b.double()
     return (to_a * to_b).sum(dim=1) / (to_a.norm(dim=1) * to_b.norm(dim=1))
@@ -82,10 +82,9 @@ def distance_irrelevance(
 ) -> Float64[Tensor, ""]:
     """How little the logit of the answer depends on the distance b - a.
 
-    L_ij is the logit of the correct answer on input (i, j), or with ``target="runner_up"`` the best wrong one (as the paper's
-    tables have it): the mean over d of the standard deviation of L_{i,i+d} over i, over the standard deviation of all L.
-    Below 0.4 reads as pizza, above as clock. Where L does not vary at all, as in an ideal clock (0/0), it is 1, the
-    value that variation of any size without regard to distance tends to.
+    ``mean_d std_i L_{i,i+d} / std_{i,j} L_ij``, where L_ij is the logit of the correct answer on input (i, j), or with
+    ``target="runner_up"`` the largest wrong logit (as in the paper's tables). Below 0.4 reads as pizza, above as clock. If L
+    does not vary at all, as in an ideal clock (0/0), the value is 1, the limit for variation that does not depend on distance.
 
     >>> from interp.synthetic import clock_logits, pizza_logits
     >>> harmonics = CyclicHarmonics(7)
@@ -116,8 +115,8 @@ def circularity(W_E: Float[Tensor, "p d_model"]) -> Float64[Tensor, ""]:
 
     ``mean_l max_k 2 / (p sum_j v_lj^2) |sum_j v_lj e^(2 pi i j k / p)|^2``: the share of component l in its best frequency. The
     alternating wave of even p has one row instead of two and counts once, so that the share is at most 1. Components without
-    variance are left out (p residues have at most p - 1); NaN if there is none. Where two frequencies have equal variances the
-    components are any mixture of them.
+    variance are left out (p residues have at most p - 1); NaN if none is left. If two frequencies have equal variances, the
+    components are an arbitrary mixture of them.
 
     >>> from interp.synthetic import clock_weights
     >>> round(circularity(clock_weights(7, [2]).residue_embedding).item(), 9)
@@ -137,8 +136,7 @@ def circularity(W_E: Float[Tensor, "p d_model"]) -> Float64[Tensor, ""]:
 def formula_fit(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics, keys: Collection[int]) -> FormulaFit:
     """Fractions of the variance of the logits (centred over the classes of each pair) that clock and pizza cubes explain.
 
-    Of an ideal pizza the pizza's explain 1, the clock's ``2 / (p sin(pi / 2p))^2``
-    (odd p; about 0.81).
+    For an ideal pizza the pizza cubes explain 1, the clock cubes ``2 / (p sin(pi / 2p))^2`` (odd p; about 0.81).
 
     >>> from interp.synthetic import pizza_logits
     >>> fit = formula_fit(pizza_logits(59, [4]), harmonics=CyclicHarmonics(59), keys=[4])

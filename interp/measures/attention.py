@@ -1,4 +1,4 @@
-"""Heads: how the attention from the last position varies with (a, b), and which frequency it follows."""
+"""Attention heads: how the attention from the last position varies with (a, b), and which frequency it follows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from interp.measures.neurons import frequency_shares
 
 @dataclass(frozen=True, eq=False)
 class HeadFrequencies:
-    """What the attention of each head to each position follows.
+    """The frequency that the attention of each head to each position follows.
 
     Args:
         frequency: the best single frequency, 1..floor(p/2); 0 where attention does not vary.

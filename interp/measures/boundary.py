@@ -1,7 +1,7 @@
-"""Boundaries on curves: the first step from which something holds for good, with the interval in which that can have begun.
+"""Boundaries on curves: the first step from which something holds for good, with the interval in which it can have begun.
 
-An interval is made of two things: the spacing of the steps at which was measured (it may have begun right after the step before),
-and the threshold moved by 20 % in both directions. numpy only.
+An interval has two sources: the spacing of the measured steps (it may have begun right after the step before), and the threshold
+moved by 20 % in both directions. numpy only.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from interp.errors import UsageError
 Curve = tuple[ArrayLike, ArrayLike]
 Condition = Callable[[float], Bool[np.ndarray, " step"]]
 
-# By how much a threshold is moved to see how much the answer depends on it.
+# The factors by which a threshold is moved to see how much the answer depends on it.
 SLACK = 0.2
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """When a phase began: the first step measured with it, and the interval in which that can have been.
+    """When a phase began: the first step measured in it, and the interval in which it can have begun.
 
-    `latest` is the end of the run where a threshold 20 % stricter was never met.
+    `latest` is the end of the run if a threshold 20 % stricter was never met.
     """
 
     step: int
@@ -44,7 +44,7 @@ class Boundary:
 
 
 def for_good(at: Int64[np.ndarray, " step"], condition: Condition, *, not_before: int = 0) -> Boundary | None:
-    """First step from which a condition holds to the end; condition(slack) is the same with its threshold times slack."""
+    """First step from which a condition holds to the end; ``condition(slack)`` is the same with its threshold times slack."""
 
     def first(slack: float) -> int | None:
         holds = condition(slack) & (at >= not_before)
@@ -54,13 +54,13 @@ def for_good(at: Int64[np.ndarray, " step"], condition: Condition, *, not_before
 
 
 def dated(at: Int64[np.ndarray, " step"], condition: Condition, *, not_before: int = 0) -> Boundary | None:
-    """As `for_good`, but None where the condition already held at a first measurement after step 0: nobody saw it begin."""
+    """As `for_good`, but None if the condition already held at a first measurement after step 0: its beginning was not seen."""
     found = for_good(at, condition, not_before=not_before)
     return None if found is not None and 0 < found.step == at[0] else found
 
 
 def boundary(at: Int64[np.ndarray, " step"], first: Callable[[float], int | None]) -> Boundary | None:
-    """The boundary whose index at a threshold times slack is first(slack); None if it does not exist at the threshold itself."""
+    """The boundary whose index at a threshold times slack is ``first(slack)``; None if there is none at the threshold itself."""
     found = first(1.0)
     if found is None:
         return None

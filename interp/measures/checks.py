@@ -1,4 +1,4 @@
-"""What a measure refuses: arrays of another shape than its harmonics', and values that are not finite."""
+"""What a measure refuses: arrays whose shape does not fit its harmonics, and values that are not finite."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_logits(logits: Tensor, harmonics: Harmonics) -> None:
 
 
 def check_finite(x: Tensor, name: str) -> None:
-    """Error if anything in x is NaN or infinite: for functions whose result (a choice, a count) could not show it."""
+    """Error if a value in x is NaN or infinite: for functions whose result (a choice, a count) could not show it."""
     if not bool(torch.isfinite(x).all()):
         bad = int((~torch.isfinite(x)).sum())
         raise UsageError(f"{name}: {bad} of {x.numel()} values are NaN or infinite; no conclusion can be drawn from them")

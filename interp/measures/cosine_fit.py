@@ -1,4 +1,4 @@
-"""How much of the logits is the clock's formula: their coefficients on the cubes cos w_k(a + b - c)."""
+"""How much of the logits the clock's formula explains: their coefficients on the cubes cos w_k(a + b - c)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def cos_fit(
 ) -> CosineFit:
     """Fit logits by the cubes cos w_k(a+b-c) of some frequencies; the fraction of variance explained and the loss of the fit.
 
-    ``fve = sum_k alpha_k^2 / sum (l - mean_c l)^2``: logits are centred over the classes of each pair, which no loss can see.
+    ``fve = sum_k alpha_k^2 / sum (l - mean_c l)^2``: logits are centred over the classes of each pair, which changes no loss.
     The loss is that of ``sum_k alpha_k cube_k`` alone, without any mean.
     """
     check_logits(logits, harmonics)
@@ -76,7 +76,7 @@ def cos_fit(
 
 
 def _coefficients(means: Float64[Tensor, "p p"], basis: FourierBasis) -> Float64[Tensor, " frequency"]:
-    """Coefficients from the mean logits over the lines a + b = s, as a function of (s, c)."""
+    """Coefficients, from the mean logits over the lines a + b = s as a function of (s, c)."""
     p = basis.p
     residue = torch.arange(p, device=means.device)
     offset = ((residue[:, None] - residue) % p).flatten()

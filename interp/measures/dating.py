@@ -1,7 +1,7 @@
 """Phases of a run, dated from its curves, each with the interval in which it can have begun; numpy only.
 
 Every boundary is the first step from which a condition holds to the end of the run ("for good"); a phase that did not happen,
-or that was over before the first measurement, is None. What the intervals are made of is said in `interp.measures.boundary`.
+or that was over before the first measurement, is None. `interp.measures.boundary` explains the intervals.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Boundary", "Outcome", "Phases", "is_settled", "phases"]
 
 Outcome = Literal["comprehension", "grokking", "memorization", "confusion", "unknown"]
 
-# An accuracy that counts as right; what is moved by 20 % is the share of errors it allows.
+# The accuracy from which a task counts as learned; what is moved by 20 % is the share of errors it allows.
 RIGHT = 0.99
 # The train loss has fallen once it is below this share of its first value.
 FALLEN = 0.1
 # The excluded loss has risen again once it ends above this multiple of its minimum, and above the share FALLEN of its first
 # value: in runs that never generalize it creeps up from almost nothing, ninefold in 10,000 steps of one with too few pairs.
 RISEN = 10.0
-# From so many steps between train and test accuracy on it is grokking.
+# With at least so many steps between train and test accuracy it is grokking.
 GAP = 1000
 # The weights have settled once their sum of squares fell by less than this share ...
 SETTLED_FALL = 0.01
@@ -36,11 +36,11 @@ SETTLED_WINDOW = 0.1
 
 @dataclass(frozen=True)
 class Phases:
-    """The boundaries of a run, None where there is none or nobody saw it, and its outcome.
+    """The boundaries of a run, None where there is none or it was not seen, and its outcome.
 
     What already holds at a first measurement after step 0, as in a model whose history begins late, is not dated. What holds at
     step 0, before any training, holds by chance (small moduli have few pairs): an accuracy counts from the next measurement on,
-    or at step 0 where there is no other, as in a finished model that does not say its step.
+    or at step 0 if there is no other, as in a finished model whose step is not known.
 
     Args:
         memorized: train accuracy >= 0.99 for good.
@@ -137,9 +137,9 @@ def _settled(
     sum_squared: tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]],
     accuracy: tuple[Int64[np.ndarray, " measured"], Float64[np.ndarray, " measured"]],
 ) -> Boundary | None:
-    """First step at which a run that watches itself would have stopped; not "for good", as later it may leave that state."""
+    """First step at which a run that stops once it has settled would have stopped; not "for good", as it may leave that state."""
     at, weight = sum_squared
-    # The accuracy at a step where only weights were measured is the worse one of the measurements around it.
+    # The accuracy at a step where only weights were measured is the worse of the two measurements around it.
     left = np.searchsorted(accuracy[0], at, side="right") - 1
     right = np.minimum(np.searchsorted(accuracy[0], at), len(accuracy[0]) - 1)
     test_right = np.minimum(accuracy[1][np.maximum(left, 0)], accuracy[1][right])
@@ -163,7 +163,7 @@ def _onset(
     if not len(values) or not values[-1] > max(RISEN * values.min(), FALLEN * excluded[1][0]):
         return None
     lowest = int(values.argmin())
-    # All steps around the minimum that are within 20 % of it could be the minimum; each is known to the spacing on both sides.
+    # Any step around the minimum with a value within 20 % of it could be the minimum; each is known to the spacing on both sides.
     high = values > (1 + SLACK) * values[lowest]
     first = int(np.nonzero(high[:lowest])[0].max(initial=-1)) + 1
     last = lowest + int(np.argmax(high[lowest:])) - 1

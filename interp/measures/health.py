@@ -1,4 +1,4 @@
-"""Numerical health: whether the numbers that conclusions rest on are still numbers.
+"""Numerical health: whether the numbers behind the conclusions can still be trusted.
 
 Collapse: a float32 log-softmax returns exactly 0 for a pair that is right by more than about 17 nats, and its gradient is 0
 (Prieto et al. 2025, arXiv 2501.04697). Adam's epsilon regime: where gradients fall below epsilon, updates shrink with them.
@@ -17,7 +17,7 @@ from interp.measures.checks import check_finite
 
 
 def collapsed(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " pair"]) -> Bool[Tensor, " pair"]:
-    """Whether an ordinary float32 cross-entropy of each pair would be exactly 0; the mean over training pairs is the share.
+    """Whether an ordinary float32 cross-entropy would be exactly 0, per pair; its mean over the training pairs is the share.
 
     Raises:
         UsageError: if a logit is NaN or infinite.
@@ -32,9 +32,9 @@ def collapsed(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " pair"
 
 
 def gradient_ratio(gradients: Mapping[str, Float[Tensor, ...]], tensors: Mapping[str, Float[Tensor, ...]]) -> dict[str, float]:
-    """Norm of each tensor's gradient over the norm of the tensor itself, and of all together as ``total``.
+    """``||gradient|| / ||tensor||`` for each tensor, and for all of them together as ``total``.
 
-    NaN or infinite where gradients are, and where a tensor is zero.
+    NaN or infinite if the gradient is, or if the tensor is zero.
 
     >>> import torch
     >>> gradient_ratio({"W_E": torch.tensor([3.0, 4.0])}, {"W_E": torch.tensor([0.0, 50.0])})
@@ -50,9 +50,9 @@ def gradient_ratio(gradients: Mapping[str, Float[Tensor, ...]], tensors: Mapping
 def adam_epsilon_share(
     second_moments: Mapping[str, Float[Tensor, ...]], *, step: int, beta2: float, eps: float
 ) -> dict[str, float]:
-    """Share of each tensor's entries whose Adam denominator is ruled by epsilon: ``sqrt(v / (1 - beta2^step)) < eps``.
+    """Share of each tensor's entries whose Adam denominator is dominated by epsilon: ``sqrt(v / (1 - beta2^step)) < eps``.
 
-    For these AdamW's update is below half the learning rate however steady the gradient is. ``total`` is the share of all.
+    For these, AdamW's update is below half the learning rate however steady the gradient is. ``total`` is the share overall.
 
     Args:
         second_moments: Adam's ``exp_avg_sq`` by tensor name.
@@ -63,7 +63,7 @@ def adam_epsilon_share(
     {'W_E': 0.5, 'total': 0.5}
     """
     if step < 1:
-        raise UsageError(f"step: given {step}, expected at least one update: Adam has no second moments before")
+        raise UsageError(f"step: given {step}, expected at least one update: before that Adam has no second moments")
     for name, moment in second_moments.items():
         check_finite(moment, f"second moments of {name}")
     bound = eps**2 * (1 - beta2**step)

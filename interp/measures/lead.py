@@ -1,4 +1,4 @@
-"""Lead time: how long before the test accuracy the restricted loss moved; numpy only."""
+"""Lead time: how many steps before the test accuracy the restricted loss moved; numpy only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from interp.measures.boundary import Boundary, Curve, checked_curve, dated, for_good
 
-# Both curves are dated at half their way: the restricted loss at half its first value, the test accuracy at one half.
+# Both curves are dated at the half-way mark: the restricted loss at half its first value, the test accuracy at one half.
 HALF = 0.5
 
 
@@ -15,12 +15,12 @@ class LeadTime:
     """Which curve moved when, and the steps between them.
 
     Args:
-        restricted: from when on the restricted loss is at most half its first value, for good; None if it never is.
-        accuracy: from when on the test accuracy is at least one half, for good; None if it never is, or was at a first
+        restricted: when the restricted loss fell for good to at most half its first value; None if it never did.
+        accuracy: when the test accuracy rose for good to at least one half; None if it never did, or already was at a first
             measurement after step 0.
         steps: accuracy - restricted; None unless both happened.
-        shortest: the smallest that can be, given both intervals.
-        longest: the largest.
+        shortest: the shortest lead that both intervals allow.
+        longest: the longest.
     """
 
     restricted: Boundary | None
@@ -36,10 +36,10 @@ class LeadTime:
 
 
 def stand_out(n_keys: int, n_frequencies: int) -> bool:
-    """Whether key frequencies are few enough to stand out: at most half of those that there are (modulo p, floor(p/2)).
+    """Whether key frequencies are few enough to stand out: at most half of all frequencies (modulo p, floor(p/2)).
 
-    Where more pass the rule the spectrum is flat, as that of a table is: the restricted loss then keeps most of the network,
-    memorized answers with it, and has no lead.
+    If more pass the rule, the spectrum is flat, like that of a lookup table: the restricted loss then keeps most of the network,
+    including memorized answers, and has no lead.
 
     >>> stand_out(5, 56), stand_out(29, 29)
     (True, False)
@@ -48,10 +48,10 @@ def stand_out(n_keys: int, n_frequencies: int) -> bool:
 
 
 def lead_time(restricted: Curve, test_accuracy: Curve) -> LeadTime:
-    """How many steps before the test accuracy the restricted loss moved; negative if it came after.
+    """How many steps before the test accuracy the restricted loss moved; negative if it moved later.
 
-    Each is dated by the first step from which it stays on the far side of its half-way mark to the end of the run, with the
-    interval of `phases`: the spacing of the steps measured, and the mark moved by 20 % in both directions.
+    Each is dated by the first step from which it stays beyond its half-way mark to the end of the run, with an interval as in
+    `phases`: from the spacing of the measured steps, and from the mark moved by 20 % in both directions.
 
     Args:
         restricted: steps and values of the restricted loss (mean over all pairs).

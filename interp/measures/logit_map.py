@@ -17,7 +17,7 @@ from interp.measures.checks import check_grid
 
 @dataclass(frozen=True, eq=False)
 class NeuronLogitMap:
-    """The paper's Table 1 and what surrounds it.
+    """The values of the paper's Table 1 and the residual beside them.
 
     Args:
         share: share of ||W_L||^2 in the key frequencies' (cos, sin) rows of F W_L.
@@ -51,7 +51,7 @@ def neuron_logit_map(
     harmonics: CyclicHarmonics,
     keys: Collection[int],
 ) -> NeuronLogitMap:
-    """How W_L reads the neurons: the share of its norm in the key rows, and what each key direction of the neurons computes.
+    """How W_L reads the neurons: the share of its norm in the key rows, and the wave along each key direction of the neurons.
 
     Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1 and Table 1.
     """
@@ -70,7 +70,7 @@ def neuron_logit_map(
 def _fraction_explained(
     projected: Float64[Tensor, "pair direction"], harmonics: CyclicHarmonics, kept: Tensor
 ) -> Float64[Tensor, " direction"]:
-    """For each direction, fraction of its variance explained by the single wave of the row it came from."""
+    """For each direction, the fraction of its variance explained by the one wave of the row it came from."""
     centred = projected - projected.mean(dim=0)
     waves = harmonics.basis.rows.to(projected.device)[kept]
     coefficient = (waves * line_means(centred, harmonics).T).sum(dim=1) * harmonics.n**0.5

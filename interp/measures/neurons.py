@@ -23,13 +23,13 @@ from interp.measures.checks import check_finite, check_grid
 Terms = Literal["degree_two", "sum", "difference"]
 TERMS: tuple[Terms, ...] = get_args(Terms)
 
-# Numbers worked on at a time, about what a core's second-level cache holds.
+# Numbers processed at a time: about as many as a core's second-level cache holds.
 BLOCK = 2**19
 
 
 @dataclass(frozen=True, eq=False)
 class NeuronFrequencies:
-    """What each neuron follows.
+    """The frequency that each neuron follows.
 
     Args:
         frequency: the frequency with the largest share, 1..floor(p/2); 0 for dead neurons.
@@ -131,7 +131,7 @@ def degree_two_fit(
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """All that shares and fits need of units: their means, their energies about them, their sums over lines about them."""
+    """What shares and fits need of the units: their means, and relative to them their energies and their sums over lines."""
 
     mean: Float[Tensor, " unit"]
     energy: Float64[Tensor, " unit"]
@@ -171,7 +171,7 @@ def _shares(sums: _Sums, basis: FourierBasis) -> Float64[Tensor, "frequency unit
 def _line_coefficients(sums: _Sums, basis: FourierBasis, line: Line, *, alone: bool = False) -> Float64[Tensor, "p unit"]:
     """Coefficients on the unit waves (on the grid) in a, b, a + b or a - b, one row per Fourier row.
 
-    The alternating wave in a - b is the one in a + b, and is counted there, unless a - b is asked for alone.
+    The alternating wave in a - b equals that in a + b and is counted there, unless only a - b is asked for.
     """
     over = sums.lines[line]
     rows = basis.rows.to(over.device) @ over.double() / basis.p**0.5

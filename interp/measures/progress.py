@@ -1,9 +1,9 @@
-"""Progress measures: what of the logits is the circuit (restricted loss), what is left without it (excluded loss).
+"""Progress measures: the loss of the circuit alone (restricted loss), and of the network without it (excluded loss).
 
 The key frequencies of a run are chosen once, by one of the rules `key_frequencies_from_...`, from a named checkpoint, and are
 then the same for the whole series. All measures take the logits of all inputs, in the order of the harmonics' rows and classes,
-and return one value for each: the mean over the training pairs, the test pairs or all is the caller's to take and to name. They
-hold for any harmonics: for those of a group, read "irreducible representation" for "frequency" and "isotypic part" for
+and return one value per input: the caller takes the mean over the training pairs, the test pairs or all pairs, and says which.
+They hold for any harmonics: for those of a group, read "irreducible representation" for "frequency" and "isotypic part" for
 "waves". Source of the measures: Nanda et al. 2023 (arXiv 2301.05217), sections 4.1 and 5.1.
 """
 
@@ -52,7 +52,7 @@ def key_frequencies_from_matrix(
 def key_frequencies_from_coefficients(alpha: Float[Tensor, " frequency"], *, threshold: float = 0.25) -> tuple[int, ...]:
     """The frequencies whose `cos_coefficients` exceed a share of the largest (rule `coefficients`), ascending.
 
-    A negative coefficient votes against the right answer and is never key.
+    A negative coefficient votes against the right answer, so its frequency is never key.
 
     >>> key_frequencies_from_coefficients(torch.tensor([4.0, 0.5, -9.0, 2.0]))
     (1, 4)
@@ -89,7 +89,7 @@ def restricted_logits(
             "variant 'products': given harmonics of a group, expected those of addition; only there waves of a and b multiply"
         )
     kept = logits.double().mean(dim=0) + _projection(logits, harmonics, keys)
-    # The waves in a + b and in a - b span the four products; the alternating wave is the same one in both.
+    # The waves in a + b and in a - b span the four products; the alternating wave is the same in both.
     p, difference = harmonics.n, line_index(harmonics.n, "difference").to(logits.device)
     means = torch.zeros(p, p, dtype=torch.float64, device=logits.device).index_add_(0, difference, logits.double()) / p
     waves = harmonics.projector(set(keys) - {harmonics.basis.nyquist})
@@ -112,7 +112,7 @@ def restricted_loss(
 ) -> Float64[Tensor, " row"]:
     """Cross-entropy in nats of `restricted_logits`, one value per row.
 
-    On an exact clock it is the full loss; on the wrong frequencies it is ln n. The paper takes the mean over all pairs.
+    For an exact clock it equals the full loss, and with the wrong frequencies ln n. The paper takes the mean over all pairs.
 
     >>> from interp.synthetic import clock_logits
     >>> harmonics = CyclicHarmonics(5)
@@ -138,9 +138,9 @@ def restricted_loss_neurons(
 ) -> Float64[Tensor, " row"]:
     """Cross-entropy in nats when the NEURONS are projected on the key waves, one value per row.
 
-    The projected neurons go through W_L; each class is then moved so that its mean over all rows is that of the original
-    logits, which stands for all that the neurons do not carry. This is the variant of TransformerLens' grokking demo, which takes
-    its mean over the test pairs.
+    The projected neurons go through W_L; each class is then shifted so that its mean over all rows is that of the original
+    logits, which stands for everything the neurons do not carry. This is the variant of TransformerLens' grokking demo, which
+    takes the mean over the test pairs.
     """
     check_logits(logits, harmonics)
     check_grid(neurons, harmonics, "neurons")
@@ -160,10 +160,10 @@ def excluded_loss(
 ) -> Float64[Tensor, " chosen"]:
     """Cross-entropy in nats of `excluded_logits`, one value per row; the paper takes the mean over the training pairs.
 
-    On an exact clock with all its frequencies excluded it is ln n.
+    For an exact clock with all its frequencies excluded it is ln n.
 
     Args:
-        pairs: indices of the rows to evaluate, which saves time; the projection is fitted on all rows in any case.
+        pairs: indices of the rows to evaluate, to save time; the projection is always fitted on all rows.
 
     >>> from interp.synthetic import clock_logits
     >>> logits, harmonics = clock_logits(5, [1, 2], amplitude=4.0), CyclicHarmonics(5)
@@ -182,7 +182,7 @@ def excluded_loss_single(
     keys: Collection[Name],
     pairs: Int[Tensor, " chosen"] | None = None,
 ) -> dict[Name, Float64[Tensor, " chosen"]]:
-    """`excluded_loss` with one frequency excluded at a time: for each of them, one value per row."""
+    """`excluded_loss` with one frequency excluded at a time: one value per row for each frequency."""
     check_logits(logits, harmonics)
     means = line_means(logits.double(), harmonics)
     harmonics.projector(keys)  # the error for a name that is not one of theirs
@@ -196,8 +196,8 @@ def excluded_loss_single(
 def gini(norms: Float[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
     """Gini coefficient along the last axis, ``2 sum_i i c_(i) / (n sum c) - (n+1)/n`` with c ascending.
 
-    0 for equal values, 1 - 1/n for a single one that is not zero; NaN where all are zero, or any is NaN. The paper's measure
-    takes the norms of the p Fourier rows of W_E (``basis.row_norms(W_E)``, its ``=`` row left out) or of W_L.
+    0 for equal values, 1 - 1/n for a single nonzero value; NaN if all are zero or any is NaN. The paper's measure takes the
+    norms of the p Fourier rows of W_E (``basis.row_norms(W_E)``, without its ``=`` row) or of W_L.
 
     Raises:
         UsageError: if a value is negative.
@@ -214,7 +214,7 @@ def gini(norms: Float[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
 
 
 def _restricted_table(logits: Tensor, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "n n"]:
-    """Row s: the restricted logits of every row whose answer is s."""
+    """The restricted logits of every row whose answer is s, as row s."""
     return logits.double().mean(dim=0) + _projection_table(logits, harmonics, keys)
 
 
@@ -236,7 +236,7 @@ def _excluded(
 
 
 def _loss_by_line(table: Float64[Tensor, "n n"], labels: Tensor, harmonics: Harmonics) -> Float64[Tensor, " row"]:
-    """Loss of every row when logits depend on its line only; each (line, label) that occurs is computed once."""
+    """Loss of every row when logits depend only on its line; each (line, label) that occurs is computed once."""
     n = table.shape[1]
     cases, case = torch.unique(harmonics.line.to(table.device) * n + labels, return_inverse=True)
     return cross_entropy(table[cases // n], cases % n)[case]

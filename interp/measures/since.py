@@ -1,7 +1,7 @@
-"""What the verdicts are read from: the bounds, when each verdict holds, and since when it has held along a run; numpy only.
+"""Verdicts along a run: their bounds, when each verdict holds, and since when the last one has held; numpy only.
 
-Every condition takes a slack by which its bounds are moved: below 1 they are stricter, above 1 laxer. That is how a verdict gets
-an interval, as the phases do (see `interp.measures.boundary`). NaN stands for evidence that is missing, and says nothing.
+Every condition takes a slack by which its bounds are moved: below 1 they are stricter, above 1 laxer. This gives a verdict its
+interval, as it does for phases (see `interp.measures.boundary`). NaN stands for missing evidence, and decides nothing.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from interp.measures.boundary import Boundary, checked_curve, for_good
 Generalization = Literal["untrained", "generalizer", "memorizer", "between"]
 Algorithm = Literal["not generalizing", "pizza", "clock", "neither"]
 
-# Readings at least / at most these count for a generalizer / a memorizer; calibrated on series of p = 59 that grok, that only
+# Evidence at or beyond these bounds counts for a generalizer or a memorizer; calibrated on series of p = 59 that grok, that only
 # memorize (no weight decay) and that never grok (too few pairs), and on mixtures of a lookup table with clock and pizza.
 AGREEMENT = (0.95, 0.1)
 UNSEEN_LOSS = (0.01, 0.5)
 CONCENTRATION = (0.5, 0.15)
-# A model has learned its task, or its training pairs, if it answers this share of them.
+# A model has learned its task, or its training pairs, if it answers this share of the pairs correctly.
 LEARNED = 0.99
-# Zhong et al. 2023, section 4: below, distance matters as in a pizza; above, symmetric gradients exclude a clock.
+# Zhong et al. 2023, section 4: below the first, distance matters as in a pizza; above the second, gradients exclude a clock.
 IRRELEVANT, SYMMETRIC = 0.4, 0.98
 
 Verdict = TypeVar("Verdict", bound=str)
@@ -49,7 +49,7 @@ def algorithm_since(steps: ArrayLike, *, symmetricity: ArrayLike, irrelevance: A
     Args:
         symmetricity: gradient symmetricity at each step; NaN where it is not known.
         irrelevance: distance irrelevance at each step; NaN where it is not known.
-        accuracy: share of all pairs answered.
+        accuracy: share of all pairs answered correctly.
 
     Raises:
         UsageError: if lengths differ or steps do not ascend.
@@ -71,7 +71,7 @@ def generalization_since(
         agreement: `shift_agreement` at each step.
         unseen_loss: mean `loss_from_unseen` over ln p; NaN where it is not known.
         concentration: Gini coefficient of the Fourier rows of W_L; NaN where it is not known.
-        learned: share of the training pairs answered.
+        learned: share of the training pairs answered correctly.
 
     Raises:
         UsageError: as `algorithm_since`.
@@ -129,7 +129,7 @@ def generalization_holds(verdict: str, readings: dict[str, Values], slack: float
 
 
 def read_one(verdicts: tuple[Verdict, ...], holds: Callable[..., Holds], **readings: float) -> Verdict:
-    """The verdict on one checkpoint from its readings."""
+    """The verdict on one checkpoint from its evidence."""
     values = {name: np.array([value], dtype=np.float64) for name, value in readings.items()}
     return next(verdict for verdict in verdicts if holds(verdict, values)[-1])
 

@@ -1,4 +1,4 @@
-"""Fourier spectra: of the embedding over residues, of the logits over pairs; and the circle a frequency draws."""
+"""Fourier spectra: of the embedding over residues, of the logits over pairs; and the circle of each frequency."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def embedding_spectrum(W_E: Float[Tensor, "p rest"], *, harmonics: CyclicHarmoni
     """The spectrum of a matrix with residues along its first axis: W_E without its ``=`` row, or W_L.
 
     Raises:
-        ValueError: if the first axis does not have length p.
+        UsageError: if the first axis does not have length p.
 
     >>> harmonics = CyclicHarmonics(5)
     >>> W_E = harmonics.basis.cos(2)[:, None] * torch.tensor([3.0, 4.0])
@@ -52,8 +52,8 @@ def embedding_spectrum(W_E: Float[Tensor, "p rest"], *, harmonics: CyclicHarmoni
 def circle(W_E: Float[Tensor, "p d_model"], *, harmonics: CyclicHarmonics, frequency: int) -> Float64[Tensor, "p 2"]:
     """Where each residue lies in the plane of one frequency: W_E projected on the unit directions of its cosine and sine rows.
 
-    Residues of a clock draw a regular polygon. The alternating wave p/2 has no sine: its second column is 0. A direction of norm
-    0 gives zeros.
+    The residues of a clock form a regular polygon. The alternating wave p/2 has no sine: its second column is 0. A direction of
+    norm 0 gives zeros.
 
     >>> harmonics = CyclicHarmonics(5)
     >>> W_E = torch.stack([harmonics.basis.cos(1), harmonics.basis.sin(1)], dim=1)
@@ -87,7 +87,7 @@ def logit_spectrum(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonic
 def top_components(norms: Float[Tensor, "p p"], *, harmonics: CyclicHarmonics, n: int = 20) -> list[Component]:
     """The n largest components of a `logit_spectrum` other than the constant, largest first, with their share of its energy.
 
-    The share is of the energy without the constant component; a clock of K frequencies has 4 K components that are not 0.
+    Shares are of the energy without the constant component; a clock of K frequencies has 4 K components that are not 0.
 
     >>> from interp.synthetic import clock_logits
     >>> harmonics = CyclicHarmonics(5)

@@ -1,4 +1,4 @@
-"""Slingshots and other spikes of a loss curve, found and dated, and what they put in doubt, in words; numpy only."""
+"""Slingshots and other spikes of a loss curve: finding and dating them, and saying what they put in doubt; numpy only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from interp.errors import UsageError
 
-# A loss below this has nothing left to say; it is the floor of the level that a spike is compared with.
+# A loss below this no longer means anything; it is the floor of the level that a spike is compared with.
 FLOOR = 1e-12
 
 
@@ -21,7 +21,7 @@ class Spike:
     Args:
         start: first step measured above the bound.
         peak: step of the largest loss.
-        end: first step measured below the bound again; None if it had not come back when the search gave up or the run ended.
+        end: first step measured below the bound again; None if it had not come back after `window` measurements or by the end.
         height: the largest loss.
         level: the level before, the median of the measurements preceding the spike.
     """
@@ -36,9 +36,9 @@ class Spike:
 def loss_spikes(steps: ArrayLike, loss: ArrayLike, *, factor: float = 10.0, window: int = 25) -> tuple[Spike, ...]:
     """Find where a training loss rises above `factor` times its recent level.
 
-    The level is the median of the preceding `window` measurements and stands still during a spike. A rise that has not come
-    back after as many measurements is a new level: it is reported once, with no end, and the search starts anew. Values that are
-    not finite count as above any bound.
+    The level is the median of the preceding `window` measurements and does not change during a spike. A rise that has not come
+    back after as many measurements is a new level: it is reported once, without an end, and the search starts anew. Values that
+    are not finite count as above any bound.
 
     Args:
         loss: a curve that should fall: the training loss. (A test loss rises while a network memorizes, without any spike.)
@@ -87,13 +87,13 @@ def health_warnings(
     not_finite: int | None = None,
     epsilon_share: float | None = None,
 ) -> list[str]:
-    """What the numbers put in doubt, one plain sentence each; an empty list where nothing does.
+    """What the numbers put in doubt, one plain sentence each; an empty list if nothing is in doubt.
 
     Args:
         collapsed_share: share of training pairs whose ordinary float32 loss would be exactly 0, see `collapsed`.
         spikes: of the training loss, see `loss_spikes`.
         not_finite: first step at which a loss was not finite, see `first_not_finite`.
-        epsilon_share: share of all weights whose update epsilon rules, see `adam_epsilon_share`.
+        epsilon_share: share of all weights whose update is dominated by epsilon, see `adam_epsilon_share`.
 
     >>> health_warnings(collapsed_share=0.0)
     []

@@ -1,8 +1,8 @@
 """The first triples of a shuffle by Python's `random`, without shuffling: the paper's sample, in a tenth of the time.
 
-``random.shuffle`` swaps element i with a random j_i <= i for i = n-1 .. 1, each j_i being the first of a stream of random words,
-cut to as many bits as i + 1 has, that does not exceed i. The j_i are computed block by block; where an element ends up is then
-traced back from the last swap to the first.
+``random.shuffle`` swaps element i with a random j_i <= i for i = n-1 .. 1; j_i is the first number in a stream of random words,
+each cut to as many bits as i + 1 has, that does not exceed i. The j_i are computed block by block; the place where an element
+ends up is then traced back from the last swap to the first.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-# Up to here the shuffle's swaps fit into some hundred MB.
+# Up to this p the shuffle's swaps fit into a few hundred MB.
 LARGEST = 255
 
 
 def symmetricity_triples(p: int, *, n: int = 100) -> Int64[Tensor, "n 3"]:
     """The first n of all p^3 triples (a, b, c), in order, shuffled by Python's ``random.Random(42)``, as the paper's code has it.
 
-    Above p = 255, where even this takes long, they are ``random.Random(42).sample(range(p^3), n)``. A p with fewer
-    triples gives all.
+    Above p = 255, where even this takes long, they are ``random.Random(42).sample(range(p^3), n)``. If there are fewer than n
+    triples, all are returned.
 
     >>> symmetricity_triples(59)[0].tolist()
     [29, 1, 57]

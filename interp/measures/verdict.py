@@ -1,9 +1,9 @@
-"""Verdicts from one checkpoint, with the evidence they rest on: memorizer or generalizer, clock or pizza.
+"""Verdicts from one checkpoint, with their evidence: memorizer or generalizer, clock or pizza.
 
-Whether a model generalizes is read without a single test label, from three things: whether its logits on pairs it never saw are
-those of the pairs it saw, shifted; whether what it says about unseen pairs answers the seen ones; and whether its map
-from neurons to logits is concentrated on few frequencies. Where the training pairs are not known, the first is asked of all
-pairs, the second cannot be asked.
+Whether a model generalizes is decided without a single test label, from three facts: whether its logits on unseen pairs are those
+of the training pairs, shifted; whether its logits on unseen pairs answer the training pairs; and whether its map from neurons to
+logits is concentrated on few frequencies. If the training pairs are not known, the first is asked of all pairs, and the second
+cannot be asked.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from interp.losses import correct, cross_entropy
 from interp.measures.checks import check_finite, check_logits
 from interp.measures.since import LEARNED, Algorithm, Generalization, algorithm_holds, generalization_holds, read_one
 
-# Where the training pairs are not known: a model that gives fewer pairs than this share an answer of at least this probability
-# has learned nothing yet. (A memorizer is sure of the pairs it was trained on.)
+# If the training pairs are not known: a model that answers less than this share of all pairs with at least this probability has
+# learned nothing yet. (A memorizer is sure of the pairs it was trained on.)
 DECIDED, SURE = 0.05, 0.9
-# ... and which quantile of the pairs' agreement is read.
+# ... and the quantile of the pairs' agreement that is used.
 WORST = 0.1
 
 
@@ -37,13 +37,13 @@ class GeneralizationVerdict:
     """Memorizer or generalizer, and why.
 
     Args:
-        verdict: ``generalizer`` or ``memorizer`` where the agreement says so and no other evidence says the opposite;
-            ``untrained`` where fewer than 99 % of the training pairs are answered (or, where these are not known, fewer than 5 %
+        verdict: ``generalizer`` or ``memorizer`` if the agreement says so and no other evidence says the opposite;
+            ``untrained`` if fewer than 99 % of the training pairs are answered (or, if these are not known, fewer than 5 %
             of all pairs get an answer with a probability of 90 % or more); ``between`` otherwise.
-        agreement: see `shift_agreement`; 1 for an ideal clock or pizza, 0 for a lookup table. Where the training pairs are not
+        agreement: see `shift_agreement`; 1 for an ideal clock or pizza, 0 for a lookup table. If the training pairs are not
             known, the tenth percentile of `pair_agreement`.
-        unseen_loss: see `loss_from_unseen`, mean over the training pairs, over ln p; 1 is chance. None where they are not known.
-        concentration: Gini coefficient of the Fourier rows of W_L, None where W_L was not given.
+        unseen_loss: mean of `loss_from_unseen` over the training pairs, divided by ln p; 1 is chance. None if they are not known.
+        concentration: Gini coefficient of the Fourier rows of W_L; None if W_L was not given.
         reasons: the evidence in words.
     """
 
@@ -57,11 +57,11 @@ class GeneralizationVerdict:
 def shift_agreement(
     logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics, train: Int[Tensor, " train"]
 ) -> Float64[Tensor, ""]:
-    """Cosine between the logits on unseen pairs and what the training pairs, shifted, predict for them; no label is used.
+    """Cosine between the logits on unseen pairs and those that the training pairs, shifted, predict for them; uses no label.
 
     Any circuit that respects the group gives a pair (a, b) and class c a logit that depends only on a - b and a + b - c. The
     prediction is the mean over the TRAINING pairs of the logits with the same a - b and a + b - c; logits are centred over
-    the classes of each pair and over the pairs of each class. 1 for an ideal clock or pizza; 0 for a lookup table and where
+    the classes of each pair and over the pairs of each class. 1 for an ideal clock or pizza; 0 for a lookup table, and if the
     logits on unseen pairs do not vary.
 
     Args:
@@ -80,10 +80,10 @@ def shift_agreement(
 
 
 def pair_agreement(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics) -> Float64[Tensor, " pair"]:
-    """`shift_agreement` where the training pairs are not known: for each pair, the cosine with what all others predict for it.
+    """`shift_agreement` without known training pairs: for each pair, the cosine with what all other pairs predict for it.
 
-    1 on every pair of an ideal clock or pizza. In a lookup table it is large on the pairs in the table and about 0 on all
-    others, so that a low quantile tells the two apart as long as enough pairs are not in the table.
+    1 for every pair of an ideal clock or pizza. For a lookup table it is large on the pairs in the table and about 0 on all
+    others, so that a low quantile separates the two as long as enough pairs are not in the table.
 
     >>> from interp.synthetic import clock_logits
     >>> pair_agreement(clock_logits(5, [2]), harmonics=CyclicHarmonics(5)).min().round(decimals=9).item()
@@ -94,7 +94,7 @@ def pair_agreement(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonic
 
 
 def _turned(logits: Float[Tensor, "pair p"], harmonics: CyclicHarmonics) -> tuple[Float[Tensor, "pair p"], Int[Tensor, " pair"]]:
-    """Centred logits with the classes of each pair in the order of a + b - c, and for each pair its a - b."""
+    """Centred logits with the classes of each pair in the order of a + b - c, and each pair's a - b."""
     check_logits(logits, harmonics)
     p = logits.shape[1]
     x = logits - logits.mean(dim=1, keepdim=True)
@@ -105,7 +105,7 @@ def _turned(logits: Float[Tensor, "pair p"], harmonics: CyclicHarmonics) -> tupl
 
 
 def _cosine(x: Float[Tensor, "*batch n"], y: Float[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
-    """Cosine of the angle between vectors along the last axis, in their precision; 0 where one of them is zero."""
+    """Cosine of the angle between vectors along the last axis, in their precision; 0 if one of them is zero."""
     size = x.norm(dim=-1).double() * y.norm(dim=-1)
     return torch.where(size == 0, torch.zeros_like(size), torch.linalg.vecdot(x, y) / size)
 
@@ -147,11 +147,11 @@ def generalization_verdict(
     """Memorizer, generalizer, or between, from one checkpoint and without any test label.
 
     Args:
-        labels: for all pairs, of which only those of the training pairs are looked at.
-        train: indices of the training pairs; None where they are not known: then no label at all is looked at, the evidence that
+        labels: of all pairs; only those of the training pairs are used.
+        train: indices of the training pairs; None if they are not known: then no label is used at all, the evidence that
             needs these pairs is left out, and the reasons say so.
         keys: the key frequencies of this checkpoint.
-        concentration: ``gini(harmonics.basis.row_norms(W_L))``, where there is a W_L.
+        concentration: ``gini(harmonics.basis.row_norms(W_L))``, if there is a W_L.
 
     Raises:
         UsageError: if a logit is not finite, or there is no training or no unseen pair.
@@ -225,8 +225,8 @@ def _without_training_pairs(logits: Tensor, harmonics: CyclicHarmonics) -> _Evid
 def algorithm_verdict(*, symmetricity: float, irrelevance: float, accuracy: float) -> tuple[Algorithm, str]:
     """Clock, pizza, neither or not generalizing, and the evidence in a sentence.
 
-    Distance irrelevance below 0.4 reads as pizza; above, as clock, unless gradient symmetricity is above 0.98, which excludes it:
-    then the model is neither. A model that does not answer 99 % of all pairs is not generalizing. NaN decides nothing: neither.
+    Distance irrelevance below 0.4 means pizza; otherwise clock, unless gradient symmetricity is above 0.98, which excludes it:
+    then the model is neither. A model that answers fewer than 99 % of all pairs is not generalizing. With NaN it is neither.
     Source: Zhong et al. 2023 (arXiv 2306.17844), section 4.
 
     >>> algorithm_verdict(symmetricity=0.99, irrelevance=0.17, accuracy=1.0)[0]

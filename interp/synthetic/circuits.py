@@ -1,8 +1,8 @@
 """A clock and a pizza as Weights: trigonometry with one layer of ReLU neurons.
 
-The residual stream is cut into blocks: the embedding (cos and sin of each frequency), what attention writes, and what the neurons
-write, which alone is read by W_U; so nothing bypasses the neurons. The neurons' directions lie on the same grid of angles as
-the residues; a sum over such a grid commutes with shifting a or b, and that makes the result exact and not just close.
+The residual stream is divided into blocks: the embedding (cos and sin of each frequency), the output of attention, and the output
+of the neurons, which is all that W_U reads; so nothing bypasses the neurons. The neurons' directions lie on the same grid of
+angles as the residues; a sum over such a grid commutes with shifting a or b, which makes the result exact and not merely close.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def clock_weights(
 
     Args:
         directions: number of angles along each axis of that grid. The default p is exact and takes p^2 neurons for each
-            frequency; another number is approximate: no logit is then off by more than
-            4 / directions^2 of the amplitude (measured for 6 and more; 16 takes 256 neurons for each frequency, and 1.5 %).
+            frequency; any other number is approximate, with an error of no logit above 4 / directions^2 of the amplitude
+            (measured for 6 and more directions; 16 take 256 neurons for each frequency and give 1.5 %).
 
     >>> from interp.networks.one_layer import forward
     >>> from interp.synthetic import clock_logits
@@ -54,7 +54,7 @@ def clock_weights(
     angle = torch.arange(n, dtype=torch.float64) * (2 * torch.pi / n)
     x, y = (axis.flatten() for axis in torch.meshgrid(angle, angle, indexing="ij"))
     answer = x + y if operation == "add" else x - y
-    # Reading the neurons of a = b = 0 with the cosine of the answer's angle gives the factor to divide by.
+    # Reading the neurons at a = b = 0 with the cosine of the answer's angle gives the factor to divide by.
     gain = float(((x.cos() + y.cos()).relu() * answer.cos()).sum())
     read_a, read_b = torch.stack([x.cos(), x.sin()]), torch.stack([y.cos(), y.sin()])
     write = torch.stack([answer.cos(), answer.sin()], dim=1) / gain

@@ -1,6 +1,6 @@
-"""Parts that hand-built models share: a residual stream cut into equal blocks, and heads that each copy one position.
+"""Parts that hand-built models share: a residual stream divided into equal blocks, and heads that each copy one position.
 
-Block 0 holds the embedding, block 1 + h what head h writes, the last block what the neurons write.
+Block 0 holds the embedding, block 1 + h the output of head h, the last block the output of the neurons.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-# A difference of attention scores at which the smaller weight is exactly 0, in float32 and in float64.
+# A difference of attention scores at which the smaller attention is exactly 0, in float32 and in float64.
 CERTAIN = 2000.0
 
 
@@ -22,7 +22,7 @@ def embedding_block(embedding: Float64[Tensor, "p width"], *, blocks: int, token
 
 
 def read_blocks(parts: list[Float64[Tensor, "width out"]], *, first: int, blocks: int) -> Float64[Tensor, "d_model out"]:
-    """A map that reads consecutive blocks of the residual stream, from block `first` on, and no other."""
+    """A map that reads consecutive blocks of the residual stream, from block `first` on, and nothing else."""
     width, out = parts[0].shape
     rows = torch.zeros(blocks * width, out, dtype=torch.float64)
     rows[first * width : (first + len(parts)) * width] = torch.cat(parts)
@@ -30,15 +30,15 @@ def read_blocks(parts: list[Float64[Tensor, "width out"]], *, first: int, blocks
 
 
 def write_block(part: Float64[Tensor, "in width"], *, block: int, blocks: int) -> Float64[Tensor, "in d_model"]:
-    """A map that writes one block of the residual stream and no other."""
+    """A map that writes one block of the residual stream and nothing else."""
     return read_blocks([part.T], first=block, blocks=blocks).T.contiguous()
 
 
 def copying_heads(width: int, *, positions: int, blocks: int) -> dict[str, Tensor]:
     """Attention of two heads: head 0 copies the embedding of position 0 into block 1, head 1 that of position 1 into block 2.
 
-    Queries are a bias alone and keys read only a mark of the position, so that attention is one-hot for every pair, exactly. The
-    mark sits in block 1; the last position, whose residual stream is read, has none.
+    Queries are only a bias, and keys read only a mark of the position, so that attention is exactly one-hot for every pair. The
+    mark is in block 1; the last position, whose residual stream is read, has none.
     """
     d_model = blocks * width
     W_pos = torch.zeros(positions, d_model, dtype=torch.float64)

@@ -19,7 +19,7 @@ def clock_logits(
     """An ideal clock: logits ``sum_k A_k cos w_k(a + b - c)`` for all pairs, exact.
 
     Args:
-        amplitude: A_k, one for all frequencies or one for each.
+        amplitude: A_k, a single one for all frequencies or one for each.
         operation: ``add``, or ``subtract`` for a - b.
 
     Source: Nanda et al. 2023 (arXiv 2301.05217), section 3.
@@ -50,7 +50,7 @@ def pizza_logits(
     residue = torch.arange(p)
     return sum(
         (
-            # cos(w/2) of the other combination: angles of period 2 p, and the absolute value makes that p.
+            # cos(w/2) of the other combination of a and b: its angles have period 2 p, which the absolute value reduces to p.
             size * _cos(k * other, 2 * p).abs()[:, None] * _cos(k * (right[:, None] - residue), p)
             for k, size in sizes(p, frequencies, amplitude)
         ),
@@ -79,5 +79,5 @@ def _answers(p: int, operation: Operation) -> Tensor:
 
 
 def _cos(steps: Tensor, period: int) -> Float64[Tensor, ...]:
-    """cos(2 pi steps / period), the integer reduced first, so that it is exact to one rounding."""
+    """cos(2 pi steps / period); the integer is reduced first, so that the result is exact to one rounding."""
     return torch.cos((steps % period).double() * (2 * torch.pi / period))

@@ -1,4 +1,4 @@
-"""A memorizer: a table of answers for the pairs it was shown, and nothing, or made-up answers, for all others."""
+"""A memorizer: a table of answers for the pairs it was trained on, and no answers, or random ones, for all others."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ TrainIndex = Int[np.ndarray, " train"] | Int[Tensor, " train"] | Sequence[int]
 def lookup_answers(
     p: int, train_index: TrainIndex, *, seed: int | None = None, operation: Operation = "add"
 ) -> Int64[Tensor, " pair"]:
-    """What the lookup table answers to each pair: the right residue on the training pairs; elsewhere -1, or with a seed a
-    residue drawn uniformly from all p.
+    """The lookup table's answer to each pair: the right residue on training pairs; elsewhere -1, or with a seed a random residue.
+
+    Random residues are drawn uniformly from all p.
 
     Args:
         train_index: indices a p + b of the pairs in the table.
@@ -46,8 +47,8 @@ def lookup_logits(
 ) -> Float64[Tensor, "pair p"]:
     """A lookup table's logits: `amplitude` at its answer (see `lookup_answers`) and 0 elsewhere.
 
-    On training pairs the loss is ``ln(1 + (p - 1) exp(-amplitude))``; on others it is ln p, or with a seed that of confident
-    random answers, as memorizing models give.
+    On training pairs the loss is ``ln(1 + (p - 1) exp(-amplitude))``; on others it is ln p, or with a seed that of the confident
+    random answers that memorizing models give.
 
     >>> lookup_logits(3, [1], amplitude=5.0)[:2].tolist()
     [[0.0, 0.0, 0.0], [0.0, 5.0, 0.0]]

@@ -12,7 +12,7 @@ from interp.networks.one_layer import Weights
 
 
 def mixture(dial: float, first: Float[Tensor, "pair p"], second: Float[Tensor, "pair p"]) -> Float[Tensor, "pair p"]:
-    """The logits ``(1 - dial) first + dial second``: say, of a memorizer and a clock.
+    """The logits ``(1 - dial) first + dial second``, for example of a memorizer and a clock.
 
     >>> mixture(0.25, torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 8.0]])).tolist()
     [[3.0, 2.0]]
@@ -24,10 +24,10 @@ def mixture(dial: float, first: Float[Tensor, "pair p"], second: Float[Tensor, "
 
 
 def mixture_weights(dial: float, first: Weights, second: Weights) -> Weights:
-    """A model with both circuits in it, side by side: its logits are the `mixture` of theirs, exactly.
+    """A model that contains both circuits side by side: its logits are exactly the `mixture` of theirs.
 
-    Residual streams, heads and neurons are joined block by block, so that neither circuit sees the other; the dial scales
-    each one's unembedding.
+    Residual streams, heads and neurons are joined block by block, so that neither circuit reads the other; the dial scales
+    the unembedding of each.
 
     Raises:
         UsageError: if the two differ in p, positions, classes, activation or attention rate, or have a b_U.
@@ -50,7 +50,7 @@ def mixture_weights(dial: float, first: Weights, second: Weights) -> Weights:
 
 
 def _padded(weights: Weights, d_head: int) -> dict[str, Tensor]:
-    """The tensors with wider heads; absent biases are zero. Scores are divided by sqrt(d_head), which the queries make up for."""
+    """The tensors with wider heads; absent biases are zero. Scores are divided by sqrt(d_head); the queries compensate for it."""
     tensors, more = weights.tensors(), d_head - weights.d_head
     zeros = weights.W_Q.new_zeros
     shapes = {
