@@ -22,11 +22,14 @@ LINES: tuple[Line, ...] = get_args(Line)
 def line_index(p: int, line: Line) -> Int64[Tensor, " pair"]:
     """For each of the p^2 pairs in row-major order: a, b, a + b or a - b, modulo p.
 
+    Raises:
+        UsageError: if the line is none of `LINES`.
+
     >>> line_index(3, "sum").tolist()
     [0, 1, 2, 1, 2, 0, 2, 0, 1]
     """
     if line not in LINES:
-        raise unknown("combination of a and b", line, LINES)
+        raise unknown("line of the grid", line, LINES)
     pair = torch.arange(p * p)
     a, b = pair // p, pair % p
     return {"a": a, "b": b, "sum": (a + b) % p, "difference": (a - b) % p}[line]

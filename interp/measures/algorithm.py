@@ -86,6 +86,9 @@ def distance_irrelevance(
     ``target="runner_up"`` the largest wrong logit (as in the paper's tables). Below 0.4 reads as pizza, above as clock. If L
     does not vary at all, as in an ideal clock (0/0), the value is 1, the limit for variation that does not depend on distance.
 
+    Raises:
+        UsageError: if logits are not those of the harmonics' rows and classes, or the target is unknown.
+
     >>> from interp.synthetic import clock_logits, pizza_logits
     >>> harmonics = CyclicHarmonics(7)
     >>> distance_irrelevance(clock_logits(7, [1]), harmonics.line, harmonics=harmonics).item()
@@ -137,6 +140,9 @@ def formula_fit(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics, 
     """Fractions of the variance of the logits (centred over the classes of each pair) that clock and pizza cubes explain.
 
     For an ideal pizza the pizza cubes explain 1, the clock cubes ``2 / (p sin(pi / 2p))^2`` (odd p; about 0.81).
+
+    Raises:
+        UsageError: if logits are not those of the harmonics' rows and classes, a frequency does not exist, or none is given.
 
     >>> from interp.synthetic import pizza_logits
     >>> fit = formula_fit(pizza_logits(59, [4]), harmonics=CyclicHarmonics(59), keys=[4])

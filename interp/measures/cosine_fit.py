@@ -36,6 +36,10 @@ def cos_coefficients(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmon
     """alpha_k for each frequency: inner products of the logits with the cubes cos w_k(a+b-c), scaled to norm 1.
 
     The norm is over all (a, b, c). Logits A cos w_k(a+b-c) have ``alpha_k = A sqrt(p^3 / 2)`` (Nyquist: ``A sqrt(p^3)``).
+
+    Raises:
+        UsageError: if logits are not those of the harmonics' rows and classes.
+
     Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1.
 
     >>> from interp.synthetic import clock_logits
@@ -58,6 +62,17 @@ def cos_fit(
 
     ``fve = sum_k alpha_k^2 / sum (l - mean_c l)^2``: logits are centred over the classes of each pair, which changes no loss.
     The loss is that of ``sum_k alpha_k cube_k`` alone, without any mean.
+
+    Raises:
+        UsageError: if logits are not those of the harmonics' rows and classes, or a key is not one of their names.
+
+    Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1.
+
+    >>> from interp.synthetic import clock_logits
+    >>> harmonics = CyclicHarmonics(5)
+    >>> fit = cos_fit(clock_logits(5, [2], amplitude=3.0), harmonics.line, harmonics=harmonics, keys=[2])
+    >>> round(fit.fve.item(), 6)
+    1.0
     """
     check_logits(logits, harmonics)
     basis, p = harmonics.basis, harmonics.n

@@ -2,6 +2,7 @@
 
 Every boundary is the first step from which a condition holds to the end of the run ("for good"); a phase that did not happen,
 or that was over before the first measurement, is None. `interp.measures.boundary` explains the intervals.
+The rules are this toolkit's own; the outcome is that of Liu et al. 2022 (arXiv 2205.10343).
 """
 
 from __future__ import annotations

@@ -36,6 +36,9 @@ def gradient_ratio(gradients: Mapping[str, Float[Tensor, ...]], tensors: Mapping
 
     NaN or infinite if the gradient is, or if the tensor is zero.
 
+    Raises:
+        UsageError: if gradients and tensors have different names.
+
     >>> import torch
     >>> gradient_ratio({"W_E": torch.tensor([3.0, 4.0])}, {"W_E": torch.tensor([0.0, 50.0])})
     {'W_E': 0.1, 'total': 0.1}
@@ -57,6 +60,9 @@ def adam_epsilon_share(
     Args:
         second_moments: Adam's ``exp_avg_sq`` by tensor name.
         step: updates made so far, at least 1.
+
+    Raises:
+        UsageError: if no update has been made.
 
     >>> import torch
     >>> adam_epsilon_share({"W_E": torch.tensor([1e-4, 1e-20])}, step=1000, beta2=0.98, eps=1e-8)

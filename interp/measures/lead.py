@@ -1,4 +1,4 @@
-"""Lead time: how many steps before the test accuracy the restricted loss moved; numpy only."""
+"""Lead time, a measure of this toolkit: how many steps before the test accuracy the restricted loss moved; numpy only."""
 
 from __future__ import annotations
 

@@ -35,6 +35,11 @@ class NeuronLogitMap:
 def sum_squared_weights(tensors: Mapping[str, Float[Tensor, ...]]) -> dict[str, float]:
     """Sum of squares of each named tensor, and of all of them as ``total``; accumulated in float64.
 
+    Raises:
+        UsageError: if a tensor is named ``total``.
+
+    Source: Nanda et al. 2023 (arXiv 2301.05217), section 5.1.
+
     >>> sum_squared_weights({"W_E": torch.ones(2, 3), "W_U": torch.full((2,), 2.0)})
     {'W_E': 6.0, 'W_U': 8.0, 'total': 14.0}
     """
@@ -52,6 +57,9 @@ def neuron_logit_map(
     keys: Collection[int],
 ) -> NeuronLogitMap:
     """How W_L reads the neurons: the share of its norm in the key rows, and the wave along each key direction of the neurons.
+
+    Raises:
+        UsageError: if neurons are not those of the harmonics' rows, or a key frequency does not exist.
 
     Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1 and Table 1.
     """

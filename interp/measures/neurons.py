@@ -52,6 +52,9 @@ def frequency_shares(x: Float[Tensor, "pair unit"], *, harmonics: CyclicHarmonic
     Shares of different frequencies add up to at most 1: waves that mix two frequencies belong to none. Sums over
     pairs are taken in the precision of x.
 
+    Raises:
+        UsageError: if x does not have a row for each row of the harmonics.
+
     >>> harmonics = CyclicHarmonics(5)
     >>> cos = harmonics.basis.cos(2)
     >>> frequency_shares(torch.outer(cos, cos).reshape(25, 1), harmonics=harmonics)[:, 0].round(decimals=6).tolist()
@@ -90,7 +93,12 @@ def neuron_frequencies(
 
 
 def key_frequencies_from_neurons(found: NeuronFrequencies) -> tuple[int, ...]:
-    """The frequencies that have a cluster of neurons (rule `neurons`), ascending."""
+    """The frequencies that have a cluster of neurons (rule `neurons`), ascending.
+
+    >>> waves = CyclicHarmonics(7).basis.cos(2).repeat_interleave(7)
+    >>> key_frequencies_from_neurons(neuron_frequencies(waves[:, None], harmonics=CyclicHarmonics(7)))
+    (2,)
+    """
     return tuple(sorted(found.counts))
 
 
@@ -108,6 +116,14 @@ def degree_two_fit(
 
     Args:
         frequency: a frequency per neuron, as `neuron_frequencies` gives; at 0 only the mean remains.
+
+    Raises:
+        UsageError: if the terms are unknown, or a frequency is not in 0..floor(n/2).
+
+    >>> harmonics = CyclicHarmonics(7)
+    >>> x = harmonics.basis.cos(2).repeat_interleave(7)[:, None]
+    >>> torch.allclose(degree_two_fit(x, frequency=torch.tensor([2]), harmonics=harmonics), x)
+    True
     """
     check_grid(neurons, harmonics, "neurons")
     basis = harmonics.basis

@@ -97,7 +97,15 @@ def restricted_logits(
 
 
 def excluded_logits(logits: Float[Tensor, "row n"], *, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "row n"]:
-    """The logits without their projection on the waves of the key frequencies; the mean is kept."""
+    """The logits without their projection on the waves of the key frequencies; the mean is kept.
+
+    Raises:
+        UsageError: if logits are not those of the harmonics' rows and classes, or a key is not one of their names.
+
+    >>> from interp.synthetic import clock_logits
+    >>> excluded_logits(clock_logits(5, [1]), harmonics=CyclicHarmonics(5), keys=[1]).abs().max().item() < 1e-12
+    True
+    """
     check_logits(logits, harmonics)
     return logits.double() - _projection(logits, harmonics, keys)
 
@@ -113,6 +121,9 @@ def restricted_loss(
     """Cross-entropy in nats of `restricted_logits`, one value per row.
 
     For an exact clock it equals the full loss, and with the wrong frequencies ln n. The paper takes the mean over all pairs.
+
+    Raises:
+        UsageError: as `restricted_logits`.
 
     >>> from interp.synthetic import clock_logits
     >>> harmonics = CyclicHarmonics(5)
@@ -141,6 +152,9 @@ def restricted_loss_neurons(
     The projected neurons go through W_L; each class is then shifted so that its mean over all rows is that of the original
     logits, which stands for everything the neurons do not carry. This is the variant of TransformerLens' grokking demo, which
     takes the mean over the test pairs.
+
+    Raises:
+        UsageError: if neurons or logits are not those of the harmonics' rows and classes, or a key is not one of their names.
     """
     check_logits(logits, harmonics)
     check_grid(neurons, harmonics, "neurons")
@@ -165,6 +179,9 @@ def excluded_loss(
     Args:
         pairs: indices of the rows to evaluate, to save time; the projection is always fitted on all rows.
 
+    Raises:
+        UsageError: as `excluded_logits`.
+
     >>> from interp.synthetic import clock_logits
     >>> logits, harmonics = clock_logits(5, [1, 2], amplitude=4.0), CyclicHarmonics(5)
     >>> excluded_loss(logits, harmonics.line, harmonics=harmonics, keys=[1, 2])[0]  # ln 5
@@ -182,7 +199,17 @@ def excluded_loss_single(
     keys: Collection[Name],
     pairs: Int[Tensor, " chosen"] | None = None,
 ) -> dict[Name, Float64[Tensor, " chosen"]]:
-    """`excluded_loss` with one frequency excluded at a time: one value per row for each frequency."""
+    """`excluded_loss` with one frequency excluded at a time: one value per row for each frequency.
+
+    Raises:
+        UsageError: as `excluded_logits`.
+
+    >>> from interp.synthetic import clock_logits
+    >>> logits, harmonics = clock_logits(5, [1], amplitude=4.0), CyclicHarmonics(5)
+    >>> singles = excluded_loss_single(logits, harmonics.line, harmonics=harmonics, keys=[1])
+    >>> {k: tuple(losses.shape) for k, losses in singles.items()}
+    {1: (25,)}
+    """
     check_logits(logits, harmonics)
     means = line_means(logits.double(), harmonics)
     harmonics.projector(keys)  # the error for a name that is not one of theirs

@@ -41,6 +41,8 @@ def embedding_spectrum(W_E: Float[Tensor, "p rest"], *, harmonics: CyclicHarmoni
     Raises:
         UsageError: if the first axis does not have length p.
 
+    Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1.
+
     >>> harmonics = CyclicHarmonics(5)
     >>> W_E = harmonics.basis.cos(2)[:, None] * torch.tensor([3.0, 4.0])
     >>> embedding_spectrum(W_E, harmonics=harmonics).frequencies.round(decimals=6).tolist()
@@ -54,6 +56,7 @@ def circle(W_E: Float[Tensor, "p d_model"], *, harmonics: CyclicHarmonics, frequ
 
     The residues of a clock form a regular polygon. The alternating wave p/2 has no sine: its second column is 0. A direction of
     norm 0 gives zeros.
+    Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1.
 
     >>> harmonics = CyclicHarmonics(5)
     >>> W_E = torch.stack([harmonics.basis.cos(1), harmonics.basis.sin(1)], dim=1)
@@ -73,6 +76,11 @@ def logit_spectrum(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonic
 
     The sum of squares is that of the logits. The circuit of a + b lies in the 2 x 2 blocks (cos k, sin k) x (cos k, sin k).
 
+    Raises:
+        UsageError: if logits are not those of the harmonics' rows and classes.
+
+    Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.1.
+
     >>> from interp.synthetic import clock_logits
     >>> (logit_spectrum(clock_logits(5, [2]), harmonics=CyclicHarmonics(5)) > 1e-12).sum().item()
     4
@@ -88,6 +96,9 @@ def top_components(norms: Float[Tensor, "p p"], *, harmonics: CyclicHarmonics, n
     """The n largest components of a `logit_spectrum` other than the constant, largest first, with their share of its energy.
 
     Shares are of the energy without the constant component; a clock of K frequencies has 4 K components that are not 0.
+
+    Raises:
+        UsageError: if a norm is NaN or infinite.
 
     >>> from interp.synthetic import clock_logits
     >>> harmonics = CyclicHarmonics(5)

@@ -1,4 +1,7 @@
-"""Slingshots and other spikes of a loss curve: finding and dating them, and saying what they put in doubt; numpy only."""
+"""Slingshots and other spikes of a loss curve: finding and dating them, and saying what they put in doubt; numpy only.
+
+The rules are this toolkit's own.
+"""
 
 from __future__ import annotations
 

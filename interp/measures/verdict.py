@@ -3,7 +3,7 @@
 Whether a model generalizes is decided without a single test label, from three facts: whether its logits on unseen pairs are those
 of the training pairs, shifted; whether its logits on unseen pairs answer the training pairs; and whether its map from neurons to
 logits is concentrated on few frequencies. If the training pairs are not known, the first is asked of all pairs, and the second
-cannot be asked.
+cannot be asked. This verdict is the toolkit's own; the one on the algorithm is that of Zhong et al. 2023 (arXiv 2306.17844).
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ def shift_agreement(
 
     Raises:
         UsageError: if there is no training pair or no unseen one.
+
+    >>> from interp.synthetic import clock_logits
+    >>> train = torch.arange(0, 25, 2)
+    >>> round(float(shift_agreement(clock_logits(5, [2]), train=train, harmonics=CyclicHarmonics(5))), 9)
+    1.0
     """
     x, along = _turned(logits, harmonics)
     p = x.shape[1]
@@ -124,6 +129,9 @@ def loss_from_unseen(
     constant; only training labels are used. A lookup table, which knows nothing about the pairs it never saw, has ln n or
     more, however many frequencies are key (its ordinary restricted loss can be small: a mean over all pairs of a line contains
     the memorized answers).
+
+    Raises:
+        UsageError: as `shift_agreement`, or if a key is not one of the harmonics' names.
     """
     check_logits(logits, harmonics)
     seen = _seen(train, len(harmonics.line)).to(logits.device)

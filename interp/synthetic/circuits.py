@@ -39,6 +39,10 @@ def clock_weights(
             frequency; any other number is approximate, with an error of no logit above 4 / directions^2 of the amplitude
             (measured for 6 and more directions; 16 take 256 neurons for each frequency and give 1.5 %).
 
+    Raises:
+        UsageError: if a frequency does not exist or occurs twice, amplitudes do not match, the operation is neither
+            ``add`` nor ``subtract``, or there are fewer than 3 directions.
+
     >>> from interp.networks.one_layer import forward
     >>> from interp.synthetic import clock_logits
     >>> from interp.tasks.modular import ModularTask
@@ -74,6 +78,9 @@ def pizza_weights(p: int, frequencies: Collection[int], *, amplitude: float | Se
 
     The one head adds the embeddings of a and b to a vector of length 2 |cos(w (a-b)/2)| and angle w (a+b)/2; for each
     frequency, 2 p neurons over equally spaced directions x, read with cos 2x and sin 2x, double that angle and keep the length.
+
+    Raises:
+        UsageError: if a frequency does not exist or occurs twice, or amplitudes do not match.
 
     >>> from interp.networks.one_layer import forward
     >>> from interp.synthetic import pizza_logits

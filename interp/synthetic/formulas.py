@@ -22,6 +22,10 @@ def clock_logits(
         amplitude: A_k, a single one for all frequencies or one for each.
         operation: ``add``, or ``subtract`` for a - b.
 
+    Raises:
+        UsageError: if a frequency does not exist or occurs twice, amplitudes do not match, or the operation is neither
+            ``add`` nor ``subtract``.
+
     Source: Nanda et al. 2023 (arXiv 2301.05217), section 3.
 
     >>> clock_logits(5, [1, 2], amplitude=2.0)[0].round(decimals=6).tolist()
@@ -41,6 +45,10 @@ def pizza_logits(
     """An ideal pizza: logits ``sum_k A_k |cos(w_k (a - b) / 2)| cos w_k(a + b - c)`` for all pairs, exact.
 
     For ``subtract`` it is ``|cos(w_k (a + b) / 2)| cos w_k(a - b - c)``.
+
+    Raises:
+        UsageError: as `clock_logits`.
+
     Source: Zhong et al. 2023 (arXiv 2306.17844), section 3.
 
     >>> pizza_logits(5, [1])[2 * 5 + 2].argmax().item()

@@ -27,6 +27,9 @@ def lookup_answers(
     Args:
         train_index: indices a p + b of the pairs in the table.
 
+    Raises:
+        UsageError: if an index is not that of a pair.
+
     >>> lookup_answers(3, [0, 5]).tolist()
     [0, -1, -1, -1, -1, 0, -1, -1, -1]
     """
@@ -49,6 +52,9 @@ def lookup_logits(
 
     On training pairs the loss is ``ln(1 + (p - 1) exp(-amplitude))``; on others it is ln p, or with a seed that of the confident
     random answers that memorizing models give.
+
+    Raises:
+        UsageError: as `lookup_answers`.
 
     >>> lookup_logits(3, [1], amplitude=5.0)[:2].tolist()
     [[0.0, 0.0, 0.0], [0.0, 5.0, 0.0]]
@@ -73,6 +79,9 @@ def lookup_weights(
 
     Embeddings are one-hot, two heads copy those of a and b, and one neuron per answered pair, ``relu([a = i] + [b = j] - 1)``,
     writes its answer; d_model is 4 p.
+
+    Raises:
+        UsageError: as `lookup_answers`.
 
     >>> from interp.networks.one_layer import forward
     >>> from interp.tasks.modular import ModularTask

@@ -14,6 +14,9 @@ from interp.networks.one_layer import Weights
 def mixture(dial: float, first: Float[Tensor, "pair p"], second: Float[Tensor, "pair p"]) -> Float[Tensor, "pair p"]:
     """The logits ``(1 - dial) first + dial second``, for example of a memorizer and a clock.
 
+    Raises:
+        UsageError: if the shapes differ, or the dial is not in 0..1.
+
     >>> mixture(0.25, torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 8.0]])).tolist()
     [[3.0, 2.0]]
     """

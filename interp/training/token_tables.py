@@ -68,7 +68,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Tables:
+class TokenTables:
     """What `tabulate` computes: what a pair needs, and what the gradient needs in addition.
 
     The last two rows of `x` are the difference between the positions a and b, and the fixed position; the last row of `v` is for
@@ -103,7 +103,7 @@ class TableGradients:
     W_L: Float[Tensor, "*run d_mlp column"]
 
 
-def tabulate(w: Named, shape: Shape) -> Tables:
+def tabulate(w: Named, shape: Shape) -> TokenTables:
     """All tables of a model (or of several, stacked) at its current weights."""
     d_head, equals = w["W_Q"].shape[-1], shape.equals_sign
     W_E, W_pos = w["W_E"], w["W_pos"]
@@ -133,13 +133,13 @@ def tabulate(w: Named, shape: Shape) -> Tables:
     else:
         k = x[..., : p + 1, :].unsqueeze(-3) @ w["W_K"]
         scores = q @ k[..., :p, :].mT + ((k[..., p:, :] - k[..., :p, :]) * q).sum(-1, keepdim=True)
-    return Tables(
+    return TokenTables(
         base=_with_biases(columns[..., heads:, :], w, shape), scores=scores, W_L=W_L, x=x, v=v[..., : p + 1, :], fixed_v=fixed_v,
         to_columns=to_columns, head_to_columns=_heads_in_rows(columns[..., :heads, :], w), rows=rows, q=q, k=k,
     )  # fmt: skip
 
 
-def backpropagate(w: Named, tables: Tables, upstream: TableGradients, *, shape: Shape, into: Named) -> None:
+def backpropagate(w: Named, tables: TokenTables, upstream: TableGradients, *, shape: Shape, into: Named) -> None:
     """Turn the gradient of the tables into the gradient of every weight, written into the tensors of `into`."""
     heads = tables.head_to_columns.shape[-3] * tables.head_to_columns.shape[-2]
     W_U, from_neurons, by_column = tables.to_columns[..., shape.neuron_columns :], slice(shape.d_mlp), upstream.columns
@@ -198,7 +198,7 @@ def _biases_of_columns(w: Named, d_base: Tensor, *, shape: Shape, into: Named) -
 
 
 def _scores(
-    w: Named, tables: Tables, d_scores: Tensor, d_x: Float[Tensor, "*run p+1 d_model"], *, shape: Shape, into: Named
+    w: Named, tables: TokenTables, d_scores: Tensor, d_x: Float[Tensor, "*run p+1 d_model"], *, shape: Shape, into: Named
 ) -> Float[Tensor, "*run one_or_p d_model"]:
     """Gradients of W_Q, W_K and their biases; adds to that of `x`, and returns that of the residuals at the query position."""
     q, k, x = tables.q, tables.k, tables.x[..., :-1, :]

@@ -20,14 +20,14 @@ from torch import Tensor
 from interp.losses import stablemax_cross_entropy
 from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
-from interp.training.token_tables import Shape, TableGradients, Tables
+from interp.training.token_tables import Shape, TableGradients, TokenTables
 
 _ALIGNMENT = 4  # columns start on multiples of this: 16 bytes of float32, which the fast products require
 _NEVER = -1e30  # the logit of a class that does not exist: its probability is 0, and unlike -inf it gives 0 when multiplied by 0
 
 
 @dataclass(frozen=True)
-class Layout:
+class ColumnSizes:
     """Sizes of the parts of a pair's columns, in their order: z, the indicator of the base, constants, neurons."""
 
     heads: int
@@ -47,10 +47,10 @@ class Layout:
         return self.z + self.base + self.constants
 
 
-def layout(task: ModularTask | TableTask, shape: Shape, *, heads: int, d_head: int) -> Layout:
+def column_sizes(task: ModularTask | TableTask, shape: Shape, *, heads: int, d_head: int) -> ColumnSizes:
     """How the columns of a task's pairs are laid out."""
     base = 1 if shape.equals_sign else task.p
-    return Layout(heads, d_head, base, constants=1 + -(heads * d_head + base + 1) % _ALIGNMENT, neurons=shape.neuron_columns)
+    return ColumnSizes(heads, d_head, base, constants=1 + -(heads * d_head + base + 1) % _ALIGNMENT, neurons=shape.neuron_columns)
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class PairBatch:
     places: Int[Tensor, "run one pair"]  # b p + a: place of the score without `=`
     b: Int[Tensor, "run pair 1"]
 
-    def columns(self, layout: Layout, *, like: Tensor) -> Float[Tensor, "run pair column"]:
+    def columns(self, sizes: ColumnSizes, *, like: Tensor) -> Float[Tensor, "run pair column"]:
         """A buffer for what `forward` computes of each pair, already filled with the columns that never change."""
-        columns = like.new_zeros(*self.labels.shape[:2], layout.inputs + layout.neurons)
-        base = columns[..., layout.z : layout.z + layout.base]
-        base.fill_(1) if layout.base == 1 else base.scatter_(-1, self.b, 1)
-        columns[..., layout.z + layout.base].fill_(1)
+        columns = like.new_zeros(*self.labels.shape[:2], sizes.inputs + sizes.neurons)
+        base = columns[..., sizes.z : sizes.z + sizes.base]
+        base.fill_(1) if sizes.base == 1 else base.scatter_(-1, self.b, 1)
+        columns[..., sizes.z + sizes.base].fill_(1)
         return columns
 
 
@@ -95,9 +95,9 @@ class TokenOrder:
     sum_of_head: Float[Tensor, "head*d_head head"]  # adds up the entries of each head
 
 
-def order_by_token(batch: PairBatch, task: ModularTask | TableTask, *, layout: Layout, like: Tensor) -> TokenOrder:
+def order_by_token(batch: PairBatch, task: ModularTask | TableTask, *, sizes: ColumnSizes, like: Tensor) -> TokenOrder:
     """The order of a batch's pairs by token."""
-    heads, rows = layout.heads, batch.rows.flatten()
+    heads, rows = sizes.heads, batch.rows.flatten()
     scores = torch.argsort(rows, stable=True)
     token = rows[scores].contiguous()
     score_starts = torch.searchsorted(token, torch.arange(len(batch.rows) * 2 * task.p, device=rows.device))
@@ -110,7 +110,7 @@ def order_by_token(batch: PairBatch, task: ModularTask | TableTask, *, layout: L
         values=(scores.unsqueeze(1) // 2 * heads + head).flatten()[by_head],
         value_starts=(score_starts.unsqueeze(1) * heads + counts.unsqueeze(1) * head).flatten(),
         patterns=(scores.unsqueeze(1) * heads + head).flatten()[by_head],
-        sum_of_head=torch.eye(heads).repeat_interleave(layout.d_head, dim=0).to(like),
+        sum_of_head=torch.eye(heads).repeat_interleave(sizes.d_head, dim=0).to(like),
     )
 
 
@@ -125,17 +125,19 @@ class Kept:
     logits: Float[Tensor, "run pair padded_classes"]
 
 
-def forward(tables: Tables, batch: PairBatch, columns: Float[Tensor, "run pair column"], *, layout: Layout, shape: Shape) -> Kept:
+def forward(
+    tables: TokenTables, batch: PairBatch, columns: Float[Tensor, "run pair column"], *, sizes: ColumnSizes, shape: Shape
+) -> Kept:
     """Logits of all pairs of all runs, from the tables; z and the neurons are written into `columns`."""
     runs, heads, rows, d_head = tables.v.shape
-    by_token = tables.v.transpose(1, 2).reshape(runs, rows, layout.z)
+    by_token = tables.v.transpose(1, 2).reshape(runs, rows, sizes.z)
     if shape.equals_sign:
         by_token = torch.cat([by_token, tables.scores.squeeze(-2).mT], dim=-1)
     near_far = torch.cat([by_token[:, :-1] + by_token[:, -1:], by_token[:, :-1]], dim=1).flatten(0, 1)
     gathered = near_far.index_select(0, batch.rows.view(-1)).view(runs, -1, 2, near_far.shape[-1])
-    v = gathered[..., : layout.z].unflatten(-1, (heads, d_head))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    v = gathered[..., : sizes.z].unflatten(-1, (heads, d_head))  # type: ignore[no-untyped-call]  # torch leaves it untyped
     if shape.equals_sign:
-        scores = gathered[..., layout.z :]
+        scores = gathered[..., sizes.z :]
     else:
         scores = tables.scores.flatten(-2).gather(-1, batch.places.expand(-1, heads, -1)).mT.unsqueeze(2)
     # The position that scores are relative to has score 0.
@@ -144,28 +146,28 @@ def forward(tables: Tables, batch: PairBatch, columns: Float[Tensor, "run pair c
     if shape.attention_rate != 1:
         pattern = shape.attention_rate * softmax + (1 - shape.attention_rate)
     near, far = (pattern[:, :, position].unsqueeze(-1) for position in range(2))
-    z = columns[..., : layout.z].unflatten(-1, (heads, d_head))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    z = columns[..., : sizes.z].unflatten(-1, (heads, d_head))  # type: ignore[no-untyped-call]  # torch leaves it untyped
     torch.addcmul(v[:, :, 0] * near, v[:, :, 1], far, out=z)
-    H, base = tables.head_to_columns.flatten(1, 2), F.pad(tables.base, (0, 0, 0, layout.constants))
+    H, base = tables.head_to_columns.flatten(1, 2), F.pad(tables.base, (0, 0, 0, sizes.constants))
     # The first constant rules out the classes that do not exist.
-    base[:, layout.base, shape.neuron_columns + shape.classes :].fill_(_NEVER)
+    base[:, sizes.base, shape.neuron_columns + shape.classes :].fill_(_NEVER)
     neurons, logits = slice(0, shape.neuron_columns), slice(shape.neuron_columns, None)
-    room = columns[..., layout.inputs :]
-    torch.bmm(columns[..., : layout.inputs], torch.cat([H[..., neurons], base[..., neurons]], dim=1), out=room).relu_()
+    room = columns[..., sizes.inputs :]
+    torch.bmm(columns[..., : sizes.inputs], torch.cat([H[..., neurons], base[..., neurons]], dim=1), out=room).relu_()
     to_logits = torch.cat([H[..., logits], base[..., logits], _padded_W_L(tables, shape)], dim=1)
     return Kept(columns, v=v, softmax=softmax, pattern=pattern, logits=torch.bmm(columns, to_logits))
 
 
 def backward(
-    tables: Tables, batch: PairBatch, order: TokenOrder, kept: Kept, *, d_logits: Tensor, layout: Layout, shape: Shape
+    tables: TokenTables, batch: PairBatch, order: TokenOrder, kept: Kept, *, d_logits: Tensor, sizes: ColumnSizes, shape: Shape
 ) -> TableGradients:
     """From the gradient of the logits (0 for classes that do not exist) to that of the tables."""
     runs, heads, tokens, d_head = tables.v.shape
     H = tables.head_to_columns.flatten(1, 2)
     d_neurons = torch.bmm(d_logits, _padded_W_L(tables, shape).mT)
-    torch.ops.aten.threshold_backward.grad_input(d_neurons, kept.columns[..., layout.inputs :], 0, grad_input=d_neurons)
+    torch.ops.aten.threshold_backward.grad_input(d_neurons, kept.columns[..., sizes.inputs :], 0, grad_input=d_neurons)
     d_z = torch.bmm(d_neurons, H[..., : shape.neuron_columns].mT).baddbmm_(d_logits, H[..., shape.neuron_columns :].mT)
-    to_neurons = torch.bmm(kept.columns[..., : layout.inputs].mT, d_neurons)
+    to_neurons = torch.bmm(kept.columns[..., : sizes.inputs].mT, d_neurons)
     to_logits = torch.bmm(kept.columns.mT, d_logits)
     parts = kept.v * d_z.view(runs, -1, 1, heads, d_head)
     d_pattern = (parts.flatten(-2).flatten(1, 2) @ order.sum_of_head).view(kept.softmax.shape)
@@ -176,16 +178,16 @@ def backward(
     d_rows = F.embedding_bag(
         order.values, d_z.view(-1, d_head), order.value_starts, mode="sum", per_sample_weights=attention
     ).view(runs, 2, tokens - 1, heads, d_head)
-    rows = layout.z + layout.base
+    rows = sizes.z + sizes.base
     return TableGradients(
         v=_near_and_far(d_rows).transpose(1, 2),
         columns=torch.cat([to_neurons[:, :rows], to_logits[:, :rows]], dim=-1),
         scores=_score_gradients(tables, batch, order, d_scores, shape=shape),
-        W_L=to_logits[:, layout.inputs : layout.inputs + shape.d_mlp],
+        W_L=to_logits[:, sizes.inputs : sizes.inputs + shape.d_mlp],
     )
 
 
-def _padded_W_L(tables: Tables, shape: Shape) -> Float[Tensor, "run neuron_column logit_column"]:
+def _padded_W_L(tables: TokenTables, shape: Shape) -> Float[Tensor, "run neuron_column logit_column"]:
     surplus = shape.neuron_columns - shape.d_mlp
     return F.pad(tables.W_L, (0, 0, 0, surplus)) if surplus else tables.W_L
 
@@ -195,7 +197,7 @@ def _near_and_far(d_rows: Float[Tensor, "run 2 p *any"]) -> Float[Tensor, "run p
     return torch.cat([d_rows.sum(1), d_rows[:, 0].sum(1, keepdim=True)], dim=1)
 
 
-def _score_gradients(tables: Tables, batch: PairBatch, order: TokenOrder, d_scores: Tensor, *, shape: Shape) -> Tensor:
+def _score_gradients(tables: TokenTables, batch: PairBatch, order: TokenOrder, d_scores: Tensor, *, shape: Shape) -> Tensor:
     runs, _, _, heads = d_scores.shape
     if shape.equals_sign:
         rows = F.embedding_bag(order.scores, d_scores.reshape(-1, heads), order.score_starts, mode="sum")

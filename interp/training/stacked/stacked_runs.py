@@ -16,8 +16,8 @@ from interp.errors import UsageError
 from interp.networks.initial import initial_weights
 from interp.training.parameters import Parameters
 from interp.training.stacked.stacked_optimizer import StackedOptimizer
-from interp.training.stacked.stacked_passes import LOSSES, PairBatch, backward, forward, layout, make_batch, order_by_token
-from interp.training.token_tables import Shape, Tables, backpropagate, tabulate
+from interp.training.stacked.stacked_passes import LOSSES, PairBatch, backward, column_sizes, forward, make_batch, order_by_token
+from interp.training.token_tables import Shape, TokenTables, backpropagate, tabulate
 
 _EVALUATED_AT_ONCE = 2**17  # pairs, of all runs together: their columns and logits take about 0.5 GB in the reference setting
 
@@ -54,15 +54,15 @@ class StackedRuns:
         self.parameters = [Parameters(single.weights, buffers=(mine, its)) for single, mine, its in buffers]
         self._weights, self._gradients = (singles[0].views(buffer) for buffer in (self.flat, self._gradient))
         self._shape = Shape(first.task.equals_sign, first.model.attention_rate, d_mlp=first.model.d_mlp, classes=first.classes)
-        self._layout = layout(
+        self._sizes = column_sizes(
             first.task, self._shape, heads=first.model.n_heads, d_head=first.model.d_model // first.model.n_heads
         )
         splits = [config.split.draw(config.task) for config in configs]
         train, test = (np.sort(np.stack(rows), axis=1) for rows in zip(*((s.train, s.test) for s in splits), strict=True))
         make = partial(make_batch, task=first.task, device=self.flat.device)
         self._train = make(train)
-        self._columns = self._train.columns(self._layout, like=self.flat)
-        self._order = order_by_token(self._train, first.task, layout=self._layout, like=self.flat)
+        self._columns = self._train.columns(self._sizes, like=self.flat)
+        self._order = order_by_token(self._train, first.task, sizes=self._sizes, like=self.flat)
         # Pairs are evaluated in parts: all p^2 at once can need more memory than training.
         at_once = max(1, _EVALUATED_AT_ONCE // len(configs))
         self._parts = {
@@ -76,9 +76,9 @@ class StackedRuns:
     def gradient(self) -> Float[Tensor, " run"]:
         """Mean training loss of each run, on the device; the gradients are written into the flat buffer."""
         tables = tabulate(self._weights, self._shape)
-        kept = forward(tables, self._train, self._columns, layout=self._layout, shape=self._shape)
+        kept = forward(tables, self._train, self._columns, sizes=self._sizes, shape=self._shape)
         losses, d_logits = self._loss(kept.logits, self._train.labels, self._shape.classes)
-        upstream = backward(tables, self._train, self._order, kept, d_logits=d_logits, layout=self._layout, shape=self._shape)
+        upstream = backward(tables, self._train, self._order, kept, d_logits=d_logits, sizes=self._sizes, shape=self._shape)
         backpropagate(self._weights, tables, upstream, shape=self._shape, into=self._gradients)
         self._gradient.mul_(1 / losses.shape[1])  # until here it is the gradient of the sum over all pairs
         return losses.mean(dim=1)
@@ -95,12 +95,12 @@ class StackedRuns:
         test_loss, test_accuracy = self._means(tables, self._parts["test"])
         return torch.stack([test_loss, train_accuracy, test_accuracy])
 
-    def _means(self, tables: Tables, parts: Sequence[PairBatch]) -> tuple[Float[Tensor, " run"], Float[Tensor, " run"]]:
+    def _means(self, tables: TokenTables, parts: Sequence[PairBatch]) -> tuple[Float[Tensor, " run"], Float[Tensor, " run"]]:
         """Mean loss and accuracy over all parts."""
         loss, right = self.flat.new_zeros(2, len(self.configs), dtype=torch.float64)
         for part in parts:
-            columns = part.columns(self._layout, like=self.flat)
-            logits = forward(tables, part, columns, layout=self._layout, shape=self._shape).logits
+            columns = part.columns(self._sizes, like=self.flat)
+            logits = forward(tables, part, columns, sizes=self._sizes, shape=self._shape).logits
             right += (logits.argmax(-1, keepdim=True) == part.labels).double().sum((1, 2))
             loss += self._loss(logits, part.labels, self._shape.classes)[0].double().sum(1)
         pairs = sum(part.labels.shape[1] for part in parts)

@@ -64,7 +64,7 @@ class Model(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What `token_tables.Tables` holds, and weights laid out as the products need them.
+    """What `token_tables.TokenTables` holds, and weights laid out as the products need them.
 
     Where two sizes are given, the first is for models with ``=``, the second for models without.
     """
