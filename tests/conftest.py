@@ -33,12 +33,26 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_seta
 # Every annotated shape and dtype in these modules is checked at each call, in tests only.
 install_import_hook(
     [
-        "interp.harmonics.cyclic",
+        "interp.anatomy",
+        "interp.harmonics",
         "interp.losses",
         "interp.measures",
+        "interp.networks.initial",
+        "interp.networks.neuron_tables",
         "interp.networks.one_layer",
+        "interp.networks.pair_tables",
         "interp.networks.sites",
+        "interp.observing.circuit",
+        "interp.observing.keys",
+        "interp.observing.view",
         "interp.synthetic",
+        "interp.training.optimizer",
+        "interp.training.parameters",
+        "interp.training.reference",
+        "interp.training.stacked",
+        "interp.training.token_tables",
+        "interp.training.cpu.cpu_engine",
+        "interp.training.cpu.pair_chunks",
     ],
     "beartype.beartype",
 )

@@ -68,11 +68,11 @@ def pair_logits(
 class _Pushed:
     """What each token at each position adds to (neurons before the non-linearity, direct logits), and what is added always."""
 
-    by_token: list[Float[Tensor, "token head out"]]
+    by_token: list[Float[Tensor, "_ head out"]]
     always: Float[Tensor, "last out"]
 
 
-def _embeddings(w: Weights) -> list[Float[Tensor, "token d_model"]]:
+def _embeddings(w: Weights) -> list[Float[Tensor, "_ d_model"]]:
     """The residual stream before attention at each position, for every token that can stand there."""
     at = [w.W_E[: w.p] + w.W_pos[0], w.W_E[: w.p] + w.W_pos[1]]
     return [*at, w.W_E[w.p :] + w.W_pos[2]] if w.equals_sign else at

@@ -6,7 +6,7 @@ Each intervention is a small function on flat or named tensors; `Optimizer` comp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -55,6 +55,7 @@ def rescale_to_norm_(flat: Float[Tensor, " n"], norm: float) -> None:
     flat.mul_(norm / flat.norm())
 
 
+@runtime_checkable
 class AdamW(Protocol):
     """One implementation of AdamW's update of a run's flat weights; every one uses torch's names in its `state`."""
 

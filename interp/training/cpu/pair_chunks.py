@@ -44,7 +44,7 @@ def share_out(index: Int[np.ndarray, " n"], task: ModularTask | TableTask, *, th
     return Pairs(*(part.astype(np.int32) for part in parts))
 
 
-def _cuts(first: Int[np.ndarray, " p+1"], threads: int) -> Int[np.ndarray, " thread+1"]:
+def _cuts(first: Int[np.ndarray, " start"], threads: int) -> Int[np.ndarray, " cut"]:
     """Where each thread's tokens begin, given where each token's pairs begin."""
     middle = (first[1:] + first[:-1]) / 2
     cuts = np.searchsorted(middle, np.linspace(0, first[-1], threads + 1))
@@ -54,7 +54,7 @@ def _cuts(first: Int[np.ndarray, " p+1"], threads: int) -> Int[np.ndarray, " thr
 
 def _groups(
     token: Int[np.ndarray, " n"], chunk: Int[np.ndarray, " n"], thread: Int[np.ndarray, " n"], n_chunks: int
-) -> tuple[Int[np.ndarray, " chunk+1"], Int[np.ndarray, " group+1"], Int[np.ndarray, " group"]]:
+) -> tuple[Int[np.ndarray, " chunk_start"], Int[np.ndarray, " group_start"], Int[np.ndarray, " group"]]:
     """Runs of equal tokens within chunks: which runs each chunk has, where each begins, and which are the first in a thread."""
     is_new = np.ones(len(token), dtype=bool)
     is_new[1:] = (token[1:] != token[:-1]) | (chunk[1:] != chunk[:-1])
