@@ -1,4 +1,4 @@
-"""Small and random runs for the engines, and what it means that one computes the same as float64 autograd."""
+"""Runs to test the engines with, and the comparison of an engine with float64 autograd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The losses in the engines: as precise as in float64, and noticed where they are not finite."""
+"""Losses in the engines: as precise as float64, and reported when they are not finite."""
 
 from __future__ import annotations
 
