@@ -24,8 +24,8 @@ class Import:
         format: auto, official, transformer-lens, bridge, pizza, safetensors or map.
         split: how the pairs were split, if the file does not say: python:SEED:FRACTION or torch:SEED:FRACTION.
         operation: the operation the model learned, if the file does not say.
-        activation: of the neurons, if the file does not say.
-        attention_rate: alpha of the attention, if the file does not say.
+        activation: activation of the neurons, if the file does not say.
+        attention_rate: alpha, the attention rate, if the file does not say.
         n_heads: number of heads, if the file does not say.
         map: for --format map: a tensor's name in the file and its name here, with `.T` if transposed; repeat for each tensor.
         root: directory that holds the runs.

@@ -27,7 +27,7 @@ class Train:
         name: name of the run; by default made from the recipe and from what differs from it.
         root: directory that holds the runs.
         live: serve the run's report on this machine while it is trained; see `interp watch`.
-        port: of the live report; any free one by default.
+        port: port of the live report; any free one by default.
     """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
@@ -82,7 +82,7 @@ def resume(run: RunPath, live: bool = False, port: int = 0, root: Root = ROOT) -
 
     Args:
         live: serve the run's report on this machine while it is trained; see `interp watch`.
-        port: of the live report; any free one by default.
+        port: port of the live report; any free one by default.
     """
     from interp.recording.recorder import resume as go_on
 

@@ -42,13 +42,13 @@ class Drawing:
     """Arguments of `interp figure`.
 
     Args:
-        name: of an analysis, such as loss_curves, or `neuron`; a wrong name lists the known ones.
+        name: name of an analysis, such as loss_curves, or `neuron`; a wrong name lists the known ones.
         neuron: the neuron that the figure `neuron` shows, over all pairs and beside its best fit (default: 0).
         step: the checkpoint shown (default: the last; .html and .json then keep the slider over all of them).
-        width: of a picture, in CSS pixels.
-        height: of a picture, in CSS pixels.
+        width: width of a picture in CSS pixels.
+        height: height of a picture in CSS pixels.
         scale: pixels of a PNG per CSS pixel (default: 2).
-        theme: colours of paper and ink.
+        theme: colours of the background and of text and lines.
         title: write the figure's question and step above it.
     """
 
@@ -112,7 +112,7 @@ def watch(
     an interrupted one, which may be resumed.
 
     Args:
-        port: any free one by default.
+        port: port of the live report; any free one by default.
     """
     from interp.live.follower import Follower, give_way, line_of
     from interp.live.server import Published, listen, serving, url
