@@ -38,6 +38,7 @@ from interp.training.stacked.graphs import CudaEngine, GraphedRuns
 from interp.training.stacked.graphs import is_worth_it as cuda_is_worth_it
 from interp.training.stacked.stacked_passes import LOSSES
 from interp.training.stacked.stacked_runs import StackedRuns
+from interp.training.start import FromState
 
 SMALL = RunConfig(
     task=ModularTask(p=13),
@@ -173,8 +174,9 @@ ONE_PAIR = """
 from dataclasses import replace
 from interp import recipe
 from interp.config.run_config import ModelConfig
-from interp.tasks.modular import ModularTask, SplitConfig
-from interp.training.engine import make_engine
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
+from interp.training.choice import make_engine
 
 for p in (5, 18, 40):
     for equals_sign in (True, False):
@@ -599,7 +601,7 @@ def test_the_cuda_engine_goes_on_bit_for_bit_from_a_state() -> None:
     for step in whole:
         if step.index == 7:
             state = {name: tensor.clone() for name, tensor in whole.state().items()}
-    rest = Training(GPU_RUN, state)
+    rest = Training(GPU_RUN, FromState(state))
     assert [step.index for step in rest] == list(range(7, GPU_RUN.steps + 1))
     assert torch.equal(rest.engine.parameters.flat, whole.engine.parameters.flat)
 

@@ -18,7 +18,7 @@ from interp.interop.transformer_lens import legacy_state
 from interp.networks.bridge import bridge_facts, to_bridge
 from interp.networks.one_layer import Weights
 from interp.store.durable import write_atomically
-from interp.store.tensors import pack_weights
+from interp.store.tensors import pack_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ def export_weights(weights: Weights, path: str | Path, format: WeightsFormat = "
     if format not in get_args(WeightsFormat):
         raise unknown("format", format, get_args(WeightsFormat))
     if format == "safetensors":
-        return _write(Path(path), pack_weights(step, weights))
+        return _write(Path(path), pack_network(step, weights))
     buffer = io.BytesIO()
     content: dict[str, object] = dict(_on_cpu(legacy_state(weights)))
     if format == "bridge":

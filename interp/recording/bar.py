@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from interp.training.loop import Step
+from interp.training.stream import Step
 
 _REFRESH_SECONDS = 0.25
 
 
 @contextmanager
-def training_progress(name: str, *, total: int, done: int, until_settled: bool) -> Iterator[Callable[[Step], None]]:
+def training_progress(name: str, *, total: int, done: int, until_settled: bool) -> Iterator[Callable[[Step[Any]], None]]:
     """A progress bar as a context: what it yields is called with every step.
 
     Args:
@@ -42,7 +43,7 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
         task = bar.add_task(name, total=total, completed=done, losses="", speed="")
         begun, shown, losses = time.monotonic(), 0.0, ""
 
-        def show(step: Step) -> None:
+        def show(step: Step[Any]) -> None:
             nonlocal shown, losses
             if step.test_loss is not None:
                 losses = f"train {step.train_loss:.2e} test {step.test_loss:.2e} accuracy {step.test_accuracy:.3f}"
