@@ -33,7 +33,7 @@ from .recording.batch import record_batch as record_batch
 from .recording.recorder import record as record
 from .recording.recorder import resume as resume
 from .reporting.write import report as report
-from .store.run import Checkpoint as Checkpoint
+from .store.checkpoint import Checkpoint as Checkpoint
 from .store.run import Run as Run
 from .store.run import open_run as open_run
 from .tasks.modular import ModularTask as ModularTask

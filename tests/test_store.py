@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from begun import begin_planted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,10 +30,9 @@ from interp.store.foreign import create_run
 from interp.store.manifest import Entry, Manifest, checkpoint_name, step_of
 from interp.store.run import list_runs, open_run
 from interp.store.tensors import pack, pack_network, unpack, unpack_weights
-from interp.store.writer import RunWriter, begin, writing
+from interp.store.writer import RunWriter, writing
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
-from interp.training.stream import Plan
 
 CONFIG = RunConfig(
     recipe="imported",
@@ -371,16 +371,10 @@ def test_a_run_that_was_moved_keeps_working(run, tmp_path):
     assert (moved.name, moved.verify()) == ("renamed", ())
 
 
-def plan_of(*, n_parameters: int) -> Plan:
-    split = CONFIG.split.draw(CONFIG.task)
-    return Plan(CONFIG, CONFIG.task, split, 1, (0, 1), "one-layer", n_parameters, engine="reference", threads=1)
-
-
 def test_a_run_without_checkpoints_says_so(tmp_path):
     path = tmp_path / "empty"
-    plan = plan_of(n_parameters=1)
     with writing(path):
-        begin(path, plan, provenance={})
+        begin_planted(path, CONFIG)
         assert open_run(path).status == "running"
     run = open_run(path)
     assert (run.steps, run.status, run.verify(), run.history.sizes["step"]) == ((), "interrupted", (), 0)
@@ -497,9 +491,8 @@ def test_a_config_of_the_future_is_named(run):
 
 def test_a_writer_never_overwrites_a_committed_step(tmp_path):
     path = tmp_path / "run"
-    plan = plan_of(n_parameters=weights_of(0).n_parameters)
     with writing(path):
-        begin(path, plan, provenance={})
+        begin_planted(path, CONFIG, n_parameters=weights_of(0).n_parameters)
         writer = RunWriter(path)
         writer.save(0, weights_of(0))
         writer.add_history(0, {"train_loss": 1.0})

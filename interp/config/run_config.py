@@ -200,7 +200,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.task, ModularTask):
             object.__setattr__(self, "task", TableTask.of(self.task))
-            assert self.task.p  # the error for a table that the one-layer transformer cannot read
+            if self.task.classes != self.task.p:  # p raises for a table that is no binary operation
+                raise UsageError(
+                    f"task {self.task.name!r}: given {self.task.classes} answers, expected {self.task.p}, the number of its "
+                    "elements: the one-layer transformer answers with one of them"
+                )
         _refuse(
             _integer("steps", self.steps, least=0),
             _integer("evaluate_every", self.evaluate_every, least=1),

@@ -8,18 +8,19 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from interp.bars import training_progress
 from interp.config.run_config import RunConfig
 from interp.errors import TrainingError, UsageError
-from interp.recording.bar import training_progress
 from interp.recording.interruption import HeldSignals
 from interp.recording.naming import run_name
 from interp.recording.recorder import deliver, is_done
 from interp.recording.session import AnyStep, Pace, Session
 from interp.recording.sources import Configured, checked, note_resumed
+from interp.store.beginning import begin
 from interp.store.manifest import MANIFEST
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
-from interp.store.writer import RunWriter, begin, run_path, writing
+from interp.store.writer import RunWriter, run_path, writing
 from interp.training.lockstep import Advance, rounds
 from interp.training.loop import Training
 from interp.training.stacked.stacked_runs import stack_key

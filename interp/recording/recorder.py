@@ -10,17 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from interp.bars import training_progress
 from interp.config.run_config import RunConfig
 from interp.errors import TrainingError, UsageError
-from interp.recording.bar import training_progress
 from interp.recording.interruption import HeldSignals
 from interp.recording.naming import run_name
 from interp.recording.session import AnyStep, Session, go
 from interp.recording.sources import Configured, Given, Source, checked, note_resumed
+from interp.store.beginning import begin
 from interp.store.manifest import MANIFEST, RESUME
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
-from interp.store.writer import RunWriter, begin, run_path, writing
+from interp.store.writer import RunWriter, run_path, writing
 from interp.training.stream import Plan, Stream
 from interp.training.threads import torch_threads
 

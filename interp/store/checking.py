@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from interp.config.run_config import RunConfig
 from interp.errors import DataError
 from interp.networks.network import Network
 from interp.networks.one_layer import Weights
@@ -80,6 +82,9 @@ def _check_contents(run: Run) -> Iterator[Problem]:
 def _check_checkpoints(run: Run) -> Iterator[Problem]:
     """Each checkpoint's step, tensors and shapes, where the bytes can be read at all."""
     shapes: dict[str, tuple[int, ...]] | None = None
+    config = None
+    with suppress(DataError):  # of run.json or of the task's file, which is named there
+        config = run.config if run.has_config else None
     for step in run.steps:
         name = checkpoint_name(step)
         try:
@@ -95,18 +100,17 @@ def _check_checkpoints(run: Run) -> Iterator[Problem]:
         shapes = shapes or mine
         if mine != shapes:
             yield Problem(name, f"its tensors or shapes differ from those of {checkpoint_name(run.steps[0])}")
-        yield from (Problem(name, what) for what in _mismatches(run, network))
+        yield from (Problem(name, what) for what in _mismatches(run, network, config))
 
 
-def _mismatches(run: Run, network: Network) -> Iterator[str]:
+def _mismatches(run: Run, network: Network, config: RunConfig | None) -> Iterator[str]:
     """Where a model is not the one that the run describes."""
     given: dict[str, object] = {
         "kind": network.kind,
         "n_parameters": sum(tensor.numel() for tensor in network.tensors().values()),
     }
     expected: dict[str, object] = {"kind": run.kind, "n_parameters": run.n_parameters}
-    if isinstance(network, Weights) and run.has_config:
-        config = run.config
+    if isinstance(network, Weights) and config is not None:
         expected |= {
             "p": config.task.p, "n_ctx": config.task.n_ctx, "classes": config.classes, "d_model": config.model.d_model,
             "n_heads": config.model.n_heads, "d_mlp": config.model.d_mlp, "activation": config.model.activation,

@@ -10,9 +10,10 @@ from typing import Any
 from interp.config.run_config import RunConfig
 from interp.errors import UsageError
 from interp.networks.one_layer import Weights
+from interp.store.beginning import begin
 from interp.store.manifest import IMPORTED, MANIFEST
 from interp.store.run import Run, open_run
-from interp.store.writer import RunWriter, begin, run_path, write_log, writing
+from interp.store.writer import RunWriter, run_path, write_log, writing
 from interp.tasks.splits import Split
 from interp.training.stream import Plan
 

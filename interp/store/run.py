@@ -17,11 +17,11 @@ from jaxtyping import Shaped
 
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
-from interp.networks.network import Network
 from interp.networks.one_layer import KIND as ONE_LAYER
 from interp.networks.one_layer import Weights
 from interp.networks.stored_network import NetworkMakers
 from interp.store import history
+from interp.store.checkpoint import Checkpoint
 from interp.store.durable import is_locked
 from interp.store.manifest import (
     HISTORY,
@@ -99,31 +99,6 @@ def list_runs(root: str | Path = "checkpoints") -> list[Run]:
         except DataError as error:
             log.warning("%s", error)
     return found
-
-
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """One saved step.
-
-    Attributes:
-        step: number of updates applied.
-        weights: the model, on the CPU; see `network` for one that is no one-layer transformer.
-        losses: this step's line of the history: train_loss, test_loss, train_accuracy, test_accuracy, sum_squared_weights;
-            None where not measured.
-        sha256: hash of the checkpoint's file.
-        path: where the file is.
-    """
-
-    step: int
-    weights: Weights
-    losses: Mapping[str, float | None]
-    sha256: str
-    path: Path
-
-    @property
-    def network(self) -> Network:
-        """The model, whatever its kind: the same object as `weights`."""
-        return self.weights
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,16 +1,15 @@
-"""The progress bar of a recording: losses, steps per second, time left, on stderr if that is a terminal."""
+"""Progress bars on stderr, if that is a terminal: of a training, and of any counted work."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from interp.training.stream import Step
+if TYPE_CHECKING:
+    from interp.training.stream import Step
 
 _REFRESH_SECONDS = 0.25
 
@@ -25,6 +24,9 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
         done: steps made before it was resumed.
         until_settled: the run may end before its budget; the time left is then an upper bound, and says so.
     """
+    from rich.console import Console  # only here: the command line's help must not wait for it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
@@ -54,3 +56,22 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
                 bar.update(task, completed=step.index, losses=losses, speed=speed)
 
         yield show
+
+
+def counted_progress(what: str) -> Callable[[int, int], None] | None:
+    """A callback that shows a progress bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    bar = Progress(what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    task = bar.add_task(what, total=None)
+
+    def show(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+        if done == total:
+            bar.stop()
+
+    return show
