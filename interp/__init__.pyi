@@ -29,10 +29,11 @@ from .observing.keys import key_frequencies as key_frequencies
 from .observing.observe import observe as observe
 from .observing.streaming import activations as activations
 from .observing.view import View as View
+from .recording.batch import record_batch as record_batch
 from .recording.recorder import record as record
 from .recording.recorder import resume as resume
 from .reporting.write import report as report
-from .store.run import Checkpoint as Checkpoint
+from .store.checkpoint import Checkpoint as Checkpoint
 from .store.run import Run as Run
 from .store.run import open_run as open_run
 from .tasks.modular import ModularTask as ModularTask
@@ -41,6 +42,13 @@ from .tasks.splits import SplitConfig as SplitConfig
 from .tasks.task import TableTask as TableTask
 from .tasks.task import Task as Task
 from .tasks.task import binary_operation as binary_operation
-from .training.loop import Step as Step
+from .training.executor import Executor as Executor
+from .training.loop import Training as Training
 from .training.loop import train as train
 from .training.many import train_many as train_many
+from .training.processes import Processes as Processes
+from .training.start import FromSeed as FromSeed
+from .training.start import FromState as FromState
+from .training.stream import Plan as Plan
+from .training.stream import Step as Step
+from .training.stream import Stream as Stream

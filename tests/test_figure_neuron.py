@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from begun import begin_planted
 from random_models import random_weights
 
 import interp
@@ -19,7 +20,7 @@ from interp.networks import neuron_tables
 from interp.networks.one_layer import Weights
 from interp.observing.neuron_maps import neuron_map
 from interp.store.run import open_run
-from interp.store.writer import RunWriter, begin, writing
+from interp.store.writer import RunWriter, writing
 from interp.tasks.modular import ModularTask, Operation
 from interp.tasks.splits import SplitConfig
 
@@ -54,9 +55,8 @@ def saved(path: Path, weights: list[Weights], operation: Operation = "add") -> i
         engine="reference",
         threads=1,
     )
-    facts = {"engine": "planted", "threads": 1, "n_parameters": first.n_parameters, "provenance": {}}
     with writing(path):
-        begin(path, config, split=config.split.draw(config.task), facts=facts)
+        begin_planted(path, config, n_parameters=first.n_parameters)
         writer = RunWriter(path)
         for step, one in zip(STEPS, weights, strict=True):
             writer.save(step, one)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from begun import begin_planted
 
 import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
@@ -20,7 +21,7 @@ from interp.observing.derived import evaluated_history, history_series
 from interp.observing.summary import summary
 from interp.reporting.card import _path, card
 from interp.store import history
-from interp.store.writer import RunWriter, begin, writing
+from interp.store.writer import RunWriter, writing
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
 
@@ -57,9 +58,8 @@ class Read(HTMLParser):
 
 def planted(path: Path, curves: dict[str, np.ndarray], *, config: RunConfig = CONFIG, finished: bool = True) -> interp.Run:
     """A run whose history is given; it has no checkpoints."""
-    facts = {"engine": "planted", "threads": 1, "n_parameters": 1, "provenance": {}}
     with writing(path):
-        begin(path, config, split=config.split.draw(config.task), facts=facts)
+        begin_planted(path, config)
         writer = RunWriter(path)
         steps = curves.pop("step")
         for i, step in enumerate(steps):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Files, Keys, Names, Root, RunPath, find_run, parse_keys, parse_split, parse_steps
-from interp.cli.printing import print_json, print_series, print_table, print_tree, progress
+from interp.cli.printing import print_json, print_series, print_table, print_tree
 from interp.errors import DataError
 from interp.wording import checkpoints, counted
 
@@ -44,7 +45,7 @@ def show(run: RunPath, root: Root = ROOT, json_output: Annotated[bool, tyro.conf
     """
     from interp.observing.summary import summary
 
-    found = summary(find_run(run, root), on_step=progress("measuring the excluded loss"))
+    found = summary(find_run(run, root), on_step=counted_progress("measuring the excluded loss"))
     if json_output:
         print_json(found)
     else:
@@ -86,7 +87,7 @@ def analyze(
         files=file,
         steps=parse_steps(steps, opened),
         key_rule=parse_keys(key_rule),
-        on_step=progress("analysing"),
+        on_step=counted_progress("analysing"),
     )
     if out is not None:
         from interp.interop import export_series

@@ -38,6 +38,7 @@ _NICENESS = 10
 _ENDINGS = {
     "settled": "The run has settled and is finished, at step {step}.",
     "budget": "The run is finished: all {step} steps.",
+    "ended": "The run is finished: it ended at step {step}.",
     "imported": "An imported run: nothing will be added to it.",
     "non-finite": "The run has stopped at step {step}: its training loss is not finite.",
 }
@@ -193,8 +194,8 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
         return _ENDINGS[run.reason or "budget"].format(step=step)
     if run.status == "interrupted" or is_gone:
         return f"The run was interrupted at step {step}; `interp resume {shlex.quote(str(run.path))}` goes on with it."
-    most = "at most " if run.config.until_settled else ""
-    return f"Training: step {step} of {most}{run.config.steps:,}, {counted(len(run.steps), 'checkpoint')}."
+    most = "at most " if run.may_end_early else ""
+    return f"Training: step {step} of {most}{run.budget:,}, {counted(len(run.steps), 'checkpoint')}."
 
 
 def without_library(html: str) -> str:

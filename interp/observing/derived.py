@@ -12,6 +12,7 @@ import xarray as xr
 
 from interp.measures import Phases, Since, algorithm_since, generalization_since, phases
 from interp.store.run import Run
+from interp.store.run_facts import elements
 
 
 def evaluated_history(run: Run) -> xr.Dataset:
@@ -37,11 +38,11 @@ def told_by(run: Run, excluded: xr.DataArray | None = None) -> dict[str, Any]:
     boundaries, outcome = phases_json(date_phases(run, excluded))
     return {
         "run": run.name,
-        "p": run.config.task.p,
-        "operation": run.config.task.operation,
+        "p": elements(run.task),
+        "operation": run.task.operation,
         "phases": boundaries,
         "outcome": outcome or "unknown",
-        "config": run.config.to_json(),
+        "config": run.config.to_json() if run.has_config else json.dumps(run.settings),
     }
 
 

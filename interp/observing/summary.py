@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
+from interp.networks.one_layer import KIND as ONE_LAYER
 from interp.observing.derived import evaluated_history
 from interp.observing.observe import observe
 from interp.observing.run_health import run_health
@@ -22,14 +22,15 @@ def summary(run: Run, *, on_step: Callable[[int, int], None] | None = None) -> d
         run: a recorded run.
         on_step: called with (checkpoints done, checkpoints in all) while measuring.
     """
-    series = observe(run, ["progress_measures"], on_step=on_step)
     curves = evaluated_history(run)
     known = {str(name).removeprefix("history_"): values.dropna("history_step").values for name, values in curves.items()}
     last = {name: float(values[-1]) for name, values in known.items() if len(values)}
+    known_of_any = {**run.facts(), "steps": list(run.steps), "last": last}
+    if not (run.has_config and run.kind == ONE_LAYER):
+        return {**known_of_any, "settings": run.settings}
+    series = observe(run, ["progress_measures"], on_step=on_step)
     return {
-        **run.facts(),
-        "steps": list(run.steps),
-        "last": last,
+        **known_of_any,
         "outcome": series.attrs["outcome"],
         "phases": json.loads(series.attrs["phases"]),
         "health": run_health(run),
@@ -38,5 +39,5 @@ def summary(run: Run, *, on_step: Callable[[int, int], None] | None = None) -> d
             "step": series.attrs["key_step"],
             "frequencies": series.attrs["key_frequencies"],
         },
-        "config": asdict(run.config),
+        "config": run.settings,
     }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,6 +13,7 @@ from interp.reporting.compare import compare
 from interp.reporting.dissection import Section, dissection, no_dissection
 from interp.reporting.explorer import explorer
 from interp.reporting.origin import origin
+from interp.store.durable import write_output
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,7 +68,7 @@ def report(
     found = [observe(one, chosen, steps=steps, key_rule=key_rule, on_step=on_step) for one in opened]
     own = [analysis for analysis in chosen if analysis.name not in _COMPARED or analysis.name in asked]
     built = compare(found, own=[panels(one, own) for one in found]) if several else page_of(opened[0], found[0], chosen)
-    _replace(path, built.html)
+    write_output(path, built.html.encode())
     return built
 
 
@@ -133,13 +132,3 @@ def panels(series: xr.Dataset, analyses: Iterable[Analysis]) -> list[Panel]:
     """The panels of analyses that were observed, with the reason for those that failed."""
     failures = json.loads(series.attrs.get("failures") or "{}")
     return [Panel(a.name, a.title, a.caption, a.figure, failures.get(a.name), a.definitions) for a in analyses]
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there, with the permissions the user's umask gives."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(text)
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(file.name, 0o666 & ~umask)
-    os.replace(file.name, path)
