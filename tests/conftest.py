@@ -37,7 +37,7 @@ install_import_hook(
         "interp.losses",
         "interp.measures",
         "interp.networks.one_layer",
-        "interp.networks.forward_pass",
+        "interp.networks.sites",
         "interp.synthetic",
     ],
     "beartype.beartype",

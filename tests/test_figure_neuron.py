@@ -14,9 +14,9 @@ import interp
 from interp.cli import main
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
-from interp.measures import discrete_logarithm
-from interp.networks import neuron_tables
+from interp.harmonics import addition, discrete_logarithm
 from interp.networks.one_layer import Weights
+from interp.observing import neuron_maps
 from interp.observing.neuron_maps import neuron_map
 from interp.store.run import open_run
 from interp.store.writer import RunWriter, begin, writing
@@ -172,15 +172,11 @@ def test_a_neuron_of_multiplication_is_fitted_over_exponents_of_pairs_without_0(
 def test_a_fit_that_cannot_fail_says_so(tmp_path, p):
     weights = random_weights(p, dtype=torch.float32, d_model=4, d_mlp=6)
     run = saved(tmp_path / "run", [weights] * 2)
-    found = [neuron_map(weights, neuron, frame_of(p)) for neuron in range(6)]
+    found = [neuron_map(weights, neuron, addition(p)) for neuron in range(6)]
     alive = next(neuron for neuron, one in enumerate(found) if one.frequency)
     assert found[alive].share == pytest.approx(1)
     drawn = interp.figures.figure(run, "neuron", neuron=alive, step=20)
     assert told(drawn)[1] == f"<b>Best fit</b>: frequency 1 explains any neuron modulo {p}"
-
-
-def frame_of(p: int):
-    return interp.measures.addition_frame(p, "add")
 
 
 def call(*arguments: object) -> int:
@@ -207,7 +203,7 @@ def test_the_command_writes_a_page_with_a_slider_and_a_figure_of_one_step(run, t
 @pytest.mark.usefixtures("chromium")
 def test_the_command_writes_a_picture_of_the_last_step_and_measures_no_other(run, tmp_path, monkeypatch):
     path, measured = tmp_path / "x.svg", []
-    monkeypatch.setattr(neuron_tables, "neuron_map", lambda *given: measured.append(given) or neuron_map(*given))
+    monkeypatch.setattr(neuron_maps, "neuron_map", lambda *given: measured.append(given) or neuron_map(*given))
     assert call("figure", run.path, "neuron", "--neuron", 1, "-o", path) == 0
     assert len(measured) == 1
     text = path.read_text()

@@ -14,6 +14,7 @@ import xarray as xr
 import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig, SplitConfig
 from interp.errors import UsageError
+from interp.harmonics import take_logits
 from interp.observing.analysis import Analysis
 from interp.observing.keys import key_frequencies
 from interp.observing.observe import observe
@@ -203,13 +204,8 @@ def test_subtraction_is_observed_in_its_own_waves(tmp_path):
     run = interp.record(replace(tiny_config("subtract"), steps=20), root=tmp_path, name="minus", progress=False)
     series = observe(run, ["progress_measures"], key_rule=[2])
     logits = interp.forward(run[20].weights, run.config.task.pairs).logits
-    direct = interp.measures.restricted_loss(
-        logits,
-        torch.from_numpy(run.config.task.labels),
-        basis=interp.FourierBasis(11),
-        frequencies=[2],
-        combination="difference",
-    )
+    waves = run.task.harmonics
+    direct = interp.measures.restricted_loss(take_logits(waves, logits), waves.line, harmonics=waves, keys=[2])
     assert series["restricted_loss"].sel(step=20).item() == pytest.approx(float(direct.mean()), rel=1e-5)
 
 

@@ -21,8 +21,8 @@ from test_report_compare import runs
 from visiting import AT_INDEX, Visit, until, visit
 
 from interp.figures import TRAIN, WHEEL, Cell, curve, draw, faded, on
-from interp.harmonics.cyclic import FourierBasis
-from interp.measures import addition_frame, neuron_frequencies
+from interp.harmonics import addition, multiplication, take_rows
+from interp.measures import neuron_frequencies
 from interp.networks.neuron_tables import neuron_tables
 from interp.networks.one_layer import forward
 from interp.observing.analysis import find_analyses
@@ -594,7 +594,7 @@ def assert_neuron(seen: Visit, neuron: int, dial: float) -> None:
     activations = forward(growing(dial), ModularTask(P).pairs).neurons.reshape(P, P, -1).numpy()
     expected = activations[..., neuron]
     assert np.abs(shown_map(seen, 0) - expected).max() < 0.05 * activations.max()
-    found = neuron_frequencies(torch.from_numpy(activations.reshape(P * P, -1)), basis=FourierBasis(P))
+    found = neuron_frequencies(torch.from_numpy(activations.reshape(P * P, -1)), harmonics=addition(P))
     frequency, share = int(found.frequency[neuron]), float(found.share[neuron])
     if frequency and expected.max() > 0.2 * activations.max():
         about = seen.page.inner_text("#panel-neuron .about")
@@ -606,10 +606,10 @@ def assert_neuron(seen: Visit, neuron: int, dial: float) -> None:
 
 
 def test_a_neuron_of_multiplication_is_fitted_over_exponents(browser: Browser, tmp_path: Path) -> None:
-    frame = addition_frame(P, "multiply")
+    waves = multiplication(P)
     weights = random_weights(P, dtype=torch.float32, seed=1)
     series, path = built_in()[1], tmp_path / "multiply.html"
-    neurons = explorer(STEPS, [neuron_tables(weights)] * len(STEPS), order=frame.residues.tolist())
+    neurons = explorer(STEPS, [neuron_tables(weights)] * len(STEPS), order=waves.classes.tolist())
     assert "counted by their exponents to a primitive root (modulo 6)" in neurons.caption
     path.write_text(page(series, [neurons]).html, encoding="utf-8")
     activations = forward(weights, ModularTask(P, "multiply").pairs).neurons.reshape(P, P, -1).numpy()
@@ -619,7 +619,7 @@ def test_a_neuron_of_multiplication_is_fitted_over_exponents(browser: Browser, t
         seen.page.press("#panel-neuron input", "Enter")
         shown, fit = (shown_map(seen, place).astype(float) for place in (0, 1))
         assert np.abs(shown - activations[..., neuron]).max() < 0.1 * activations.max()
-        found = neuron_frequencies(frame.rows(torch.from_numpy(shown.reshape(P * P, 1))), basis=FourierBasis(frame.modulus))
+        found = neuron_frequencies(take_rows(waves, torch.from_numpy(shown.reshape(P * P, 1))), harmonics=waves)
         if bool(found.dead[0]):
             continue
         alive += 1

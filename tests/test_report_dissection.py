@@ -51,7 +51,7 @@ def test_the_section_says_what_was_found(found):
 
 def test_an_ablation_without_controls_says_why_and_no_number_is_broken_in_its_exponent() -> None:
     """Of a modulus of 2 there is one frequency: nothing else can be taken out."""
-    section = dissection(anatomy(random_weights(p=2), controls=2, frequencies=[1]), step=1)
+    section = dissection(anatomy(random_weights(p=2), controls=2, keys=[1]), step=1)
     ablations = rows(section, "Loss after each ablation")
     assert ablations["logits: without 1"][1] == "none: too few other frequencies"
     assert ablations["nothing"][1] == "-"
@@ -75,7 +75,7 @@ def test_the_papers_figures_stand_in_a_column_of_their_own(found):
 
 @pytest.mark.parametrize(("p", "operation"), [(2, "add"), (6, "multiply"), (5, "multiply"), (4, "x2xyy2"), (7, "subtract")])
 def test_any_model_has_a_section(p, operation):
-    section = dissection(anatomy(random_weights(p=p), operation=operation, controls=1), step=1)
+    section = dissection(anatomy(random_weights(p=p), task=ModularTask(p, operation), controls=1), step=1)
     assert all(len(row) == len(table.header) for table in section.tables for row in table.rows)
     assert any("No reordering" in text for text in section.paragraphs) == (
         operation == "x2xyy2" or (p, operation) == (6, "multiply")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float64, Int, Int64, Shaped
@@ -24,6 +24,7 @@ Name = int | str
 _ROUNDING = 1e-9
 
 
+@runtime_checkable
 class Harmonics(Protocol):
     """The waves of an answer.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from interp.harmonics.harmonics import Harmonics
 
 
+@runtime_checkable
 class Task(Protocol):
     """A finite table: every input there is, and the right answer to each."""
 
