@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from interp import Analysis, forward_embedded, measures
+from interp import Analysis, about, forward_embedded, measures
 from interp.figures import CYCLE, IN_TITLE, Cell, curve, draw, frequency_colours, key, label, level, remark
 from interp.wording import percent
 
@@ -62,7 +62,7 @@ def measure(view):
 
 def figure(series):
     """The measures with the paper's thresholds, and the two formulas, over time."""
-    steps, colours, ratios = series.step.values, frequency_colours(series.attrs["key_frequencies"]), _ratios(series)
+    steps, colours, ratios = series.step.values, frequency_colours(about(series).key_frequencies), _ratios(series)
     title = _verdict(steps, *(series[name].values for name in ("gradient_symmetricity", "distance_irrelevance", "answered")))
     traces = [
         *(curve(steps, series[name].values, name=name.replace("_", " "), colour=colour) for name, colour in NAMES.items()),
@@ -103,7 +103,7 @@ def _ratios(series):
     """For each key frequency the ratio of what the formulas explain, once they explain anything."""
     clock, pizza = series["clock_fve_single"], series["pizza_fve_single"]
     ratio = (pizza / clock).where((clock > EXPLAINED) | (pizza > EXPLAINED))
-    return {int(k): ratio.sel(key_frequency=k).values for k in series.attrs["key_frequencies"]}
+    return {int(k): ratio.sel(key_frequency=k).values for k in about(series).key_frequencies}
 
 
 def _verdict(steps, symmetricity, irrelevance, accuracy):

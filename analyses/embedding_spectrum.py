@@ -12,7 +12,7 @@ orthonormal Fourier basis over the residues. W_L = W_U^T W_out^T.
 import numpy as np
 import xarray as xr
 
-from interp import Analysis
+from interp import Analysis, about
 from interp.figures import NEUTRAL, Cell, draw, frequency_colours, on
 
 MATRICES = {"embedding_norm": "W_E", "neuron_logit_norm": "W_L"}
@@ -31,7 +31,7 @@ def measure(view):
 
 def figure(series):
     """For each matrix a map of frequency over time, and beside it the spectrum at one checkpoint."""
-    frequencies, colours = series.frequency.values, frequency_colours(series.attrs["key_frequencies"])
+    frequencies, colours = series.frequency.values, frequency_colours(about(series).key_frequencies)
     edge = (frequencies[0] - 0.5, frequencies[-1] + 0.5)
     maps = [
         {

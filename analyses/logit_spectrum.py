@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from interp import Analysis, measures
+from interp import Analysis, about, measures
 from interp.figures import IN_TITLE, NEUTRAL, Cell, curve, draw, faded, frequency_colours, key, on
 from interp.wording import percent
 
@@ -43,7 +43,7 @@ def measure(view):
 def figure(series):
     """The map at one checkpoint, and the clock's coefficients over time."""
     waves, shares = series.frequency_a.values, series["logit_share"].values
-    colours = frequency_colours(series.attrs["key_frequencies"])
+    colours = frequency_colours(about(series).key_frequencies)
     frequencies, explained = series.frequency.values, series["cos_coefficient"].values ** 2
     curves = [
         curve(series.step.values, explained[:, i], name=f"frequency {k}", colour=colours.get(int(k), faded(NEUTRAL, 0.3)), cell=2)

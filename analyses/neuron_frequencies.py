@@ -12,7 +12,7 @@ largest share. A neuron that is constant over all pairs is dead. Nanda et al. 20
 import numpy as np
 import xarray as xr
 
-from interp import Analysis, measures
+from interp import Analysis, about, measures
 from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, frequency_dashes, on, steps_of_colour
 
 THRESHOLD = 0.85
@@ -34,9 +34,9 @@ def measure(view):
 
 def figure(series):
     """Cluster sizes over time; every neuron, and the distribution of shares, at one checkpoint."""
-    steps, neurons = series.step.values, series.sizes["neuron"]
+    steps, neurons, known = series.step.values, series.sizes["neuron"], about(series)
     shares, frequencies = series["neuron_share"].values, series["neuron_frequency"].values
-    colours = frequency_colours(series.attrs["key_frequencies"])
+    colours = frequency_colours(known.key_frequencies)
     dashes, clusters = frequency_dashes(colours), series["cluster_size"]
     others = neurons - clusters.sum("frequency") - series["dead_neurons"]
     curves = [
@@ -48,8 +48,9 @@ def figure(series):
         curve(steps, series["dead_neurons"].values, name="dead", colour=NEUTRAL, dash="dot"),
     ]
 
+    half = known.p // 2
     # Colours go as numbers, which are small: 0 for everything that is no key frequency, 1, 2, ... for the key ones.
-    paint = np.zeros(series.attrs["p"] // 2 + 1, dtype=np.uint8)
+    paint = np.zeros(half + 1, dtype=np.uint8)
     paint[list(colours)] = 1 + np.arange(len(colours))
     shades = [NEUTRAL, *colours.values()]
     palette = {"colorscale": steps_of_colour(shades), "cmin": -0.5, "cmax": len(shades) - 0.5}
@@ -71,7 +72,6 @@ def figure(series):
             },
         ]  # fmt: skip
 
-    half = series.attrs["p"] // 2
     most = max(np.histogram(np.nan_to_num(row, nan=-1), bins=BINS)[0].max() for row in shares)
     rows = [
         [Cell("Neurons in each cluster", y="neurons", time=True)],

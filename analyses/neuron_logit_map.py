@@ -13,7 +13,7 @@ section 4.1 and table 1.
 import numpy as np
 import xarray as xr
 
-from interp import Analysis, measures
+from interp import Analysis, about, measures
 from interp.figures import CYCLE, IN_TITLE, NEUTRAL, Cell, curve, draw, frequency_colours, key
 
 DASHES = {"cos": "solid", "sin": "dash"}
@@ -33,7 +33,7 @@ def measure(view):
 
 def figure(series):
     """The share of the key directions, and what is read in each, over time."""
-    steps, colours = series.step.values, frequency_colours(series.attrs["key_frequencies"])
+    steps, colours = series.step.values, frequency_colours(about(series).key_frequencies)
     few = len(colours) <= IN_TITLE
     is_told = not few and len(colours) <= len(CYCLE)  # by colour alone: dashes tell cosine from sine
     wave_of = (

@@ -16,7 +16,7 @@ single frequency. Nanda et al. 2023, arXiv 2301.05217, section 5.
 import numpy as np
 import xarray as xr
 
-from interp import Analysis, figures, measures
+from interp import Analysis, about, figures, measures
 from interp.figures import CYCLE, EXCLUDED, NEUTRAL, RESTRICTED, TEST, Cell, curve, draw, frequency_colours, key, line, on
 from interp.wording import counted
 
@@ -46,7 +46,7 @@ def measure(view):
 
 def figure(series):
     """The plateau story: restricted and excluded loss against the test loss, each over time."""
-    steps, colours = series.step.values, frequency_colours(series.attrs["key_frequencies"])
+    steps, colours = series.step.values, frequency_colours(about(series).key_frequencies)
     dashes = figures.frequency_dashes(colours)
     few = len(colours) <= figures.IN_TITLE
     without = (
@@ -90,9 +90,9 @@ def figure(series):
 
 def _lead(series):
     """Dots where restricted loss and test accuracy pass their half-way marks, and the span between them."""
-    accuracy = series["history_test_accuracy"].dropna("history_step")
-    restricted = series["restricted_loss"].dropna("step")
-    lead = measures.lead_time((restricted.step, restricted), (accuracy.history_step, accuracy))
+    lead, accuracy, restricted = about(series).lead, series["history_test_accuracy"], series["restricted_loss"]
+    if lead is None:
+        return [], []
     dots = [
         {"type": "scatter", "mode": "markers", "x": [at.step], "y": [float(values.sel({values.dims[0]: at.step}))],
          "marker": {"color": colour, "size": 9}, "showlegend": False, "hovertemplate": f"{what}<extra></extra>", **on(cell)}
@@ -102,8 +102,7 @@ def _lead(series):
         )
         if at is not None
     ]  # fmt: skip
-    few = measures.stand_out(len(series.attrs["key_frequencies"]), int(series.attrs["p"]) // 2)
-    if not few or lead.steps is None or lead.steps <= 0:
+    if not about(series).stands_out or lead.steps is None or lead.steps <= 0:
         return dots, []
     begin, end, height = lead.restricted.step, lead.accuracy.step, float(accuracy.sel(history_step=lead.accuracy.step))
     start = {

@@ -27,6 +27,8 @@ from .networks.sites import Activations as Activations
 from .observing.analysis import Analysis as Analysis
 from .observing.keys import key_frequencies as key_frequencies
 from .observing.observe import observe as observe
+from .observing.series import About as About
+from .observing.series import about as about
 from .observing.streaming import activations as activations
 from .observing.view import View as View
 from .recording.recorder import record as record

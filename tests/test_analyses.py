@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import pytest
 import torch
 from growing import DIALS, KEYS, STEPS, P, built_in, growing, view
+from retelling import retold
 
 import interp
 from interp.harmonics.residues import powers
@@ -196,7 +197,8 @@ def test_attention_that_does_not_vary_is_said_to_leave_nothing_to_explain(series
 @pytest.mark.parametrize(("n", "told"), [(3, 0), (8, 8), (29, 0)])
 def test_a_legend_names_only_what_its_colours_tell_apart(series, n: int, told: int) -> None:
     keys = list(range(1, n + 1))
-    many = series.isel(key_frequency=[0] * n).assign_coords(key_frequency=keys).assign_attrs(key_frequencies=keys)
+    many = series.isel(key_frequency=[0] * n).assign_coords(key_frequency=keys)
+    many = retold(many, key_frequencies=keys, frequencies=2 * n)
     shown = [trace for trace in drawn("neuron_logit_map", many).data if trace.showlegend]
     assert len(shown) == len({trace.line.color for trace in shown}) == told
 
@@ -370,7 +372,7 @@ def test_heat_of_the_attention_figure_is_the_measured_attention(series) -> None:
 
 @pytest.mark.parametrize("keys", [KEYS, KEYS[:1]])
 def test_lead_time_is_marked_where_it_is(series, keys) -> None:
-    series = series.assign_attrs(key_frequencies=list(keys))
+    series = retold(series, key_frequencies=list(keys))
     figure = find_analyses(["progress_measures"])[0].figure(series)
     notes = [note.text for note in figure.layout.annotations if "lead" in note.text]
     from interp.measures import lead_time
@@ -385,8 +387,7 @@ def test_lead_time_is_marked_where_it_is(series, keys) -> None:
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_figures_of_a_single_checkpoint_and_of_missing_numbers_are_drawn(name: str, series) -> None:
     one = series.isel(step=[0], history_step=[0])
-    one.attrs = {**series.attrs, "phases": "{}", "key_frequencies": list(KEYS)}
-    find_analyses([name])[0].figure(one)
+    find_analyses([name])[0].figure(retold(one, phases="{}", outcome="unknown"))
     holes = series.copy(deep=True)
     for variable in holes.data_vars:
         if holes[variable].dtype.kind == "f" and not str(variable).startswith("history_"):

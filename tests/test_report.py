@@ -20,6 +20,7 @@ from growing import STEPS, built_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from retelling import retold
 
 import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
@@ -30,10 +31,9 @@ from interp.reporting import Page, Panel, page
 from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
 from interp.reporting.extract import extract
 from interp.reporting.maths import typeset
-from interp.reporting.sentences import OPERATIONS
 from interp.reporting.write import panels
 from interp.store.run import Run
-from interp.tasks.modular import ModularTask
+from interp.tasks.modular import IN_SIGNS, ModularTask
 from interp.tasks.splits import SplitConfig
 from interp.wording import percent
 
@@ -343,11 +343,11 @@ def test_a_panel_without_definitions_has_no_link_and_an_unknown_one_is_refused()
 
 @pytest.mark.parametrize(("operation", "told"), [("add", False), ("multiply", True)])
 def test_other_operations_are_told_how_they_are_read_as_addition(operation: str, told: bool) -> None:
-    series = built_in()[1].assign_attrs(operation=operation)
+    series = retold(built_in()[1], operation=operation, task=ModularTask(7, operation).name)
     html = page(series, []).html
     ids, _ = links_of(html)
     assert ("formula-groups" in ids) == told
-    assert f"{OPERATIONS[operation]} modulo p is the right answer" in html
+    assert f"{IN_SIGNS[operation]} modulo p is the right answer" in html
 
 
 def test_formulas_are_escaped() -> None:
@@ -380,11 +380,8 @@ def test_page_loads_nothing_from_anywhere(built: Page) -> None:
 
 
 def hostile_page() -> Page:
-    series = built_in()[1].copy()
-    series.attrs |= {
-        "run": HOSTILE, "key_rule": HOSTILE, "config": json.dumps({HOSTILE: {HOSTILE: HOSTILE}}),
-        "facts": json.dumps({HOSTILE: [HOSTILE]}),
-    }  # fmt: skip
+    nested, listed = json.dumps({HOSTILE: {HOSTILE: HOSTILE}}), json.dumps({HOSTILE: [HOSTILE]})
+    series = retold(built_in()[1], run=HOSTILE, task=HOSTILE, key_rule=HOSTILE, config=nested, facts=listed)
     # Plain text that plotly itself would show as text; markup for it goes through its own sanitizer in the browser.
     figure = go.Figure(
         data=[{"type": "scatter", "y": [1, 2], "name": HOSTILE, "text": [HOSTILE, HOSTILE]}], layout={"title": HOSTILE}
@@ -445,8 +442,8 @@ def test_numbers_that_are_not_finite_are_no_syntax_error() -> None:
 
 def test_page_is_built_without_torch() -> None:
     code = (
-        "import sys, xarray as xr; from interp.reporting import page;"
-        "page(xr.Dataset(coords={'step': [0]}, attrs={'p': 5}), []); print('torch' in sys.modules)"
+        "import sys, xarray as xr; from interp.reporting import page; from interp.observing.series import About;"
+        "page(xr.Dataset(coords={'step': [0]}, attrs={'about': About(p=5)}), []); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
 

@@ -16,6 +16,7 @@ import torch
 from growing import DIALS, STEPS, P, built_in, growing
 from playwright.sync_api import Browser
 from random_models import random_weights
+from retelling import retold
 from test_report import hostile_page
 from test_report_compare import runs
 from visiting import AT_INDEX, Visit, until, visit
@@ -537,7 +538,7 @@ def test_a_users_own_figure_has_the_slider_too(browser: Browser, tmp_path: Path)
 def test_a_run_with_one_checkpoint_and_no_phases_is_shown(browser: Browser, tmp_path: Path) -> None:
     analyses, series = built_in()
     one = series.isel(step=[0], history_step=[0])
-    one.attrs = {**series.attrs, "phases": "{}", "outcome": "unknown"}
+    one = retold(one, phases="{}", outcome="unknown")
     path = tmp_path / "one.html"
     path.write_text(page(one, panels(one, analyses)).html, encoding="utf-8")
     seen = visit(browser, path)
@@ -550,7 +551,7 @@ def test_a_run_with_one_checkpoint_and_no_phases_is_shown(browser: Browser, tmp_
 def test_a_short_run_has_every_step_at_most_once_on_its_axes(browser: Browser, tmp_path: Path, last: int) -> None:
     analyses, series = built_in()
     two = series.isel(step=[0, 1], history_step=[0, 1]).assign_coords(step=[0, last], history_step=[0, last])
-    two.attrs = {**series.attrs, "phases": "{}", "outcome": "unknown"}
+    two = retold(two, phases="{}", outcome="unknown")
     path = tmp_path / "two.html"
     path.write_text(page(two, panels(two, analyses)).html, encoding="utf-8")
     seen = visit(browser, path)
@@ -663,7 +664,7 @@ def test_a_number_beyond_the_last_neuron_is_the_last_neuron(browser: Browser, ex
 
 
 def test_many_runs_with_long_names_fit_a_narrow_window(browser: Browser, tmp_path: Path) -> None:
-    series = [one.assign_attrs(run="a_name_without_any_space_" * 4 + str(i)) for i, one in enumerate(runs() * 3)]
+    series = [retold(one, run="a_name_without_any_space_" * 4 + str(i)) for i, one in enumerate(runs() * 3)]
     path = tmp_path / "many.html"
     path.write_text(compare(series).html, encoding="utf-8")
     seen = visit(browser, path, width=400)

@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from playwright.sync_api import Browser
 from random_models import random_weights
+from retelling import retold, saying
 from visiting import Visit, until, visit
 
 from interp.figures import CYCLE, IN_TITLE, Cell, curve, draw
@@ -86,10 +87,10 @@ def many() -> tuple[list, xr.Dataset, Weights]:
         name: {"step": at, "earliest": at, "latest": at} for name, at in (("onset", 40), ("cleanup", 200), ("grokked", 390))
     }
     config = {"optimizer": {"an_extraordinarily_long_name_of_a_field": {"perpendicularly": 1}}}
-    series.attrs = {
-        "run": "many", "p": P, "operation": "add", "key_frequencies": list(KEYS), "key_rule": "explicit", "key_step": 400,
-        "phases": json.dumps(phases), "outcome": "grokking", "config": json.dumps(config), "facts": "{}", "failures": "{}",
-    }  # fmt: skip
+    series = saying(
+        series, run="many", p=P, key_frequencies=list(KEYS), key_rule="explicit", key_step=400,
+        phases=json.dumps(phases), outcome="grokking", config=json.dumps(config),
+    )  # fmt: skip
     return analyses, series, weights
 
 
@@ -211,7 +212,7 @@ def test_frequencies_of_the_same_colour_have_other_lines() -> None:
 def test_a_figure_by_itself_has_room_for_its_legend() -> None:
     analyses, series, _ = many()
     few = series.sel(key_frequency=list(KEYS[:IN_TITLE]))
-    few.attrs = {**series.attrs, "key_frequencies": list(KEYS[:IN_TITLE])}
+    few = retold(few, key_frequencies=list(KEYS[:IN_TITLE]))
     large, small = (analyses[0].figure(one) for one in (series, few))
     assert large.layout.margin.t >= small.layout.margin.t + 19
     assert large.layout.height - large.layout.margin.t == small.layout.height - small.layout.margin.t

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -18,8 +16,9 @@ from interp.harmonics.harmonics import Name
 from interp.networks.network import Network
 from interp.networks.one_layer import Weights
 from interp.observing.analysis import Analysis, find_analyses
-from interp.observing.derived import date_verdicts, evaluated_history, told_by
+from interp.observing.described import describe, evaluated_history
 from interp.observing.keys import KeyRule, key_frequencies
+from interp.observing.series import ABOUT
 from interp.observing.streaming import choose_steps
 from interp.observing.view import View
 from interp.store.results import Results
@@ -40,12 +39,12 @@ def observe(
 
     Only what is not cached is computed. The cache lies in the run's directory and goes by content: the checkpoint's hash, the
     analysis' source, the toolkit's own source and the key frequencies. Key frequencies are chosen once, from the last checkpoint,
-    and hold for the whole series. An analysis that raises is left out; ``attrs["failures"]`` says which and why. Each variable's
-    attribute ``analysis`` names the analysis it comes from.
+    and hold for the whole series. Each variable's attribute ``analysis`` names the analysis
+    it comes from.
 
-    The Dataset also has the run's history (``history_train_loss`` ... over ``history_step``) and, as attributes: ``run``, ``p``,
-    ``operation``, ``key_frequencies``, ``key_rule``, ``key_step``, ``phases``, ``outcome``, ``verdicts`` (what the last
-    checkpoint is and since when, see `interp.measures.Since`), ``config``, ``facts``, ``failures``.
+    The Dataset also has the run's history (``history_train_loss`` ... over ``history_step``). What else is known of it is one
+    value, `interp.about(series)`: the run, its key frequencies, phases, lead time, verdicts and configuration; analyses that
+    raised (``failures``) and those that have no meaning for this task or network (``left_out``), each with the reason.
 
     Args:
         run: a recorded run.
@@ -71,28 +70,30 @@ def observe(
     for result in results.values():
         result.save()
     series = _combine(run, chosen, {name: r for name, r in results.items() if name not in failures})
-    series.attrs |= {
-        "key_frequencies": list(keys),
-        "key_rule": key_rule if isinstance(key_rule, str) else "explicit",
-        "key_step": key_step,
-        "failures": json.dumps(failures),
-        "left_out": json.dumps(left_out),
-    }
-    return series
+    described = describe(
+        run,
+        series,
+        keys=keys,
+        key_rule=key_rule if isinstance(key_rule, str) else "explicit",
+        key_step=key_step,
+        failures=failures,
+        left_out=left_out,
+    )
+    return series.assign_attrs({ABOUT: described})
 
 
 def does_not_apply(analysis: Analysis, network: Network, task: Task) -> str | None:
     """Why a question has no meaning for a network and its task; None if it has one."""
+    without_waves = (
+        None if task.harmonics is not None else f"no reordering makes {task.name} an addition: its answers have no waves"
+    )
     reasons = {
         "one-layer": None
         if isinstance(network, Weights)
         else f"it reads a one-layer transformer, and this is a network of kind {network.kind!r}",
-        "harmonics": None
-        if task.harmonics is not None
-        else f"the answers of {task.name} have no harmonics: no reordering makes it an addition",
-        "addition": None
-        if isinstance(task.harmonics, CyclicHarmonics)
-        else f"{task.name} is no addition, and no reordering makes it one",
+        "harmonics": without_waves,
+        "addition": without_waves
+        or (None if isinstance(task.harmonics, CyclicHarmonics) else f"{task.name} is not addition modulo n in any order"),
     }
     return next((why for need in analysis.needs if (why := reasons[need])), None)
 
@@ -143,11 +144,4 @@ def _combine(run: Run, steps: list[int], results: dict[str, Results]) -> xr.Data
             if variable in variables:
                 raise UsageError(f"analyses {owner[variable]} and {name} both measure {variable!r}; rename one of them")
             variables[variable], owner[variable] = array.assign_attrs(analysis=name), name
-    series = xr.Dataset(variables, coords={"step": steps})
-    series = series.merge(evaluated_history(run))
-    series.attrs |= told_by(run, series.get("excluded_loss"))
-    series.attrs |= {
-        "verdicts": json.dumps({name: asdict(found) for name, found in date_verdicts(series).items()}),
-        "facts": json.dumps(run.facts()),
-    }
-    return series
+    return xr.Dataset(variables, coords={"step": steps}).merge(evaluated_history(run))

@@ -10,6 +10,7 @@ from interp.errors import UsageError
 from interp.figures.drawing import bands, last_step
 from interp.figures.theme import template
 from interp.observing.definitions import DEFINITIONS
+from interp.observing.series import About, about, as_attributes
 from interp.reporting.blocks import Blocks
 from interp.reporting.columns import tables
 from interp.reporting.extract import extract
@@ -35,6 +36,7 @@ class Panel:
         caption: what to look for, paragraphs separated by blank lines; one that begins with "Measured:" is shown on demand.
         draw: makes the figure from the series.
         failure: why the analysis could not be measured.
+        left_out: why it does not apply to this run: then it is named on the page, and not drawn.
         definitions: names of the definitions that it links to.
         extra: further data for a panel that the page draws itself; puts its arrays into the blocks.
     """
@@ -46,6 +48,7 @@ class Panel:
     failure: str | None = None
     definitions: tuple[str, ...] = ()
     extra: Callable[[Blocks], Mapping[str, Any]] | None = None
+    left_out: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,9 @@ def page(
     if not series.sizes.get("step"):
         raise UsageError("report: given a series without checkpoints, expected at least one")
     blocks, story = Blocks(), tell(series) if story is None else story
-    tabled = tables(series, [panel.name for panel in panels], blocks)
-    shown = [_shown(panel, series, blocks, tabled) for panel in panels]
+    asked = [panel for panel in panels if panel.left_out is None]
+    tabled = tables(series, [panel.name for panel in asked], blocks)
+    shown = [_shown(panel, series, blocks, tabled) for panel in asked]
     data = {
         "run": run_name(series),
         "steps": [int(step) for step in series["step"].values],
@@ -104,13 +108,22 @@ def page(
         "panels": [one["source"] for one in shown],
         "readout": readings(series, blocks) if looks is None else readings_of_runs(series, looks, blocks),
         "tables": tabled,
-        "notes": _notes(series.attrs),
+        "notes": _notes(about(series)),
         "live": live,
         "templates": {"light": template("light"), "dark": template("dark")},
     }
-    facts = [*origin, *(facts_of(series.attrs) if facts is None else facts)]
-    html = render(series, story, shown, sections=sections, facts=facts, data=data, blocks=blocks)
+    facts = [*origin, *(facts_of(about(series)) if facts is None else facts)]
+    html = render(series, story, shown, left_out=left_out(panels), sections=sections, facts=facts, data=data, blocks=blocks)
     return Page(html, str(story), {one["name"]: one["failure"] for one in shown if one["failure"]})
+
+
+def left_out(panels: Sequence[Panel]) -> list[tuple[str, list[str]]]:
+    """Each reason why panels are left out, with their titles."""
+    found: dict[str, list[str]] = {}
+    for panel in panels:
+        if panel.left_out is not None:
+            found.setdefault(panel.left_out, []).append(panel.title)
+    return list(found.items())
 
 
 def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,8 +154,9 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
     }
 
 
-def _notes(attributes: Mapping[str, Any]) -> dict[str, str]:
+def _notes(known: About) -> dict[str, str]:
     """What a table that is taken away says about where it comes from."""
     names = ("run", "p", "operation", "key_frequencies", "key_rule", "key_step", "outcome", "phases", "config")
+    attributes = as_attributes(known)
     texts = {name: attributes[name] for name in names if name in attributes}
     return {name: value if isinstance(value, str) else as_json(value) for name, value in texts.items()}

@@ -16,12 +16,12 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from interp.observing.definitions import DEFINITIONS
+from interp.observing.series import About, about
 from interp.reporting.blocks import Blocks
 from interp.reporting.columns import HISTORY
 from interp.reporting.fact_tables import Table
 from interp.reporting.library import plotly_library
 from interp.reporting.maths import typeset
-from interp.reporting.sentences import OPERATIONS
 from interp.reporting.story import Story, run_name
 from interp.wording import signed
 
@@ -47,8 +47,13 @@ _STYLES = ("page.css",)
 # What a page has besides that is served while its run goes on.
 _LIVE_SCRIPTS, _LIVE_STYLES = ("live.js",), ("live.css",)
 
-# Definitions that the page's glossary links to.
-_IN_WORDS = ("restricted-loss", "excluded-loss", "key-frequencies", "phases")
+# Definitions that the page's glossary links to: for any run; where answers have waves; where they have after a reordering.
+_IN_WORDS = ("phases",)
+_IN_WORDS_OF_WAVES = ("restricted-loss", "excluded-loss", "key-frequencies")
+_IN_WORDS_OF_GROUPS = ("groups",)
+
+# What `About.operation` is for addition, and for several runs together.
+_ADDITION = ("add", "")
 
 # What has an index wherever it is written; other words with an underscore are names.
 _SYMBOLS = re.compile(r"\b(?:W_(?:E|pos|Q|K|V|O|in|out|U|L)|w_k|alpha_k)(?:\^T)?\b(?![^<]*</code>)")
@@ -67,6 +72,7 @@ def render(
     story: Story,
     shown: list[dict[str, Any]],
     *,
+    left_out: Sequence[tuple[str, Sequence[str]]],
     sections: Sequence[Section],
     facts: Sequence[Table],
     data: dict[str, Any],
@@ -85,23 +91,24 @@ def render(
     data = {**data, "blocks": blocks.header}
     is_live = data["live"] is not None
     script, library = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS), plotly_library()
-    attributes = series.attrs
-    is_addition = attributes.get("operation", "add") == "add"
-    definitions = _definitions(shown, sections, words=_IN_WORDS if is_addition else (*_IN_WORDS, "groups"))
+    known = about(series)
+    definitions = _definitions(shown, sections, words=_words(known))
     return environment.get_template("page.html.jinja").render(
         run=run_name(series),
         story=story,
         panels=shown,
+        left_out=left_out,
         sections=sections,
         definitions=definitions,
-        operation=OPERATIONS.get(attributes.get("operation", ""), "the result of the operation"),
+        answer=_answer(known),
         has_pizza=any(one["definition"].name == "algorithm" for one in definitions),
-        chance=f"ln {attributes['p']} = {math.log(attributes['p']):.3g}" if not story.of_many else "ln p",
-        is_addition=is_addition,
+        chance=f"ln {known.p} = {math.log(known.p):.3g}" if known.p and not story.of_many else "ln p",
+        is_addition=known.operation in _ADDITION,
+        has_waves=known.has_waves,
         facts=facts,
         history=HISTORY if HISTORY in data["tables"] else None,
-        key_step=int(attributes.get("key_step", data["steps"][-1])),
-        key_rule=str(attributes.get("key_rule", "")),
+        key_step=data["steps"][-1] if known.key_step is None else known.key_step,
+        key_rule=known.key_rule,
         policy=policy(script, library.script, connect=is_live),
         css=Markup(_joined(_STYLES + _LIVE_STYLES if is_live else _STYLES)),
         script=Markup(script),
@@ -110,6 +117,19 @@ def render(
         plotly=library.packed,
         notice=library.notice,
     )
+
+
+def _words(known: About) -> tuple[str, ...]:
+    """Names of the definitions that the glossary links to."""
+    if not known.has_waves:
+        return _IN_WORDS
+    return (*_IN_WORDS, *_IN_WORDS_OF_WAVES, *(() if known.operation in _ADDITION else _IN_WORDS_OF_GROUPS))
+
+
+def _answer(known: About) -> str:
+    """The right answer to a pair, in words."""
+    modulo = f" modulo {known.p}"
+    return f"{known.task.removesuffix(modulo)} modulo p" if known.task.endswith(modulo) else "the result of the operation"
 
 
 def _definitions(

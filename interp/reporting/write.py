@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from interp.errors import UsageError
+from interp.observing.series import about
 from interp.reporting.assembly import Page, Panel, page
 from interp.reporting.compare import compare
 from interp.reporting.dissection import Section, dissection, no_dissection
@@ -93,7 +93,10 @@ def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Pan
     """The panels with the neuron explorer after that of all neurons, if there is one."""
     from interp.networks.neuron_tables import neuron_tables
 
-    place = next((i + 1 for i, panel in enumerate(shown) if panel.name == "neuron_frequencies" and not panel.failure), None)
+    place = next(
+        (i + 1 for i, panel in enumerate(shown) if panel.name == "neuron_frequencies" and not (panel.failure or panel.left_out)),
+        None,
+    )
     if place is None:
         return shown
     steps = [int(step) for step in series["step"].values]
@@ -112,7 +115,8 @@ def _dissected(run: Run, series: xr.Dataset, controls: int) -> Section:
 
     step = int(series["step"].values[-1])
     weights = run[step].weights
-    keys = series.attrs["key_frequencies"]
+    chosen = about(series).key_frequencies
+    keys = None if chosen is None else [k for k in chosen if isinstance(k, int)]
     try:
         found = anatomy(weights, task=run.task, split=run.split, keys=keys, controls=controls)
     except UsageError as error:
@@ -130,9 +134,20 @@ def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | st
 
 
 def panels(series: xr.Dataset, analyses: Iterable[Analysis]) -> list[Panel]:
-    """The panels of analyses that were observed, with the reason for those that failed."""
-    failures = json.loads(series.attrs.get("failures") or "{}")
-    return [Panel(a.name, a.title, a.caption, a.figure, failures.get(a.name), a.definitions) for a in analyses]
+    """The panels of analyses that were observed, with the reason for those that failed or do not apply."""
+    known = about(series)
+    return [
+        Panel(
+            a.name,
+            a.title,
+            a.caption,
+            a.figure,
+            known.failures.get(a.name),
+            definitions=a.definitions,
+            left_out=known.left_out.get(a.name),
+        )
+        for a in analyses
+    ]
 
 
 def _replace(path: Path, text: str) -> None:
