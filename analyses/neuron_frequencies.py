@@ -12,7 +12,7 @@ largest share. A neuron that is constant over all pairs is dead. Nanda et al. 20
 import numpy as np
 import xarray as xr
 
-from interp import Analysis, about, measures
+from interp import Analysis, Definition, Source, about, measures
 from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, frequency_dashes, on, steps_of_colour
 
 THRESHOLD = 0.85
@@ -89,11 +89,30 @@ def figure(series):
     return draw(series, rows, heights=(190, 250), fixed=[*curves, threshold], moving=at, alt=alt)
 
 
+NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
+DEFINITIONS = (
+    Definition(
+        "neurons", "Neurons, their frequencies and clusters",
+        "The frequency each neuron follows, the share of its variance there, and its fit by waves of that one frequency.",
+        (
+            (
+                "share of k =",
+                "energy in the 8 waves {1, C_k, S_k}(a) x {1, C_k, S_k}(b) without the constant / energy about the neuron's mean",
+            ),
+            ("frequency =", "the k of the largest share; in its cluster if that share > 0.85"),
+            ("fit =", "mean + projection on these eight waves (or on cos, sin w_k(a+b) only)"),
+        ),
+        "every neuron's activation (after the non-linearity) over all p^2 pairs",
+        Source(*NANDA, "section 4.2"),
+        waves=True,
+    ),
+)  # fmt: skip
+
 ANALYSIS = Analysis(
     "neuron_frequencies",
     question=__doc__,
     measure=measure,
     figure=figure,
     needs=("one-layer", "addition"),
-    definitions=("neurons",),
+    definitions=DEFINITIONS,
 )

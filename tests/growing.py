@@ -11,7 +11,7 @@ import xarray as xr
 from interp import measures
 from interp.losses import correct, cross_entropy
 from interp.networks.one_layer import Weights, forward
-from interp.observing.analysis import Analysis, builtin_names, find_analyses
+from interp.observing.analysis import Analysis, find_analyses
 from interp.observing.derived import date_lead
 from interp.observing.series import About
 from interp.observing.view import View
@@ -80,6 +80,6 @@ def observed(analyses: list[Analysis], *, name: str = "planted") -> xr.Dataset:
 
 @cache
 def built_in() -> tuple[list[Analysis], xr.Dataset]:
-    """All built-in analyses and the series they make of the growing circuit."""
-    analyses = find_analyses(builtin_names())
+    """All built-in analyses that draw figures, and the series they make of the growing circuit."""
+    analyses = find_analyses()
     return analyses, observed(analyses)

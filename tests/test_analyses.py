@@ -309,7 +309,7 @@ def test_a_clock_reads_waves_in_its_key_directions_and_a_table_reads_everywhere(
 def test_every_analysis_measures_any_modulus_and_operation(p: int, operation: str) -> None:
     task = ModularTask(p, operation)
     seen = View(0, random_model(p), task, SplitConfig(fraction=0.5).draw(task), (p // 2,), {})
-    asked = [analysis for analysis in find_analyses(builtin_names()) if not does_not_apply(analysis, seen.network, task)]
+    asked = [analysis for analysis in find_analyses() if not does_not_apply(analysis, seen.network, task)]
     assert {analysis.name for analysis in asked} >= {"loss_curves", "weight_norms", "numerical_health", "attention_patterns"}
     for analysis in asked:
         for name, value in analysis.measure(seen).items():

@@ -21,7 +21,7 @@ from interp.errors import DataError, UsageError
 from interp.figures import saving
 from interp.figures.held import still
 from interp.observing import derived as curves
-from interp.observing.analysis import builtin_names, find_analyses
+from interp.observing.analysis import find_analyses
 from interp.observing.derived import date_phases
 from interp.observing.observe import observe
 from interp.tasks.modular import ModularTask
@@ -61,7 +61,7 @@ def call(*arguments: object) -> int:
     return int(exit_.value.code or 0)
 
 
-@pytest.mark.parametrize("name", builtin_names())
+@pytest.mark.parametrize("name", [analysis.name for analysis in find_analyses()])
 def test_a_figure_from_python_is_that_of_the_report(run, name):
     expected = find_analyses([name])[0].figure(observe(run))
     found = interp.figures.figure(run, name)

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from planted_run import STEPS, saved
 from random_models import random_weights
 
 import interp
 from interp.cli import main
-from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
 from interp.harmonics import addition, discrete_logarithm
 from interp.networks.one_layer import Weights
 from interp.observing import neuron_maps
 from interp.observing.neuron_maps import neuron_map
-from interp.store.run import open_run
-from interp.store.writer import RunWriter, begin, writing
-from interp.tasks.modular import ModularTask, Operation
-from interp.tasks.splits import SplitConfig
 
-P, STEPS = 11, (0, 20)
+P = 11
 # What each planted neuron makes of the waves of frequencies 2 and 5, and its constant: one wave, two, nearly one, none, dead.
 READ = ((1.0, 0.0, 4.0), (3.0, 1.0, 20.0), (3.0, 0.02, 20.0), (0.0, 0.0, 2.5), (0.0, 0.0, -1.0))
 
@@ -40,29 +35,6 @@ def planted(places: torch.Tensor, modulus: int, *, loud: float = 1.0) -> Weights
         W_in=read[:, :2].T.contiguous(), b_in=read[:, 2].contiguous(), W_out=torch.zeros(len(READ), 2), W_U=torch.zeros(2, P),
         attention_rate=0.0,
     )  # fmt: skip
-
-
-def saved(path: Path, weights: list[Weights], operation: Operation = "add") -> interp.Run:
-    """Models as the checkpoints of a run."""
-    first = weights[0]
-    config = RunConfig(
-        task=ModularTask(first.p, operation, equals_sign=first.equals_sign),
-        split=SplitConfig(fraction=0.5),
-        model=ModelConfig(d_model=first.d_model, n_heads=first.n_heads, d_mlp=first.d_mlp, attention_rate=first.attention_rate),
-        checkpoints=CheckpointConfig(log=0, every=20),
-        steps=STEPS[-1],
-        engine="reference",
-        threads=1,
-    )
-    facts = {"engine": "planted", "threads": 1, "n_parameters": first.n_parameters, "provenance": {}}
-    with writing(path):
-        begin(path, config, split=config.split.draw(config.task), facts=facts)
-        writer = RunWriter(path)
-        for step, one in zip(STEPS, weights, strict=True):
-            writer.save(step, one)
-            writer.add_history(step, dict.fromkeys(("train_loss", "test_loss", "train_accuracy", "test_accuracy"), 1.0))
-        writer.finish(STEPS[-1], status="finished", reason="budget")
-    return open_run(path)
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,7 @@ from retelling import retold
 import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import UsageError
-from interp.observing.analysis import Analysis, find_analyses
-from interp.observing.definitions import DEFINITIONS
+from interp.observing.analysis import Analysis, definitions_of, find_analyses
 from interp.reporting import Page, Panel, page
 from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
 from interp.reporting.extract import extract
@@ -318,10 +317,10 @@ def test_every_built_in_panel_links_to_its_formulas_and_they_link_back(built: Pa
     assert {link for links in inside.values() for link in links if not link.startswith("step=")} <= ids
     for analysis in built_in()[0]:
         linked = [link for link in inside[f"panel-{analysis.name}"] if link.startswith("formula-")]
-        assert linked == [f"formula-{name}" for name in analysis.definitions] != []
+        assert linked == [f"formula-{one.name}" for one in definitions_of(analysis)] != []
         assert all(f"panel-{analysis.name}" in inside[formula] for formula in linked)
-    for name in {name for analysis in built_in()[0] for name in analysis.definitions}:
-        assert str(typeset(DEFINITIONS[name].formula[0][1])) in built.html
+    for one in {one for analysis in built_in()[0] for one in definitions_of(analysis)}:
+        assert str(typeset(one.formula[0][1])) in built.html
 
 
 def test_the_glossary_says_what_chance_is_and_names_every_paper_that_is_used(built: Page) -> None:
@@ -337,8 +336,8 @@ def test_a_panel_without_definitions_has_no_link_and_an_unknown_one_is_refused()
     assert "panel-own" not in inside
     assert {"formula-restricted-loss", "formula-phases"} <= ids  # the glossary's
     assert "formula-gini" not in ids
-    with pytest.raises(UsageError, match=r"definition.*gini"):
-        Analysis("own", "Mine?", dict, go.Figure, definitions=("ginni",))
+    with pytest.raises(UsageError, match=r"analysis own: .*definition.*gini"):
+        find_analyses([Analysis("own", "Mine?", dict, go.Figure, definitions=("ginni",))])
 
 
 @pytest.mark.parametrize(("operation", "told"), [("add", False), ("multiply", True)])

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import pytest
 import torch
 import xarray as xr
+from exploring import explorer
 from playwright.sync_api import Browser
 from random_models import random_weights
 from retelling import retold, saying
@@ -21,7 +22,6 @@ from interp.networks.one_layer import Weights, forward
 from interp.observing.analysis import find_analyses
 from interp.observing.view import View
 from interp.reporting import Panel, page
-from interp.reporting.explorer import explorer
 from interp.reporting.write import panels
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
@@ -173,13 +173,13 @@ def assert_titles(seen: Visit, found: xr.Dataset) -> None:
 @pytest.mark.browser
 def test_the_map_of_a_dead_neuron_says_that_it_is_dead(browser: Browser, path: Path) -> None:
     seen = visit(browser, path)
-    words = seen.page.locator("#panel-neuron .word")
+    words = seen.page.locator("#panel-neuron_explorer .word")
     activity = forward(weights_with_a_dead_neuron(), TASK.pairs).neurons
     alive = [neuron for neuron in range(12) if activity[:, neuron].std() > 0.01]
     assert 3 not in alive
     for neuron in (alive[0], 3, alive[-1]):
-        seen.page.fill("#panel-neuron input", str(neuron))
-        seen.page.press("#panel-neuron input", "Enter")
+        seen.page.fill("#panel-neuron_explorer input", str(neuron))
+        seen.page.press("#panel-neuron_explorer input", "Enter")
         said = [word.inner_text() for word in words.all() if word.is_visible()]
         assert said == (["dead at this step: 0 for every pair"] * 2 if neuron == 3 else [])
     seen.page.context.close()

@@ -105,5 +105,5 @@ def test_attributes_are_read_and_written_in_one_place() -> None:
     root = Path(interp.__file__).parent
     rooms = [path for room in ("observing", "reporting", "figures", "live", "cli") for path in (root / room).rglob("*.py")]
     sources = {path.name: path.read_text(encoding="utf-8") for path in [*rooms, *(root.parent / "analyses").glob("*.py")]}
-    reading = {name for name, text in sources.items() if re.search(r"json\.loads|\.attrs\[", text)}
+    reading = {name for name, text in sources.items() if re.search(r"json\.loads|series\.attrs\[", text)}
     assert reading <= {"series.py", "dissection.py"}  # a dissection is one text, a variable of its series

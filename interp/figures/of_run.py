@@ -89,8 +89,11 @@ def find_figure(name: str, files: Iterable[str | Path] = (), *, neuron: int | No
     own = {analysis.name: analysis for analysis in map(load_analysis, files)}
     if name == NEURON and name not in own:
         return one_neuron(neuron or 0)
-    if name not in [*builtin_names(), *own]:
-        raise unknown("figure", name, [*builtin_names(), NEURON, *own])
+    drawn = [analysis.name for analysis in find_analyses()]
+    if name in builtin_names() and name not in [*drawn, *own]:
+        raise UsageError(f"figure {name}: it is drawn on the report's page alone; see `interp report RUN -a {name}`")
+    if name not in [*drawn, *own]:
+        raise unknown("figure", name, [*drawn, NEURON, *own])
     if neuron is not None and name == NEURON:
         raise UsageError(f"neuron: given {neuron} for an analysis from a file that is called {NEURON}; leave it out, or the file")
     if neuron is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +22,9 @@ from interp.observing.described import describe, evaluated_history
 from interp.observing.keys import KeyRule, key_frequencies
 from interp.observing.series import ABOUT
 from interp.observing.streaming import choose_steps
+from interp.observing.texts import arrays_as_texts, texts_as_arrays
 from interp.observing.view import View
+from interp.store.manifest import RESUME
 from interp.store.results import Results
 from interp.store.run import Run
 from interp.tasks.task import Task
@@ -33,6 +37,7 @@ def observe(
     files: Iterable[str | Path] = (),
     steps: Iterable[int] | None = None,
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
+    brief: bool = False,
     on_step: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Measure analyses at the checkpoints of a run: one labelled Dataset over ``step``.
@@ -48,28 +53,36 @@ def observe(
 
     Args:
         run: a recorded run.
-        analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default.
+        analyses: names of built-in analyses or `Analysis` objects; all built-in ones that draw figures by default.
         files: Python files with an ``ANALYSIS`` each.
         steps: which checkpoints; all by default.
         key_rule: how key frequencies are chosen: a rule or an explicit list.
+        brief: what analyses see as `View.brief`: an answer is wanted soon rather than complete.
         on_step: called with (checkpoints done, checkpoints in all).
     """
     chosen = choose_steps(run, steps)
     asked = find_analyses(analyses, files=files)
     key_step = run.steps[-1]
-    network = run[key_step].weights
+    last = run[key_step]  # read once: it is measured too
+    network = last.weights
     keys = key_frequencies(network, key_rule, task=run.task)
     left_out = {a.name: why for a in asked if (why := does_not_apply(a, network, run.task))}
     asked = [a for a in asked if a.name not in left_out]
-    results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys)) for a in asked}
+    results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys, run, brief=brief)) for a in asked}
     failures: dict[str, str] = {}
+
+    def look(step: int) -> View:
+        checkpoint = last if step == key_step else run[step]
+        return View(step, checkpoint.weights, run.task, run.split, keys, checkpoint.losses, brief=brief)
+
     for done, step in enumerate(chosen):
-        _measure(run, step, asked, keys=keys, results=results, failures=failures)
+        due = [a for a in asked if a.at == "every" or step == chosen[-1]]
+        _measure(run, step, due, look=look, results=results, failures=failures)
         if on_step is not None:
             on_step(done + 1, len(chosen))
     for result in results.values():
         result.save()
-    series = _combine(run, chosen, {name: r for name, r in results.items() if name not in failures})
+    series = _combine(run, chosen, {a: results[a.name] for a in asked if a.name not in failures})
     described = describe(
         run,
         series,
@@ -107,10 +120,21 @@ def _toolkit_digest() -> str:
     return digest.hexdigest()
 
 
-def _cache_key(analysis: Analysis, keys: tuple[Name, ...]) -> str | None:
+def _cache_key(analysis: Analysis, keys: tuple[Name, ...], run: Run, *, brief: bool) -> str | None:
+    """Hash of all that results depend on besides the checkpoint; None where they are not kept."""
     if analysis.digest is None:
         return None
-    return hashlib.sha256(f"{analysis.digest} {_toolkit_digest()} {keys}".encode()).hexdigest()
+    seen = f"{analysis.digest} {_toolkit_digest()} {keys}"
+    if analysis.at == "last":  # it sees the whole run, and its results may have another form at every checkpoint
+        seen = f"{seen} {brief} {_state(run)}"
+    return hashlib.sha256(seen.encode()).hexdigest()
+
+
+def _state(run: Run) -> str:
+    """Hash of all that is stored of a run."""
+    manifest = json.dumps(run.manifest.to_dict(), sort_keys=True).encode()
+    resume = run.path / RESUME
+    return hashlib.sha256(manifest + (resume.read_bytes() if resume.is_file() else b"")).hexdigest()
 
 
 def _measure(
@@ -118,7 +142,7 @@ def _measure(
     step: int,
     analyses: list[Analysis],
     *,
-    keys: tuple[Name, ...],
+    look: Callable[[int], View],
     results: dict[str, Results],
     failures: dict[str, str],
 ) -> None:
@@ -127,20 +151,24 @@ def _measure(
     missing = [a for a in analyses if a.name not in failures and not results[a.name].has(step, sha256)]
     if not missing:
         return
-    checkpoint = run[step]
-    view = View(step, checkpoint.weights, run.task, run.split, keys, checkpoint.losses)
+    view = look(step)
+    whole = replace(view, run=run)
     for analysis in missing:
+        is_last = analysis.at == "last"
         try:
-            results[analysis.name].add(step, sha256, analysis.measure(view))
+            measured = analysis.measure(whole if is_last else view)
+            results[analysis.name].add(step, sha256, texts_as_arrays(measured) if is_last else measured)  # type: ignore[arg-type]
         except Exception as error:  # a user's analysis may raise anything; the others go on
             failures[analysis.name] = f"at step {step}: {type(error).__name__}: {error}"
 
 
-def _combine(run: Run, steps: list[int], results: dict[str, Results]) -> xr.Dataset:
+def _combine(run: Run, steps: list[int], results: dict[Analysis, Results]) -> xr.Dataset:
     variables: dict[str, xr.DataArray] = {}
     owner: dict[str, str] = {}
-    for name, result in results.items():
-        for variable, array in result.series(steps).items():
+    for analysis, result in results.items():
+        name, is_last = analysis.name, analysis.at == "last"
+        found = arrays_as_texts(result.series(steps[-1:])) if is_last else result.series(steps)
+        for variable, array in found.items():
             if variable in variables:
                 raise UsageError(f"analyses {owner[variable]} and {name} both measure {variable!r}; rename one of them")
             variables[variable], owner[variable] = array.assign_attrs(analysis=name), name

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from interp.observing.described import evaluated_history
+from interp.observing.numerics import run_health
 from interp.observing.observe import observe
-from interp.observing.run_health import run_health
 from interp.observing.series import about
 from interp.store.run import Run
 

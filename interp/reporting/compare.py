@@ -11,9 +11,10 @@ import xarray as xr
 
 from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
+from interp.figures.tabled import Table
 from interp.observing.series import ABOUT, About, about
 from interp.reporting.assembly import Page, Panel, page
-from interp.reporting.fact_tables import Table, flat
+from interp.reporting.fact_tables import flat
 from interp.reporting.run_curves import Curves
 from interp.reporting.story import MILESTONES, End, Story, run_name, tell
 from interp.wording import counted
@@ -21,6 +22,8 @@ from interp.wording import counted
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+# What is compared is measured by these analyses.
+COMPARED = ("loss_curves", "progress_measures")
 _TOLD = 4  # as many runs are told of one by one at the head of the page
 _DASHES = ("solid", "dash", "dot")
 _OUTSIDE = ("history_test_accuracy", "history_test_loss", "history_sum_squared_weights")

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from interp.figures.tabled import Table
 from interp.observing.series import About
 
 # Facts that say something about the machine's user and nothing about the run.
 _PRIVATE = ("path",)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table at the end of the page: a header (may be empty) and rows, their first column being names.
-
-    A `wide` one has a line of its own.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    wide: bool = False
 
 
 def facts_of(about: About) -> list[Table]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import UsageError
-from interp.reporting.fact_tables import Table
+from interp.figures.tabled import Table
 
 if TYPE_CHECKING:
     from interp.config.run_config import RunConfig

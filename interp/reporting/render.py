@@ -15,11 +15,12 @@ import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 
-from interp.observing.definitions import DEFINITIONS
+from interp.figures.tabled import Table
+from interp.observing.analysis import built_in_definitions, find_definitions
+from interp.observing.definitions import PHASES, Definition
 from interp.observing.series import About, about
 from interp.reporting.blocks import Blocks
 from interp.reporting.columns import HISTORY
-from interp.reporting.fact_tables import Table
 from interp.reporting.library import plotly_library
 from interp.reporting.maths import typeset
 from interp.reporting.story import Story, run_name
@@ -27,8 +28,6 @@ from interp.wording import signed
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from interp.reporting.dissection import Section
 
 _HERE = Path(__file__).parent / "page"
 _SCRIPTS = (
@@ -47,9 +46,8 @@ _STYLES = ("page.css",)
 # What a page has besides that is served while its run goes on.
 _LIVE_SCRIPTS, _LIVE_STYLES = ("live.js",), ("live.css",)
 
-# Definitions that the page's glossary links to: for any run; where answers have waves; where they have after a reordering.
-_IN_WORDS = ("phases",)
-_IN_WORDS_OF_WAVES = ("restricted-loss", "excluded-loss", "key-frequencies")
+# Definitions that the page's glossary links to: where answers have waves, and besides where they have them after a reordering.
+_IN_WORDS = ("restricted-loss", "excluded-loss", "key-frequencies", "phases")
 _IN_WORDS_OF_GROUPS = ("groups",)
 
 # What `About.operation` is for addition, and for several runs together.
@@ -73,7 +71,6 @@ def render(
     shown: list[dict[str, Any]],
     *,
     left_out: Sequence[tuple[str, Sequence[str]]],
-    sections: Sequence[Section],
     facts: Sequence[Table],
     data: dict[str, Any],
     blocks: Blocks,
@@ -86,19 +83,17 @@ def render(
         "maths": typeset,
         "breakable": _breakable,
         "signed": signed,
-        "definition": DEFINITIONS.__getitem__,
     }
     data = {**data, "blocks": blocks.header}
     is_live = data["live"] is not None
     script, library = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS), plotly_library()
     known = about(series)
-    definitions = _definitions(shown, sections, words=_words(known))
+    definitions = _definitions(shown, words=_words(known))
     return environment.get_template("page.html.jinja").render(
         run=run_name(series),
         story=story,
         panels=shown,
         left_out=left_out,
-        sections=sections,
         definitions=definitions,
         answer=_answer(known),
         has_pizza=any(one["definition"].name == "algorithm" for one in definitions),
@@ -119,11 +114,12 @@ def render(
     )
 
 
-def _words(known: About) -> tuple[str, ...]:
-    """Names of the definitions that the glossary links to."""
+def _words(known: About) -> tuple[Definition, ...]:
+    """The definitions that the glossary links to."""
     if not known.has_waves:
-        return _IN_WORDS
-    return (*_IN_WORDS, *_IN_WORDS_OF_WAVES, *(() if known.operation in _ADDITION else _IN_WORDS_OF_GROUPS))
+        return tuple(one for one in [PHASES.otherwise] if one is not None)
+    names = (*_IN_WORDS, *(() if known.operation in _ADDITION else _IN_WORDS_OF_GROUPS))
+    return find_definitions(names)
 
 
 def _answer(known: About) -> str:
@@ -132,18 +128,17 @@ def _answer(known: About) -> str:
     return f"{known.task.removesuffix(modulo)} modulo p" if known.task.endswith(modulo) else "the result of the operation"
 
 
-def _definitions(
-    shown: Sequence[Mapping[str, Any]], sections: Sequence[Section], *, words: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The definitions that something on the page links to, each with the figures and sections that do."""
-    users: dict[str, list[dict[str, str]]] = {name: [] for name in words}
+def _definitions(shown: Sequence[Mapping[str, Any]], *, words: Sequence[Definition]) -> list[dict[str, Any]]:
+    """The definitions that something on the page links to, each with the panels that do: built-in ones first, in their order."""
+    found = {one.name: one for one in words}
+    users: dict[str, list[dict[str, str]]] = {name: [] for name in found}
     for panel in shown:
         for one in panel["definitions"]:
+            found.setdefault(one.name, one)
             users.setdefault(one.name, []).append({"name": panel["name"], "title": panel["title"]})
-    for section in sections:
-        for name in section.definitions:
-            users.setdefault(name, []).append({"name": section.name, "title": section.title})
-    return [{"definition": one, "users": users[name]} for name, one in DEFINITIONS.items() if name in users]
+    known = list(built_in_definitions()) if len(found) > len(words) or len(words) > 1 else []
+    order = sorted(found, key=lambda name: known.index(name) if name in known else len(known))
+    return [{"definition": found[name], "users": users[name]} for name in order]
 
 
 def _joined(names: Sequence[str]) -> str:

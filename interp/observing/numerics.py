@@ -23,7 +23,7 @@ _LOSSES = {"cross_entropy": cross_entropy, "stablemax": stablemax_cross_entropy}
 _MOMENTS = "engine.adamw.exp_avg_sq"
 
 
-def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
+def run_health(run: Run, *, step: int | None = None, weights: Weights | None = None) -> dict[str, Any]:
     """The numerical health of a run as plain values.
 
     - ``collapsed``: share of the training pairs whose ordinary float32 loss would be exactly 0, see `interp.measures.collapsed`.
@@ -38,6 +38,7 @@ def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
     Args:
         run: a recorded run.
         step: which checkpoint; the last by default.
+        weights: of that checkpoint, where they were read already.
 
     Raises:
         UsageError: for a step that was not saved, or a run without checkpoints.
@@ -45,7 +46,7 @@ def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
     if not run.steps:
         raise UsageError(f"run {run.path} has no checkpoints yet")
     step = run.steps[-1] if step is None else step
-    weights, optimizer = run[step].weights, run.config.optimizer
+    weights, optimizer = run[step].weights if weights is None else weights, run.config.optimizer
     train = torch.from_numpy(run.split.train)
     pairs, labels = (torch.from_numpy(values)[train] for values in (run.config.task.pairs, run.config.task.labels))
     logits, gradients = _gradients(weights, pairs, labels, loss=optimizer.loss)
