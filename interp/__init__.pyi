@@ -25,8 +25,13 @@ from .networks.one_layer import forward as forward
 from .networks.one_layer import forward_embedded as forward_embedded
 from .networks.sites import Activations as Activations
 from .observing.analysis import Analysis as Analysis
+from .observing.definitions import Definition as Definition
+from .observing.definitions import Source as Source
 from .observing.keys import key_frequencies as key_frequencies
+from .observing.numerics import run_health as run_health
 from .observing.observe import observe as observe
+from .observing.series import About as About
+from .observing.series import about as about
 from .observing.streaming import activations as activations
 from .observing.view import View as View
 from .recording.batch import record_batch as record_batch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +44,7 @@ def show(run: RunPath, root: Root = ROOT, json_output: Annotated[bool, tyro.conf
     """
     from interp.observing.summary import summary
 
-    found = summary(find_run(run, root), on_step=counted_progress("measuring the excluded loss"))
+    found = summary(find_run(run, root), on_step=counted_progress("dating the phases"))
     if json_output:
         print_json(found)
     else:
@@ -140,6 +139,7 @@ def _row(run: Run) -> dict[str, object]:
 
 
 def _fail_on_failures(series: xr.Dataset) -> None:
-    failures: dict[str, str] = json.loads(series.attrs["failures"])
-    if failures:
+    from interp.observing.series import about
+
+    if failures := about(series).failures:
         raise DataError("\n".join(f"analysis {name} failed {why}" for name, why in failures.items()))

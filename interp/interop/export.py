@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -17,6 +17,7 @@ from interp.errors import DataError, UsageError, unknown
 from interp.interop.transformer_lens import legacy_state
 from interp.networks.bridge import bridge_facts, to_bridge
 from interp.networks.one_layer import Weights
+from interp.observing.series import ABOUT, about, as_attributes
 from interp.store.durable import write_output
 from interp.store.tensors import pack_network
 
@@ -62,8 +63,8 @@ def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def export_series(series: xr.Dataset, path: str | Path) -> Path:
     """Write a measured series, by the file's suffix: ``.nc`` keeps it as it is, ``.parquet`` and ``.csv`` have its `tidy` table.
 
-    netCDF is version 3, which every reader knows: integers become 32-bit, where they fit. Structured attributes become JSON text;
-    parquet keeps the series' attributes (``table.attrs`` in pandas), CSV has none.
+    netCDF is version 3, which every reader knows: integers become 32-bit, where they fit. Attributes become text, what is nested
+    in them JSON; parquet keeps the series' attributes (``table.attrs`` in pandas), CSV has none.
 
     Raises:
         UsageError: for another suffix.
@@ -75,7 +76,7 @@ def export_series(series: xr.Dataset, path: str | Path) -> Path:
     if path.suffix == ".nc":
         return write_output(path, _netcdf(series))
     table, buffer = tidy(series), io.BytesIO()
-    table.attrs = {str(name): _attribute(value) for name, value in series.attrs.items()}
+    table.attrs = _attributes(series)
     if path.suffix == ".parquet":
         table.to_parquet(buffer, index=False)
     else:
@@ -116,13 +117,20 @@ def tidy(series: xr.Dataset) -> pd.DataFrame:
 
 def _netcdf(series: xr.Dataset) -> bytes:
     plain = series.copy()
-    plain.attrs = {str(name): _attribute(value) for name, value in series.attrs.items()}
+    plain.attrs = _attributes(series)
     for variable in series.variables:
         plain[variable].attrs = {str(name): _attribute(value) for name, value in series[variable].attrs.items()}
     try:
         return bytes(plain.to_netcdf(engine="scipy"))
     except (ValueError, TypeError) as error:
         raise DataError(f"netCDF cannot hold this series ({error}); export it as .parquet") from error
+
+
+def _attributes(series: xr.Dataset) -> dict[Hashable | None, object]:
+    """Those of a file: what the series says of itself, and what else its owner has put there."""
+    own = {name: value for name, value in series.attrs.items() if name != ABOUT}
+    told = as_attributes(about(series)) if ABOUT in series.attrs else {}
+    return {str(name): _attribute(value) for name, value in (told | own).items()}
 
 
 def _attribute(value: object) -> object:

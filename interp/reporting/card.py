@@ -35,7 +35,7 @@ def card(run: Run) -> str:
 
     Nothing is measured: what needs the checkpoints' inside (restricted and excluded loss, key frequencies) is not said.
     """
-    from interp.observing.derived import history_series
+    from interp.observing.described import history_series
 
     series = history_series(run)
     n = len(run.steps)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from interp.config.differences import differences
 from interp.errors import UsageError
-from interp.reporting.fact_tables import Table
+from interp.figures.tabled import Table
 from interp.tasks.modular import ModularTask
 
 if TYPE_CHECKING:

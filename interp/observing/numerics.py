@@ -13,6 +13,7 @@ from torch import Tensor
 from interp import measures
 from interp.errors import DataError, UsageError
 from interp.networks.gradients import mean_loss_and_gradients
+from interp.networks.one_layer import Weights
 from interp.store.manifest import RESUME
 from interp.store.resume import read_resume
 from interp.store.run import Run
@@ -21,7 +22,7 @@ from interp.store.run import Run
 _MOMENTS = "engine.adamw.exp_avg_sq"
 
 
-def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
+def run_health(run: Run, *, step: int | None = None, weights: Weights | None = None) -> dict[str, Any]:
     """The numerical health of a run as plain values.
 
     - ``collapsed``: share of the training pairs whose ordinary float32 loss would be exactly 0, see `interp.measures.collapsed`.
@@ -36,6 +37,7 @@ def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
     Args:
         run: a recorded run.
         step: which checkpoint; the last by default.
+        weights: of that checkpoint, where they were read already.
 
     Raises:
         UsageError: for a step that was not saved, or a run without checkpoints.
@@ -43,7 +45,7 @@ def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
     if not run.steps:
         raise UsageError(f"run {run.path} has no checkpoints yet")
     step = run.steps[-1] if step is None else step
-    weights, optimizer = run[step].weights, run.config.optimizer
+    weights, optimizer = run[step].weights if weights is None else weights, run.config.optimizer
     train = torch.from_numpy(run.split.train)
     pairs, labels = (torch.from_numpy(values)[train] for values in (run.config.task.pairs, run.config.task.labels))
     _, gradients, logits = mean_loss_and_gradients(weights, pairs, labels, loss=optimizer.loss)
