@@ -25,7 +25,7 @@ def anatomy(
     *,
     task: Task | None = None,
     split: Split | None = None,
-    keys: Sequence[int] | None = None,
+    keys: Sequence[int | str] | None = None,
     controls: int = 0,
     seed: int = 0,
 ) -> Entries:

@@ -39,8 +39,13 @@ def frequency_colours(frequencies: Iterable[int | str]) -> dict[int | str, str]:
     >>> frequency_colours([5, 9])
     {5: '#4477aa', 9: '#bb5566'}
     """
-    names = sorted((k if isinstance(k, str) else int(k) for k in frequencies), key=lambda k: (isinstance(k, str), k))
-    return {k: CYCLE[i % len(CYCLE)] for i, k in enumerate(names)}
+    return {k: CYCLE[i % len(CYCLE)] for i, k in enumerate(_in_order(frequencies))}
+
+
+def _in_order(frequencies: Iterable[int | str]) -> list[int | str]:
+    """Frequencies ascending, then names of representations as they come."""
+    given = list(frequencies)
+    return [*sorted(int(k) for k in given if not isinstance(k, str)), *(k for k in given if isinstance(k, str))]
 
 
 # A key of at most so many frequencies stands in a cell's title; more are told in the legend.
@@ -50,13 +55,13 @@ IN_TITLE = 6
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "9px,3px,3px,3px,3px,3px")
 
 
-def frequency_dashes(frequencies: Iterable[int]) -> dict[int, str]:
+def frequency_dashes(frequencies: Iterable[int | str]) -> dict[int | str, str]:
     """A line for each of a run's key frequencies, so that no two of the first 56 look alike: as many as p = 113 has.
 
     >>> frequency_dashes(range(1, 10))[1], frequency_dashes(range(1, 10))[9]
     ('solid', 'dash')
     """
-    return {int(k): _DASHES[i // len(CYCLE) % len(_DASHES)] for i, k in enumerate(sorted(frequencies))}
+    return {k: _DASHES[i // len(CYCLE) % len(_DASHES)] for i, k in enumerate(_in_order(frequencies))}
 
 
 def key(colours: Mapping[str, str]) -> str:

@@ -44,7 +44,8 @@ def unpack(data: bytes, *, where: str) -> tuple[dict[str, Tensor], dict[str, Any
     except (SafetensorError, ValueError, KeyError) as error:
         raise DataError(f"{where}: damaged or foreign, not a safetensors file of this toolkit ({error})") from error
     check_format(facts, where=where)
-    return tensors, facts
+    # By name: the library gives them in an order that differs from one call to the next.
+    return dict(sorted(tensors.items())), facts
 
 
 def pack_network(step: int, network: Network) -> bytes:
