@@ -16,7 +16,7 @@ import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import TrainingError, UsageError
 from interp.figures import TEST, TRAIN
-from interp.observing import observation
+from interp.observing import observe as observing
 from interp.observing.derived import evaluated_history, history_series
 from interp.observing.summary import summary
 from interp.reporting.card import _path, card
@@ -133,7 +133,7 @@ def test_losses_without_accuracies_are_drawn_and_date_nothing(tmp_path):
 
 def test_nothing_is_measured_and_it_takes_no_time(tmp_path, monkeypatch):
     run = planted(tmp_path / "long", grokking(1600))
-    monkeypatch.setattr(observation, "observe", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(observing, "observe", lambda *_: pytest.fail("measured"))
     monkeypatch.setattr(type(run), "__getitem__", lambda *_: pytest.fail("a checkpoint was read"))
     card(run)  # imports
     begun = time.process_time()
