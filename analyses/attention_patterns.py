@@ -1,35 +1,39 @@
 """Where do the heads look?
 
 Each square is one head: how much of its attention goes to a (rather than to b or to `=`), for every a (up) and b (to the
-right). At first the heads look everywhere alike; in the circuit their attention follows waves of one frequency, which draws
-a plaid of stripes. Over each square: the frequency k that explains most of this attention, and how much of it. The curves say
-the same for every step.
+right). At first the heads look everywhere alike.
 
-Measured: softmax attention from the last position to a, over all pairs; best single frequency with its eight waves of degree
-two, and the fraction of variance that it explains. Nanda et al. 2023, arXiv 2301.05217, section 4.2.
+Waves: in the circuit their attention follows waves of one frequency, which draws a plaid of stripes. Over each square: the
+frequency k that explains most of this attention, and how much of it. The curves say the same for every step.
+
+Measured: softmax attention from the last position to a, over all pairs. Nanda et al. 2023, arXiv 2301.05217, section 4.2.
+
+Waves: Measured: best single frequency with its eight waves of degree two, and the fraction of variance that it explains.
 """
 
 import numpy as np
 import xarray as xr
 
-from interp import Analysis, measures
+from interp import Analysis, Definition, Source, measures
 from interp.figures import CYCLE, Cell, curve, draw, in_rows, on, remark
 from interp.wording import percent
 
 
 def measure(view):
     """Attention of every head to a over all pairs, its best frequency, and the mean attention to every position."""
-    pattern, p = view.pattern, view.weights.p
-    frequency, fve = np.zeros(pattern.shape[1], dtype=np.int64), np.full(pattern.shape[1], np.nan)
+    pattern, p, followed = view.pattern, view.weights.p, {}
     mean = pattern.double().mean(dim=0)
     if view.is_addition:
         found = measures.head_frequencies(view.circuit.pattern, harmonics=view.circuit.harmonics)
-        frequency, fve, mean = found.frequency[:, 0].cpu().numpy(), found.fve[:, 0].cpu().numpy(), found.mean
+        mean = found.mean
+        followed = {
+            "head_frequency": xr.DataArray(found.frequency[:, 0].cpu().numpy(), dims="head"),
+            "head_fve": xr.DataArray(found.fve[:, 0].cpu().numpy(), dims="head"),
+        }
     to_a = pattern[:, :, 0].T.reshape(-1, p, p).cpu().numpy().astype(np.float32)
     return {
         "attention_to_a": xr.DataArray(to_a, dims=("head", "a", "b")),
-        "head_frequency": xr.DataArray(frequency, dims="head"),
-        "head_fve": xr.DataArray(fve, dims="head"),
+        **followed,
         "attention_mean": xr.DataArray(
             mean.cpu().numpy(), dims=("head", "position"), coords={"position": np.arange(pattern.shape[2])}
         ),
@@ -40,7 +44,8 @@ def figure(series):
     """One map per head at one checkpoint; fit of a single frequency, and mean attention to a, over time."""
     steps, maps, heads = series.step.values, series["attention_to_a"].values, series.sizes["head"]
     p = series.sizes["a"]
-    frequency, fve = series["head_frequency"].values, series["head_fve"].values
+    is_wave = "head_fve" in series
+    frequency, fve = (series[name].values if is_wave else None for name in ("head_frequency", "head_fve"))
     top = max(1.0, float(np.nanmax(maps, initial=0)))
 
     def at(i):
@@ -57,33 +62,57 @@ def figure(series):
         return {head + 1: _title(head, int(frequency[i, head]), float(fve[i, head])) for head in range(heads)}
 
     mean = series["attention_mean"].sel(position=0).values
+    shown = [*([(fve, "%{y:.3f} by frequency %{customdata}")] if is_wave else []), (mean, "%{y:.3f}")]
     colours = [CYCLE[head % len(CYCLE)] for head in range(heads)]
     curves = [
         curve(steps, values[:, head], name=f"head {head}", colour=colours[head], cell=heads + 1 + i)
-        | {"showlegend": i == 0, "legendgroup": f"head {head}", "customdata": frequency[:, head], "hovertemplate": text}
-        for i, (values, text) in enumerate([(fve, "%{y:.3f} by frequency %{customdata}"), (mean, "%{y:.3f}")])
+        | {"showlegend": i == 0, "legendgroup": f"head {head}", "hovertemplate": text}
+        | ({"customdata": frequency[:, head]} if is_wave else {})
+        for i, (values, text) in enumerate(shown)
         for head in range(heads)
     ]
     edge = (-0.5, p - 0.5)
     squares = [Cell(f"head {head}", square=True, bare=True, x_range=edge, y_range=edge) for head in range(heads)]
     lines = [
-        Cell("Explained by the best single frequency", y="FVE", time=True, y_range=(0, 1.03)),
+        *([Cell("Explained by the best single frequency", y="FVE", time=True, y_range=(0, 1.03))] if is_wave else []),
         Cell("Mean attention to a", y="attention", time=True, y_range=(0, 1.03 * max(0.6, float(mean.max())))),
     ]
     alt = "At the end: " + "; ".join(
         f"head {head} follows frequency {frequency[-1, head]} (fraction of variance explained {fve[-1, head]:.2f})"
+        if is_wave
+        else f"mean attention of head {head} to a is {mean[-1, head]:.2f}"
         for head in range(heads)
     )
     rows = [*in_rows(squares, most=4), lines]
     heights = [200] * (len(rows) - 1) + [170]
-    why = [] if np.isfinite(fve).any() else [remark("nothing to explain:<br>the same for all pairs", cell=heads + 1)]
-    return draw(series, rows, heights=heights, fixed=curves, moving=at, titles=titles, annotations=why, alt=alt + ".")
+    why = (
+        [] if not is_wave or np.isfinite(fve).any() else [remark("nothing to explain:<br>the same for all pairs", cell=heads + 1)]
+    )
+    return draw(
+        series, rows, heights=heights, fixed=curves, moving=at, titles=titles if is_wave else None, annotations=why, alt=alt + "."
+    )
 
 
 def _title(head, frequency, fve):
     return f"head {head}: k = {frequency}, {percent(fve)}" if np.isfinite(fve) and frequency else f"head {head}: even"
 
 
+NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
+DEFINITIONS = (
+    Definition(
+        "heads", "Attention heads",
+        "How the attention of each head varies with (a, b): its mean, the single frequency that explains most of it, and "
+        "how much.",
+        (
+            ("frequency =", "the k with the largest share of the attention's variance in the 8 waves of degree 2 of k"),
+            ("FVE =", "that share"),
+        ),
+        "the attention from the last position to a, to b and to =, over all p^2 pairs",
+        Source(*NANDA, "section 4.2 and appendix C.1"),
+        waves=True,
+    ),
+)  # fmt: skip
+
 ANALYSIS = Analysis(
-    "attention_patterns", question=__doc__, measure=measure, figure=figure, needs=("one-layer",), definitions=("heads",)
+    "attention_patterns", question=__doc__, measure=measure, figure=figure, needs=("one-layer",), definitions=DEFINITIONS
 )

@@ -17,10 +17,10 @@ clock and 1.23 for an ideal pizza (dotted). Zhong et al. 2023, arXiv 2306.17844,
 import math
 
 import numpy as np
-import torch
 import xarray as xr
 
-from interp import Analysis, forward_embedded, measures
+import interp
+from interp import Analysis, Definition, Source, about, measures
 from interp.figures import CYCLE, IN_TITLE, Cell, curve, draw, frequency_colours, key, label, level, remark
 from interp.wording import percent
 
@@ -46,8 +46,10 @@ def measure(view):
     coords = {"key_frequency": list(circuit.keys)}
 
     def from_embeddings(a, b):
+        from torch import stack  # here, so that the page needs no torch for this file's definitions
+
         rest = [weights.W_E[weights.p].expand_as(a)] if weights.equals_sign else []
-        return forward_embedded(weights, torch.stack([a, b, *rest], dim=1) + weights.W_pos).logits
+        return interp.forward_embedded(weights, stack([a, b, *rest], dim=1) + weights.W_pos).logits
 
     return {
         "gradient_symmetricity": float(measures.gradient_symmetricity(from_embeddings, residues).nanmean()),
@@ -62,7 +64,7 @@ def measure(view):
 
 def figure(series):
     """The measures with the paper's thresholds, and the two formulas, over time."""
-    steps, colours, ratios = series.step.values, frequency_colours(series.attrs["key_frequencies"]), _ratios(series)
+    steps, colours, ratios = series.step.values, frequency_colours(about(series).key_frequencies), _ratios(series)
     title = _verdict(steps, *(series[name].values for name in ("gradient_symmetricity", "distance_irrelevance", "answered")))
     traces = [
         *(curve(steps, series[name].values, name=name.replace("_", " "), colour=colour) for name, colour in NAMES.items()),
@@ -103,7 +105,7 @@ def _ratios(series):
     """For each key frequency the ratio of what the formulas explain, once they explain anything."""
     clock, pizza = series["clock_fve_single"], series["pizza_fve_single"]
     ratio = (pizza / clock).where((clock > EXPLAINED) | (pizza > EXPLAINED))
-    return {int(k): ratio.sel(key_frequency=k).values for k in series.attrs["key_frequencies"]}
+    return {int(k): ratio.sel(key_frequency=k).values for k in about(series).key_frequencies}
 
 
 def _verdict(steps, symmetricity, irrelevance, accuracy):
@@ -113,11 +115,75 @@ def _verdict(steps, symmetricity, irrelevance, accuracy):
     return f"{WORDS[found.verdict]} {'since' if len(steps) > 1 else 'at'} {found.boundary}"
 
 
+ZHONG = ("Zhong et al. 2023", "https://arxiv.org/abs/2306.17844")
+DEFINITIONS = (
+    Definition(
+        "algorithm", "Clock, pizza or neither",
+        "A verdict from the measures of Zhong et al., with the evidence, and the step since which a run has deserved it.",
+        (
+            ("not generalizing", "fewer than 99 % of all pairs answered"),
+            ("pizza", "distance irrelevance < 0.4"),
+            ("clock", "distance irrelevance >= 0.4 and gradient symmetricity <= 0.98"),
+            ("neither", "both high"),
+        ),
+        "each checkpoint by itself, over all p^2 pairs",
+        Source(*ZHONG, "section 4"),
+        waves=True,
+    ),
+    Definition(
+        "gradient-symmetricity", "Gradient symmetricity",
+        "Whether a and b enter the network in the same way: the cosine between the gradients of a logit with respect to the "
+        "two embeddings.",
+        (("S =", "mean_{(a, b, c)} cos( dQ_{abc} / dE_a , dQ_{abc} / dE_b ),  Q_{abc} = logit of c on input (a, b)"),),
+        "100 triples (a, b, c): the first of all p^3 in order, shuffled by Python's random.Random(42), as the authors draw them",
+        Source(*ZHONG, "section 4"),
+        waves=True,
+    ),
+    Definition(
+        "distance-irrelevance", "Distance irrelevance",
+        "How little the logit of the answer depends on the distance b - a.",
+        (
+            ("L_{ij} =", "logit of the correct answer on (i, j); for the runner-up, that of the best wrong answer"),
+            ("D =", "mean_d ( std_i L_{i, i+d} ) / std_{i, j} L_{ij}"),
+        ),
+        "the logits of all p^2 pairs",
+        Source(*ZHONG, "section 4"),
+        waves=True,
+    ),
+    Definition(
+        "circularity", "Circularity",
+        "Whether the first four principal components of the embedding are waves of a single frequency each; circular if at "
+        "least 0.995.",
+        (
+            (
+                "circularity =",
+                "mean_{l = 1..4} max_k 2 / (p sum_j v_{lj}^2) | sum_j v_{lj} e^{2 pi i j k / p} |^2,  "
+                "v_l = principal components of W_E",
+            ),
+        ),
+        "the rows of W_E that belong to residues",
+        Source(*ZHONG, "section 4"),
+        waves=True,
+    ),
+    Definition(
+        "formulas", "Clock and pizza formulas",
+        "How much of the logits (centred over the classes) each ideal formula explains, for all key frequencies "
+        "together and for one at a time.",
+        (
+            ("clock", "cos w_k(a + b - c)"),
+            ("pizza", "| cos( w_k (a - b) / 2 ) | cos w_k(a + b - c)"),
+        ),
+        "the logits of all p^2 pairs, centred over the classes: share of their variance that the formula explains",
+        Source(*ZHONG, "section 4"),
+        waves=True,
+    ),
+)  # fmt: skip
+
 ANALYSIS = Analysis(
     "clock_or_pizza",
     question=__doc__,
     measure=measure,
     figure=figure,
     needs=("one-layer", "addition"),
-    definitions=("algorithm", "gradient-symmetricity", "distance-irrelevance", "circularity", "formulas"),
+    definitions=DEFINITIONS,
 )

@@ -12,7 +12,7 @@ orthonormal Fourier basis over the residues. W_L = W_U^T W_out^T.
 import numpy as np
 import xarray as xr
 
-from interp import Analysis
+from interp import Analysis, Definition, Source, about
 from interp.figures import NEUTRAL, Cell, draw, frequency_colours, on
 
 MATRICES = {"embedding_norm": "W_E", "neuron_logit_norm": "W_L"}
@@ -31,7 +31,7 @@ def measure(view):
 
 def figure(series):
     """For each matrix a map of frequency over time, and beside it the spectrum at one checkpoint."""
-    frequencies, colours = series.frequency.values, frequency_colours(series.attrs["key_frequencies"])
+    frequencies, colours = series.frequency.values, frequency_colours(about(series).key_frequencies)
     edge = (frequencies[0] - 0.5, frequencies[-1] + 0.5)
     maps = [
         {
@@ -70,11 +70,28 @@ def figure(series):
     return draw(series, rows, heights=(220, 220), fixed=maps, moving=bars, alt=alt)
 
 
+NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
+DEFINITIONS = (
+    Definition(
+        "embedding-spectrum", "Spectrum and circles of the embedding",
+        "Norms of the Fourier components of W_E (or W_L) over the residues, and where the residues lie in the plane of one "
+        "frequency.",
+        (
+            ("row i:", "|| (F W)_i ||"),
+            ("frequency k:", "sqrt( || row cos k ||^2 + || row sin k ||^2 )"),
+            ("circle of k:", "W_E projected on the unit directions of its own cos k and sin k rows"),
+        ),
+        "W = W_E without the row of = (norms over d_model), or W = W_L (norms over the neurons)",
+        Source(*NANDA, "section 4.1"),
+        waves=True,
+    ),
+)  # fmt: skip
+
 ANALYSIS = Analysis(
     "embedding_spectrum",
     question=__doc__,
     measure=measure,
     figure=figure,
     needs=("one-layer", "addition"),
-    definitions=("embedding-spectrum", "key-frequencies"),
+    definitions=(*DEFINITIONS, "key-frequencies"),
 )

@@ -11,10 +11,9 @@ norm 1, over the norm of the centred logits, so that its square is the share of 
 """
 
 import numpy as np
-import torch
 import xarray as xr
 
-from interp import Analysis, measures
+from interp import Analysis, Definition, Source, about, measures
 from interp.figures import IN_TITLE, NEUTRAL, Cell, curve, draw, faded, frequency_colours, key, on
 from interp.wording import percent
 
@@ -24,8 +23,8 @@ def measure(view):
     logits, harmonics, basis = view.circuit.logits, view.circuit.harmonics, view.basis
     energy = measures.logit_spectrum(logits, harmonics=harmonics).square()
     energy[0, 0] = 0  # the constant
-    groups = torch.zeros(basis.p // 2 + 1, basis.p, dtype=energy.dtype, device=energy.device)
-    groups[basis.row_frequency, torch.arange(basis.p)] = 1
+    groups = energy.new_zeros(basis.p // 2 + 1, basis.p)
+    groups[basis.row_frequency, range(basis.p)] = 1
     folded = groups @ energy @ groups.T
     centred = logits.double() - logits.double().mean(dim=1, keepdim=True)
     alpha = measures.cos_coefficients(logits, harmonics=harmonics) / centred.norm()
@@ -43,7 +42,7 @@ def measure(view):
 def figure(series):
     """The map at one checkpoint, and the clock's coefficients over time."""
     waves, shares = series.frequency_a.values, series["logit_share"].values
-    colours = frequency_colours(series.attrs["key_frequencies"])
+    colours = frequency_colours(about(series).key_frequencies)
     frequencies, explained = series.frequency.values, series["cos_coefficient"].values ** 2
     curves = [
         curve(series.step.values, explained[:, i], name=f"frequency {k}", colour=colours.get(int(k), faded(NEUTRAL, 0.3)), cell=2)
@@ -73,11 +72,38 @@ def figure(series):
     return draw(series, rows, heights=(300,), fixed=[*curves, together | {"showlegend": False}], moving=shares_map, alt=alt)
 
 
+NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
+DEFINITIONS = (
+    Definition(
+        "logit-spectrum", "Spectrum of the logits",
+        "Norm over the classes of each of the p x p two-dimensional waves of the logits, as functions of a and b.",
+        (
+            ("norm_{ij} =", "|| (F L_c F^T)_{ij} || over c,  L_c[a, b] = logit of class c"),
+            ("share =", "norm^2 / sum of all but the constant"),
+        ),
+        "the logits of all p^2 pairs",
+        Source(*NANDA, "section 4.1"),
+        waves=True,
+    ),
+    Definition(
+        "cosine-fit", "The clock's formula in the logits",
+        "How much of the logits is sum_k alpha_k cos w_k(a + b - c), and the loss of that formula alone.",
+        (
+            ("alpha_k =", "< logits, unit cube cos w_k(a+b-c) >,  its norm taken over all (a, b, c)"),
+            ("FVE =", "sum_{key k} alpha_k^2 / sum_{a, b, c} (logits - their mean over c)^2"),
+            ("loss =", "cross-entropy of sum_{key k} alpha_k cube_k"),
+        ),
+        "the logits of all p^2 pairs, centred over the classes; the figure over time takes all k, not the key ones alone",
+        Source(*NANDA, "section 4.1"),
+        waves=True,
+    ),
+)  # fmt: skip
+
 ANALYSIS = Analysis(
     "logit_spectrum",
     question=__doc__,
     measure=measure,
     figure=figure,
     needs=("addition",),
-    definitions=("logit-spectrum", "cosine-fit"),
+    definitions=DEFINITIONS,
 )

@@ -11,7 +11,7 @@ whose largest logit is the right answer.
 
 import math
 
-from interp import Analysis
+from interp import Analysis, Definition
 from interp.figures import TEST, TRAIN, Cell, draw, line
 from interp.wording import percent
 
@@ -50,4 +50,16 @@ def _in_words(series):
     )
 
 
-ANALYSIS = Analysis("loss_curves", question=__doc__, measure=measure, figure=figure, definitions=("loss",))
+DEFINITIONS = (
+    Definition(
+        "loss", "Loss and accuracy",
+        "Cross-entropy of the right answer in nats, and the share of pairs whose largest logit is the right one.",
+        (
+            ("loss(a, b) =", "softplus( logsumexp_{j != y} l_j - l_y ),  y = the right answer, l_j = logit of class j"),
+            ("accuracy =", "share of pairs whose largest logit is l_y"),
+        ),
+        "the training pairs and the test pairs, each by themselves: mean over the pairs",
+    ),
+)  # fmt: skip
+
+ANALYSIS = Analysis("loss_curves", question=__doc__, measure=measure, figure=figure, definitions=DEFINITIONS)

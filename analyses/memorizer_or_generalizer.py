@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from interp import Analysis, measures
+from interp import Analysis, Definition, measures
 from interp.figures import CYCLE, EXCLUDED, Cell, curve, draw, label, level
 
 CURVES = {
@@ -83,11 +83,41 @@ def _last(series):
     return float(series["shift_agreement"][-1])
 
 
+DEFINITIONS = (
+    Definition(
+        "memorizer-or-generalizer", "Memorizer or generalizer",
+        "A verdict from one checkpoint that uses no test label: generalizer, memorizer, between, or untrained.",
+        (
+            (
+                "agreement =",
+                "cosine of the centred logits on unseen pairs with what the training pairs predict for them: the mean of their "
+                "logits with the same a - b and a + b - c",
+            ),
+            (
+                "loss of unseen =",
+                "loss of the training pairs when the logits of each sum a + b are replaced by the key waves of the unseen pairs' "
+                "mean logits, over ln p (1 is chance)",
+            ),
+            ("concentration =", "Gini coefficient of the rows of F W_L"),
+            (
+                "generalizer",
+                "99 % of the training pairs answered, agreement >= 0.95, and neither loss >= 0.5 nor concentration <= 0.15",
+            ),
+            (
+                "memorizer",
+                "99 % of the training pairs answered, agreement <= 0.1, and neither loss <= 0.01 nor concentration >= 0.5",
+            ),
+        ),
+        "each checkpoint by itself, with the training pairs known; no test label is looked at",
+        waves=True,
+    ),
+)  # fmt: skip
+
 ANALYSIS = Analysis(
     "memorizer_or_generalizer",
     question=__doc__,
     measure=measure,
     figure=figure,
     needs=("addition",),
-    definitions=("memorizer-or-generalizer", "gini"),
+    definitions=(*DEFINITIONS, "gini"),
 )

@@ -12,7 +12,7 @@ largest share. A neuron that is constant over all pairs is dead. Nanda et al. 20
 import numpy as np
 import xarray as xr
 
-from interp import Analysis, measures
+from interp import Analysis, Definition, Source, about, measures
 from interp.figures import NEUTRAL, Cell, curve, draw, faded, frequency_colours, frequency_dashes, on, steps_of_colour
 
 THRESHOLD = 0.85
@@ -34,9 +34,9 @@ def measure(view):
 
 def figure(series):
     """Cluster sizes over time; every neuron, and the distribution of shares, at one checkpoint."""
-    steps, neurons = series.step.values, series.sizes["neuron"]
+    steps, neurons, known = series.step.values, series.sizes["neuron"], about(series)
     shares, frequencies = series["neuron_share"].values, series["neuron_frequency"].values
-    colours = frequency_colours(series.attrs["key_frequencies"])
+    colours = frequency_colours(known.key_frequencies)
     dashes, clusters = frequency_dashes(colours), series["cluster_size"]
     others = neurons - clusters.sum("frequency") - series["dead_neurons"]
     curves = [
@@ -48,8 +48,9 @@ def figure(series):
         curve(steps, series["dead_neurons"].values, name="dead", colour=NEUTRAL, dash="dot"),
     ]
 
+    half = known.p // 2
     # Colours go as numbers, which are small: 0 for everything that is no key frequency, 1, 2, ... for the key ones.
-    paint = np.zeros(series.attrs["p"] // 2 + 1, dtype=np.uint8)
+    paint = np.zeros(half + 1, dtype=np.uint8)
     paint[list(colours)] = 1 + np.arange(len(colours))
     shades = [NEUTRAL, *colours.values()]
     palette = {"colorscale": steps_of_colour(shades), "cmin": -0.5, "cmax": len(shades) - 0.5}
@@ -71,7 +72,6 @@ def figure(series):
             },
         ]  # fmt: skip
 
-    half = series.attrs["p"] // 2
     most = max(np.histogram(np.nan_to_num(row, nan=-1), bins=BINS)[0].max() for row in shares)
     rows = [
         [Cell("Neurons in each cluster", y="neurons", time=True)],
@@ -89,11 +89,30 @@ def figure(series):
     return draw(series, rows, heights=(190, 250), fixed=[*curves, threshold], moving=at, alt=alt)
 
 
+NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
+DEFINITIONS = (
+    Definition(
+        "neurons", "Neurons, their frequencies and clusters",
+        "The frequency each neuron follows, the share of its variance there, and its fit by waves of that one frequency.",
+        (
+            (
+                "share of k =",
+                "energy in the 8 waves {1, C_k, S_k}(a) x {1, C_k, S_k}(b) without the constant / energy about the neuron's mean",
+            ),
+            ("frequency =", "the k of the largest share; in its cluster if that share > 0.85"),
+            ("fit =", "mean + projection on these eight waves (or on cos, sin w_k(a+b) only)"),
+        ),
+        "every neuron's activation (after the non-linearity) over all p^2 pairs",
+        Source(*NANDA, "section 4.2"),
+        waves=True,
+    ),
+)  # fmt: skip
+
 ANALYSIS = Analysis(
     "neuron_frequencies",
     question=__doc__,
     measure=measure,
     figure=figure,
     needs=("one-layer", "addition"),
-    definitions=("neurons",),
+    definitions=DEFINITIONS,
 )

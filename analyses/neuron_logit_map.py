@@ -13,7 +13,7 @@ section 4.1 and table 1.
 import numpy as np
 import xarray as xr
 
-from interp import Analysis, measures
+from interp import Analysis, Definition, Source, about, measures
 from interp.figures import CYCLE, IN_TITLE, NEUTRAL, Cell, curve, draw, frequency_colours, key
 
 DASHES = {"cos": "solid", "sin": "dash"}
@@ -33,7 +33,7 @@ def measure(view):
 
 def figure(series):
     """The share of the key directions, and what is read in each, over time."""
-    steps, colours = series.step.values, frequency_colours(series.attrs["key_frequencies"])
+    steps, colours = series.step.values, frequency_colours(about(series).key_frequencies)
     few = len(colours) <= IN_TITLE
     is_told = not few and len(colours) <= len(CYCLE)  # by colour alone: dashes tell cosine from sine
     wave_of = (
@@ -60,11 +60,32 @@ def figure(series):
     return draw(series, rows, heights=(220,), fixed=traces, alt=alt)
 
 
+NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
+DEFINITIONS = (
+    Definition(
+        "neuron-logit-map", "The neuron-logit map W_L",
+        "How the logits read the neurons: the share of W_L in its key directions, and what the neurons compute along each "
+        "of them.",
+        (
+            ("W_L =", "W_U^T W_out^T  (p, d_mlp)"),
+            ("residual =", "1 - || key rows of F W_L ||^2 / || W_L ||^2"),
+            ("u_k, v_k =", "rows cos k and sin k of F W_L"),
+            (
+                "FVE =",
+                "share of the variance of u_k . MLP(a, b) explained by cos w_k(a+b) alone; of v_k . MLP(a, b) by sin w_k(a+b)",
+            ),
+        ),
+        "the weights; MLP(a, b) = the neurons' activations over all p^2 pairs",
+        Source(*NANDA, "section 4.1 and table 1"),
+        waves=True,
+    ),
+)  # fmt: skip
+
 ANALYSIS = Analysis(
     "neuron_logit_map",
     question=__doc__,
     measure=measure,
     figure=figure,
     needs=("one-layer", "addition"),
-    definitions=("neuron-logit-map",),
+    definitions=DEFINITIONS,
 )

@@ -11,7 +11,7 @@ times its recent median. Prieto et al. 2025, arXiv 2501.04697.
 
 import numpy as np
 
-from interp import Analysis, measures
+from interp import Analysis, Definition, Source, measures
 from interp.figures import CYCLE, NEUTRAL, TEST, TRAIN, Cell, curve, draw, line, on
 from interp.wording import counted
 
@@ -57,4 +57,19 @@ def figure(series):
     return draw(series, rows, heights=(200,), fixed=traces, alt=alt)
 
 
-ANALYSIS = Analysis("numerical_health", question=__doc__, measure=measure, figure=figure, definitions=("health",))
+DEFINITIONS = (
+    Definition(
+        "health", "Numerical health",
+        "Whether the numbers that conclusions rest on are still numbers; spikes, collapsed losses, Adam's epsilon.",
+        (
+            ("collapsed", "an ordinary float32 cross-entropy of the pair is exactly 0"),
+            ("spike", "train loss above 10 times the median of the preceding 25 measurements"),
+            ("gradient ratio", "|| gradient || / || weights ||, per tensor and in all"),
+            ("epsilon share", "share of the weights with sqrt( v / (1 - beta_2^step) ) < epsilon in Adam"),
+        ),
+        "the logits of the training and the test pairs; the train loss at every evaluated step; Adam's state at the checkpoint",
+        Source("Prieto et al. 2025", "https://arxiv.org/abs/2501.04697", "for the collapse"),
+    ),
+)  # fmt: skip
+
+ANALYSIS = Analysis("numerical_health", question=__doc__, measure=measure, figure=figure, definitions=DEFINITIONS)

@@ -16,7 +16,7 @@ single frequency. Nanda et al. 2023, arXiv 2301.05217, section 5.
 import numpy as np
 import xarray as xr
 
-from interp import Analysis, figures, measures
+from interp import Analysis, Definition, Source, about, figures, measures
 from interp.figures import CYCLE, EXCLUDED, NEUTRAL, RESTRICTED, TEST, Cell, curve, draw, frequency_colours, key, line, on
 from interp.wording import counted
 
@@ -46,7 +46,7 @@ def measure(view):
 
 def figure(series):
     """The plateau story: restricted and excluded loss against the test loss, each over time."""
-    steps, colours = series.step.values, frequency_colours(series.attrs["key_frequencies"])
+    steps, colours = series.step.values, frequency_colours(about(series).key_frequencies)
     dashes = figures.frequency_dashes(colours)
     few = len(colours) <= figures.IN_TITLE
     without = (
@@ -90,9 +90,9 @@ def figure(series):
 
 def _lead(series):
     """Dots where restricted loss and test accuracy pass their half-way marks, and the span between them."""
-    accuracy = series["history_test_accuracy"].dropna("history_step")
-    restricted = series["restricted_loss"].dropna("step")
-    lead = measures.lead_time((restricted.step, restricted), (accuracy.history_step, accuracy))
+    lead, accuracy, restricted = about(series).lead, series["history_test_accuracy"], series["restricted_loss"]
+    if lead is None:
+        return [], []
     dots = [
         {"type": "scatter", "mode": "markers", "x": [at.step], "y": [float(values.sel({values.dims[0]: at.step}))],
          "marker": {"color": colour, "size": 9}, "showlegend": False, "hovertemplate": f"{what}<extra></extra>", **on(cell)}
@@ -102,8 +102,7 @@ def _lead(series):
         )
         if at is not None
     ]  # fmt: skip
-    few = measures.stand_out(len(series.attrs["key_frequencies"]), int(series.attrs["p"]) // 2)
-    if not few or lead.steps is None or lead.steps <= 0:
+    if not about(series).stands_out or lead.steps is None or lead.steps <= 0:
         return dots, []
     begin, end, height = lead.restricted.step, lead.accuracy.step, float(accuracy.sel(history_step=lead.accuracy.step))
     start = {
@@ -126,11 +125,72 @@ def _in_words(series):
     )
 
 
+NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
+DEFINITIONS = (
+    Definition(
+        "restricted-loss", "Restricted loss",
+        "Loss of the network when only the key frequencies of its logits are kept: how well the circuit alone would do.",
+        (
+            (
+                "restricted logits =",
+                "mean of each class over all p^2 pairs + sum_{key k} projections of the logits on cos w_k(a+b) and sin w_k(a+b)",
+            ),
+            ("restricted loss =", "cross-entropy of these"),
+        ),
+        "all p^2 pairs (default), the training or the test pairs: mean over the pairs",
+        Source(*NANDA, "section 5.1"),
+        waves=True,
+    ),
+    Definition(
+        "excluded-loss", "Excluded loss",
+        "Loss on the training pairs when the key frequencies are taken out of the logits: how well memory alone would do.",
+        (
+            ("excluded logits =", "logits - sum_{key k} their projections on cos w_k(a+b) and sin w_k(a+b)"),
+            ("excluded loss =", "cross-entropy of these"),
+        ),
+        "the training pairs: mean over them; the projection is fitted on all p^2 pairs",
+        Source(*NANDA, "section 5.1"),
+        waves=True,
+    ),
+    Definition(
+        "key-frequencies", "Key frequencies",
+        "The few frequencies k that a circuit uses, chosen once per run by a named rule and then fixed for the whole series.",
+        (
+            ("unembedding (default)", "|| rows cos k, sin k of F W_L || > 1/4 of the largest"),
+            ("embedding", "the same of F W_E (without the row of =)"),
+            ("neurons", "frequencies that have a cluster of neurons"),
+            ("coefficients", "alpha_k > 1/4 of the largest alpha"),
+        ),
+        "one reference checkpoint, by default the last; k = 1 to floor(p/2)",
+        Source(*NANDA, "section 4.1"),
+        waves=True,
+    ),
+    Definition(
+        "lead-time", "Lead time",
+        "How many steps before the test accuracy the restricted loss moved.",
+        (
+            ("restricted =", "first step from which the restricted loss is at most half its first value, for good"),
+            ("accuracy =", "first step from which test accuracy is at least 1/2, for good"),
+            ("lead =", "accuracy - restricted; its interval from both boundaries' intervals"),
+        ),
+        "the restricted loss at the checkpoints (all pairs), and test accuracy at every evaluated step",
+        waves=True,
+    ),
+    Definition(
+        "gini", "Gini coefficient",
+        "How unequal the p Fourier norms of W_E or W_L are: 0 if all are equal, 1 - 1/p if there is only one.",
+        (("G(c) =", "2 sum_i i c_(i) / (N sum_i c_i) - (N + 1)/N,  c_(1) <= ... <= c_(N)"),),
+        "the norms c of the N = p rows of F W_E (over d_model, the row of = left out) or of F W_L (over the neurons)",
+        Source(*NANDA, "section 5.1"),
+        waves=True,
+    ),
+)  # fmt: skip
+
 ANALYSIS = Analysis(
     "progress_measures",
     question=__doc__,
     measure=measure,
     figure=figure,
     needs=("harmonics",),
-    definitions=("restricted-loss", "excluded-loss", "key-frequencies", "lead-time", "gini"),
+    definitions=DEFINITIONS,
 )

@@ -9,7 +9,7 @@ Measured: sum of the squares of all entries of each tensor, and of all tensors t
 
 import xarray as xr
 
-from interp import Analysis, measures
+from interp import Analysis, Definition, Source, measures
 from interp.figures import CYCLE, NEUTRAL, Cell, curve, draw
 
 
@@ -46,4 +46,15 @@ def figure(series):
     return draw(series, rows, heights=(260,), fixed=[total, *curves], alt=alt)
 
 
-ANALYSIS = Analysis("weight_norms", question=__doc__, measure=measure, figure=figure, definitions=("sum-of-squares",))
+NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
+DEFINITIONS = (
+    Definition(
+        "sum-of-squares", "Sum of squared weights",
+        "Sum of squares per tensor and in total, accumulated in float64.",
+        (("sum of squares =", "sum_i w_i^2 over all entries"),),
+        "each weight tensor, and all of them together",
+        Source(*NANDA, "section 5.1"),
+    ),
+)  # fmt: skip
+
+ANALYSIS = Analysis("weight_norms", question=__doc__, measure=measure, figure=figure, definitions=DEFINITIONS)

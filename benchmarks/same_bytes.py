@@ -4,7 +4,7 @@
     python benchmarks/same_bytes.py --against HEAD~20 --recipes demo --steps 300
 
 The other version is checked out into a temporary folder, with the same libraries, processor and number of threads. Both train each
-recipe and measure every built-in analysis at every checkpoint. What one of them has and the other has not is listed; of what both
+recipe and measure every built-in analysis at every checkpoint. What only one of them has is listed; of what both
 have, every byte is compared. Exit code 1 if anything differs.
 """
 

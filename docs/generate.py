@@ -5,7 +5,7 @@
     python docs/generate.py --run DIRECTORY      # measure a run of recipe nanda again, which stands beside the paper's mainline
     python docs/generate.py --check              # change nothing; fail if anything would change
 
-The head of a page, down to its formula, is the measure's definition in interp/definitions.py.
+The head of a page, down to its formula, is the measure's definition, which an analysis brings (analyses/*.py).
 A page says what its table shows by the paths of the table of `interp.anatomy`:
 
     <!-- values: gini.W_E gini.W_L -->
@@ -30,10 +30,11 @@ import torch
 from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE, MODELS, PublishedModel
 from interp.interop import load_weights
-from interp.observing.definitions import DEFINITIONS, Definition
-from interp.reporting.dissection import listed, spread
+from interp.observing.analysis import built_in_definitions
+from interp.observing.definitions import Definition
 from interp.store.run import open_run
 from interp.tasks.modular import ModularTask
+from interp.wording import listed, spread
 
 PAGES = Path(__file__).parent / "measures"
 MEASURED = PAGES / "measured.json"
@@ -135,9 +136,10 @@ def plain(value: Any) -> Any:
 def written(measured: Mapping[str, Any]) -> dict[Path, str]:
     """Every page with its tables as they should be."""
     pages = {}
+    definitions = built_in_definitions()
     for path in sorted(PAGES.glob("*.md")):
         text = path.read_text()
-        if definition := DEFINITIONS.get(path.stem):
+        if definition := definitions.get(path.stem):
             top = head(definition)
             text = _HEAD.sub(lambda match, top=top: f"{top}{match[1]}", text)
         text = _BLOCK.sub(lambda match: f"{match[1]}{table(match['paths'], measured)}{match[3]}", text)

@@ -6,6 +6,8 @@ gradient is wrong or zero. Writing the loss without ever subtracting from 1 keep
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -42,3 +44,7 @@ def stablemax_cross_entropy(logits: Float[Tensor, "pair classes"], labels: Int[T
 def correct(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " pair"]) -> Bool[Tensor, " pair"]:
     """Whether the largest logit is the right one, per pair; its mean is the accuracy."""
     return logits.argmax(dim=1) == labels
+
+
+# By the names that a config gives them.
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"cross_entropy": cross_entropy, "stablemax": stablemax_cross_entropy}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 
 def counted(n: int, noun: str) -> str:
@@ -45,3 +46,41 @@ def percent(share: float) -> str:
         return "< 0.1 %"
     digits = 1 if share > 0.99 or share < 0.095 else 0
     return f"{100 * share:.{digits}f} %".replace(".0 %", " %")
+
+
+def number(value: float | None) -> str:
+    """A number with four digits; a dash where there is none. A narrow column does not break it.
+
+    >>> number(0.123456), number(2.41e-7), number(None)
+    ('0.1235', '2.41e\u22127', '-')
+    """
+    return "-" if value is None else unbroken(f"{value:.4g}")
+
+
+def unbroken(text: str) -> str:
+    """A text whose exponents have the sign of mathematics for minus, at which no line is broken."""
+    return re.sub(r"e-0?", "e\u2212", text)
+
+
+def spread(values: Sequence[float | None]) -> str:
+    """The least and greatest of some numbers, or the one that they all are.
+
+    >>> spread([0.5, None, 0.25]), spread([1.0, 1.0])
+    ('0.25 to 0.5', '1')
+    """
+    known = [value for value in values if value is not None]
+    return " to ".join(dict.fromkeys([number(min(known)), number(max(known))])) if known else "-"
+
+
+def listed(values: Sequence[object]) -> str:
+    """Values with commas between them."""
+    return ", ".join(map(str, values))
+
+
+def pairs(values: Mapping[str, object]) -> str:
+    """Names with their values.
+
+    >>> pairs({"14": 44, "35": 93}), pairs({})
+    ('14: 44, 35: 93', 'none')
+    """
+    return listed([f"{name}: {value}" for name, value in values.items()]) or "none"

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError
-from interp.recording import recorder
+from interp.recording import recorder, session
 from interp.store.run import open_run
 from interp.store.writer import RunWriter
 from interp.tasks.modular import ModularTask
@@ -156,7 +156,7 @@ def in_child(action: Callable[[], None]) -> int:
 
 def record(root: Path, *, mode: str = "kill", last: int | None = None, calls: Path | None = None) -> None:
     """Record the run, with a commit after every second step, up to the n-th call; writes down which calls there were."""
-    recorder.COMMIT_SECONDS, recorder.COMMIT_SHARE = 0.0, float("inf")
+    session.COMMIT_SECONDS, session.COMMIT_SHARE = 0.0, float("inf")
     commit = RunWriter.commit
 
     def noted_commit(writer: RunWriter, step: int, *args, **kwargs) -> None:

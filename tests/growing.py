@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from functools import cache
 
 import numpy as np
@@ -13,7 +11,9 @@ import xarray as xr
 from interp import measures
 from interp.losses import correct, cross_entropy
 from interp.networks.one_layer import Weights, forward
-from interp.observing.analysis import Analysis, builtin_names, find_analyses
+from interp.observing.analysis import Analysis, find_analyses
+from interp.observing.derived import date_lead
+from interp.observing.series import About
 from interp.observing.view import View
 from interp.synthetic import clock_weights, lookup_weights, mixture_weights
 from interp.tasks.modular import ModularTask
@@ -69,18 +69,17 @@ def observed(analyses: list[Analysis], *, name: str = "planted") -> xr.Dataset:
     for key, values in curves.items():
         series[f"history_{key}"] = xr.DataArray(values, dims="history_step", coords={"history_step": STEPS})
     found = measures.phases(STEPS, *(curves[f"{part}_{what}"] for what in ("loss", "accuracy") for part in ("train", "test")))
-    boundaries = asdict(found)
-    outcome = boundaries.pop("outcome")
-    series.attrs = {
-        "run": name, "p": P, "operation": "add", "key_frequencies": list(KEYS), "key_rule": "unembedding", "key_step": STEPS[-1],
-        "phases": json.dumps(boundaries), "outcome": outcome, "config": json.dumps({"split": {"fraction": 0.5}, "seed": 0}),
-        "facts": json.dumps({"engine": "planted", "path": "/secret/place"}), "failures": "{}",
-    }  # fmt: skip
-    return series
+    described = About(
+        run=name, task=ModularTask(P).name, operation="add", p=P, n_frequencies=P // 2,
+        key_frequencies=KEYS, key_rule="unembedding", key_step=STEPS[-1],
+        phases=found, lead=date_lead(series), config={"split": {"fraction": 0.5}, "seed": 0},
+        facts={"engine": "planted", "path": "/secret/place"},
+    )  # fmt: skip
+    return series.assign_attrs(about=described)
 
 
 @cache
 def built_in() -> tuple[list[Analysis], xr.Dataset]:
-    """All built-in analyses and the series they make of the growing circuit."""
-    analyses = find_analyses(builtin_names())
+    """All built-in analyses that draw figures, and the series they make of the growing circuit."""
+    analyses = find_analyses()
     return analyses, observed(analyses)

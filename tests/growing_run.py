@@ -9,12 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from begun import begin_planted
 from growing import DIALS, SPLIT, STEPS, P, growing, scores
 
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.live.follower import Follower
 from interp.live.server import Published, listen, serving, url
-from interp.store.writer import RunWriter, begin, writing
+from interp.store.writer import RunWriter, writing
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
 
@@ -54,9 +55,8 @@ class Growing:
 @contextmanager
 def a_growing_run(path: Path) -> Iterator[Growing]:
     """A run without checkpoints, held for writing as long as the context lasts."""
-    facts = {"engine": "planted", "threads": 1, "n_parameters": _MODEL.n_parameters, "provenance": {}}
     with writing(path):
-        begin(path, CONFIG, split=SPLIT, facts=facts)
+        begin_planted(path, CONFIG, n_parameters=_MODEL.n_parameters, split=SPLIT)
         yield Growing(path, RunWriter(path))
 
 

@@ -23,7 +23,7 @@ from interp.cli import main
 from interp.cli.printing import print_tree
 from interp.interop import Known, import_run
 from interp.networks.one_layer import SHAPES, Weights
-from interp.observing.analysis import builtin_names
+from interp.observing.analysis import find_analyses
 from interp.tasks.splits import SplitConfig
 
 TINY = [
@@ -132,7 +132,7 @@ def test_analyze_prints_numbers_and_writes_series(root, tmp_path, capsys):
     assert "restricted_loss" in out.read_text()
 
 
-@pytest.mark.parametrize("name", builtin_names())
+@pytest.mark.parametrize("name", [analysis.name for analysis in find_analyses()])
 def test_every_series_can_be_taken_away_in_every_format(root, tmp_path, name):
     series = interp.observe(interp.open_run(root / "tiny"), [name])
     for suffix in ("csv", "parquet", "nc"):

@@ -58,7 +58,9 @@ def test_recipes_are_complete_and_survive_a_round_trip(name: str) -> None:
     config = recipe(name)
     assert config.recipe == name
     assert RunConfig.from_json(config.to_json()) == config
-    assert json.loads(config.to_json()) == asdict(config)
+    written = asdict(config)
+    assert written["checkpoints"].pop("moments") == ()  # left out where empty: runs without have the bytes they always had
+    assert json.loads(config.to_json()) == written
     assert config.steps > 0
 
 

@@ -14,6 +14,7 @@ from interp.errors import TrainingError
 from interp.training.loop import Training
 from interp.training.many import train_many
 from interp.training.stacked.graphs import CudaEngine
+from interp.training.start import FromState
 
 GPU_RUN = replace(SMALL, device="cuda", optimizer=OptimizerConfig(warmup_steps=5, grokfast_lambda=1.0))
 
@@ -47,7 +48,7 @@ def test_the_cuda_engine_goes_on_bit_for_bit_from_a_state() -> None:
     for step in whole:
         if step.index == 7:
             state = {name: tensor.clone() for name, tensor in whole.state().items()}
-    rest = Training(GPU_RUN, state)
+    rest = Training(GPU_RUN, FromState(state))
     assert [step.index for step in rest] == list(range(7, GPU_RUN.steps + 1))
     assert torch.equal(rest.engine.parameters.flat, whole.engine.parameters.flat)
 

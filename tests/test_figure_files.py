@@ -18,10 +18,10 @@ import interp
 from interp.cli import main
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
-from interp.figures import files
+from interp.figures import saving
 from interp.figures.held import still
 from interp.observing import derived as curves
-from interp.observing.analysis import builtin_names, find_analyses
+from interp.observing.analysis import find_analyses
 from interp.observing.derived import date_phases
 from interp.observing.observe import observe
 from interp.tasks.modular import ModularTask
@@ -61,7 +61,7 @@ def call(*arguments: object) -> int:
     return int(exit_.value.code or 0)
 
 
-@pytest.mark.parametrize("name", builtin_names())
+@pytest.mark.parametrize("name", [analysis.name for analysis in find_analyses()])
 def test_a_figure_from_python_is_that_of_the_report(run, name):
     expected = find_analyses([name])[0].figure(observe(run))
     found = interp.figures.figure(run, name)
@@ -158,7 +158,7 @@ def test_the_browser_that_draws_pictures_asks_no_network_for_anything(run, tmp_p
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Listening) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(files, "_NO_NETWORK", f"http://127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setattr(saving, "_NO_NETWORK", f"http://127.0.0.1:{server.server_address[1]}")
         drawn = still(interp.figures.figure(run, "loss_curves"))
         interp.figures.save(drawn, tmp_path / "plain.svg")
         assert not [line for line in asked if "plotly" in line or "mathjax" in line.lower() or "cdn" in line]
@@ -197,7 +197,7 @@ def centre(box: dict[str, float], along: float) -> tuple[float, float]:
 
 
 def test_without_kaleido_a_picture_says_what_to_install_and_a_page_is_written(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(files, "find_spec", lambda name: None)
+    monkeypatch.setattr(saving, "find_spec", lambda name: None)
     assert call("figure", run.path, "loss_curves", "-o", tmp_path / "x.png") == 2
     assert "pip install 'interp[export]'" in capsys.readouterr().err
     assert call("figure", run.path, "loss_curves", "-o", tmp_path / "x.html") == 0

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from retelling import saying
 
 from interp import figures
 from interp.figures import Cell, bands, curve, draw, line, on, phase_bands, slider, steps_of_colour, template
@@ -29,8 +30,7 @@ def a_series(**attributes: object) -> xr.Dataset:
     series["history_test_loss"] = xr.DataArray(
         [3.0, 2.0, 1.0, 0.5], dims="history_step", coords={"history_step": [0, 20, 40, 60]}
     )
-    series.attrs = {"phases": json.dumps(attributes.get("phases", {}))}
-    return series
+    return saying(series, phases=json.dumps(attributes.get("phases", {})), outcome="grokking")
 
 
 def luminance(colour: str) -> float:

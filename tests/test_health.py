@@ -13,7 +13,7 @@ import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import TrainingError
 from interp.losses import cross_entropy
-from interp.observing.run_health import run_health
+from interp.observing.numerics import run_health
 from interp.observing.summary import summary
 from interp.recording.recorder import record
 from interp.store.resume import read_resume

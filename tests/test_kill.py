@@ -30,9 +30,9 @@ CONFIG = RunConfig(
 )
 RECORD = """
 import sys
-from interp.recording import recorder
+from interp.recording import recorder, session
 from interp.config.run_config import RunConfig
-recorder.COMMIT_SECONDS = 0.05
+session.COMMIT_SECONDS = 0.05
 {before}
 recorder.record(RunConfig.from_json(sys.argv[2]), sys.argv[1], "run")
 """

@@ -107,8 +107,8 @@ def test_the_page_grows_in_place_and_keeps_what_was_chosen(browser: Browser, run
     page.click("#panel-loss_curves .legend .item >> nth=1")
     page.click(".hero details summary >> nth=0")
     page.click("#panel-progress_measures .numbers summary")
-    page.fill("#panel-neuron input", "7")
-    page.press("#panel-neuron input", "Enter")
+    page.fill("#panel-neuron_explorer input", "7")
+    page.press("#panel-neuron_explorer input", "Enter")
     page.focus("#slider")
     page.keyboard.press("Home")
     tab.until("location.hash === '#step=0'")
@@ -127,7 +127,7 @@ def test_the_page_grows_in_place_and_keeps_what_was_chosen(browser: Browser, run
     assert page.inner_text("h1") != words
     assert "generalized" in page.title()
     assert page.get_attribute(".hero details >> nth=0", "open") is not None
-    assert page.input_value("#panel-neuron input") == "7"
+    assert page.input_value("#panel-neuron_explorer input") == "7"
     assert page.get_attribute("#panel-loss_curves .legend .item >> nth=1", "aria-pressed") == "false"
     graph = "document.querySelector('#panel-loss_curves .graph')"
     assert page.evaluate(f"[{graph}.layout.xaxis.type, {graph}.layout.yaxis.type]") == ["log", "linear"]

@@ -14,9 +14,12 @@ import xarray as xr
 import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig, SplitConfig
 from interp.errors import UsageError
+from interp.harmonics import take_logits
 from interp.observing.analysis import Analysis
+from interp.observing.derived import date_lead, date_phases
 from interp.observing.keys import key_frequencies
 from interp.observing.observe import observe
+from interp.observing.series import about
 from interp.observing.streaming import activations
 from interp.observing.view import View
 from interp.store.run import Run
@@ -87,10 +90,10 @@ def test_series_is_labelled_by_step_and_holds_what_measure_returned(run):
 
 
 def test_series_carries_dated_verdicts_where_they_were_measured(run):
-    found = json.loads(observe(run, ["clock_or_pizza", "memorizer_or_generalizer"]).attrs["verdicts"])
+    found = about(observe(run, ["clock_or_pizza", "memorizer_or_generalizer"])).verdicts
     assert set(found) == {"algorithm", "generalization"}
     for since in found.values():
-        assert since["boundary"]["earliest"] <= since["boundary"]["step"] <= since["boundary"]["latest"] <= 60
+        assert since.boundary.earliest <= since.boundary.step <= since.boundary.latest <= 60
 
 
 def test_series_carries_history_phases_and_facts(run):
@@ -99,11 +102,15 @@ def test_series_carries_history_phases_and_facts(run):
     evaluated = history["step"].values[np.isfinite(history["test_loss"].values)]
     assert series["history_step"].values.tolist() == evaluated.tolist() == list(range(0, 61, 10))
     assert series["history_test_loss"].values[-1] == history["test_loss"].sel(step=60).item()
-    assert set(json.loads(series.attrs["phases"])) == {"memorized", "onset", "cleanup", "grokked", "settled"}
-    assert json.loads(series.attrs["verdicts"]) == {}
-    assert series.attrs["p"] == 11
-    assert json.loads(series.attrs["facts"])["engine"] == "reference"
-    assert RunConfig.from_json(series.attrs["config"]) == run.config
+    found = about(series)
+    assert found.phases == date_phases(series)
+    assert found.lead == date_lead(series)
+    assert found.verdicts == {}
+    assert (found.run, found.task, found.operation) == ("tiny", "a + b modulo 11", "add")
+    assert (found.p, found.n_frequencies) == (11, 5)
+    assert found.facts["engine"] == "reference"
+    assert RunConfig.from_json(json.dumps(found.config)) == run.config
+    assert list(series.attrs) == ["about"]
 
 
 def test_only_what_is_not_cached_is_computed(run, counting, tmp_path):
@@ -134,7 +141,7 @@ def test_an_analysis_that_raises_is_named_and_the_others_go_on(run, counting, tm
 
     bad = Analysis("bad", question="Bad?", measure=fails_later, figure=lambda series: None)
     series = observe(run, [bad], files=[counting])
-    assert json.loads(series.attrs["failures"]) == {"bad": "at step 40: ZeroDivisionError: no neurons left"}
+    assert about(series).failures == {"bad": "at step 40: ZeroDivisionError: no neurons left"}
     assert "value" not in series
     assert series["mean"].sizes["step"] == 4
 
@@ -157,8 +164,8 @@ def test_key_frequencies_are_chosen_once_and_hold_for_the_series(run):
     series = observe(run, [Analysis("keys", question="?", measure=measure, figure=lambda series: None)])
     last = key_frequencies(run[60].weights)
     assert set(chosen) == {last}
-    assert series.attrs["key_frequencies"] == list(last)
-    assert (series.attrs["key_rule"], series.attrs["key_step"]) == ("unembedding", 60)
+    assert about(series).key_frequencies == last
+    assert (about(series).key_rule, about(series).key_step) == ("unembedding", 60)
 
 
 @pytest.mark.parametrize("rule", ["unembedding", "embedding", "neurons", "coefficients"])
@@ -203,13 +210,8 @@ def test_subtraction_is_observed_in_its_own_waves(tmp_path):
     run = interp.record(replace(tiny_config("subtract"), steps=20), root=tmp_path, name="minus", progress=False)
     series = observe(run, ["progress_measures"], key_rule=[2])
     logits = interp.forward(run[20].weights, run.config.task.pairs).logits
-    direct = interp.measures.restricted_loss(
-        logits,
-        torch.from_numpy(run.config.task.labels),
-        basis=interp.FourierBasis(11),
-        frequencies=[2],
-        combination="difference",
-    )
+    waves = run.task.harmonics
+    direct = interp.measures.restricted_loss(take_logits(waves, logits), waves.line, harmonics=waves, keys=[2])
     assert series["restricted_loss"].sel(step=20).item() == pytest.approx(float(direct.mean()), rel=1e-5)
 
 

@@ -18,7 +18,7 @@ import torch
 from interp.config.recipes import RECIPES, recipe
 from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import DataError, TrainingError, UsageError
-from interp.recording import recorder
+from interp.recording import session, sources
 from interp.recording.interruption import HeldSignals
 from interp.recording.naming import run_name
 from interp.recording.recorder import record, resume
@@ -165,7 +165,7 @@ def test_ctrl_c_at_any_step_loses_nothing(whole, tmp_path, monkeypatch, step):
 
 def test_interrupted_at_every_step(whole, tmp_path, monkeypatch):
     """One step per session: as many resumptions as there are steps."""
-    monkeypatch.setattr(recorder, "COMMIT_SECONDS", 1e9)
+    monkeypatch.setattr(session, "COMMIT_SECONDS", 1e9)
     for step in range(0, CONFIG.steps, 7):
         with monkeypatch.context() as patch:
             at_step(patch, step, lambda: signal.raise_signal(signal.SIGINT))
@@ -245,8 +245,8 @@ def test_an_observer_that_fails_loses_nothing_that_was_committed(whole, tmp_path
     def fail():
         raise RuntimeError("not ours")
 
-    monkeypatch.setattr(recorder, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(recorder, "COMMIT_SHARE", float("inf"))
+    monkeypatch.setattr(session, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(session, "COMMIT_SHARE", float("inf"))
     with monkeypatch.context() as patch:
         at_step(patch, 20, fail)
         with pytest.raises(RuntimeError, match="not ours"):
@@ -257,15 +257,15 @@ def test_an_observer_that_fails_loses_nothing_that_was_committed(whole, tmp_path
 
 def test_commits_are_spaced_in_time_and_rarer_where_disks_are_slow(tmp_path, monkeypatch):
     clock, commits = [0.0], []
-    commit = recorder.RunWriter.commit
+    commit = session.RunWriter.commit
 
     def slow(writer, step, state, **rest):
         commit(writer, step, state, **rest)
         clock[0] += 0.5  # a commit takes half a second
         commits.append(clock[0])
 
-    monkeypatch.setattr(recorder.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(recorder.RunWriter, "commit", slow)
+    monkeypatch.setattr(session.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(session.RunWriter, "commit", slow)
     original = loop.Training._step
 
     def second(training, train_loss):
@@ -274,8 +274,8 @@ def test_commits_are_spaced_in_time_and_rarer_where_disks_are_slow(tmp_path, mon
 
     monkeypatch.setattr(loop.Training, "_step", second)
     record(CONFIG, tmp_path, progress=False)
-    assert commits[0] == recorder.COMMIT_SECONDS + 0.5
-    assert all(later - earlier >= 0.5 / recorder.COMMIT_SHARE for earlier, later in pairwise(commits))
+    assert commits[0] == session.COMMIT_SECONDS + 0.5
+    assert all(later - earlier >= 0.5 / session.COMMIT_SHARE for earlier, later in pairwise(commits))
 
 
 # -- what can go wrong ---------------------------------------------------------------------------------------------------------
@@ -337,8 +337,8 @@ def test_other_versions_are_pointed_out(tmp_path, monkeypatch, caplog):
         at_step(patch, 3, lambda: signal.raise_signal(signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             record(CONFIG, tmp_path, "run", progress=False)
-    here = recorder.provenance()
-    monkeypatch.setattr(recorder, "provenance", lambda device: here | {"torch": "9.9", "device": device})
+    here = sources.provenance()
+    monkeypatch.setattr(sources, "provenance", lambda device: here | {"torch": "9.9", "device": device})
     resume(tmp_path / "run", progress=False)
     assert f"torch {here['torch']} -> 9.9" in caplog.text
     assert f"device None -> {CONFIG.device}" in caplog.text  # where it goes on is asked of the device it goes on with
@@ -367,8 +367,8 @@ def test_a_full_disk_is_explained_and_the_run_goes_on_once_there_is_room(whole, 
         write(descriptor, bytes(data)[: len(data) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(recorder, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(recorder, "COMMIT_SHARE", float("inf"))
+    monkeypatch.setattr(session, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(session, "COMMIT_SHARE", float("inf"))
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
         with pytest.raises(DataError, match=r"No space left on device.*go on with: interp resume"):

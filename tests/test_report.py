@@ -20,20 +20,19 @@ from growing import STEPS, built_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from retelling import retold
 
 import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import UsageError
-from interp.observing.analysis import Analysis, find_analyses
-from interp.observing.definitions import DEFINITIONS
+from interp.observing.analysis import Analysis, definitions_of, find_analyses
 from interp.reporting import Page, Panel, page
 from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
 from interp.reporting.extract import extract
 from interp.reporting.maths import typeset
-from interp.reporting.sentences import OPERATIONS
 from interp.reporting.write import panels
 from interp.store.run import Run
-from interp.tasks.modular import ModularTask
+from interp.tasks.modular import IN_SIGNS, ModularTask
 from interp.tasks.splits import SplitConfig
 from interp.wording import percent
 
@@ -318,10 +317,10 @@ def test_every_built_in_panel_links_to_its_formulas_and_they_link_back(built: Pa
     assert {link for links in inside.values() for link in links if not link.startswith("step=")} <= ids
     for analysis in built_in()[0]:
         linked = [link for link in inside[f"panel-{analysis.name}"] if link.startswith("formula-")]
-        assert linked == [f"formula-{name}" for name in analysis.definitions] != []
+        assert linked == [f"formula-{one.name}" for one in definitions_of(analysis)] != []
         assert all(f"panel-{analysis.name}" in inside[formula] for formula in linked)
-    for name in {name for analysis in built_in()[0] for name in analysis.definitions}:
-        assert str(typeset(DEFINITIONS[name].formula[0][1])) in built.html
+    for one in {one for analysis in built_in()[0] for one in definitions_of(analysis)}:
+        assert str(typeset(one.formula[0][1])) in built.html
 
 
 def test_the_glossary_says_what_chance_is_and_names_every_paper_that_is_used(built: Page) -> None:
@@ -337,17 +336,17 @@ def test_a_panel_without_definitions_has_no_link_and_an_unknown_one_is_refused()
     assert "panel-own" not in inside
     assert {"formula-restricted-loss", "formula-phases"} <= ids  # the glossary's
     assert "formula-gini" not in ids
-    with pytest.raises(UsageError, match=r"definition.*gini"):
-        Analysis("own", "Mine?", dict, go.Figure, definitions=("ginni",))
+    with pytest.raises(UsageError, match=r"analysis own: .*definition.*gini"):
+        find_analyses([Analysis("own", "Mine?", dict, go.Figure, definitions=("ginni",))])
 
 
 @pytest.mark.parametrize(("operation", "told"), [("add", False), ("multiply", True)])
 def test_other_operations_are_told_how_they_are_read_as_addition(operation: str, told: bool) -> None:
-    series = built_in()[1].assign_attrs(operation=operation)
+    series = retold(built_in()[1], operation=operation, task=ModularTask(7, operation).name)
     html = page(series, []).html
     ids, _ = links_of(html)
     assert ("formula-groups" in ids) == told
-    assert f"{OPERATIONS[operation]} modulo p is the right answer" in html
+    assert f"{IN_SIGNS[operation]} modulo p is the right answer" in html
 
 
 def test_formulas_are_escaped() -> None:
@@ -380,11 +379,8 @@ def test_page_loads_nothing_from_anywhere(built: Page) -> None:
 
 
 def hostile_page() -> Page:
-    series = built_in()[1].copy()
-    series.attrs |= {
-        "run": HOSTILE, "key_rule": HOSTILE, "config": json.dumps({HOSTILE: {HOSTILE: HOSTILE}}),
-        "facts": json.dumps({HOSTILE: [HOSTILE]}),
-    }  # fmt: skip
+    nested, listed = json.dumps({HOSTILE: {HOSTILE: HOSTILE}}), json.dumps({HOSTILE: [HOSTILE]})
+    series = retold(built_in()[1], run=HOSTILE, task=HOSTILE, key_rule=HOSTILE, config=nested, facts=listed)
     # Plain text that plotly itself would show as text; markup for it goes through its own sanitizer in the browser.
     figure = go.Figure(
         data=[{"type": "scatter", "y": [1, 2], "name": HOSTILE, "text": [HOSTILE, HOSTILE]}], layout={"title": HOSTILE}
@@ -445,8 +441,8 @@ def test_numbers_that_are_not_finite_are_no_syntax_error() -> None:
 
 def test_page_is_built_without_torch() -> None:
     code = (
-        "import sys, xarray as xr; from interp.reporting import page;"
-        "page(xr.Dataset(coords={'step': [0]}, attrs={'p': 5}), []); print('torch' in sys.modules)"
+        "import sys, xarray as xr; from interp.reporting import page; from interp.observing.series import About;"
+        "page(xr.Dataset(coords={'step': [0]}, attrs={'about': About(p=5)}), []); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
+from exploring import explorer
 from growing import DIALS, STEPS, built_in, growing
 from playwright.sync_api import Browser
 from test_report_compare import runs
@@ -15,7 +16,6 @@ from visiting import Visit, until, visit
 from interp.networks.neuron_tables import neuron_tables
 from interp.reporting import page
 from interp.reporting.compare import compare
-from interp.reporting.explorer import explorer
 from interp.reporting.write import panels
 
 pytestmark = pytest.mark.browser

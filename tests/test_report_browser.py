@@ -13,24 +13,23 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 import torch
+from exploring import explorer
 from growing import DIALS, STEPS, P, built_in, growing
 from playwright.sync_api import Browser
 from random_models import random_weights
+from retelling import retold
 from test_report import hostile_page
 from test_report_compare import runs
 from visiting import AT_INDEX, Visit, until, visit
 
-from interp.figures import TRAIN, WHEEL, Cell, curve, draw, faded, on
-from interp.harmonics.cyclic import FourierBasis
-from interp.measures import addition_frame, neuron_frequencies
+from interp.figures import TRAIN, WHEEL, Cell, Table, Tables, curve, draw, faded, on
+from interp.harmonics import addition, multiplication, take_rows
+from interp.measures import neuron_frequencies
 from interp.networks.neuron_tables import neuron_tables
 from interp.networks.one_layer import forward
 from interp.observing.analysis import find_analyses
 from interp.reporting import Panel, page
 from interp.reporting.compare import compare
-from interp.reporting.dissection import Section
-from interp.reporting.explorer import explorer
-from interp.reporting.fact_tables import Table
 from interp.reporting.write import panels
 from interp.tasks.modular import ModularTask
 
@@ -210,8 +209,8 @@ def test_what_is_sketched_while_the_slider_moves_looks_like_what_is_drawn_when_i
     browser: Browser, explored: Path, theme: str
 ) -> None:
     seen = visit(browser, explored, theme=theme)
-    seen.page.fill("#panel-neuron input", "40")
-    seen.page.press("#panel-neuron input", "Enter")
+    seen.page.fill("#panel-neuron_explorer input", "40")
+    seen.page.press("#panel-neuron_explorer input", "Enter")
     blank = browser.new_page()
     for name in SKETCHED:
         panel = seen.page.locator(f"#panel-{name} .plot")
@@ -346,7 +345,7 @@ def test_no_reading_is_cut_at_any_width(browser: Browser, report_file: Path) -> 
 def test_a_table_that_goes_on_sideways_has_a_shade_where_it_does(browser: Browser, tmp_path: Path) -> None:
     header = ("", *(f"column {i}" for i in range(12)))
     table = Table("Many", header, (("row", *["0.123456789"] * 12),))
-    made = page(built_in()[1], [], sections=[Section("many", "Many?", (), (table,))])
+    made = page(built_in()[1], [Panel("many", "Many?", "", lambda _: Tables((), (table,)), kind="tables")])
     path = tmp_path / "wide.html"
     path.write_text(made.html, encoding="utf-8")
     seen = visit(browser, path, width=400)
@@ -459,8 +458,8 @@ def test_paper_says_the_step_and_leaves_out_what_cannot_be_pressed(browser: Brow
     for name in ("embedding_circles", "attention_patterns", "neuron_frequencies"):
         assert seen.page.inner_text(f"#panel-{name} .at") == f"At step {STEPS[3]}"
     assert seen.page.inner_text("#panel-loss_curves .at") == ""  # its axis says it
-    assert seen.page.inner_text("#panel-neuron .at") == "Neuron 0"
-    assert seen.page.inner_text("#panel-neuron .about").startswith(f"at step {STEPS[3]}:")
+    assert seen.page.inner_text("#panel-neuron_explorer .at") == "Neuron 0"
+    assert seen.page.inner_text("#panel-neuron_explorer .about").startswith(f"at step {STEPS[3]}:")
     shown = [element for element in seen.page.locator("button:not(.legend .item), input").all() if element.is_visible()]
     assert shown == []
     breaks = "(selector) => getComputedStyle(document.querySelector(selector)).breakAfter"
@@ -537,7 +536,7 @@ def test_a_users_own_figure_has_the_slider_too(browser: Browser, tmp_path: Path)
 def test_a_run_with_one_checkpoint_and_no_phases_is_shown(browser: Browser, tmp_path: Path) -> None:
     analyses, series = built_in()
     one = series.isel(step=[0], history_step=[0])
-    one.attrs = {**series.attrs, "phases": "{}", "outcome": "unknown"}
+    one = retold(one, phases="{}", outcome="unknown")
     path = tmp_path / "one.html"
     path.write_text(page(one, panels(one, analyses)).html, encoding="utf-8")
     seen = visit(browser, path)
@@ -550,7 +549,7 @@ def test_a_run_with_one_checkpoint_and_no_phases_is_shown(browser: Browser, tmp_
 def test_a_short_run_has_every_step_at_most_once_on_its_axes(browser: Browser, tmp_path: Path, last: int) -> None:
     analyses, series = built_in()
     two = series.isel(step=[0, 1], history_step=[0, 1]).assign_coords(step=[0, last], history_step=[0, last])
-    two.attrs = {**series.attrs, "phases": "{}", "outcome": "unknown"}
+    two = retold(two, phases="{}", outcome="unknown")
     path = tmp_path / "two.html"
     path.write_text(page(two, panels(two, analyses)).html, encoding="utf-8")
     seen = visit(browser, path)
@@ -564,7 +563,7 @@ def test_a_short_run_has_every_step_at_most_once_on_its_axes(browser: Browser, t
 
 
 def shown_map(seen: Visit, place: int) -> np.ndarray:
-    return np.array(seen.values("neuron", "z")[place])
+    return np.array(seen.values("neuron_explorer", "z")[place])
 
 
 def test_a_neuron_is_chosen_by_click_and_its_map_is_what_the_model_computes_at_every_step(
@@ -575,14 +574,14 @@ def test_a_neuron_is_chosen_by_click_and_its_map_is_what_the_model_computes_at_e
     dots.first.wait_for(state="attached")
     dots.nth(30).scroll_into_view_if_needed()
     dots.nth(30).click(force=True)
-    until(seen.page, "document.querySelector('#panel-neuron input').value !== '0'")
-    chosen = int(seen.page.input_value("#panel-neuron input"))
+    until(seen.page, "document.querySelector('#panel-neuron_explorer input').value !== '0'")
+    chosen = int(seen.page.input_value("#panel-neuron_explorer input"))
     for neuron in (chosen, 40):
-        seen.page.fill("#panel-neuron input", str(neuron))
-        seen.page.press("#panel-neuron input", "Enter")
+        seen.page.fill("#panel-neuron_explorer input", str(neuron))
+        seen.page.press("#panel-neuron_explorer input", "Enter")
         for step, dial in zip(STEPS[1:], DIALS[1:], strict=True):
             seen.page.evaluate(f"location.hash = '#step={step}'")
-            until(seen.page, f"document.querySelector('#panel-neuron .about').textContent.startsWith('at step {step}:')")
+            until(seen.page, f"document.querySelector('#panel-neuron_explorer .about').textContent.startsWith('at step {step}:')")
             until(seen.page, AT_INDEX, arg=STEPS.index(step))
             assert_neuron(seen, neuron, dial)
     assert seen.said == []
@@ -594,10 +593,10 @@ def assert_neuron(seen: Visit, neuron: int, dial: float) -> None:
     activations = forward(growing(dial), ModularTask(P).pairs).neurons.reshape(P, P, -1).numpy()
     expected = activations[..., neuron]
     assert np.abs(shown_map(seen, 0) - expected).max() < 0.05 * activations.max()
-    found = neuron_frequencies(torch.from_numpy(activations.reshape(P * P, -1)), basis=FourierBasis(P))
+    found = neuron_frequencies(torch.from_numpy(activations.reshape(P * P, -1)), harmonics=addition(P))
     frequency, share = int(found.frequency[neuron]), float(found.share[neuron])
     if frequency and expected.max() > 0.2 * activations.max():
-        about = seen.page.inner_text("#panel-neuron .about")
+        about = seen.page.inner_text("#panel-neuron_explorer .about")
         assert f"frequency {frequency} explains" in about
         assert float(about.split("explains ")[1].split(" %")[0]) == pytest.approx(100 * share, abs=3)
         fit = shown_map(seen, 1)
@@ -606,24 +605,25 @@ def assert_neuron(seen: Visit, neuron: int, dial: float) -> None:
 
 
 def test_a_neuron_of_multiplication_is_fitted_over_exponents(browser: Browser, tmp_path: Path) -> None:
-    frame = addition_frame(P, "multiply")
+    waves = multiplication(P)
     weights = random_weights(P, dtype=torch.float32, seed=1)
     series, path = built_in()[1], tmp_path / "multiply.html"
-    neurons = explorer(STEPS, [neuron_tables(weights)] * len(STEPS), order=frame.residues.tolist())
-    assert "counted by their exponents to a primitive root (modulo 6)" in neurons.caption
-    path.write_text(page(series, [neurons]).html, encoding="utf-8")
+    neurons = explorer(STEPS, [neuron_tables(weights)] * len(STEPS), order=waves.classes.tolist())
+    html = page(series, [neurons]).html
+    assert "counted by their exponents to a primitive root (modulo 6)" in html
+    path.write_text(html, encoding="utf-8")
     activations = forward(weights, ModularTask(P, "multiply").pairs).neurons.reshape(P, P, -1).numpy()
     seen, alive = visit(browser, path), 0
     for neuron in range(weights.d_mlp):
-        seen.page.fill("#panel-neuron input", str(neuron))
-        seen.page.press("#panel-neuron input", "Enter")
+        seen.page.fill("#panel-neuron_explorer input", str(neuron))
+        seen.page.press("#panel-neuron_explorer input", "Enter")
         shown, fit = (shown_map(seen, place).astype(float) for place in (0, 1))
         assert np.abs(shown - activations[..., neuron]).max() < 0.1 * activations.max()
-        found = neuron_frequencies(frame.rows(torch.from_numpy(shown.reshape(P * P, 1))), basis=FourierBasis(frame.modulus))
+        found = neuron_frequencies(take_rows(waves, torch.from_numpy(shown.reshape(P * P, 1))), harmonics=waves)
         if bool(found.dead[0]):
             continue
         alive += 1
-        about = seen.page.inner_text("#panel-neuron .about")
+        about = seen.page.inner_text("#panel-neuron_explorer .about")
         assert f"frequency {int(found.frequency[0])} explains {100 * float(found.share[0]):.1f} %" in about
         assert np.isnan(fit[0]).all()
         assert np.isnan(fit[:, 0]).all()
@@ -645,8 +645,8 @@ def test_a_neuron_of_a_model_without_the_equals_sign_is_what_the_model_computes(
     seen = visit(browser, path, fragment=f"#step={STEPS[2]}")
     activations = forward(models[2], ModularTask(p, equals_sign=False).pairs).neurons.reshape(p, p, -1).numpy()
     for neuron in (0, 3):
-        seen.page.fill("#panel-neuron input", str(neuron))
-        seen.page.press("#panel-neuron input", "Enter")
+        seen.page.fill("#panel-neuron_explorer input", str(neuron))
+        seen.page.press("#panel-neuron_explorer input", "Enter")
         assert np.abs(shown_map(seen, 0) - activations[..., neuron]).max() < 0.1 * activations.max()
     assert seen.said == []
     seen.page.context.close()
@@ -654,16 +654,16 @@ def test_a_neuron_of_a_model_without_the_equals_sign_is_what_the_model_computes(
 
 def test_a_number_beyond_the_last_neuron_is_the_last_neuron(browser: Browser, explored: Path) -> None:
     seen = visit(browser, explored, fragment=f"#step={STEPS[0]}")
-    seen.page.fill("#panel-neuron input", "999999")
-    seen.page.press("#panel-neuron input", "Enter")
-    assert int(seen.page.input_value("#panel-neuron input")) == growing(1.0).d_mlp - 1
-    assert "at step 0:" in seen.page.inner_text("#panel-neuron .about")
+    seen.page.fill("#panel-neuron_explorer input", "999999")
+    seen.page.press("#panel-neuron_explorer input", "Enter")
+    assert int(seen.page.input_value("#panel-neuron_explorer input")) == growing(1.0).d_mlp - 1
+    assert "at step 0:" in seen.page.inner_text("#panel-neuron_explorer .about")
     assert seen.said == []
     seen.page.context.close()
 
 
 def test_many_runs_with_long_names_fit_a_narrow_window(browser: Browser, tmp_path: Path) -> None:
-    series = [one.assign_attrs(run="a_name_without_any_space_" * 4 + str(i)) for i, one in enumerate(runs() * 3)]
+    series = [retold(one, run="a_name_without_any_space_" * 4 + str(i)) for i, one in enumerate(runs() * 3)]
     path = tmp_path / "many.html"
     path.write_text(compare(series).html, encoding="utf-8")
     seen = visit(browser, path, width=400)

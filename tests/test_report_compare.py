@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 from growing import built_in
 from playwright.sync_api import Browser
+from retelling import retold, saying
 from test_report import HOSTILE, Elements, decoded
 from test_report_export import taken
 from test_story_sentences import end_only, told, without
@@ -23,6 +24,7 @@ from visiting import until, visit
 
 from interp.errors import UsageError
 from interp.figures import CYCLE
+from interp.observing.series import about, as_attributes
 from interp.reporting import Panel, page
 from interp.reporting.blocks import Blocks
 from interp.reporting.compare import compare
@@ -32,11 +34,16 @@ from interp.reporting.story import run_name, tell
 def runs() -> list[xr.Dataset]:
     """One that grokked at 3000, one that grokked at 2000, one that memorized."""
     first = told(run="first", config=json.dumps({"seed": 0, "steps": 3000, "optimizer": {"lr": 0.1}}))
-    phases = json.loads(first.attrs["phases"]) | {"grokked": {"step": 2000, "earliest": 1900, "latest": 2000}}
+    phases = json.loads(as_attributes(about(first))["phases"]) | {"grokked": {"step": 2000, "earliest": 1900, "latest": 2000}}
     second = told(
         run="second", phases=json.dumps(phases), config=json.dumps({"seed": 1, "steps": 3000, "optimizer": {"lr": 0.1}})
     )
-    third = told(run="third", outcome="memorization", phases=without("grokked", "cleanup", "onset"), config=first.attrs["config"])
+    third = told(
+        run="third",
+        outcome="memorization",
+        phases=without("grokked", "cleanup", "onset"),
+        config=as_attributes(about(first))["config"],
+    )
     third["history_test_accuracy"][:] = 0.1
     return [first, second, third]
 
@@ -57,9 +64,9 @@ def test_headline_counts_the_runs_that_grokked_and_tells_of_each() -> None:
 
 def test_headline_calls_no_run_grokked_that_generalized_at_once_or_nobody_knows_when() -> None:
     first, _, third = runs()
-    at_once = [first.assign_attrs(run=name, outcome="comprehension") for name in ("quick", "quicker")]
+    at_once = [retold(first, run=name, outcome="comprehension") for name in ("quick", "quicker")]
     assert compare(at_once).headline.startswith("2 runs compared: both generalized without grokking.")
-    late = end_only().assign_attrs(run="late")
+    late = retold(end_only(), run="late")
     mixed = compare([first, *at_once, late, third])
     assert mixed.headline.startswith(
         "5 runs compared: 1 grokked, 2 generalized without grokking, 1 generalized at a step not known."
@@ -75,9 +82,9 @@ def test_headline_calls_no_run_grokked_that_generalized_at_once_or_nobody_knows_
 def test_no_run_of_unknown_outcome_is_called_grokked_or_not() -> None:
     first, _, third = runs()
     since = {"history_step": slice(2, None), "step": slice(2, None)}
-    late = first.isel(since).assign_attrs(run="late", outcome="unknown", phases=without("memorized", "onset"))
+    late = retold(first.isel(since), run="late", outcome="unknown", phases=without("memorized", "onset"))
     assert [str(tell(late).milestones[i]) for i in (0, 1)] == ["not known", "not known"]
-    bare = xr.Dataset(coords={"step": [0, 10]}, attrs={"p": 5, "run": "bare", "outcome": "unknown"})
+    bare = saying(xr.Dataset(coords={"step": [0, 10]}), p=5, run="bare")
     made = compare([late, late])
     assert made.headline.startswith("2 runs compared: both generalized and may have grokked.")
     assert "late (1). This network generalized by step 3,000; whether that was grokking is not known." in made.headline
@@ -129,8 +136,10 @@ def test_where_no_run_generalized_nothing_is_aligned() -> None:
 
 
 def test_a_flat_spectrum_is_not_listed_and_values_are_for_people() -> None:
-    flat = runs()[2].assign_attrs(
-        key_frequencies=list(range(1, 30)), config=json.dumps({"optimizer": {"lr": 1e10}, "until_settled": True, "steps": 12000})
+    flat = retold(
+        runs()[2],
+        key_frequencies=list(range(1, 30)),
+        config=json.dumps({"optimizer": {"lr": 1e10}, "until_settled": True, "steps": 12000}),
     )
     html = compare([runs()[0], flat]).html
     for text in ("none stands out: 29 of 29 pass the rule", "10,000,000,000", "<td>yes</td>", "<td>12,000</td>"):
@@ -142,20 +151,20 @@ def test_each_run_is_told_of_in_a_line_of_its_own() -> None:
 
 
 def test_runs_without_measures_or_names_can_be_compared() -> None:
-    bare = xr.Dataset(coords={"step": [0, 10]}, attrs={"p": 5})
+    bare = saying(xr.Dataset(coords={"step": [0, 10]}), p=5)
     made = compare([bare, bare, built_in()[1]])
     assert made.failures == {}
 
 
 def test_hostile_names_of_compared_runs_stay_text() -> None:
-    series = [one.assign_attrs(run=HOSTILE, config=json.dumps({HOSTILE: i})) for i, one in enumerate(runs())]
+    series = [retold(one, run=HOSTILE, config=json.dumps({HOSTILE: i})) for i, one in enumerate(runs())]
     elements = Elements(compare(series).html)
     assert len(elements.scripts) == 4
     assert not [tag for tag, _ in elements.tags if tag == "img"]
 
 
 def test_marks_that_turn_the_direction_of_writing_are_not_shown() -> None:
-    series = [one.assign_attrs(run=f"run {i}\u202e\x00\n") for i, one in enumerate(runs())]
+    series = [retold(one, run=f"run {i}\u202e\x00\n") for i, one in enumerate(runs())]
     made = compare(series)
     assert "\u202e" not in made.html
     assert "run 1\ufffd\ufffd\ufffd: this network" in made.html
@@ -166,11 +175,11 @@ def test_the_page_speaks_of_several_runs_and_names_the_one_that_grokked() -> Non
     html = compare(found).html
     assert "The story of these runs" in html
     assert "make this run again" not in html
-    alone = [found[0], found[0].assign_attrs(phases="{}", run="late")]
+    alone = [found[0], retold(found[0], phases="{}", outcome="unknown", run="late")]
     text = compare(alone).html
     [panel] = [one for one in data_of(text)["panels"] if "steps from test accuracy 99 %" in json.dumps(one["layout"])]
     assert panel["layout"]["showlegend"]
-    assert {trace["name"] for trace in panel["data"]} == {found[0].attrs["run"]}
+    assert {trace["name"] for trace in panel["data"]} == {about(found[0]).run}
 
 
 def test_the_page_explains_its_own_colours_and_no_bands_that_it_does_not_have() -> None:
@@ -230,7 +239,7 @@ def test_curves_of_all_runs_can_be_taken_away_each_at_its_own_steps(browser: Bro
 def test_the_readout_says_the_test_accuracy_of_every_run_at_the_step_shown(browser: Browser, tmp_path: Path) -> None:
     first, second, third = runs()
     second["history_test_accuracy"][:] = [0, 0.11, 0.25, 0.5, 0.75]
-    third = third.assign_attrs(run="third " + "long " * 30).isel(step=slice(4), history_step=slice(4))
+    third = retold(third, run="third " + "long " * 30).isel(step=slice(4), history_step=slice(4))
     path = tmp_path / "compared.html"
     path.write_text(compare([first, second, third]).html, encoding="utf-8")
     for width in (400, 900, 1280):

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 from dataclasses import replace
 
 import pytest
 import torch
-from growing import built_in
+from growing import built_in, growing
+from planted_run import saved
 from random_models import random_weights
 
 import interp
 from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE
 from interp.config.run_config import CheckpointConfig, ModelConfig
-from interp.reporting.assembly import page
-from interp.reporting.dissection import Section, dissection, no_dissection, number
-from interp.reporting.fact_tables import Table
+from interp.figures import Table, Tables
+from interp.observing.analysis import builtin_directory
+from interp.reporting import Panel, page
 from interp.synthetic import clock_weights
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
+from interp.wording import number
+
+dissected = runpy.run_path(str(builtin_directory() / "dissection.py"))["dissected"]
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +33,13 @@ def found() -> dict:
     return anatomy(clock_weights(11, [2, 5], amplitude=9.0), split=split, controls=2)
 
 
-def rows(section: Section, title: str) -> dict[str, tuple[str, ...]]:
+def rows(section: Tables, title: str) -> dict[str, tuple[str, ...]]:
     (table,) = [table for table in section.tables if table.title == title]
     return {row[0]: row[1:] for row in table.rows}
 
 
 def test_the_section_says_what_was_found(found):
-    section = dissection(found, step=300)
+    section = dissected(found, step=300)
     assert section.paragraphs[0] == "The last checkpoint, step 300, taken apart."
     assert rows(section, "The circuit")["key frequencies"] == ("2, 5",)
     assert rows(section, "Which algorithm")["algorithm"] == ("clock",)
@@ -51,7 +57,7 @@ def test_the_section_says_what_was_found(found):
 
 def test_an_ablation_without_controls_says_why_and_no_number_is_broken_in_its_exponent() -> None:
     """Of a modulus of 2 there is one frequency: nothing else can be taken out."""
-    section = dissection(anatomy(random_weights(p=2), controls=2, frequencies=[1]), step=1)
+    section = dissected(anatomy(random_weights(p=2), controls=2, keys=[1]), step=1)
     ablations = rows(section, "Loss after each ablation")
     assert ablations["logits: without 1"][1] == "none: too few other frequencies"
     assert ablations["nothing"][1] == "-"
@@ -61,7 +67,7 @@ def test_an_ablation_without_controls_says_why_and_no_number_is_broken_in_its_ex
 
 
 def test_the_papers_figures_stand_in_a_column_of_their_own(found):
-    section = dissection(found, step=0, paper=MAINLINE)
+    section = dissected(found, step=0, paper=MAINLINE)
     assert rows(section, "The circuit")["key frequencies"] == ("2, 5", "14, 35, 41, 42, 52")
     assert rows(section, "The circuit")["Gini coefficient of W_E, W_L"][1] == ""
     assert rows(section, "Loss after each ablation")["all heads: zero"][-1] == "24.3"
@@ -69,13 +75,13 @@ def test_the_papers_figures_stand_in_a_column_of_their_own(found):
     missing = {path for path, text in MAINLINE.items() if text.removeprefix("fve ").replace("e-0", "e\u2212") not in shown}
     assert not missing
     assert not any("not known" in paragraph for paragraph in section.paragraphs)
-    labelled = dissection(found, step=0, paper=MAINLINE, paper_note="paper's mainline: weight decay 1; not known")
+    labelled = dissected(found, step=0, paper=MAINLINE, note="paper's mainline: weight decay 1; not known")
     assert "Paper's mainline: weight decay 1; not known." in labelled.paragraphs
 
 
 @pytest.mark.parametrize(("p", "operation"), [(2, "add"), (6, "multiply"), (5, "multiply"), (4, "x2xyy2"), (7, "subtract")])
 def test_any_model_has_a_section(p, operation):
-    section = dissection(anatomy(random_weights(p=p), operation=operation, controls=1), step=1)
+    section = dissected(anatomy(random_weights(p=p), task=ModularTask(p, operation), controls=1), step=1)
     assert all(len(row) == len(table.header) for table in section.tables for row in table.rows)
     assert any("No reordering" in text for text in section.paragraphs) == (
         operation == "x2xyy2" or (p, operation) == (6, "multiply")
@@ -85,8 +91,8 @@ def test_any_model_has_a_section(p, operation):
 def test_what_is_in_a_section_is_escaped():
     hostile = "<script>alert(1)</script>"
     table = Table(hostile, ("", hostile), ((hostile, hostile),))
-    section = Section("dissection", hostile, (hostile,), (table,))
-    html = page(built_in()[1], [], sections=[section]).html
+    panel = Panel("dissection", hostile, "", lambda _: Tables((hostile,), (table,)), kind="tables")
+    html = page(built_in()[1], [panel]).html
     assert hostile not in html
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7
 
@@ -97,15 +103,33 @@ def test_the_report_has_the_section_of_its_last_checkpoint(tmp_path):
         checkpoints=CheckpointConfig(log=0, every=10), threads=1, engine="reference", until_settled=False,
     )  # fmt: skip
     run = interp.record(config, root=tmp_path, name="tiny", progress=False)
-    html = interp.report(run, tmp_path / "page.html", analyses=["weight_norms"], steps=[0, 10]).html
+    html = interp.report(run, tmp_path / "page.html", analyses=["weight_norms", "dissection"], steps=[0, 10]).html
     assert "The last checkpoint, step 10, taken apart." in html
     assert "3 random controls: median" in html
     assert "Nanda et al. 2023 (arXiv 2301.05217), whose architecture" not in html
 
 
-def test_a_model_that_cannot_be_dissected_says_why():
-    weights = clock_weights(5, [1])
+def test_a_model_that_cannot_be_dissected_says_why(tmp_path):
+    weights = clock_weights(7, [1]).to(dtype=torch.float32)
     weights.W_U[0, 0] = torch.nan
-    with pytest.raises(interp.errors.UsageError) as raised:
-        anatomy(weights)
-    assert no_dissection(str(raised.value)).paragraphs == (str(raised.value),)
+    run = saved(tmp_path / "run", [weights, weights])
+    made = interp.report(run, tmp_path / "page.html", analyses=["dissection"], key_rule=[1])
+    assert "the weights give logits that are NaN or infinite" in made.failures["dissection"]
+    assert "<b>dissection</b> could not be shown." in made.html
+
+
+def test_a_dissection_is_measured_once_and_anew_when_the_run_has_changed(tmp_path, monkeypatch):
+    run = saved(tmp_path / "run", [growing(0.0), growing(1.0)])
+    called = []
+    monkeypatch.setattr("interp.anatomy.table.anatomy", lambda *a, **k: called.append(1) or anatomy(*a, **k))
+    monkeypatch.setattr(interp.anatomy, "anatomy", lambda *a, **k: called.append(1) or anatomy(*a, **k))
+    first = interp.observe(run, ["dissection"])
+    assert interp.observe(run, ["dissection"])["anatomy"].item() == first["anatomy"].item()
+    assert called == [1]
+    assert first["anatomy"].dims == ()
+    json.loads(first["anatomy"].item())
+    brief = interp.observe(run, ["dissection"], brief=True)
+    assert called == [1, 1]
+    assert '"controls": null' in brief["anatomy"].item()
+    interp.observe(run, ["dissection"], steps=[0])
+    assert len(called) == 3

@@ -17,9 +17,11 @@ import pytest
 import xarray as xr
 from growing import STEPS, built_in
 from playwright.sync_api import Browser
+from retelling import saying
 from visiting import Visit, visit
 
 from interp.figures.theme import PAPER
+from interp.observing.series import about
 from interp.reporting import page
 from interp.reporting.columns import WIDEST
 from interp.reporting.write import panels
@@ -132,7 +134,7 @@ def test_the_history_can_be_taken_away_and_says_where_it_comes_from(seen: Visit)
         assert table.column(name).to_numpy().tobytes() == series[f"history_{name}"].values.tobytes()
     notes = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
     assert notes["run"] == "planted"
-    assert json.loads(notes["key_frequencies"]) == series.attrs["key_frequencies"]
+    assert json.loads(notes["key_frequencies"]) == list(about(series).key_frequencies)
     assert json.loads(notes["config"])["seed"] == 0
 
 
@@ -145,7 +147,7 @@ def test_series_of_every_size_and_sign_survive_and_those_too_large_are_named(bro
         "whole": ("step", rng.integers(-(2**31), 2**31 - 1, n)), "wide": (("step", "c"), rng.normal(size=(n, 200))),
         "map": (("step", "i"), rng.normal(size=(n, WIDEST + 1))), 'na,me "x"': ("step", np.arange(n)),
     }  # fmt: skip
-    mine = xr.Dataset(extreme, coords={"step": STEPS}, attrs={"run": "odd", "p": 7, "key_frequencies": []})
+    mine = saying(xr.Dataset(extreme, coords={"step": STEPS}), run="odd", p=7, key_frequencies=[])
     for name in mine.data_vars:
         mine[name].attrs["analysis"] = "weight_norms"
     shown = [panel for panel in panels(series, analyses) if panel.name == "weight_norms"]

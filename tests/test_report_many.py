@@ -10,8 +10,10 @@ import plotly.graph_objects as go
 import pytest
 import torch
 import xarray as xr
+from exploring import explorer
 from playwright.sync_api import Browser
 from random_models import random_weights
+from retelling import retold, saying
 from visiting import Visit, until, visit
 
 from interp.figures import CYCLE, IN_TITLE, Cell, curve, draw
@@ -20,7 +22,6 @@ from interp.networks.one_layer import Weights, forward
 from interp.observing.analysis import find_analyses
 from interp.observing.view import View
 from interp.reporting import Panel, page
-from interp.reporting.explorer import explorer
 from interp.reporting.write import panels
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
@@ -86,10 +87,10 @@ def many() -> tuple[list, xr.Dataset, Weights]:
         name: {"step": at, "earliest": at, "latest": at} for name, at in (("onset", 40), ("cleanup", 200), ("grokked", 390))
     }
     config = {"optimizer": {"an_extraordinarily_long_name_of_a_field": {"perpendicularly": 1}}}
-    series.attrs = {
-        "run": "many", "p": P, "operation": "add", "key_frequencies": list(KEYS), "key_rule": "explicit", "key_step": 400,
-        "phases": json.dumps(phases), "outcome": "grokking", "config": json.dumps(config), "facts": "{}", "failures": "{}",
-    }  # fmt: skip
+    series = saying(
+        series, run="many", p=P, key_frequencies=list(KEYS), key_rule="explicit", key_step=400,
+        phases=json.dumps(phases), outcome="grokking", config=json.dumps(config),
+    )  # fmt: skip
     return analyses, series, weights
 
 
@@ -172,13 +173,13 @@ def assert_titles(seen: Visit, found: xr.Dataset) -> None:
 @pytest.mark.browser
 def test_the_map_of_a_dead_neuron_says_that_it_is_dead(browser: Browser, path: Path) -> None:
     seen = visit(browser, path)
-    words = seen.page.locator("#panel-neuron .word")
+    words = seen.page.locator("#panel-neuron_explorer .word")
     activity = forward(weights_with_a_dead_neuron(), TASK.pairs).neurons
     alive = [neuron for neuron in range(12) if activity[:, neuron].std() > 0.01]
     assert 3 not in alive
     for neuron in (alive[0], 3, alive[-1]):
-        seen.page.fill("#panel-neuron input", str(neuron))
-        seen.page.press("#panel-neuron input", "Enter")
+        seen.page.fill("#panel-neuron_explorer input", str(neuron))
+        seen.page.press("#panel-neuron_explorer input", "Enter")
         said = [word.inner_text() for word in words.all() if word.is_visible()]
         assert said == (["dead at this step: 0 for every pair"] * 2 if neuron == 3 else [])
     seen.page.context.close()
@@ -211,7 +212,7 @@ def test_frequencies_of_the_same_colour_have_other_lines() -> None:
 def test_a_figure_by_itself_has_room_for_its_legend() -> None:
     analyses, series, _ = many()
     few = series.sel(key_frequency=list(KEYS[:IN_TITLE]))
-    few.attrs = {**series.attrs, "key_frequencies": list(KEYS[:IN_TITLE])}
+    few = retold(few, key_frequencies=list(KEYS[:IN_TITLE]))
     large, small = (analyses[0].figure(one) for one in (series, few))
     assert large.layout.margin.t >= small.layout.margin.t + 19
     assert large.layout.height - large.layout.margin.t == small.layout.height - small.layout.margin.t

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exploring import neurons_of
 from growing import DIALS, STEPS, growing
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.networks.neuron_tables import neuron_tables
 from interp.reporting.blocks import TOLERANCE, Blocks
-from interp.reporting.explorer import explorer
+from interp.reporting.explorer import Explorer
 from interp.reporting.modes import modes
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
@@ -110,19 +111,19 @@ def test_attention_without_the_equals_sign_is_stored_once_for_both_figures() -> 
     blocks = Blocks()
     heads = [np.stack([one.attention[head, 0] for one in tables]) for head in range(len(tables[0].attention))]
     shown = [[blocks.add(maps, drawn=True, coarse=True)] for maps in heads]
-    assert explorer(range(8), tables).extra(blocks)["attention"] == shown
+    assert Explorer(neurons_of(range(8), tables)).extra(blocks)["attention"] == shown
 
 
 @pytest.mark.parametrize("equals_sign", [True, False])
 def test_the_caption_says_how_wrong_the_maps_are(equals_sign: bool) -> None:
     tables = [neuron_tables(random_weights(6, equals_sign=equals_sign, seed=seed)) for seed in range(3)]
-    caption = explorer([0, 1, 2], tables).caption
+    caption = Explorer(neurons_of([0, 1, 2], tables)).remark
     typical, worst = map(float, re.search(r"typically (\S+) %, at worst (\S+) %", caption).groups())
     assert 0 < typical < worst < 15
 
 
 def test_an_explorer_of_planted_models_is_nearly_exact() -> None:
-    caption = explorer(STEPS, [neuron_tables(growing(dial)) for dial in DIALS]).caption
+    caption = Explorer(neurons_of(STEPS, [neuron_tables(growing(dial)) for dial in DIALS])).remark
     assert float(re.search(r"typically (\S+) %", caption).group(1)) < 2
 
 
@@ -133,5 +134,5 @@ def test_neurons_of_multiplication_are_fitted_over_exponents(tmp_path: Path, ope
         checkpoints=CheckpointConfig(log=0, every=5), steps=5, engine="reference", threads=1,
     )  # fmt: skip
     run = interp.record(config, root=tmp_path, name="run", progress=False)
-    html = interp.report(run, tmp_path / "page.html", analyses=["neuron_frequencies"]).html
+    html = interp.report(run, tmp_path / "page.html", analyses=["neuron_explorer"]).html
     assert ("counted by their exponents to a primitive root (modulo 6)" in html) == (operation == "multiply")

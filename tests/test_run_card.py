@@ -10,17 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from begun import begin_planted
 
 import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import TrainingError, UsageError
 from interp.figures import TEST, TRAIN
-from interp.observing import observation
-from interp.observing.derived import evaluated_history, history_series
+from interp.observing import observe
+from interp.observing.described import evaluated_history, history_series
+from interp.observing.series import about
 from interp.observing.summary import summary
 from interp.reporting.card import _path, card
 from interp.store import history
-from interp.store.writer import RunWriter, begin, writing
+from interp.store.writer import RunWriter, writing
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
 
@@ -57,9 +59,8 @@ class Read(HTMLParser):
 
 def planted(path: Path, curves: dict[str, np.ndarray], *, config: RunConfig = CONFIG, finished: bool = True) -> interp.Run:
     """A run whose history is given; it has no checkpoints."""
-    facts = {"engine": "planted", "threads": 1, "n_parameters": 1, "provenance": {}}
     with writing(path):
-        begin(path, config, split=config.split.draw(config.task), facts=facts)
+        begin_planted(path, config)
         writer = RunWriter(path)
         steps = curves.pop("step")
         for i, step in enumerate(steps):
@@ -122,7 +123,7 @@ def test_losses_without_accuracies_are_drawn_and_date_nothing(tmp_path):
     run = planted(tmp_path / "published", curves)
     series = history_series(run)
     assert series.sizes["history_step"] == 400
-    assert series.attrs["outcome"] == "unknown"
+    assert about(series).outcome == "unknown"
     read = Read(card(run))
     assert "answers 100 % of the pairs it never saw at step 9,975; when it learned to is not in its history" in read.text
     assert "grok" not in read.text
@@ -133,7 +134,7 @@ def test_losses_without_accuracies_are_drawn_and_date_nothing(tmp_path):
 
 def test_nothing_is_measured_and_it_takes_no_time(tmp_path, monkeypatch):
     run = planted(tmp_path / "long", grokking(1600))
-    monkeypatch.setattr(observation, "observe", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(observe, "observe", lambda *_: pytest.fail("measured"))
     monkeypatch.setattr(type(run), "__getitem__", lambda *_: pytest.fail("a checkpoint was read"))
     card(run)  # imports
     begun = time.process_time()

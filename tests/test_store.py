@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from begun import begin_planted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,8 +29,8 @@ from interp.store import history
 from interp.store.foreign import create_run
 from interp.store.manifest import Entry, Manifest, checkpoint_name, step_of
 from interp.store.run import list_runs, open_run
-from interp.store.tensors import pack, pack_weights, unpack, unpack_weights
-from interp.store.writer import RunWriter, begin, writing
+from interp.store.tensors import pack, pack_network, unpack, unpack_weights
+from interp.store.writer import RunWriter, writing
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
 
@@ -214,7 +215,7 @@ def test_equal_content_gives_equal_bytes_in_every_process():
 def test_checkpoints_read_back_exactly(dtype):
     weights = weights_of(3).to(dtype=dtype)
     weights = type(weights).from_tensors(weights.tensors(), activation="gelu", attention_rate=0.25)
-    step, found = unpack_weights(pack_weights(12, weights), where="here")
+    step, found = unpack_weights(pack_network(12, weights), where="here")
     assert (step, found.activation, found.attention_rate) == (12, "gelu", 0.25)
     for name, tensor in weights.tensors().items():
         assert found.tensors()[name].dtype == dtype
@@ -372,9 +373,8 @@ def test_a_run_that_was_moved_keeps_working(run, tmp_path):
 
 def test_a_run_without_checkpoints_says_so(tmp_path):
     path = tmp_path / "empty"
-    facts = {"engine": "reference", "threads": 1, "n_parameters": 1, "provenance": {}}
     with writing(path):
-        begin(path, CONFIG, split=CONFIG.split.draw(CONFIG.task), facts=facts)
+        begin_planted(path, CONFIG)
         assert open_run(path).status == "running"
     run = open_run(path)
     assert (run.steps, run.status, run.verify(), run.history.sizes["step"]) == ((), "interrupted", (), 0)
@@ -420,7 +420,7 @@ DAMAGES = {
     "surplus": (lambda run: (run.path / "checkpoints/notes.txt").write_text("x"), {"checkpoints/notes.txt": "surplus"}),
     "surplus beside": (lambda run: (run.path / "model.safetensors").write_bytes(b"x"), {"model.safetensors": "surplus"}),
     "foreign": (
-        lambda run: run[100].path.write_bytes(pack_weights(100, weights_of(100, replace(CONFIG, task=ModularTask(p=5))))),
+        lambda run: run[100].path.write_bytes(pack_network(100, weights_of(100, replace(CONFIG, task=ModularTask(p=5))))),
         {f"{C}100.safetensors": "p is 5, expected 7"},
     ),
     "of another kind": (lambda run: run[100].path.write_bytes(b"PK" * 6000), {f"{C}100.safetensors": "not a safetensors file"}),
@@ -451,7 +451,7 @@ def test_notes_beside_a_run_are_nobodys_business(run):
 
 def test_a_manifest_that_lies_about_steps_and_shapes_is_caught(run):
     """Hashes that agree prove nothing about content: steps and shapes are checked on their own."""
-    other = pack_weights(7, weights_of(1, replace(CONFIG, model=replace(CONFIG.model, d_mlp=13, activation="gelu"))))
+    other = pack_network(7, weights_of(1, replace(CONFIG, model=replace(CONFIG.model, d_mlp=13, activation="gelu"))))
     run[100].path.write_bytes(other)
     lie = dict(run.manifest.files) | {checkpoint_name(100): Entry.of(other)}
     found = " | ".join(map(str, replace(run, manifest=replace(run.manifest, files=lie)).verify()))
@@ -491,9 +491,8 @@ def test_a_config_of_the_future_is_named(run):
 
 def test_a_writer_never_overwrites_a_committed_step(tmp_path):
     path = tmp_path / "run"
-    facts = {"engine": "reference", "threads": 1, "n_parameters": weights_of(0).n_parameters, "provenance": {}}
     with writing(path):
-        begin(path, CONFIG, split=CONFIG.split.draw(CONFIG.task), facts=facts)
+        begin_planted(path, CONFIG, n_parameters=weights_of(0).n_parameters)
         writer = RunWriter(path)
         writer.save(0, weights_of(0))
         writer.add_history(0, {"train_loss": 1.0})

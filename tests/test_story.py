@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from retelling import retold, saying
 
 from interp import measures, recipe, record
 from interp.errors import TrainingError
+from interp.observing.series import about
 from interp.reporting.compare import compare
 from interp.reporting.story import tell
 
@@ -33,11 +35,10 @@ def drawn(train: list[float], test: list[float], *, steps: tuple[int, ...] = STE
     series = xr.Dataset(coords={"step": at})
     for name, value in values.items():
         series[f"history_{name}"] = xr.DataArray(value, dims="history_step", coords={"history_step": at})
-    series.attrs = {
-        "p": 59, "operation": "add", "key_frequencies": [4, 7], "run": "drawn", "config": "{}",
-        "outcome": found.pop("outcome"), "phases": json.dumps(found), "facts": "{}", **attributes,
+    told = {
+        "p": 59, "key_frequencies": [4, 7], "run": "drawn", "outcome": found.pop("outcome"), "phases": json.dumps(found),
     }  # fmt: skip
-    return series
+    return saying(series, **{**told, **attributes})
 
 
 def milestones(series: xr.Dataset) -> dict[str, str]:
@@ -64,16 +65,16 @@ def test_what_was_reached_before_a_run_broke_off_was_not_never_reached() -> None
 
 def test_a_run_whose_outcome_is_grokking_but_that_did_not_keep_it_is_not_counted_as_one_that_never_did() -> None:
     fell = drawn([0, 1, 1, 1, 1, 1, 1, 0.3], [0, 0.02, 0.1, 0.5, 1, 1, 1, 0.3])
-    assert fell.attrs["outcome"] == "grokking"
+    assert about(fell).outcome == "grokking"
     assert "not settled on the answer" in tell(fell).title
-    made = compare([fell, fell.assign_attrs(run="other")])
+    made = compare([fell, retold(fell, run="other")])
     assert "2 runs compared: both not settled on the answer" in made.html
     assert "neither grokked" not in made.html
 
 
 def test_a_network_that_passed_90_percent_soon_and_99_late_is_not_said_to_have_generalized_soon() -> None:
     series = drawn(KNOWN, [0, 0.95, 0.95, 0.95, 0.95, 0.97, 0.98, 1])
-    assert series.attrs["outcome"] == "comprehension"
+    assert about(series).outcome == "comprehension"
     assert tell(series).title == "This network generalized by step 30,000, and mostly soon after it learned: no grokking"
     at_once = drawn(KNOWN, [0, 0.95, 1, 1, 1, 1, 1, 1])
     assert tell(at_once).title == "This network generalized by step 1,000, soon after it learned: no grokking"
@@ -92,7 +93,7 @@ def test_a_network_that_grokked_is_not_said_to_have_learned_all_pairs_together()
 @pytest.mark.parametrize("train", [[0] + [0.95] * 7, [0, 1, 1, 1, 1, 0.01, 0.01, 0.01]])
 def test_a_network_that_does_not_know_its_training_pairs_is_not_said_to_have_memorized(train: list[float]) -> None:
     series = drawn(train, [0] + [0.02] * 7)
-    assert series.attrs["outcome"] == "memorization"
+    assert about(series).outcome == "memorization"
     share = "95 %" if train[-1] == 0.95 else "1 %"
     assert tell(series).title == f"This network answers {share} of its training pairs after 30,000 steps, and has not grokked"
     assert "has memorized" in tell(drawn(KNOWN, [0] + [0.02] * 7)).title
@@ -100,7 +101,7 @@ def test_a_network_that_does_not_know_its_training_pairs_is_not_said_to_have_mem
 
 def test_a_history_that_begins_late_is_not_said_to_begin_with_pairs_known_by_heart() -> None:
     series = drawn([0.92, 1, 1, 1], [0.5, 1, 1, 1], steps=(5000, 5500, 6000, 6500))
-    assert series.attrs["outcome"] == "unknown"
+    assert about(series).outcome == "unknown"
     text = str(tell(series))
     assert "Its accuracies are known from step 5,000 on, when most of its training pairs were answered already" in text
     assert "history begins" not in text
@@ -113,7 +114,7 @@ def test_configurations_that_differ_beyond_what_is_shown_are_not_called_the_same
     assert "0.1234567890123" in made
     assert "0.1234567890124" in made
     assert ">the same<" not in made
-    assert ">the same<" in compare([runs[0], runs[0].assign_attrs(run="again")]).html
+    assert ">the same<" in compare([runs[0], retold(runs[0], run="again")]).html
 
 
 def test_a_run_that_broke_off_says_so_in_a_notebook(tmp_path: Path) -> None:

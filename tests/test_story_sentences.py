@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from retelling import retold, saying
 
 from interp.measures import LeadTime, lead_time, stand_out
+from interp.observing.series import about, as_attributes
 from interp.reporting import page
 from interp.reporting.story import tell
 
@@ -27,9 +29,8 @@ def told(**changes: object) -> xr.Dataset:
         series[name] = xr.DataArray(np.array(values, float), dims="history_step", coords={"history_step": steps})
     bound = {"memorized": 100, "onset": 1000, "cleanup": 2000, "grokked": 3000, "settled": None}
     phases = {k: v and {"step": v, "earliest": v - 10, "latest": v + 10} for k, v in bound.items()}
-    series.attrs = {"p": 59, "operation": "add", "key_frequencies": [4, 7], "outcome": "grokking", "phases": json.dumps(phases)}
-    series.attrs |= changes
-    return series
+    said = {"p": 59, "key_frequencies": [4, 7], "outcome": "grokking", "phases": json.dumps(phases)}
+    return saying(series, **{**said, **changes})
 
 
 def test_story_of_a_grokked_run_says_when_what_and_how_long_before() -> None:
@@ -45,7 +46,7 @@ def test_story_of_a_grokked_run_says_when_what_and_how_long_before() -> None:
 
 
 def without(*names: str) -> str:
-    phases = json.loads(told().attrs["phases"])
+    phases = json.loads(as_attributes(about(told()))["phases"])
     return json.dumps({**phases, **dict.fromkeys(names)})
 
 
@@ -112,7 +113,7 @@ def test_story_of_a_run_that_generalized_at_once_does_not_call_it_grokking() -> 
 
 
 def test_story_needs_no_measures_and_no_history() -> None:
-    bare = xr.Dataset(coords={"step": [0, 10]}, attrs={"p": 5})
+    bare = saying(xr.Dataset(coords={"step": [0, 10]}), p=5)
     story = tell(bare)
     assert story.title == "A network after 10 steps"
     assert all(milestone.boundary is None for milestone in story.milestones)
@@ -132,7 +133,7 @@ def test_lead_time_is_the_distance_of_the_half_way_marks_and_needs_both() -> Non
 
 def ending(losses: list[float]) -> str:
     """The story of a run that grokked at step 1,000 and had these test losses then, at step 2,000 and at step 3,000."""
-    phases = json.loads(told().attrs["phases"]) | {"grokked": {"step": 1000, "earliest": 100, "latest": 1000}}
+    phases = json.loads(as_attributes(about(told()))["phases"]) | {"grokked": {"step": 1000, "earliest": 100, "latest": 1000}}
     series = told(phases=json.dumps(phases))
     series["history_test_loss"][:] = [1e-9, 9, *losses]
     return str(tell(series))
@@ -155,6 +156,7 @@ def formed(restricted: list[float], accuracy: list[float]) -> tuple[LeadTime, st
     series = told(phases=without("onset"))
     series["restricted_loss"][:] = restricted
     series["history_test_accuracy"][:] = accuracy
+    series = retold(series)
     story = tell(series)
     [sentence] = [one for one in story.sentences if "had halved" in one]
     return story.lead, sentence, " ".join(story.short), page(series, []).html
@@ -215,7 +217,7 @@ def test_story_of_a_model_whose_accuracy_is_known_at_its_end_only_dates_nothing(
 def test_what_can_be_known_of_a_late_memorizer_is_said() -> None:
     series = end_only()
     series["history_test_accuracy"][-1] = 0.03
-    story = tell(series.assign_attrs(outcome="memorization"))
+    story = tell(retold(series, outcome="memorization"))
     assert [str(m) for m in story.milestones] == ["not known", "not known", "not known", "not yet", "not known"]
     assert "training pairs themselves" not in str(story)
     assert "test accuracy is 3 %" in str(story)

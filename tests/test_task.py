@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interp.errors import UsageError
-from interp.tasks.modular import OPERATIONS, ModularTask, is_prime
+from interp.harmonics.residues import is_prime
+from interp.tasks.modular import OPERATIONS, ModularTask
 from interp.tasks.splits import Split, SplitConfig
 
 RULES = {
@@ -44,13 +45,13 @@ def test_index_is_the_row_of_a_pair(p: int, data: st.DataObject) -> None:
 def test_smallest_task() -> None:
     task = ModularTask(2)
     assert task.labels.tolist() == [0, 1, 1, 0]
-    assert (task.n_pairs, task.n_ctx, task.d_vocab) == (4, 3, 3)
+    assert (task.n_pairs, task.n_ctx, task.n_tokens) == (4, 3, 3)
 
 
-@pytest.mark.parametrize(("equals_sign", "n_ctx", "d_vocab"), [(True, 3, 114), (False, 2, 113)])
-def test_sizes_with_and_without_equals(equals_sign: bool, n_ctx: int, d_vocab: int) -> None:
+@pytest.mark.parametrize(("equals_sign", "n_ctx", "n_tokens"), [(True, 3, 114), (False, 2, 113)])
+def test_sizes_with_and_without_equals(equals_sign: bool, n_ctx: int, n_tokens: int) -> None:
     task = ModularTask(113, equals_sign=equals_sign)
-    assert (task.n_ctx, task.d_vocab, task.n_pairs) == (n_ctx, d_vocab, 12769)
+    assert (task.n_ctx, task.n_tokens, task.n_pairs) == (n_ctx, n_tokens, 12769)
 
 
 @given(moduli.filter(lambda p: p > 2), st.sampled_from(["add", "subtract"]))
@@ -161,7 +162,7 @@ def test_bad_split_configs_are_refused(values: dict[str, object], message: str) 
 
 
 def test_empty_sides_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"fraction 0\.2 of 4 pairs \(p = 2\) leaves the train set empty; choose another"):
+    with pytest.raises(UsageError, match=r"of 4 pairs \(a \+ b modulo 2\) leaves the train set empty; choose another"):
         SplitConfig(fraction=0.2).draw(ModularTask(2))
     one_less = SplitConfig(fraction=0.9999).draw(ModularTask(2))  # rounded down: one pair is always left to test on
     assert (len(one_less.train), len(one_less.test)) == (3, 1)

@@ -19,7 +19,9 @@ from interp.errors import TrainingError
 from interp.networks.initial import initial_weights
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
-from interp.training.loop import Step, Training, train
+from interp.training.loop import Training, train
+from interp.training.start import FromState
+from interp.training.stream import Step
 
 RUN = RunConfig(
     task=ModularTask(p=11),
@@ -81,7 +83,7 @@ def test_going_on_from_a_state_is_bit_equal_to_no_interruption(engine: str, at: 
     first = Training(config)
     next(itertools.islice(first, at, None))
     state = {name: tensor.clone() for name, tensor in first.state().items()}
-    resumed = [(replace(step, weights=None), step.weights.clone()) for step in Training(config, state)]
+    resumed = [(replace(step, weights=None), step.weights.clone()) for step in Training(config, FromState(state))]
     assert [step for step, _ in resumed] == [step for step, _ in expected[at:]]
     for (_, mine), (_, theirs) in zip(resumed, expected[at:], strict=True):
         assert all(torch.equal(tensor, theirs.tensors()[name]) for name, tensor in mine.tensors().items())

@@ -61,7 +61,7 @@ def open_source(path: str | Path, *, step: int | None = None, split: SplitConfig
 
 def known_weight_decay(run: Run) -> float | None:
     """The weight decay that a run was trained with; None for an imported one whose file did not tell."""
-    told = run.config.recipe != "imported" or "optimizer" not in run.provenance.get("unknown", ["optimizer"])
+    told = not run.is_imported or "optimizer" not in run.provenance.get("unknown", ["optimizer"])
     return run.config.optimizer.weight_decay if told else None
 
 

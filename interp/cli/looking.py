@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Files, Keys, Names, Root, RunPath, find_run, parse_keys, parse_split, parse_steps
-from interp.cli.printing import print_json, print_series, print_table, print_tree, progress
+from interp.cli.printing import print_json, print_series, print_table, print_tree
 from interp.errors import DataError
 from interp.wording import checkpoints, counted
 
@@ -44,7 +44,7 @@ def show(run: RunPath, root: Root = ROOT, json_output: Annotated[bool, tyro.conf
     """
     from interp.observing.summary import summary
 
-    found = summary(find_run(run, root), on_step=progress("measuring the excluded loss"))
+    found = summary(find_run(run, root), on_step=counted_progress("dating the phases"))
     if json_output:
         print_json(found)
     else:
@@ -86,7 +86,7 @@ def analyze(
         files=file,
         steps=parse_steps(steps, opened),
         key_rule=parse_keys(key_rule),
-        on_step=progress("analysing"),
+        on_step=counted_progress("analysing"),
     )
     if out is not None:
         from interp.interop import export_series
@@ -139,6 +139,7 @@ def _row(run: Run) -> dict[str, object]:
 
 
 def _fail_on_failures(series: xr.Dataset) -> None:
-    failures: dict[str, str] = json.loads(series.attrs["failures"])
-    if failures:
+    from interp.observing.series import about
+
+    if failures := about(series).failures:
         raise DataError("\n".join(f"analysis {name} failed {why}" for name, why in failures.items()))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Files, Keys, Names, Out, Root, RunPath, find_run, parse_keys
-from interp.cli.printing import progress
 from interp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
         theme=asked.theme,
         files=asked.file,
         key_rule=rule,
-        on_step=progress("analysing"),
+        on_step=counted_progress("analysing"),
     )
     if asked.title:
         drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
@@ -145,7 +145,7 @@ def write_report(
         analyses=analyses or None,
         files=files,
         key_rule=parse_keys(key_rule),
-        on_step=progress("analysing"),
+        on_step=counted_progress("analysing"),
     )
     print(page.headline)
     print(f"Report: {out.resolve().as_uri()}")

@@ -1,36 +1,17 @@
-"""What commands print: tables, trees, series, JSON, a progress bar."""
+"""What commands print: tables, trees, series, JSON."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from interp.store.run import Run
-
-
-def progress(what: str) -> Callable[[int, int], None] | None:
-    """A callback that shows a progress bar on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        return None
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    bar = Progress(what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    task = bar.add_task(what, total=None)
-
-    def show(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-        if done == total:
-            bar.stop()
-
-    return show
 
 
 def print_summary(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -9,12 +10,27 @@ from interp.tasks.task import TableTask
 
 
 def differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Fields in which two configs differ, by their dotted path, with both values."""
+    """Fields in which two configs (dataclasses or nested mappings) differ, by their dotted path, with both values.
+
+    A field that one of two mappings lacks is None there.
+
+    >>> differences({"lr": 0.1, "net": {"width": 8}}, {"lr": 0.1, "net": {"width": 9}})
+    {'net.width': (8, 9)}
+    """
+    mine, theirs = _entries(one), _entries(other)
     found: dict[str, tuple[Any, Any]] = {}
-    for field in fields(one):
-        mine, theirs, path = getattr(one, field.name), getattr(other, field.name), prefix + field.name
-        if is_dataclass(mine) and type(mine) is type(theirs) and not isinstance(mine, TableTask):
-            found |= differences(mine, theirs, f"{path}.")
-        elif mine != theirs:
-            found[path] = (mine, theirs)
+    for name in dict.fromkeys([*mine, *theirs]):
+        a, b, path = mine.get(name), theirs.get(name), f"{prefix}{name}"
+        if type(a) is type(b) and _has_entries(a):
+            found |= differences(a, b, f"{path}.")
+        elif a != b:
+            found[path] = (a, b)
     return found
+
+
+def _has_entries(value: Any) -> bool:
+    return isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, TableTask))
+
+
+def _entries(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {field.name: getattr(value, field.name) for field in fields(value)}

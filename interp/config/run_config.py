@@ -129,13 +129,21 @@ class CheckpointConfig:
     Args:
         log: number of logarithmically spaced steps, from 1 to 10 times `every` or the last step, whichever is less.
         every: spacing of the evenly spaced steps; 0 means none.
+        moments: steps at which the whole state of the training is kept too, moments of the optimizer and all, so that a run can
+            begin there (about three times a checkpoint's size each); they are saved steps as well.
     """
 
     log: int = 30
     every: int = 100
+    moments: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _refuse(*(_integer(f"checkpoints.{name}", getattr(self, name), least=0) for name in ("log", "every")))
+        whole = isinstance(self.moments, tuple) and not any(_integer("", step, least=0) for step in self.moments)
+        _refuse(
+            *(_integer(f"checkpoints.{name}", getattr(self, name), least=0) for name in ("log", "every")),
+            None if whole else f"checkpoints.moments: given {self.moments!r}, expected a tuple of integers >= 0 (steps)",
+        )
+        object.__setattr__(self, "moments", tuple(sorted(set(self.moments))))
 
     def steps(self, last: int) -> list[int]:
         """The steps to save in a run of `last` updates, ascending.
@@ -146,7 +154,11 @@ class CheckpointConfig:
         top = min(last, 10 * self.every or last)
         logarithmic = np.geomspace(1, max(top, 1), self.log).round().astype(int).tolist() if self.log else []
         even = range(0, last + 1, self.every) if self.every else []
-        return sorted({0, last, *(step for step in logarithmic if step <= last), *even})
+        return sorted({0, last, *(step for step in logarithmic if step <= last), *even, *self.moments_of(last)})
+
+    def moments_of(self, last: int) -> list[int]:
+        """The steps at which the whole state is kept in a run of `last` updates, ascending."""
+        return [step for step in self.moments if step <= last]
 
 
 @dataclass(frozen=True)
@@ -188,7 +200,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.task, ModularTask):
             object.__setattr__(self, "task", TableTask.of(self.task))
-            assert self.task.p  # the error for a table that the one-layer transformer cannot read
+            if self.task.classes != self.task.p:  # p raises for a table that is no binary operation
+                raise UsageError(
+                    f"task {self.task.name!r}: given {self.task.classes} answers, expected {self.task.p}, the number of its "
+                    "elements: the one-layer transformer answers with one of them"
+                )
         _refuse(
             _integer("steps", self.steps, least=0),
             _integer("evaluate_every", self.evaluate_every, least=1),
@@ -217,12 +233,13 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The config as nested plain values, as `to_json` writes them."""
+        is_modular = isinstance(self.task, ModularTask)
+        values = asdict(self if is_modular else replace(self, task=ModularTask()))
+        if not self.checkpoints.moments:  # runs without have the bytes and names that they had before there were any
+            del values["checkpoints"]["moments"]
         if isinstance(self.task, ModularTask):
-            return asdict(self)
-        return {
-            "task": {"table": self.task.name, "sha256": self.task.digest},
-            **without_task(asdict(replace(self, task=ModularTask()))),
-        }
+            return values
+        return {"task": {"table": self.task.name, "sha256": self.task.digest}, **without_task(values)}
 
     @classmethod
     def from_json(cls, text: str, *, task: TableTask | None = None) -> RunConfig:

@@ -15,8 +15,11 @@ from .drawing import remark as remark
 from .drawing import slider as slider
 from .held import at_step as at_step
 from .held import titled as titled
+from .neuron_pictures import Neurons as Neurons
 from .of_run import figure as figure
 from .saving import save as save
+from .tabled import Table as Table
+from .tabled import Tables as Tables
 from .theme import CYCLE as CYCLE
 from .theme import EXCLUDED as EXCLUDED
 from .theme import IN_TITLE as IN_TITLE

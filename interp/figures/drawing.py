@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +10,8 @@ import numpy as np
 
 from interp.figures.cells import WHOLE_BELOW, Cell, grid, heading, on
 from interp.figures.theme import NEUTRAL, faded, template
+from interp.measures.boundary import Boundary
+from interp.observing.series import ABOUT, About
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -27,6 +28,7 @@ PHASES = (
     ("circuit formation", "onset", "cleanup", "#009e73"),
     ("cleanup", "cleanup", "grokked", "#e69f00"),
 )
+_BOUNDARIES = ("memorized", "onset", "cleanup", "grokked", "settled")
 
 
 def draw(
@@ -186,10 +188,11 @@ def remark(text: str, *, cell: int = 1) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def phases(series: xr.Dataset) -> dict[str, dict[str, float] | None]:
-    """The phases of a series: name -> ``step`` with its interval ``earliest``, ``latest``, or None if it did not happen."""
-    found = series.attrs.get("phases") or "{}"
-    return json.loads(found) if isinstance(found, str) else dict(found)
+def phases(series: xr.Dataset) -> dict[str, Boundary | None]:
+    """The phases of a series by name, None for one that did not happen; empty for a Dataset that does not say what it is of."""
+    known = series.attrs.get(ABOUT)
+    found = known.phases if isinstance(known, About) else None
+    return {} if found is None else {name: getattr(found, name) for name in _BOUNDARIES}
 
 
 def bands(series: xr.Dataset) -> list[tuple[str, float, float, str]]:
@@ -197,8 +200,10 @@ def bands(series: xr.Dataset) -> list[tuple[str, float, float, str]]:
     known = phases(series)
 
     def at(name: str | None) -> float | None:
-        boundary = known.get(name) if name else {"step": 0}
-        return None if boundary is None else float(boundary["step"])
+        if name is None:
+            return 0.0
+        boundary = known.get(name)
+        return None if boundary is None else float(boundary.step)
 
     found = []
     for name, start, stop, colour in PHASES:

@@ -1,6 +1,10 @@
-"""One neuron for all pairs (a, b), beside its best fit by waves of one frequency: the report draws it for any neuron."""
+"""One neuron for all pairs (a, b), beside its best fit by waves of one frequency: its picture, and what a page draws any of."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -29,3 +33,30 @@ def neuron_traces(activation: Float[np.ndarray, "p p"], fit: Float[np.ndarray, "
         "hovertemplate": "a = %{y}, b = %{x}<br>%{z:.3f}<extra></extra>",
     }  # fmt: skip
     return [{**look, "z": z, "showscale": scale and cell == 2, **on(cell)} for cell, z in enumerate((activation, fit), start=1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """What an analysis of kind ``explorer`` draws: the neurons of every checkpoint, as tables from which the page makes maps.
+
+    How the tables are put together is said in `interp.networks.neuron_tables`.
+
+    Args:
+        steps: of the checkpoints.
+        attention: from the last position to a and to b.
+        read: what a head reads of every token, then of every position.
+        write: what each neuron makes of a head's value.
+        base: what does not go through a head.
+        total: the sum of a head's attention over all positions.
+        activation: the non-linearity.
+        order: the residues over whose places in this order the waves of the fit are taken; as they are by default.
+    """
+
+    steps: Sequence[int]
+    attention: Float[np.ndarray, "step head 2 p p"]
+    read: Float[np.ndarray, "step head row d_head"]
+    write: Float[np.ndarray, "step d_mlp head d_head"]
+    base: Float[np.ndarray, "step d_mlp column"]
+    total: float
+    activation: Literal["relu", "gelu"]
+    order: Sequence[int] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -49,6 +48,7 @@ def figure(
     """
     from interp.observing.neuron_maps import check_neuron
     from interp.observing.observe import observe
+    from interp.observing.series import about
     from interp.store.run import open_run
 
     opened = open_run(run) if isinstance(run, str | Path) else run
@@ -60,12 +60,14 @@ def figure(
     if is_of_one_step(asked):
         check_neuron(neuron or 0, opened.config.model.d_mlp)
         steps = None if step is None else [step]
-    elif asked.name != "progress_measures":  # the phases behind the time axes need the excluded loss, whoever's figure it is
+    elif asked.name != "progress_measures":  # the phases behind every time axis need the excluded loss
         needed.append("progress_measures")
     series = observe(opened, needed, steps=steps, key_rule=key_rule, on_step=on_step)
-    failures = json.loads(series.attrs["failures"])
-    if asked.name in failures:
-        raise DataError(f"analysis {asked.name} failed {failures[asked.name]}")
+    known = about(series)
+    if asked.name in known.failures:
+        raise DataError(f"analysis {asked.name} failed {known.failures[asked.name]}")
+    if asked.name in known.left_out:
+        raise UsageError(f"figure {asked.name}: it does not apply to this run, as {known.left_out[asked.name]}")
     try:
         drawn = asked.figure(series)
     except Exception as error:  # a user's figure may raise anything
@@ -87,8 +89,11 @@ def find_figure(name: str, files: Iterable[str | Path] = (), *, neuron: int | No
     own = {analysis.name: analysis for analysis in map(load_analysis, files)}
     if name == NEURON and name not in own:
         return one_neuron(neuron or 0)
-    if name not in [*builtin_names(), *own]:
-        raise unknown("figure", name, [*builtin_names(), NEURON, *own])
+    drawn = [analysis.name for analysis in find_analyses()]
+    if name in builtin_names() and name not in [*drawn, *own]:
+        raise UsageError(f"figure {name}: it is drawn on the report's page alone; see `interp report RUN -a {name}`")
+    if name not in [*drawn, *own]:
+        raise unknown("figure", name, [*drawn, NEURON, *own])
     if neuron is not None and name == NEURON:
         raise UsageError(f"neuron: given {neuron} for an analysis from a file that is called {NEURON}; leave it out, or the file")
     if neuron is not None:

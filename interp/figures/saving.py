@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from interp.errors import DataError, UsageError
 from interp.figures.held import still
-from interp.store.durable import write_atomically
+from interp.store.durable import write_output
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -57,11 +57,7 @@ def save(
         shown = still(figure)
         size = {"width": width or shown.layout.width or _WIDTH, "height": height or shown.layout.height or _HEIGHT}
         data = _picture(shown, {"format": kind, **size, "scale": scale or (2 if kind == "png" else 1)})
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
-    return path
+    return write_output(path, data)
 
 
 def check_target(path: Path, *, width: float | None = None, height: float | None = None, scale: float | None = None) -> None:

@@ -33,13 +33,14 @@ SEQUENTIAL_DARK = ((0.0, PAPER["dark"]), (0.15, "#1c3444"), (0.4, "#2c6f8c"), (0
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 
 
-def frequency_colours(frequencies: Iterable[int]) -> dict[int, str]:
-    """A colour for each of a run's key frequencies, the same in every figure.
+def frequency_colours(frequencies: Iterable[int | str]) -> dict[int | str, str]:
+    """A colour for each of a run's key frequencies (or representations), the same in every figure.
 
     >>> frequency_colours([5, 9])
     {5: '#4477aa', 9: '#bb5566'}
     """
-    return {int(k): CYCLE[i % len(CYCLE)] for i, k in enumerate(sorted(frequencies))}
+    names = sorted((k if isinstance(k, str) else int(k) for k in frequencies), key=lambda k: (isinstance(k, str), k))
+    return {k: CYCLE[i % len(CYCLE)] for i, k in enumerate(names)}
 
 
 # A key of at most so many frequencies stands in a cell's title; more are told in the legend.

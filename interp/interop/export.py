@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -17,8 +17,9 @@ from interp.errors import DataError, UsageError, unknown
 from interp.interop.transformer_lens import legacy_state
 from interp.networks.bridge import bridge_facts, to_bridge
 from interp.networks.one_layer import Weights
-from interp.store.durable import write_atomically
-from interp.store.tensors import pack_weights
+from interp.observing.series import ABOUT, about, as_attributes
+from interp.store.durable import write_output
+from interp.store.tensors import pack_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ def export_weights(weights: Weights, path: str | Path, format: WeightsFormat = "
     if format not in get_args(WeightsFormat):
         raise unknown("format", format, get_args(WeightsFormat))
     if format == "safetensors":
-        return _write(Path(path), pack_weights(step, weights))
+        return write_output(Path(path), pack_network(step, weights))
     buffer = io.BytesIO()
     content: dict[str, object] = dict(_on_cpu(legacy_state(weights)))
     if format == "bridge":
@@ -52,7 +53,7 @@ def export_weights(weights: Weights, path: str | Path, format: WeightsFormat = "
         state = _on_cpu({name: tensor.detach() for name, tensor in bridge.state_dict().items()})
         content = {"state_dict": state, "config": bridge_facts(weights), "epoch": step}
     torch.save(content, buffer)
-    return _write(Path(path), buffer.getvalue())
+    return write_output(Path(path), buffer.getvalue())
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -62,8 +63,8 @@ def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def export_series(series: xr.Dataset, path: str | Path) -> Path:
     """Write a measured series, by the file's suffix: ``.nc`` keeps it as it is, ``.parquet`` and ``.csv`` have its `tidy` table.
 
-    netCDF is version 3, which every reader knows: integers become 32-bit, where they fit. Structured attributes become JSON text;
-    parquet keeps the series' attributes (``table.attrs`` in pandas), CSV has none.
+    netCDF is version 3, which every reader knows: integers become 32-bit, where they fit. Attributes become text, what is nested
+    in them JSON; parquet keeps the series' attributes (``table.attrs`` in pandas), CSV has none.
 
     Raises:
         UsageError: for another suffix.
@@ -73,14 +74,14 @@ def export_series(series: xr.Dataset, path: str | Path) -> Path:
     if path.suffix not in _SERIES_SUFFIXES:
         raise UsageError(f"{path}: given suffix {path.suffix!r}, expected one of {', '.join(_SERIES_SUFFIXES)}")
     if path.suffix == ".nc":
-        return _write(path, _netcdf(series))
+        return write_output(path, _netcdf(series))
     table, buffer = tidy(series), io.BytesIO()
-    table.attrs = {str(name): _attribute(value) for name, value in series.attrs.items()}
+    table.attrs = _attributes(series)
     if path.suffix == ".parquet":
         table.to_parquet(buffer, index=False)
     else:
         table.to_csv(buffer, index=False)
-    return _write(path, buffer.getvalue())
+    return write_output(path, buffer.getvalue())
 
 
 def tidy(series: xr.Dataset) -> pd.DataFrame:
@@ -116,7 +117,7 @@ def tidy(series: xr.Dataset) -> pd.DataFrame:
 
 def _netcdf(series: xr.Dataset) -> bytes:
     plain = series.copy()
-    plain.attrs = {str(name): _attribute(value) for name, value in series.attrs.items()}
+    plain.attrs = _attributes(series)
     for variable in series.variables:
         plain[variable].attrs = {str(name): _attribute(value) for name, value in series[variable].attrs.items()}
     try:
@@ -125,14 +126,13 @@ def _netcdf(series: xr.Dataset) -> bytes:
         raise DataError(f"netCDF cannot hold this series ({error}); export it as .parquet") from error
 
 
+def _attributes(series: xr.Dataset) -> dict[Hashable | None, object]:
+    """Those of a file: what the series says of itself, and what else its owner has put there."""
+    own = {name: value for name, value in series.attrs.items() if name != ABOUT}
+    told = as_attributes(about(series)) if ABOUT in series.attrs else {}
+    return {str(name): _attribute(value) for name, value in (told | own).items()}
+
+
 def _attribute(value: object) -> object:
     plain = isinstance(value, str | int | float) and not isinstance(value, bool)
     return value if plain else json.dumps(value.tolist() if isinstance(value, np.ndarray | np.generic) else value, default=str)
-
-
-def _write(path: Path, data: bytes) -> Path:
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
-    return path

@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ _NICENESS = 10
 _ENDINGS = {
     "settled": "The run has settled and is finished, at step {step}.",
     "budget": "The run is finished: all {step} steps.",
+    "ended": "The run is finished: it ended at step {step}.",
     "imported": "An imported run: nothing will be added to it.",
     "non-finite": "The run has stopped at step {step}: its training loss is not finite.",
 }
@@ -127,7 +128,8 @@ class Follower:
     def _build(self, run: Run, *, version: int, is_final: bool) -> Page:
         from interp.observing.analysis import builtin_names, find_analyses
         from interp.observing.observe import observe
-        from interp.reporting.write import CONTROLS, page_of
+        from interp.observing.series import ABOUT, about
+        from interp.reporting.write import page_of
 
         def heed(done: int, total: int) -> None:
             if self.gone() and not is_final:
@@ -139,12 +141,13 @@ class Follower:
             series = observe(run, chosen, key_rule=self.key_rule, on_step=heed)
         else:
             step, keys = self._key_frequencies(run)
-            series = observe(run, chosen, key_rule=keys, on_step=heed)
-            series.attrs["key_step"] = step
-            if isinstance(self.key_rule, str):
-                series.attrs["key_rule"] = self.key_rule
-        # Random controls cost more than all else that is new in a page: they wait for the last one.
-        return page_of(run, series, chosen, live=version, controls=CONTROLS if is_final else 0)
+            # What costs more than all else that is new in a page, such as random controls, waits for the last one.
+            series = observe(run, chosen, key_rule=keys, brief=True, on_step=heed)
+            found = about(series)
+            rule = self.key_rule if isinstance(self.key_rule, str) else found.key_rule
+            if found.has_waves:
+                series = series.assign_attrs({ABOUT: replace(found, key_step=step, key_rule=rule)})
+        return page_of(run, series, chosen, live=version)
 
     def _key_frequencies(self, run: Run) -> tuple[int, list[Name]]:
         """Those of an earlier checkpoint for as long as that one is not too old."""
@@ -193,8 +196,8 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
         return _ENDINGS[run.reason or "budget"].format(step=step)
     if run.status == "interrupted" or is_gone:
         return f"The run was interrupted at step {step}; `interp resume {shlex.quote(str(run.path))}` goes on with it."
-    most = "at most " if run.config.until_settled else ""
-    return f"Training: step {step} of {most}{run.config.steps:,}, {counted(len(run.steps), 'checkpoint')}."
+    most = "at most " if run.may_end_early else ""
+    return f"Training: step {step} of {most}{run.budget:,}, {counted(len(run.steps), 'checkpoint')}."
 
 
 def without_library(html: str) -> str:

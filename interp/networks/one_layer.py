@@ -25,6 +25,8 @@ from interp.networks.sites import SITES, Activations
 Activation = Literal["relu", "gelu"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
+KIND = "one-layer"
+
 # Shape of each tensor in terms of the model's dimensions; tensors named b_ may be absent.
 SHAPES: dict[str, tuple[str, ...]] = {
     "W_E": ("d_vocab", "d_model"),
@@ -118,7 +120,7 @@ class Weights:
     @property
     def kind(self) -> str:
         """What sort of network it is."""
-        return "one-layer"
+        return KIND
 
     def facts(self) -> dict[str, Any]:
         """Activation function and attention rate."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from interp.errors import UsageError, unknown
-from interp.observing.definitions import DEFINITIONS
+from interp.observing.definitions import OF_RUNS, Definition
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # on all pairs, or becomes it when pairs and residues are reordered.
 Need = Literal["one-layer", "harmonics", "addition"]
 NEEDS: tuple[Need, ...] = get_args(Need)
+Kind = Literal["figure", "tables", "explorer"]
+# How a paragraph of a question begins that has a meaning only where answers have waves.
+_WAVES = "Waves:"
 
 
 @dataclass(frozen=True)
@@ -34,30 +37,40 @@ class Analysis:
         measure: called once per checkpoint with a `View`; returns named numbers or labelled arrays (xarray DataArrays), with the
             same dimensions and coordinates at every checkpoint.
         figure: called once with the xarray Dataset of all checkpoints; returns a plotly Figure.
-        definitions: names of the measures' definitions (`interp.observing.definitions`), to whose formulas the panel links.
+        definitions: of the measures, to whose formulas the panel links: those that it brings (`interp.Definition`), and names of
+            those that a built-in analysis brings.
         needs: what must be there for the question to have a meaning; a run without it is not asked, and told why.
+        kind: what `figure` draws: a plotly Figure; ``tables``, an `interp.figures.Tables`; ``explorer``, an
+            `interp.figures.Neurons`. The latter two are for the report's page: they are measured where they are asked for by
+            name, or for a page.
+        at: measured at every checkpoint; or at the ``last`` one alone, where the view has the whole run, variables have no axis
+            of steps, and may be texts.
+        kept: whether results are kept beside the run; not worth it for what is large and quickly made.
         source: what the results depend on besides the checkpoint, for the cache: the text of the analysis' file.
     """
 
     name: str
     question: str
-    measure: Callable[[View], Mapping[str, xr.DataArray | float]]
+    measure: Callable[[View], Mapping[str, xr.DataArray | float | str]]
     figure: Callable[[xr.Dataset], Any]
     source: str | None = None
-    definitions: tuple[str, ...] = ()
+    definitions: tuple[Definition | str, ...] = ()
     needs: tuple[Need, ...] = ()
+    kind: Kind = "figure"
+    at: Literal["every", "last"] = "every"
+    kept: bool = True
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise UsageError(f"analysis name: given {self.name!r}, expected letters, digits and underscores")
         if not self.question or not self.question.strip():
             raise UsageError(f"analysis {self.name}: given no question; write what is asked in the file's docstring")
+        for name, given, known in (("kind", self.kind, get_args(Kind)), ("at", self.at, ("every", "last"))):
+            if given not in known:
+                raise unknown(name, given, known)
         for need in self.needs:
             if need not in NEEDS:
                 raise unknown("need", need, NEEDS)
-        for name in self.definitions:
-            if name not in DEFINITIONS:
-                raise unknown("definition", name, list(DEFINITIONS))
 
     @property
     def title(self) -> str:
@@ -67,13 +80,18 @@ class Analysis:
     @property
     def caption(self) -> str:
         """The question after its first line, unwrapped: paragraphs separated by blank lines."""
+        return self.caption_for(has_waves=True)
+
+    def caption_for(self, *, has_waves: bool) -> str:
+        """The caption for a task whose answers have waves, or have none: then without paragraphs that begin with "Waves:"."""
         paragraphs = "\n".join(self.question.strip().splitlines()[1:]).strip().split("\n\n")
-        return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+        told = [" ".join(text.split()) for text in paragraphs if has_waves or not text.startswith(_WAVES)]
+        return "\n\n".join(text.removeprefix(_WAVES).lstrip() for text in told)
 
     @cached_property
     def digest(self) -> str | None:
-        """Hash of the source; None (never cached) for an analysis that was not loaded from a file."""
-        return hashlib.sha256(self.source.encode()).hexdigest() if self.source is not None else None
+        """Hash of the source; None (never cached) for what is not kept, or was not loaded from a file."""
+        return hashlib.sha256(self.source.encode()).hexdigest() if self.source is not None and self.kept else None
 
 
 def builtin_directory() -> Path:
@@ -91,8 +109,9 @@ def builtin_names() -> list[str]:
 
 _ORDER = (
     "loss_curves", "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum",
-    "neuron_frequencies", "neuron_logit_map", "attention_patterns", "clock_or_pizza", "memorizer_or_generalizer", "weight_norms",
-    "numerical_health",
+    "neuron_frequencies", "neuron_explorer", "neuron_logit_map", "attention_patterns", "clock_or_pizza",
+    "memorizer_or_generalizer", "weight_norms",
+    "numerical_health", "dissection",
 )  # fmt: skip
 
 
@@ -120,23 +139,68 @@ def load_analysis(path: str | Path) -> Analysis:
 
 
 def find_analyses(names: Iterable[str | Analysis] | None = None, *, files: Iterable[str | Path] = ()) -> list[Analysis]:
-    """Analyses by name (built-in), as objects, or from files; all built-in ones if nothing is named.
+    """Analyses by name (built-in), as objects, or from files; if nothing is named, all built-in ones that draw figures.
 
     Raises:
         UsageError: for an unknown name, with the nearest right one, or for two analyses of the same name.
     """
     known = builtin_names()
-    chosen = list(names) if names is not None else [] if files else known
+    figures = [] if files else [name for name in known if _built_in(name).kind == "figure"]
+    chosen = list(names) if names is not None else figures
     found = []
     for choice in chosen:
         if isinstance(choice, Analysis):
             found.append(choice)
         elif choice in known:
-            found.append(load_analysis(builtin_directory() / f"{choice}.py"))
+            found.append(_built_in(choice))
         else:
             raise unknown("analysis", choice, known)
     found += [load_analysis(path) for path in files]
+    for analysis in found:
+        definitions_of(analysis)  # the error for a name that nobody brings
     twice = {analysis.name for analysis in found if sum(analysis.name == other.name for other in found) > 1}
     if twice:
         raise UsageError(f"analyses: {', '.join(sorted(twice))} named more than once; give each its own name")
     return found
+
+
+@cache
+def built_in_definitions() -> Mapping[str, Definition]:
+    """The definitions that the built-in analyses bring, and those of runs, by name, in the order in which a report has them."""
+    brought = [one for name in builtin_names() for one in _built_in(name).definitions if isinstance(one, Definition)]
+    return {one.name: one for one in (*brought, *OF_RUNS)}
+
+
+def find_definitions(asked: Iterable[Definition | str]) -> tuple[Definition, ...]:
+    """Definitions, by themselves or by the names of built-in ones.
+
+    Raises:
+        UsageError: for an unknown name, with the nearest; for another definition by the name of a built-in one.
+    """
+    found = []
+    for one in asked:
+        name = one if isinstance(one, str) else one.name
+        known = built_in_definitions().get(name)
+        if isinstance(one, str) and known is None:
+            raise unknown("definition", name, list(built_in_definitions()))
+        if known is not None and one not in (name, known):
+            raise UsageError(f"definition {name!r}: a built-in analysis brings another one of this name; give yours its own name")
+        found.append(one if isinstance(one, Definition) else built_in_definitions()[name])
+    return tuple(found)
+
+
+def definitions_of(analysis: Analysis) -> tuple[Definition, ...]:
+    """The definitions to which an analysis links.
+
+    Raises:
+        UsageError: as `find_definitions`, naming the analysis.
+    """
+    try:
+        return find_definitions(analysis.definitions)
+    except UsageError as error:
+        raise UsageError(f"analysis {analysis.name}: {error}") from error
+
+
+@cache
+def _built_in(name: str) -> Analysis:
+    return load_analysis(builtin_directory() / f"{name}.py")

@@ -1,95 +1,72 @@
-"""The ordinary curves of a run at its evaluated steps, the phases they and the excluded loss date, and its dated verdicts."""
+"""From a series to what follows from it, as typed values: the phases, the lead time and the verdicts that its curves date.
+
+Every function takes the series alone, with the run's evaluated history in it; where that lacks a curve, nothing follows.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
+from jaxtyping import Float64, Int64
 
-from interp.measures import Phases, Since, algorithm_since, generalization_since, phases
-from interp.store.run import Run
+from interp.measures.dating import Phases, phases
+from interp.measures.lead import LeadTime, lead_time
+from interp.measures.since import Since, algorithm_since, generalization_since
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def evaluated_history(run: Run) -> xr.Dataset:
-    """The run's history at the steps where both losses are known: ``history_train_loss`` ... over ``history_step``.
-
-    What else was not measured there is NaN: imported models may have more losses than accuracies.
-    """
-    history = run.history
-    whole = np.isfinite(history["test_loss"].values) & np.isfinite(history["train_loss"].values)
-    names = {"step": "history_step", **{str(name): f"history_{name}" for name in history.data_vars}}
-    return history.isel(step=whole).rename(names)
+_CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
 
-def history_series(run: Run) -> xr.Dataset:
-    """What a run's history alone tells, as a series: the evaluated curves, its steps, its facts, the attributes of `told_by`."""
-    series = xr.Dataset(coords={"step": list(run.steps)}).merge(evaluated_history(run))
-    series.attrs |= {**told_by(run), "facts": json.dumps(run.facts())}
-    return series
+def finite_curve(series: xr.Dataset, name: str) -> tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]] | None:
+    """Steps and values of a variable where it is finite; None if it is nowhere."""
+    if name not in series:
+        return None
+    values = series[name]
+    steps, numbers = np.asarray(values[values.dims[0]].values), np.asarray(values.values, dtype=np.float64)
+    kept = np.isfinite(numbers)
+    return (steps[kept], numbers[kept]) if kept.any() else None
 
 
-def told_by(run: Run, excluded: xr.DataArray | None = None) -> dict[str, Any]:
-    """What a run's story is told from besides its curves: ``run``, ``p``, ``operation``, ``config``, ``phases``, ``outcome``."""
-    boundaries, outcome = phases_json(date_phases(run, excluded))
-    return {
-        "run": run.name,
-        "p": run.config.task.p,
-        "operation": run.config.task.operation,
-        "phases": boundaries,
-        "outcome": outcome or "unknown",
-        "config": run.config.to_json(),
-    }
-
-
-def date_phases(run: Run, excluded: xr.DataArray | None = None) -> Phases | None:
-    """The phases of a run, from its history and, for the onset, from the excluded loss over ``step``.
+def date_phases(series: xr.Dataset) -> Phases | None:
+    """The phases of a run, from its history and, for the onset, from the excluded loss.
 
     None if the history has no step with losses and accuracies (an imported model may have none).
     """
-    curves = evaluated_history(run)
-    accuracies = [curves[f"history_{part}_accuracy"].values for part in ("train", "test")]
-    curves = curves.isel(history_step=np.isfinite(accuracies).all(axis=0))
-    at = curves["history_step"].values
+    if any(f"history_{name}" not in series for name in _CURVES):
+        return None
+    columns = [np.asarray(series[f"history_{name}"].values, dtype=np.float64) for name in _CURVES]
+    whole = np.isfinite(columns).all(axis=0)
+    at = np.asarray(series["history_step"].values)[whole]
     if not len(at):
         return None
-    weight = curves["history_sum_squared_weights"].values
-    known = np.isfinite(weight)
-    # Without a finite excluded loss the onset stays unknown; the other phases do not need it.
-    usable = excluded if excluded is not None and bool(np.isfinite(excluded.values).all()) else None
-    return phases(
-        at,
-        *(curves[f"history_{name}"].values for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy")),
-        excluded=None if usable is None else (usable["step"].values, usable.values),
-        sum_squared=(at[known], weight[known]) if known.any() else None,
-    )
+    excluded, weight = finite_curve(series, "excluded_loss"), None
+    if "history_sum_squared_weights" in series:
+        weight = finite_curve(series.isel(history_step=whole), "history_sum_squared_weights")
+    # Without an excluded loss at every checkpoint the onset stays unknown; the other phases do not need it.
+    if excluded is not None and len(excluded[0]) < series.sizes["step"]:
+        excluded = None
+    return phases(at, *(column[whole] for column in columns), excluded=excluded, sum_squared=weight)
 
 
-def phases_json(found: Phases | None) -> tuple[str, str | None]:
-    """The boundaries as JSON (name -> step, earliest, latest, or null), and the outcome."""
-    values = {} if found is None else asdict(found)
-    outcome = values.pop("outcome", None)
-    return json.dumps(values), outcome
+def date_lead(series: xr.Dataset) -> LeadTime | None:
+    """How long before the test accuracy the restricted loss moved, if both were measured."""
+    restricted, accuracy = finite_curve(series, "restricted_loss"), finite_curve(series, "history_test_accuracy")
+    return None if restricted is None or accuracy is None else lead_time(restricted, accuracy)
 
 
 def date_verdicts(series: xr.Dataset) -> dict[str, Since]:
-    """What the last checkpoint is, and since when: ``algorithm`` and ``generalization``, where a series has their readings.
-
-    An operation that is no addition has neither: its readings are not numbers.
-    """
+    """What the last checkpoint is, and since when: ``algorithm`` and ``generalization``, where a series has their readings."""
     found = {}
     for name, (dated, readings) in _VERDICTS.items():
-        if all(variable in series for variable in readings.values()) and _any_known(series[readings[_FIRST[name]]]):
+        is_measured = all(variable in series for variable in readings.values())
+        if is_measured and finite_curve(series, readings[_FIRST[name]]) is not None:
             curves = {reading: series[variable].values for reading, variable in readings.items()}
             found[name] = dated(series["step"].values, **curves)
     return found
-
-
-def _any_known(values: xr.DataArray) -> bool:
-    return bool(np.isfinite(values.values).any())
 
 
 # The reading without which there is nothing to judge.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -18,10 +18,13 @@ from interp.harmonics.harmonics import Name
 from interp.networks.network import Network
 from interp.networks.one_layer import Weights
 from interp.observing.analysis import Analysis, find_analyses
-from interp.observing.derived import date_verdicts, evaluated_history, told_by
+from interp.observing.described import describe, evaluated_history
 from interp.observing.keys import KeyRule, key_frequencies
+from interp.observing.series import ABOUT
 from interp.observing.streaming import choose_steps
+from interp.observing.texts import arrays_as_texts, texts_as_arrays
 from interp.observing.view import View
+from interp.store.manifest import RESUME
 from interp.store.results import Results
 from interp.store.run import Run
 from interp.tasks.task import Task
@@ -34,65 +37,76 @@ def observe(
     files: Iterable[str | Path] = (),
     steps: Iterable[int] | None = None,
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
+    brief: bool = False,
     on_step: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Measure analyses at the checkpoints of a run: one labelled Dataset over ``step``.
 
     Only what is not cached is computed. The cache lies in the run's directory and goes by content: the checkpoint's hash, the
     analysis' source, the toolkit's own source and the key frequencies. Key frequencies are chosen once, from the last checkpoint,
-    and hold for the whole series. An analysis that raises is left out; ``attrs["failures"]`` says which and why. Each variable's
-    attribute ``analysis`` names the analysis it comes from.
+    and hold for the whole series. Each variable's attribute ``analysis`` names the analysis
+    it comes from.
 
-    The Dataset also has the run's history (``history_train_loss`` ... over ``history_step``) and, as attributes: ``run``, ``p``,
-    ``operation``, ``key_frequencies``, ``key_rule``, ``key_step``, ``phases``, ``outcome``, ``verdicts`` (what the last
-    checkpoint is and since when, see `interp.measures.Since`), ``config``, ``facts``, ``failures``.
+    The Dataset also has the run's history (``history_train_loss`` ... over ``history_step``). What else is known of it is one
+    value, `interp.about(series)`: the run, its key frequencies, phases, lead time, verdicts and configuration; analyses that
+    raised (``failures``) and those that have no meaning for this task or network (``left_out``), each with the reason.
 
     Args:
         run: a recorded run.
-        analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default.
+        analyses: names of built-in analyses or `Analysis` objects; all built-in ones that draw figures by default.
         files: Python files with an ``ANALYSIS`` each.
         steps: which checkpoints; all by default.
         key_rule: how key frequencies are chosen: a rule or an explicit list.
+        brief: what analyses see as `View.brief`: an answer is wanted soon rather than complete.
         on_step: called with (checkpoints done, checkpoints in all).
     """
     chosen = choose_steps(run, steps)
     asked = find_analyses(analyses, files=files)
     key_step = run.steps[-1]
-    network = run[key_step].weights
+    last = run[key_step]  # read once: it is measured too
+    network = last.weights
     keys = key_frequencies(network, key_rule, task=run.task)
     left_out = {a.name: why for a in asked if (why := does_not_apply(a, network, run.task))}
     asked = [a for a in asked if a.name not in left_out]
-    results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys)) for a in asked}
+    results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys, run, brief=brief)) for a in asked}
     failures: dict[str, str] = {}
+
+    def look(step: int) -> View:
+        checkpoint = last if step == key_step else run[step]
+        return View(step, checkpoint.weights, run.task, run.split, keys, checkpoint.losses, brief=brief)
+
     for done, step in enumerate(chosen):
-        _measure(run, step, asked, keys=keys, results=results, failures=failures)
+        due = [a for a in asked if a.at == "every" or step == chosen[-1]]
+        _measure(run, step, due, look=look, results=results, failures=failures)
         if on_step is not None:
             on_step(done + 1, len(chosen))
     for result in results.values():
         result.save()
-    series = _combine(run, chosen, {name: r for name, r in results.items() if name not in failures})
-    series.attrs |= {
-        "key_frequencies": list(keys),
-        "key_rule": key_rule if isinstance(key_rule, str) else "explicit",
-        "key_step": key_step,
-        "failures": json.dumps(failures),
-        "left_out": json.dumps(left_out),
-    }
-    return series
+    series = _combine(run, chosen, {a: results[a.name] for a in asked if a.name not in failures})
+    described = describe(
+        run,
+        series,
+        keys=keys,
+        key_rule=key_rule if isinstance(key_rule, str) else "explicit",
+        key_step=key_step,
+        failures=failures,
+        left_out=left_out,
+    )
+    return series.assign_attrs({ABOUT: described})
 
 
 def does_not_apply(analysis: Analysis, network: Network, task: Task) -> str | None:
     """Why a question has no meaning for a network and its task; None if it has one."""
+    without_waves = (
+        None if task.harmonics is not None else f"no reordering makes {task.name} an addition: its answers have no waves"
+    )
     reasons = {
         "one-layer": None
         if isinstance(network, Weights)
         else f"it reads a one-layer transformer, and this is a network of kind {network.kind!r}",
-        "harmonics": None
-        if task.harmonics is not None
-        else f"the answers of {task.name} have no harmonics: no reordering makes it an addition",
-        "addition": None
-        if isinstance(task.harmonics, CyclicHarmonics)
-        else f"{task.name} is no addition, and no reordering makes it one",
+        "harmonics": without_waves,
+        "addition": without_waves
+        or (None if isinstance(task.harmonics, CyclicHarmonics) else f"{task.name} is not addition modulo n in any order"),
     }
     return next((why for need in analysis.needs if (why := reasons[need])), None)
 
@@ -106,10 +120,21 @@ def _toolkit_digest() -> str:
     return digest.hexdigest()
 
 
-def _cache_key(analysis: Analysis, keys: tuple[Name, ...]) -> str | None:
+def _cache_key(analysis: Analysis, keys: tuple[Name, ...], run: Run, *, brief: bool) -> str | None:
+    """Hash of all that results depend on besides the checkpoint; None where they are not kept."""
     if analysis.digest is None:
         return None
-    return hashlib.sha256(f"{analysis.digest} {_toolkit_digest()} {keys}".encode()).hexdigest()
+    seen = f"{analysis.digest} {_toolkit_digest()} {keys}"
+    if analysis.at == "last":  # it sees the whole run, and its results may have another form at every checkpoint
+        seen = f"{seen} {brief} {_state(run)}"
+    return hashlib.sha256(seen.encode()).hexdigest()
+
+
+def _state(run: Run) -> str:
+    """Hash of all that is stored of a run."""
+    manifest = json.dumps(run.manifest.to_dict(), sort_keys=True).encode()
+    resume = run.path / RESUME
+    return hashlib.sha256(manifest + (resume.read_bytes() if resume.is_file() else b"")).hexdigest()
 
 
 def _measure(
@@ -117,7 +142,7 @@ def _measure(
     step: int,
     analyses: list[Analysis],
     *,
-    keys: tuple[Name, ...],
+    look: Callable[[int], View],
     results: dict[str, Results],
     failures: dict[str, str],
 ) -> None:
@@ -126,28 +151,25 @@ def _measure(
     missing = [a for a in analyses if a.name not in failures and not results[a.name].has(step, sha256)]
     if not missing:
         return
-    checkpoint = run[step]
-    view = View(step, checkpoint.weights, run.task, run.split, keys, checkpoint.losses)
+    view = look(step)
+    whole = replace(view, run=run)
     for analysis in missing:
+        is_last = analysis.at == "last"
         try:
-            results[analysis.name].add(step, sha256, analysis.measure(view))
+            measured = analysis.measure(whole if is_last else view)
+            results[analysis.name].add(step, sha256, texts_as_arrays(measured) if is_last else measured)  # type: ignore[arg-type]
         except Exception as error:  # a user's analysis may raise anything; the others go on
             failures[analysis.name] = f"at step {step}: {type(error).__name__}: {error}"
 
 
-def _combine(run: Run, steps: list[int], results: dict[str, Results]) -> xr.Dataset:
+def _combine(run: Run, steps: list[int], results: dict[Analysis, Results]) -> xr.Dataset:
     variables: dict[str, xr.DataArray] = {}
     owner: dict[str, str] = {}
-    for name, result in results.items():
-        for variable, array in result.series(steps).items():
+    for analysis, result in results.items():
+        name, is_last = analysis.name, analysis.at == "last"
+        found = arrays_as_texts(result.series(steps[-1:])) if is_last else result.series(steps)
+        for variable, array in found.items():
             if variable in variables:
                 raise UsageError(f"analyses {owner[variable]} and {name} both measure {variable!r}; rename one of them")
             variables[variable], owner[variable] = array.assign_attrs(analysis=name), name
-    series = xr.Dataset(variables, coords={"step": steps})
-    series = series.merge(evaluated_history(run))
-    series.attrs |= told_by(run, series.get("excluded_loss"))
-    series.attrs |= {
-        "verdicts": json.dumps({name: asdict(found) for name, found in date_verdicts(series).items()}),
-        "facts": json.dumps(run.facts()),
-    }
-    return series
+    return xr.Dataset(variables, coords={"step": steps}).merge(evaluated_history(run))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int64
@@ -14,11 +15,15 @@ from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
 from interp.harmonics.harmonics import Harmonics, Name
 from interp.networks.network import Network
+from interp.networks.neuron_tables import NeuronTables, neuron_tables
 from interp.networks.one_layer import Weights, forward
 from interp.networks.sites import Activations
 from interp.observing.circuit import Circuit, Model
 from interp.tasks.splits import Split
 from interp.tasks.task import Task
+
+if TYPE_CHECKING:
+    from interp.store.run import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +37,9 @@ class View:
         split: indices of the train and test rows, as arrays; `train` and `test` are the same as tensors.
         key_frequencies: chosen once for the whole run, see `observe`; none where the task has no harmonics.
         losses: train_loss, test_loss, train_accuracy, test_accuracy of this step in the run's history (None where not measured).
+        run: the whole run, for an analysis that is measured at the last checkpoint alone; None for all others, whose results must
+            follow from the checkpoint.
+        brief: whether an answer is wanted soon rather than complete, as for the page of a run that goes on.
     """
 
     step: int
@@ -40,6 +48,8 @@ class View:
     split: Split
     key_frequencies: tuple[Name, ...]
     losses: Mapping[str, float | None]
+    run: Run | None = None
+    brief: bool = False
 
     @cached_property
     def _model(self) -> Model:
@@ -79,6 +89,11 @@ class View:
     def pattern(self) -> Float[Tensor, "pair head pos"]:
         """Attention from the last position, over all pairs."""
         return self._model.tables.pattern
+
+    @cached_property
+    def neuron_tables(self) -> NeuronTables:
+        """The neurons as small tables from which the map of any of them over all pairs can be made, in single precision."""
+        return neuron_tables(self.weights)
 
     @cached_property
     def labels(self) -> Int64[Tensor, " row"]:

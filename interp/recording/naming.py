@@ -22,8 +22,8 @@ def run_name(config: RunConfig) -> str:
     parts = []
     for path, (value, _) in differences(config, base).items():
         label = path if path == "split.seed" else path.rpartition(".")[2]
-        text = str(value).lower()
-        parts.append(label.replace("_", "-") + ("" if text[0].isdigit() else "-") + text.replace(":", ""))
+        text = ".".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+        parts.append(label.replace("_", "-") + ("" if text[:1].isdigit() else "-") + text.replace(":", ""))
     name = "-".join([config.recipe, *parts])
     if len(name) <= _LONGEST_NAME:
         return name

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from interp.errors import UsageError
 from interp.figures.drawing import bands, last_step
+from interp.figures.neuron_pictures import Neurons
+from interp.figures.tabled import Table, Tables
 from interp.figures.theme import template
-from interp.observing.definitions import DEFINITIONS
+from interp.observing.analysis import Kind, find_definitions
+from interp.observing.definitions import Definition
+from interp.observing.series import About, about, as_attributes
 from interp.reporting.blocks import Blocks
 from interp.reporting.columns import tables
+from interp.reporting.explorer import Explorer
 from interp.reporting.extract import extract
-from interp.reporting.fact_tables import Table, facts_of
+from interp.reporting.fact_tables import facts_of
 from interp.reporting.readout import readings, readings_of_runs
 from interp.reporting.render import as_json, render
 from interp.reporting.story import Story, run_name, tell
@@ -21,8 +26,6 @@ from interp.reporting.story import Story, run_name, tell
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
-
-    from interp.reporting.dissection import Section
 
 
 @dataclass(frozen=True)
@@ -33,19 +36,21 @@ class Panel:
         name: of the analysis.
         title: what is asked.
         caption: what to look for, paragraphs separated by blank lines; one that begins with "Measured:" is shown on demand.
-        draw: makes the figure from the series.
+        draw: makes what is shown from the series: a plotly Figure, or what its kind says.
         failure: why the analysis could not be measured.
-        definitions: names of the definitions that it links to.
-        extra: further data for a panel that the page draws itself; puts its arrays into the blocks.
+        left_out: why it does not apply to this run: then it is named on the page, and not drawn.
+        definitions: those that it links to, or names of built-in ones.
+        kind: see `interp.Analysis`; tables come after all figures.
     """
 
     name: str
     title: str
     caption: str
-    draw: Callable[[xr.Dataset], go.Figure]
+    draw: Callable[[xr.Dataset], go.Figure | Tables | Neurons]
     failure: str | None = None
-    definitions: tuple[str, ...] = ()
-    extra: Callable[[Blocks], Mapping[str, Any]] | None = None
+    definitions: tuple[Definition | str, ...] = ()
+    kind: Kind = "figure"
+    left_out: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,6 @@ def page(
     *,
     story: Story | None = None,
     facts: Sequence[Table] | None = None,
-    sections: Sequence[Section] = (),
     origin: Sequence[Table] = (),
     live: int | None = None,
     looks: Sequence[Mapping[str, str]] | None = None,
@@ -82,7 +86,6 @@ def page(
     Args:
         story: the headline; told from the series' measures if left out.
         facts: tables at the end; the series' configuration and facts if left out.
-        sections: tables after the panels.
         origin: tables before the facts.
         live: version of a page that is served while its run goes on, and may ask its server for the next; None for a file.
         looks: colour and dash of each run of a series that has several, along its dimension ``run``.
@@ -93,8 +96,9 @@ def page(
     if not series.sizes.get("step"):
         raise UsageError("report: given a series without checkpoints, expected at least one")
     blocks, story = Blocks(), tell(series) if story is None else story
-    tabled = tables(series, [panel.name for panel in panels], blocks)
-    shown = [_shown(panel, series, blocks, tabled) for panel in panels]
+    asked = sorted((panel for panel in panels if panel.left_out is None), key=lambda panel: panel.kind == "tables")
+    tabled = tables(series, [panel.name for panel in asked if panel.kind == "figure"], blocks)
+    shown = [_shown(panel, series, blocks, tabled) for panel in asked]
     data = {
         "run": run_name(series),
         "steps": [int(step) for step in series["step"].values],
@@ -104,36 +108,61 @@ def page(
         "panels": [one["source"] for one in shown],
         "readout": readings(series, blocks) if looks is None else readings_of_runs(series, looks, blocks),
         "tables": tabled,
-        "notes": _notes(series.attrs),
+        "notes": _notes(about(series)),
         "live": live,
         "templates": {"light": template("light"), "dark": template("dark")},
     }
-    facts = [*origin, *(facts_of(series.attrs) if facts is None else facts)]
-    html = render(series, story, shown, sections=sections, facts=facts, data=data, blocks=blocks)
+    facts = [*origin, *(facts_of(about(series)) if facts is None else facts)]
+    html = render(series, story, shown, left_out=left_out(panels), facts=facts, data=data, blocks=blocks)
     return Page(html, str(story), {one["name"]: one["failure"] for one in shown if one["failure"]})
+
+
+def defined(asked: Sequence[Definition | str], known: About) -> list[Definition]:
+    """Definitions as they are said of a task whose answers have waves, or have none."""
+    found = [one.for_task(has_waves=known.has_waves) for one in find_definitions(asked)]
+    return [one for one in found if one is not None]
+
+
+def left_out(panels: Sequence[Panel]) -> list[tuple[str, list[str]]]:
+    """Each reason why panels are left out, with their titles."""
+    found: dict[str, list[str]] = {}
+    for panel in panels:
+        if panel.left_out is not None:
+            found.setdefault(panel.left_out, []).append(panel.title)
+    return list(found.items())
 
 
 def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str, Any]) -> dict[str, Any]:
     """What template and script need of a panel."""
     paragraphs = [text for text in panel.caption.split("\n\n") if text.strip()]
     measured = [text.removeprefix("Measured:").strip() for text in paragraphs if text.startswith("Measured:")]
-    failure, source = panel.failure, None
+    failure, source, drawn = panel.failure, None, None
     if failure is None:
         try:
-            source = extract(panel.draw(series), blocks)
-            if panel.extra is not None:
-                source["extra"] = panel.extra(blocks)
+            drawn = panel.draw(series)
+            if isinstance(drawn, Tables):
+                paragraphs = [*drawn.paragraphs, *paragraphs]
+            elif isinstance(drawn, Neurons):
+                explorer = Explorer(drawn)
+                source = {**extract(explorer.figure(series), blocks), "extra": explorer.extra(blocks)}
+                measured.append(explorer.remark)
+            else:
+                source = extract(drawn, blocks)
         except Exception as error:  # a user's figure may raise anything; the other panels go on
             failure = f"its figure raised {type(error).__name__}: {error}"
+    if source is not None:
+        source["kind"] = panel.kind
     meta = (source or {}).get("layout", {}).get("meta") or {}
     return {
         "name": panel.name,
+        "kind": panel.kind,
         "title": panel.title,
         "paragraphs": [text for text in paragraphs if not text.startswith("Measured:")],
         "measured": " ".join(measured),
-        "definitions": [DEFINITIONS[name] for name in panel.definitions],
+        "definitions": defined(panel.definitions, about(series)),
         "failure": failure,
         "source": source,
+        "tables": drawn.tables if isinstance(drawn, Tables) else (),
         "switchable": bool(isinstance(meta, dict) and meta.get("log_axis")),
         "alt": str(meta.get("alt") or f"Figure: {panel.title}") if isinstance(meta, dict) else f"Figure: {panel.title}",
         "table": panel.name if tabled.get(panel.name, {}).get("variables") else None,
@@ -141,8 +170,9 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
     }
 
 
-def _notes(attributes: Mapping[str, Any]) -> dict[str, str]:
+def _notes(known: About) -> dict[str, str]:
     """What a table that is taken away says about where it comes from."""
     names = ("run", "p", "operation", "key_frequencies", "key_rule", "key_step", "outcome", "phases", "config")
+    attributes = as_attributes(known)
     texts = {name: attributes[name] for name in names if name in attributes}
     return {name: value if isinstance(value, str) else as_json(value) for name, value in texts.items()}

@@ -35,21 +35,24 @@ def card(run: Run) -> str:
 
     Nothing is measured: what needs the checkpoints' inside (restricted and excluded loss, key frequencies) is not said.
     """
-    from interp.observing.derived import history_series
+    from interp.observing.described import history_series
 
     series = history_series(run)
     n = len(run.steps)
-    facts = [_status(run), counted(n, "checkpoint"), f"recipe {run.config.recipe}", f"seed {run.config.seed}"]
+    facts = [_status(run), counted(n, "checkpoint")]
+    facts += [f"recipe {run.config.recipe}", f"seed {run.config.seed}"] if run.has_config else [run.task.name]
     parts = [f'<div style="font-size:85%;opacity:.75">{escape(run.name)}: {escape(", ".join(facts))}</div>']
-    if series.sizes["history_step"]:
+    if series.sizes["history_step"] and run.has_config:  # of another training there is no story to tell
         story = tell(series)
         parts.insert(0, f'<div style="font-size:120%;font-weight:600">{escape(story.title)}.</div>')
-        parts += [f"<div>{escape(' '.join(story.short))}</div>", _plots(series)]
+        parts.append(f"<div>{escape(' '.join(story.short))}</div>")
+    if series.sizes["history_step"]:
+        parts.append(_plots(series))
     return f'<div style="max-width:44em;line-height:1.5">{"".join(parts)}</div>'
 
 
 def _status(run: Run) -> str:
-    if run.reason == "imported":
+    if run.is_imported:
         return "imported"
     if run.manifest.step is None:
         return f"{run.status}, nothing recorded yet"

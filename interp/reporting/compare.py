@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -12,9 +11,10 @@ import xarray as xr
 
 from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
-from interp.measures.lead import stand_out
+from interp.figures.tabled import Table
+from interp.observing.series import ABOUT, About, about
 from interp.reporting.assembly import Page, Panel, page
-from interp.reporting.fact_tables import Table, flat
+from interp.reporting.fact_tables import flat
 from interp.reporting.run_curves import Curves
 from interp.reporting.story import MILESTONES, End, Story, run_name, tell
 from interp.wording import counted
@@ -22,6 +22,8 @@ from interp.wording import counted
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+# What is compared is measured by these analyses.
+COMPARED = ("loss_curves", "progress_measures")
 _TOLD = 4  # as many runs are told of one by one at the head of the page
 _DASHES = ("solid", "dash", "dot")
 _OUTSIDE = ("history_test_accuracy", "history_test_loss", "history_sum_squared_weights")
@@ -60,13 +62,7 @@ def compare(runs: Sequence[xr.Dataset], *, own: Sequence[Sequence[Panel]] = ()) 
             _over_steps(runs, names, _OUTSIDE),
             definitions=_OUTSIDE_BY,
         ),
-        Panel(
-            "inside",
-            "When did each circuit form?",
-            _INSIDE_CAPTION,
-            _over_steps(runs, names, _INSIDE),
-            definitions=_INSIDE_BY,
-        ),
+        *_inside(runs, names),
         *_alike(runs, names),
         *_of_each(runs, names, own),
     ]
@@ -75,11 +71,22 @@ def compare(runs: Sequence[xr.Dataset], *, own: Sequence[Sequence[Panel]] = ()) 
     )
 
 
+def _inside(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Panel]:
+    """The losses that look inside, if there is a run whose answers have waves."""
+    if not any(about(series).has_waves for series in runs):
+        return []
+    drawn = _over_steps(runs, names, _INSIDE)
+    return [Panel("inside", "When did each circuit form?", _INSIDE_CAPTION, drawn, definitions=_INSIDE_BY)]
+
+
 def _alike(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Panel]:
     """The aligned curves, if there is a run to align."""
     if not any(_generalized(series) is not None for series in runs):
         return []
-    return [Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, _aligned(runs, names), definitions=_ALIGNED_BY)]
+    drawn = _aligned(runs, names)
+    if not any(about(series).has_waves for series in runs):
+        return [Panel("aligned", "Do the runs generalize alike?", _ALIGNED_CAPTION, drawn, definitions=_ALIGNED_BY[:2])]
+    return [Panel("aligned", "Do the circuits form alike?", _ALIGNED_CAPTION, drawn, definitions=_ALIGNED_BY)]
 
 
 def _of_each(runs: Sequence[xr.Dataset], names: Sequence[str], own: Sequence[Sequence[Panel]]) -> list[Panel]:
@@ -141,8 +148,9 @@ def _together(runs: Sequence[xr.Dataset]) -> xr.Dataset:
             measured[variable] = xr.DataArray(
                 values, dims=(axis, "run"), attrs={} if variable in _OUTSIDE else {"analysis": "inside"}
             )
-    attributes = {"run": ", ".join(names), "p": runs[0].attrs["p"]}
-    return xr.Dataset(measured, coords={**axes, "run": names}, attrs=attributes)
+    known = [about(series) for series in runs]
+    together = About(run=", ".join(names), p=known[0].p, n_frequencies=max(one.n_frequencies for one in known))
+    return xr.Dataset(measured, coords={**axes, "run": names}, attrs={ABOUT: together})
 
 
 def _side_by_side(runs: Sequence[xr.Dataset], variable: str, steps: np.ndarray) -> np.ndarray:
@@ -229,26 +237,29 @@ def _ends(stories: Sequence[Story]) -> str:
 def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
     """What was found in each run, and those fields of the configurations that differ."""
     stories = [tell(series) for series in runs]
-    rows: list[tuple[str, ...]] = [("outcome", *(str(series.attrs.get("outcome", "")) for series in runs))]
-    for i in range(len(MILESTONES)):
-        labels = dict.fromkeys(story.milestones[i].label.lower() for story in stories)
-        rows.append((" or ".join(labels), *(str(story.milestones[i]) for story in stories)))
-    leads = [story.lead.steps if story.lead else None for story in stories]
-    rows.append(("lead time", *("none" if steps is None else counted(steps, "step") for steps in leads)))
-    rows.append(("key frequencies", *(_keys(series) for series in runs)))
+    known = [about(series) for series in runs]
+    rows: list[tuple[str, ...]] = [("outcome", *(one.outcome for one in known))]
+    for name in MILESTONES:
+        found = [story.milestone(name) for story in stories]
+        if labels := dict.fromkeys(one.label.lower() for one in found if one):
+            rows.append((" or ".join(labels), *("-" if one is None else str(one) for one in found)))
+    if any(one.has_waves for one in known):
+        leads = [story.lead.steps if story.lead else None for story in stories]
+        rows.append(("lead time", *("none" if steps is None else counted(steps, "step") for steps in leads)))
+        rows.append(("key frequencies", *map(_keys, known)))
     return [Table("What was found", ("", *names), tuple(rows)), Table("How they differ", ("", *names), _differences(runs))]
 
 
-def _keys(series: xr.Dataset) -> str:
-    keys = series.attrs.get("key_frequencies", [])
-    if keys and not stand_out(len(keys), int(series.attrs["p"]) // 2):
-        return f"none stands out: {len(keys)} of {int(series.attrs['p']) // 2} pass the rule"
+def _keys(known: About) -> str:
+    keys = known.key_frequencies or ()
+    if keys and not known.stands_out:
+        return f"none stands out: {len(keys)} of {known.n_frequencies} pass the rule"
     return ", ".join(map(str, keys)) or "none"
 
 
 def _differences(runs: Sequence[xr.Dataset]) -> tuple[tuple[str, ...], ...]:
-    configs = [dict(flat(_config(series))) for series in runs]
-    exact = [dict(flat(_config(series), say=repr)) for series in runs]
+    configs = [dict(flat(about(series).config)) for series in runs]
+    exact = [dict(flat(about(series).config, say=repr)) for series in runs]
     fields = dict.fromkeys(name for config in configs for name in config)
     is_other = [name for name in fields if len({config.get(name) for config in exact}) > 1]
     # Numbers that are alike as far as they are shown are shown whole.
@@ -257,8 +268,3 @@ def _differences(runs: Sequence[xr.Dataset]) -> tuple[tuple[str, ...], ...]:
         for name in is_other
     )
     return different or (("configuration", *("the same" for _ in runs)),)
-
-
-def _config(series: xr.Dataset) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(series.attrs.get("config") or "{}")
-    return found

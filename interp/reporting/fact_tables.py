@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from interp.figures.tabled import Table
+from interp.observing.series import About
 
 # Facts that say something about the machine's user and nothing about the run.
 _PRIVATE = ("path",)
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table at the end of the page: a header (may be empty) and rows, their first column being names.
-
-    A `wide` one has a line of its own.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    wide: bool = False
-
-
-def facts_of(attributes: Mapping[str, Any]) -> list[Table]:
+def facts_of(about: About) -> list[Table]:
     """Tables of the configuration and of the facts."""
-    titles = {"config": "Configuration", "facts": "Facts"}
-    found = []
-    for name, title in titles.items():
-        value = attributes.get(name) or {}
-        value = json.loads(value) if isinstance(value, str) else value
-        value = {key: item for key, item in value.items() if key not in _PRIVATE}
-        if rows := flat(value):
-            found.append(Table(title, (), tuple(rows)))
-    return found
+    found = {"Configuration": about.config, "Facts": {key: item for key, item in about.facts.items() if key not in _PRIVATE}}
+    return [Table(title, (), tuple(rows)) for title, value in found.items() if (rows := flat(value))]
 
 
 def plain(value: object) -> str:

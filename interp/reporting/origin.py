@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from interp.config.differences import differences
 from interp.errors import UsageError
-from interp.reporting.fact_tables import Table
+from interp.figures.tabled import Table
+from interp.tasks.modular import ModularTask
 
 if TYPE_CHECKING:
     from interp.config.run_config import RunConfig
@@ -19,7 +19,7 @@ _HASHED = {"split": "split.safetensors", "history": "history.jsonl", "configurat
 
 def origin(run: Run) -> Table:
     """The command, and the SHA-256 of the first and last checkpoint and of the run's other files."""
-    made = command(run.config)
+    made = command(run.config) if run.has_config else None
     rows = [("command", made)] if made else []
     rows += [(f"weights at step {step:,}", run.sha256(step)) for step in dict.fromkeys((run.steps[0], run.steps[-1]))]
     files = run.manifest.files
@@ -32,22 +32,13 @@ def command(config: RunConfig) -> str | None:
     from interp.config.recipes import recipe
 
     try:
-        known = asdict(recipe(config.recipe))
+        known = recipe(config.recipe)
     except UsageError:  # imported, or made in Python
         return None
-    flags = _differences(known, asdict(config))
+    if not isinstance(config.task, ModularTask):  # no flag names a table
+        return None
+    flags = [_flag(path.replace("_", "-"), mine) for path, (mine, _) in differences(config, known).items()]
     return " ".join(["interp train", shlex.quote(config.recipe), *flags])
-
-
-def _differences(known: Mapping[str, Any], given: Mapping[str, Any], prefix: str = "") -> list[str]:
-    flags: list[str] = []
-    for name, value in given.items():
-        flag = f"{prefix}{name.replace('_', '-')}"
-        if isinstance(value, Mapping):
-            flags += _differences(known[name], value, f"{flag}.")
-        elif value != known[name]:
-            flags.append(_flag(flag, value))
-    return flags
 
 
 def _flag(name: str, value: Any) -> str:

@@ -15,20 +15,19 @@ import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 
-from interp.observing.definitions import DEFINITIONS
+from interp.figures.tabled import Table
+from interp.observing.analysis import built_in_definitions, find_definitions
+from interp.observing.definitions import PHASES, Definition
+from interp.observing.series import About, about
 from interp.reporting.blocks import Blocks
 from interp.reporting.columns import HISTORY
-from interp.reporting.fact_tables import Table
 from interp.reporting.library import plotly_library
 from interp.reporting.maths import typeset
-from interp.reporting.sentences import OPERATIONS
 from interp.reporting.story import Story, run_name
 from interp.wording import signed
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from interp.reporting.dissection import Section
 
 _HERE = Path(__file__).parent / "page"
 _SCRIPTS = (
@@ -47,8 +46,12 @@ _STYLES = ("page.css",)
 # What a page has besides that is served while its run goes on.
 _LIVE_SCRIPTS, _LIVE_STYLES = ("live.js",), ("live.css",)
 
-# Definitions that the page's glossary links to.
+# Definitions that the page's glossary links to: where answers have waves, and besides where they have them after a reordering.
 _IN_WORDS = ("restricted-loss", "excluded-loss", "key-frequencies", "phases")
+_IN_WORDS_OF_GROUPS = ("groups",)
+
+# What `About.operation` is for addition, and for several runs together.
+_ADDITION = ("add", "")
 
 # What has an index wherever it is written; other words with an underscore are names.
 _SYMBOLS = re.compile(r"\b(?:W_(?:E|pos|Q|K|V|O|in|out|U|L)|w_k|alpha_k)(?:\^T)?\b(?![^<]*</code>)")
@@ -67,7 +70,7 @@ def render(
     story: Story,
     shown: list[dict[str, Any]],
     *,
-    sections: Sequence[Section],
+    left_out: Sequence[tuple[str, Sequence[str]]],
     facts: Sequence[Table],
     data: dict[str, Any],
     blocks: Blocks,
@@ -80,28 +83,27 @@ def render(
         "maths": typeset,
         "breakable": _breakable,
         "signed": signed,
-        "definition": DEFINITIONS.__getitem__,
     }
     data = {**data, "blocks": blocks.header}
     is_live = data["live"] is not None
     script, library = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS), plotly_library()
-    attributes = series.attrs
-    is_addition = attributes.get("operation", "add") == "add"
-    definitions = _definitions(shown, sections, words=_IN_WORDS if is_addition else (*_IN_WORDS, "groups"))
+    known = about(series)
+    definitions = _definitions(shown, words=_words(known))
     return environment.get_template("page.html.jinja").render(
         run=run_name(series),
         story=story,
         panels=shown,
-        sections=sections,
+        left_out=left_out,
         definitions=definitions,
-        operation=OPERATIONS.get(attributes.get("operation", ""), "the result of the operation"),
+        answer=_answer(known),
         has_pizza=any(one["definition"].name == "algorithm" for one in definitions),
-        chance=f"ln {attributes['p']} = {math.log(attributes['p']):.3g}" if not story.of_many else "ln p",
-        is_addition=is_addition,
+        chance=f"ln {known.p} = {math.log(known.p):.3g}" if known.p and not story.of_many else "ln p",
+        is_addition=known.operation in _ADDITION,
+        has_waves=known.has_waves,
         facts=facts,
         history=HISTORY if HISTORY in data["tables"] else None,
-        key_step=int(attributes.get("key_step", data["steps"][-1])),
-        key_rule=str(attributes.get("key_rule", "")),
+        key_step=data["steps"][-1] if known.key_step is None else known.key_step,
+        key_rule=known.key_rule,
         policy=policy(script, library.script, connect=is_live),
         css=Markup(_joined(_STYLES + _LIVE_STYLES if is_live else _STYLES)),
         script=Markup(script),
@@ -112,18 +114,31 @@ def render(
     )
 
 
-def _definitions(
-    shown: Sequence[Mapping[str, Any]], sections: Sequence[Section], *, words: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The definitions that something on the page links to, each with the figures and sections that do."""
-    users: dict[str, list[dict[str, str]]] = {name: [] for name in words}
+def _words(known: About) -> tuple[Definition, ...]:
+    """The definitions that the glossary links to."""
+    if not known.has_waves:
+        return tuple(one for one in [PHASES.otherwise] if one is not None)
+    names = (*_IN_WORDS, *(() if known.operation in _ADDITION else _IN_WORDS_OF_GROUPS))
+    return find_definitions(names)
+
+
+def _answer(known: About) -> str:
+    """The right answer to a pair, in words."""
+    modulo = f" modulo {known.p}"
+    return f"{known.task.removesuffix(modulo)} modulo p" if known.task.endswith(modulo) else "the result of the operation"
+
+
+def _definitions(shown: Sequence[Mapping[str, Any]], *, words: Sequence[Definition]) -> list[dict[str, Any]]:
+    """The definitions that something on the page links to, each with the panels that do: built-in ones first, in their order."""
+    found = {one.name: one for one in words}
+    users: dict[str, list[dict[str, str]]] = {name: [] for name in found}
     for panel in shown:
         for one in panel["definitions"]:
+            found.setdefault(one.name, one)
             users.setdefault(one.name, []).append({"name": panel["name"], "title": panel["title"]})
-    for section in sections:
-        for name in section.definitions:
-            users.setdefault(name, []).append({"name": section.name, "title": section.title})
-    return [{"definition": one, "users": users[name]} for name, one in DEFINITIONS.items() if name in users]
+    known = list(built_in_definitions()) if len(found) > len(words) or len(words) > 1 else []
+    order = sorted(found, key=lambda name: known.index(name) if name in known else len(known))
+    return [{"definition": found[name], "users": users[name]} for name in order]
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from interp.figures.drawing import phases
 from interp.measures.dating import RIGHT, Boundary
-from interp.measures.lead import LeadTime, lead_time, stand_out
+from interp.measures.lead import LeadTime
+from interp.observing.derived import finite_curve
+from interp.observing.series import About, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,16 +27,20 @@ class Curves:
     """What the story is told from: the run's curves, with the few questions asked of them."""
 
     series: xr.Dataset
-    found: dict[str, Boundary | None] = field(default_factory=dict)
+
+    @cached_property
+    def about(self) -> About:
+        """What the series says of itself."""
+        return about(self.series)
+
+    @cached_property
+    def found(self) -> dict[str, Boundary | None]:
+        """The phases' boundaries; None for those that did not happen, or that nobody can date."""
+        return {**dict.fromkeys([*_ACCURACIES, *_MOVING]), **phases(self.series)}
 
     def curve(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Steps and finite values of a variable, None if there are none."""
-        if name not in self.series:
-            return None
-        values = self.series[name]
-        steps, numbers = np.asarray(values[values.dims[0]].values), np.asarray(values.values, dtype=np.float64)
-        kept = np.isfinite(numbers)
-        return (steps[kept], numbers[kept]) if kept.any() else None
+        return finite_curve(self.series, name)
 
     def at(self, name: str, step: float) -> float | None:
         """A variable at the last step it was measured at, up to the given one."""
@@ -48,26 +56,9 @@ class Curves:
         return int(max(axis.values[-1] for axis in axes if axis.size))
 
     @property
-    def halves(self) -> LeadTime | None:
-        """When restricted loss and test accuracy passed their half-way marks, if both were measured."""
-        restricted, accuracy = self.curve("restricted_loss"), self.curve("history_test_accuracy")
-        return None if restricted is None or accuracy is None else lead_time(restricted, accuracy)
-
-    @property
     def lead(self) -> LeadTime | None:
         """How long before the test accuracy the restricted loss moved; None where no frequency stands out, too."""
-        return self.halves if self.n_keys is None or stand_out(self.n_keys, self.p // 2) else None
-
-    @property
-    def p(self) -> int:
-        """The modulus."""
-        return int(self.series.attrs["p"])
-
-    @property
-    def n_keys(self) -> int | None:
-        """The number of key frequencies; None if nobody looked."""
-        keys = self.series.attrs.get("key_frequencies")
-        return None if keys is None else len(keys)
+        return self.about.lead if self.about.key_frequencies is None or self.about.stands_out else None
 
     @property
     def generalizes(self) -> bool:

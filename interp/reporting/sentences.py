@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-from interp.measures.lead import LeadTime, stand_out
+from interp.measures.lead import LeadTime
+from interp.observing.series import About
 from interp.reporting.run_curves import Curves
 from interp.wording import counted, percent, signed
 
 # A test loss has risen again once it ends at so many times its lowest value since the run generalized.
 RISEN = 10.0
 
-OPERATIONS = {"add": "a + b", "subtract": "a \u2212 b", "multiply": "a \u00d7 b", "x2xyy2": "a² + ab + b²"}
 
-
-def sentences(attributes: dict[str, Any], curves: Curves) -> list[str]:
+def sentences(curves: Curves) -> list[str]:
     """All that can be said, in the order of the run."""
     told = [
-        _task(attributes),
+        _task(curves.about),
         _memorized(curves),
         _formed(curves),
         _cleaned(curves),
         _risen(curves),
-        _undecided(attributes, curves),
+        _undecided(curves),
         *_missing(curves),
-        _keys(attributes, curves),
+        _keys(curves.about, curves),
     ]
     return [sentence for sentence in told if sentence]
 
 
-def _task(attributes: dict[str, Any]) -> str:
-    p = int(attributes["p"])
-    what = OPERATIONS.get(attributes.get("operation", ""), str(attributes.get("operation", "")))
-    config = json.loads(attributes.get("config") or "{}")
-    fraction = config.get("split", {}).get("fraction")
+def _task(about: About) -> str:
+    if not about.task:
+        return ""
+    fraction, n_pairs = about.config.get("split", {}).get("fraction"), about.p**2
     if not isinstance(fraction, float):
-        return f"It was trained on {what} modulo {p}."
-    return f"It was trained on {what} modulo {p}, with {int(fraction * p * p):,} of the {p * p:,} pairs; the others it never saw."
+        return f"It was trained on {about.task}."
+    return f"It was trained on {about.task}, with {int(fraction * n_pairs):,} of the {n_pairs:,} pairs; the others it never saw."
 
 
 def _memorized(curves: Curves) -> str:
@@ -61,7 +56,7 @@ def _formed(curves: Curves) -> str:
         if lead.steps is not None and lead.accuracy is not None:
             parts[-1] += f": {_ahead(lead)} the test accuracy passed one half, at step {lead.accuracy.step:,}"
             parts[-1] += "; within this interval either may have come first" if lead.is_open else ""
-    elif lead is None and curves.halves is not None and curves.generalizes:
+    elif lead is None and curves.about.lead is not None and curves.generalizes:
         parts.append(f"the restricted loss has no lead time, as {_mixed(curves)}")
     if onset is not None:
         parts.append(
@@ -100,10 +95,10 @@ def _cleaned(curves: Curves) -> str:
     return " ".join(sentences)
 
 
-def _undecided(attributes: dict[str, Any], curves: Curves) -> str:
+def _undecided(curves: Curves) -> str:
     """Why nobody can say of a run that generalizes whether it grokked."""
     measured = curves.curve("history_train_accuracy")
-    if attributes.get("outcome") != "unknown" or curves.found["grokked"] is None or measured is None:
+    if curves.about.outcome != "unknown" or curves.found["grokked"] is None or measured is None:
         return ""
     begun = (
         f"Its accuracies are known from step {int(measured[0][0]):,} on, when most of its training pairs were answered already"
@@ -136,24 +131,25 @@ def _missing(curves: Curves) -> list[str]:
         sentences.append(f"What is missing: the training pairs themselves are not learned, train accuracy is {percent(train)}.")
     elif test is not None:
         sentences.append(f"What is missing: test accuracy is {percent(test)} at the last step, not 99 % for good.")
-    halves, restricted = curves.halves, curves.curve("restricted_loss")
+    halves, restricted = curves.about.lead, curves.curve("restricted_loss")
     if restricted is not None and len(restricted[0]) > 1:
         moved = "has halved" if halves is not None and halves.restricted is not None else "has not halved"
         start, end = restricted[1][0], restricted[1][-1]
-        memorized = f"; {_mixed(curves)}" if curves.n_keys else ""
+        memorized = f"; {_mixed(curves)}" if curves.about.key_frequencies else ""
         sentences.append(f"The restricted loss {moved}: {start:.3g} nats at the start, {end:.3g} at the end{memorized}.")
     return sentences
 
 
 def _mixed(curves: Curves) -> str:
     """Why the restricted loss is not that of a circuit alone."""
-    return f"with {curves.n_keys} of {curves.p // 2} frequencies kept it contains memorized answers too"
+    kept = len(curves.about.key_frequencies or ())
+    return f"with {kept} of {curves.about.n_frequencies} frequencies kept it contains memorized answers too"
 
 
-def _keys(attributes: dict[str, Any], curves: Curves) -> str:
-    if "key_frequencies" not in attributes:  # nobody looked
+def _keys(about: About, curves: Curves) -> str:
+    keys, count = about.key_frequencies, about.n_frequencies
+    if keys is None:  # nobody looked, or there is nothing to look for
         return ""
-    keys, p = [int(k) for k in attributes["key_frequencies"]], int(attributes["p"])
     if not keys:
         return "No frequency stands out in it."
     is_one = len(keys) == 1
@@ -161,11 +157,11 @@ def _keys(attributes: dict[str, Any], curves: Curves) -> str:
     noun, verb, they = ("frequency", "is", "it") if is_one else ("frequencies", "are", "they")
     explained = curves.at("cos_fve", curves.last) if curves.generalizes else None
     share = f"; the clock's formula explains {percent(explained)} of its logits' variance" if explained is not None else ""
-    if attributes.get("key_rule") == "explicit":
-        return f"The {noun} asked for {verb} {names} of 1 to {p // 2}{share}."
-    if not stand_out(len(keys), p // 2):
-        return f"No frequency stands out: {len(keys)} of {p // 2} pass the rule{share}."
+    if about.key_rule == "explicit":
+        return f"The {noun} asked for {verb} {names} of 1 to {count}{share}."
+    if not about.stands_out:
+        return f"No frequency stands out: {len(keys)} of {count} pass the rule{share}."
     if not curves.generalizes:
         out = "stands out" if is_one else "stand out"
-        return f"The {noun} that {out} at the last step {verb} {names} of 1 to {p // 2}; {they} need not be a circuit."
-    return f"It computes with {len(keys)} of {p // 2} frequencies ({noun} {names}){share}."
+        return f"The {noun} that {out} at the last step {verb} {names} of 1 to {count}; {they} need not be a circuit."
+    return f"It computes with {len(keys)} of {count} frequencies ({noun} {names}){share}."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from interp.measures.dating import GAP, RIGHT, Boundary
 from interp.measures.lead import LeadTime
+from interp.observing.series import About, about
 from interp.reporting.run_curves import Curves
 from interp.reporting.sentences import sentences
 from interp.wording import counted, percent
@@ -70,7 +70,12 @@ class Story:
 
     def boundary(self, name: str) -> Boundary | None:
         """The boundary of a phase; None if it did not happen."""
-        return next((milestone.boundary for milestone in self.milestones if milestone.name == name), None)
+        found = self.milestone(name)
+        return None if found is None else found.boundary
+
+    def milestone(self, name: str) -> Milestone | None:
+        """The milestone of a phase; None where the phase has no meaning for the run's task."""
+        return next((one for one in self.milestones if one.name == name), None)
 
     def __str__(self) -> str:
         """The whole story as plain text."""
@@ -81,10 +86,10 @@ def run_name(series: xr.Dataset) -> str:
     """The name of a series' run, to be shown: control characters, and marks that turn the direction of all that follows, are not.
 
     >>> import xarray
-    >>> run_name(xarray.Dataset(attrs={"run": "good\\u202edab"}))
+    >>> run_name(xarray.Dataset(attrs={"about": About(run="good\\u202edab")}))
     'good\ufffddab'
     """
-    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", str(series.attrs.get("run", "run")))
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", about(series).run)
 
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -92,14 +97,14 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]
 
 def tell(series: xr.Dataset) -> Story:
     """The story of a series as `interp.observe` returns it."""
-    attributes = series.attrs
-    known = json.loads(attributes.get("phases") or "{}")
-    found = {name: Boundary(**known[name]) if known.get(name) else None for name in MILESTONES}
-    curves, outcome = Curves(series, found), attributes.get("outcome", "")
-    end, stopped_after = _end(outcome, curves), _stopped_after(attributes)
+    curves = Curves(series)
+    found, outcome = curves.found, curves.about.outcome
+    end, stopped_after = _end(outcome, curves), _stopped_after(curves.about)
     absent = "not yet" if stopped_after is None else "never"
     is_other = outcome == "comprehension" or (found["grokked"] is not None and end != "grokked")
-    named = {**MILESTONES, "grokked": _AT_ONCE} if is_other else MILESTONES
+    named = {**MILESTONES, "grokked": _AT_ONCE} if is_other else dict(MILESTONES)
+    if not curves.about.has_waves:  # the beginning of a circuit is seen in waves alone
+        del named["onset"]
     milestones = tuple(Milestone(name, *texts, found[name], _absent(name, curves, absent)) for name, texts in named.items())
     title, stopped = _title(outcome, end, curves), ""
     if stopped_after is not None:
@@ -111,7 +116,7 @@ def tell(series: xr.Dataset) -> Story:
     return Story(
         title,
         tuple(s for s in short if s),
-        tuple(s for s in (*sentences(attributes, curves), stopped) if s),
+        tuple(s for s in (*sentences(curves), stopped) if s),
         milestones,
         curves.lead,
         end=end,
@@ -129,11 +134,9 @@ def _absent(name: str, curves: Curves, usual: str) -> str:
     return "not for good" if measured is not None and (measured[1] >= RIGHT).any() else usual
 
 
-def _stopped_after(attributes: dict[str, Any]) -> int | None:
+def _stopped_after(about: About) -> int | None:
     """The last step of a run that ended because its training loss was not finite; None for all others."""
-    facts = attributes.get("facts") or "{}"
-    facts = json.loads(facts) if isinstance(facts, str) else facts
-    return int(facts["last_step"]) if facts.get("status") == "stopped" else None
+    return int(about.facts["last_step"]) if about.facts.get("status") == "stopped" else None
 
 
 def _end(outcome: str, curves: Curves) -> End:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from interp.errors import UsageError
+from interp.observing.series import about
 from interp.reporting.assembly import Page, Panel, page
-from interp.reporting.compare import compare
-from interp.reporting.dissection import Section, dissection, no_dissection
-from interp.reporting.explorer import explorer
+from interp.reporting.compare import COMPARED, compare
 from interp.reporting.origin import origin
+from interp.store.durable import write_output
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,11 +19,6 @@ if TYPE_CHECKING:
     from interp.observing.analysis import Analysis
     from interp.observing.keys import KeyRule
     from interp.store.run import Run
-
-# What the comparison of runs shows is measured by these.
-_COMPARED = ("loss_curves", "progress_measures")
-# Random controls of each ablation: as many as can be had in about a second. `interp anatomy --controls` makes more.
-CONTROLS = 3
 
 
 def report(
@@ -62,20 +54,16 @@ def report(
     if not path.parent.is_dir():
         raise UsageError(f"report: directory {path.parent} does not exist; create it or choose another place with --out")
     opened = [open_run(one) if isinstance(one, str | Path) else one for one in _listed(run)]
-    several = len(opened) > 1
-    asked = list(analyses) if analyses is not None else []
-    compared = [*_COMPARED, *(one for one in asked if one not in _COMPARED)]
-    chosen = find_analyses(compared if several else asked or builtin_names(), files=files)
+    several, asked = len(opened) > 1, list(analyses) if analyses is not None else []
+    own = find_analyses(asked if several else asked or builtin_names(), files=files)
+    chosen = find_analyses([*(name for name in COMPARED if name not in asked), *own]) if several else own
     found = [observe(one, chosen, steps=steps, key_rule=key_rule, on_step=on_step) for one in opened]
-    own = [analysis for analysis in chosen if analysis.name not in _COMPARED or analysis.name in asked]
     built = compare(found, own=[panels(one, own) for one in found]) if several else page_of(opened[0], found[0], chosen)
-    _replace(path, built.html)
+    write_output(path, built.html.encode())
     return built
 
 
-def page_of(
-    run: Run, series: xr.Dataset, analyses: Iterable[Analysis], *, live: int | None = None, controls: int = CONTROLS
-) -> Page:
+def page_of(run: Run, series: xr.Dataset, analyses: Iterable[Analysis], *, live: int | None = None) -> Page:
     """The page of one run, from what was observed of it.
 
     Args:
@@ -83,43 +71,8 @@ def page_of(
         series: as `interp.observe` returned it for these analyses.
         analyses: those that were observed.
         live: see `page`.
-        controls: random controls of each ablation of the last checkpoint.
     """
-    shown = _with_explorer(run, series, panels(series, analyses))
-    return page(series, shown, sections=[_dissected(run, series, controls)], origin=[origin(run)], live=live)
-
-
-def _with_explorer(run: Run, series: xr.Dataset, shown: list[Panel]) -> list[Panel]:
-    """The panels with the neuron explorer after that of all neurons, if there is one."""
-    from interp.networks.neuron_tables import neuron_tables
-
-    place = next((i + 1 for i, panel in enumerate(shown) if panel.name == "neuron_frequencies" and not panel.failure), None)
-    if place is None:
-        return shown
-    steps = [int(step) for step in series["step"].values]
-    classes = None if run.task.harmonics is None else run.task.harmonics.classes
-    order = None if classes is None else classes.tolist()
-    neuron = explorer(steps, [neuron_tables(run[step].weights) for step in steps], order=order)
-    return [*shown[:place], neuron, *shown[place:]]
-
-
-def _dissected(run: Run, series: xr.Dataset, controls: int) -> Section:
-    """The series' last checkpoint taken apart."""
-    from interp.anatomy import anatomy
-    from interp.anatomy.published import beside_mainline
-    from interp.anatomy.source import known_weight_decay
-    from interp.observing.run_health import run_health
-
-    step = int(series["step"].values[-1])
-    weights = run[step].weights
-    keys = series.attrs["key_frequencies"]
-    try:
-        found = anatomy(weights, task=run.task, split=run.split, keys=keys, controls=controls)
-    except UsageError as error:
-        return no_dissection(str(error))
-    fraction = len(run.split.train) / len(run.task.labels)
-    paper, note = beside_mainline(weights, run.task, weight_decay=known_weight_decay(run), fraction=fraction)
-    return dissection(found, step=step, paper=paper, paper_note=note, health=run_health(run, step=step))
+    return page(series, panels(series, analyses), origin=[origin(run)], live=live)
 
 
 def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | str | Path]:
@@ -130,16 +83,18 @@ def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | st
 
 
 def panels(series: xr.Dataset, analyses: Iterable[Analysis]) -> list[Panel]:
-    """The panels of analyses that were observed, with the reason for those that failed."""
-    failures = json.loads(series.attrs.get("failures") or "{}")
-    return [Panel(a.name, a.title, a.caption, a.figure, failures.get(a.name), a.definitions) for a in analyses]
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there, with the permissions the user's umask gives."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(text)
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(file.name, 0o666 & ~umask)
-    os.replace(file.name, path)
+    """The panels of analyses that were observed, with the reason for those that failed or do not apply."""
+    known = about(series)
+    return [
+        Panel(
+            a.name,
+            a.title,
+            a.caption_for(has_waves=known.has_waves),
+            a.figure,
+            known.failures.get(a.name),
+            definitions=a.definitions,
+            kind=a.kind,
+            left_out=known.left_out.get(a.name),
+        )
+        for a in analyses
+    ]

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from interp.config.run_config import RunConfig
 from interp.errors import DataError
+from interp.networks.network import Network
 from interp.networks.one_layer import Weights
 from interp.store.durable import sha256
-from interp.store.manifest import CHECKPOINTS, HISTORY, MANIFEST, RECORD, RESUME, SPLIT, checkpoint_name, step_of
+from interp.store.manifest import (
+    CHECKPOINTS,
+    HISTORY,
+    MANIFEST,
+    MOMENTS,
+    RECORD,
+    RESUME,
+    SPLIT,
+    TASK,
+    checkpoint_name,
+    moments_name,
+    step_of,
+)
 from interp.store.resume import read_resume
-from interp.store.tensors import unpack_weights
+from interp.store.tensors import unpack, unpack_network
 
 if TYPE_CHECKING:
     from interp.store.run import Run
 
-_OWN = {MANIFEST, RECORD, SPLIT, RESUME}
+_OWN = {MANIFEST, RECORD, SPLIT, TASK, RESUME}
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,13 @@ class Problem:
 
 def check(run: Run) -> tuple[Problem, ...]:
     """Every problem of a run, in the order of its files' names."""
-    found = [*_check_contents(run), *_check_checkpoints(run), *_check_small_files(run), *_check_surplus(run)]
+    found = [
+        *_check_contents(run),
+        *_check_checkpoints(run),
+        *_check_moments(run),
+        *_check_small_files(run),
+        *_check_surplus(run),
+    ]
     return tuple(sorted(found, key=lambda problem: problem.file))
 
 
@@ -61,10 +82,13 @@ def _check_contents(run: Run) -> Iterator[Problem]:
 def _check_checkpoints(run: Run) -> Iterator[Problem]:
     """Each checkpoint's step, tensors and shapes, where the bytes can be read at all."""
     shapes: dict[str, tuple[int, ...]] | None = None
+    config = None
+    with suppress(DataError):  # of run.json or of the task's file, which is named there
+        config = run.config if run.has_config else None
     for step in run.steps:
         name = checkpoint_name(step)
         try:
-            found, weights = unpack_weights((run.path / name).read_bytes(), where=name)
+            found, network = unpack_network((run.path / name).read_bytes(), where=name)
         except OSError:
             continue  # named as missing already
         except DataError as error:
@@ -72,32 +96,58 @@ def _check_checkpoints(run: Run) -> Iterator[Problem]:
             continue
         if found != step:
             yield Problem(name, f"holds step {found}")
-        mine = {tensor_name: tuple(tensor.shape) for tensor_name, tensor in weights.tensors().items()}
+        mine = {tensor_name: tuple(tensor.shape) for tensor_name, tensor in network.tensors().items()}
         shapes = shapes or mine
         if mine != shapes:
             yield Problem(name, f"its tensors or shapes differ from those of {checkpoint_name(run.steps[0])}")
-        yield from (Problem(name, what) for what in _mismatches(run, weights))
+        yield from (Problem(name, what) for what in _mismatches(run, network, config))
 
 
-def _mismatches(run: Run, weights: Weights) -> Iterator[str]:
-    """Where a model is not the one that the run's config describes."""
-    config = run.config
-    expected = {
-        "p": config.task.p, "n_ctx": config.task.n_ctx, "classes": config.classes, "d_model": config.model.d_model,
-        "n_heads": config.model.n_heads, "d_mlp": config.model.d_mlp, "activation": config.model.activation,
-        "attention_rate": config.model.attention_rate, "n_parameters": run.n_parameters,
-    }  # fmt: skip
-    for field, value in expected.items():
-        if getattr(weights, field) != value:
-            yield f"{field} is {getattr(weights, field)}, expected {value}"
+def _mismatches(run: Run, network: Network, config: RunConfig | None) -> Iterator[str]:
+    """Where a model is not the one that the run describes."""
+    given: dict[str, object] = {
+        "kind": network.kind,
+        "n_parameters": sum(tensor.numel() for tensor in network.tensors().values()),
+    }
+    expected: dict[str, object] = {"kind": run.kind, "n_parameters": run.n_parameters}
+    if isinstance(network, Weights) and config is not None:
+        expected |= {
+            "p": config.task.p, "n_ctx": config.task.n_ctx, "classes": config.classes, "d_model": config.model.d_model,
+            "n_heads": config.model.n_heads, "d_mlp": config.model.d_mlp, "activation": config.model.activation,
+            "attention_rate": config.model.attention_rate,
+        }  # fmt: skip
+        given |= {name: getattr(network, name) for name in expected if name not in given}
+    for name, value in expected.items():
+        if given[name] != value:
+            yield f"{name} is {given[name]}, expected {value}"
+
+
+def _check_moments(run: Run) -> Iterator[Problem]:
+    """Each kept state's step, where the bytes can be read at all."""
+    for step in run.manifest.moments:
+        name = moments_name(step)
+        try:
+            _, facts = unpack((run.path / name).read_bytes(), where=name)
+        except OSError:
+            continue  # named as missing already
+        except DataError as error:
+            yield Problem(name, str(error).removeprefix(f"{name}: "))
+            continue
+        if facts.get("step") != step:
+            yield Problem(name, f"holds step {facts.get('step')}")
 
 
 def _check_small_files(run: Run) -> Iterator[Problem]:
-    """The history's lines, the split's indices, and the resume state, which is listed nowhere and proves itself."""
+    """The task, the split's indices, the history's lines, and the resume state, which is listed nowhere and proves itself."""
+    rows = None
+    try:
+        rows = len(run.task.labels)
+    except DataError as error:
+        yield from _unless_named(run, TASK if TASK in run.manifest.files else RECORD, error)
     try:
         split = run.split
-        if len(split.train) + len(split.test) != run.config.task.n_pairs:
-            yield Problem(SPLIT, f"{len(split.train)} + {len(split.test)} pairs, expected {run.config.task.n_pairs}")
+        if rows is not None and len(split.train) + len(split.test) != rows:
+            yield Problem(SPLIT, f"{len(split.train)} + {len(split.test)} pairs, expected {rows}")
     except DataError as error:
         yield from _unless_named(run, SPLIT, error)
     try:
@@ -127,10 +177,11 @@ def _check_surplus(run: Run) -> Iterator[Problem]:
     In a run that is not finished, temporary files and checkpoints after its last commit are in order.
     """
     unfinished = not run.manifest.final
-    here = [*run.path.glob("*.safetensors"), *(run.path / CHECKPOINTS).rglob("*")]
+    here = [path for folder in (CHECKPOINTS, MOMENTS) for path in (run.path / folder).rglob("*")]
+    here += run.path.glob("*.safetensors")
     for path in here:
         name = path.relative_to(run.path).as_posix()
-        step = step_of(name)
+        step = step_of(name) if name.startswith(CHECKPOINTS) else step_of(name, MOMENTS)
         pending = unfinished and (
             path.suffix == ".tmp" or (step is not None and step > (-1 if run.manifest.step is None else run.manifest.step))
         )

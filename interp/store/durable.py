@@ -33,6 +33,19 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def write_output(path: Path, data: bytes) -> Path:
+    """Write a file that somebody asked for, as `write_atomically` does; returns its path.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
 def write_new(path: Path, data: bytes) -> None:
     """Put bytes at a path where there is nothing yet; a file that is already there must hold the same bytes, and is left alone.
 

@@ -10,12 +10,12 @@ from typing import Any
 from interp.config.run_config import RunConfig
 from interp.errors import UsageError
 from interp.networks.one_layer import Weights
-from interp.store.manifest import MANIFEST
+from interp.store.beginning import begin
+from interp.store.manifest import IMPORTED, MANIFEST
 from interp.store.run import Run, open_run
-from interp.store.writer import RunWriter, begin, run_path, write_log, writing
+from interp.store.writer import RunWriter, run_path, write_log, writing
 from interp.tasks.splits import Split
-
-IMPORTED = "imported"  # in place of an engine's name
+from interp.training.stream import Plan
 
 
 def create_run(
@@ -51,8 +51,11 @@ def create_run(
         if first is None:
             raise UsageError(f"{path}: given no checkpoints, expected at least one")
         _check_free(path, config)
-        facts = {"engine": IMPORTED, "threads": None, "n_parameters": first[1].n_parameters, "provenance": dict(provenance)}
-        begin(path, config, split=split, facts=facts)
+        plan = Plan(
+            settings=config, task=config.task, split=split, steps=config.steps, saved=(), kind=first[1].kind,
+            n_parameters=first[1].n_parameters, engine=IMPORTED,
+        )  # fmt: skip
+        begin(path, plan, provenance=provenance)
         last = _write_all(RunWriter(path), chain([first], series), history_rows)
         write_log(path, "imported", step=last)
     return open_run(path)
@@ -63,7 +66,7 @@ def _check_free(path: Path, config: RunConfig) -> None:
     if not (path / MANIFEST).is_file():
         return
     run = open_run(path)
-    if run.manifest.final or run.engine != IMPORTED or run.config != config:
+    if run.manifest.final or not run.is_imported or run.config != config:
         raise UsageError(f"run {path} exists already; choose another name with --name, or delete it")
 
 

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,11 +22,14 @@ HISTORY = "history.jsonl"
 RESUME = "resume.safetensors"
 LOG = "log.jsonl"
 CHECKPOINTS = "checkpoints"
+TASK = "task.safetensors"
+MOMENTS = "moments"
+IMPORTED = "imported"  # in place of an engine's name
 
 Status = Literal["running", "interrupted", "finished", "stopped"]
-Reason = Literal["budget", "settled", "imported", "non-finite"]
+Reason = Literal["budget", "settled", "ended", "imported", "non-finite"]
 
-_CHECKPOINT = re.compile(CHECKPOINTS + r"/step_(\d{8,})\.safetensors")
+_OF_STEP = re.compile(r"/step_(\d{8,})\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Manifest:
     Attributes:
         step: the last step that is committed; None before the first commit.
         status: `running` (or killed while it was), `interrupted`, `finished`, `stopped`.
-        reason: why it is finished (`budget`, `settled`, `imported`) or stopped (`non-finite`).
+        reason: why it is finished (`budget`, `settled`, `ended`, `imported`) or stopped (`non-finite`).
         files: an entry per file, by its path inside the run.
     """
 
@@ -62,10 +66,15 @@ class Manifest:
         """Whether nothing will be added."""
         return self.status in ("finished", "stopped")
 
-    @property
+    @cached_property
     def steps(self) -> tuple[int, ...]:
         """Steps whose checkpoints are committed, ascending."""
         return tuple(sorted(step for name in self.files if (step := step_of(name)) is not None))
+
+    @cached_property
+    def moments(self) -> tuple[int, ...]:
+        """Steps whose whole state is kept, ascending."""
+        return tuple(sorted(step for name in self.files if (step := step_of(name, MOMENTS)) is not None))
 
     def to_dict(self) -> dict[str, Any]:
         """As it is written: with the format version, files in the order of their names."""
@@ -99,10 +108,15 @@ def checkpoint_name(step: int) -> str:
     return f"{CHECKPOINTS}/step_{step:08d}.safetensors"
 
 
-def step_of(name: str) -> int | None:
-    """The step whose checkpoint has this path, None if it is no checkpoint's."""
-    match = _CHECKPOINT.fullmatch(name)
-    return int(match[1]) if match and checkpoint_name(int(match[1])) == name else None
+def moments_name(step: int) -> str:
+    """Path of the kept state of a step inside its run."""
+    return f"{MOMENTS}/step_{step:08d}.safetensors"
+
+
+def step_of(name: str, folder: str = CHECKPOINTS) -> int | None:
+    """The step whose checkpoint (or, in MOMENTS, state) has this path, None if it is no such path."""
+    match = _OF_STEP.fullmatch(name.removeprefix(folder)) if name.startswith(folder) else None
+    return int(match[1]) if match and name == f"{folder}/step_{int(match[1]):08d}.safetensors" else None
 
 
 def parse_json(data: bytes, *, where: str) -> Any:

@@ -8,31 +8,39 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from jaxtyping import Shaped
 
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
+from interp.networks.one_layer import KIND as ONE_LAYER
 from interp.networks.one_layer import Weights
+from interp.networks.stored_network import NetworkMakers
 from interp.store import history
+from interp.store.checkpoint import Checkpoint
 from interp.store.durable import is_locked
 from interp.store.manifest import (
     HISTORY,
+    IMPORTED,
     MANIFEST,
     RECORD,
     SPLIT,
+    TASK,
     Manifest,
     Status,
     check_format,
     checkpoint_name,
+    moments_name,
     parse_json,
     read_checked,
 )
 from interp.store.missing import nearest_step, no_run, no_step, run_names
-from interp.store.tensors import unpack, unpack_weights
+from interp.store.task_file import unpack_task
+from interp.store.tensors import unpack, unpack_network
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 from interp.tasks.task import TableTask
@@ -40,14 +48,20 @@ from interp.wording import checkpoints
 
 if TYPE_CHECKING:
     import xarray as xr
+    from torch import Tensor
 
     from interp.store.checking import Problem
 
 log = logging.getLogger("interp")
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path, network: NetworkMakers | None = None) -> Run:
     """Open a run that was recorded or imported; what it holds is as of this moment.
+
+    Args:
+        path: the run's directory.
+        network: what makes the networks of a run whose kind is not this toolkit's: a class or function of (tensors, facts), or
+            one for each of several kinds. Nothing that a file names is ever imported or executed.
 
     Raises:
         UsageError: if there is no run at this path, with the nearest name that is one.
@@ -65,7 +79,7 @@ def open_run(path: str | Path) -> Run:
     )
     record = parse_json(read_checked(path, RECORD, manifest), where=f"{path / RECORD}")
     check_format(record, where=f"{path / RECORD}")
-    return Run(path, manifest, record)
+    return Run(path, manifest, record, network)
 
 
 def list_runs(root: str | Path = "checkpoints") -> list[Run]:
@@ -87,26 +101,6 @@ def list_runs(root: str | Path = "checkpoints") -> list[Run]:
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """One saved step.
-
-    Attributes:
-        step: number of updates applied.
-        weights: the model, on the CPU.
-        losses: this step's line of the history: train_loss, test_loss, train_accuracy, test_accuracy, sum_squared_weights;
-            None where not measured.
-        sha256: hash of the checkpoint's file.
-        path: where the file is.
-    """
-
-    step: int
-    weights: Weights
-    losses: Mapping[str, float | None]
-    sha256: str
-    path: Path
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A run on disk, as of when it was opened. ``run[step]`` is a `Checkpoint`; iterating gives all of them in order.
@@ -115,11 +109,13 @@ class Run:
         path: its directory.
         manifest: what it holds, hash by hash.
         record: the content of run.json.
+        makers: what makes its networks, if their kind is not this toolkit's.
     """
 
     path: Path
     manifest: Manifest
     record: Mapping[str, Any]
+    makers: NetworkMakers | None = None
 
     def __getitem__(self, step: int) -> Checkpoint:
         """The checkpoint of a step, its file checked against its hash.
@@ -129,11 +125,12 @@ class Run:
             DataError: if the file is missing, damaged or foreign.
         """
         expected, name = self.sha256(step), checkpoint_name(step)
-        found, weights = unpack_weights(self.read(name), where=f"{self.path / name}")
+        found, network = unpack_network(self.read(name), where=f"{self.path / name}", makers=self.makers)
         if found != step:
             check = f"interp verify {shlex.quote(str(self.path))}"
             raise DataError(f"{self.path / name}: holds step {found}, expected {step}; `{check}` checks every file")
-        return Checkpoint(step, weights, self._losses(step), expected, self.path / name)
+        # Typed as what nearly every reader wants; of another kind, its readers know what they ask for.
+        return Checkpoint(step, cast("Weights", network), self._losses(step), expected, self.path / name)
 
     def __iter__(self) -> Iterator[Checkpoint]:
         return (self[step] for step in self.steps)
@@ -158,16 +155,63 @@ class Run:
 
     @cached_property
     def config(self) -> RunConfig:
-        """What the run was made from. What `auto` and `none` became is in `engine` and `threads`."""
+        """What the run was made from. What `auto` and `none` became is in `engine` and `threads`.
+
+        Raises:
+            DataError: if it was made from something else, which `settings` tells, or the config cannot be read.
+        """
+        if "config" not in self.record:
+            raise DataError(
+                f"run {self.path} was recorded from a training that is not this toolkit's (kind {self.kind!r}): it has no "
+                "RunConfig; run.settings has what it was made from, run.task what it learned"
+            )
+        table = self.task if TASK in self.manifest.files else None
         try:
-            return RunConfig.from_json(json.dumps(self.record["config"]))
-        except (UsageError, KeyError, ValueError) as error:
+            return RunConfig.from_json(json.dumps(self.record["config"]), task=cast("TableTask | None", table))
+        except (UsageError, ValueError) as error:
             raise DataError(f"{self.path / RECORD}: its config cannot be read here: {error}") from error
 
     @property
+    def has_config(self) -> bool:
+        """Whether the run was made from a `RunConfig`."""
+        return "config" in self.record
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What any run was made from, as JSON values: its config's, or those that another training gave."""
+        return self.record["config" if self.has_config else "settings"]
+
+    @property
+    def kind(self) -> str:
+        """What sort of network it is of, see `Network.kind`."""
+        return str(self.record.get("kind", ONE_LAYER))
+
+    @property
+    def budget(self) -> int:
+        """The most steps that it makes."""
+        return self.config.steps if self.has_config else int(self.record["steps"])
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether it may end before its budget."""
+        return self.config.until_settled if self.has_config else bool(self.record["may_end_early"])
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its checkpoints are someone else's."""
+        return self.engine == IMPORTED
+
+    @cached_property
     def task(self) -> ModularTask | TableTask:
         """What is learned."""
-        return self.config.task
+        if TASK in self.manifest.files:
+            return unpack_task(self.read(TASK), where=f"{self.path / TASK}")
+        if self.has_config:
+            return self.config.task
+        try:
+            return ModularTask(**self.record["task"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{self.path / RECORD}: its task cannot be read here: {error}") from error
 
     @property
     def engine(self) -> str:
@@ -189,7 +233,7 @@ class Run:
         """Versions of the libraries, the platform and processor it was begun with, or where it was imported from."""
         return self.record["provenance"]
 
-    @cached_property
+    @property
     def steps(self) -> tuple[int, ...]:
         """The steps that were saved, ascending."""
         return self.manifest.steps
@@ -203,7 +247,7 @@ class Run:
 
     @property
     def reason(self) -> str | None:
-        """Why it is finished (``budget``, ``settled``, ``imported``) or stopped (``non-finite``)."""
+        """Why it is finished (``budget``, ``settled``, ``ended``, ``imported``) or stopped (``non-finite``)."""
         return self.manifest.reason
 
     def nearest(self, step: int) -> Checkpoint:
@@ -218,9 +262,29 @@ class Run:
 
     def sha256(self, step: int) -> str:
         """Hash of a checkpoint's file, from the manifest."""
-        if step not in self.steps:
+        try:
+            entry = self.manifest.files.get(checkpoint_name(index(step)))
+        except TypeError:  # no whole number
+            entry = None
+        if entry is None:
             raise no_step(self.path, self.steps, step)
-        return self.manifest.files[checkpoint_name(step)].sha256
+        return entry.sha256
+
+    def moments(self, step: int) -> dict[str, Tensor]:
+        """The whole state of the training at a step, moments of the optimizer and all: what `interp.FromState` begins with.
+
+        Raises:
+            UsageError: if the state of that step was not kept; the message names the steps whose state was.
+            DataError: if the file is missing, damaged or foreign.
+        """
+        if step not in self.manifest.moments:
+            kept = ", ".join(map(str, self.manifest.moments)) or "none (checkpoints.moments says at which steps it is)"
+            raise UsageError(f"moments: given step {step!r}, whose state was not kept in {self.path}; kept are: {kept}")
+        name = moments_name(step)
+        tensors, facts = unpack(self.read(name), where=f"{self.path / name}")
+        if facts.get("step") != step:
+            raise DataError(f"{self.path / name}: holds step {facts.get('step')}, expected {step}")
+        return tensors
 
     @cached_property
     def split(self) -> Split:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp.store.manifest import LOG, checkpoint_name
+from interp.tasks.modular import ModularTask
+from interp.tasks.task import TableTask
 
 if TYPE_CHECKING:
     from interp.store.run import Run
@@ -14,15 +16,17 @@ if TYPE_CHECKING:
 
 def facts(run: Run) -> dict[str, Any]:
     """What a run is: status, task, split, steps, sizes in bytes, engine, when and with what it was begun."""
-    files, task = run.manifest.files, run.config.task
+    files, task = run.manifest.files, run.task
+    config = run.config if run.has_config else None
     return {
         "name": run.name,
         "path": str(run.path),
         "status": run.status,
         "reason": run.reason,
-        "recipe": run.config.recipe,
-        "seed": run.config.seed,
-        "p": task.p,
+        "kind": run.kind,
+        "recipe": config.recipe if config else None,
+        "seed": config.seed if config else None,
+        "p": elements(task),
         "operation": task.operation,
         "train_pairs": len(run.split.train),
         "test_pairs": len(run.split.test),
@@ -36,6 +40,11 @@ def facts(run: Run) -> dict[str, Any]:
         "created": _created(run.path),
         "provenance": dict(run.provenance),
     }
+
+
+def elements(task: ModularTask | TableTask) -> int | None:
+    """Number of elements of a binary operation; None for other tables."""
+    return task.p if isinstance(task, ModularTask) or task.is_binary_operation else None
 
 
 def _created(path: Path) -> str | None:

@@ -13,8 +13,11 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from interp.errors import DataError
+from interp.errors import DataError, UsageError
+from interp.networks.network import Network
+from interp.networks.one_layer import KIND as ONE_LAYER
 from interp.networks.one_layer import Weights
+from interp.networks.stored_network import NetworkMakers, made_network
 from interp.store.manifest import FORMAT, check_format
 
 _KEY = "interp"  # one key only: safetensors writes several in an order that changes from process to process
@@ -44,25 +47,54 @@ def unpack(data: bytes, *, where: str) -> tuple[dict[str, Tensor], dict[str, Any
     return tensors, facts
 
 
-def pack_weights(step: int, weights: Weights) -> bytes:
-    """The bytes of a checkpoint: the model's tensors under their names, and its step, activation and attention rate."""
-    facts = {"step": step, "activation": weights.activation, "attention_rate": weights.attention_rate}
-    return pack(weights.tensors(), facts)
+def pack_network(step: int, network: Network) -> bytes:
+    """The bytes of a checkpoint: the network's tensors under their names, its step, and what its function depends on.
+
+    Raises:
+        UsageError: if tensors or facts cannot be written as such.
+    """
+    kind, facts = network.kind, dict(network.facts())
+    told = facts if kind == ONE_LAYER else {"kind": kind, "facts": facts}
+    try:
+        return pack(network.tensors(), {"step": step, **told})
+    except (TypeError, ValueError, SafetensorError, AttributeError) as error:
+        raise UsageError(
+            f"network of kind {kind!r}: cannot be stored ({error}); expected dense tensors of numpy's types by name, and facts "
+            "that are JSON values"
+        ) from error
 
 
-def unpack_weights(data: bytes, *, where: str) -> tuple[int, Weights]:
-    """The step and model of a checkpoint's bytes.
+def unpack_network(data: bytes, *, where: str, makers: NetworkMakers | None = None) -> tuple[int, Network]:
+    """The step and network of a checkpoint's bytes.
+
+    Args:
+        makers: what makes a network of a kind that is not this toolkit's.
 
     Raises:
         DataError: if they are damaged, foreign, or do not fit together.
     """
     tensors, facts = unpack(data, where=where)
     try:
-        rate = float(facts["attention_rate"])
-        weights = Weights.from_tensors(tensors, activation=facts["activation"], attention_rate=rate)
-        return int(facts["step"]), weights
+        step, kind = int(facts["step"]), str(facts.get("kind", ONE_LAYER))
+        if kind == ONE_LAYER:
+            rate = float(facts["attention_rate"])
+            return step, Weights.from_tensors(tensors, activation=facts["activation"], attention_rate=rate)
+        told = dict(facts["facts"])
     except (KeyError, TypeError, ValueError, DataError) as error:
         raise DataError(f"{where}: not a checkpoint ({error})") from error
+    return step, made_network(kind, tensors, told, makers)
+
+
+def unpack_weights(data: bytes, *, where: str) -> tuple[int, Weights]:
+    """The step and model of the bytes of a one-layer transformer's checkpoint.
+
+    Raises:
+        DataError: as `unpack_network`; if it is another network.
+    """
+    step, network = unpack_network(data, where=where)
+    if not isinstance(network, Weights):
+        raise DataError(f"{where}: holds a network of kind {network.kind!r}, expected {ONE_LAYER!r}")
+    return step, network
 
 
 def digest(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> str:

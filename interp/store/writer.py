@@ -1,4 +1,4 @@
-"""Writing a run: begin it, add checkpoints and history, commit; or go on with one that was interrupted.
+"""Writing a run: add checkpoints and history, commit; or go on with one that was interrupted.
 
 Order is what makes it safe. Checkpoints are flushed before they get their names. A commit appends the history, then replaces the
 resume state, which names everything before it, then the manifest, from which readers read. Whatever was written after the last
@@ -16,12 +16,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
-from interp.networks.one_layer import Weights
+from interp.networks.network import Network
 from interp.store import history
 from interp.store.durable import (
     LOCK,
@@ -36,25 +34,26 @@ from interp.store.durable import (
 )
 from interp.store.manifest import (
     CHECKPOINTS,
-    FORMAT,
     HISTORY,
     LOG,
     MANIFEST,
+    MOMENTS,
     RECORD,
     RESUME,
     SPLIT,
+    TASK,
     Entry,
     Manifest,
     Reason,
     Status,
     checkpoint_name,
+    moments_name,
 )
 from interp.store.resume import ResumeState, read_resume, write_resume
 from interp.store.run import open_run
-from interp.store.tensors import pack, pack_weights
-from interp.tasks.splits import Split
+from interp.store.tensors import pack, pack_network
 
-_NOT_YET_A_RUN = {LOCK, CHECKPOINTS, RECORD, SPLIT, LOG}
+_NOT_YET_A_RUN = {LOCK, CHECKPOINTS, MOMENTS, RECORD, SPLIT, TASK, LOG}
 
 
 def run_path(root: str | Path, name: str) -> Path:
@@ -87,28 +86,6 @@ def writing(path: Path) -> Iterator[None]:
         yield
 
 
-def begin(path: Path, config: RunConfig, *, split: Split, facts: Mapping[str, object]) -> None:
-    """Write what never changes of a run: run.json and the split. The manifest comes last and makes it a run.
-
-    Args:
-        path: its directory, held by `writing`.
-        config: what it is made from.
-        split: its train and test pairs.
-        facts: engine, threads, n_parameters and provenance.
-    """
-    record = {"format": FORMAT, "config": json.loads(config.to_json()), **facts}
-    files = {
-        SPLIT: pack({"train": torch.from_numpy(split.train), "test": torch.from_numpy(split.test)}, {}),
-        RECORD: (json.dumps(record, indent=1) + "\n").encode(),
-    }
-    with explained(path):
-        make_directory(path / CHECKPOINTS)
-        for name, data in files.items():
-            write_atomically(path / name, data)
-        write_log(path, "begun")
-        write_atomically(path / MANIFEST, Manifest(files={name: Entry.of(data) for name, data in files.items()}).to_json())
-
-
 def write_log(path: Path, event: str, **facts: object) -> None:
     """Add a line for people to a run's log: the time and what happened. No hash covers it."""
     time = datetime.now(UTC).isoformat(timespec="seconds")
@@ -131,28 +108,36 @@ class RunWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.manifest = open_run(path).manifest
+        run = open_run(path)
+        self.manifest = run.manifest
         self.state = None
         with explained(path):
-            remove_temporaries(path)
-            remove_temporaries(path / CHECKPOINTS)
+            for directory in (path, path / CHECKPOINTS, path / MOMENTS):
+                remove_temporaries(directory)
             if self.manifest.final:
                 (path / RESUME).unlink(missing_ok=True)
             else:
                 self._recover()
+                if run.record.get("batch", 1) > 1:
+                    self._drop_uncommitted()
         self._files = dict(self.manifest.files)
         self._lines: list[bytes] = []
 
-    def save(self, step: int, weights: Weights) -> None:
+    def save(self, step: int, network: Network) -> None:
         """Write a checkpoint. It counts from the next commit on.
 
         Raises:
             DataError: if this step exists with other bytes.
         """
-        name, data = checkpoint_name(step), pack_weights(step, weights)
-        with explained(self.path):
-            write_new(self.path / name, data)
-        self._files[name] = Entry.of(data)
+        self._add(checkpoint_name(step), pack_network(step, network))
+
+    def save_moments(self, step: int, state: Mapping[str, Tensor]) -> None:
+        """Write the whole state of a training at a step. It counts from the next commit on.
+
+        Raises:
+            DataError: if this step's exists with other bytes.
+        """
+        self._add(moments_name(step), pack(state, {"step": step}))
 
     def add_history(self, step: int, values: Mapping[str, float | None]) -> None:
         """Add a step's line to the history. It counts from the next commit on."""
@@ -183,6 +168,11 @@ class RunWriter:
         committed = (self.path / HISTORY).read_bytes()[: self._files[HISTORY].size]
         return committed.splitlines(keepends=True)[-1]
 
+    def _add(self, name: str, data: bytes) -> None:
+        with explained(self.path):
+            write_new(self.path / name, data)
+        self._files[name] = Entry.of(data)
+
     def _flush(self, manifest: Manifest) -> Manifest:
         """Write pending lines and names to the disk; returns the manifest with every file so far."""
         if self._lines:
@@ -193,6 +183,8 @@ class RunWriter:
             self._files[HISTORY] = Entry(length, self._hash.hexdigest())
             self._lines = []
         sync_directory(self.path / CHECKPOINTS)
+        if (self.path / MOMENTS).is_dir():
+            sync_directory(self.path / MOMENTS)
         return replace(manifest, files=dict(self._files))
 
     def _publish(self, manifest: Manifest) -> None:
@@ -201,6 +193,13 @@ class RunWriter:
 
     def _length(self) -> int:
         return self._files[HISTORY].size if HISTORY in self._files else 0
+
+    def _drop_uncommitted(self) -> None:
+        """Remove what was saved after the last commit: a run of a batch is computed again in another batch, to rounding only."""
+        for folder in (CHECKPOINTS, MOMENTS):
+            for path in (self.path / folder).glob("step_*.safetensors"):
+                if f"{folder}/{path.name}" not in self.manifest.files:
+                    path.unlink()
 
     def _recover(self) -> None:
         """Go back to the last commit: complete it if its manifest is missing, cut off history lines after it."""

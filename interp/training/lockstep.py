@@ -5,15 +5,18 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from interp.config.run_config import RunConfig
-from interp.errors import TrainingError, UsageError
+from interp.errors import TrainingError
+from interp.networks.one_layer import Weights
 from interp.training.engine import Evaluation
-from interp.training.loop import Step, Training
+from interp.training.loop import Training
 from interp.training.stacked.graphs import GraphedRuns
+from interp.training.stream import Step
 
 log = logging.getLogger("interp")
 
@@ -29,34 +32,64 @@ class _Member:
 
     def moved_to(self, graphed: GraphedRuns, number: int) -> None:
         """From now on the run is this one of these."""
-        self._graphed, self._number = graphed, number
+        self._graphed, self.number = graphed, number
         self.parameters = graphed.runs.parameters[number]
 
     def gradient(self) -> float:
-        return self._graphed.losses[self._number]
+        return self._graphed.losses[self.number]
 
     def update(self) -> None:
         """All runs have been updated together."""
 
     def evaluate(self) -> Evaluation:
-        return self._graphed.evaluate(self._number)
+        return self._graphed.evaluate(self.number)
 
     def state(self) -> dict[str, Tensor]:
-        raise UsageError("a stacked run cannot be interrupted and gone on with; train it by itself")
+        return self._graphed.state_of(self.number)
 
-    def load(self, state: Mapping[str, Tensor]) -> None:  # noqa: ARG002  the interface asks for it
-        raise UsageError("a stacked run cannot be interrupted and gone on with; train it by itself")
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        self._graphed.load_run(self.number, state)
 
     def leave(self) -> None:
         """The run has ended: what may still know it shall not keep the whole batch in memory."""
         del self._graphed, self.parameters
 
 
-def train_stacked(configs: Sequence[RunConfig]) -> Iterator[tuple[int, Step | Exception]]:
+@dataclass(frozen=True, eq=False)
+class Advance:
+    """One run's part in a round: its next step, or the exception with which it has ended.
+
+    `training` is the run; None for one that never began, because no memory holds it.
+    """
+
+    number: int
+    result: Step[Weights] | Exception
+    training: Training | None
+
+
+def train_stacked(configs: Sequence[RunConfig]) -> Iterator[tuple[int, Step[Weights] | Exception]]:
     """Train runs of one shape as one batch: yields (number, step) for every run in turn, and the exception of one that failed.
 
-    Where the device's memory does not hold all of them, half of them are trained first, and so on. When half of a batch have
-    ended, the others go on as a smaller one.
+    As `rounds`, which see.
+    """
+    for advances in rounds(configs):
+        while advances:  # taken out one by one: nobody shall keep a batch when it has shrunk or ended
+            advance = advances.pop(0)
+            number, result = advance.number, advance.result
+            del advance
+            yield number, result
+
+
+def rounds(configs: Sequence[RunConfig], states: Sequence[Mapping[str, Tensor] | None] = ()) -> Iterator[list[Advance]]:
+    """Train runs of one shape as one batch: yields every run's next step, all together, until all have ended.
+
+    Between two rounds the runs agree in their step, and each can be asked for its `state`. Where the device's memory does not
+    hold all of them, half of them are trained first, and so on. When half of a batch have ended, the others go on as a smaller
+    one.
+
+    Args:
+        configs: the runs.
+        states: what each run goes on from, all of one step; none for runs at their beginning.
 
     Raises:
         UsageError: if the runs differ in more than seeds, initialisation and numbers of the optimizer.
@@ -66,9 +99,10 @@ def train_stacked(configs: Sequence[RunConfig]) -> Iterator[tuple[int, Step | Ex
         numbers = waiting.pop()
         batch = _fitting([configs[number] for number in numbers])
         if batch:
-            yield from ((numbers[member], step) for member, step in _in_lockstep(batch))
+            yield from _in_lockstep(batch, numbers, [states[number] for number in numbers] if states else [])
         elif len(numbers) == 1:
-            yield numbers[0], TrainingError("this run does not fit into the memory of the device; use --device cpu")
+            error = TrainingError("this run does not fit into the memory of the device; use --device cpu")
+            yield [Advance(numbers[0], error, None)]
         else:
             half = -(-len(numbers) // 2)
             log.info("%d runs do not fit into the memory of the device at once: %d are trained first", len(numbers), half)
@@ -98,39 +132,59 @@ def _free() -> None:
         torch.cuda.empty_cache()
 
 
-def _in_lockstep(batch: list[GraphedRuns]) -> Iterator[tuple[int, Step | Exception]]:
+def _in_lockstep(
+    batch: list[GraphedRuns], numbers: Sequence[int], states: Sequence[Mapping[str, Tensor] | None]
+) -> Iterator[list[Advance]]:
     """Train a batch, which is taken out of the list: nobody else shall keep it when it has shrunk or ended."""
     graphed = batch.pop()
-    members = {number: _Member(graphed, number) for number in range(len(graphed.runs.configs))}
-    live = {number: iter(Training(graphed.runs.configs[number], engine=member)) for number, member in members.items()}
-    places, shrinks = {number: number for number in live}, True
+    members = {place: _Member(graphed, place) for place in range(len(graphed.runs.configs))}
+    trainings = {place: Training(graphed.runs.configs[place], engine=member) for place, member in members.items()}
+    for place, state in enumerate(states):
+        if state is not None:
+            trainings[place].load(state)
+    live = {place: iter(training) for place, training in trainings.items()}
+    shrinks = True
     while True:
         graphed.gradient()
-        for number, steps in list(live.items()):
-            try:
-                step: Step | Exception = next(steps)
-            except Exception as error:
-                # Without this frame: who keeps the exception would keep its variables too, and so the batch.
-                step = error.with_traceback(error.__traceback__.tb_next if error.__traceback__ else None)
-            yield number, step
-            if isinstance(step, Exception) or step.last:
-                del live[number], steps
-                members.pop(number).leave()
+        advances = [Advance(numbers[place], _next(steps), trainings[place]) for place, steps in live.items()]
+        ended = [place for place, each in zip(live, advances, strict=True) if _has_ended(each.result)]
+        yield advances
+        del advances
+        for place in ended:
+            del live[place], trainings[place]
+            members.pop(place).leave()
         if not live:
             del graphed  # the frames of an exception that somebody keeps lead to this one
             return
         graphed.update()
         if shrinks and 2 * len(live) <= len(graphed.runs.configs):
-            try:
-                smaller = graphed.only([places[number] for number in live])
-            except RuntimeError as error:
-                if not _is_out_of_memory(error):
-                    raise
-                shrinks = False  # there is no room for both: go on as before
-                continue
-            graphed = smaller
-            del smaller
-            places = {number: place for place, number in enumerate(live)}
-            for number, place in places.items():
-                members[number].moved_to(graphed, place)
-            _free()
+            smaller = _smaller(graphed, [members[place].number for place in live])
+            shrinks = smaller is not None  # without room for both it goes on as before
+            if smaller is not None:
+                graphed = smaller
+                for number, place in enumerate(live):
+                    members[place].moved_to(graphed, number)
+                del smaller
+                _free()
+
+
+def _next(steps: Iterator[Step[Weights]]) -> Step[Weights] | Exception:
+    try:
+        return next(steps)
+    except Exception as error:
+        # Without this frame: who keeps the exception would keep its variables too, and so the batch.
+        return error.with_traceback(error.__traceback__.tb_next if error.__traceback__ else None)
+
+
+def _has_ended(result: Step[Weights] | Exception) -> bool:
+    return isinstance(result, Exception) or result.last
+
+
+def _smaller(graphed: GraphedRuns, numbers: Sequence[int]) -> GraphedRuns | None:
+    """Some of the runs as a batch of their own; None if there is no room for both."""
+    try:
+        return graphed.only(numbers)
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from math import isfinite
 
 import numpy as np
@@ -11,50 +11,57 @@ import torch
 from torch import Tensor
 
 from interp.config.run_config import RunConfig
-from interp.errors import TrainingError
+from interp.errors import TrainingError, UsageError
 from interp.measures.dating import is_settled
 from interp.networks.one_layer import Weights
 from interp.training.choice import make_engine
 from interp.training.engine import Engine
-
-
-@dataclass(frozen=True)
-class Step:
-    """The run after `index` updates. Step 0 is the initial model.
-
-    `weights` are live: copy or write them before asking for the next step. What is measured at evaluation steps only (test loss,
-    accuracies, sum of squared weights) is None between them.
-    """
-
-    index: int
-    train_loss: float
-    weights: Weights
-    test_loss: float | None = None
-    train_accuracy: float | None = None
-    test_accuracy: float | None = None
-    sum_squared_weights: float | None = None
-    last: bool = False
+from interp.training.start import SEEDED, FromSeed, FromState, Start
+from interp.training.stream import Plan, Step
 
 
 class Training:
-    """One run in progress: iterate over it for its steps; ask for its `state` between two steps to go on later.
+    """One run in progress, a `Stream`: iterate over it for its steps; ask for its `state` between two steps to go on later.
 
     Args:
         config: the run.
-        state: go on from what an earlier `state()` returned; the first step yielded is then the one it was taken at.
+        start: where it begins; by default, with the config's seed.
         engine: what computes the steps; by default, what the config asks for.
     """
 
-    def __init__(self, config: RunConfig, state: Mapping[str, Tensor] | None = None, *, engine: Engine | None = None) -> None:
+    def __init__(self, config: RunConfig, start: Start = SEEDED, *, engine: Engine | None = None) -> None:
+        if isinstance(start, FromSeed) and start.seed is not None:
+            config = replace(config, seed=start.seed)
         self.config = config
+        self.start = start
         self.engine: Engine = engine or make_engine(config)
         self._index = 0
         self._evaluations: list[tuple[float, float, float]] = []
         self._saved = set(config.checkpoints.steps(config.steps))
-        if state is not None:
-            self._load(state)
+        if isinstance(start, FromState):
+            self.load(start.state())
 
-    def __iter__(self) -> Iterator[Step]:
+    @property
+    def plan(self) -> Plan:
+        """What never changes of it; `engine` and `threads` are those that the config's choice has become."""
+        config, weights = self.config, self.engine.parameters.weights
+        return Plan(
+            settings=config,
+            task=config.task,
+            split=config.split.draw(config.task),
+            steps=config.steps,
+            saved=tuple(config.checkpoints.steps(config.steps)),
+            kind=weights.kind,
+            n_parameters=weights.n_parameters,
+            engine=self.engine.name,
+            threads=self.engine.threads,
+            device=config.device,
+            may_end_early=config.until_settled,
+            moments=tuple(config.checkpoints.moments_of(config.steps)),
+            start=self.start.facts() if isinstance(self.start, FromState) else {},
+        )
+
+    def __iter__(self) -> Iterator[Step[Weights]]:
         """Yield the present step, then one more after every update, up to the budget or until settled.
 
         Raises:
@@ -83,7 +90,24 @@ class Training:
             **{f"engine.{name}": tensor for name, tensor in self.engine.state().items()},
         }
 
-    def _step(self, train_loss: float) -> Step:
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what an earlier `state()` returned: the first step yielded is then the one it was taken at.
+
+        Raises:
+            UsageError: if the state is that of a model of another shape.
+        """
+        flat = self.engine.parameters.flat
+        if state["flat"].shape != flat.shape or state["flat"].dtype != flat.dtype:
+            raise UsageError(
+                f"state: given {tuple(state['flat'].shape)} weights of {state['flat'].dtype}, expected {tuple(flat.shape)} of "
+                f"{flat.dtype}, as the config says"
+            )
+        self._index = int(state["index"])
+        self._evaluations = [(row[0], row[1], row[2]) for row in state["evaluations"].tolist()]
+        flat.copy_(state["flat"])
+        self.engine.load({name.removeprefix("engine."): t for name, t in state.items() if name.startswith("engine.")})
+
+    def _step(self, train_loss: float) -> Step[Weights]:
         weights, index = self.engine.parameters.weights, self._index
         out_of_budget = index >= self.config.steps
         if index % self.config.evaluate_every and index not in self._saved and not out_of_budget:
@@ -106,15 +130,9 @@ class Training:
         steps, sum_squared, test_accuracy = np.array(self._evaluations).T
         return is_settled(steps, sum_squared, test_accuracy)
 
-    def _load(self, state: Mapping[str, Tensor]) -> None:
-        self._index = int(state["index"])
-        self._evaluations = [(row[0], row[1], row[2]) for row in state["evaluations"].tolist()]
-        self.engine.parameters.flat.copy_(state["flat"])
-        self.engine.load({name.removeprefix("engine."): t for name, t in state.items() if name.startswith("engine.")})
 
-
-def train(config: RunConfig) -> Iterator[Step]:
-    """Train a run: yields step 0, then a `Step` after every update.
+def train(config: RunConfig, *, start: Start = SEEDED) -> Iterator[Step[Weights]]:
+    """Train a run: yields its first step, by default step 0, then a `Step` after every update.
 
     Deterministic: equal configs, engines and thread counts give equal bytes. Nothing is saved; see `interp.record`.
 
@@ -124,4 +142,4 @@ def train(config: RunConfig) -> Iterator[Step]:
     >>> [step.index for step in steps]
     [0, 1, 2]
     """
-    yield from Training(config)
+    yield from Training(config, start)

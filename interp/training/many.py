@@ -1,32 +1,28 @@
-"""Many independent runs at once, over the cores: one process and one thread each."""
+"""Many independent runs at once, one thread each, by whatever executes them."""
 
 from __future__ import annotations
 
-import multiprocessing
-import pickle
-import signal
-import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar, overload
 
 import torch
 
 from interp.config.run_config import RunConfig
 from interp.errors import TrainingError, UsageError
+from interp.networks.one_layer import Weights
+from interp.training.executor import Executor
 from interp.training.lockstep import train_stacked
-from interp.training.loop import Step, train
+from interp.training.loop import train
+from interp.training.processes import Processes
 from interp.training.stacked.graphs import is_worth_it, refusal
 from interp.training.stacked.stacked_runs import stack_key
-from interp.training.threads import available_threads
+from interp.training.stream import Step
 
 T = TypeVar("T")
 
 
-def last_step(config: RunConfig) -> Step:
+def last_step(config: RunConfig) -> Step[Weights]:
     """Train a run to its end; returns its last step, with weights of its own."""
     for step in train(config):
         if step.last:
@@ -35,25 +31,31 @@ def last_step(config: RunConfig) -> Step:
 
 
 @overload
-def train_many(configs: Iterable[RunConfig], *, workers: int | None = None) -> Iterator[tuple[int, Step | Exception]]: ...
+def train_many(
+    configs: Iterable[RunConfig], *, workers: int | None = None, executor: Executor | None = None
+) -> Iterator[tuple[int, Step[Weights] | Exception]]: ...
 
 
 @overload
 def train_many(
-    configs: Iterable[RunConfig], job: Callable[[RunConfig], T], *, workers: int | None = None
+    configs: Iterable[RunConfig], job: Callable[[RunConfig], T], *, workers: int | None = None, executor: Executor | None = None
 ) -> Iterator[tuple[int, T | Exception]]: ...
 
 
 def train_many(
-    configs: Iterable[RunConfig], job: Callable[[RunConfig], Any] = last_step, *, workers: int | None = None
+    configs: Iterable[RunConfig],
+    job: Callable[[RunConfig], Any] = last_step,
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[tuple[int, Any]]:
     """Do a job for every config, several at a time, each with one thread; yields (index, result) in the order they finish.
 
-    Each run equals its single run with ``threads=1`` bit for bit. A run that fails, or whose process dies, gives its exception
-    as its result and does not disturb the others. Leaving the iteration early ends those still running.
+    Each run equals its single run with ``threads=1`` bit for bit, whatever executes it. A run that fails, or whose process dies,
+    gives its exception as its result and does not disturb the others. Leaving the iteration early ends those still running.
 
     Runs on a CUDA device that differ in seeds, initialisation and numbers of the optimizer only are trained as one batch instead
-    (if the job is the default one); each then equals its single run to rounding.
+    (if the job is the default one and no executor is given); each then equals its single run to rounding.
 
     A script that calls this must guard its own work with ``if __name__ == "__main__":``, as all scripts that start processes
     must: each process imports it anew.
@@ -62,7 +64,8 @@ def train_many(
         configs: the runs; ``threads`` is set to 1.
         job: what to do in a process of its own: a function of one config that can be pickled, that is, one defined at the top
             level of a module, or a `functools.partial` of one. By default a run is trained and its last `Step` returned.
-        workers: how many at a time; none means one for every core this process may use.
+        workers: how many processes at a time; None means one for every core this process may use.
+        executor: what does the jobs, in place of processes of this machine: see `Executor`.
 
     Raises:
         UsageError: if a config or the number of workers is not one, before anything is started.
@@ -76,31 +79,36 @@ def train_many(
     for index, config in enumerate(runs):
         if not isinstance(config, RunConfig):
             raise UsageError(f"train_many: item {index} is {config!r}, expected a RunConfig")
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
-        raise UsageError(f"workers: given {workers!r}, expected an integer >= 1")
-    return _all_results(dict(enumerate(runs)), job, workers or available_threads())
+    if executor is not None and workers is not None:
+        raise UsageError(f"train_many: given workers {workers!r} and an executor, expected one of them: the executor has its own")
+    numbered = {index: replace(config, threads=1) for index, config in enumerate(runs)}
+    pool = Processes(workers)
+    stacks = _taken_out(numbered) if executor is None and job is last_step else []
+    return _all_results(numbered, stacks, (executor or pool)(numbered, job))
 
 
-def _pickled(job: object) -> bytes:
-    try:
-        return pickle.dumps(job)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise UsageError(f"train_many: the job cannot be sent to another process ({error}); define it in a module") from error
+def _all_results(
+    runs: dict[int, RunConfig], stacks: Iterable[dict[int, RunConfig]], done: Iterator[tuple[int, Any]]
+) -> Iterator[tuple[int, Any]]:
+    """Those of the stacks, then those of the executor; a run that it says nothing of has failed."""
+    for stack in stacks:
+        yield from _stacked_results(stack)
+    missing = set(runs)
+    for number, result in done:
+        if number not in missing:
+            raise UsageError(f"executor: given a result of run {number!r}, expected one of each of {sorted(missing)}")
+        missing.remove(number)
+        yield number, result
+    yield from ((number, TrainingError("the executor ended without a result of this run")) for number in sorted(missing))
 
 
-def _all_results(runs: dict[int, RunConfig], job: Callable[[RunConfig], Any], workers: int) -> Iterator[tuple[int, Any]]:
-    job_bytes = _pickled(job)
-
-    def results() -> Iterator[tuple[int, Any]]:
-        stacks: dict[RunConfig, dict[int, RunConfig]] = {}
-        for index, config in list(runs.items()):
-            if job is last_step and _can_be_stacked(config):
-                stacks.setdefault(stack_key(config), {})[index] = runs.pop(index)
-        for stack in stacks.values():
-            yield from _stacked_results(stack)
-        yield from _results(runs, job_bytes, workers)
-
-    return results()
+def _taken_out(runs: dict[int, RunConfig]) -> list[dict[int, RunConfig]]:
+    """Stacks of the runs that can be stacked, which are taken out of `runs`."""
+    stacks: dict[RunConfig, dict[int, RunConfig]] = {}
+    for number, config in list(runs.items()):
+        if _can_be_stacked(config):
+            stacks.setdefault(stack_key(config), {})[number] = runs.pop(number)
+    return list(stacks.values())
 
 
 def _can_be_stacked(config: RunConfig) -> bool:
@@ -128,89 +136,3 @@ def _stacked_results(runs: dict[int, RunConfig]) -> Iterator[tuple[int, Any]]:
         items = list(runs.items())
         for half in (items[: len(items) // 2], items[len(items) // 2 :]):
             yield from _stacked_results(dict(half))
-
-
-def _results(runs: dict[int, RunConfig], job: bytes, workers: int) -> Iterator[tuple[int, Any]]:
-    waiting = list(runs.items())[::-1]
-    idle: list[_Worker] = []
-    busy: dict[int, _Worker] = {}
-    try:
-        while waiting or busy:
-            while waiting and len(busy) < workers:
-                worker = idle.pop() if idle else _Worker()
-                index, config = waiting.pop()
-                worker.start(config, job)
-                busy[index] = worker
-            ready = wait([worker.connection for worker in busy.values()])
-            for index in [index for index, worker in busy.items() if worker.connection in ready]:
-                worker = busy.pop(index)
-                result = worker.result()
-                if worker.process.is_alive():
-                    idle.append(worker)
-                yield index, result
-    finally:
-        for worker in busy.values():
-            worker.process.terminate()
-        for worker in [*idle, *busy.values()]:
-            worker.end()
-
-
-class _Worker:
-    """A process that does one job after another."""
-
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=_work, args=(theirs,), daemon=True)
-        self.process.start()
-        theirs.close()
-
-    def start(self, config: RunConfig, job: bytes) -> None:
-        """Begin a run."""
-        with suppress(OSError):  # the process has died: `result` will say so
-            self.connection.send_bytes(pickle.dumps((job, replace(config, threads=1))))
-
-    def result(self) -> Any:
-        """What the job returned or raised."""
-        try:
-            return pickle.loads(self.connection.recv_bytes())
-        except Exception as error:
-            if not isinstance(error, (EOFError, OSError)):
-                return TrainingError(f"the result of this run could not be read: {type(error).__name__}: {error}")
-            self.process.join()
-            return TrainingError(
-                f"the process of this run ended with exit code {self.process.exitcode} before the run did (if every run ends "
-                'like this, guard the script that calls train_many with `if __name__ == "__main__":`)'
-            )
-
-    def end(self) -> None:
-        """Wait for the process to end: it does once it has no work and nobody to give it any."""
-        self.connection.close()
-        self.process.join()
-
-
-def _work(connection: Connection) -> None:
-    """What a worker process runs: jobs, until the other end of the connection is closed."""
-    torch.set_num_threads(1)
-    # Ctrl-C reaches every process of a terminal; the calling process ends this one, with SIGTERM.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while True:
-        try:
-            job, config = pickle.loads(connection.recv_bytes())
-        except EOFError:
-            return
-        connection.send_bytes(_outcome(job, config))
-
-
-def _outcome(job: bytes, config: RunConfig) -> bytes:
-    """The pickled result of a job, or the exception it ended with."""
-    try:
-        return pickle.dumps(pickle.loads(job)(config))
-    except Exception as error:
-        error.add_note("in the process of this run:\n" + traceback.format_exc())
-        try:
-            data = pickle.dumps(error)
-            pickle.loads(data)
-            return data
-        except Exception:  # an exception that cannot be pickled, or not be made again from what was
-            return pickle.dumps(TrainingError(f"{type(error).__name__}: {error}"))

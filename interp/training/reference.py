@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.config.run_config import RunConfig
-from interp.losses import correct, cross_entropy, stablemax_cross_entropy
+from interp.losses import LOSSES, correct
+from interp.networks.gradients import mean_loss_and_gradients
 from interp.networks.initial import initial_weights
 from interp.networks.one_layer import Weights, forward
 from interp.training.engine import Evaluation
@@ -17,8 +18,6 @@ from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
 from interp.training.precision import full_precision
 from interp.training.threads import threads_for, torch_threads
-
-_LOSSES = {"cross_entropy": cross_entropy, "stablemax": stablemax_cross_entropy}
 
 
 class ReferenceEngine:
@@ -30,7 +29,7 @@ class ReferenceEngine:
         self.threads = threads_for(config)
         self.parameters = Parameters(initial_weights(config))
         self._optimizer = Optimizer(config.optimizer, self.parameters)
-        self._loss = _LOSSES[config.optimizer.loss]
+        self._loss = config.optimizer.loss
         split, device = config.split.draw(config.task), config.device
         pairs, labels = torch.from_numpy(config.task.pairs).to(device), torch.from_numpy(config.task.labels).to(device)
         self._train = pairs[split.train], labels[split.train]
@@ -38,15 +37,11 @@ class ReferenceEngine:
 
     def gradient(self) -> float:
         """Mean training loss; its gradient by autograd."""
-        leaves = self.parameters.weights.map(lambda tensor: tensor.detach().requires_grad_())
-        tensors = leaves.tensors()
         with torch_threads(self.threads), full_precision():
-            loss = self._losses(leaves, *self._train)[1].mean()
-            # With attention rate 0 the queries and keys take no part: their gradient is zero, not missing.
-            gradients = torch.autograd.grad(loss, list(tensors.values()), materialize_grads=True, allow_unused=True)
-        for name, gradient in zip(tensors, gradients, strict=True):
+            loss, gradients, _ = mean_loss_and_gradients(self.parameters.weights, *self._train, loss=self._loss)
+        for name, gradient in gradients.items():
             self.parameters.gradients[name].copy_(gradient)
-        return float(loss.detach())
+        return float(loss)
 
     def update(self) -> None:
         """One optimizer update."""
@@ -77,4 +72,4 @@ class ReferenceEngine:
         self, weights: Weights, pairs: Int[Tensor, "pair 2"], labels: Int[Tensor, " pair"]
     ) -> tuple[Float[Tensor, "pair classes"], Float[Tensor, " pair"]]:
         logits = forward(weights, pairs).all_logits
-        return logits, self._loss(logits, labels)
+        return logits, LOSSES[self._loss](logits, labels)

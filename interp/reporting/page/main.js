@@ -38,7 +38,7 @@ class Page {
 
   panel(element) {
     const source = this.source.panels[element.dataset.panel];
-    return source.extra ? new Explorer(element, source, this) : new Panel(element, source, this);
+    return source.kind === "explorer" ? new Explorer(element, source, this) : new Panel(element, source, this);
   }
 
   // Something was chosen by a click (which neuron); panels say with `on` that they want to know.

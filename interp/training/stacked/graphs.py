@@ -90,6 +90,22 @@ class GraphedRuns:
         self.runs.optimizer.load(state)
         self._evaluations = None
 
+    def state_of(self, run: int) -> dict[str, Tensor]:
+        """The state of a run's optimizer, as that of a batch of this run alone (live tensors)."""
+        state = self.runs.optimizer.state()
+        return {name: tensor[run : run + 1] if tensor.ndim else tensor for name, tensor in state.items()}
+
+    @torch.no_grad()
+    def load_run(self, run: int, state: Mapping[str, Tensor]) -> None:
+        """Restore the state of a run's optimizer, as `state_of` gave it; what the runs have in common must agree.
+
+        A run that was alone has no memory of slow gradients if it asks for none; in a batch it has, and does not use it.
+        """
+        for name, tensor in self.state_of(run).items():
+            if name in state:
+                tensor.copy_(state[name])
+        self._evaluations = None
+
     @torch.no_grad()
     def only(self, numbers: Sequence[int]) -> GraphedRuns:
         """Some of the runs in their present state, as a smaller batch."""

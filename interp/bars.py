@@ -1,21 +1,21 @@
-"""The progress bar of a recording: losses, steps per second, time left, on stderr if that is a terminal."""
+"""Progress bars on stderr, if that is a terminal: of a training, and of any counted work."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from interp.training.loop import Step
+if TYPE_CHECKING:
+    from interp.training.stream import Step
 
 _REFRESH_SECONDS = 0.25
 
 
 @contextmanager
-def training_progress(name: str, *, total: int, done: int, until_settled: bool) -> Iterator[Callable[[Step], None]]:
+def training_progress(name: str, *, total: int, done: int, until_settled: bool) -> Iterator[Callable[[Step[Any]], None]]:
     """A progress bar as a context: what it yields is called with every step.
 
     Args:
@@ -24,6 +24,9 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
         done: steps made before it was resumed.
         until_settled: the run may end before its budget; the time left is then an upper bound, and says so.
     """
+    from rich.console import Console  # only here: the command line's help must not wait for it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
@@ -42,7 +45,7 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
         task = bar.add_task(name, total=total, completed=done, losses="", speed="")
         begun, shown, losses = time.monotonic(), 0.0, ""
 
-        def show(step: Step) -> None:
+        def show(step: Step[Any]) -> None:
             nonlocal shown, losses
             if step.test_loss is not None:
                 losses = f"train {step.train_loss:.2e} test {step.test_loss:.2e} accuracy {step.test_accuracy:.3f}"
@@ -53,3 +56,22 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
                 bar.update(task, completed=step.index, losses=losses, speed=speed)
 
         yield show
+
+
+def counted_progress(what: str) -> Callable[[int, int], None] | None:
+    """A callback that shows a progress bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    bar = Progress(what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    task = bar.add_task(what, total=None)
+
+    def show(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+        if done == total:
+            bar.stop()
+
+    return show

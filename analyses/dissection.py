@@ -1,57 +1,44 @@
-"""The page's section on the last checkpoint taken apart: `interp.anatomy` as tables, the paper's figures beside ours."""
+"""What is inside, at the end?
 
-from __future__ import annotations
+Each ablation takes something out of the network or keeps nothing else; what counts is how far its loss lies from that of the
+random controls, which take as much out at random.
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+Losses are in nats, over all pairs of the p residues (the class of the sign =, where there is one, is left out).
+"""
 
-from interp.reporting.fact_tables import Table
-from interp.wording import percent
+import json
 
-Found = Mapping[str, Any]
+import interp
+from interp import Analysis, Definition, Source, anatomy
+from interp.figures import Table, Tables
+from interp.wording import listed, number, pairs, percent, spread, unbroken
 
-TITLE = "What is inside, at the end?"
-CAPTION = (
-    "Each ablation takes something out of the network or keeps nothing else; what counts is how far its loss lies from that of "
-    "the random controls, which take as much out at random.",
-    "Losses are in nats, over all pairs of the p residues (the class of the sign =, where there is one, is left out).",
-)
-DEFINITIONS = (
-    "loss", "restricted-loss", "excluded-loss", "key-frequencies", "neurons", "neuron-logit-map", "heads", "cosine-fit", "gini",
-    "algorithm", "formulas", "memorizer-or-generalizer", "ablations", "logit-spectrum", "health",
-)  # fmt: skip
+# Random controls of each ablation: as many as can be had in about a second. `interp anatomy --controls` makes more.
+CONTROLS = 3
 PAPER = "Beside ours: the mainline model of Nanda et al. 2023 (arXiv 2301.05217), whose architecture this network has."
 
 
-@dataclass(frozen=True)
-class Section:
-    """Tables under one title, with paragraphs that say how to read them."""
+def measure(view):
+    """The last checkpoint taken apart, the paper's figures where it has the paper's setting, and the run's health, as JSON."""
+    weights, fraction = view.weights, len(view.split.train) / len(view.task.labels)
+    controls, keys = 0 if view.brief else CONTROLS, None if view.harmonics is None else list(view.key_frequencies)
+    found = anatomy.anatomy(weights, task=view.task, split=view.split, keys=keys, controls=controls)
+    decay = anatomy.known_weight_decay(view.run)
+    paper, note = anatomy.beside_mainline(weights, view.task, weight_decay=decay, fraction=fraction)
+    health = interp.run_health(view.run, step=view.step, weights=weights)
+    return {"anatomy": json.dumps({"step": view.step, "found": found, "paper": dict(paper), "note": note, "health": health})}
 
-    name: str
-    title: str
-    paragraphs: tuple[str, ...]
-    tables: tuple[Table, ...]
-    definitions: tuple[str, ...] = ()
+
+def figure(series):
+    """The tables of what was found."""
+    return dissected(**json.loads(series["anatomy"].item()))
 
 
-def dissection(
-    found: Found,
-    *,
-    step: int,
-    paper: Mapping[str, str] | None = None,
-    paper_note: str | None = None,
-    health: Found | None = None,
-) -> Section:
-    """The section for a table of `interp.anatomy.anatomy`.
+def dissected(found, *, step, paper=None, note=None, health=None):
+    """The tables for what `interp.anatomy.anatomy` found.
 
-    Args:
-        found: the table.
-        step: of the checkpoint that was dissected.
-        paper: path in the table -> the paper's figure, where the model has the paper's setting.
-        paper_note: what is not known of that setting.
-        health: of the run, as `interp.observing.run_health.run_health` gives it.
+    `paper` has the paper's figures by their paths in that, `note` says what is not known of the model's setting, `health` is
+    what `interp.run_health` says of the run.
     """
     paper = paper or {}
     tables = [
@@ -62,23 +49,17 @@ def dissection(
         _formulas(found),
         _ablations(found, paper),
         _components(found),
+        None if health is None else _health(health),
     ]
-    tables.append(None if health is None else _health(health))
-    paragraphs: tuple[str, ...] = (f"The last checkpoint, step {step:,}, taken apart.", *CAPTION)
+    told = [f"The last checkpoint, step {step:,}, taken apart."]
     if paper:
-        paragraphs = (*paragraphs, PAPER, *([f"{paper_note[0].upper()}{paper_note[1:]}."] if paper_note else []))
+        told += [PAPER, *([f"{note[0].upper()}{note[1:]}."] if note else [])]
     if found["key_frequencies"] is None:
-        paragraphs = (*paragraphs, "No reordering makes this operation an addition: what is read from waves is left out.")
-    kept = tuple(table for table in tables if table is not None)
-    return Section("dissection", TITLE, paragraphs, kept, DEFINITIONS)
+        told.append("No reordering makes this operation an addition: what is read from waves is left out.")
+    return Tables(tuple(told), tuple(table for table in tables if table is not None))
 
 
-def no_dissection(reason: str) -> Section:
-    """The section of a checkpoint that cannot be dissected, with the reason."""
-    return Section("dissection", TITLE, (reason,), ())
-
-
-def _losses(found: Found) -> Table:
+def _losses(found):
     names = {
         "loss": "loss",
         "loss_all_classes": "loss, = class included",
@@ -92,7 +73,7 @@ def _losses(found: Found) -> Table:
     return Table("Losses and accuracy", ("", "all pairs", "train", "test"), tuple(rows))
 
 
-def _units(found: Found) -> Table | None:
+def _units(found):
     if found["pairs"] is None:
         return None
     rows = (
@@ -101,7 +82,7 @@ def _units(found: Found) -> Table | None:
     return Table("Pairs of units, and with a zero divisor", ("", "pairs", "loss", "accuracy"), tuple(rows))
 
 
-def _circuit(found: Found, paper: Mapping[str, str]) -> Table | None:
+def _circuit(found, paper):
     if found["key_frequencies"] is None:
         return None
     neurons, logit_map = found["neurons"], found["neuron_logit_map"]
@@ -124,7 +105,7 @@ def _circuit(found: Found, paper: Mapping[str, str]) -> Table | None:
     return _beside("The circuit", "this network", ((name, (value,), path) for name, value, path in rows), paper)
 
 
-def _algorithm(found: Found) -> Table | None:
+def _algorithm(found):
     algorithm, general = found["algorithm"], found["generalization"]
     rows = [
         ("algorithm", algorithm["verdict"]),
@@ -140,7 +121,7 @@ def _algorithm(found: Found) -> Table | None:
     return Table("Which algorithm", ("", "this network"), tuple((name, str(value)) for name, value in rows if value is not None))
 
 
-def _formulas(found: Found) -> Table | None:
+def _formulas(found):
     formulas = found["algorithm"]["formulas"]
     if not formulas:
         return None
@@ -149,7 +130,7 @@ def _formulas(found: Found) -> Table | None:
     return Table("Share of their variance that the formulas explain", ("", "clock", "pizza"), rows)
 
 
-def _ablations(found: Found, paper: Mapping[str, str]) -> Table | None:
+def _ablations(found, paper):
     if found["ablations"] is None:
         return None
     drawn = next((entry["controls"]["n"] for entry in found["ablations"].values() if entry["controls"]), 0)
@@ -161,20 +142,20 @@ def _ablations(found: Found, paper: Mapping[str, str]) -> Table | None:
     return _beside("Loss after each ablation", ("this network", how), rows, paper)
 
 
-def _controls(name: str, controls: Found | None, drawn: int) -> str:
+def _controls(name, controls, drawn):
     if controls is None:
         return "none: too few other frequencies" if drawn and name != "nothing" else "-"
     return f"{number(controls['median'])} ({number(controls['low'])} to {number(controls['high'])})"
 
 
-def _components(found: Found) -> Table | None:
+def _components(found):
     if not found["logit_components"]:
         return None
     rows = tuple((f"{c['a']} of a, {c['b']} of b", f"{100 * c['share']:.2f} %") for c in found["logit_components"])
     return Table("Largest waves of the logits", ("", "share of the variance"), rows)
 
 
-def _health(health: Found) -> Table:
+def _health(health):
     ratio, spikes = health["gradient_ratio"]["total"], health["spikes"]
     rows = [
         ("training pairs lost to single precision", percent(health["collapsed"])),
@@ -188,47 +169,52 @@ def _health(health: Found) -> Table:
 
 
 def _beside(
-    title: str,
-    columns: str | tuple[str, ...],
-    rows: Iterator[tuple[str, tuple[str, ...], str]],
-    paper: Mapping[str, str],
-) -> Table:
+    title,
+    columns,
+    rows,
+    paper,
+):
     """A table with the paper's figures in its last column, where there are any."""
     columns = (columns,) if isinstance(columns, str) else columns
     if not paper:
         return Table(title, ("", *columns), tuple((name, *values) for name, values, _ in rows))
-    published = {path: _unbroken(text.removeprefix("fve ")) for path, text in paper.items()}
+    published = {path: unbroken(text.removeprefix("fve ")) for path, text in paper.items()}
     return Table(title, ("", *columns, "paper"), tuple((name, *values, published.get(path, "")) for name, values, path in rows))
 
 
-def number(value: float | None) -> str:
-    """A number with four digits; a dash where there is none. A narrow column does not break it.
+NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
+DEFINITIONS = (
+    Definition(
+        "ablations", "Ablations with random controls",
+        "The loss after something is taken out of a network, or all but it, beside the distribution of losses when as much is "
+        "taken out at random.",
+        (
+            ("logits, neurons, embedding", "only / without the key frequencies; control: as many other frequencies"),
+            (
+                "neurons",
+                "clustered ones replaced by their degree-2 fit, or by the a+b part of it; control: the same change, its "
+                "directions turned at random",
+            ),
+            ("MLP", "projected on the key directions of W_L, or on their complement; control: a random subspace of that size"),
+            ("heads", "zeroed or set to their mean; control: what they write, turned at random"),
+            ("skips", "past attention, past the MLP; control: as much, turned at random"),
+        ),
+        "one checkpoint: mean loss over all p^2 pairs, p classes",
+        Source(*NANDA, "section 4.4"),
+        waves=True,
+    ),
+)  # fmt: skip
 
-    >>> number(0.123456), number(2.41e-7), number(None)
-    ('0.1235', '2.41e\u22127', '-')
-    """
-    return "-" if value is None else _unbroken(f"{value:.4g}")
-
-
-def _unbroken(text: str) -> str:
-    return re.sub(r"e-0?", "e\u2212", text)
-
-
-def spread(values: Sequence[float | None]) -> str:
-    """The least and greatest of some numbers, or the one that they all are.
-
-    >>> spread([0.5, None, 0.25]), spread([1.0, 1.0])
-    ('0.25 to 0.5', '1')
-    """
-    known = [value for value in values if value is not None]
-    return " to ".join(dict.fromkeys([number(min(known)), number(max(known))])) if known else "-"
-
-
-def listed(values: Sequence[object]) -> str:
-    """Values with commas between them."""
-    return ", ".join(map(str, values))
-
-
-def pairs(values: Found) -> str:
-    """Names with their values, as ``14: 44, 35: 93``."""
-    return listed([f"{name}: {value}" for name, value in values.items()]) or "none"
+ANALYSIS = Analysis(
+    "dissection",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    kind="tables",
+    at="last",
+    needs=("one-layer",),
+    definitions=(
+        "loss", "restricted-loss", "excluded-loss", "key-frequencies", "neurons", "neuron-logit-map", "heads", "cosine-fit",
+        "gini", "algorithm", "formulas", "memorizer-or-generalizer", *DEFINITIONS, "logit-spectrum", "health",
+    ),
+)  # fmt: skip

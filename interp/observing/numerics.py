@@ -12,18 +12,17 @@ from torch import Tensor
 
 from interp import measures
 from interp.errors import DataError, UsageError
-from interp.losses import cross_entropy, stablemax_cross_entropy
-from interp.networks.one_layer import Weights, forward
+from interp.networks.gradients import mean_loss_and_gradients
+from interp.networks.one_layer import Weights
 from interp.store.manifest import RESUME
 from interp.store.resume import read_resume
 from interp.store.run import Run
 
-_LOSSES = {"cross_entropy": cross_entropy, "stablemax": stablemax_cross_entropy}
 # Where the resume state keeps Adam's second moments.
 _MOMENTS = "engine.adamw.exp_avg_sq"
 
 
-def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
+def run_health(run: Run, *, step: int | None = None, weights: Weights | None = None) -> dict[str, Any]:
     """The numerical health of a run as plain values.
 
     - ``collapsed``: share of the training pairs whose ordinary float32 loss would be exactly 0, see `interp.measures.collapsed`.
@@ -38,6 +37,7 @@ def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
     Args:
         run: a recorded run.
         step: which checkpoint; the last by default.
+        weights: of that checkpoint, where they were read already.
 
     Raises:
         UsageError: for a step that was not saved, or a run without checkpoints.
@@ -45,10 +45,10 @@ def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
     if not run.steps:
         raise UsageError(f"run {run.path} has no checkpoints yet")
     step = run.steps[-1] if step is None else step
-    weights, optimizer = run[step].weights, run.config.optimizer
+    weights, optimizer = run[step].weights if weights is None else weights, run.config.optimizer
     train = torch.from_numpy(run.split.train)
     pairs, labels = (torch.from_numpy(values)[train] for values in (run.config.task.pairs, run.config.task.labels))
-    logits, gradients = _gradients(weights, pairs, labels, loss=optimizer.loss)
+    _, gradients, logits = mean_loss_and_gradients(weights, pairs, labels, loss=optimizer.loss)
     # Moments of the first update stand for those of a gradient that does not change.
     still = {name: gradient.double().square() * (1 - optimizer.beta2) for name, gradient in gradients.items()}
     moments, updates = (_second_moments(run) if step == run.steps[-1] else None) or (still, 1)
@@ -71,19 +71,6 @@ def run_health(run: Run, *, step: int | None = None) -> dict[str, Any]:
     }
 
 
-def _gradients(weights: Weights, pairs: Tensor, labels: Tensor, *, loss: str) -> tuple[Tensor, dict[str, Tensor]]:
-    """Logits of the training pairs, and the gradient of their mean loss for each tensor."""
-    leaves = weights.map(lambda tensor: tensor.detach().requires_grad_())
-    tensors = leaves.tensors()
-    with torch.enable_grad():
-        logits = forward(leaves, pairs).all_logits
-        # With attention rate 0 the queries and keys take no part: their gradient is zero, not missing.
-        found = torch.autograd.grad(
-            _LOSSES[loss](logits, labels).mean(), list(tensors.values()), materialize_grads=True, allow_unused=True
-        )
-    return logits.detach(), dict(zip(tensors, found, strict=True))
-
-
 def _second_moments(run: Run) -> tuple[dict[str, Tensor], int] | None:
     """Adam's second moments as of the last update, and the number of updates; None where a run has finished and dropped them."""
     if not (run.path / RESUME).is_file():
@@ -99,5 +86,5 @@ def _second_moments(run: Run) -> tuple[dict[str, Tensor], int] | None:
 def _training_losses(run: Run) -> tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]]:
     """Steps and training losses wherever there is one. An imported history has gaps, which read as NaN and say nothing."""
     steps, losses = run.history["step"].values, run.history["train_loss"].values
-    known = ~np.isnan(losses) if run.config.recipe == "imported" else np.ones(len(losses), dtype=bool)
+    known = ~np.isnan(losses) if run.is_imported else np.ones(len(losses), dtype=bool)
     return steps[known], losses[known]

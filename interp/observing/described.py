@@ -1,0 +1,62 @@
+"""A run's ordinary curves as a series, and what a series of a run says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from interp.harmonics.harmonics import Name
+from interp.observing.derived import date_lead, date_phases, date_verdicts
+from interp.observing.series import ABOUT, About, plain
+from interp.store.run import Run
+
+
+def evaluated_history(run: Run) -> xr.Dataset:
+    """The run's history at the steps where both losses are known: ``history_train_loss`` ... over ``history_step``.
+
+    What else was not measured there is NaN: imported models may have more losses than accuracies.
+    """
+    history = run.history
+    whole = np.isfinite(history["test_loss"].values) & np.isfinite(history["train_loss"].values)
+    names = {"step": "history_step", **{str(name): f"history_{name}" for name in history.data_vars}}
+    return history.isel(step=whole).rename(names)
+
+
+def history_series(run: Run) -> xr.Dataset:
+    """What a run's history alone tells, as a series: its evaluated curves over ``history_step``, its steps, its `About`."""
+    series = xr.Dataset(coords={"step": list(run.steps)}).merge(evaluated_history(run))
+    return series.assign_attrs({ABOUT: describe(run, series)})
+
+
+def describe(
+    run: Run,
+    series: xr.Dataset,
+    *,
+    keys: tuple[Name, ...] | None = None,
+    key_rule: str = "",
+    key_step: int | None = None,
+    failures: Mapping[str, str] | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> About:
+    """What a series of a run says of itself; phases, lead time and verdicts follow from its curves."""
+    task = run.task
+    waves = task.harmonics
+    return About(
+        run=run.name,
+        task=task.name,
+        operation=task.operation,
+        p=task.classes,
+        n_frequencies=0 if waves is None else len(waves.names),
+        key_frequencies=None if waves is None else keys,
+        key_rule="" if waves is None else key_rule,
+        key_step=None if waves is None else key_step,
+        failures=failures or {},
+        left_out=left_out or {},
+        phases=date_phases(series),
+        verdicts=date_verdicts(series),
+        lead=date_lead(series),
+        config=plain(run.settings),
+        facts=plain(run.facts()),
+    )

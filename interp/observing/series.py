@@ -1,0 +1,194 @@
+"""What a series says of itself: one frozen value in its attributes, which becomes text, and is read from text, here alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from interp.errors import DataError, UsageError
+from interp.measures.boundary import Boundary
+from interp.measures.dating import Outcome, Phases
+from interp.measures.lead import LeadTime, stand_out
+from interp.measures.since import Since
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from interp.harmonics.harmonics import Name
+
+# Where a Dataset keeps it.
+ABOUT = "about"
+# Nested values, which are JSON where attributes must be text.
+_NESTED = ("failures", "left_out", "config", "facts")
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a series besides its arrays.
+
+    Args:
+        run: name of the run.
+        task: what was learned, such as ``a + b modulo 113``.
+        operation: ``add``, ``subtract``, ``multiply``, ``x2xyy2``; the task's name where it is a table.
+        p: number of answers.
+        n_frequencies: number of parts that the harmonics of the answers have (for addition modulo p, p // 2 frequencies);
+            0 where the answers have none, so that no measure of waves applies.
+        key_frequencies: chosen once for the whole series; None if nobody looked, or there are none to look for.
+        key_rule: how they were chosen.
+        key_step: in which checkpoint.
+        failures: name of an analysis that raised -> at which step, and what.
+        left_out: name of an analysis that does not apply -> why.
+        phases: of the run; None where its history has no accuracies.
+        verdicts: ``algorithm`` and ``generalization``, where their readings were measured.
+        lead: how long before the test accuracy the restricted loss moved, where both were measured; it says nothing unless the
+            key frequencies stand out.
+        config: of the run, nested plain values.
+        facts: of the run, see `interp.Run.facts`.
+    """
+
+    run: str = "run"
+    task: str = ""
+    operation: str = ""
+    p: int = 0
+    n_frequencies: int = 0
+    key_frequencies: tuple[Name, ...] | None = None
+    key_rule: str = ""
+    key_step: int | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    phases: Phases | None = None
+    verdicts: Mapping[str, Since] = field(default_factory=dict)
+    lead: LeadTime | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Of the run, see `interp.measures.Phases`; ``unknown`` where it has no phases."""
+        return "unknown" if self.phases is None else self.phases.outcome
+
+    @property
+    def has_waves(self) -> bool:
+        """Whether the answers have harmonics, so that measures of waves apply."""
+        return self.n_frequencies > 0
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether the key frequencies are few enough to be those of a circuit, see `interp.measures.stand_out`."""
+        return self.key_frequencies is not None and stand_out(len(self.key_frequencies), self.n_frequencies)
+
+
+def about(series: xr.Dataset) -> About:
+    """What a series says of itself: run, task, key frequencies, phases, verdicts, lead time, configuration.
+
+    Raises:
+        UsageError: for a Dataset that is no series of `interp.observe`, or has lost its attributes on the way.
+
+    >>> import xarray
+    >>> series = xarray.Dataset(coords={"step": [0, 100]}, attrs={"about": About(run="mine", p=59)})
+    >>> about(series).run, about(series).outcome
+    ('mine', 'unknown')
+    """
+    found = series.attrs.get(ABOUT)
+    if isinstance(found, About):
+        return found
+    if "key_rule" in series.attrs or "outcome" in series.attrs:
+        what = "attributes that are text, as files have them; interp.observing.series.from_attributes reads them"
+    else:
+        what = (
+            f'none in attrs["{ABOUT}"]; where an operation of xarray dropped it, '
+            "made.assign_attrs(about=interp.about(series)) puts it back"
+        )
+    raise UsageError(f"series: expected a Dataset as interp.observe returns it, with its About, given {what}")
+
+
+def as_attributes(value: About) -> dict[str, Any]:
+    """The attributes of a file: text, whole numbers, a list of key frequencies; what is nested is JSON.
+
+    What there is nothing to say of is left out.
+    """
+    found: dict[str, Any] = {
+        "run": value.run,
+        "task": value.task,
+        "operation": value.operation,
+        "p": value.p,
+        "frequencies": value.n_frequencies,
+        "outcome": value.outcome,
+    }
+    boundaries = {} if value.phases is None else asdict(value.phases)
+    boundaries.pop("outcome", None)
+    found["phases"] = json.dumps(boundaries)
+    found["verdicts"] = json.dumps({name: asdict(since) for name, since in value.verdicts.items()})
+    if value.lead is not None:
+        found["lead"] = json.dumps(asdict(value.lead))
+    if value.key_frequencies is not None:
+        found["key_frequencies"] = list(value.key_frequencies)
+    if value.key_rule:
+        found["key_rule"] = value.key_rule
+    if value.key_step is not None:
+        found["key_step"] = value.key_step
+    found |= {name: json.dumps(dict(getattr(value, name))) for name in _NESTED}
+    found["config"] = json.dumps(dict(value.config), indent=2) + "\n"
+    return found
+
+
+def from_attributes(attributes: Mapping[str, Any]) -> About:
+    """What `as_attributes` wrote, also where a file has made its list text; what is missing is unknown.
+
+    Raises:
+        DataError: for a text that is not what it should be.
+    """
+    try:
+        return _decoded(attributes)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"attributes of a series: {type(error).__name__}: {error}; expected those that export_series writes"
+        ) from error
+
+
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values as JSON gives them back: lists for tuples, text for names."""
+    found: dict[str, Any] = json.loads(json.dumps(value))
+    return found
+
+
+def _decoded(attributes: Mapping[str, Any]) -> About:
+    boundaries, outcome = _nested(attributes, "phases"), attributes.get("outcome", "unknown")
+    names = ("memorized", "onset", "cleanup", "grokked", "settled")
+    found = {name: _boundary(boundaries.get(name)) for name in names}
+    is_dated = bool(boundaries) or outcome != "unknown"
+    keys, lead = attributes.get("key_frequencies"), _nested(attributes, "lead")
+    step = attributes.get("key_step")
+    return About(
+        run=str(attributes.get("run", "run")),
+        task=str(attributes.get("task", attributes.get("operation", ""))),
+        operation=str(attributes.get("operation", "")),
+        p=int(attributes.get("p", 0)),
+        n_frequencies=int(attributes.get("frequencies", 0)),
+        key_frequencies=None if keys is None else tuple(json.loads(keys) if isinstance(keys, str) else keys),
+        key_rule=str(attributes.get("key_rule", "")),
+        key_step=None if step is None else int(step),
+        phases=Phases(**found, outcome=outcome) if is_dated else None,
+        verdicts={
+            name: Since(since["verdict"], Boundary(**since["boundary"]))
+            for name, since in _nested(attributes, "verdicts").items()
+        },
+        lead=_lead(lead) if lead else None,
+        **{name: _nested(attributes, name) for name in _NESTED},
+    )
+
+
+def _lead(values: Mapping[str, Any]) -> LeadTime:
+    numbers = {name: values[name] for name in ("steps", "shortest", "longest")}
+    return LeadTime(_boundary(values["restricted"]), _boundary(values["accuracy"]), **numbers)
+
+
+def _boundary(values: Mapping[str, int] | None) -> Boundary | None:
+    return None if values is None else Boundary(**values)
+
+
+def _nested(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = attributes.get(name) or {}
+    return dict(json.loads(value) if isinstance(value, str) else value)

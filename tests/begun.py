@@ -1,0 +1,17 @@
+"""A run on disk that nobody trains: what tests plant in it is its content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from interp.config.run_config import RunConfig
+from interp.store.beginning import begin
+from interp.tasks.splits import Split
+from interp.training.stream import Plan
+
+
+def begin_planted(path: Path, config: RunConfig, *, n_parameters: int = 1, split: Split | None = None) -> None:
+    """Begin a run at a path that is held for writing; its split is the config's unless another is given."""
+    saved = tuple(config.checkpoints.steps(config.steps))
+    drawn = split or config.split.draw(config.task)
+    begin(path, Plan(config, config.task, drawn, config.steps, saved, "one-layer", n_parameters, "planted", 1), provenance={})
