@@ -79,15 +79,15 @@ class TokenTables:
 
     base: Float[Tensor, "*run one_or_p column"]
     scores: Float[Tensor, "*run head one_or_p p_or_more"]
-    W_L: Float[Tensor, "*run d_mlp column"]
-    x: Float[Tensor, "*run p+2 d_model"]
-    v: Float[Tensor, "*run head p+1 d_head"]
+    W_L: Float[Tensor, "*run d_mlp logit_column"]
+    x: Float[Tensor, "*run p_plus_2 d_model"]
+    v: Float[Tensor, "*run head p_plus_1 d_head"]
     fixed_v: Float[Tensor, "*run head one d_head"]
     to_columns: Float[Tensor, "*run d_model column"]
     head_to_columns: Float[Tensor, "*run head d_head column"]
-    rows: Float[Tensor, "*run head*d_head+one_or_p d_model"]
+    rows: Float[Tensor, "*run row d_model"]  # head * d_head, and 1 or p
     q: Float[Tensor, "*run head one_or_p d_head"]
-    k: Float[Tensor, "*run head one_or_p_or_p+1 d_model_or_d_head"]
+    k: Float[Tensor, "*run head one_or_p_plus_1 d_model_or_d_head"]
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ class TableGradients:
     `columns` is the gradient of `head_to_columns` and, in its last rows, of `base`.
     """
 
-    v: Float[Tensor, "*run head p+1 d_head"]
-    columns: Float[Tensor, "*run head*d_head+one_or_p column"]
+    v: Float[Tensor, "*run head p_plus_1 d_head"]
+    columns: Float[Tensor, "*run row column"]  # rows: head * d_head, and 1 or p
     scores: Float[Tensor, "*run head one_or_p p_or_more"]
-    W_L: Float[Tensor, "*run d_mlp column"]
+    W_L: Float[Tensor, "*run d_mlp logit_column"]
 
 
 def tabulate(w: Named, shape: Shape) -> TokenTables:
@@ -198,7 +198,7 @@ def _biases_of_columns(w: Named, d_base: Tensor, *, shape: Shape, into: Named) -
 
 
 def _scores(
-    w: Named, tables: TokenTables, d_scores: Tensor, d_x: Float[Tensor, "*run p+1 d_model"], *, shape: Shape, into: Named
+    w: Named, tables: TokenTables, d_scores: Tensor, d_x: Float[Tensor, "*run p_plus_1 d_model"], *, shape: Shape, into: Named
 ) -> Float[Tensor, "*run one_or_p d_model"]:
     """Gradients of W_Q, W_K and their biases; adds to that of `x`, and returns that of the residuals at the query position."""
     q, k, x = tables.q, tables.k, tables.x[..., :-1, :]
@@ -237,7 +237,7 @@ def _with_biases(base: Float[Tensor, "*run one_or_p column"], w: Named, shape: S
     return base
 
 
-def _padded(columns: Float[Tensor, "*any column"]) -> list[Float[Tensor, "*any column"]]:
+def _padded(columns: Float[Tensor, "*any column"]) -> list[Float[Tensor, "*any _"]]:  # each as wide as it is
     """The columns, followed by zeros that pad them where they need padding."""
     surplus = -columns.shape[-1] % LANE
     return [columns, columns.new_zeros(*columns.shape[:-1], surplus)] if surplus else [columns]
@@ -247,5 +247,5 @@ def _heads_side_by_side(v: Float[Tensor, "*run head row d_head"]) -> Float[Tenso
     return v.transpose(-3, -2).flatten(-2)
 
 
-def _heads_in_rows(rows: Float[Tensor, "*run head*d_head column"], w: Named) -> Float[Tensor, "*run head d_head column"]:
+def _heads_in_rows(rows: Float[Tensor, "*run head_x_d_head column"], w: Named) -> Float[Tensor, "*run head d_head column"]:
     return rows.reshape(*rows.shape[:-2], *w["W_O"].shape[-3:-1], rows.shape[-1])

@@ -32,7 +32,7 @@ class StackedOptimizer:
         self._perpendicular = configs[0].perpendicular_gradient
         self._flat, self._gradient = flat, gradient
 
-        def own(values: Sequence[float], dtype: torch.dtype = flat.dtype) -> float | Float[Tensor, "run 1"]:
+        def own(values: Sequence[float | int], dtype: torch.dtype = flat.dtype) -> float | int | Float[Tensor, "run 1"]:
             """A number per run; a single one where all runs agree, which costs less."""
             return values[0] if len(set(values)) == 1 else flat.new_tensor(values, dtype=dtype).unsqueeze(1)
 

@@ -87,12 +87,12 @@ def make_batch(indices: Int[np.ndarray, "run pair"], task: ModularTask | TableTa
 class TokenOrder:
     """A batch's pairs sorted by token, for sums over all pairs of a token; within a token they keep their order."""
 
-    scores: Int[Tensor, " run*pair*2"]  # rows (run, pair, position) of what is summed
-    score_starts: Int[Tensor, " run*2*p"]  # where the rows of each token begin
-    values: Int[Tensor, " run*pair*2*head"]  # rows (run, pair, head), ordered by token and head
-    value_starts: Int[Tensor, " run*2*p*head"]
-    patterns: Int[Tensor, " run*pair*2*head"]  # the attention (run, pair, position, head) that weights each of them
-    sum_of_head: Float[Tensor, "head*d_head head"]  # adds up the entries of each head
+    scores: Int[Tensor, " entry"]  # run * pair * 2: rows (run, pair, position) of what is summed
+    score_starts: Int[Tensor, " token"]  # run * 2 * p: where the rows of each token begin
+    values: Int[Tensor, " entry_of_head"]  # run * pair * 2 * head: rows (run, pair, head), ordered by token and head
+    value_starts: Int[Tensor, " token_of_head"]  # run * 2 * p * head
+    patterns: Int[Tensor, " entry_of_head"]  # the attention (run, pair, position, head) that weights each of them
+    sum_of_head: Float[Tensor, "z head"]  # z = head * d_head: adds up the entries of each head
 
 
 def order_by_token(batch: PairBatch, task: ModularTask | TableTask, *, sizes: ColumnSizes, like: Tensor) -> TokenOrder:
