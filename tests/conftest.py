@@ -15,6 +15,7 @@ from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from visiting import Visit
 
 # Machines are shared: how long an example takes says nothing about the code.
 # In CI every run tries the same examples, so that what is red there is red here.
@@ -103,3 +104,34 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(page(series, panels(series, analyses)).html, encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the neuron explorer."""
+    from turning_page import with_explorer
+
+    return with_explorer(tmp_path_factory.mktemp("explored") / "explored.html")
+
+
+@pytest.fixture(scope="module")
+def shared(browser: Browser, report_file: Path) -> Iterator[Visit]:
+    """One visit for the tests that leave the page as they found it."""
+    from visiting import visit
+
+    seen = visit(browser, report_file)
+    yield seen
+    seen.page.context.close()
+
+
+@pytest.fixture
+def fresh(shared: Visit) -> Iterator[Visit]:
+    """The shared visit, at the last checkpoint; whatever a test does, the page may not complain."""
+    from growing import STEPS
+
+    shared.page.evaluate("document.activeElement.blur()")
+    if shared.step() != STEPS[-1]:
+        shared.page.evaluate(f"location.hash = '#step={STEPS[-1]}'")
+        shared.wait_for_step(STEPS[-1])
+    yield shared
+    assert shared.said == []

@@ -15,9 +15,9 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 from growing import built_in
+from page_parts import HOSTILE, Elements, decoded
 from playwright.sync_api import Browser
 from retelling import retold, saying
-from test_report import HOSTILE, Elements, decoded
 from test_report_export import taken
 from test_story_sentences import end_only, told, without
 from visiting import until, visit

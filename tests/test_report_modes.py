@@ -11,8 +11,8 @@ from exploring import neurons_of
 from growing import DIALS, STEPS, growing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from page_parts import decoded
 from random_models import random_weights
-from test_report import decoded
 
 import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
