@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import pickle
-import stat
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from math import inf, isnan, nan
 
@@ -24,7 +21,6 @@ from hypothesis import strategies as st
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
 from interp.networks.initial import initial_weights
-from interp.store import durable as files
 from interp.store import history
 from interp.store.foreign import create_run
 from interp.store.manifest import Entry, Manifest, checkpoint_name, step_of
@@ -63,105 +59,6 @@ def make_run(root, name="series", config=CONFIG, **changes):
 def run(tmp_path):
     return make_run(tmp_path)
 
-
-# -- files ---------------------------------------------------------------------------------------------------------------------
-
-
-def test_modes_follow_the_umask(tmp_path):
-    before = os.umask(0o027)
-    try:
-        files.write_atomically(tmp_path / "a", b"1")
-        files.write_new(tmp_path / "b", b"2")
-        files.append(tmp_path / "c", b"3")
-    finally:
-        os.umask(before)
-    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "abc"] == [0o640] * 3
-
-
-def test_an_existing_file_is_never_overwritten(tmp_path):
-    path = tmp_path / "step"
-    files.write_new(path, b"first")
-    inode = path.stat().st_ino
-    files.write_new(path, b"first")
-    with pytest.raises(DataError, match="holds other bytes"):
-        files.write_new(path, b"other")
-    assert (path.read_bytes(), path.stat().st_ino) == (b"first", inode)
-    assert [p.name for p in tmp_path.iterdir()] == ["step"]
-
-
-def test_a_file_that_appears_in_the_meantime_is_not_overwritten(tmp_path, monkeypatch):
-    path, link = tmp_path / "step", os.link
-
-    def late(source, target):
-        path.write_bytes(b"theirs")
-        link(source, target)
-
-    monkeypatch.setattr(os, "link", late)
-    with pytest.raises(DataError, match="holds other bytes"):
-        files.write_new(path, b"mine")
-    assert path.read_bytes() == b"theirs"
-
-
-def test_file_systems_without_hard_links(tmp_path, monkeypatch):
-    def refuse(source, target):
-        raise OSError(errno.EPERM, "no links here")
-
-    monkeypatch.setattr(os, "link", refuse)
-    files.write_new(tmp_path / "step", b"first")
-    assert [p.name for p in tmp_path.iterdir()] == ["step"]
-    with pytest.raises(DataError, match="holds other bytes"):
-        files.write_new(tmp_path / "step", b"other")
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path, write = tmp_path / "file", os.write
-    files.write_atomically(path, b"old")
-
-    def full(descriptor, data):
-        write(descriptor, bytes(data)[:1])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "write", full)
-    with pytest.raises(OSError, match="No space"):
-        files.write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
-def test_short_writes_are_continued(tmp_path, monkeypatch):
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, bytes(data)[:3]))
-    files.write_atomically(tmp_path / "file", b"0123456789")
-    assert (tmp_path / "file").read_bytes() == b"0123456789"
-
-
-@contextmanager
-def holder_of(path):
-    """Another process that holds the lock of a directory."""
-    code = "import sys, pathlib\nfrom interp.store.durable import locked\n"
-    code += "with locked(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
-
-
-def test_one_writer_at_a_time_and_no_stale_lock(tmp_path):
-    assert not files.is_locked(tmp_path)
-    with holder_of(tmp_path) as holder:
-        assert files.is_locked(tmp_path)
-        with pytest.raises(UsageError, match="being written by another process"), files.locked(tmp_path):
-            pass
-        holder.kill()
-        holder.wait()
-        assert not files.is_locked(tmp_path)
-        with files.locked(tmp_path):
-            assert files.is_locked(tmp_path)
-
-
-# -- what is written -----------------------------------------------------------------------------------------------------------
 
 floats = st.floats(allow_nan=True, allow_infinity=True)
 

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from interp.errors import DataError
 from interp.store.durable import write_atomically
 
+_KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
 _KEEP = 4  # cached variants of one analysis, for example under different key frequency rules
 
 
@@ -83,7 +84,7 @@ class Results:
         header = {"steps": steps, "sha256": [self._rows[step][0] for step in steps], "labels": self._labels}
         with suppress(PermissionError):
             self._path.parent.mkdir(exist_ok=True)
-            write_atomically(self._path, save(arrays, metadata={"key": str(self._key), "header": json.dumps(header)}))
+            write_atomically(self._path, save(arrays, metadata={_KEY: json.dumps({"key": self._key, **header})}))
             self._prune(self._path.parent)
         self._changed = False
 
@@ -95,10 +96,9 @@ class Results:
     def _load(self, path: Path) -> None:
         """Read the file if it is sound and ours; a damaged cache is computed anew."""
         with suppress(SafetensorError, KeyError, ValueError, OSError), safe_open(path, framework="np") as file:
-            metadata = file.metadata()
-            if metadata["key"] != self._key:
+            header = json.loads(file.metadata()[_KEY])
+            if header["key"] != self._key:
                 return
-            header = json.loads(metadata["header"])
             arrays = {name: file.get_tensor(name) for name in header["labels"]}
             for i, (step, sha256) in enumerate(zip(header["steps"], header["sha256"], strict=True)):
                 self._rows[step] = (sha256, {name: array[i] for name, array in arrays.items()})

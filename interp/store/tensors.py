@@ -20,7 +20,7 @@ from interp.networks.one_layer import Weights
 from interp.networks.stored_network import NetworkMakers, made_network
 from interp.store.manifest import FORMAT, check_format
 
-_KEY = "interp"  # one key only: safetensors writes several in an order that changes from process to process
+_KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
 
 
 def pack(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> bytes:
