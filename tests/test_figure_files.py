@@ -20,7 +20,7 @@ from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
 from interp.figures import saving
 from interp.figures.held import still
-from interp.observing import derived as curves
+from interp.observing import described
 from interp.observing.analysis import find_analyses
 from interp.observing.derived import date_phases
 from interp.observing.observe import observe
@@ -90,10 +90,9 @@ def test_a_figure_held_at_a_step_shows_that_step_and_marks_it(run):
 
 def test_every_figure_has_the_phases_that_the_excluded_loss_dates(run, monkeypatch):
     given = []
-    monkeypatch.setattr(curves, "date_phases", lambda run, excluded: given.append(excluded) or date_phases(run, excluded))
+    monkeypatch.setattr(described, "date_phases", lambda series: given.append(series) or date_phases(series))
     interp.figures.figure(run, "weight_norms")
-    assert given[0] is not None
-    assert given[0].sizes == {"step": len(run.steps)}
+    assert given[0]["excluded_loss"].sizes == {"step": len(run.steps)}
 
 
 def test_themes_differ_in_paper_and_ink_but_not_in_colours(run):

@@ -16,7 +16,7 @@ from interp.live import follower as following
 
 pytestmark = pytest.mark.browser
 
-ANALYSES = ("loss_curves", "progress_measures", "embedding_circles", "neuron_frequencies")
+ANALYSES = ("loss_curves", "progress_measures", "embedding_circles", "neuron_frequencies", "neuron_explorer", "dissection")
 ON_THIS_MACHINE = ("http://127.0.0.1:", "data:", "blob:")
 
 

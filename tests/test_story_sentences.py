@@ -253,3 +253,9 @@ def test_frequencies_are_said_to_stand_out_only_where_they_do() -> None:
     assert "The frequencies asked for are 1, 2, 3," in str(asked)
     assert "The frequency asked for is 1 of 1 to 29." in str(tell(memorizer(1, key_rule="explicit")))
     assert "stand" not in str(asked)
+
+
+def test_parts_of_a_group_that_have_names_are_called_representations() -> None:
+    text = str(tell(told(key_frequencies=["standard"], frequencies=2)))
+    assert "It computes with 1 of 2 representations (representation standard)" in text
+    assert "frequenc" not in text

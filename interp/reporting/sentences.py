@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from interp.measures.lead import LeadTime
 from interp.observing.series import About
 from interp.reporting.run_curves import Curves
 from interp.wording import counted, percent, signed
+
+if TYPE_CHECKING:
+    from interp.harmonics.harmonics import Name
 
 # A test loss has risen again once it ends at so many times its lowest value since the run generalized.
 RISEN = 10.0
@@ -142,8 +148,14 @@ def _missing(curves: Curves) -> list[str]:
 
 def _mixed(curves: Curves) -> str:
     """Why the restricted loss is not that of a circuit alone."""
-    kept = len(curves.about.key_frequencies or ())
-    return f"with {kept} of {curves.about.n_frequencies} frequencies kept it contains memorized answers too"
+    kept = curves.about.key_frequencies or ()
+    return f"with {len(kept)} of {curves.about.n_frequencies} {_nouns(kept)[1]} kept it contains memorized answers too"
+
+
+def _nouns(keys: Sequence[Name]) -> tuple[str, str]:
+    """What the parts of the harmonics are called, one and several: those of a group that is not cyclic have names."""
+    named = any(isinstance(key, str) for key in keys)
+    return ("representation", "representations") if named else ("frequency", "frequencies")
 
 
 def _keys(about: About, curves: Curves) -> str:
@@ -154,14 +166,15 @@ def _keys(about: About, curves: Curves) -> str:
         return "No frequency stands out in it."
     is_one = len(keys) == 1
     names = str(keys[0]) if is_one else f"{', '.join(map(str, keys[:-1]))} and {keys[-1]}"
-    noun, verb, they = ("frequency", "is", "it") if is_one else ("frequencies", "are", "they")
+    (one, several), among = _nouns(keys), "" if isinstance(keys[0], str) else f" of 1 to {count}"
+    noun, verb, they = (one, "is", "it") if is_one else (several, "are", "they")
     explained = curves.at("cos_fve", curves.last) if curves.generalizes else None
     share = f"; the clock's formula explains {percent(explained)} of its logits' variance" if explained is not None else ""
     if about.key_rule == "explicit":
-        return f"The {noun} asked for {verb} {names} of 1 to {count}{share}."
+        return f"The {noun} asked for {verb} {names}{among}{share}."
     if not about.stands_out:
-        return f"No frequency stands out: {len(keys)} of {count} pass the rule{share}."
+        return f"No {one} stands out: {len(keys)} of {count} pass the rule{share}."
     if not curves.generalizes:
         out = "stands out" if is_one else "stand out"
-        return f"The {noun} that {out} at the last step {verb} {names} of 1 to {count}; {they} need not be a circuit."
-    return f"It computes with {len(keys)} of {count} frequencies ({noun} {names}){share}."
+        return f"The {noun} that {out} at the last step {verb} {names}{among}; {they} need not be a circuit."
+    return f"It computes with {len(keys)} of {count} {several} ({noun} {names}){share}."
