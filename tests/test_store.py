@@ -169,9 +169,6 @@ def test_checkpoint_names_sort_and_are_unique():
     assert step_of("checkpoints/other.safetensors") is None
 
 
-# -- runs ----------------------------------------------------------------------------------------------------------------------
-
-
 def test_an_imported_series_is_an_ordinary_run(run, tmp_path):
     found = open_run(tmp_path / "series")
     assert found.config == CONFIG
@@ -285,9 +282,6 @@ def test_the_directory_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis" / "chapter1.tex").write_text("x")
     with pytest.raises(UsageError, match=r"holds 'chapter1\.tex' and is no run"):
         make_run(tmp_path, "thesis")
-
-
-# -- damage --------------------------------------------------------------------------------------------------------------------
 
 
 def damage_bit(path):
