@@ -21,7 +21,7 @@ from interp.observing.analysis import builtin_directory, builtin_names, find_ana
 from interp.observing.derived import date_verdicts
 from interp.observing.observe import does_not_apply
 from interp.observing.view import View
-from interp.synthetic import clock_weights, pizza_weights
+from interp.synthetic import clock_weights, lookup_weights, pizza_weights
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
 
@@ -88,8 +88,6 @@ def test_neurons_of_a_clock_are_all_in_clusters_and_those_of_a_table_are_not() -
     clock = measured("neuron_frequencies", replace(view(1.0), network=clock_weights(P, KEYS).to(dtype=torch.float32)))
     assert set(np.unique(clock["neuron_frequency"])) <= {0, *KEYS}
     assert int(clock["cluster_size"].sum()) + clock["dead_neurons"] == clock["neuron_share"].size
-    from interp.synthetic import lookup_weights
-
     table = lookup_weights(P, [0, 8, 20], amplitude=5.0).to(dtype=torch.float32)
     assert int(measured("neuron_frequencies", replace(view(0.0), network=table))["cluster_size"].sum()) == 0
 
@@ -375,9 +373,7 @@ def test_lead_time_is_marked_where_it_is(series, keys) -> None:
     series = retold(series, key_frequencies=list(keys))
     figure = find_analyses(["progress_measures"])[0].figure(series)
     notes = [note.text for note in figure.layout.annotations if "lead" in note.text]
-    from interp.measures import lead_time
-
-    lead = lead_time((STEPS, series["restricted_loss"].values), (STEPS, series["history_test_accuracy"].values))
+    lead = interp.measures.lead_time((STEPS, series["restricted_loss"].values), (STEPS, series["history_test_accuracy"].values))
     assert lead.steps is not None
     # Two of the three frequencies that there are do not stand out.
     assert notes == ([f"lead {lead.steps:,} steps"] if lead.steps > 0 and len(keys) == 1 else [])
