@@ -80,8 +80,8 @@ class Loop:
             losses = self._losses()
             loss = losses[torch.from_numpy(self.plan.split.train)].mean()
             gradients = torch.autograd.grad(loss, list(self.tensors.values()))
-            test = float(losses[torch.from_numpy(self.plan.split.test)].mean())
-            changed = self.change(Step(self.index, float(loss), Perceptron(self.tensors, 0.1), test_loss=test))
+            test = losses[torch.from_numpy(self.plan.split.test)].mean().item()
+            changed = self.change(Step(self.index, loss.item(), Perceptron(self.tensors, 0.1), test_loss=test))
             if changed is None:
                 return
             yield changed

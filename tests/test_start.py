@@ -151,3 +151,15 @@ def test_damaged_moments_are_not_begun_with(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="damaged"):
         open_run(run.path).moments(4)
     assert "holds the bytes of moments/step_00000015" in str(run.verify()[0])
+
+
+def test_moments_of_another_step_are_found_even_if_the_manifest_lists_them(tmp_path: Path) -> None:
+    run = record(CONFIG, tmp_path, "run", progress=False)
+    names = [f"moments/step_{step:08d}.safetensors" for step in (4, 15)]
+    (run.path / names[1]).write_bytes((run.path / names[0]).read_bytes())
+    files = {**run.manifest.files, names[1]: run.manifest.files[names[0]]}
+    (run.path / "manifest.json").write_bytes(replace(run.manifest, files=files).to_json())
+    wrong = open_run(run.path)
+    assert [str(problem) for problem in wrong.verify()] == [f"{names[1]}: holds step 4"]
+    with pytest.raises(DataError, match="holds step 4, expected 15"):
+        wrong.moments(15)

@@ -124,7 +124,8 @@ LOSSES = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 from interp.config.run_config import ModelConfig, RunConfig
-from interp.tasks.modular import ModularTask, SplitConfig
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 from interp.training.loop import Training
 
 def losses(threads):
@@ -278,7 +279,8 @@ print("same")
 def test_compiles_where_nothing_can_be_written(tmp_path: Path) -> None:
     """An installation and a home that cannot be written to: no cache, but a word about the wait, and it works."""
     shutil.copytree(Path(interp.__file__).parent, tmp_path / "interp", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "interp" / "training" / "kernels" / "__pycache__").touch()  # a file in its way: even root cannot write there
+    # A file in its way: even root cannot write there.
+    (tmp_path / "interp" / "training" / "cpu" / "kernels" / "__pycache__").touch()
     (tmp_path / "home").touch()
     home = str(tmp_path / "home")
     output = python(
