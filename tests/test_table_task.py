@@ -17,7 +17,7 @@ from interp import ModularTask, RunConfig, TableTask, Training, binary_operation
 from interp.config.run_config import CheckpointConfig, ModelConfig
 from interp.errors import DataError, UsageError
 from interp.harmonics import CyclicHarmonics, GroupHarmonics
-from interp.observing.derived import history_series
+from interp.observing.described import history_series
 from interp.recording.naming import run_name
 from interp.reporting.origin import origin
 from interp.store.task_file import pack_task, unpack_task

@@ -88,9 +88,9 @@ class GroupHarmonics:
     """
 
     line: Int64[Tensor, " row"]
-    projectors: Mapping[Name, Float64[Tensor, "n n"]]
-    rows: Int64[Tensor, " row"] | None = None
-    classes: Int64[Tensor, " n"] | None = None
+    projectors: Mapping[Name, Float64[Tensor, "_ _"]]
+    rows: Int64[Tensor, " chosen"] | None = None
+    classes: Int64[Tensor, " element"] | None = None
 
     def __post_init__(self) -> None:
         if not self.projectors:

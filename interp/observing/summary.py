@@ -39,5 +39,5 @@ def summary(run: Run, *, on_step: Callable[[int, int], None] | None = None) -> d
         "phases": phases,
         **({"health": run_health(run)} if run.has_config and run.kind == ONE_LAYER else {}),
         **({"key_frequencies": keys} if found.has_waves else {}),
-        "config": run.settings,
+        "config" if run.has_config else "settings": run.settings,
     }

@@ -42,12 +42,10 @@ def card(run: Run) -> str:
     facts = [_status(run), counted(n, "checkpoint")]
     facts += [f"recipe {run.config.recipe}", f"seed {run.config.seed}"] if run.has_config else [run.task.name]
     parts = [f'<div style="font-size:85%;opacity:.75">{escape(run.name)}: {escape(", ".join(facts))}</div>']
-    if series.sizes["history_step"] and run.has_config:  # of another training there is no story to tell
+    if series.sizes["history_step"]:
         story = tell(series)
         parts.insert(0, f'<div style="font-size:120%;font-weight:600">{escape(story.title)}.</div>')
-        parts.append(f"<div>{escape(' '.join(story.short))}</div>")
-    if series.sizes["history_step"]:
-        parts.append(_plots(series))
+        parts += [f"<div>{escape(' '.join(story.short))}</div>", _plots(series)]
     return f'<div style="max-width:44em;line-height:1.5">{"".join(parts)}</div>'
 
 
