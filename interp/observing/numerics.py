@@ -77,7 +77,7 @@ def _second_moments(run: Run) -> tuple[dict[str, Tensor], int] | None:
         return None
     try:
         tensors = read_resume(run.path).tensors
-    except DataError:  # damaged: the run's other numbers are not affected
+    except DataError:  # damaged: the run's other numbers are unaffected
         return None
     updates = int(tensors["index"]) if "index" in tensors else 0
     return ({"all": tensors[_MOMENTS]}, updates) if updates > 0 and _MOMENTS in tensors else None

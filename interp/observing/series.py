@@ -26,7 +26,7 @@ _NESTED = ("failures", "left_out", "config", "facts")
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a series besides its arrays.
+    """What is known about it besides its arrays.
 
     Args:
         run: name of the run.
