@@ -1,4 +1,4 @@
-"""Numbers of things in words, for whoever reads what the toolkit says."""
+"""Numbers of things in words, for what the toolkit says."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def unbroken(text: str) -> str:
 
 
 def spread(values: Sequence[float | None]) -> str:
-    """The least and greatest of some numbers, or the one that they all are.
+    """The least and greatest of some numbers, or their common value.
 
     >>> spread([0.5, None, 0.25]), spread([1.0, 1.0])
     ('0.25 to 0.5', '1')

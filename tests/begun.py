@@ -1,4 +1,4 @@
-"""A run on disk that nobody trains: what tests plant in it is its content."""
+"""A run on disk without training: its content is what tests plant in it."""
 
 from __future__ import annotations
 

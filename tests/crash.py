@@ -1,10 +1,10 @@
-"""Ends recordings at every point where they touch the disk, and says which of them could not be gone on with.
+"""Ends recordings at every point where they touch the disk, and says which of them could not be resumed.
 
 Run as a script, in a process of its own: it forks a child per crash. The child counts its calls of the system's file
 functions and, at the n-th, kills itself with SIGKILL: before the call, or half way through a write. In the modes named
 ``power`` it first does to the files what a power cut may do: bytes that were not flushed are gone, and names whose directory
 was not flushed are as they were before, all of them (``power``) or a random half (``power-some``). Then a reader must find the
-run sound, with every step that was committed, and a second child, which knows nothing of the first, goes on with it: every
+run sound, with every step that was committed, and a second child, which knows nothing of the first, resumes it: every
 byte is compared with a run that was never interrupted.
 
     python tests/crash.py FOLDER MODE...     crashes at every call; prints one JSON object

@@ -1,4 +1,4 @@
-"""The neuron explorer's panel for models that are at hand."""
+"""The neuron explorer's panel for given models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models at hand as a run on disk, without training."""
+"""Given models as a run on disk, without training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Series that say something else of themselves than they did, in the text that files have."""
+"""Series whose description of themselves is changed, as text in files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Executors: whoever does the jobs, the results are the same bytes; and one that misbehaves is noticed."""
+"""Executors: whichever does the jobs, the bytes are the same; and one that misbehaves is noticed."""
 
 from __future__ import annotations
 

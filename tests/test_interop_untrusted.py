@@ -1,4 +1,4 @@
-"""Files from strangers: nothing in them runs, and whatever is wrong with them is said."""
+"""Files from strangers: nothing in them runs, and whatever is wrong is reported."""
 
 from __future__ import annotations
 

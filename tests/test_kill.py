@@ -1,4 +1,4 @@
-"""Killed at any moment, or cut off from power, and gone on with: the bytes are those of a run that was never interrupted."""
+"""Killed at any moment, or cut off from power, and resumed: the bytes are those of a run that was never interrupted."""
 
 from __future__ import annotations
 

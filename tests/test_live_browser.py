@@ -1,4 +1,4 @@
-"""The report of a run that is being trained, in a real Chromium: it grows in place, and nobody loses their place."""
+"""The report of a run that is being trained, in a real Chromium: it grows in place, and readers keep their place."""
 
 from __future__ import annotations
 

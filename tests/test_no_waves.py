@@ -1,4 +1,4 @@
-"""A task whose answers have no harmonics: no measure of waves is computed, drawn or told of, and the page says why, once."""
+"""A task whose answers have no harmonics: no measure of waves is computed, drawn or named, and the page says why, once."""
 
 from __future__ import annotations
 

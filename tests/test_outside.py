@@ -1,4 +1,4 @@
-"""The house serves: a task, a network, a measure and an executor from outside the package, one file each, do all that ours do."""
+"""From outside: a task, a network, a measure and an executor, one file each, do all that ours do."""
 
 from __future__ import annotations
 

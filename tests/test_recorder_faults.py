@@ -197,7 +197,7 @@ def test_a_damaged_resume_state_is_named_and_the_run_still_reads(tmp_path, monke
             resume(path, progress=False)
         assert [problem.file for problem in open_run(path).verify()] == ["resume.safetensors"]
     state.unlink()
-    with pytest.raises(DataError, match=r"resume\.safetensors: cannot be read .*can be read but not go on"):
+    with pytest.raises(DataError, match=r"resume\.safetensors: cannot be read .*can be read but not resumed"):
         resume(path, progress=False)
     assert open_run(path)[0].step == 0
     state.write_bytes(good)

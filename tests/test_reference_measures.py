@@ -1,4 +1,4 @@
-"""Published models, measured: every value that was recomputed from their weights elsewhere is met."""
+"""Published models, measured: they agree with the values computed from their weights elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report for everyone: axe-core's rules, names of figures and controls, contrast, the way of the tabulator key."""
+"""The report for everyone: axe-core's rules, names of figures and controls, contrast, the order of the Tab key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The neuron explorer in a real browser: its maps are what the model computes, and what is said of them is right."""
+"""The neuron explorer in a real browser: its maps are what the model computes, and what it says is right."""
 
 from __future__ import annotations
 

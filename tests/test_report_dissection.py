@@ -1,4 +1,4 @@
-"""The report's section on the last checkpoint taken apart: what stands in it, beside what, and that nothing in it can do harm."""
+"""The report's dissection of the last checkpoint: what it shows, beside what, and that nothing in it can do harm."""
 
 from __future__ import annotations
 

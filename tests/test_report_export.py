@@ -1,4 +1,4 @@
-"""What can be taken away from the page: every figure as a picture, every series as a table."""
+"""What can be exported from the page: every figure as a picture, every series as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights over a run in little space: what comes back, what it costs, and that the neurons made of it say how wrong they are."""
+"""Weights over a run in little space: what comes back, what it costs, and that neurons made from it state their error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of analyses: labels survive the file, content is what counts, damage is computed anew."""
+"""Results of analyses: labels survive the file, content is what counts, damage is recomputed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a series says of itself: one value, the same after it was text, and an error that helps where it is missing."""
+"""What a series says of itself: one value, unchanged as text, and an error that helps where it is missing."""
 
 from __future__ import annotations
 

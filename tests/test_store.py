@@ -280,7 +280,7 @@ def test_a_run_without_checkpoints_says_so(tmp_path):
 def test_the_directory_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("x")
-    with pytest.raises(UsageError, match=r"holds 'chapter1\.tex' and is no run"):
+    with pytest.raises(UsageError, match=r"holds 'chapter1\.tex' and is not a run"):
         make_run(tmp_path, "thesis")
 
 

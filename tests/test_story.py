@@ -1,4 +1,4 @@
-"""The story of curves that were drawn by hand: title, milestones and sentences say the same, and what the curves say."""
+"""The story of curves that were drawn by hand: title, milestones and sentences agree with the curves."""
 
 from __future__ import annotations
 

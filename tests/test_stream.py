@@ -143,7 +143,7 @@ def test_a_loop_that_goes_on_otherwise_is_refused(tmp_path: Path) -> None:
         record(other, tmp_path, "run", progress=False)
     forgets = Loop(TASK)
     forgets.load = lambda state: None  # type: ignore[method-assign]
-    with pytest.raises(UsageError, match="went on at step 0, expected 9: after load"):
+    with pytest.raises(UsageError, match="continued at step 0, expected 9: after load"):
         record(forgets, tmp_path, "run", progress=False)
     assert content(open_run(tmp_path / "run")) == before
 

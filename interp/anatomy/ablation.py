@@ -248,6 +248,6 @@ def _mean_head_outputs(w: Weights, full: PairTables) -> Float[Tensor, "head d_mo
 
 
 def _span(rows: Float64[Tensor, "row n"]) -> Float64[Tensor, "rank n"]:
-    """An orthonormal basis of what rows span; directions of rounding only are left out."""
+    """An orthonormal basis of what rows span; directions of mere rounding are left out."""
     _, sizes, directions = torch.linalg.svd(rows, full_matrices=False)
     return directions[sizes > 1e-12 * sizes.max()] if len(sizes) else directions

@@ -47,7 +47,7 @@ def open_source(path: str | Path, *, step: int | None = None, split: SplitConfig
     run_path = path if (path / MANIFEST).is_file() else path.parent.parent
     if (run_path / MANIFEST).is_file():
         if split is not None:
-            raise UsageError(f"--split: given for the run {run_path}, which has stored its own split; leave it out")
+            raise UsageError(f"--split: given for the run {run_path}, which has its own split; leave it out")
         return _of_run(open_run(run_path), path, step)
     imported = load_run(path, known=Known(split=split))
     found = dict(imported.checkpoints)
@@ -60,7 +60,7 @@ def open_source(path: str | Path, *, step: int | None = None, split: SplitConfig
 
 
 def known_weight_decay(run: Run) -> float | None:
-    """The weight decay that a run was trained with; None for an imported one whose file did not tell."""
+    """The weight decay that a run was trained with; None for an imported one whose file lacks it."""
     told = not run.is_imported or "optimizer" not in run.provenance.get("unknown", ["optimizer"])
     return run.config.optimizer.weight_decay if told else None
 

@@ -15,7 +15,7 @@ def _demo() -> RunConfig:
 
     To expect, over seeds 0 to 9: memorized (train accuracy 99 %) at step 112 to 125; grokked (test accuracy 99 % for good) at
     step 1,425 to 3,025, all ten of them; settled at 2,925 to 5,850 with a test loss below 1e-2 (below 1e-5 but for one, which
-    ends in a spike). With seed 0 test accuracy stays under 15 % until step 1,575. Rounding, as of another processor or version,
+    ends in a spike). With seed 0 test accuracy stays under 15 % until step 1,575. Another processor or version, by rounding,
     moves all but the first.
     """
     return RunConfig(
@@ -34,8 +34,8 @@ def _nanda() -> RunConfig:
     """The mainline model of Nanda et al. 2023: p = 113, 30 % of pairs, official split rule, 114 classes, biases in the MLP.
 
     To expect with seed 0, one thread: memorized at step 149; restricted loss halved at 1,400; grokked at 6,850, settled at
-    11,325; at 15,000 train loss 1.0e-7, every test pair right, key frequencies 13, 14, 25, 35. Rounding, as of another
-    processor or version, moves all but the first.
+    11,325; at 15,000 train loss 1.0e-7, every test pair right, key frequencies 13, 14, 25, 35. Another processor or
+    version, by rounding, moves all but the first.
     """
     return RunConfig(
         recipe="nanda",
@@ -64,8 +64,8 @@ def _transformer_lens() -> RunConfig:
 def _pizza() -> RunConfig:
     """The clock-and-pizza paper's setting (Zhong et al. 2023): p = 59, 80 % of pairs, no `=`, weight decay 2, 20,000 updates.
 
-    Constant attention (attention_rate 0) makes a pizza, as the paper's Model A is one; `--model.attention-rate 1` makes a clock,
-    as its Model B. To expect with seed 2 and one thread: gradient symmetricity 0.992 and 0.354, distance irrelevance 0.205 and
+    Constant attention (attention_rate 0) makes a pizza, like the paper's Model A; `--model.attention-rate 1` makes a clock,
+    like its Model B. To expect with seed 2 and one thread: gradient symmetricity 0.992 and 0.354, distance irrelevance 0.205 and
     0.794; both generalize by step 325. Of seeds 0 to 7 with constant attention four are pizzas by step 3,000 (2, 4, 6, 7); in the
     others several pizzas make up for each other, and the verdict is neither.
     """

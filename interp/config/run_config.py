@@ -24,7 +24,7 @@ from interp.tasks.task import TableTask
 if TYPE_CHECKING:
     RunTask = ModularTask | TableTask
 else:
-    # What files and the command line can say, which read the fields' types.
+    # What files and the command line can say: they read the fields' types.
     RunTask = ModularTask
 
 EngineName = Literal["auto", "reference", "cpu", "cuda"]
@@ -129,7 +129,7 @@ class CheckpointConfig:
     Args:
         log: number of logarithmically spaced steps, from 1 to 10 times `every` or the last step, whichever is less.
         every: spacing of the evenly spaced steps; 0 means none.
-        moments: steps at which the whole state of the training is kept too, moments of the optimizer and all, so that a run can
+        moments: steps at which the whole state of the training is kept too, with the optimizer's moments, so that a run can
             begin there (about three times a checkpoint's size each); they are saved steps as well.
     """
 
@@ -173,7 +173,7 @@ class RunConfig:
         checkpoints: which steps are saved.
         recipe: name of the recipe this config came from.
         seed: seed of the initial weights.
-        steps: budget, the most updates that are made.
+        steps: budget, the most updates made.
         until_settled: stop before the budget once the run has settled (see `interp.measures.dating`).
         evaluate_every: spacing of the steps at which test loss and accuracies are measured (and at every checkpoint).
         engine: what computes the updates; `auto` picks the fastest that can.
@@ -200,7 +200,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.task, ModularTask):
             object.__setattr__(self, "task", TableTask.of(self.task))
-            if self.task.classes != self.task.p:  # p raises for a table that is no binary operation
+            if self.task.classes != self.task.p:  # p raises if it is not a binary operation
                 raise UsageError(
                     f"task {self.task.name!r}: given {self.task.classes} answers, expected {self.task.p}, the number of its "
                     "elements: the one-layer transformer answers with one of them"
@@ -227,7 +227,7 @@ class RunConfig:
     def to_json(self) -> str:
         """The config as JSON, every field written out; `from_json` gives back an equal config.
 
-        Of a task that is a table there are only name and hash in it: `from_json` must be given the table.
+        Of a task that is a table it has only name and hash: `from_json` must be given the table.
         """
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
@@ -249,7 +249,7 @@ class RunConfig:
             task: the table, where the config names one.
 
         Raises:
-            UsageError: with all problems at once, each with the path of its field; for a table that is missing or another one.
+            UsageError: with all problems at once, each with the path of its field; for a table that is missing or wrong.
         """
         if task is None:
             return parse_config(cls, text, "JSON", where="config")
@@ -266,7 +266,7 @@ class RunConfig:
 
 
 def without_task(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A config's values but for its task."""
+    """A config's values without its task."""
     return {name: value for name, value in values.items() if name != "task"}
 
 

@@ -74,7 +74,7 @@ class FourierBasis:
         return ("constant", *(f"{'cos' if i % 2 else 'sin'} {(i + 1) // 2}" for i in range(1, self.p)))
 
     def check(self, frequency: Name) -> int:
-        """The frequency itself; an error that says what is allowed if it is none."""
+        """The frequency itself, or an error that says which ones exist."""
         if isinstance(frequency, str) or int(frequency) not in self.frequencies:
             raise UsageError(f"frequency: given {frequency!r}, expected 1..{self.p // 2} for p = {self.p}")
         return int(frequency)

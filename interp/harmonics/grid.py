@@ -23,7 +23,7 @@ def line_index(p: int, line: Line) -> Int64[Tensor, " pair"]:
     """For each of the p^2 pairs in row-major order: a, b, a + b or a - b, modulo p.
 
     Raises:
-        UsageError: if the line is none of `LINES`.
+        UsageError: if it is not one of `LINES`.
 
     >>> line_index(3, "sum").tolist()
     [0, 1, 2, 1, 2, 0, 2, 0, 1]

@@ -1,7 +1,7 @@
 """TransformerLens 4 bridges: the layout of their tensors, and building one from Weights.
 
 TransformerLens 4 has no HookedTransformer: small models are natively booted `TransformerBridge` objects, whose biases always
-exist. A bias that our model does not have is a zero there that is not trained (``requires_grad`` off): no way loses anything.
+exist. A bias that our model does not have is a zero there that is not trained (``requires_grad`` off): nothing is lost.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def pair_logits(
 
 @dataclass(frozen=True, eq=False)
 class _Pushed:
-    """What each token at each position adds to (neurons before the non-linearity, direct logits), and what is added always."""
+    """What each token at each position adds to (neurons before the non-linearity, direct logits), and what is always added."""
 
     by_token: list[Float[Tensor, "_ head out"]]
     always: Float[Tensor, "last out"]
@@ -93,7 +93,7 @@ def _pushed(w: Weights, past_mlp: Float[Tensor, "d_model classes"], attention_sk
 def _logits(
     w: Weights, pattern: Float[Tensor, "pair head pos"], tables: _Pushed, neurons: Float[Tensor, "pair d_mlp"] | None
 ) -> Float[Tensor, "pair classes"]:
-    """One value of a after the other, so that all intermediate values stay in the cache; neurons are kept where asked for."""
+    """One value of a at a time, so that all intermediate values stay in the cache; neurons are kept where asked for."""
     p, m = w.p, w.d_mlp
     grid = pattern.reshape(p, p, w.n_heads, w.n_ctx)
     # The rows of a, and of `=`, are the same for every b: one small product. Those of b differ: head by head.
@@ -119,7 +119,7 @@ def _logits(
 
 @torch.no_grad()
 def pair_pattern(w: Weights) -> Float[Tensor, "pair head pos"]:
-    """Attention from the last position for all pairs; scores are tables too, over a, over b, or where b asks, over both."""
+    """Attention from the last position for all pairs; scores are tables too, over a, over b, or, if b asks, both."""
     p, at = w.p, _embeddings(w)
     q = torch.einsum("nd,hde->nhe", at[-1], w.W_Q) + (0 if w.b_Q is None else w.b_Q)
     keys = [torch.einsum("nd,hde->nhe", x, w.W_K) + (0 if w.b_K is None else w.b_K) for x in at]

@@ -53,7 +53,7 @@ class StoredNetwork:
 
 
 def made_network(kind: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], makers: NetworkMakers | None) -> Network:
-    """The network of stored tensors and facts; a `StoredNetwork` if nobody says how to make it.
+    """The network of stored tensors and facts; a `StoredNetwork` if no maker is given.
 
     Raises:
         DataError: if what is made is of another kind.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Need = Literal["one-layer", "harmonics", "addition"]
 NEEDS: tuple[Need, ...] = get_args(Need)
 Kind = Literal["figure", "tables", "explorer"]
-# How a paragraph of a question begins that has a meaning only where answers have waves.
+# How a paragraph begins that makes sense only where answers have waves.
 _WAVES = "Waves:"
 
 
@@ -39,7 +39,7 @@ class Analysis:
         figure: called once with the xarray Dataset of all checkpoints; returns a plotly Figure.
         definitions: of the measures, to whose formulas the panel links: those that it brings (`interp.Definition`), and names of
             those that a built-in analysis brings.
-        needs: what must be there for the question to have a meaning; a run without it is not asked, and told why.
+        needs: what the question needs to make sense; a run without it is skipped, and the reason given.
         kind: what `figure` draws: a plotly Figure; ``tables``, an `interp.figures.Tables`; ``explorer``, an
             `interp.figures.Neurons`. The latter two are for the report's page: they are measured where they are asked for by
             name, or for a page.
@@ -157,7 +157,7 @@ def find_analyses(names: Iterable[str | Analysis] | None = None, *, files: Itera
             raise unknown("analysis", choice, known)
     found += [load_analysis(path) for path in files]
     for analysis in found:
-        definitions_of(analysis)  # the error for a name that nobody brings
+        definitions_of(analysis)  # the error for an unknown name
     twice = {analysis.name for analysis in found if sum(analysis.name == other.name for other in found) > 1}
     if twice:
         raise UsageError(f"analyses: {', '.join(sorted(twice))} named more than once; give each its own name")

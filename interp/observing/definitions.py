@@ -1,6 +1,6 @@
 """What a definition of a measure is: its formula, what it is evaluated on, where it comes from. Report and docs both print these.
 
-Analyses bring those of what they measure; here are the ones that are said of a run as a whole. Formulas are in a plain notation
+Analyses bring those of what they measure; here are those of a run as a whole. Formulas are in a plain notation
 that can be read as it stands: `w_k` and `c_(i)` have an index, `p^2` a power, a longer one stands in braces
 (`e^{2 pi i j k / p}`); `sum_k`, `mean_l`, `max_k` run over what is below them; `|| x ||` is a norm.
 """
@@ -29,7 +29,7 @@ class Definition:
         what: one sentence.
         formula: lines of two columns: what is defined, and as what.
         on: what it is evaluated on.
-        source: whence; None for what is this toolkit's own.
+        source: its origin; None for this toolkit's own.
         waves: whether it is made of the waves of the answers, and has no meaning where a task has none.
         otherwise: what is then said in its place; nothing by default.
 

@@ -22,7 +22,7 @@ _CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
 
 def finite_curve(series: xr.Dataset, name: str) -> tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]] | None:
-    """Steps and values of a variable where it is finite; None if it is nowhere."""
+    """Steps and values of a variable where it is finite; None if it never is."""
     if name not in series:
         return None
     values = series[name]
@@ -69,7 +69,7 @@ def date_verdicts(series: xr.Dataset) -> dict[str, Since]:
     return found
 
 
-# The reading without which there is nothing to judge.
+# The reading that a verdict needs.
 _FIRST = {"algorithm": "irrelevance", "generalization": "agreement"}
 # The verdicts' readings, and the variables of the built-in analyses that hold them.
 _VERDICTS: dict[str, tuple[Callable[..., Since], dict[str, str]]] = {

@@ -30,8 +30,8 @@ def key_frequencies(
     Args:
         network: the model.
         rule: how they are chosen.
-        task: what the model learned, addition by default; of one without harmonics, and by a rule for a network that it cannot
-            read, there are none.
+        task: what the model learned, addition by default; there are none for one without harmonics, or by a rule that cannot
+            read the network.
 
     Raises:
         UsageError: for an unknown rule, a frequency that does not exist, or a rule that the task's group does not have.

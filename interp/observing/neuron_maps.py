@@ -45,7 +45,7 @@ def neuron_map(weights: Weights, neuron: int, harmonics: Harmonics | None) -> Ne
     Args:
         weights: the model.
         neuron: its number, 0..d_mlp - 1.
-        harmonics: of the task; only for addition modulo n, or what becomes it, is there a fit.
+        harmonics: of the task; only addition modulo n, or what becomes it, has a fit.
 
     Raises:
         UsageError: for a neuron that the model does not have, or whose activations are not finite.

@@ -37,7 +37,7 @@ def run_health(run: Run, *, step: int | None = None, weights: Weights | None = N
     Args:
         run: a recorded run.
         step: which checkpoint; the last by default.
-        weights: of that checkpoint, where they were read already.
+        weights: of that checkpoint, if already read.
 
     Raises:
         UsageError: for a step that was not saved, or a run without checkpoints.
@@ -77,7 +77,7 @@ def _second_moments(run: Run) -> tuple[dict[str, Tensor], int] | None:
         return None
     try:
         tensors = read_resume(run.path).tensors
-    except DataError:  # damaged: the run's other numbers are none the worse for it
+    except DataError:  # damaged: the run's other numbers are unaffected
         return None
     updates = int(tensors["index"]) if "index" in tensors else 0
     return ({"all": tensors[_MOMENTS]}, updates) if updates > 0 and _MOMENTS in tensors else None

@@ -49,7 +49,7 @@ def observe(
 
     The Dataset also has the run's history (``history_train_loss`` ... over ``history_step``). What else is known of it is one
     value, `interp.about(series)`: the run, its key frequencies, phases, lead time, verdicts and configuration; analyses that
-    raised (``failures``) and those that have no meaning for this task or network (``left_out``), each with the reason.
+    raised (``failures``) and those that do not apply to this task or network (``left_out``), each with the reason.
 
     Args:
         run: a recorded run.
@@ -96,7 +96,7 @@ def observe(
 
 
 def does_not_apply(analysis: Analysis, network: Network, task: Task) -> str | None:
-    """Why a question has no meaning for a network and its task; None if it has one."""
+    """Why a question does not apply to a network and its task; None if it does."""
     without_waves = (
         None if task.harmonics is not None else f"no reordering makes {task.name} an addition: its answers have no waves"
     )
@@ -113,7 +113,7 @@ def does_not_apply(analysis: Analysis, network: Network, task: Task) -> str | No
 
 @cache
 def _toolkit_digest() -> str:
-    """Hash of the toolkit's own sources: a corrected measure must not meet results of the wrong one."""
+    """Hash of the toolkit's own sources: a corrected measure must not reuse old results."""
     digest = hashlib.sha256()
     for path in sorted(Path(interp.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())

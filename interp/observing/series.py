@@ -1,4 +1,4 @@
-"""What a series says of itself: one frozen value in its attributes, which becomes text, and is read from text, here alone."""
+"""What a series says of itself: one frozen value in its attributes, turned into text and back only here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NESTED = ("failures", "left_out", "config", "facts")
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a series besides its arrays.
+    """What is known about it besides its arrays.
 
     Args:
         run: name of the run.
@@ -35,7 +35,7 @@ class About:
         p: number of answers.
         n_frequencies: number of parts that the harmonics of the answers have (for addition modulo p, p // 2 frequencies);
             0 where the answers have none, so that no measure of waves applies.
-        key_frequencies: chosen once for the whole series; None if nobody looked, or there are none to look for.
+        key_frequencies: chosen once for the whole series; None if none were looked for.
         key_rule: how they were chosen.
         key_step: in which checkpoint.
         failures: name of an analysis that raised -> at which step, and what.
@@ -84,7 +84,7 @@ def about(series: xr.Dataset) -> About:
     """What a series says of itself: run, task, key frequencies, phases, verdicts, lead time, configuration.
 
     Raises:
-        UsageError: for a Dataset that is no series of `interp.observe`, or has lost its attributes on the way.
+        UsageError: for a Dataset that is not from `interp.observe`, or has lost its attributes on the way.
 
     >>> import xarray
     >>> series = xarray.Dataset(coords={"step": [0, 100]}, attrs={"about": About(run="mine", p=59)})
@@ -107,7 +107,7 @@ def about(series: xr.Dataset) -> About:
 def as_attributes(value: About) -> dict[str, Any]:
     """The attributes of a file: text, whole numbers, a list of key frequencies; what is nested is JSON.
 
-    What there is nothing to say of is left out.
+    What is unknown is left out.
     """
     found: dict[str, Any] = {
         "run": value.run,
@@ -138,7 +138,7 @@ def from_attributes(attributes: Mapping[str, Any]) -> About:
     """What `as_attributes` wrote, also where a file has made its list text; what is missing is unknown.
 
     Raises:
-        DataError: for a text that is not what it should be.
+        DataError: for a malformed text.
     """
     try:
         return _decoded(attributes)

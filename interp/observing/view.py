@@ -39,7 +39,7 @@ class View:
         losses: train_loss, test_loss, train_accuracy, test_accuracy of this step in the run's history (None where not measured).
         run: the whole run, for an analysis that is measured at the last checkpoint alone; None for all others, whose results must
             follow from the checkpoint.
-        brief: whether an answer is wanted soon rather than complete, as for the page of a run that goes on.
+        brief: whether an answer is wanted soon rather than complete, as for a page of a live run.
     """
 
     step: int
@@ -120,7 +120,7 @@ class View:
         """The Fourier basis of an operation that is addition, or becomes it when pairs and residues are reordered.
 
         Raises:
-            UsageError: if the task is none.
+            UsageError: if it is not one.
         """
         if not isinstance(self.harmonics, CyclicHarmonics):
             raise UsageError(f"task {self.task.name!r}: it is no addition modulo n, and has no Fourier basis")
@@ -143,5 +143,5 @@ class View:
             UsageError: if the task has no harmonics.
         """
         if self.harmonics is None:
-            raise UsageError(f"task {self.task.name!r}: its answers have no harmonics, so that no measure of waves applies")
+            raise UsageError(f"task {self.task.name!r}: its answers have no harmonics, so no measure of waves applies")
         return Circuit.of(self._model, self.harmonics, self.key_frequencies)

@@ -54,7 +54,7 @@ def record_batch(
         UsageError: if the configs differ in more, the names are not one for each, or a name is taken by a run of another config,
             by one that was not begun in a batch, or by another process.
         DataError: if a run cannot be written.
-        TrainingError: if the memory of the device does not hold a single run.
+        TrainingError: if the device's memory cannot hold a single run.
     """
     paths = _paths(configs, root, names)
     with ExitStack() as held:
@@ -68,7 +68,7 @@ def record_batch(
         unfinished = [member for member in members if not member.writer.manifest.final]
         received, failure = _train_all(unfinished, progress=progress)
     if received is not None:
-        deliver(received, f"{len(unfinished)} runs in {root} are saved; call record_batch again to go on with them")
+        deliver(received, f"{len(unfinished)} runs in {root} are saved; call record_batch again to continue them")
     if failure is not None:
         raise failure
     runs = [open_run(path) for path in paths]
@@ -100,7 +100,7 @@ def _paths(configs: Sequence[RunConfig], root: str | Path, names: Sequence[str] 
 
 
 def _member(source: Configured, path: Path, *, size: int) -> _Member:
-    """A run of the batch, made if it is not there; this process holds it."""
+    """A run of the batch, made if it is missing; this process holds it."""
     config = source.config
     if not (path / MANIFEST).is_file():
         # The plan of its training, whose engine would be another one: nothing is computed with this.
@@ -118,7 +118,7 @@ def _member(source: Configured, path: Path, *, size: int) -> _Member:
 
 
 def _train_all(members: Sequence[_Member], *, progress: bool) -> tuple[int | None, Exception | None]:
-    """Train all runs to their end, those of one step as one batch; a signal that ended that, and the first failure of a run."""
+    """Train all runs to their end, those at one step as one batch; returns a signal that ended it, and the first failure."""
     together: dict[int | None, list[_Member]] = {}
     for member in members:
         together.setdefault(member.writer.manifest.step, []).append(member)
@@ -147,7 +147,7 @@ class _Batch:
         self._sessions: dict[int, Session] = {}  # of the runs that have begun here and not ended
 
     def go(self, show: Callable[[AnyStep], None], signals: HeldSignals) -> Exception | None:
-        """Train them to their end, or until a signal; the first failure of a run that was not its loss."""
+        """Train them to their end, or until a signal; returns the first failure other than its loss."""
         pace, failure = Pace(), None
         states = [member.writer.state for member in self._members]
         for advances in rounds([member.config for member in self._members], states):
@@ -164,7 +164,7 @@ class _Batch:
         return failure
 
     def _take(self, advance: Advance) -> Exception | None:
-        """Add a run's part in a round to it; returns what is wrong if that is not its loss."""
+        """Add a run's part in a round to it; returns what is wrong, unless it is the loss."""
         number, result, training = advance.number, advance.result, advance.training
         if training is None:
             assert isinstance(result, Exception)

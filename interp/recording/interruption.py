@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin, held back until what was computed is saved."""
+"""Ctrl-C and the like, held back until what was computed is saved."""
 
 from __future__ import annotations
 

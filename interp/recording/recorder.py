@@ -45,23 +45,23 @@ def record(
 
     Raises:
         UsageError: if the name is taken by a run of another config or plan (the fields that differ are named), or by another
-            process; if a stream is none: without steps, with steps that do not ascend, with tensors that change their shapes,
-            or with a state that is not tensors.
-        DataError: if the run cannot be written, or going on here would not give the same bytes.
+            process; if a stream is not one: it has no steps, steps that do not ascend, tensors that change shape, or
+            a state that is not tensors.
+        DataError: if the run cannot be written, or continuing here would not give the same bytes.
         TrainingError: when the training loss is not finite; what was saved stays.
     """
     if isinstance(source, RunConfig):
         return _record(Configured(source), run_path(root, run_name(source) if name is None else name), progress=progress)
     if name is None:
-        raise UsageError("name: given none, expected the name of the run: a stream has no recipe that it could be named after")
+        raise UsageError("name: given none, expected the name of the run: a stream has no recipe to be named after")
     return _record(Given(source), run_path(root, name), progress=progress)
 
 
 def resume(path: str | Path, *, progress: bool = True) -> Run:
-    """Go on with an interrupted run, as `record` does; a finished one is returned at once.
+    """Continue an interrupted run, as `record` does; a finished one is returned at once.
 
     Raises:
-        UsageError: if there is no run at this path, or it is not this toolkit's to train.
+        UsageError: if there is no run at this path, or this toolkit cannot train it.
     """
     run = open_run(path)
     if not run.has_config:
@@ -77,7 +77,7 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
 
 
 def finished(run: Run) -> Run:
-    """A run that is at its end, unless that end was a loss that is not finite."""
+    """A run at its end, unless it ended because its loss was not finite."""
     if run.manifest.status == "stopped":
         since = 0 if run.manifest.step is None else run.manifest.step + 1
         raise TrainingError(
@@ -113,7 +113,7 @@ def _record(source: Source, path: Path, *, progress: bool) -> Run:
 
 
 def _train(source: Source, path: Path, *, progress: bool) -> int | None:
-    """Train a run, which this process holds, to its end; returns the signal that ended it before, if one did."""
+    """Train a run, which this process holds, to its end; returns the signal that ended it early, if one did."""
     begun: tuple[Stream, Plan] | None = None
     if not (path / MANIFEST).is_file():
         begun = source.begun()  # before anything is written: it may be refused

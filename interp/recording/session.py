@@ -1,4 +1,4 @@
-"""One process' share of a run: steps go to the writer, with a commit every few seconds."""
+"""What one process adds to a run: steps go to the writer, with a commit every few seconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from interp.training.stream import Plan, Step, Stream
 
 COMMIT_SECONDS = 2.0  # how much work a killed process may lose
 COMMIT_SHARE = 0.02  # how much of the time commits may take, where disks are slow
-_ROUNDING = 1e-2  # a run of a batch, in another batch: by what share its loss may differ (where steep, rounding is amplified)
+_ROUNDING = 1e-2  # by what share a run's loss may differ in another batch (where it is steep, rounding is amplified)
 
 AnyStep = Step[Any]
 
@@ -41,7 +41,7 @@ class Pace:
         return time.monotonic() >= self._next
 
     def commit(self, *sessions: Session) -> None:
-        """Commit runs that go on."""
+        """Commit runs in progress."""
         begun = time.monotonic()
         for session in sessions:
             session.commit(status="running")
@@ -55,7 +55,7 @@ class Session:
     Args:
         writer: of the run, which this process holds.
         plan: what the run was begun with.
-        state: asked for what the training needs to go on from the step last taken.
+        state: returns what the training needs to continue from the last step taken.
     """
 
     def __init__(self, writer: RunWriter, plan: Plan, state: Callable[[], Mapping[str, Tensor]]) -> None:
@@ -67,11 +67,11 @@ class Session:
         self._layout = _layout(open_run(writer.path)[steps[0]].network) if steps else None
 
     def take(self, step: AnyStep) -> bool:
-        """Add a step to the run; whether it is the last.
+        """Add a step to the run; True if it is the last.
 
         Raises:
             TrainingError: if its loss is not finite.
-            UsageError: if it does not go on from the step before, or its network is not of the run's kind.
+            UsageError: if it does not follow the step before, or its network is not of the run's kind.
             DataError: if a resumed training does not begin with what was recorded.
         """
         if not isfinite(step.train_loss):
@@ -86,24 +86,24 @@ class Session:
         return is_last
 
     def commit(self, *, status: Literal["running", "interrupted"]) -> None:
-        """Make everything up to the step last taken last."""
+        """Make everything up to the last step permanent."""
         assert self.step is not None  # at least one step was taken
         self._writer.commit(self.step, _checked(self._state()), status=status)
 
     def interrupt(self, received: int) -> None:
-        """Make everything last, because of a signal."""
+        """Commit everything, because of a signal."""
         self.commit(status="interrupted")
         write_log(self._writer.path, "interrupted", step=self.step, signal=signal.Signals(received).name)
 
     def finish(self) -> None:
-        """The step last taken was the last."""
+        """The last step was taken."""
         is_early = self.step is not None and self.step < self._plan.steps
         reason: Reason = "budget" if not is_early else "settled" if isinstance(self._plan.settings, RunConfig) else "ended"
         self._writer.finish(self.step, status="finished", reason=reason)
         write_log(self._writer.path, "finished", step=self.step, reason=reason)
 
     def stop(self, error: TrainingError) -> None:
-        """The training cannot go on."""
+        """The training cannot continue."""
         self._writer.finish(self.step, status="stopped", reason="non-finite")
         write_log(self._writer.path, "stopped", step=self.step, error=str(error))
 
@@ -120,7 +120,7 @@ class Session:
         self.step = step.index
 
     def _check(self, step: AnyStep) -> None:
-        """Error unless the network is what the plan says, with the tensors that the run's others have."""
+        """Error unless the network is what the plan says, with the same tensors as the others."""
         network, plan = step.weights, self._plan
         layout = _layout(network)
         given = network.kind, sum(tensor.numel() for tensor in network.tensors().values())
@@ -143,14 +143,14 @@ class Session:
         recorded = self._writer.last_line()
         if step != self._start:
             raise UsageError(
-                f"run {self._writer.path}: the training went on at step {step}, expected {self._start}: after load(state) the "
+                f"run {self._writer.path}: the training continued at step {step}, expected {self._start}: after load(state) the "
                 "first step yielded is the one that the state was taken at"
             )
         if line != recorded and not (self._plan.batch > 1 and _is_close(line, recorded)):
             raise DataError(
                 f"run {self._writer.path} cannot go on here: its bytes would not be those of an uninterrupted run. "
                 f"Given {line.decode().strip()}, recorded {recorded.decode().strip()}. "
-                "Go on where it was begun (its run.json says with what), or record it again under another name"
+                "Resume it where it was begun (see its run.json), or record it again under another name"
             )
 
 

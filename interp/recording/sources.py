@@ -1,4 +1,4 @@
-"""What can be recorded: a config, whose training the toolkit makes, or a stream that somebody made."""
+"""What can be recorded: a config, whose training the toolkit makes, or a stream made elsewhere."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Configured:
         """The training as it was at its last commit, with the engine and threads it was begun with.
 
         Raises:
-            UsageError: if they cannot be had here.
+            UsageError: if they are not available.
         """
         if state is None and run.record.get("start"):
             raise UsageError(
@@ -83,7 +83,7 @@ class Configured:
 
 @dataclass(frozen=True)
 class Given:
-    """A stream that somebody made."""
+    """A stream made elsewhere."""
 
     stream: Stream
 
@@ -116,7 +116,7 @@ class Given:
 
     def advice(self, path: Path) -> str:  # noqa: ARG002  as `Configured` does
         """How the run is resumed."""
-        return "record the same stream again to go on with it"
+        return "record the same stream again to continue it"
 
 
 Source = Configured | Given
@@ -134,7 +134,7 @@ def checked(path: Path, source: Source) -> Run:
 
 
 def note_resumed(run: Run, step: int | None, *, device: str) -> None:
-    """Log that a run is resumed here, and warn where that is elsewhere than it was begun."""
+    """Log that a run is resumed here, and warn if it was begun elsewhere."""
     here = provenance(device)
     write_log(run.path, "resumed", step=step, **here)
     changed = [

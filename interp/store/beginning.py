@@ -1,4 +1,4 @@
-"""Beginning a run: what never changes of it is written once."""
+"""Beginning a run: what never changes is written once."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ from interp.training.stream import Plan
 
 
 def begin(path: Path, plan: Plan, *, provenance: Mapping[str, object]) -> None:
-    """Write what never changes of a run: run.json, the split, and a task that is a table. The manifest comes last and makes it a
-    run.
+    """Write what never changes in a run: run.json, the split, a task that is a table. The manifest comes last: now it is a run.
 
     Args:
         path: its directory, held by `writing`.
         plan: what it is made from.
-        provenance: with what it is begun, or where it comes from.
+        provenance: what it is begun with, or comes from.
 
     Raises:
-        UsageError: if the settings are no JSON values, or the task cannot be stored.
+        UsageError: if the settings are not JSON, or the task cannot be stored.
     """
     files = {
         SPLIT: pack({"train": torch.from_numpy(plan.split.train), "test": torch.from_numpy(plan.split.test)}, {}),
@@ -65,7 +64,7 @@ def plan_values(plan: Plan) -> dict[str, object]:
 
 
 def _record(path: Path, plan: Plan, provenance: Mapping[str, object]) -> bytes:
-    """The bytes of run.json. What is usual is left out, as it was before there was anything else."""
+    """The bytes of run.json. What is usual is left out, as before anything else existed."""
     try:
         made = {"config": plan.settings.to_dict()} if isinstance(plan.settings, RunConfig) else plan_values(plan)
         unusual = {

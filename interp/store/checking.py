@@ -36,7 +36,7 @@ _OWN = {MANIFEST, RECORD, SPLIT, TASK, RESUME}
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a run: with which file, and what. Prints as one line."""
+    """One thing that is wrong with a run: which file, and what. Prints as one line."""
 
     file: str
     what: str
@@ -138,7 +138,7 @@ def _check_moments(run: Run) -> Iterator[Problem]:
 
 
 def _check_small_files(run: Run) -> Iterator[Problem]:
-    """The task, the split's indices, the history's lines, and the resume state, which is listed nowhere and proves itself."""
+    """The task, the split's indices, the history's lines, and the resume state, which carries its own hash."""
     rows = None
     try:
         rows = len(run.task.labels)

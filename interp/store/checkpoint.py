@@ -16,7 +16,7 @@ class Checkpoint:
 
     Attributes:
         step: number of updates applied.
-        weights: the model, on the CPU; see `network` for one that is no one-layer transformer.
+        weights: the model, on the CPU; see `network` for any other kind of network.
         losses: this step's line of the history: train_loss, test_loss, train_accuracy, test_accuracy, sum_squared_weights;
             None where not measured.
         sha256: hash of the checkpoint's file.

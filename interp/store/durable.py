@@ -15,7 +15,7 @@ from pathlib import Path
 from interp.errors import DataError, UsageError
 
 LOCK = ".lock"
-_PATIENCE = 10  # attempts to take a lock: someone who only asks whether it is held may hold it for a moment
+_PATIENCE = 10  # attempts to take a lock: a process that only checks may hold it for a moment
 
 
 def sha256(data: bytes) -> str:
@@ -34,7 +34,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_output(path: Path, data: bytes) -> Path:
-    """Write a file that somebody asked for, as `write_atomically` does; returns its path.
+    """Write a file that was asked for, as `write_atomically` does; returns its path.
 
     Raises:
         DataError: if it cannot be written.
@@ -49,7 +49,7 @@ def write_output(path: Path, data: bytes) -> Path:
 def write_new(path: Path, data: bytes) -> None:
     """Put bytes at a path where there is nothing yet; a file that is already there must hold the same bytes, and is left alone.
 
-    The bytes are on the disk when this returns, their name after `sync_directory` only.
+    The bytes are on the disk when this returns, their name only after `sync_directory`.
 
     Raises:
         DataError: if a file with other bytes is there. It is never overwritten.
@@ -64,7 +64,7 @@ def write_new(path: Path, data: bytes) -> None:
     if path.read_bytes() != data:
         raise DataError(
             f"{path} exists and holds other bytes than those to be saved there; it is left as it is. "
-            "Equal runs give equal bytes on one machine with one set of libraries: go on where the run was begun, "
+            "Equal runs give equal bytes on one machine with one set of libraries: resume where it was begun, "
             "record under another name, or move that file away"
         )
 
@@ -90,7 +90,7 @@ def make_directory(path: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in a directory last, as `os.fsync` does for the bytes of a file."""
+    """Flush the names in a directory, as `os.fsync` does the bytes of a file."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -99,7 +99,7 @@ def sync_directory(path: Path) -> None:
 
 
 def remove_temporaries(directory: Path) -> None:
-    """Delete what killed writers left behind. Only for who holds the directory's lock."""
+    """Delete what killed writers left behind. Only for the holder of the lock."""
     for path in directory.glob(".*.tmp"):
         path.unlink(missing_ok=True)
 
@@ -172,7 +172,7 @@ def _write_beside(path: Path, data: bytes) -> Path:
 
 
 def _write_all(descriptor: int, data: bytes, path: Path) -> None:
-    """Write bytes and flush them; `path` is what an error says that could not be written."""
+    """Write bytes and flush them; `path` is the file that errors name."""
     rest = memoryview(data)
     try:
         while rest:

@@ -39,7 +39,7 @@ def create_run(
         split: train and test pairs.
         checkpoints: (step, weights), steps ascending.
         history_rows: mappings with ``step`` and any of the history's columns, steps ascending.
-        provenance: where they come from: JSON values.
+        provenance: their origin, as JSON values.
 
     Raises:
         UsageError: if the name is taken, or steps do not ascend.
@@ -62,7 +62,7 @@ def create_run(
 
 
 def _check_free(path: Path, config: RunConfig) -> None:
-    """Only an import of the same config that was interrupted may be there already."""
+    """Only an interrupted import of the same config may be there already."""
     if not (path / MANIFEST).is_file():
         return
     run = open_run(path)

@@ -36,7 +36,7 @@ def decode(data: bytes, *, where: str) -> dict[str, Shaped[np.ndarray, " step"]]
     """Columns from lines: ``step`` as int64, the others as float64 with NaN where they were not measured.
 
     Raises:
-        DataError: if a line is not such a line, or steps do not ascend; the message names file and line.
+        DataError: if a line is malformed, or steps do not ascend; the message names file and line.
     """
     rows = []
     for number, line in enumerate(data.splitlines(), start=1):

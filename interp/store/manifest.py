@@ -114,7 +114,7 @@ def moments_name(step: int) -> str:
 
 
 def step_of(name: str, folder: str = CHECKPOINTS) -> int | None:
-    """The step whose checkpoint (or, in MOMENTS, state) has this path, None if it is no such path."""
+    """The step whose checkpoint (or, in MOMENTS, state) has this path, None if it is not one."""
     match = _OF_STEP.fullmatch(name.removeprefix(folder)) if name.startswith(folder) else None
     return int(match[1]) if match and name == f"{folder}/step_{int(match[1]):08d}.safetensors" else None
 

@@ -1,4 +1,4 @@
-"""What is said when a run or a step is not there: the nearest that is."""
+"""The errors for a missing run or step: they name the nearest one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run_names(root: Path) -> list[str]:
 
 
 def no_run(path: Path) -> UsageError:
-    """The error for a path that is no run."""
+    """The error for a path without a run."""
     near = unknown("run", path.name, run_names(path.parent) if path.parent.is_dir() else [])
     what = "a directory without manifest.json" if path.is_dir() else "a file" if path.exists() else "nothing is there"
     return UsageError(f"no run at {path} ({what}): {near}")

@@ -1,4 +1,4 @@
-"""What besides config, engine and threads decides the bytes of a run."""
+"""What besides config, engine and threads fixes the bytes of a run."""
 
 from __future__ import annotations
 

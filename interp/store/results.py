@@ -76,7 +76,7 @@ class Results:
         return found
 
     def save(self) -> None:
-        """Write what is new, atomically. A run that cannot be written to is no reason to fail: the results are then not kept."""
+        """Write what is new, atomically. If the run cannot be written to, the results are not kept."""
         if self._path is None or not self._changed:
             return
         steps = sorted(self._rows)
@@ -94,7 +94,7 @@ class Results:
             path.unlink(missing_ok=True)
 
     def _load(self, path: Path) -> None:
-        """Read the file if it is sound and ours; a damaged cache is computed anew."""
+        """Read the file if it is sound and ours; a damaged cache is recomputed."""
         with suppress(SafetensorError, KeyError, ValueError, OSError), safe_open(path, framework="np") as file:
             header = json.loads(file.metadata()[_KEY])
             if header["key"] != self._key:

@@ -1,4 +1,4 @@
-"""The rolling state from which an interrupted run goes on. Replacing its file is what commits a step."""
+"""The rolling state from which an interrupted run resumes. Replacing its file is what commits a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from interp.store.tensors import digest, pack, unpack
 
 @dataclass(frozen=True, eq=False)
 class ResumeState:
-    """What training needs to go on, and the manifest as of that step, so that one rename commits both."""
+    """What resuming needs, and the manifest as of that step, so that one rename commits both."""
 
     tensors: Mapping[str, Tensor]
     manifest: Manifest
@@ -32,10 +32,10 @@ def read_resume(run: Path) -> ResumeState:
     """The run's resume state.
 
     Raises:
-        DataError: if it is missing or damaged: the run can then be read but not go on.
+        DataError: if it is missing or damaged: the run can be read but not resumed.
     """
     path = run / RESUME
-    advice = "the run can be read but not go on; restore the file from a copy, or record the run again under another name"
+    advice = "the run can be read but not resumed; restore the file from a copy, or record the run again under another name"
     try:
         tensors, facts = unpack(path.read_bytes(), where=f"{path}")
     except OSError as error:

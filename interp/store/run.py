@@ -129,7 +129,7 @@ class Run:
         if found != step:
             check = f"interp verify {shlex.quote(str(self.path))}"
             raise DataError(f"{self.path / name}: holds step {found}, expected {step}; `{check}` checks every file")
-        # Typed as what nearly every reader wants; of another kind, its readers know what they ask for.
+        # Typed as what nearly every reader wants; readers of another kind know what they want.
         return Checkpoint(step, cast("Weights", network), self._losses(step), expected, self.path / name)
 
     def __iter__(self) -> Iterator[Checkpoint]:
@@ -158,7 +158,7 @@ class Run:
         """What the run was made from. What `auto` and `none` became is in `engine` and `threads`.
 
         Raises:
-            DataError: if it was made from something else, which `settings` tells, or the config cannot be read.
+            DataError: if it was made from something else (see `settings`), or the config cannot be read.
         """
         if "config" not in self.record:
             raise DataError(
@@ -183,12 +183,12 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """What sort of network it is of, see `Network.kind`."""
+        """Its sort of network, see `Network.kind`."""
         return str(self.record.get("kind", ONE_LAYER))
 
     @property
     def budget(self) -> int:
-        """The most steps that it makes."""
+        """The most steps it may make."""
         return self.config.steps if self.has_config else int(self.record["steps"])
 
     @property
@@ -264,14 +264,14 @@ class Run:
         """Hash of a checkpoint's file, from the manifest."""
         try:
             entry = self.manifest.files.get(checkpoint_name(index(step)))
-        except TypeError:  # no whole number
+        except TypeError:  # not an integer
             entry = None
         if entry is None:
             raise no_step(self.path, self.steps, step)
         return entry.sha256
 
     def moments(self, step: int) -> dict[str, Tensor]:
-        """The whole state of the training at a step, moments of the optimizer and all: what `interp.FromState` begins with.
+        """The whole state of the training at a step, the optimizer's moments included, for `interp.FromState`.
 
         Raises:
             UsageError: if the state of that step was not kept; the message names the steps whose state was.

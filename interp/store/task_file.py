@@ -1,4 +1,4 @@
-"""A task as data: the table of a task and its harmonics in one file, from which it is read back without anybody's code."""
+"""A task as data: the table of a task and its harmonics in one file, read back without any of its code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pack_task(task: TableTask) -> bytes:
     """The bytes of a task's file.
 
     Raises:
-        UsageError: if its harmonics are none that can be read back.
+        UsageError: if its harmonics cannot be read back.
     """
     tensors = {"inputs": torch.from_numpy(task.inputs), "labels": torch.from_numpy(task.labels)}
     facts: dict[str, Any] = {"name": task.name, "n_tokens": task.n_tokens, "classes": task.classes, "harmonics": None}

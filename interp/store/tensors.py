@@ -99,7 +99,7 @@ def unpack_weights(data: bytes, *, where: str) -> tuple[int, Weights]:
 
 
 def digest(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> str:
-    """SHA-256 of named tensors and facts, for a file that must prove itself without a manifest."""
+    """SHA-256 of named tensors and facts, for a file that is checked without a manifest."""
     found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name].detach().cpu().numpy()

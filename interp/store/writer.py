@@ -1,8 +1,8 @@
-"""Writing a run: add checkpoints and history, commit; or go on with one that was interrupted.
+"""Writing a run: add checkpoints and history, commit; or resume an interrupted one.
 
 Order is what makes it safe. Checkpoints are flushed before they get their names. A commit appends the history, then replaces the
 resume state, which names everything before it, then the manifest, from which readers read. Whatever was written after the last
-commit is written again, byte for byte, by who goes on.
+commit is written again, byte for byte, on resuming.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"{path}: cannot be made or read ({error.strerror}); choose another place with --root") from error
     if strangers and not (path / MANIFEST).is_file():
-        raise UsageError(f"{path} holds {sorted(strangers)[0]!r} and is no run; choose another name with --name")
+        raise UsageError(f"{path} holds {sorted(strangers)[0]!r} and is not a run; choose another name with --name")
     with locked(path):
         yield
 
@@ -94,12 +94,12 @@ def write_log(path: Path, event: str, **facts: object) -> None:
 
 
 class RunWriter:
-    """Adds to a run that this process holds with `writing`; first completes or takes back what a killed process left half done.
+    """Adds to a run that this process holds with `writing`; first completes or undoes what a killed process left half done.
 
     Attributes:
         path: the run's directory.
         manifest: what is committed.
-        state: the state to go on from; None for a run at its beginning, or a final one.
+        state: the state to resume from; None for a run at its beginning, or a final one.
     """
 
     path: Path
@@ -144,11 +144,11 @@ class RunWriter:
         self._lines.append(history.encode(step, values))
 
     def commit(self, step: int, state: Mapping[str, Tensor], *, status: Status = "running") -> None:
-        """Make everything up to a step last, and the run resumable from it.
+        """Commit everything up to a step; the run can resume from it.
 
         Args:
             step: the last step added.
-            state: what training needs to go on from there.
+            state: what training needs to resume there.
             status: `running`, or `interrupted` at the end of a session.
         """
         with explained(self.path):
@@ -157,7 +157,7 @@ class RunWriter:
             self._publish(manifest)
 
     def finish(self, step: int | None, *, status: Status, reason: Reason) -> None:
-        """Make everything last, for good: the run is `finished` or `stopped` and its resume state is dropped."""
+        """Commit everything, for good: the run is `finished` or `stopped` and its resume state is dropped."""
         with explained(self.path):
             self._publish(self._flush(Manifest(step=step, status=status, reason=reason)))
             (self.path / RESUME).unlink(missing_ok=True)
@@ -195,7 +195,7 @@ class RunWriter:
         return self._files[HISTORY].size if HISTORY in self._files else 0
 
     def _drop_uncommitted(self) -> None:
-        """Remove what was saved after the last commit: a run of a batch is computed again in another batch, to rounding only."""
+        """Remove what was saved after the last commit: recomputed in another batch, it is equal to rounding only."""
         for folder in (CHECKPOINTS, MOMENTS):
             for path in (self.path / folder).glob("step_*.safetensors"):
                 if f"{folder}/{path.name}" not in self.manifest.files:

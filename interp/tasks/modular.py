@@ -20,7 +20,7 @@ Operation = Literal["add", "subtract", "multiply", "x2xyy2"]
 
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
-# As they are written in the page and the story.
+# As written on the page and in the story.
 IN_SIGNS: dict[Operation, str] = {"add": "a + b", "subtract": "a \u2212 b", "multiply": "a \u00d7 b", "x2xyy2": "a² + ab + b²"}
 
 

@@ -64,10 +64,10 @@ class TableTask:
         labels: the right answer to every input.
         n_tokens: number of tokens.
         classes: number of answers.
-        harmonics: the waves of the answers, if they have some.
+        harmonics: the waves of the answers, if they have any.
 
     Raises:
-        UsageError: for tokens or labels out of range, as many inputs as labels missing, or an input that occurs twice.
+        UsageError: for tokens or labels out of range, unequal numbers of both, or an input that occurs twice.
 
     >>> xor = binary_operation("xor", [[0, 1], [1, 0]])
     >>> xor.inputs.tolist(), xor.p
@@ -150,7 +150,7 @@ class TableTask:
         """Number of elements of a binary operation.
 
         Raises:
-            UsageError: if the table is none.
+            UsageError: if it is not one.
         """
         if self._elements is None:
             raise UsageError(
@@ -182,7 +182,7 @@ class TableTask:
     @property
     def pairs(self) -> Int64[np.ndarray, "pair 2"]:
         """All pairs of a binary operation."""
-        assert self.p  # the error for a table that is none
+        assert self.p  # the error if it is not one
         return self.inputs[:, :2]
 
 
@@ -193,7 +193,7 @@ def binary_operation(name: str, table: object, *, equals_sign: bool = True, harm
         name: what is learned, in a few words.
         table: n x n integers in 0..n-1.
         equals_sign: read ``a b =`` (answer at ``=``, which is token n) instead of ``a b`` (answer at ``b``).
-        harmonics: the waves of the answers, if they have some.
+        harmonics: the waves of the answers, if they have any.
 
     Raises:
         UsageError: if the table is not square, or an entry is out of range.

@@ -40,9 +40,9 @@ class Engine(Protocol):
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """Everything besides the weights that is needed to go on exactly (live tensors: write or copy at once)."""
+        """Everything besides the weights needed to continue exactly (live tensors: write or copy at once)."""
         ...
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a saved `state`; the weights have been set already."""
+        """Continue from a saved `state`; the weights have been set already."""
         ...

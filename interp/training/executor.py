@@ -1,4 +1,4 @@
-"""Executor: who does a job for each of many runs."""
+"""Executor: what does a job for each of many runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from interp.config.run_config import RunConfig
 class Executor(Protocol):
     """Does one job for each of many numbered runs, wherever it likes: in this process, in others, on other machines.
 
-    The job is a function of one config that can be pickled. The config says all that decides the result, so that every executor
+    The job is a function of one config that can be pickled. The config determines the result, so that every executor
     gives the same bytes on one kind of machine with one set of libraries.
 
     A whole executor, which does one run after the other in this process:

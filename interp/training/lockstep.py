@@ -51,7 +51,7 @@ class _Member:
         self._graphed.load_run(self.number, state)
 
     def leave(self) -> None:
-        """The run has ended: what may still know it shall not keep the whole batch in memory."""
+        """The run has ended: what still refers to it must not keep the batch in memory."""
         del self._graphed, self.parameters
 
 
@@ -59,7 +59,7 @@ class _Member:
 class Advance:
     """One run's part in a round: its next step, or the exception with which it has ended.
 
-    `training` is the run; None for one that never began, because no memory holds it.
+    `training` is the run; None for one that never began, as it does not fit into memory.
     """
 
     number: int
@@ -70,10 +70,10 @@ class Advance:
 def train_stacked(configs: Sequence[RunConfig]) -> Iterator[tuple[int, Step[Weights] | Exception]]:
     """Train runs of one shape as one batch: yields (number, step) for every run in turn, and the exception of one that failed.
 
-    As `rounds`, which see.
+    See `rounds`.
     """
     for advances in rounds(configs):
-        while advances:  # taken out one by one: nobody shall keep a batch when it has shrunk or ended
+        while advances:  # taken out one by one: nothing may keep a batch that has shrunk or ended
             advance = advances.pop(0)
             number, result = advance.number, advance.result
             del advance
@@ -83,13 +83,13 @@ def train_stacked(configs: Sequence[RunConfig]) -> Iterator[tuple[int, Step[Weig
 def rounds(configs: Sequence[RunConfig], states: Sequence[Mapping[str, Tensor] | None] = ()) -> Iterator[list[Advance]]:
     """Train runs of one shape as one batch: yields every run's next step, all together, until all have ended.
 
-    Between two rounds the runs agree in their step, and each can be asked for its `state`. Where the device's memory does not
+    Between two rounds all runs are at one step, and each can be asked for its `state`. Where the device's memory does not
     hold all of them, half of them are trained first, and so on. When half of a batch have ended, the others go on as a smaller
     one.
 
     Args:
         configs: the runs.
-        states: what each run goes on from, all of one step; none for runs at their beginning.
+        states: what each run resumes from, all of one step; none for runs at their beginning.
 
     Raises:
         UsageError: if the runs differ in more than seeds, initialisation and numbers of the optimizer.
@@ -110,12 +110,12 @@ def rounds(configs: Sequence[RunConfig], states: Sequence[Mapping[str, Tensor] |
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether memory was short: torch's allocator says so by a class of its own, CUDA's libraries by a text."""
+    """Whether memory was short: torch's allocator has an error class for it, CUDA's libraries a text."""
     return isinstance(error, torch.cuda.OutOfMemoryError) or any(text in str(error) for text in ("out of memory", "ALLOC_FAILED"))
 
 
 def _fitting(configs: Sequence[RunConfig]) -> list[GraphedRuns]:
-    """The runs as one batch, in a list for whoever takes it out; an empty one if the device has too little memory for it."""
+    """The runs as one batch, in a list, to be taken out; an empty list if the device has too little memory for it."""
     try:
         return [GraphedRuns(configs)]
     except RuntimeError as error:
@@ -126,7 +126,7 @@ def _fitting(configs: Sequence[RunConfig]) -> list[GraphedRuns]:
 
 
 def _free() -> None:
-    """Give back what nobody refers to any more."""
+    """Free what is no longer referred to."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -135,7 +135,7 @@ def _free() -> None:
 def _in_lockstep(
     batch: list[GraphedRuns], numbers: Sequence[int], states: Sequence[Mapping[str, Tensor] | None]
 ) -> Iterator[list[Advance]]:
-    """Train a batch, which is taken out of the list: nobody else shall keep it when it has shrunk or ended."""
+    """Train a batch, which is taken out of the list: nothing else may keep it when it has shrunk or ended."""
     graphed = batch.pop()
     members = {place: _Member(graphed, place) for place in range(len(graphed.runs.configs))}
     trainings = {place: Training(graphed.runs.configs[place], engine=member) for place, member in members.items()}
@@ -154,7 +154,7 @@ def _in_lockstep(
             del live[place], trainings[place]
             members.pop(place).leave()
         if not live:
-            del graphed  # the frames of an exception that somebody keeps lead to this one
+            del graphed  # the frames of an exception that is kept lead to this one
             return
         graphed.update()
         if shrinks and 2 * len(live) <= len(graphed.runs.configs):
@@ -172,7 +172,7 @@ def _next(steps: Iterator[Step[Weights]]) -> Step[Weights] | Exception:
     try:
         return next(steps)
     except Exception as error:
-        # Without this frame: who keeps the exception would keep its variables too, and so the batch.
+        # Without this frame: its variables, and so the batch, would live as long as the exception.
         return error.with_traceback(error.__traceback__.tb_next if error.__traceback__ else None)
 
 

@@ -1,4 +1,4 @@
-"""The training loop: a stream of steps. It writes nothing and prints nothing; whoever asks for the next step decides."""
+"""The training loop: a stream of steps. It writes nothing and prints nothing; the caller asks for each step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from interp.training.stream import Plan, Step
 
 
 class Training:
-    """One run in progress, a `Stream`: iterate over it for its steps; ask for its `state` between two steps to go on later.
+    """One run in progress, a `Stream`: iterate over it for its steps; ask for its `state` between steps to resume later.
 
     Args:
         config: the run.
@@ -43,7 +43,7 @@ class Training:
 
     @property
     def plan(self) -> Plan:
-        """What never changes of it; `engine` and `threads` are those that the config's choice has become."""
+        """What never changes; `engine` and `threads` are those that are used."""
         config, weights = self.config, self.engine.parameters.weights
         return Plan(
             settings=config,
@@ -82,7 +82,7 @@ class Training:
             self._index += 1
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on bit for bit from the step last yielded (live tensors: write or copy them at once)."""
+        """Everything needed to go on bit for bit from the last step yielded (live tensors: write or copy them at once)."""
         return {
             "index": torch.tensor(self._index),
             "evaluations": torch.tensor(self._evaluations, dtype=torch.float64).reshape(-1, 3),
@@ -91,7 +91,7 @@ class Training:
         }
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what an earlier `state()` returned: the first step yielded is then the one it was taken at.
+        """Resume what an earlier `state()` returned: the first step yielded is then the one it was taken at.
 
         Raises:
             UsageError: if the state is that of a model of another shape.

@@ -1,4 +1,4 @@
-"""Many independent runs at once, one thread each, by whatever executes them."""
+"""Many independent runs at once, one thread each, by any executor."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def train_many(
         executor: what does the jobs, in place of processes of this machine: see `Executor`.
 
     Raises:
-        UsageError: if a config or the number of workers is not one, before anything is started.
+        UsageError: if a config or the number of workers is invalid, before anything is started.
 
     >>> from interp import recipe
     >>> runs = [replace(recipe("demo"), seed=seed, steps=1) for seed in range(3)]
@@ -90,7 +90,7 @@ def train_many(
 def _all_results(
     runs: dict[int, RunConfig], stacks: Iterable[dict[int, RunConfig]], done: Iterator[tuple[int, Any]]
 ) -> Iterator[tuple[int, Any]]:
-    """Those of the stacks, then those of the executor; a run that it says nothing of has failed."""
+    """Those of the stacks, then those of the executor; a run without a result has failed."""
     for stack in stacks:
         yield from _stacked_results(stack)
     missing = set(runs)
@@ -132,7 +132,7 @@ def _stacked_results(runs: dict[int, RunConfig]) -> Iterator[tuple[int, Any]]:
         failure = error
     if begun or len(runs) == 1:
         yield from ((index, failure) for index in left.values())
-    else:  # one that cannot be begun shall not take the others along
+    else:  # one that cannot begin must not stop the others
         items = list(runs.items())
         for half in (items[: len(items) // 2], items[len(items) // 2 :]):
             yield from _stacked_results(dict(half))

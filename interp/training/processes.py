@@ -28,7 +28,7 @@ class Processes:
         workers: how many at a time; None means one for every core this process may use.
 
     Raises:
-        UsageError: if the number of workers is not one.
+        UsageError: for an invalid number of workers.
     """
 
     workers: int | None = None
@@ -107,7 +107,7 @@ class _Worker:
             )
 
     def end(self) -> None:
-        """Wait for the process to end: it does once it has no work and nobody to give it any."""
+        """Wait for the process to end: it does once it can get no more work."""
         self.connection.close()
         self.process.join()
 

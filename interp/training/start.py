@@ -16,7 +16,7 @@ from torch import Tensor
 
 from interp.errors import UsageError, unknown
 
-# Of an engine's state, what is no moment of the optimizer: the norm that is kept to, and with which sign neurons are taken.
+# What in an engine's state is not a moment: the norm that is kept to, and the signs with which neurons are taken.
 _NO_MOMENTS = {"engine.norm", "engine.flipped"}
 
 
@@ -37,11 +37,11 @@ class FromState:
 
     Args:
         tensors: what `Training.state` gave, such as ``run.moments(500)``.
-        moments: of the optimizer: ``kept``, which goes on exactly as that training did if nothing else is changed, or ``fresh``,
+        moments: of the optimizer: ``kept``, which continues that training exactly if nothing else is changed, or ``fresh``,
             as before a first update (a warm-up begins anew).
 
     Raises:
-        UsageError: if the tensors are no state of a training.
+        UsageError: if the tensors are not such a state.
     """
 
     tensors: Mapping[str, Tensor]
@@ -72,4 +72,4 @@ class FromState:
 
 
 Start = FromSeed | FromState
-SEEDED = FromSeed()  # where a run begins unless it is said
+SEEDED = FromSeed()  # where a run begins by default

@@ -1,4 +1,4 @@
-"""Stream: whatever yields the steps of a training can be recorded, this toolkit's own as anyone else's loop."""
+"""Stream: whatever yields the steps of a training can be recorded, this toolkit's own or anyone's loop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Step(Generic[N_co]):
 
 @dataclass(frozen=True)
 class Plan:
-    """What never changes of a stream, known before its first step.
+    """What never changes in a stream, known before its first step.
 
     Args:
         settings: what it is made from: a `RunConfig`, or JSON values under names of the caller's choice.
@@ -51,7 +51,7 @@ class Plan:
         device: ``cpu`` or a CUDA device, whose name is recorded.
         may_end_early: whether a step before the budget may be the last.
         moments: the steps at which the whole state is kept as well, ascending.
-        batch: number of runs that are computed together. Only for 1 are a run's bytes those of any other way to compute it.
+        batch: number of runs that are computed together. Only with 1 are its bytes the same however it is computed.
         start: where the run begins, as JSON values; empty for the seed in its settings.
     """
 
@@ -74,13 +74,13 @@ class Plan:
 class Stream(Protocol):
     """A training that can be recorded, interrupted and resumed: what `interp.record` takes.
 
-    It yields its present step first, then one more after every update, up to ``plan.steps``. A step before that which is the last
+    It yields its present step first, then one more after every update, up to ``plan.steps``. If an earlier one is the last, it
     says so (`Step.last`).
     """
 
     @property
     def plan(self) -> Plan:
-        """What never changes of it."""
+        """What never changes."""
         ...
 
     def __iter__(self) -> Iterator[Step[Network]]:
@@ -88,9 +88,9 @@ class Stream(Protocol):
         ...
 
     def state(self) -> Mapping[str, Tensor]:
-        """Everything needed to go on from the step last yielded (may be live: it is written at once)."""
+        """Everything needed to resume at the last step yielded (may be live: it is written at once)."""
         ...
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a `state`: the first step yielded afterwards is the one that the state was taken at."""
+        """Resume from a `state`: the first step yielded afterwards is the one that the state was taken at."""
         ...
