@@ -1,14 +1,16 @@
 """Where do the heads look?
 
 Each square is one head: how much of its attention goes to a (rather than to b or to `=`), for every a (up) and b (to the
-right). At first the heads look everywhere alike.
+right). At first the heads look everywhere equally.
 
-Waves: In the circuit their attention follows waves of one frequency, which draws a plaid of stripes. Over each square: the
-frequency k that explains most of this attention, and how much of it. The curves say the same for every step.
+Waves: In a circuit for addition their attention follows waves of one frequency, which draws a plaid of stripes. If the operation
+is addition, or can be read as addition, the frequency k that explains most of this attention stands over each square, with the
+share it explains, and the curves show the same at every step.
 
 Measured: softmax attention from the last position to a, over all pairs. Nanda et al. 2023, arXiv 2301.05217, section 4.2.
 
-Waves: Measured: Best single frequency with its eight waves of degree two, and the fraction of variance that it explains.
+Waves: Measured: For addition, the best single frequency with its eight waves of degree two, and the fraction of variance (FVE)
+that it explains.
 """
 
 import numpy as np

@@ -4,14 +4,14 @@ Two circuits can add on circles. A clock multiplies the waves of a and b and doe
 adds them and is unsure where a and b are half a turn apart. Distance irrelevance under the lower dotted line together with
 gradient symmetricity over the upper one means pizza; irrelevance above and symmetricity below mean clock; both high is
 neither. Early values say nothing: there is no circuit yet to classify, and until 99 % of all pairs are answered the verdict is
-"not generalizing". The step over the first plot is that from which every checkpoint has the last one's verdict.
+"not generalizing". From the step over the first plot on, every checkpoint has the verdict of the last one.
 
 Measured: gradient symmetricity = mean over 100 triples (a, b, c) of the cosine between the gradients of the logit of c with
 respect to the embeddings of a and of b; distance irrelevance = spread of the right answer's logit within pairs of equal
 distance b - a, over its spread in all; circularity = mean over the first four principal components of W_E of the share of
 their best frequency; share of the logits' variance explained by the cubes cos w_k(a+b-c) (clock) and |cos(w_k(a-b)/2)| cos
-w_k(a+b-c) (pizza) of the key frequencies, together and one at a time: of these the third plot has the ratio, 0.81 for an ideal
-clock and 1.23 for an ideal pizza (dotted). Zhong et al. 2023, arXiv 2306.17844, section 4.
+w_k(a+b-c) (pizza) of the key frequencies, together and one at a time; the third plot shows the ratio of the latter, 0.81 for an
+ideal clock and 1.23 for an ideal pizza (dotted). Zhong et al. 2023, arXiv 2306.17844, section 4.
 """
 
 import math
@@ -24,10 +24,10 @@ from interp import Analysis, Definition, Source, about, measures
 from interp.figures import CYCLE, IN_TITLE, Cell, curve, draw, frequency_colours, key, label, level, remark
 from interp.wording import percent
 
-# What the clock's formula explains of an ideal pizza, and the pizza's of an ideal clock, for large p.
+# The share of an ideal pizza that the clock's formula explains, and the reverse, for large p.
 IDEAL_CLOCK = 8 / math.pi**2
 EXPLAINED = 0.01
-MOST = 2.0  # a ratio of more is that of a clock that explains almost nothing
+MOST = 2.0  # above this ratio the clock explains almost nothing
 WORDS = {
     "clock": "Clock", "pizza": "Pizza", "neither": "Neither", "not generalizing": "Not generalizing",
 }  # fmt: skip
@@ -102,7 +102,7 @@ def figure(series):
 
 
 def _ratios(series):
-    """For each key frequency the ratio of what the formulas explain, once they explain anything."""
+    """For each key frequency, the ratio of the shares that the formulas explain, once they explain anything."""
     clock, pizza = series["clock_fve_single"], series["pizza_fve_single"]
     ratio = (pizza / clock).where((clock > EXPLAINED) | (pizza > EXPLAINED))
     return {int(k): ratio.sel(key_frequency=k).values for k in about(series).key_frequencies}

@@ -1,9 +1,9 @@
 """What is inside, at the end?
 
-Each ablation takes something out of the network or keeps nothing else; what counts is how far its loss lies from that of the
-random controls, which take as much out at random.
+Each ablation removes something from the network, or keeps nothing else; what counts is how far its loss lies from the losses of
+the random controls, which remove as much at random.
 
-Losses are in nats, over all pairs of the p residues (the class of the sign =, where there is one, is left out).
+Losses are in nats, over all pairs of the p residues (the class of =, if there is one, is left out).
 """
 
 import json
@@ -13,9 +13,9 @@ from interp import Analysis, Definition, Source, anatomy
 from interp.figures import Table, Tables
 from interp.wording import listed, number, pairs, percent, spread, unbroken
 
-# Random controls of each ablation: as many as can be had in about a second. `interp anatomy --controls` makes more.
+# Random controls of each ablation: as many as take about a second. `interp anatomy --controls` makes more.
 CONTROLS = 3
-PAPER = "Beside ours: the mainline model of Nanda et al. 2023 (arXiv 2301.05217), whose architecture this network has."
+PAPER = "For comparison: the mainline model of Nanda et al. 2023 (arXiv 2301.05217), which has the same architecture."
 
 
 def measure(view):
@@ -37,8 +37,8 @@ def figure(series):
 def dissected(found, *, step, paper=None, note=None, health=None):
     """The tables for what `interp.anatomy.anatomy` found.
 
-    `paper` has the paper's figures by their paths in that, `note` says what is not known of the model's setting, `health` is
-    what `interp.run_health` says of the run.
+    `paper` has the paper's figures by their paths in `found`, `note` says what is unknown about the model's setting, `health` is
+    what `interp.run_health` returns for the run.
     """
     paper = paper or {}
     tables = [
@@ -55,14 +55,14 @@ def dissected(found, *, step, paper=None, note=None, health=None):
     if paper:
         told += [PAPER, *([f"{note[0].upper()}{note[1:]}."] if note else [])]
     if found["key_frequencies"] is None:
-        told.append("No reordering makes this operation an addition: what is read from waves is left out.")
+        told.append("No reordering turns this operation into addition: measures of waves are left out.")
     return Tables(tuple(told), tuple(table for table in tables if table is not None))
 
 
 def _losses(found):
     names = {
         "loss": "loss",
-        "loss_all_classes": "loss, = class included",
+        "loss_all_classes": "loss, with the class of =",
         "accuracy": "accuracy",
         "restricted": "restricted loss",
         "restricted_neurons": "restricted loss, at the neurons",
@@ -92,7 +92,7 @@ def _circuit(found, paper):
     rows = [
         ("key frequencies", listed(found["key_frequencies"]), "key_frequencies"),
         ("neurons in clusters", f"{neurons['clustered']} of {neurons['total']}, {neurons['dead']} dead", "neurons.clustered"),
-        ("of them per frequency", pairs(neurons["per_frequency"]), "neurons.per_frequency"),
+        ("neurons per frequency", pairs(neurons["per_frequency"]), "neurons.per_frequency"),
         ("W_L outside the key directions", number(logit_map["residual"]), "neuron_logit_map.residual"),
         ("key directions explained by one wave", spread(fve), "neuron_logit_map.fve"),
         ("logits explained by the clock's formula", number(found["cos_fit"]["fve"]), "cos_fit.fve"),
@@ -112,7 +112,7 @@ def _algorithm(found):
         ("because", algorithm["evidence"]),
         ("gradient symmetricity", number(algorithm["gradient_symmetricity"])),
         ("distance irrelevance", number(algorithm["distance_irrelevance"])),
-        ("the same of the best wrong answer", number(algorithm["distance_irrelevance_runner_up"])),
+        ("the same for the best wrong answer", number(algorithm["distance_irrelevance_runner_up"])),
         ("circularity", number(algorithm["circularity"])),
     ]
     if general is not None:
@@ -127,7 +127,7 @@ def _formulas(found):
         return None
     parts = [("logits", formulas), *((f"logits made of frequency {k} of W_E alone", fit) for k, fit in formulas["alone"].items())]
     rows = tuple((name, number(fit["clock"]), number(fit["pizza"])) for name, fit in parts)
-    return Table("Share of their variance that the formulas explain", ("", "clock", "pizza"), rows)
+    return Table("Share of the variance that the formulas explain", ("", "clock", "pizza"), rows)
 
 
 def _ablations(found, paper):

@@ -1,8 +1,8 @@
 """Do the residues lie on circles?
 
 To add on a clock, the numbers must first be put on the clock's face. Each plot shows all residues in the plane of one key
-frequency; neighbours on the clock, which are 1/k residues (mod p) apart, are joined. In a run that groks a tangle becomes a
-circle while the test accuracy still says nothing. Colour is the angle at which a residue belongs on a perfect clock.
+frequency; neighbours on the clock, which are 1/k residues (mod p) apart, are joined. In a run that groks, a tangle becomes
+a circle while the test accuracy still shows nothing. The colour of a residue is its angle on a perfect clock.
 
 Measured: W_E projected on the unit directions of its cosine and its sine component of frequency k.
 """

@@ -2,7 +2,7 @@
 
 Loss and accuracy on the pairs the network was trained on (blue) and on the pairs it never saw (orange). In a run that groks
 there is a long gap between the two: the training pairs are soon known by heart, most of the others stay wrong, often for
-thousands of steps, and then, without any change in the training, they become right. In that gap these curves tell little of
+thousands of steps, and then, without any change in the training, they become right. In that gap these curves say little about
 what goes on inside.
 
 Measured: mean cross-entropy in nats, computed without the cancellation that stops a float32 softmax at 1e-7; share of pairs

@@ -1,9 +1,9 @@
 """Memorizer or generalizer?
 
 A verdict on the network that needs no test label: would it also be right on pairs it never saw? A circuit gives unseen pairs
-the logits of seen ones, shifted; a table knows nothing about them. Agreement (blue) of 1 is a circuit, 0 is a table; loss
-from unseen (purple) is what the network's answers to unseen pairs are worth on the seen ones, 1 being chance. In between
-it is both, and the verdict says so.
+the logits of seen ones, shifted; a table knows nothing about them. An agreement (blue) of 1 means a circuit, 0 a table; the
+loss from unseen (purple) shows what the network's answers to unseen pairs are worth on the seen ones, where 1 is chance. In
+between a network is both, and the verdict says so.
 
 Measured: agreement = cosine between the centred logits on unseen pairs and the mean logits of the training pairs with the same
 a - b and a + b - c; loss from unseen = loss of the training pairs when the logits of each sum a + b are replaced by the key
@@ -31,7 +31,7 @@ WORDS = {
 
 
 def measure(view):
-    """The readings of the verdict; none of them looks at a test label."""
+    """The readings behind the verdict; none of them uses a test label."""
     circuit = view.circuit
     if not 0 < len(circuit.train) < len(circuit.labels):
         return dict.fromkeys(READINGS, math.nan)
@@ -72,7 +72,7 @@ def figure(series):
 
 def _verdict(steps, agreement, unseen_loss, concentration, learned):
     if np.isnan(agreement).all():
-        return "No verdict: too few pairs are trained on, or too few are not"
+        return "No verdict: too few training pairs, or too few others"
     found = measures.generalization_since(
         steps, agreement=agreement, unseen_loss=unseen_loss, concentration=concentration, learned=learned
     )

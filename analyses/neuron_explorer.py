@@ -1,11 +1,11 @@
 """What does one neuron do?
 
 The activation of a single neuron for every a (up) and b (to the right), and the best fit to it by waves of one frequency.
-Choose a neuron by its number, or click on its dot in the figure of all neurons above; the slider shows how it came about. A
+Choose a neuron by its number, or click on its dot in the figure of all neurons above; the slider shows how its map came about. A
 neuron of the circuit shows a pattern of one frequency; one that memorizes shows none.
 
-Measured: activation after the non-linearity, computed in this page from tables over single tokens and neurons, which are kept
-for every checkpoint with rounding. Fit = mean plus projection on the eight waves {1, cos w_k, sin w_k}(a) x {1, cos w_k, sin
+Measured: activation after the non-linearity, computed in this page from tables over single tokens and neurons, which are
+kept for every checkpoint, rounded. Fit = mean plus projection on the eight waves {1, cos w_k, sin w_k}(a) x {1, cos w_k, sin
 w_k}(b) of the frequency k that explains most.
 """
 
@@ -45,7 +45,7 @@ def figure(series):
     )
 
 
-# The tables are about as large as the checkpoint itself and made in no time: they are not kept beside it.
+# The tables are about as large as the checkpoint itself and quickly made, so they are not cached.
 ANALYSIS = Analysis(
     "neuron_explorer",
     question=__doc__,

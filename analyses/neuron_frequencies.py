@@ -1,8 +1,8 @@
 """What does each neuron compute?
 
 Before grokking a neuron responds to all sorts of pairs. In the circuit nearly every neuron follows one single frequency:
-clusters of neurons form, one for each key frequency. Every dot is a neuron, at the frequency that explains it best and as
-high as that frequency explains it; above the dashed line (85 %) it belongs to the cluster.
+clusters of neurons form, one for each key frequency. Every dot is a neuron, placed at the frequency that explains it best,
+at the height of the share explained; above the dashed line (85 %) it belongs to the cluster.
 
 Measured: share of the variance of the neuron's activation over all pairs (a, b) that lies in the eight waves of degree two
 of one frequency, {1, cos w_k, sin w_k}(a) x {1, cos w_k, sin w_k}(b) without the constant; its frequency is the one with the
@@ -49,7 +49,7 @@ def figure(series):
     ]
 
     half = known.p // 2
-    # Colours go as numbers, which are small: 0 for everything that is no key frequency, 1, 2, ... for the key ones.
+    # Colours are kept as numbers, to save space: 0 for all that are not key frequencies, 1, 2, ... for the key ones.
     paint = np.zeros(half + 1, dtype=np.uint8)
     paint[list(colours)] = 1 + np.arange(len(colours))
     shades = [NEUTRAL, *colours.values()]

@@ -1,9 +1,9 @@
 """Are the numbers still numbers?
 
 Losses of a grokking run become so small that ordinary single precision loses them: a pair that is right by more than about
-17 nats has a loss of exactly 0 and no gradient (softmax collapse). The losses of this toolkit are computed without that
-loss; the first plot says for how many pairs an ordinary one would be 0. Spikes of the train loss (slingshots) are marked:
-what was measured during one is worth little.
+17 nats has a loss of exactly 0 and no gradient (softmax collapse). This toolkit's losses keep that precision; the
+first plot shows for how many pairs an ordinary loss would be 0. Spikes of the train loss (slingshots) are marked: measurements
+made during one are worth little.
 
 Measured: share of pairs whose float32 cross-entropy is exactly 0; largest absolute logit; spikes = train loss more than ten
 times its recent median. Prieto et al. 2025, arXiv 2501.04697.

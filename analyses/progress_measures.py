@@ -5,7 +5,7 @@ logits are kept; the excluded loss (purple) is the loss on the training pairs wh
 run that groks the green curve falls as soon as the circuit begins to work, before the test loss does, and the purple one rises
 as memorization gives way to the circuit. Look at the plateau there: while the test accuracy is nearly flat, the green curve
 is already falling. Dots mark where the restricted loss has halved (green) and where the test accuracy passes one half (orange).
-Where more than half of all frequencies are kept, the green curve holds memorized answers too, and no lead is drawn.
+Where more than half of all frequencies are kept, the green curve contains memorized answers too, and no lead is drawn.
 
 Measured: restricted = cross-entropy of the mean logits plus their projection on cos w_k(a+b) and sin w_k(a+b) for all key k,
 over all pairs; excluded = cross-entropy of the logits without that projection, over the training pairs, for all key k
@@ -39,7 +39,7 @@ def measure(view):
             [float(single[k].mean()) for k in circuit.keys], dims="key_frequency", coords={"key_frequency": list(circuit.keys)},
         ),
     }  # fmt: skip
-    if view.is_one_layer and view.is_addition:  # rows of a group's other waves are no single numbers
+    if view.is_one_layer and view.is_addition:  # in other groups' harmonics a row is not a single number
         found |= {name: float(measures.gini(view.basis.row_norms(getattr(circuit, name[5:])))) for name in GINI}
     return found
 

@@ -221,7 +221,7 @@ def test_without_a_browser_a_picture_says_what_to_install(run, tmp_path, monkeyp
         (["loss_curves", "-o", "x.svg", "--width", "0"], "width: given 0"),
         (["loss_curves", "-o", "x.svg", "--height", "99999"], "height: given 99999"),
         (["loss_curves", "-o", "x.png", "--scale", "nan"], "scale: given nan"),
-        (["loss_curves", "-o", "x.html", "--width", "500"], "expected for pictures alone"),
+        (["loss_curves", "-o", "x.html", "--width", "500"], "expected only for pictures"),
         (["loss_curves", "-o", "x.json", "--step", "41"], "did you mean 40"),
         (["loss_curves", "-o", "x.json", "--key-rule", "9"], "expected 1..5"),
         (["-o", "x.json"], "NAME"),

@@ -194,7 +194,7 @@ def test_the_command_writes_a_picture_of_the_last_step_and_measures_no_other(run
         (["neuron", "--neuron", -1], "neuron: given -1, expected 0..4"),
         (["neuron", "--neuron", "one"], "one"),
         (["neuron", "--step", 19], "did you mean 20"),
-        (["loss_curves", "--neuron", 0], "neuron: given 0 for the figure loss_curves, expected for the figure neuron alone"),
+        (["loss_curves", "--neuron", 0], "neuron: given 0 for the figure loss_curves, expected only for the figure neuron"),
         (["neurons"], "did you mean 'neuron'?"),
     ],
 )

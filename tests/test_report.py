@@ -82,6 +82,7 @@ def test_other_operations_are_told_how_they_are_read_as_addition(operation: str,
     html = page(series, []).html
     ids, _ = links_of(html)
     assert ("formula-groups" in ids) == told
+    assert ("A group that is not cyclic has representations" in html) == told
     assert f"{IN_SIGNS[operation]} modulo p is the right answer" in html
 
 

@@ -69,7 +69,7 @@ def test_headline_calls_no_run_grokked_that_generalized_at_once_or_nobody_knows_
     late = retold(end_only(), run="late")
     mixed = compare([first, *at_once, late, third])
     assert mixed.headline.startswith(
-        "5 runs compared: 1 grokked, 2 generalized without grokking, 1 generalized at a step not known."
+        "5 runs compared: 1 grokked, 2 generalized without grokking, 1 generalized at an unknown step."
     )
     assert compare([third, third]).headline.startswith("2 runs compared: neither grokked.")
     assert compare([third, third, third]).headline.startswith("3 runs compared: none grokked.")
@@ -88,7 +88,7 @@ def test_no_run_of_unknown_outcome_is_called_grokked_or_not() -> None:
     made = compare([late, late])
     assert made.headline.startswith("2 runs compared: both generalized and may have grokked.")
     assert "late (1). This network generalized by step 3,000; whether that was grokking is not known." in made.headline
-    assert "Its accuracies are known from step 1,000 on, when most of its training pairs were answered already" in made.headline
+    assert "Its accuracies are known from step 1,000 on, when it already answered most of its training pairs" in made.headline
     rows = re.findall(r'<th scope="row">(.*?)</th>', made.html)
     assert "generalized" in rows
     assert not re.search("grokked at|>grokked", "".join(rows) + made.headline)
@@ -174,7 +174,7 @@ def test_the_page_speaks_of_several_runs_and_names_the_one_that_grokked() -> Non
     found = runs()
     html = compare(found).html
     assert "The story of these runs" in html
-    assert "make this run again" not in html
+    assert "repeat this run" not in html
     alone = [found[0], retold(found[0], phases="{}", outcome="unknown", run="late")]
     text = compare(alone).html
     [panel] = [one for one in data_of(text)["panels"] if "steps from test accuracy 99 %" in json.dumps(one["layout"])]
@@ -184,7 +184,7 @@ def test_the_page_speaks_of_several_runs_and_names_the_one_that_grokked() -> Non
 
 def test_the_page_explains_its_own_colours_and_no_bands_that_it_does_not_have() -> None:
     made, single = compare(runs()).html, page(runs()[0], []).html
-    for words, of_one in (("orange</b>", True), ("inted", True), ("the colours are the runs", False)):
+    for words, of_one in (("orange</b>", True), ("inted", True), ("each colour is a run", False)):
         assert (words in text_of(single)) is of_one
         assert (words in text_of(made)) is not of_one
     assert data_of(made)["bands"] == []
@@ -209,7 +209,7 @@ def test_no_word_has_a_colour_that_means_something_else_where_runs_are_compared(
 
 def test_many_runs_are_told_of_in_the_table() -> None:
     made = compare([*runs(), *runs()])
-    assert "in the table below" in made.html
+    assert "The table below the figures says" in made.html
     assert "first (4). This network" in made.headline
 
 

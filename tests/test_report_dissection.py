@@ -50,7 +50,7 @@ def test_the_section_says_what_was_found(found):
     assert ablations["head 0: zero"][0] == number(found["ablations"]["head 0: zero"]["loss"])
     assert ablations["head 0: zero"][1].startswith(f"{number(controls['median'])} (")
     assert ablations["nothing"][1] == "-"
-    formulas = rows(section, "Share of their variance that the formulas explain")
+    formulas = rows(section, "Share of the variance that the formulas explain")
     assert formulas["logits"] == ("1", number(found["algorithm"]["formulas"]["pizza"]))
     assert list(formulas) == ["logits", *(f"logits made of frequency {k} of W_E alone" for k in (2, 5))]
 
@@ -106,7 +106,7 @@ def test_the_report_has_the_section_of_its_last_checkpoint(tmp_path):
     html = interp.report(run, tmp_path / "page.html", analyses=["weight_norms", "dissection"], steps=[0, 10]).html
     assert "The last checkpoint, step 10, taken apart." in html
     assert "3 random controls: median" in html
-    assert "Nanda et al. 2023 (arXiv 2301.05217), whose architecture" not in html
+    assert "Nanda et al. 2023 (arXiv 2301.05217), which has the same architecture" not in html
 
 
 def test_a_model_that_cannot_be_dissected_says_why(tmp_path):

@@ -118,7 +118,7 @@ def test_attention_without_the_equals_sign_is_stored_once_for_both_figures() -> 
 def test_the_caption_says_how_wrong_the_maps_are(equals_sign: bool) -> None:
     tables = [neuron_tables(random_weights(6, equals_sign=equals_sign, seed=seed)) for seed in range(3)]
     caption = Explorer(neurons_of([0, 1, 2], tables)).remark
-    typical, worst = map(float, re.search(r"typically (\S+) %, at worst (\S+) %", caption).groups())
+    typical, worst = map(float, re.search(r"typically (\S+) % and at worst (\S+) %", caption).groups())
     assert 0 < typical < worst < 15
 
 

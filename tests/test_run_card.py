@@ -101,7 +101,7 @@ def test_the_headline_is_the_reports_and_the_curves_are_the_historys(tmp_path):
 def test_what_was_not_reached_is_not_said(tmp_path):
     curves = grokking() | {"test_accuracy": np.full(400, 0.05), "test_loss": np.full(400, 9.0)}
     text = Read(card(planted(tmp_path / "x", curves))).text
-    assert "memorized and, in 9,975 steps, not grokked" in text
+    assert "memorized but not grokked in 9,975 steps" in text
     assert "restricted" not in text
 
 
@@ -125,7 +125,7 @@ def test_losses_without_accuracies_are_drawn_and_date_nothing(tmp_path):
     assert series.sizes["history_step"] == 400
     assert about(series).outcome == "unknown"
     read = Read(card(run))
-    assert "answers 100 % of the pairs it never saw at step 9,975; when it learned to is not in its history" in read.text
+    assert "answers 100 % of the pairs it never saw at step 9,975; its history does not show when it learned to" in read.text
     assert "grok" not in read.text
     lines = [attrs["d"] for tag, attrs in read.tags if tag == "path" and attrs["stroke"] in (TRAIN, TEST)]
     assert [line.count("L") > 100 for line in lines] == [True, True, False, False]

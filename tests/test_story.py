@@ -85,7 +85,7 @@ def test_a_network_that_grokked_is_not_said_to_have_learned_all_pairs_together()
     story = tell(spike)
     assert story.title == "This network grokked at step 30,000"
     assert "together" not in str(story)
-    assert "long after those it was shown; for good it answers these from step 30,000 on" in story.short[0]
+    assert "long after those it was shown; it answers the latter for good from step 30,000 on" in story.short[0]
     both = drawn([0, 0.5, 1, 1, 1, 1, 1, 1], [0, 0.5, 1, 1, 1, 1, 1, 1])
     assert "together" in tell(both).short[0]
 
@@ -103,7 +103,7 @@ def test_a_history_that_begins_late_is_not_said_to_begin_with_pairs_known_by_hea
     series = drawn([0.92, 1, 1, 1], [0.5, 1, 1, 1], steps=(5000, 5500, 6000, 6500))
     assert about(series).outcome == "unknown"
     text = str(tell(series))
-    assert "Its accuracies are known from step 5,000 on, when most of its training pairs were answered already" in text
+    assert "Its accuracies are known from step 5,000 on, when it already answered most of its training pairs" in text
     assert "history begins" not in text
 
 

@@ -54,7 +54,7 @@ def test_story_of_a_memorizer_claims_no_grokking_and_says_what_is_missing() -> N
     series = told(outcome="memorization", phases=without("grokked", "cleanup", "onset"))
     series["history_test_accuracy"][:] = [0, 0.02, 0.02, 0.03, 0.03]
     text = str(tell(series))
-    assert "has memorized and, in 3,000 steps, not grokked" in text
+    assert "has memorized but not grokked in 3,000 steps" in text
     assert "What is missing: test accuracy is 3 %" in text
     assert "grokked at" not in text
     assert "circuit formed" not in text
@@ -86,7 +86,7 @@ def test_story_of_a_run_that_broke_off_says_so_and_expects_nothing_more_of_it(le
     outcome = "memorization" if learned else "confusion"
     story = tell(told(outcome=outcome, phases=without(*names), facts=json.dumps({"status": "stopped", "last_step": 3000})))
     known = (
-        "memorized and, in 3,000 steps, not grokked" if learned else "training broke off after step 3,000, before it had learned"
+        "memorized but not grokked in 3,000 steps" if learned else "training broke off after step 3,000, before it had learned"
     )
     assert known in story.title
     assert "no longer finite" in story.short[0]
@@ -204,7 +204,7 @@ def end_only() -> xr.Dataset:
 
 def test_story_of_a_model_whose_accuracy_is_known_at_its_end_only_dates_nothing() -> None:
     story = tell(end_only())
-    assert story.title.startswith("This network answers 100 % of the pairs it never saw at step 3,000; when it learned to is not")
+    assert story.title.startswith("This network answers 100 % of the pairs it never saw at step 3,000; its history does not show")
     assert [str(milestone) for milestone in story.milestones] == ["not known"] * 5
     assert "grokking" not in str(story)
     assert "missing" not in str(story)
@@ -241,17 +241,18 @@ def test_a_memorizer_with_a_flat_spectrum_has_no_lead() -> None:
         assert "sees only the circuit" not in str(story)
         assert f"with {n} of 29 frequencies kept it contains memorized answers too" in str(story)
     assert "sees only the circuit" in str(tell(told()))
-    assert "the restricted loss has no lead time, as with 15 of 29" in str(tell(told(key_frequencies=list(range(1, 16)))))
+    assert "the restricted loss has no lead time, because with 15 of 29" in str(tell(told(key_frequencies=list(range(1, 16)))))
 
 
 def test_frequencies_are_said_to_stand_out_only_where_they_do() -> None:
     flat = "No frequency stands out: 29 of 29 pass the rule."
     assert flat in str(tell(memorizer(29)))
     assert flat in str(tell(told(key_frequencies=list(range(1, 30)))))
-    assert "The frequency that stands out at the last step is 1 of 1 to 29; it need not be a circuit." in str(tell(memorizer(1)))
+    last = "The frequency that stands out at the last step is 1 (of 1 to 29); it need not be a circuit."
+    assert last in str(tell(memorizer(1)))
     asked = tell(memorizer(29, key_rule="explicit"))
     assert "The frequencies asked for are 1, 2, 3," in str(asked)
-    assert "The frequency asked for is 1 of 1 to 29." in str(tell(memorizer(1, key_rule="explicit")))
+    assert "The frequency asked for is 1 (of 1 to 29)." in str(tell(memorizer(1, key_rule="explicit")))
     assert "stand" not in str(asked)
 
 

@@ -18,6 +18,7 @@ from interp.config.run_config import CheckpointConfig, ModelConfig
 from interp.errors import DataError, UsageError
 from interp.harmonics import CyclicHarmonics, GroupHarmonics
 from interp.observing.described import history_series
+from interp.observing.series import about
 from interp.recording.naming import run_name
 from interp.reporting.origin import origin
 from interp.store.task_file import pack_task, unpack_task
@@ -138,7 +139,7 @@ def test_what_shows_runs_shows_a_table(tmp_path: Path) -> None:
     assert run.name == run_name(CONFIG) != run_name(replace(CONFIG, task=TABLES[2]))
     facts = run.facts()
     assert (facts["p"], facts["operation"], facts["recipe"]) == (6, "S3", "custom")
-    assert history_series(run).attrs["operation"] == "S3"
+    assert about(history_series(run)).operation == "S3"
     assert all(name != "command" for name, _ in origin(run).rows)  # no command line makes it again
 
 

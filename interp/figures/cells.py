@@ -66,7 +66,7 @@ def heading(title: str) -> str:
 
 
 def in_rows(cells: Sequence[Cell], *, most: int) -> list[Sequence[Cell]]:
-    """Cells in as few rows as hold them, at most so many to a row, all rows nearly equally long.
+    """Cells in as few rows as hold them, at most `most` to a row, all rows nearly equally long.
 
     >>> [len(row) for row in in_rows([Cell()] * 12, most=5)]
     [4, 4, 4]

@@ -150,7 +150,7 @@ def line(series: xr.Dataset, variable: str, *, name: str, colour: str, cell: int
 
 
 def curve(x: Any, y: Any, *, name: str, colour: str, cell: int = 1, dash: str = "solid", legend: bool = True) -> Trace:
-    """A curve over given steps; gaps where it is not a number. Of a single number there is no line to see, but a dot."""
+    """A curve over given steps; gaps where it is not a number. A single number is drawn as a dot."""
     values = np.asarray(y)
     alone = np.count_nonzero(np.isfinite(values.astype(float))) == 1
     return {
@@ -161,7 +161,7 @@ def curve(x: Any, y: Any, *, name: str, colour: str, cell: int = 1, dash: str = 
 
 
 def level(series: xr.Dataset, y: float, *, cell: int = 1) -> Trace:
-    """A dotted line across a time cell at a value that curves are compared with; there on a logarithmic axis of steps too."""
+    """A dotted line across a time cell at a value that curves are compared with; also seen on a logarithmic step axis."""
     last = max(2.0, last_step(series))
     line = curve([0, 1, last], [y] * 3, name="level", colour=faded(NEUTRAL, 0.8), cell=cell, dash="dot", legend=False)
     return {**line, "hoverinfo": "skip", "hovertemplate": None}
@@ -170,7 +170,7 @@ def level(series: xr.Dataset, y: float, *, cell: int = 1) -> Trace:
 def label(
     text: str, y: float, *, cell: int = 1, end: Literal["left", "right"] = "left", side: Literal["above", "below"] = "above"
 ) -> dict[str, Any]:
-    """An annotation that names such a line, where curves are not."""
+    """An annotation that names such a line, placed away from curves."""
     axes = on(cell)
     return {
         "text": text, "x": 0 if end == "left" else 1, "xref": f"{axes['xaxis']} domain", "xanchor": end,
@@ -189,7 +189,7 @@ def remark(text: str, *, cell: int = 1) -> dict[str, Any]:
 
 
 def phases(series: xr.Dataset) -> dict[str, Boundary | None]:
-    """The phases of a series by name, None for one that did not happen; empty for a Dataset that does not say what it is of."""
+    """The phases of a series by name, None for one that did not happen; empty for a Dataset without an `About`."""
     known = series.attrs.get(ABOUT)
     found = known.phases if isinstance(known, About) else None
     return {} if found is None else {name: getattr(found, name) for name in _BOUNDARIES}
@@ -234,7 +234,7 @@ def last_step(series: xr.Dataset) -> float:
 
 
 def _tick_powers(layout: dict[str, Any], traces: Sequence[Trace]) -> None:
-    """Ticks at powers of ten alone on logarithmic axes that have room for two: plotly's others are too small to be read."""
+    """Ticks only at powers of ten on logarithmic axes that have room for two: plotly's others are too small to be read."""
     for name in layout["meta"]["log_axis"]:
         values = [np.ravel(np.asarray(trace["y"], dtype=float)) for trace in traces if trace.get("yaxis", "y") == name]
         drawn = np.concatenate(values) if values else np.empty(0)

@@ -18,7 +18,7 @@ def at_step(drawn: go.Figure, step: int) -> go.Figure:
     """A figure held at one checkpoint, which is marked on every time axis: without slider and frames, for paper.
 
     Raises:
-        UsageError: if things move in the figure and it has no such checkpoint.
+        UsageError: if the figure has moving parts and no such checkpoint.
     """
     import plotly.graph_objects as go
 
@@ -52,7 +52,7 @@ def still(drawn: go.Figure) -> go.Figure:
 
 
 def titled(drawn: go.Figure, text: str) -> go.Figure:
-    """A copy of a figure under a title, for which room is made."""
+    """A copy of a figure with a title, and room for it."""
     import plotly.graph_objects as go
 
     copy = go.Figure(drawn)

@@ -1,4 +1,4 @@
-"""One neuron for all pairs (a, b), beside its best fit by waves of one frequency: its picture, and what a page draws any of."""
+"""One neuron for all pairs (a, b), beside its best fit by waves of one frequency: its picture, and the tables pages draw from."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def neuron_traces(activation: Float[np.ndarray, "p p"], fit: Float[np.ndarray, "
 class Neurons:
     """What an analysis of kind ``explorer`` draws: the neurons of every checkpoint, as tables from which the page makes maps.
 
-    How the tables are put together is said in `interp.networks.neuron_tables`.
+    `interp.networks.neuron_tables` says how the tables are put together.
 
     Args:
         steps: of the checkpoints.
@@ -49,7 +49,7 @@ class Neurons:
         base: what does not go through a head.
         total: the sum of a head's attention over all positions.
         activation: the non-linearity.
-        order: the residues over whose places in this order the waves of the fit are taken; as they are by default.
+        order: the residues, in the order over which the waves of the fit are taken; ascending by default.
     """
 
     steps: Sequence[int]

@@ -35,7 +35,7 @@ def figure(
     Args:
         run: a recorded run, or its directory.
         name: of a built-in analysis, or of one in `files`; ``neuron`` is one neuron for all pairs, beside its best fit.
-        neuron: which one, for the figure ``neuron`` alone; 0 by default, which the report shows first.
+        neuron: which one, only for the figure ``neuron``; 0 by default, which the report shows first.
         step: the checkpoint shown, marked on every time axis; without it, the last one, with a slider over all where things move.
         theme: colours of paper and ink.
         files: Python files with an ``ANALYSIS`` each.
@@ -43,7 +43,7 @@ def figure(
         on_step: called with (checkpoints analysed, checkpoints in all).
 
     Raises:
-        UsageError: for an unknown name or step, with the nearest that exists; for a neuron that there is not.
+        UsageError: for an unknown name or step, with the nearest that exists; for a neuron that does not exist.
         DataError: if the analysis cannot be measured or its figure cannot be drawn.
     """
     from interp.observing.neuron_maps import check_neuron
@@ -91,13 +91,13 @@ def find_figure(name: str, files: Iterable[str | Path] = (), *, neuron: int | No
         return one_neuron(neuron or 0)
     drawn = [analysis.name for analysis in find_analyses()]
     if name in builtin_names() and name not in [*drawn, *own]:
-        raise UsageError(f"figure {name}: it is drawn on the report's page alone; see `interp report RUN -a {name}`")
+        raise UsageError(f"figure {name}: it is drawn only on the report's page; see `interp report RUN -a {name}`")
     if name not in [*drawn, *own]:
         raise unknown("figure", name, [*drawn, NEURON, *own])
     if neuron is not None and name == NEURON:
         raise UsageError(f"neuron: given {neuron} for an analysis from a file that is called {NEURON}; leave it out, or the file")
     if neuron is not None:
-        raise UsageError(f"neuron: given {neuron} for the figure {name}, expected for the figure {NEURON} alone; leave it out")
+        raise UsageError(f"neuron: given {neuron} for the figure {name}, expected only for the figure {NEURON}; leave it out")
     return own[name] if name in own else find_analyses([name])[0]
 
 

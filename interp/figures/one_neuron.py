@@ -30,7 +30,7 @@ waves are over exponents to a primitive root; pairs with 0 have none, and are le
 
 
 def one_neuron(neuron: int = 0) -> Analysis:
-    """The analysis of a single neuron; it is not cached, for its maps are large and quickly made.
+    """The analysis of a single neuron; it is not cached, because its maps are large and quickly made.
 
     It measures ``activation`` and ``fit`` over (a, b), ``fit_frequency`` and ``fit_share``, see `interp.observing.neuron_maps`.
     """
@@ -70,11 +70,11 @@ def _figure(series: xr.Dataset, neuron: int) -> go.Figure:
 
 
 def _titles(series: xr.Dataset, i: int, neuron: int) -> dict[int, str]:
-    """What is said over the maps at checkpoint i."""
+    """The titles of the maps at checkpoint i."""
     fitted = np.isfinite(series["fit"][i].values)
     if not fitted.any():
-        return {1: f"Neuron {neuron}: activation", 2: "No fit: this operation is no addition"}
-    without_0 = not fitted.all()  # exponents, which 0 has none of
+        return {1: f"Neuron {neuron}: activation", 2: "No fit: this operation is not addition"}
+    without_0 = not fitted.all()  # 0 has no exponent
     modulus = len(fitted) - without_0
     frequency, share = int(series["fit_frequency"][i]), float(series["fit_share"][i])
     if not frequency:
@@ -88,5 +88,5 @@ def _titles(series: xr.Dataset, i: int, neuron: int) -> dict[int, str]:
 
 
 def _percent(share: float) -> str:
-    """A share as the page says it, with a tenth of a per cent, but never rounded up to all."""
+    """A share as the page writes it, to a tenth of a per cent, but never rounded up to 100 %."""
     return percent(share) if share > 0.999 else f"{100 * share:.1f} %"

@@ -19,10 +19,10 @@ KINDS = (*PICTURES, "html", "json")
 
 _LARGEST = 20_000  # pixels; browsers refuse canvases not much larger
 _WIDTH, _HEIGHT = 960, 500  # where the figure itself has no size
-# Nothing listens at this port: whatever the browser would fetch over a network, it does not get. (Files are not fetched so.)
+# Nothing listens at this port, so the browser can fetch nothing over a network. (Files are not fetched this way.)
 _NO_NETWORK = "http://127.0.0.1:9"
 _CONFIG = {"displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
-_WITHOUT = "A figure as .html or .json needs nothing more, and the report's own buttons save PNG and SVG"
+_WITHOUT = "A figure as .html or .json needs nothing else, and the report's own buttons save PNG and SVG"
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
@@ -74,7 +74,7 @@ def check_target(path: Path, *, width: float | None = None, height: float | None
     sizes = {"width": width, "height": height, "scale": scale}
     if kind not in PICTURES:
         if given := [name for name, value in sizes.items() if value is not None]:
-            raise UsageError(f"{given[0]}: given for {path}, expected for pictures alone: .png, .svg or .pdf")
+            raise UsageError(f"{given[0]}: given for {path}, expected only for pictures: .png, .svg or .pdf")
         return
     for name, value in sizes.items():
         largest = 20 if name == "scale" else _LARGEST

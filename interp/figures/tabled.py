@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page: a header (may be empty) and rows, their first column being names.
+    """A table of the page: a header (may be empty) and rows, with names in the first column.
 
     A `wide` one has a line of its own.
     """

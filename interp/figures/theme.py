@@ -26,7 +26,7 @@ WHEEL = (
 
 PAPER = {"light": "#fbfbf9", "dark": "#15191e"}
 
-# Zero is the paper, so that what is not there is not seen; the far end is the darkest or the brightest thing on the page.
+# Zero has the colour of the paper, and is not seen; the far end is the darkest or the brightest thing on the page.
 SEQUENTIAL_LIGHT = ((0.0, PAPER["light"]), (0.15, "#d5e5ec"), (0.4, "#7fb2c9"), (0.7, "#2c728f"), (1.0, "#0b2c40"))
 SEQUENTIAL_DARK = ((0.0, PAPER["dark"]), (0.15, "#1c3444"), (0.4, "#2c6f8c"), (0.7, "#79b8c6"), (1.0, "#f3f8ee"))
 
@@ -48,7 +48,7 @@ def _in_order(frequencies: Iterable[int | str]) -> list[int | str]:
     return [*sorted(int(k) for k in given if not isinstance(k, str)), *(k for k in given if isinstance(k, str))]
 
 
-# A key of at most so many frequencies stands in a cell's title; more are told in the legend.
+# A key of up to this many frequencies stands in a cell's title; more go into the legend.
 IN_TITLE = 6
 
 

@@ -19,7 +19,7 @@ from interp.live.server import Published, listen, serving, url
 log = logging.getLogger("interp")
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-_PATIENCE = 1.5  # seconds after which whoever waits for the last page is told why
+_PATIENCE = 1.5  # seconds of waiting for the last page before a message says why
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def attended(path: Path, port: int = 0) -> Iterator[str]:
     """Serve the page of the run at a path from another process while the context lasts; yields its address.
 
     The other process follows what is stored and shares nothing with this one but a pipe, whose end it takes for the end of the
-    training, however that came. At the end it builds the last page if anybody is looking, and is waited for; Ctrl-C skips that.
+    training, however it came. At the end it builds the last page if anybody is looking; this one waits, and Ctrl-C skips that.
 
     Raises:
         UsageError: if the port is taken.
@@ -53,7 +53,7 @@ def attended(path: Path, port: int = 0) -> Iterator[str]:
             _dismiss(child)
         if child.returncode != 0 and child.returncode > 0:
             said.seek(0)
-            log.warning("the live page ended before its time:\n%s", said.read().decode(errors="replace").strip())
+            log.warning("the live page ended too early:\n%s", said.read().decode(errors="replace").strip())
 
 
 def _dismiss(child: subprocess.Popen[bytes]) -> None:
@@ -72,7 +72,7 @@ def _dismiss(child: subprocess.Popen[bytes]) -> None:
 
 
 def attend(descriptor: int, path: Path) -> None:
-    """What the other process does: follow the run and serve its page until the pipe on its standard input ends.
+    """The work of the other process: follow the run and serve its page until the pipe on its standard input ends.
 
     Args:
         descriptor: of a listening socket.

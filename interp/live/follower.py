@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from interp.reporting.assembly import Page
 
 POLL_SECONDS = 0.5
-# A page is built at most so often; one that costs more processor time waits for as long as it took.
+# A page is built at most this often; after one that took more processor time, the next waits for as long as that took.
 _BUILD_SECONDS = 2.0
-# A viewer that did not ask for so long has gone; browsers slow down the timers of hidden tabs to one a minute.
+# A viewer that has not asked for this long has gone; browsers slow down the timers of hidden tabs to one a minute.
 AWAY_SECONDS = 75.0
-# How long viewers are waited for at the end.
+# How long to wait for viewers at the end.
 FAREWELL_SECONDS = 5.0
-# Key frequencies hold until there are so many times as many checkpoints: whenever they change, everything is measured anew.
+# Key frequencies are kept until there are this many times as many checkpoints: when they change, everything is measured anew.
 _GROWTH = 1.5
 
 # Of the system's 0 to 19: about a tenth of one core where all are busy.
@@ -55,7 +55,7 @@ class Follower:
     Args:
         path: the run's directory; it need not exist yet.
         published: where pages go.
-        gone: whether whoever trains the run has gone; for a run that this process' user trains elsewhere, never.
+        gone: whether the process that trains the run has ended; always false for a run trained elsewhere.
         analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default.
         files: Python files with an ``ANALYSIS`` each.
         key_rule: how key frequencies are chosen, see `interp.observe`.
@@ -78,12 +78,12 @@ class Follower:
         self.published.put(waiting_page(self.path.name, line), "", version=0, line=line, ended=False, trouble=None)
 
     def follow(self, *, until_final: bool) -> None:
-        """Publish pages until the run is final (if asked to), or until whoever trains it has gone.
+        """Publish pages until the run is final (if asked to), or until the process that trains it has ended.
 
-        At the end viewers are told, and waited for.
+        At the end viewers are told, and given time to ask.
         """
         while True:
-            gone = self.gone()  # asked first: what is then read is all there is
+            gone = self.gone()  # asked first, so that what is read next is all there is
             run = self._opened()
             if run is not None:
                 self.published.tell(line=line_of(run))
@@ -116,7 +116,7 @@ class Follower:
             page = self._build(run, version=version, is_final=run.manifest.final)
         except Interrupted:
             return
-        except Exception as error:  # whatever it is, training and the pages there are go on
+        except Exception as error:  # whatever it is, training and the existing pages go on
             if not is_last:
                 self.published.tell(trouble=f"This page could not be updated: {type(error).__name__}: {error}")
             self._built = run.steps
@@ -141,7 +141,7 @@ class Follower:
             series = observe(run, chosen, key_rule=self.key_rule, on_step=heed)
         else:
             step, keys = self._key_frequencies(run)
-            # What costs more than all else that is new in a page, such as random controls, waits for the last one.
+            # What costs more than everything else in a page, such as random controls, waits for the last one.
             series = observe(run, chosen, key_rule=keys, brief=True, on_step=heed)
             found = about(series)
             rule = self.key_rule if isinstance(self.key_rule, str) else found.key_rule
@@ -150,7 +150,7 @@ class Follower:
         return page_of(run, series, chosen, live=version)
 
     def _key_frequencies(self, run: Run) -> tuple[int, list[Name]]:
-        """Those of an earlier checkpoint for as long as that one is not too old."""
+        """Those of an earlier checkpoint, as long as it is not too old."""
         from interp.observing.keys import key_frequencies
 
         if self._keys is None or len(run.steps) >= self._keys_until:
@@ -174,7 +174,7 @@ class Follower:
 
 
 def give_way() -> None:
-    """Leave the processor to whoever trains: a lower priority, and one thread. Libraries are loaded before, while both begin."""
+    """Leave the processor to the training: lower priority, one thread. Libraries are loaded first, while both begin."""
     import torch
 
     import interp.observing.observe
@@ -189,7 +189,7 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
 
     Args:
         run: as just opened.
-        is_gone: nobody trains it any more.
+        is_gone: it is no longer being trained.
     """
     step = f"{run.manifest.step or 0:,}"
     if run.manifest.final:
@@ -201,6 +201,6 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
 
 
 def without_library(html: str) -> str:
-    """The page without plotly.js, which those who have a page have already."""
+    """The page without plotly.js, which open pages already have."""
     head, mark, rest = html.partition('<script type="text/plain" id="plotly">')
     return head + mark + rest[rest.index("</script>") :] if mark else html

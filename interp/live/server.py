@@ -25,12 +25,12 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _OPENING, _WAITING = "", "waiting"  # viewers without a name of their own; waiting.js uses the second
-_IDLE_SECONDS = 60  # after which a connection on which nothing was asked is closed
+_IDLE_SECONDS = 60  # after which an idle connection is closed
 
 
 @dataclass
 class Published:
-    """What viewers are given, and who they are. Safe to use from several threads.
+    """What viewers receive, and who they are. Safe to use from several threads.
 
     Attributes:
         html: the whole page.
@@ -56,7 +56,7 @@ class Published:
             self.state = {**self.state, **state}
 
     def seen(self, viewer: str, version: int) -> dict[str, Any]:
-        """Note who asked and which version it has; returns the state it is given."""
+        """Note who asked and which version it has; returns the state to answer with."""
         with self._lock:
             knows_end = bool(self.state.get("ended")) and version == self.state["version"]
             self._viewers.pop(_OPENING, None)
@@ -64,7 +64,7 @@ class Published:
             return self.state
 
     def visited(self) -> None:
-        """Note that somebody opened the page, whose script has not asked yet; who waited for it does so no longer."""
+        """Note that somebody opened the page, whose script has not asked yet; the waiting page is gone."""
         with self._lock:
             self._viewers.pop(_WAITING, None)
             self._viewers[_OPENING] = (time.monotonic(), -1, False)
@@ -133,7 +133,7 @@ class _Server(ThreadingHTTPServer):
         self.names = {f"{HOST}:{port}", f"localhost:{port}"}
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A viewer that closes its tab in the middle is no error."""
+        """A viewer that closes its tab in the middle is not an error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page, its update, or the state."""
-        # A page of another site whose name is made to lead here has that site's name in Host.
+        # A page of another site whose name was made to point to this machine has that site's name in Host.
         if self.headers.get("Host") not in self.server.names:
             self._answer(403, b"This server answers only to its own name.\n")
             return

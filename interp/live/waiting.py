@@ -14,7 +14,7 @@ _HERE = Path(interp.reporting.__file__).parent / "page"
 
 
 def waiting_page(run: str, line: str) -> str:
-    """A page that says what is waited for, and becomes the report as soon as there is one."""
+    """A page that says what it is waiting for, and becomes the report as soon as there is one."""
     environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
     script = (_HERE / "waiting.js").read_text(encoding="utf-8")
     return environment.get_template("waiting.html.jinja").render(

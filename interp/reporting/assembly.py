@@ -118,7 +118,7 @@ def page(
 
 
 def defined(asked: Sequence[Definition | str], known: About) -> list[Definition]:
-    """Definitions as they are said of a task whose answers have waves, or have none."""
+    """Definitions as they are worded for a task whose answers have waves, or have none."""
     found = [one.for_task(has_waves=known.has_waves) for one in find_definitions(asked)]
     return [one for one in found if one is not None]
 
@@ -133,7 +133,7 @@ def left_out(panels: Sequence[Panel]) -> list[tuple[str, list[str]]]:
 
 
 def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str, Any]) -> dict[str, Any]:
-    """What template and script need of a panel."""
+    """What the template and the script need to know about a panel."""
     paragraphs = [text for text in panel.caption.split("\n\n") if text.strip()]
     measured = [text.removeprefix("Measured:").strip() for text in paragraphs if text.startswith("Measured:")]
     failure, source, drawn = panel.failure, None, None
@@ -171,7 +171,7 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
 
 
 def _notes(known: About) -> dict[str, str]:
-    """What a table that is taken away says about where it comes from."""
+    """What a downloaded table says about where it comes from."""
     names = ("run", "p", "operation", "key_frequencies", "key_rule", "key_step", "outcome", "phases", "config")
     attributes = as_attributes(known)
     texts = {name: attributes[name] for name in names if name in attributes}

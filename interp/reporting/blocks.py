@@ -1,10 +1,10 @@
-"""Blocks: the arrays of a page, each stored once, as compactly as what they are for allows; decoded in the page by decode.js.
+"""Blocks: the arrays of a page, each stored once, as compactly as its use allows; decoded in the page by decode.js.
 
 Codecs: a plain type of integers (`i4`, `i2`, `u2`, `u1`, `i1`); `f8` and `f4`, every bit kept: each row XORed with the row before
-it, then the first bytes of all values, the second bytes, and so on, which compresses to four fifths of the values one after the
-other; `q2`, 16-bit steps between the least and greatest value, for what is drawn and not read as numbers; `modes`, arrays that
-drift over the checkpoints (modes.py); `odds`, a stack of matrices 1 / (1 + exp(r_i + c_j)) by their r and c, which is what
-attention patterns over (a, b) are where the model reads `=`, and a twentieth of their size.
+it, then the first bytes of all values, the second bytes, and so on, which compresses to four fifths of what the values in order
+do; `q2`, 16-bit steps between the least and greatest value, for what is drawn and not read as numbers; `modes`, arrays that
+drift over the checkpoints (modes.py); `odds`, the r and c of a stack of matrices 1 / (1 + exp(r_i + c_j)), which is the
+form of attention patterns over (a, b) where the model reads `=`, in a twentieth of their size.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import numpy as np
 
 from interp.reporting.modes import Modes, close_modes
 
-# Arrays that are drawn only are quantised above this size; below, single precision costs next to nothing.
+# Arrays that are only drawn are quantised above this size; below, single precision costs next to nothing.
 LARGE = 2_048
-# The largest error of an `odds` matrix, and of what is `coarse`: half a step of an 8-bit colour scale.
+# The largest error of an `odds` matrix, and of a `coarse` array: half a step of an 8-bit colour scale.
 TOLERANCE = 1 / 512
 _ODDS_RANGE = 1e-9
-# Rows and columns are fitted to each other until the error is so small, at most so many times; saturated heads need a dozen.
+# Rows and columns are fitted to each other until the error is this small, at most this many times; saturated heads need a dozen.
 _ODDS_FINE, _ODDS_ROUNDS = TOLERANCE / 8, 32
-# What is so far off after one round has another form.
+# A stack that is this far off after one round has another form.
 _ODDS_HOPELESS = 0.3
 _MISSING = 65_535
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.int32)
@@ -46,8 +46,8 @@ class Blocks:
         Args:
             array: numbers or booleans; a stack of the states at all checkpoints has them along its first axis.
             drawn: only ever looked at, so that 16 bits a value are enough where it is large.
-            coarse: what is drawn are shares of 0 to 1 on one colour scale, so that TOLERANCE is not seen.
-            exact: to be taken away, so that double precision stays what it is.
+            coarse: shares of 0 to 1, drawn on one colour scale, so that an error of TOLERANCE is not seen.
+            exact: to be downloaded, so that double precision is kept.
         """
         array = np.ascontiguousarray(array)
         if array.dtype.kind == "f" and drawn and array.size > LARGE:
@@ -59,7 +59,7 @@ class Blocks:
         return self._add_plain(array.astype("<f8") if exact and array.dtype == np.float64 else _compact(array))
 
     def add_modes(self, stack: Modes) -> int:
-        """Store what `modes` made of a stack."""
+        """Store a stack as `modes` returned it."""
         entry = {"codec": "modes", "shape": list(stack.shape), "weights": self.add(stack.weights)}
         return self._append(entry, _planes(stack.codes))
 
@@ -133,10 +133,10 @@ def _compact(array: np.ndarray) -> np.ndarray:
 
 
 def _odds(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rows r and columns c with stack = 1 / (1 + exp(r + c)), if there are such (within TOLERANCE).
+    """Rows r and columns c with stack = 1 / (1 + exp(r + c)), if there are any (within TOLERANCE).
 
     They are fitted to the logits by weighted least squares, rows and columns in turn. The weight x (1 - x) of a value is how much
-    it says about its logit: where a head looks at one place only, rounding leaves of the logit nothing but noise.
+    it says about its logit: where a head looks at one place only, rounding leaves nothing of the logit but noise.
     """
     if stack.ndim != 3 or not np.isfinite(stack).all() or stack.min() < 0 or stack.max() > 1:
         return None

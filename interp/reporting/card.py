@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from interp.store.run import Run
 
 _WIDTH, _HEIGHT = 300, 96  # of a plot's area
-_COLUMNS = 150  # a curve is drawn by the least and greatest value in each of so many parts of its axis
+_COLUMNS = 150  # a curve is drawn by its least and greatest value in each of this many parts of its axis
 _FLOOR = 1e-12  # a loss of 0 has no logarithm
 
 _STATUS = {
@@ -33,7 +33,7 @@ _STATUS = {
 def card(run: Run) -> str:
     """HTML with what a run's history tells: title, story, status, losses and accuracies. No script, no style but its own.
 
-    Nothing is measured: what needs the checkpoints' inside (restricted and excluded loss, key frequencies) is not said.
+    Nothing is measured: what needs a look inside the checkpoints (restricted and excluded loss, key frequencies) is left out.
     """
     from interp.observing.described import history_series
 
@@ -42,7 +42,11 @@ def card(run: Run) -> str:
     facts = [_status(run), counted(n, "checkpoint")]
     facts += [f"recipe {run.config.recipe}", f"seed {run.config.seed}"] if run.has_config else [run.task.name]
     parts = [f'<div style="font-size:85%;opacity:.75">{escape(run.name)}: {escape(", ".join(facts))}</div>']
+<<<<<<< HEAD
     if series.sizes["history_step"]:
+=======
+    if series.sizes["history_step"] and run.has_config:  # a training done elsewhere has no story to tell
+>>>>>>> helper-e
         story = tell(series)
         parts.insert(0, f'<div style="font-size:120%;font-weight:600">{escape(story.title)}.</div>')
         parts += [f"<div>{escape(' '.join(story.short))}</div>", _plots(series)]
@@ -78,7 +82,7 @@ def _plot(
     values: Sequence[tuple[str, np.ndarray, str]],
     span: tuple[float, float] | None = None,
 ) -> str:
-    """One small plot: the phases, a curve each for train and test, what they end at."""
+    """One small plot: the phases, a curve each for train and test, and their last values."""
     steps = series["history_step"].values
     first, last = float(steps[0]), float(max(steps[-1], steps[0] + 1))
     finite = np.concatenate([curve[np.isfinite(curve)] for _, curve, _ in curves])
@@ -115,7 +119,7 @@ def _last(curve: np.ndarray) -> str:
 
 
 def _path(x: np.ndarray, y: np.ndarray) -> str:
-    """The commands of a polyline with gaps where y is not finite; of many points, the extremes in each part of the axis."""
+    """The commands of a polyline with gaps where y is not finite; of many points, only the extremes are kept."""
     if len(x) > 2 * _COLUMNS:
         parts = np.array_split(np.arange(len(x)), _COLUMNS)
         high = np.where(np.isfinite(y), y, -np.inf)

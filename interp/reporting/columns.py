@@ -1,4 +1,4 @@
-"""The measured numbers of a series, for reading in the page and for taking away as CSV or parquet."""
+"""The measured numbers of a series, to be read in the page or downloaded as CSV or parquet."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ from interp.wording import counted
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# What is compared is measured by these analyses.
+# The analyses that measure what is compared.
 COMPARED = ("loss_curves", "progress_measures")
-_TOLD = 4  # as many runs are told of one by one at the head of the page
+_TOLD = 4  # up to this many runs each have a sentence at the head of the page
 _DASHES = ("solid", "dash", "dot")
 _OUTSIDE = ("history_test_accuracy", "history_test_loss", "history_sum_squared_weights")
 _INSIDE = ("restricted_loss", "excluded_loss")
@@ -44,8 +44,8 @@ def compare(runs: Sequence[xr.Dataset], *, own: Sequence[Sequence[Panel]] = ()) 
 
     Args:
         runs: the series.
-        own: for each run the panels of the same further analyses; their figures follow, one run after the other, as nobody knows
-            of a figure of any kind how to draw several over each other.
+        own: for each run the panels of further analyses, the same for all; their figures follow, one run after the other, as
+            figures of any kind cannot be drawn over each other.
 
     Raises:
         UsageError: if fewer than two are given.
@@ -113,18 +113,18 @@ _OUTSIDE_BY = ("loss", "sum-of-squares", "phases")
 _INSIDE_BY = ("restricted-loss", "excluded-loss", "key-frequencies")
 _ALIGNED_BY = ("phases", "loss", "restricted-loss")
 _OUTSIDE_CAPTION = (
-    "Each run has one colour, and its curves end where it ended. This can be seen without looking inside: at which step a test "
+    "Each run has one colour, and its curves end where it ended. These curves show, without a look inside, at which step a test "
     "accuracy jumps and a test loss falls, if they do."
 )
 _INSIDE_CAPTION = (
     "The restricted loss and the excluded loss of the same runs, each with its own key frequencies. A run that is on its way to "
-    "generalize shows it here first: its restricted loss falls while its test accuracy is still flat. Where no few frequencies "
-    "stand out, the restricted loss falls with what is memorized too, and says nothing."
+    "generalize shows it here first: its restricted loss falls while its test accuracy is still flat. Where no frequencies "
+    "stand out, the restricted loss also falls with memorization, and says nothing."
 )
 _ALIGNED_CAPTION = (
-    "The same curves with every run moved so that its test accuracy is 99 % for good from 0 on, which is grokking where it came "
-    "late. Runs without such a step are left out. If the curves lie on each other, the runs take the same way and differ only in "
-    "when they set out."
+    "The same curves with every run shifted so that its test accuracy is 99 % for good from 0 on, which is grokking if it came "
+    "late. Runs without such a step are left out. If the curves coincide, the runs take the same path and differ only in when "
+    "they start."
 )
 
 
@@ -185,7 +185,7 @@ def _aligned(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Callable[[xr.D
         ]
         traces = _curves(runs, names, shown, _generalized)
         drawn = draw(together, rows, heights=[200] * len(rows), fixed=traces, alt="The same curves with test accuracy 99 % at 0.")
-        # Named even where one run alone has generalized; steps written as on every other axis.
+        # With a legend even if only one run has generalized, and steps written as on every other axis.
         return drawn.update_layout(showlegend=True).update_xaxes(tickformat=",d")
 
     return figure
@@ -218,7 +218,7 @@ def _generalized(series: xr.Dataset) -> int | None:
 def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
     stories = [tell(series) for series in runs]
     title = f"{len(runs)} runs compared: {_ends(stories)}"
-    short: tuple[str, ...] = ("When each of them did what is in the table below the figures.",)
+    short: tuple[str, ...] = ("The table below the figures says when each of them did what.",)
     if len(runs) <= _TOLD:
         short = tuple(f"{name}: {story.title[0].lower()}{story.title[1:]}." for name, story in zip(names, stories, strict=True))
     sentences = tuple(f"{name}. {story}" for name, story in zip(names, stories, strict=True))
@@ -226,7 +226,7 @@ def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
 
 
 def _ends(stories: Sequence[Story]) -> str:
-    """How many of the runs grokked, how many generalized otherwise, of how many nobody knows."""
+    """How many of the runs grokked, how many generalized otherwise, and how many are of unknown outcome."""
     ends = [story.end for story in stories]
     counts = {end: ends.count(end) for end in get_args(End) if end in ends and end != "not grokked"}
     all_of_them, none_of_them = ("both", "neither") if len(ends) == 2 else ("all", "none")
@@ -235,7 +235,7 @@ def _ends(stories: Sequence[Story]) -> str:
 
 
 def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
-    """What was found in each run, and those fields of the configurations that differ."""
+    """What was found in each run, and the fields of the configurations that differ."""
     stories = [tell(series) for series in runs]
     known = [about(series) for series in runs]
     rows: list[tuple[str, ...]] = [("outcome", *(one.outcome for one in known))]
@@ -262,7 +262,7 @@ def _differences(runs: Sequence[xr.Dataset]) -> tuple[tuple[str, ...], ...]:
     exact = [dict(flat(about(series).config, say=repr)) for series in runs]
     fields = dict.fromkeys(name for config in configs for name in config)
     is_other = [name for name in fields if len({config.get(name) for config in exact}) > 1]
-    # Numbers that are alike as far as they are shown are shown whole.
+    # Numbers that would look alike as they are usually written are written in full.
     different = tuple(
         (name, *(config.get(name, "none") for config in (exact if len({c.get(name) for c in configs}) == 1 else configs)))
         for name in is_other

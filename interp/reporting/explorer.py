@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
-# Bytes that the tables of all checkpoints may take, before base64 makes them a third more.
+# Bytes that the tables of all checkpoints may take, before base64 makes them a third larger.
 BUDGET = 1_400_000
-# The error that this costs is measured at every checkpoint, for so many neurons.
+# The error from rounding is measured at every checkpoint, for this many neurons.
 SAMPLE = 8
 # For multiplication, whose waves are over exponents.
 EXPONENTS = (
@@ -40,7 +40,7 @@ class Explorer:
 
     @cached_property
     def kept(self) -> Mapping[str, Modes]:
-        """The tables over tokens and neurons, by the patterns that they are made of."""
+        """The tables over tokens and neurons, as the patterns they are made of."""
         found = modes([getattr(self.neurons, name) for name in _KEPT], budget=BUDGET)
         return dict(zip(_KEPT, found, strict=True))
 
@@ -84,17 +84,17 @@ class Explorer:
 
     @property
     def remark(self) -> str:
-        """What rounding costs, and how a and b are counted."""
+        """The error from rounding, and how a and b are counted."""
         typical, worst = self.errors()
         cost = (
-            f"What rounding costs was measured at every checkpoint, for {SAMPLE} neurons: typically {100 * typical:.2g} %, at "
-            f"worst {100 * worst:.2g} % of their largest activation."
+            f"The error from rounding, measured at every checkpoint for {SAMPLE} neurons, is typically {100 * typical:.2g} % "
+            f"and at worst {100 * worst:.2g} % of their largest activation."
         )
         order = self.neurons.order
         return cost if order is None else f"{cost} {EXPONENTS.format(modulus=len(order))}"
 
     def errors(self) -> tuple[float, float]:
-        """What rounding costs, as shares of a checkpoint's largest activation: root mean square over all, and the worst."""
+        """The error from rounding, as shares of a checkpoint's largest activation: root mean square over all, and the worst."""
         neurons = self.neurons
         sample = np.linspace(0, neurons.write.shape[1] - 1, SAMPLE).astype(int)
         squares, worst = [], 0.0

@@ -92,7 +92,7 @@ def _leaves(attributes: dict[str, Any], prefix: str = "") -> Iterator[tuple[str,
             continue
         if isinstance(value, dict) and "bdata" not in value:
             yield from _leaves(value, f"{prefix}{name}.")
-        elif name == "annotations" and not prefix:  # so that of a hundred notes one text can change
+        elif name == "annotations" and not prefix:  # so that one text among a hundred notes can change
             for number, note in enumerate(value):
                 yield from _leaves(note, f"{name}.{number}.")
         else:

@@ -11,7 +11,7 @@ from functools import cache
 
 @dataclass(frozen=True)
 class Library:
-    """What stands in the page: the script (for the policy's hash), the same as gzip in base64, and its copyright notice."""
+    """What the page contains: the script (for the policy's hash), the same as gzip in base64, and its copyright notice."""
 
     script: str
     packed: str

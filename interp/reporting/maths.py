@@ -6,7 +6,7 @@ import re
 
 from markupsafe import Markup, escape
 
-# What stands for what, longest first where one begins another; the text is escaped before.
+# Plain notation and the sign for it, longest first where one begins another; the text is already escaped.
 _SIGNS = (
     (r"&lt;=", "≤"), (r"&gt;=", "≥"), (r"!=", "≠"), (r"\|\|", "‖"), (r"&lt; (?=logits)", "⟨ "), (r" &gt;,", " ⟩,"),
     (r"\bsqrt\(", "√("), (r"\bsum(?=_)", "Σ"), (r"\bpi\b", "π"), (r"\balpha(?![a-z])", "α"), (r"\bbeta(?![a-z])", "β"),

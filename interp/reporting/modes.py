@@ -1,5 +1,5 @@
 """Weights over a whole run in little space: arrays that drift slowly from checkpoint to checkpoint, as a few patterns and how
-much of each there is when.
+much of each there is at every step.
 
 The stack X (step, ...) is scaled to root mean square 1 at every step, rotated to its principal directions over the steps (U^T X,
 no more of them than there are steps), and rounded to multiples of one width. Whatever rounds to 0 everywhere is dropped: late
@@ -18,7 +18,7 @@ MOST = 128  # patterns kept at most
 # Finer ones are not seen: at a tenth of the root mean square an entry is off by 3 % of that, and a neuron sums hundreds of them.
 _WIDTHS = tuple(0.1 * 2 ** (i / 2) for i in range(12))
 
-# Below this width a stack takes more space so than as it is.
+# Below this width a stack takes more space as modes than as it is.
 _FINEST = 1e-3
 
 
@@ -31,7 +31,7 @@ class Modes:
     shape: tuple[int, ...]
 
     def at(self, step: int) -> np.ndarray:
-        """What is stored for one step: the array there, nearly."""
+        """The array at one step, nearly: as it is stored."""
         flat: np.ndarray = self.weights[step] @ self.codes.astype(np.float32)
         return flat.reshape(self.shape[1:])
 
@@ -50,7 +50,7 @@ def modes(stacks: Sequence[np.ndarray], *, budget: int) -> list[Modes]:
 
 
 def close_modes(stack: np.ndarray, *, tolerance: float) -> Modes | None:
-    """A stack by its modes with no entry off by more than `tolerance`; None if it does not drift so that MOST patterns do."""
+    """A stack by its modes with no entry off by more than `tolerance`; None if MOST patterns are not enough."""
     rotated, width = _rotated(stack), _WIDTHS[0]
     while width > _FINEST:
         found = _rounded(stack.shape, *rotated, width)

@@ -1,4 +1,4 @@
-"""Where the numbers of a page come from: the command that makes the run again, and the hashes by which files are known."""
+"""Where the numbers of a page come from: the command that repeats the run, and the hashes that identify its files."""
 
 from __future__ import annotations
 

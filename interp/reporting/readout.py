@@ -1,4 +1,4 @@
-"""What the slider's readout says at each checkpoint, what is sketched behind the slider, and what of it is spoken."""
+"""What the slider's readout says at each checkpoint, what is sketched behind the slider, and what is read aloud."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interp.reporting.blocks import Blocks
 if TYPE_CHECKING:
     import xarray as xr
 
-# Of one run: variable, label, colour, is it a share, how it is sketched behind the slider, is it spoken.
+# For one run: variable, label, colour, is it a share, how it is sketched behind the slider, is it read aloud.
 _READINGS = (
     ("train_loss", "train loss", "train", False, None, False),
     ("test_loss", "test loss", "test", False, None, True),
@@ -21,13 +21,13 @@ _READINGS = (
     ("test_accuracy", "test acc.", "test", True, "share", True),
     ("excluded_loss", "excluded", "excluded", False, None, False),
 )
-# Of several runs: the one curve that says what each of them can do, and how many of them have a reading of their own.
+# For several runs: the one curve that says what each of them can do, and how many of them may each have a reading.
 _OF_RUNS, _TITLE = "test_accuracy", "test accuracy"
 _MOST = 5
 
 
 def readings(series: xr.Dataset, blocks: Blocks) -> dict[str, Any]:
-    """The readings of one run, from its checkpoints; the history fills in where these themselves have nothing."""
+    """The readings of one run, from its checkpoints; the history fills in where they have no values."""
     found = []
     for name, label, kind, share, sketch, spoken in _READINGS:
         values = _at_checkpoints(series, name)
@@ -38,7 +38,7 @@ def readings(series: xr.Dataset, blocks: Blocks) -> dict[str, Any]:
 
 
 def readings_of_runs(together: xr.Dataset, looks: Sequence[Mapping[str, str]], blocks: Blocks) -> dict[str, Any]:
-    """The test accuracy of several runs under one title: of each, or, of many, the lowest, median and highest.
+    """The test accuracy of several runs under one title: of each, or, if there are many, the lowest, median and highest.
 
     Every run is sketched, by its look. A run that was not measured at a checkpoint of another one has no reading there.
     """
@@ -69,7 +69,7 @@ def _reading(
     sketch: str | None = None,
     spoken: str | None = None,
 ) -> dict[str, Any]:
-    """One curve over the checkpoints, as the page's script takes it; said in the readout, and of no run in particular."""
+    """One curve over the checkpoints, as the page's script takes it; shown in the readout, for no run in particular."""
     block = blocks.add(values.astype(np.float32))
     one = {"label": label, "kind": kind, "share": share, "sketch": sketch, "spoken": spoken, "block": block}
     return {**one, "look": None, "said": True}

@@ -43,20 +43,20 @@ _SCRIPTS = (
     "main.js",
 )
 _STYLES = ("page.css",)
-# What a page has besides that is served while its run goes on.
+# What a page also has while it is served and its run goes on.
 _LIVE_SCRIPTS, _LIVE_STYLES = ("live.js",), ("live.css",)
 
-# Definitions that the page's glossary links to: where answers have waves, and besides where they have them after a reordering.
+# Definitions that the page's glossary links to: where answers have waves, and also where they have them only after a reordering.
 _IN_WORDS = ("restricted-loss", "excluded-loss", "key-frequencies", "phases")
 _IN_WORDS_OF_GROUPS = ("groups",)
 
 # What `About.operation` is for addition, and for several runs together.
 _ADDITION = ("add", "")
 
-# What has an index wherever it is written; other words with an underscore are names.
+# Symbols, which are set with an index wherever they occur; other words with an underscore are names.
 _SYMBOLS = re.compile(r"\b(?:W_(?:E|pos|Q|K|V|O|in|out|U|L)|w_k|alpha_k)(?:\^T)?\b(?![^<]*</code>)")
 
-# Terms with a fixed colour, wherever the page says them.
+# Terms with a fixed colour, wherever they occur on the page.
 _TERMS = {
     "train": r"train (?:loss|accuracy)|training pairs",
     "test": r"test (?:loss|accuracy)",
@@ -188,7 +188,7 @@ def _coloured(text: str) -> Markup:
 
 
 def _breakable(text: str) -> Markup:
-    """Escaped text that may be broken after its dots: names of nested fields are long, and are not to be broken inside a word."""
+    """Escaped text that may be broken after its dots: names of nested fields are long, and must not break inside a word."""
     return Markup(str(escape(text)).replace(".", ".<wbr>"))
 
 

@@ -1,4 +1,4 @@
-"""What the story of a run is told from: its curves, and the few questions asked of them."""
+"""What the story of a run is made from: its curves, and the few questions asked about them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOVING = {"onset": "excluded_loss", "cleanup": "history_test_loss", "settled": 
 
 @dataclass(frozen=True)
 class Curves:
-    """What the story is told from: the run's curves, with the few questions asked of them."""
+    """The curves of a run, with the few questions that its story asks about them."""
 
     series: xr.Dataset
 
@@ -35,7 +35,7 @@ class Curves:
 
     @cached_property
     def found(self) -> dict[str, Boundary | None]:
-        """The phases' boundaries; None for those that did not happen, or that nobody can date."""
+        """The phases' boundaries; None for those that did not happen, or cannot be dated."""
         return {**dict.fromkeys([*_ACCURACIES, *_MOVING]), **phases(self.series)}
 
     def curve(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -57,21 +57,21 @@ class Curves:
 
     @property
     def lead(self) -> LeadTime | None:
-        """How long before the test accuracy the restricted loss moved; None where no frequency stands out, too."""
+        """How long before the test accuracy the restricted loss moved; None also where no frequency stands out."""
         return self.about.lead if self.about.key_frequencies is None or self.about.stands_out else None
 
     @property
     def generalizes(self) -> bool:
-        """Whether it answers the pairs it never saw for good, be the step known or not."""
+        """Whether it answers the pairs it never saw for good, whether or not the step is known."""
         return self.found["grokked"] is not None or self.is_late("grokked")
 
     def is_late(self, name: str) -> bool:
-        """Whether `memorized` or `grokked` already held at a first measurement after step 0, so that nobody saw it begin."""
+        """Whether `memorized` or `grokked` already held at a first measurement after step 0, so that its start was unseen."""
         curve = self.curve(_ACCURACIES[name])
         return curve is not None and curve[0][0] > 0 and bool((curve[1] >= RIGHT).all())
 
     def is_unknown(self, name: str) -> bool:
-        """Whether what was measured cannot tell when a phase began, or if it did."""
+        """Whether the measurements cannot tell when a phase began, or if it did."""
         if name in _ACCURACIES:
             return self.curve(_ACCURACIES[name]) is None or self.is_late(name)
         if name == "cleanup" and self.is_unknown("memorized"):
@@ -79,5 +79,5 @@ class Curves:
         curve = self.curve(_MOVING[name])
         if curve is None:
             return True
-        # Whether a loss has risen from its minimum is not seen by who did not see the minimum.
+        # Without the minimum of a loss, its curve cannot show whether it has risen since.
         return bool(curve[0][0] > 0) and (len(curve[0]) == 1 or name == "onset")

@@ -1,4 +1,4 @@
-"""The story of a run with every number and interval: one sentence, or none, for each thing that can be told."""
+"""The story of a run with every number and interval: at most one sentence for each thing that can be said."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from interp.wording import counted, percent, signed
 if TYPE_CHECKING:
     from interp.harmonics.harmonics import Name
 
-# A test loss has risen again once it ends at so many times its lowest value since the run generalized.
+# A test loss has risen again if it ends at this many times its lowest value since the run generalized.
 RISEN = 10.0
 
 
 def sentences(curves: Curves) -> list[str]:
-    """All that can be said, in the order of the run."""
+    """Everything there is to say, in the order of the run."""
     told = [
         _task(curves.about),
         _memorized(curves),
@@ -38,7 +38,7 @@ def _task(about: About) -> str:
     fraction, n_pairs = about.config.get("split", {}).get("fraction"), about.p**2
     if not isinstance(fraction, float):
         return f"It was trained on {about.task}."
-    return f"It was trained on {about.task}, with {int(fraction * n_pairs):,} of the {n_pairs:,} pairs; the others it never saw."
+    return f"It was trained on {about.task}, with {int(fraction * n_pairs):,} of the {n_pairs:,} pairs; it never saw the others."
 
 
 def _memorized(curves: Curves) -> str:
@@ -63,7 +63,7 @@ def _formed(curves: Curves) -> str:
             parts[-1] += f": {_ahead(lead)} the test accuracy passed one half, at step {lead.accuracy.step:,}"
             parts[-1] += "; within this interval either may have come first" if lead.is_open else ""
     elif lead is None and curves.about.lead is not None and curves.generalizes:
-        parts.append(f"the restricted loss has no lead time, as {_mixed(curves)}")
+        parts.append(f"the restricted loss has no lead time, because {_mixed(curves)}")
     if onset is not None:
         parts.append(
             f"taking the circuit away hurt least at {onset}; since then the excluded loss has risen "
@@ -76,7 +76,7 @@ def _formed(curves: Curves) -> str:
 
 
 def _ahead(lead: LeadTime) -> str:
-    """How long before or after, with an interval in the same direction: what is negative in it is the other way round."""
+    """How long before or after, with an interval in the same direction: negative ends lie the other way."""
     steps, bounds = lead.steps or 0, (lead.shortest or 0, lead.longest or 0)
     direction, order = (1, "before") if steps >= 0 else (-1, "after")
     low, high = sorted(direction * bound for bound in bounds)
@@ -102,18 +102,16 @@ def _cleaned(curves: Curves) -> str:
 
 
 def _undecided(curves: Curves) -> str:
-    """Why nobody can say of a run that generalizes whether it grokked."""
+    """Why it is unknown whether a run that generalizes grokked."""
     measured = curves.curve("history_train_accuracy")
     if curves.about.outcome != "unknown" or curves.found["grokked"] is None or measured is None:
         return ""
-    begun = (
-        f"Its accuracies are known from step {int(measured[0][0]):,} on, when most of its training pairs were answered already"
-    )
-    return f"{begun}: whether it generalized soon after it had learned them, or long after, which is grokking, is not known."
+    begun = f"Its accuracies are known from step {int(measured[0][0]):,} on, when it already answered most of its training pairs"
+    return f"{begun}: whether it generalized soon after learning them, or long after, which is grokking, is not known."
 
 
 def _risen(curves: Curves) -> str:
-    """That the test loss did not stay as low as it was, though the accuracy did."""
+    """Whether the test loss has risen again after the run generalized."""
     grokked, measured = curves.found["grokked"], curves.curve("history_test_loss")
     if grokked is None or measured is None or not (measured[0] >= grokked.step).any():
         return ""
@@ -153,20 +151,20 @@ def _mixed(curves: Curves) -> str:
 
 
 def _nouns(keys: Sequence[Name]) -> tuple[str, str]:
-    """What the parts of the harmonics are called, one and several: those of a group that is not cyclic have names."""
+    """The noun for parts of the harmonics, singular and plural: those of a group that is not cyclic have names."""
     named = any(isinstance(key, str) for key in keys)
     return ("representation", "representations") if named else ("frequency", "frequencies")
 
 
 def _keys(about: About, curves: Curves) -> str:
     keys, count = about.key_frequencies, about.n_frequencies
-    if keys is None:  # nobody looked, or there is nothing to look for
+    if keys is None:  # none were looked for, or there are none to look for
         return ""
     if not keys:
         return "No frequency stands out in it."
     is_one = len(keys) == 1
     names = str(keys[0]) if is_one else f"{', '.join(map(str, keys[:-1]))} and {keys[-1]}"
-    (one, several), among = _nouns(keys), "" if isinstance(keys[0], str) else f" of 1 to {count}"
+    (one, several), among = _nouns(keys), "" if isinstance(keys[0], str) else f" (of 1 to {count})"
     noun, verb, they = (one, "is", "it") if is_one else (several, "are", "they")
     explained = curves.at("cos_fve", curves.last) if curves.generalizes else None
     share = f"; the clock's formula explains {percent(explained)} of its logits' variance" if explained is not None else ""

@@ -23,7 +23,7 @@ MILESTONES = {
     "grokked": ("Grokked", "test accuracy 99 % for good"),
     "settled": ("Settled", "sum of squared weights no longer falling"),
 }
-# Test accuracy 99 % for good is no grokking where it came with the training pairs, or soon after them; nor where nobody can tell.
+# Test accuracy 99 % for good is not grokking if it came with the training pairs or soon after them, nor if that is unknown.
 _AT_ONCE = ("Generalized", MILESTONES["grokked"][1])
 
 # How a run ended, in words that can be counted: "2 grokked".
@@ -31,7 +31,7 @@ End = Literal[
     "grokked",
     "generalized without grokking",
     "generalized and may have grokked",
-    "generalized at a step not known",
+    "generalized at an unknown step",
     "of unknown outcome",
     "not settled on the answer",
     "not grokked",
@@ -57,7 +57,7 @@ class Milestone:
 class Story:
     """A title, the story in two or three sentences, the same with every number and interval, the milestones, the lead time.
 
-    `end` follows from the outcome of `interp.measures.dating`; `of_many` says that the story is told of several runs.
+    `end` follows from the outcome of `interp.measures.dating`; `of_many` says that it is the story of several runs.
     """
 
     title: str
@@ -83,7 +83,7 @@ class Story:
 
 
 def run_name(series: xr.Dataset) -> str:
-    """The name of a series' run, to be shown: control characters, and marks that turn the direction of all that follows, are not.
+    """The name of a series' run, for display: control characters, and marks that change the direction of text, are replaced.
 
     >>> import xarray
     >>> run_name(xarray.Dataset(attrs={"about": About(run="good\\u202edab")}))
@@ -103,7 +103,7 @@ def tell(series: xr.Dataset) -> Story:
     absent = "not yet" if stopped_after is None else "never"
     is_other = outcome == "comprehension" or (found["grokked"] is not None and end != "grokked")
     named = {**MILESTONES, "grokked": _AT_ONCE} if is_other else dict(MILESTONES)
-    if not curves.about.has_waves:  # the beginning of a circuit is seen in waves alone
+    if not curves.about.has_waves:  # only waves show where a circuit begins
         del named["onset"]
     milestones = tuple(Milestone(name, *texts, found[name], _absent(name, curves, absent)) for name, texts in named.items())
     title, stopped = _title(outcome, end, curves), ""
@@ -124,7 +124,7 @@ def tell(series: xr.Dataset) -> Story:
 
 
 def _absent(name: str, curves: Curves, usual: str) -> str:
-    """Why a phase has no boundary. Where a run generalizes, a circuit has formed, whatever its curves show of that."""
+    """Why a phase has no boundary. Where a run generalizes, a circuit has formed, whatever its curves show."""
     if curves.is_unknown(name):
         return "not known"
     if name in ("onset", "cleanup") and curves.generalizes:
@@ -147,7 +147,7 @@ def _end(outcome: str, curves: Curves) -> End:
         ends: dict[str, End] = {"grokking": "grokked", "comprehension": "generalized without grokking"}
         return ends.get(outcome, "generalized and may have grokked")
     if curves.generalizes:
-        return "generalized at a step not known"
+        return "generalized at an unknown step"
     return "not settled on the answer" if outcome in ("grokking", "comprehension") else "of unknown outcome"
 
 
@@ -162,9 +162,9 @@ def _title(outcome: str, end: End, curves: Curves) -> str:
             "generalized without grokking": f"{known}, {soon}: no grokking",
         }
         return titles.get(end, f"{known}; whether that was grokking is not known")
-    if end == "generalized at a step not known" and accuracy is not None:
+    if end == "generalized at an unknown step" and accuracy is not None:
         known = f"This network answers {percent(accuracy)} of the pairs it never saw at step {curves.last:,}"
-        return f"{known}; when it learned to is not in its history"
+        return f"{known}; its history does not show when it learned to"
     if outcome in ("grokking", "comprehension") and accuracy is not None:
         return (
             f"This network has not settled on the answer: test accuracy {percent(accuracy)} after {counted(curves.last, 'step')}"
@@ -174,7 +174,7 @@ def _title(outcome: str, end: End, curves: Curves) -> str:
         answers = f"This network answers {percent(train)} of its training pairs"
         return f"{answers} after {counted(curves.last, 'step')}, and has not grokked"
     others = {
-        "memorization": f"This network has memorized and, in {counted(curves.last, 'step')}, not grokked",
+        "memorization": f"This network has memorized but not grokked in {counted(curves.last, 'step')}",
         "confusion": f"This network has not learned its task in {counted(curves.last, 'step')}",
     }
     return others.get(outcome, f"A network after {counted(curves.last, 'step')}")
@@ -195,7 +195,7 @@ def _short(curves: Curves, outcome: str) -> str:
         )
     if grokked.step <= memorized.step and outcome == "grokking":
         return (
-            f"It answered the pairs it never saw long after those it was shown; for good it answers these from step "
+            f"It answered the pairs it never saw long after those it was shown; it answers the latter for good from step "
             f"{memorized.step:,} on, the others from step {grokked.step:,} on."
         )
     if grokked.step <= memorized.step:

@@ -36,8 +36,8 @@ def report(
     Args:
         run: a recorded run, or its directory; several of them are compared on one page.
         path: the file to write; an existing one is replaced at once, never left half written.
-        analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default. Of several runs, those named are
-            shown one run after the other, below the comparison.
+        analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default. For several runs, those named
+            are shown one run after the other, below the comparison.
         files: Python files with an ``ANALYSIS`` each, shown after the others.
         steps: which checkpoints; all by default.
         key_rule: how key frequencies are chosen, see `interp.observe`.

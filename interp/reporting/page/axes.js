@@ -6,14 +6,14 @@ function axisOf(layout, name) {
   return layout[key];
 }
 
-// Ticks that are powers of ten belong to a logarithmic axis alone.
+// Ticks that are powers of ten belong only to a logarithmic axis.
 function scaleValues(axis, isLog) {
   axis.type = isLog ? "log" : "linear";
   axis.powers = axis.powers ?? axis.dtick;
   axis.dtick = isLog ? axis.powers : undefined;
 }
 
-// Whole numbers that are fewer are ticked one by one (WHOLE_BELOW in figures/grid.py).
+// Fewer whole numbers than this are ticked one by one (WHOLE_BELOW in figures/cells.py).
 const FEW = 8;
 
 function stepRange(page) {
@@ -29,7 +29,7 @@ function scaleSteps(axis, page) {
   axis.nticks = page.logSteps ? undefined : 6;
 }
 
-// The phases whose names fit into their bands on a step axis so many pixels wide.
+// The phases whose names fit into their bands on a step axis this many pixels wide.
 function bandsThatFit(page, width) {
   const at = (step) => (page.logSteps ? Math.log10(Math.max(step, page.firstStep)) : step);
   const [first, last] = stepRange(page);

@@ -51,7 +51,7 @@ class Cell {
     this.placeCursors(this.shown);
   }
 
-  // A click on a point of a trace that selects something tells whoever shows it.
+  // A click on a point of a trace that selects something tells the panels that show it.
   listen() {
     this.listening = true;
     this.graph.on("plotly_click", ({ points }) => {
@@ -76,7 +76,7 @@ class Cell {
     this.uncover();
   }
 
-  // Show another checkpoint while the slider moves: on the canvas if that can be, otherwise as always.
+  // Show another checkpoint while the slider moves: on the canvas if possible, otherwise as always.
   sketch(index) {
     if (!this.moving || !Swift.can(this)) return this.show(index);
     if (index === this.latest) return;

@@ -27,7 +27,7 @@ class Explorer extends Panel {
     for (const cell of this.cells) if (cell.shown >= 0) cell.refresh(this.page.index);
   }
 
-  // Both cells call this; the maps are made once for both, and drawn only where they are others than before.
+  // Both cells call this; the maps are made once for both, and drawn only where they have changed.
   move(cell, index) {
     const at = nearest(this.tables.steps, this.page.steps[index]);
     const key = `${at} ${this.neuron}`;
@@ -54,12 +54,12 @@ class Explorer extends Panel {
 
   get remark() {
     if (this.made.frequency > 0) return "";
-    const { order, p } = this.tables; // a multiplication leaves out the pairs with 0, where the neuron may be another
+    const { order, p } = this.tables; // a multiplication leaves out the pairs with 0, where the neuron may behave differently
     const value = this.made.map[order ? order[0] * (p + 1) : 0];
     return `dead at this step: ${value === 0 ? 0 : readable(value)} for every pair${order?.length < p ? " without 0" : ""}`;
   }
 
-  // The same on a picture that is taken away.
+  // The same on a picture that is downloaded.
   get remarks() {
     const { remark } = this;
     const at = (n) => ({ text: remark, xref: `x${n} domain`, yref: `y${n} domain`, x: 0.5, y: 0.5, showarrow: false });
@@ -82,7 +82,7 @@ class Explorer extends Panel {
   }
 }
 
-// One neuron's activation for all pairs at one step, row-major; the formula is that of interp/neuron_tables.py.
+// One neuron's activation for all pairs at one step, row-major; the formula is that of interp/networks/neuron_tables.py.
 function activation(tables, at, neuron, blocks) {
   const { p, heads } = tables;
   const [, , rows, depth] = blocks.shape(tables.read);

@@ -1,7 +1,7 @@
 // A page that is served while its run is trained: it asks what is new, and takes it in without losing its place.
 
 const ASK = 1000; // milliseconds between two questions
-// What the page draws by itself, and what belongs to whoever reads it: left alone when the text around it is renewed.
+// What the page draws by itself, and what belongs to the reader: left alone when the text around it is renewed.
 const OWN = ".cells, .legend, .numbers .scroll";
 const CHOICES = ["open", "hidden", "style", "aria-pressed"];
 
@@ -31,7 +31,7 @@ class Live {
       this.failures += 1;
     }
     if (this.failures > 3) {
-      this.say("ended", "No longer connected: whoever served this page has ended. What it shows stays as long as the tab is open.");
+      this.say("ended", "No longer connected: the process that served this page has ended. What it shows stays as long as the tab is open.");
       return;
     }
     if (state && await this.heard(state)) return;

@@ -1,4 +1,4 @@
-// Tables: the measured numbers themselves, to be read at a step or taken away as CSV or parquet.
+// Tables: the measured numbers themselves, to be read at a step or downloaded as CSV or parquet.
 
 class Tables {
   constructor(tables, blocks, steps) {

@@ -80,7 +80,7 @@ function svg(name, attributes) {
   return element;
 }
 
-// As it is spoken: a dash is not.
+// As it is read aloud: a dash would be silent.
 function inWords(value, share) {
   return Number.isFinite(value) ? reading(value, share) : "not measured";
 }

@@ -14,7 +14,7 @@ async function wait(failures) {
   } catch {
     failures += 1;
     if (failures > 5) {
-      document.getElementById("line").textContent = "Whoever served this page has ended before there was anything to show.";
+      document.getElementById("line").textContent = "The process that served this page ended before there was anything to show.";
       return;
     }
   }
