@@ -42,11 +42,7 @@ def card(run: Run) -> str:
     facts = [_status(run), counted(n, "checkpoint")]
     facts += [f"recipe {run.config.recipe}", f"seed {run.config.seed}"] if run.has_config else [run.task.name]
     parts = [f'<div style="font-size:85%;opacity:.75">{escape(run.name)}: {escape(", ".join(facts))}</div>']
-<<<<<<< HEAD
     if series.sizes["history_step"]:
-=======
-    if series.sizes["history_step"] and run.has_config:  # a training done elsewhere has no story to tell
->>>>>>> helper-e
         story = tell(series)
         parts.insert(0, f'<div style="font-size:120%;font-weight:600">{escape(story.title)}.</div>')
         parts += [f"<div>{escape(' '.join(story.short))}</div>", _plots(series)]
