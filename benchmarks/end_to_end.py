@@ -16,7 +16,8 @@ from pathlib import Path
 
 from timing import machine, options, show
 
-from interp.observing.derived import date_phases
+from interp.observing.described import history_series
+from interp.observing.series import about
 from interp.store.run import list_runs
 
 
@@ -40,7 +41,7 @@ def timed(*arguments: str, folder: str) -> dict[str, float]:
 def outcome(root: Path) -> dict[str, int | None]:
     """When the only run under a directory grokked and settled, and its last step."""
     (run,) = list_runs(root)
-    found = date_phases(run)
+    found = about(history_series(run)).phases
     dates = {name: getattr(found, name) for name in ("grokked", "settled")}
     return {**{name: date and date.step for name, date in dates.items()}, "last_step": run.steps[-1]}
 

@@ -30,12 +30,13 @@ from interp.tasks.splits import SplitConfig
 
 def ours(weights: interp.Weights, train: Tensor, keys: list[int]) -> list[float]:
     """The default set, as the toolkit computes it."""
-    basis, labels = interp.FourierBasis(weights.p), torch.from_numpy(ModularTask(weights.p).labels)
+    harmonics = interp.harmonics.addition(weights.p)
+    basis, labels = harmonics.basis, harmonics.line
     tables = pair_tables(weights)
-    logits, how = tables.logits.double(), {"basis": basis, "frequencies": keys}
+    logits, how = tables.logits.double(), {"harmonics": harmonics, "keys": keys}
     loss = cross_entropy(logits, labels)
-    neurons = measures.neuron_frequencies(tables.neurons, basis=basis)
-    heads = measures.head_frequencies(tables.pattern, basis=basis)
+    neurons = measures.neuron_frequencies(tables.neurons, harmonics=harmonics)
+    heads = measures.head_frequencies(tables.pattern, harmonics=harmonics)
     return [
         float(loss.mean()),
         float(correct(logits, labels).double().mean()),
@@ -46,7 +47,7 @@ def ours(weights: interp.Weights, train: Tensor, keys: list[int]) -> list[float]
         measures.sum_squared_weights(weights.tensors())["total"],
         float(neurons.share.nanmean()),
         float(heads.fve[:, :2].nanmean()),
-        float(measures.cos_coefficients(logits, basis=basis)[keys[0] - 1]),
+        float(measures.cos_coefficients(logits, harmonics=harmonics)[keys[0] - 1]),
     ]
 
 
@@ -130,12 +131,12 @@ def main() -> None:
     contenders: dict[str, Callable[[], object]] = {
         "straightforward": lambda: straightforward(weights, train, keys),
         "ours": lambda: ours(weights, train, keys),
-        "anatomy": lambda: anatomy(weights, split=split, frequencies=keys),
+        "anatomy": lambda: anatomy(weights, split=split, keys=keys),
     }
     with torch.no_grad():
         pairs = zip(ours(weights, train, keys), straightforward(weights, train, keys), strict=True)
         error = max(abs(x - y) / abs(y) for x, y in pairs if y)
-        anatomy(weights, split=split, frequencies=keys)
+        anatomy(weights, split=split, keys=keys)
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(options.repeats):
             for name, function in contenders.items():

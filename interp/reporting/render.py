@@ -98,7 +98,7 @@ def render(
         answer=_answer(known),
         has_pizza=any(one["definition"].name == "algorithm" for one in definitions),
         chance=f"ln {known.p} = {math.log(known.p):.3g}" if known.p and not story.of_many else "ln p",
-        is_addition=known.operation in _ADDITION,
+        is_plain_addition=known.operation in _ADDITION,
         has_waves=known.has_waves,
         facts=facts,
         history=HISTORY if HISTORY in data["tables"] else None,
