@@ -25,7 +25,7 @@ def measure(view):
     found = anatomy.anatomy(weights, task=view.task, split=view.split, keys=keys, controls=controls)
     decay = anatomy.known_weight_decay(view.run)
     paper, note = anatomy.beside_mainline(weights, view.task, weight_decay=decay, fraction=fraction)
-    health = interp.run_health(view.run, step=view.step, weights=weights)
+    health = interp.run_health(view.run, step=view.step, weights=weights) if view.run.has_config else None
     return {"anatomy": json.dumps({"step": view.step, "found": found, "paper": dict(paper), "note": note, "health": health})}
 
 

@@ -42,7 +42,7 @@ def measure(view):
 def figure(series):
     """The map at one checkpoint, and the clock's coefficients over time."""
     waves, shares = series.frequency_a.values, series["logit_share"].values
-    colours = frequency_colours(about(series).key_frequencies)
+    colours = frequency_colours(about(series).key_frequencies or ())
     frequencies, explained = series.frequency.values, series["cos_coefficient"].values ** 2
     curves = [
         curve(series.step.values, explained[:, i], name=f"frequency {k}", colour=colours.get(int(k), faded(NEUTRAL, 0.3)), cell=2)
@@ -104,6 +104,6 @@ ANALYSIS = Analysis(
     question=__doc__,
     measure=measure,
     figure=figure,
-    needs=("addition",),
+    needs=("addition", "function"),
     definitions=DEFINITIONS,
 )

@@ -118,6 +118,6 @@ ANALYSIS = Analysis(
     question=__doc__,
     measure=measure,
     figure=figure,
-    needs=("addition",),
+    needs=("addition", "function", "keys"),
     definitions=(*DEFINITIONS, "gini"),
 )

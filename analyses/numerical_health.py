@@ -72,4 +72,6 @@ DEFINITIONS = (
     ),
 )  # fmt: skip
 
-ANALYSIS = Analysis("numerical_health", question=__doc__, measure=measure, figure=figure, definitions=DEFINITIONS)
+ANALYSIS = Analysis(
+    "numerical_health", question=__doc__, measure=measure, figure=figure, needs=("function",), definitions=DEFINITIONS
+)

@@ -191,6 +191,6 @@ ANALYSIS = Analysis(
     question=__doc__,
     measure=measure,
     figure=figure,
-    needs=("harmonics",),
+    needs=("harmonics", "function", "keys"),
     definitions=DEFINITIONS,
 )

@@ -4,7 +4,7 @@
 
 A run's report is written first, to a temporary file. Every figure is scrolled to the middle of the window in turn, and the slider
 is moved there; a step's time runs from the event until every plot that can be seen shows the new checkpoint and has been painted.
-Times are medians over rounds, each in a new window; the machine's load is told, because it belongs to the numbers.
+Times are medians over rounds, each in a new window; the machine's load is reported, because the numbers depend on it.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def test_a_collapsed_run_is_called_so(run, monkeypatch):
 
     def larger(self, step):
         found = original(self, step)
-        return replace(found, weights=replace(found.weights, W_U=found.weights.W_U * 1e4))
+        return replace(found, network=replace(found.weights, W_U=found.weights.W_U * 1e4))
 
     monkeypatch.setattr(type(run), "__getitem__", larger)
     found = run_health(run)

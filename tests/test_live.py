@@ -195,7 +195,7 @@ def test_every_state_of_a_run_has_its_line(tmp_path):
         run.grow(2)
         assert line_of(interp.open_run(run.path)) == "Training: step 10 of 400, 2 checkpoints."
         assert "interrupted at step 10" in line_of(interp.open_run(run.path), is_gone=True)
-    assert f"interrupted at step 10; `interp resume {run.path}` goes on" in line_of(interp.open_run(run.path))
+    assert f"interrupted at step 10; `interp resume {run.path}` continues" in line_of(interp.open_run(run.path))
 
 
 def test_a_run_that_never_begins_ends_with_whoever_should_have_begun_it(tmp_path):

@@ -59,6 +59,19 @@ class Interrupted:
             yield step
 
 
+class Planned:
+    """A stream that says something else of itself."""
+
+    def __init__(self, stream: object, plan: interp.Plan) -> None:
+        self._stream, self.plan = stream, plan
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._stream)
+
+
 def same_bytes(one: Path, other: Path) -> bool:
     names = ["history.jsonl", *(f"checkpoints/step_{step:08d}.safetensors" for step in range(0, STEPS + 1, EVERY))]
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
@@ -125,6 +138,35 @@ def test_a_network_is_measured_and_reported(tmp_path):
     page = interp.report(run, tmp_path / "two.html")
     assert not page.failures
     assert "a + b" in page.html
+
+
+def test_without_keys_or_function_nothing_is_told_that_was_not_measured(tmp_path):
+    interp.record(two_layers(), tmp_path, "two", progress=False)
+    for known, reason in ((TwoLayer, "give them with key_rule"), (None, "open its run with network=")):
+        run = interp.open_run(tmp_path / "two", network=known)
+        series = interp.observe(run)
+        about = interp.about(series)
+        assert reason in about.left_out["progress_measures"]
+        assert not about.failures
+        assert about.key_frequencies is None
+        assert "restricted_loss" not in series
+        assert "sum_squared_total" in series
+        page = interp.report(run, tmp_path / "two.html")
+        assert not page.failures
+        assert "restricted loss has" not in page.headline
+        assert "frequency" not in page.headline
+
+
+def test_a_loop_of_ones_own_may_train_our_network(tmp_path):
+    training = interp.Training(s3_config(engine="reference", task=interp.ModularTask(5)))
+    plan = replace(training.plan, settings={"mine": True}, engine="my-loop")
+    run = interp.record(Planned(training, plan), tmp_path, "own", progress=False)
+    assert not run.has_config
+    page = interp.report(run, tmp_path / "own.html")
+    assert not page.failures
+    assert "interp train" not in page.html
+    with pytest.raises(UsageError, match="not trained from a RunConfig"):
+        interp.run_health(run)
 
 
 # A measure

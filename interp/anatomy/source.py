@@ -60,7 +60,9 @@ def open_source(path: str | Path, *, step: int | None = None, split: SplitConfig
 
 
 def known_weight_decay(run: Run) -> float | None:
-    """The weight decay that a run was trained with; None for an imported one whose file lacks it."""
+    """The weight decay that a run was trained with; None where it is not known: of a loop of one's own, or lacking in a file."""
+    if not run.has_config:
+        return None
     told = not run.is_imported or "optimizer" not in run.provenance.get("unknown", ["optimizer"])
     return run.config.optimizer.weight_decay if told else None
 

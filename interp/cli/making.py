@@ -55,7 +55,7 @@ def train(recipe_or_file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(met
     Ctrl-C saves the state of the run; the same command again, or `interp resume RUN`, continues without losing a step.
 
     Args:
-        recipe_or_file: demo, nanda, transformer-lens, or a configuration file (.toml, .json).
+        recipe_or_file: demo, nanda, transformer-lens, pizza, or a configuration file (.toml, .json).
     """
     train_from(recipe_or_file, [])
 

@@ -11,7 +11,7 @@ import numpy as np
 from interp.figures.cells import WHOLE_BELOW, Cell, grid, heading, on
 from interp.figures.theme import NEUTRAL, faded, template
 from interp.measures.boundary import Boundary
-from interp.observing.series import ABOUT, About
+from interp.observing.series import about_if_known
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -190,8 +190,8 @@ def remark(text: str, *, cell: int = 1) -> dict[str, Any]:
 
 def phases(series: xr.Dataset) -> dict[str, Boundary | None]:
     """The phases of a series by name, None for one that did not happen; empty for a Dataset without an `About`."""
-    known = series.attrs.get(ABOUT)
-    found = known.phases if isinstance(known, About) else None
+    known = about_if_known(series)
+    found = None if known is None else known.phases
     return {} if found is None else {name: getattr(found, name) for name in _BOUNDARIES}
 
 

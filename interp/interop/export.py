@@ -15,7 +15,8 @@ from torch import Tensor
 
 from interp.errors import DataError, UsageError, unknown
 from interp.interop.transformer_lens import legacy_state
-from interp.networks.bridge import bridge_facts, to_bridge
+from interp.networks.bridge import bridge_facts
+from interp.networks.bridge import to_bridge as to_bridge  # noqa: PLC0414  the stub of this room names it
 from interp.networks.one_layer import Weights
 from interp.observing.series import ABOUT, about, as_attributes
 from interp.store.durable import write_output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -195,7 +194,7 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
     if run.manifest.final:
         return _ENDINGS[run.reason or "budget"].format(step=step)
     if run.status == "interrupted" or is_gone:
-        return f"The run was interrupted at step {step}; `interp resume {shlex.quote(str(run.path))}` goes on with it."
+        return f"The run was interrupted at step {step}; {run.how_to_continue}."
     most = "at most " if run.may_end_early else ""
     return f"Training: step {step} of {most}{run.budget:,}, {counted(len(run.steps), 'checkpoint')}."
 

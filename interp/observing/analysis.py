@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from interp.observing.view import View
 
-# What a question can be asked of: the one-layer transformer; a task whose answers have harmonics; one that is addition modulo n
-# on all pairs, or becomes it when pairs and residues are reordered.
-Need = Literal["one-layer", "harmonics", "addition"]
+# What a question can need: the one-layer transformer; a network whose function is known, not its tensors alone; a task whose
+# answers have harmonics; one that is addition modulo n on all pairs, or becomes it when pairs and residues are reordered; key
+# frequencies, which the rules find in a one-layer transformer, and which must be given for any other network.
+Need = Literal["one-layer", "function", "harmonics", "addition", "keys"]
 NEEDS: tuple[Need, ...] = get_args(Need)
 Kind = Literal["figure", "tables", "explorer"]
 # How a paragraph begins that makes sense only where answers have waves.

@@ -40,14 +40,17 @@ def run_health(run: Run, *, step: int | None = None, weights: Weights | None = N
         weights: of that checkpoint, if already read.
 
     Raises:
-        UsageError: for a step that was not saved, or a run without checkpoints.
+        UsageError: for a step that was not saved, a run without checkpoints, or one whose optimizer is not known: that of a loop
+            of one's own.
     """
     if not run.steps:
         raise UsageError(f"run {run.path} has no checkpoints yet")
+    if not run.has_config:
+        raise UsageError(f"run {run.path}: its loss and optimizer are not known, as it was not trained from a RunConfig")
     step = run.steps[-1] if step is None else step
     weights, optimizer = run[step].weights if weights is None else weights, run.config.optimizer
     train = torch.from_numpy(run.split.train)
-    pairs, labels = (torch.from_numpy(values)[train] for values in (run.config.task.pairs, run.config.task.labels))
+    pairs, labels = (torch.from_numpy(values)[train] for values in (run.task.pairs, run.task.labels))
     _, gradients, logits = mean_loss_and_gradients(weights, pairs, labels, loss=optimizer.loss)
     # Moments of the first update stand for those of a gradient that does not change.
     still = {name: gradient.double().square() * (1 - optimizer.beta2) for name, gradient in gradients.items()}

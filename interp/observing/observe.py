@@ -17,6 +17,7 @@ from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import Name
 from interp.networks.network import Network
 from interp.networks.one_layer import Weights
+from interp.networks.stored_network import StoredNetwork
 from interp.observing.analysis import Analysis, find_analyses
 from interp.observing.described import describe, evaluated_history
 from interp.observing.keys import KeyRule, key_frequencies
@@ -64,16 +65,18 @@ def observe(
     asked = find_analyses(analyses, files=files)
     key_step = run.steps[-1]
     last = run[key_step]  # read once: it is measured too
-    network = last.weights
+    network = last.network
     keys = key_frequencies(network, key_rule, task=run.task)
-    left_out = {a.name: why for a in asked if (why := does_not_apply(a, network, run.task))}
+    # A rule by name reads a one-layer transformer; of another network key frequencies must be given.
+    are_known = not isinstance(key_rule, str) or isinstance(network, Weights)
+    left_out = {a.name: why for a in asked if (why := does_not_apply(a, network, run.task, keys_are_known=are_known))}
     asked = [a for a in asked if a.name not in left_out]
     results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys, run, brief=brief)) for a in asked}
     failures: dict[str, str] = {}
 
     def look(step: int) -> View:
         checkpoint = last if step == key_step else run[step]
-        return View(step, checkpoint.weights, run.task, run.split, keys, checkpoint.losses, brief=brief)
+        return View(step, checkpoint.network, run.task, run.split, keys, checkpoint.losses, brief=brief)
 
     for done, step in enumerate(chosen):
         due = [a for a in asked if a.at == "every" or step == chosen[-1]]
@@ -86,8 +89,8 @@ def observe(
     described = describe(
         run,
         series,
-        keys=keys,
-        key_rule=key_rule if isinstance(key_rule, str) else "explicit",
+        keys=keys if are_known else None,
+        key_rule="" if not are_known else key_rule if isinstance(key_rule, str) else "explicit",
         key_step=key_step,
         failures=failures,
         left_out=left_out,
@@ -95,7 +98,7 @@ def observe(
     return series.assign_attrs({ABOUT: described})
 
 
-def does_not_apply(analysis: Analysis, network: Network, task: Task) -> str | None:
+def does_not_apply(analysis: Analysis, network: Network, task: Task, *, keys_are_known: bool) -> str | None:
     """Why a question does not apply to a network and its task; None if it does."""
     without_waves = (
         None if task.harmonics is not None else f"no reordering makes {task.name} an addition: its answers have no waves"
@@ -104,7 +107,13 @@ def does_not_apply(analysis: Analysis, network: Network, task: Task) -> str | No
         "one-layer": None
         if isinstance(network, Weights)
         else f"it reads a one-layer transformer, and this is a network of kind {network.kind!r}",
+        "function": f"the function of this network, of kind {network.kind!r}, is not stored: open its run with network=..."
+        if isinstance(network, StoredNetwork)
+        else None,
         "harmonics": without_waves,
+        "keys": None
+        if keys_are_known
+        else f"no rule finds the key frequencies of a network of kind {network.kind!r}: give them with key_rule",
         "addition": without_waves
         or (None if isinstance(task.harmonics, CyclicHarmonics) else f"{task.name} is not addition modulo n in any order"),
     }

@@ -91,8 +91,8 @@ def about(series: xr.Dataset) -> About:
     >>> about(series).run, about(series).outcome
     ('mine', 'unknown')
     """
-    found = series.attrs.get(ABOUT)
-    if isinstance(found, About):
+    found = about_if_known(series)
+    if found is not None:
         return found
     if "key_rule" in series.attrs or "outcome" in series.attrs:
         what = "attributes that are text, as files have them; interp.observing.series.from_attributes reads them"
@@ -102,6 +102,12 @@ def about(series: xr.Dataset) -> About:
             "made.assign_attrs(about=interp.about(series)) puts it back"
         )
     raise UsageError(f"series: expected a Dataset as interp.observe returns it, with its About, given {what}")
+
+
+def about_if_known(series: xr.Dataset) -> About | None:
+    """The same, or None for a Dataset that has none."""
+    found = series.attrs.get(ABOUT)
+    return found if isinstance(found, About) else None
 
 
 def as_attributes(value: About) -> dict[str, Any]:

@@ -80,9 +80,10 @@ def finished(run: Run) -> Run:
     """A run at its end, unless it ended because its loss was not finite."""
     if run.manifest.status == "stopped":
         since = 0 if run.manifest.step is None else run.manifest.step + 1
+        instead = "--optimizer.lr, or --dtype float64," if run.has_config else "learning rate"
         raise TrainingError(
             f"run {run.path} stopped: its training loss is not finite since step {since}. What was saved before stays; "
-            "try a smaller --optimizer.lr, or --dtype float64, under another name"
+            f"try a smaller {instead} under another name"
         )
     return run
 

@@ -24,7 +24,7 @@ _FLOOR = 1e-12  # a loss of 0 has no logarithm
 
 _STATUS = {
     "running": "being trained now, at step {step}",
-    "interrupted": "interrupted at step {step}; go on with interp.resume",
+    "interrupted": "interrupted at step {step}; {advice}",
     "finished": "finished at step {step}",
     "stopped": "stopped after step {step}: its training loss is not finite",
 }
@@ -54,7 +54,7 @@ def _status(run: Run) -> str:
         return "imported"
     if run.manifest.step is None:
         return f"{run.status}, nothing recorded yet"
-    return _STATUS[run.status].format(step=f"{run.manifest.step:,}")
+    return _STATUS[run.status].format(step=f"{run.manifest.step:,}", advice=run.how_to_continue)
 
 
 def _plots(series: xr.Dataset) -> str:

@@ -258,6 +258,7 @@ def _keys(known: About) -> str:
 
 
 def _differences(runs: Sequence[xr.Dataset]) -> tuple[tuple[str, ...], ...]:
+    """A row for each field that is not the same in all runs, as text. (`interp.config.differences` compares two, by value.)"""
     configs = [dict(flat(about(series).config)) for series in runs]
     exact = [dict(flat(about(series).config, say=repr)) for series in runs]
     fields = dict.fromkeys(name for config in configs for name in config)

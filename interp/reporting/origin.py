@@ -19,7 +19,9 @@ _HASHED = {"split": "split.safetensors", "history": "history.jsonl", "configurat
 
 def origin(run: Run) -> Table:
     """The command, and the SHA-256 of the first and last checkpoint and of the run's other files."""
-    made = command(run.config) if run.has_config else None
+    # A run begun from a state, or in a batch, is not what this command makes.
+    is_plain = run.has_config and not {"start", "batch"} & run.record.keys()
+    made = command(run.config) if is_plain else None
     rows = [("command", made)] if made else []
     rows += [(f"weights at step {step:,}", run.sha256(step)) for step in dict.fromkeys((run.steps[0], run.steps[-1]))]
     files = run.manifest.files

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from interp.errors import UsageError
 from interp.networks.network import Network
 from interp.networks.one_layer import Weights
 
@@ -16,7 +17,7 @@ class Checkpoint:
 
     Attributes:
         step: number of updates applied.
-        weights: the model, on the CPU; see `network` for any other kind of network.
+        network: the model, on the CPU; `weights` is the same, where it is a one-layer transformer.
         losses: this step's line of the history: train_loss, test_loss, train_accuracy, test_accuracy, sum_squared_weights;
             None where not measured.
         sha256: hash of the checkpoint's file.
@@ -24,12 +25,21 @@ class Checkpoint:
     """
 
     step: int
-    weights: Weights
+    network: Network
     losses: Mapping[str, float | None]
     sha256: str
     path: Path
 
     @property
-    def network(self) -> Network:
-        """The model, whatever its kind: the same object as `weights`."""
-        return self.weights
+    def weights(self) -> Weights:
+        """The one-layer transformer.
+
+        Raises:
+            UsageError: if the network is another.
+        """
+        if not isinstance(self.network, Weights):
+            raise UsageError(
+                f"step {self.step}: this needs a one-layer transformer, given a network of kind {self.network.kind!r}; "
+                "its tensors are in checkpoint.network"
+            )
+        return self.network

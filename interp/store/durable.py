@@ -142,7 +142,8 @@ def explained(run: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"{error.filename or run}: cannot be written ({error.strerror}). What was saved before is unharmed: "
-            f"make room or allow writing, then go on with: interp resume {shlex.quote(str(run))}"
+            "make room or allow writing, then go on with: interp resume "
+            f"{shlex.quote(str(run))}, or record its stream again"
         ) from error
 
 

@@ -18,7 +18,6 @@ from jaxtyping import Shaped
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
 from interp.networks.one_layer import KIND as ONE_LAYER
-from interp.networks.one_layer import Weights
 from interp.networks.stored_network import NetworkMakers
 from interp.store import history
 from interp.store.checkpoint import Checkpoint
@@ -129,8 +128,7 @@ class Run:
         if found != step:
             check = f"interp verify {shlex.quote(str(self.path))}"
             raise DataError(f"{self.path / name}: holds step {found}, expected {step}; `{check}` checks every file")
-        # Typed as what nearly every reader wants; readers of another kind know what they want.
-        return Checkpoint(step, cast("Weights", network), self._losses(step), expected, self.path / name)
+        return Checkpoint(step, network, self._losses(step), expected, self.path / name)
 
     def __iter__(self) -> Iterator[Checkpoint]:
         return (self[step] for step in self.steps)
@@ -249,6 +247,13 @@ class Run:
     def reason(self) -> str | None:
         """Why it is finished (``budget``, ``settled``, ``ended``, ``imported``) or stopped (``non-finite``)."""
         return self.manifest.reason
+
+    @property
+    def how_to_continue(self) -> str:
+        """What continues it while it is unfinished, in words."""
+        if self.has_config and not (self.record.get("start") and self.manifest.step is None):
+            return f"`interp resume {shlex.quote(str(self.path))}` continues it"
+        return "recording its stream again, under the same name, continues it"
 
     def nearest(self, step: int) -> Checkpoint:
         """The checkpoint nearest to a step, the earlier one of two.

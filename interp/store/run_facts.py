@@ -25,6 +25,7 @@ def facts(run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "kind": run.kind,
         "recipe": config.recipe if config else None,
+        **({"start": run.record["start"]} if "start" in run.record else {}),
         "seed": config.seed if config else None,
         "p": elements(task),
         "operation": task.operation,
