@@ -98,7 +98,7 @@ def observe(
     return series.assign_attrs({ABOUT: described})
 
 
-def does_not_apply(analysis: Analysis, network: Network, task: Task, *, keys_are_known: bool) -> str | None:
+def does_not_apply(analysis: Analysis, network: Network, task: Task, *, keys_are_known: bool = True) -> str | None:
     """Why a question does not apply to a network and its task; None if it does."""
     without_waves = (
         None if task.harmonics is not None else f"no reordering makes {task.name} an addition: its answers have no waves"
