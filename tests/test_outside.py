@@ -123,7 +123,7 @@ def test_a_network_is_trained_recorded_resumed_and_verified(tmp_path):
     stored = interp.open_run(whole.path)[STEPS].network
     assert stored.kind == "two-layer"
     with pytest.raises(UsageError, match="network="):
-        stored.activations(stored and interp.ModularTask(7).inputs)
+        stored.activations(interp.ModularTask(7).inputs)
 
 
 def test_a_network_is_measured_and_reported(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import signal
 import threading
@@ -14,9 +13,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from recorded import CONFIG, at_step, content, events
 
 from interp.config.recipes import RECIPES, recipe
-from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig
+from interp.config.run_config import ModelConfig, OptimizerConfig, RunConfig
 from interp.recording import session
 from interp.recording.interruption import HeldSignals
 from interp.recording.naming import run_name
@@ -24,49 +24,14 @@ from interp.recording.recorder import record, resume
 from interp.store.history import COLUMNS
 from interp.store.provenance import provenance
 from interp.store.run import open_run
-from interp.tasks.modular import ModularTask
 from interp.training import loop
 from interp.training.loop import train
-
-CONFIG = RunConfig(
-    task=ModularTask(p=11),
-    model=ModelConfig(d_model=16, n_heads=2, d_mlp=24),
-    checkpoints=CheckpointConfig(log=4, every=10),
-    steps=35,
-    evaluate_every=6,
-    engine="reference",
-    threads=1,
-)
-
-
-def content(run):
-    """Every byte of a run except its log, which has times in it."""
-    return {
-        p.relative_to(run.path).as_posix(): p.read_bytes() for p in run.path.rglob("*") if p.is_file() and p.name != "log.jsonl"
-    }
-
-
-def events(run):
-    return [json.loads(line)["event"] for line in (run.path / "log.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that was never interrupted."""
     return record(CONFIG, tmp_path_factory.mktemp("whole"), "run", progress=False)
-
-
-def at_step(monkeypatch, wanted, action):
-    """Do something when training has computed a given step, before it is saved."""
-    original = loop.Training._step
-
-    def step(training, train_loss):
-        found = original(training, train_loss)
-        if found.index == wanted:
-            action()
-        return found
-
-    monkeypatch.setattr(loop.Training, "_step", step)
 
 
 # -- what is saved -------------------------------------------------------------------------------------------------------------

@@ -3,63 +3,28 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from recorded import CONFIG, at_step, content
 
-from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig
+from interp.config.run_config import OptimizerConfig
 from interp.errors import DataError, TrainingError, UsageError
 from interp.recording import session, sources
 from interp.recording.recorder import record, resume
 from interp.store import durable as files
 from interp.store.run import list_runs, open_run
-from interp.tasks.modular import ModularTask
 from interp.training import loop
 from interp.training.reference import ReferenceEngine
-
-CONFIG = RunConfig(
-    task=ModularTask(p=11),
-    model=ModelConfig(d_model=16, n_heads=2, d_mlp=24),
-    checkpoints=CheckpointConfig(log=4, every=10),
-    steps=35,
-    evaluate_every=6,
-    engine="reference",
-    threads=1,
-)
-
-
-def content(run):
-    """Every byte of a run except its log, which has times in it."""
-    return {
-        p.relative_to(run.path).as_posix(): p.read_bytes() for p in run.path.rglob("*") if p.is_file() and p.name != "log.jsonl"
-    }
-
-
-def events(run):
-    return [json.loads(line)["event"] for line in (run.path / "log.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that was never interrupted."""
     return record(CONFIG, tmp_path_factory.mktemp("whole"), "run", progress=False)
-
-
-def at_step(monkeypatch, wanted, action):
-    """Do something when training has computed a given step, before it is saved."""
-    original = loop.Training._step
-
-    def step(training, train_loss):
-        found = original(training, train_loss)
-        if found.index == wanted:
-            action()
-        return found
-
-    monkeypatch.setattr(loop.Training, "_step", step)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_what_was_saved_stays(tmp_path, monkeypatch):
