@@ -28,12 +28,13 @@ from timing import add_after, alternate, going_on, machine, options, show, state
 
 from interp import forward, recipe
 from interp.config.run_config import RunConfig
+from interp.cores import torch_threads
 from interp.training.cpu.cpu_engine import CpuEngine
 from interp.training.cpu.kernels import BACKWARD_STAGES, LANES, passes
 from interp.training.cpu.kernels.dots import Places, row_products
 from interp.training.cpu.kernels.passes import call_share
 from interp.training.cpu.kernels.products import at, matrix, multiply
-from interp.training.threads import threads_for, torch_threads
+from interp.training.threads import threads_for
 
 
 @numba.njit(parallel=True)

@@ -14,8 +14,8 @@ from timing import machine, options, show
 
 from interp import recipe, train_many
 from interp.config.run_config import RunConfig
+from interp.cores import available_threads
 from interp.training.many import last_step
-from interp.training.threads import available_threads
 
 
 def one_after_another(configs: list[RunConfig]) -> None:

@@ -18,10 +18,10 @@ from train_step import engine_step
 
 from interp import recipe
 from interp.config.run_config import ModelConfig, RunConfig
+from interp.cores import available_threads
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
 from interp.training.choice import make_engine
-from interp.training.threads import available_threads
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from interp.bars import training_progress
 from interp.config.run_config import RunConfig
+from interp.cores import torch_threads
 from interp.errors import TrainingError, UsageError
 from interp.recording.interruption import HeldSignals
 from interp.recording.naming import run_name
@@ -23,7 +24,6 @@ from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
 from interp.store.writer import RunWriter, run_path, writing
 from interp.training.stream import Plan, Stream
-from interp.training.threads import torch_threads
 
 log = logging.getLogger("interp")
 

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.config.run_config import OptimizerConfig
+from interp.cores import torch_threads
 from interp.training.parameters import Parameters
-from interp.training.threads import torch_threads
 
 
 def warmup_factor(updates_done: int, warmup_steps: int) -> float:

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.networks.one_layer import Weights
-from interp.training.threads import torch_threads
 
 _ALIGNMENT = 16  # in elements: every tensor starts on a cache line
 

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from interp.config.run_config import RunConfig
+from interp.cores import available_threads
 from interp.errors import TrainingError, UsageError
-from interp.training.threads import available_threads
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.config.run_config import RunConfig
+from interp.cores import torch_threads
 from interp.losses import LOSSES, correct
 from interp.networks.gradients import mean_loss_and_gradients
 from interp.networks.initial import initial_weights
@@ -17,7 +18,7 @@ from interp.training.engine import Evaluation
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
 from interp.training.precision import full_precision
-from interp.training.threads import threads_for, torch_threads
+from interp.training.threads import threads_for
 
 
 class ReferenceEngine:

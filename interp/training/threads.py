@@ -1,25 +1,16 @@
-"""How many threads a run may use, and how torch is held to that number without changing it for the rest of the process."""
+"""How many threads a run may use."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
 from interp.config.run_config import RunConfig
+from interp.cores import available_threads
 from interp.process import forked
 
 log = logging.getLogger("interp")
-
-
-def available_threads() -> int:
-    """Number of cores this process may use: its CPU affinity where the system reports one, otherwise all cores."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def threads_for(config: RunConfig) -> int:
@@ -31,16 +22,3 @@ def threads_for(config: RunConfig) -> int:
         log.warning("threads: %d requested, but OpenMP cannot be used in a forked process: using 1", wanted)
     torch.set_num_threads(1)  # permanently: with more, torch hangs in this process if the parent has used them
     return 1
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use this many threads inside the block; the former number is restored afterwards."""
-    before = torch.get_num_threads()
-    if before != threads:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        if before != threads:
-            torch.set_num_threads(before)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from interp.config.run_config import OptimizerConfig, RunConfig
+from interp.cores import torch_threads
 from interp.errors import UsageError
 from interp.networks.initial import initial_weights
 from interp.networks.one_layer import SHAPES
@@ -26,7 +27,7 @@ from interp.training.cpu.pair_chunks import share_out
 from interp.training.engine import Evaluation
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
-from interp.training.threads import threads_for, torch_threads
+from interp.training.threads import threads_for
 from interp.training.token_tables import Shape
 
 # Cost of a step apart from arithmetic, in this engine and in the reference engine, in multiplications of a forward pass.

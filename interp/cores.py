@@ -1,0 +1,88 @@
+"""The cores of this machine: how many may be used, and how work is shared out between them so that none waits for another.
+
+torch shares single operations out: hundreds of small ones, at each of which every thread waits for the slowest. As soon as
+another program keeps one of the cores busy, the others spin for whole time slices of the system. Here each thread does a whole
+piece of the work by itself, with operations that are not shared out: none waits for another before the end, and the numbers do
+not depend on how many threads there were.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+
+from interp.errors import UsageError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def available_threads() -> int:
+    """Number of cores this process may use: its CPU affinity where the system reports one, otherwise all cores."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_threads(threads: int | None) -> int:
+    """A number of threads as given, or all cores this process may use.
+
+    Raises:
+        UsageError: if it is less than 1.
+    """
+    if threads is None:
+        return available_threads()
+    if threads < 1:
+        raise UsageError(f"threads: given {threads}, expected at least 1 (leave it out for all cores this process may use)")
+    return threads
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use this many threads inside the block; the former number is restored afterwards."""
+    import torch  # only here: whoever asks for the number of cores need not wait for it
+
+    before = torch.get_num_threads()
+    if before != threads:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if before != threads:
+            torch.set_num_threads(before)
+
+
+def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+    """Results of a function for every item, in the items' order, computed by so many threads; torch has one in each of them.
+
+    At most twice as many results as there are threads wait to be taken, so that memory does not grow with the number of items.
+    The first exception is raised where its result would have come; what had not begun is then left undone.
+
+    >>> list(side_by_side(lambda n: n * n, range(5), threads=2))
+    [0, 1, 4, 9, 16]
+    """
+    with torch_threads(1):
+        if threads == 1:
+            yield from map(function, items)
+            return
+
+        def alone(item: Item) -> Result:
+            with torch_threads(1):  # a thread's number of torch threads is its own
+                return function(item)
+
+        waiting: deque[Future[Result]] = deque()
+        left = iter(items)
+        with ThreadPoolExecutor(threads, thread_name_prefix="interp") as pool:
+            try:
+                waiting.extend(pool.submit(alone, item) for item in islice(left, 2 * threads))
+                while waiting:
+                    yield waiting.popleft().result()
+                    waiting.extend(pool.submit(alone, item) for item in islice(left, 1))
+            finally:
+                for future in waiting:
+                    future.cancel()
