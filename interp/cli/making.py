@@ -10,11 +10,12 @@ from typing import Annotated
 
 import tyro
 
-from interp.cli.arguments import ROOT, Out, Root, RunPath, find_run
+from interp.cli.arguments import ROOT, Out, Root, RunPath, Threads, find_run
 from interp.cli.pages import write_report
 from interp.cli.printing import print_summary
 from interp.config.recipes import RECIPES, recipe
 from interp.config.run_config import RunConfig
+from interp.cores import check_threads
 from interp.errors import UsageError
 
 
@@ -37,16 +38,17 @@ class Train:
     port: int = 0
 
 
-def demo(root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("demo").seed) -> None:
+def demo(root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("demo").seed, threads: Threads = None) -> None:
     """Train the small demo run, analyse it, write its report, and print what was found.
 
     Args:
         seed: seed of the initial weights.
+        threads: cores to use (default: all that this process may); another number of them changes the run by rounding.
     """
     from interp.recording.recorder import record
 
-    run = record(replace(recipe("demo"), seed=seed), root=root)
-    write_report([run], out)
+    run = record(replace(recipe("demo"), seed=seed, threads=check_threads(threads) if threads else None), root=root)
+    write_report([run], out, threads=threads)
 
 
 def train(recipe_or_file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE|FILE")]) -> None:

@@ -15,9 +15,9 @@ from safetensors.numpy import save
 
 from interp.errors import DataError
 from interp.store.durable import write_atomically
+from interp.store.kept import prune
 
 _KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
-_KEEP = 4  # cached variants of one analysis, for example under different key frequency rules
 
 
 class Results:
@@ -85,13 +85,8 @@ class Results:
         with suppress(PermissionError):
             self._path.parent.mkdir(exist_ok=True)
             write_atomically(self._path, save(arrays, metadata={_KEY: json.dumps({"key": self._key, **header})}))
-            self._prune(self._path.parent)
+            prune(self._path)
         self._changed = False
-
-    def _prune(self, folder: Path) -> None:
-        variants = sorted(folder.glob(f"{self.name}-????????????????.safetensors"), key=lambda path: path.stat().st_mtime)
-        for path in variants[:-_KEEP]:
-            path.unlink(missing_ok=True)
 
     def _load(self, path: Path) -> None:
         """Read the file if it is sound and ours; a damaged cache is recomputed."""
