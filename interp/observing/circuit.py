@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from interp import measures
 from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics
-from interp.harmonics.harmonics import Harmonics, Name, positions, take_classes, take_logits, take_rows
+from interp.harmonics.harmonics import Harmonics, Name, line_means, positions, take_classes, take_logits, take_rows
+from interp.losses import correct
 from interp.networks.network import Network
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import PairTables, pair_tables
@@ -128,6 +129,11 @@ class Circuit:
         return take_rows(self.harmonics, self.model.tables.neurons)
 
     @cached_property
+    def from_neurons(self) -> Float[Tensor, "row n"]:
+        """The neurons' part of the logits."""
+        return take_logits(self.harmonics, self.model.tables.from_neurons)
+
+    @cached_property
     def pattern(self) -> Float[Tensor, "row head pos"]:
         """Attention of a one-layer transformer from the last position."""
         return take_rows(self.harmonics, self.model.tables.pattern)
@@ -141,6 +147,31 @@ class Circuit:
     def W_L(self) -> Float[Tensor, "n d_mlp"]:
         """The neuron-logit map."""
         return take_classes(self.harmonics, self.model.weights.W_L)
+
+    @cached_property
+    def right(self) -> Bool[Tensor, " row"]:
+        """Whether the answer to each row is right."""
+        return correct(self.logits, self.labels)
+
+    @cached_property
+    def line_means(self) -> Float64[Tensor, "n n"]:
+        """Mean logits over the rows of each answer: what restricted and excluded losses and the clock's formula are made of."""
+        return line_means(self.logits, self.harmonics, dtype=torch.float64)
+
+    @cached_property
+    def energy(self) -> Float64[Tensor, ""]:
+        """Sum of squares of the logits about the mean of each row."""
+        return measures.centred_energy(self.logits)
+
+    @cached_property
+    def spectrum_W_E(self) -> measures.EmbeddingSpectrum:
+        """Fourier norms of the embedding, where the harmonics are those of addition."""
+        return measures.embedding_spectrum(self.W_E, harmonics=self.cyclic)
+
+    @cached_property
+    def spectrum_W_L(self) -> measures.EmbeddingSpectrum:
+        """Fourier norms of the neuron-logit map, where the harmonics are those of addition."""
+        return measures.embedding_spectrum(self.W_L, harmonics=self.cyclic)
 
     @cached_property
     def train(self) -> Int64[Tensor, " train"] | None:
