@@ -1,7 +1,9 @@
 """What a user waits for: whole commands on a recorded run, this version and another in turns; alone, and on a busy machine.
 
-    python benchmarks/commands.py RUN --against COMMIT [--rounds 3] [--only report show] [--beside 2] [--json]
-    python benchmarks/commands.py RUN --at-once 8
+    python benchmarks/commands.py [RUN] --against COMMIT [--rounds 3] [--only report show] [--beside 2] [--json]
+    python benchmarks/commands.py [RUN] --at-once 8
+
+Without RUN, the nanda recipe is trained first, which takes some minutes.
 
 The other version is checked out into a temporary folder, with the same libraries. Each command runs in a process of its own on
 its version's own copy of the run: `nothing cached` before every round, `cached` after a round that does not count. Seconds are
@@ -72,6 +74,12 @@ class Version:
 def copied(run: Path, to: Path) -> Path:
     """A copy of a run without results; its files, which are never changed, are shared."""
     return Path(shutil.copytree(run, to, copy_function=os.link, ignore=shutil.ignore_patterns("results", ".lock")))
+
+
+def trained(folder: Path) -> Path:
+    """A run of the nanda recipe."""
+    usage_of(["train", "nanda", "--root", str(folder), "--name", "nanda"], folder=folder)
+    return folder / "nanda"
 
 
 @contextmanager
@@ -146,7 +154,7 @@ def line(name: str, rows: dict[str, dict[str, float]]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = options(__doc__, rounds=3)
-    parser.add_argument("run", type=Path, metavar="RUN", help="a recorded run; it is copied")
+    parser.add_argument("run", type=Path, nargs="?", metavar="RUN", help="a recorded run; it is copied")
     parser.add_argument("--against", metavar="COMMIT", help="another version of the toolkit")
     parser.add_argument("--only", nargs="+", default=list(COMMANDS), metavar="NAME", help=f"among {', '.join(COMMANDS)}")
     parser.add_argument("--beside", type=int, default=0, metavar="N", help="also beside so many busy processes")
@@ -155,12 +163,12 @@ def main() -> None:
     names = [name for name in COMMANDS if any(name.startswith(asked) for asked in given.only)]
     facts = machine()
     with TemporaryDirectory() as folder, checked_out(given.against) as other:
-        versions = []
+        run, versions = given.run or trained(Path(folder)), []
         for name, source in (("other", other), ("this", ROOT)):
             if source is not None:
                 own = Path(folder) / name
                 own.mkdir()
-                versions.append(Version(name, source, own, copied(given.run, own / "runs" / given.run.name)))
+                versions.append(Version(name, source, own, copied(run, own / "runs" / run.name)))
         if given.at_once:
             result = {"machine": facts, "at_once": at_once(versions[-1], given.at_once)}
             show(result, as_json=given.json, text=lambda: str(result["at_once"]))
