@@ -40,7 +40,7 @@ COMMANDS = {
     "report, nothing cached": (["report", "{run}", "-o", "{out}/page.html"], True),
     "analyze, nothing cached": (["analyze", "{run}"], True),
     "figure, cached": (["figure", "{run}", "progress_measures", "-o", "{out}/figure.svg"], False),
-    "anatomy of a checkpoint": (["anatomy", "{checkpoint}"], False),
+    "anatomy, of a checkpoint": (["anatomy", "{checkpoint}"], False),
     "demo": (["demo", "--root", "{out}/demo", "-o", "{out}/demo.html"], False),
 }
 
