@@ -22,7 +22,7 @@ from threading import Thread
 
 from numba.core import config
 
-from interp.bars import counted_progress
+from interp.bars import counted_progress, on_terminal
 from interp.training.cpu.kernels import Layout, compile_alone, units_for
 
 log = logging.getLogger("interp")
@@ -43,21 +43,20 @@ def prepare(layout: Layout, *, processes: int) -> None:
     units = units_for(layout)
     if all(unit.is_stored for unit in units):
         return
-    show = counted_progress("compiling the fast CPU engine (once per installation)")
-    if show is None:
+    if not on_terminal():
         log.info("compiling the fast CPU engine: once per installation, for some 10 to 30 seconds")
-        show = _nothing
-    show(0, len(units))
-    folder = units[0].folder
-    if folder is not None and processes > 1:
-        with _one_at_a_time(folder):
-            if not all(unit.is_stored for unit in units):
-                _compile_in_processes(layout, processes, lambda done: show(done, len(units)))
-    for done, unit in enumerate(units):
-        if not unit.is_stored:
-            show(done, len(units))
-        unit.address  # noqa: B018  compiled now, unless it was before
-    show(len(units), len(units))
+    with counted_progress("compiling the fast CPU engine (once per installation)") as show:
+        show(0, len(units))
+        folder = units[0].folder
+        if folder is not None and processes > 1:
+            with _one_at_a_time(folder):
+                if not all(unit.is_stored for unit in units):
+                    _compile_in_processes(layout, processes, lambda done: show(done, len(units)))
+        for done, unit in enumerate(units):
+            if not unit.is_stored:
+                show(done, len(units))
+            unit.address  # noqa: B018  compiled now, unless it was before
+        show(len(units), len(units))
 
 
 def compile_as_told(layout: dict[str, bool | int | str]) -> None:
@@ -70,11 +69,7 @@ def compile_as_told(layout: dict[str, bool | int | str]) -> None:
         sys.stdout.flush()
 
 
-def _nothing(done: int, total: int) -> None:
-    """Show nothing."""
-
-
-def _compile_in_processes(layout: Layout, processes: int, report: Callable[[int], None]) -> None:
+def _compile_in_processes(layout: Layout, processes: int, report: Callable[[int], object]) -> None:
     """Have all units compiled by processes that end with this one."""
     total = len(units_for(layout))
     waiting, done = deque(range(total)), deque[int]()
