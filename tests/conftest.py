@@ -81,7 +81,7 @@ def chromium() -> str:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
     """A running Chromium without windows."""
     from playwright.sync_api import sync_playwright
@@ -106,7 +106,7 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the neuron explorer."""
     from turning_page import with_explorer
@@ -121,7 +121,7 @@ def shared(browser: Browser, report_file: Path) -> Iterator[Visit]:
 
     seen = visit(browser, report_file)
     yield seen
-    seen.page.context.close()
+    seen.leave()
 
 
 @pytest.fixture

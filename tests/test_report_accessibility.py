@@ -71,7 +71,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def one(browser: Browser, pages: dict[str, Path]) -> Iterator[Visit]:
     seen = visit(browser, pages["one"])
     yield seen
-    seen.page.context.close()
+    seen.leave()
 
 
 @pytest.mark.parametrize("width", [400, 1280])
@@ -83,7 +83,7 @@ def test_axe_finds_nothing(browser: Browser, pages: dict[str, Path], name: str, 
     until(seen.page, "[...document.querySelectorAll('.numbers .scroll')].every((box) => box.childElementCount)")
     seen.page.evaluate(AXE_SCRIPT)
     assert seen.page.evaluate(AXE) == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_figures_and_controls_have_names_for_those_who_cannot_see_them(one: Visit) -> None:

@@ -83,7 +83,7 @@ def test_no_reading_is_cut_at_any_width(browser: Browser, report_file: Path) -> 
         seen.page.wait_for_timeout(600)
         assert seen.page.evaluate(CLIPPED) == [], width
         assert seen.page.evaluate(OVERLAPS) == [], width
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_a_table_that_goes_on_sideways_has_a_shade_where_it_does(browser: Browser, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_table_that_goes_on_sideways_has_a_shade_where_it_does(browser: Browse
     box.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
     assert (dark(False), dark(True)) == (True, False)
     blank.close()
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_plots_of_a_row_stand_side_by_side_where_they_fit(fresh: Visit) -> None:
@@ -137,7 +137,7 @@ def test_theme_follows_the_system_and_can_be_chosen(browser: Browser, report_fil
     colours = "[...document.querySelector('#panel-loss_curves .graph').data].map(t => t.line.color)"
     assert seen.page.evaluate(colours) == ["#0072b2", "#d55e00"]
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_steps_and_losses_can_be_logarithmic_or_linear(fresh: Visit) -> None:
@@ -214,4 +214,4 @@ def test_paper_says_the_step_and_leaves_out_what_cannot_be_pressed(browser: Brow
     assert not seen.page.is_visible("#panel-embedding_circles .at")
     until(seen.page, "document.querySelector('#panel-loss_curves .graph').layout.width !== 850")
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
