@@ -58,20 +58,30 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
         yield show
 
 
-def counted_progress(what: str) -> Callable[[int, int], None] | None:
-    """A callback that shows a progress bar on stderr, if that is a terminal."""
+@contextmanager
+def counted_progress(what: str, *, then: str | None = None) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on stderr, if that is a terminal, as a context: what it yields is called with (done, in all).
+
+    The bar moves from the beginning, while libraries are loaded and nothing can be counted yet.
+
+    Args:
+        what: is being done.
+        then: is done when all is counted; nothing by default.
+    """
     if not sys.stderr.isatty():
-        return None
+        yield None
+        return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    bar = Progress(what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    task = bar.add_task(what, total=None)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
 
-    def show(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-        if done == total:
-            bar.stop()
+        def show(done: int, total: int) -> None:
+            if done == total and then is not None:
+                bar.update(task, description=then, completed=0, total=None)
+            else:
+                bar.update(task, description=what, completed=done, total=total)
 
-    return show
+        yield show

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Files, Keys, Names, Out, Root, RunPath, find_run, parse_keys
+from interp.cli.arguments import ROOT, Files, Keys, Names, Out, Root, RunPath, Threads, find_run, parse_keys
 from interp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def report(
     analysis: Names = (),
     file: Files = (),
     key_rule: Keys = "unembedding",
+    threads: Threads = None,
     root: Root = ROOT,
 ) -> None:
     """Write one offline HTML page about a run, or one that compares several; open it in any browser.
@@ -34,7 +35,7 @@ def report(
     """
     if not run:
         raise UsageError("report: given no run, expected at least one; `interp runs` lists them")
-    write_report([find_run(one, root) for one in run], out, analyses=analysis, files=file, key_rule=key_rule)
+    write_report([find_run(one, root) for one in run], out, analyses=analysis, files=file, key_rule=key_rule, threads=threads)
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Drawing:
     title: bool = True
     file: Files = ()
     key_rule: Keys = "unembedding"
+    threads: Threads = None
     root: Root = ROOT
 
 
@@ -83,16 +85,18 @@ def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
     run, rule = find_run(asked.run, asked.root), parse_keys(asked.key_rule)
     is_still = asked.step is not None or out.suffix[1:].lower() in PICTURES
     step = max(run.steps, default=None) if asked.step is None else asked.step
-    drawn = draw(
-        run,
-        asked.name,
-        neuron=asked.neuron,
-        step=step if is_still and is_of_one_step(analysis) else asked.step,
-        theme=asked.theme,
-        files=asked.file,
-        key_rule=rule,
-        on_step=counted_progress("analysing"),
-    )
+    with counted_progress("analysing", then="drawing") as on_step:
+        drawn = draw(
+            run,
+            asked.name,
+            neuron=asked.neuron,
+            step=step if is_still and is_of_one_step(analysis) else asked.step,
+            theme=asked.theme,
+            files=asked.file,
+            key_rule=rule,
+            threads=asked.threads,
+            on_step=on_step,
+        )
     if asked.title:
         drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
     print(f"wrote {save(drawn, out, **size)}")
@@ -104,6 +108,7 @@ def watch(
     analysis: Names = (),
     file: Files = (),
     key_rule: Keys = "unembedding",
+    threads: Threads = None,
     root: Root = ROOT,
 ) -> None:
     """Serve a run's report on this machine only, and update it in open tabs while the run is trained.
@@ -123,7 +128,7 @@ def watch(
     listener, published = listen(port), Published()
     rule = parse_keys(key_rule)
     find_analyses(analysis or builtin_names(), files=file)  # so that errors in the request show now and not in a page
-    follower = Follower(opened.path, published, analyses=analysis or None, files=file, key_rule=rule)
+    follower = Follower(opened.path, published, analyses=analysis or None, files=file, key_rule=rule, threads=threads or 1)
     print(f"{opened.path}: {line_of(opened)}")
     print(f"Live: {url(listener)} (on this machine only; Ctrl-C ends it)", flush=True)
     if not opened.manifest.final:
@@ -134,18 +139,26 @@ def watch(
 
 
 def write_report(
-    runs: Sequence[Run], out: Path, *, analyses: Sequence[str] = (), files: Sequence[Path] = (), key_rule: str = "unembedding"
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    analyses: Sequence[str] = (),
+    files: Sequence[Path] = (),
+    key_rule: str = "unembedding",
+    threads: int | None = None,
 ) -> None:
     """Write the page of a run, or of several compared; print its headline and where it is."""
-    from interp.reporting import report as write
+    with counted_progress("analysing", then="writing the page") as on_step:
+        from interp.reporting import report as write  # takes a second or two
 
-    page = write(
-        list(runs) if len(runs) > 1 else runs[0],
-        out,
-        analyses=analyses or None,
-        files=files,
-        key_rule=parse_keys(key_rule),
-        on_step=counted_progress("analysing"),
-    )
+        page = write(
+            list(runs) if len(runs) > 1 else runs[0],
+            out,
+            analyses=analyses or None,
+            files=files,
+            key_rule=parse_keys(key_rule),
+            threads=threads,
+            on_step=on_step,
+        )
     print(page.headline)
     print(f"Report: {out.resolve().as_uri()}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from interp.store.run import Run
 
 
-def figure(
+def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
     run: Run | str | Path,
     name: str,
     *,
@@ -28,6 +28,7 @@ def figure(
     theme: Literal["light", "dark"] = "light",
     files: Iterable[str | Path] = (),
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
+    threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> go.Figure:
     """One of a run's figures, as the report shows it; what was measured before is taken from the run's cache.
@@ -40,6 +41,7 @@ def figure(
         theme: colours of paper and ink.
         files: Python files with an ``ANALYSIS`` each.
         key_rule: how key frequencies are chosen, see `interp.observe`.
+        threads: checkpoints that are measured at once, see `interp.observe`.
         on_step: called with (checkpoints analysed, checkpoints in all).
 
     Raises:
@@ -62,7 +64,7 @@ def figure(
         steps = None if step is None else [step]
     elif asked.name != "progress_measures":  # the phases behind every time axis need the excluded loss
         needed.append("progress_measures")
-    series = observe(opened, needed, steps=steps, key_rule=key_rule, on_step=on_step)
+    series = observe(opened, needed, steps=steps, key_rule=key_rule, threads=threads, on_step=on_step)
     known = about(series)
     if asked.name in known.failures:
         raise DataError(f"analysis {asked.name} failed {known.failures[asked.name]}")

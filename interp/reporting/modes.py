@@ -35,6 +35,11 @@ class Modes:
         flat: np.ndarray = self.weights[step] @ self.codes.astype(np.float32)
         return flat.reshape(self.shape[1:])
 
+    def part(self, chosen: np.ndarray | slice) -> np.ndarray:
+        """Some rows of the array, at every step: (step, chosen, ...)."""
+        codes = self.codes.reshape(-1, *self.shape[1:])[:, chosen]
+        return np.tensordot(self.weights, codes.astype(np.float32), axes=1)
+
 
 def modes(stacks: Sequence[np.ndarray], *, budget: int) -> list[Modes]:
     """Each stack by its modes, all with the same relative width: the finest whose codes fit into `budget` bytes, or the coarsest.

@@ -29,6 +29,7 @@ def report(
     files: Iterable[str | Path] = (),
     steps: Iterable[int] | None = None,
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
+    threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Page:
     """Write one offline HTML page about a run and return it, with its headline and what could not be shown.
@@ -41,6 +42,7 @@ def report(
         files: Python files with an ``ANALYSIS`` each, shown after the others.
         steps: which checkpoints; all by default.
         key_rule: how key frequencies are chosen, see `interp.observe`.
+        threads: checkpoints that are measured at once, see `interp.observe`.
         on_step: called with (checkpoints analysed, checkpoints in all).
 
     Raises:
@@ -57,7 +59,7 @@ def report(
     several, asked = len(opened) > 1, list(analyses) if analyses is not None else []
     own = find_analyses(asked if several else asked or builtin_names(), files=files)
     chosen = find_analyses([*(name for name in COMPARED if name not in asked), *own]) if several else own
-    found = [observe(one, chosen, steps=steps, key_rule=key_rule, on_step=on_step) for one in opened]
+    found = [observe(one, chosen, steps=steps, key_rule=key_rule, threads=threads, on_step=on_step) for one in opened]
     built = compare(found, own=[panels(one, own) for one in found]) if several else page_of(opened[0], found[0], chosen)
     write_output(path, built.html.encode())
     return built

@@ -18,7 +18,7 @@ from interp.config.run_config import OptimizerConfig, RunConfig
 from interp.cores import torch_threads
 from interp.errors import UsageError
 from interp.networks.initial import initial_weights
-from interp.networks.one_layer import SHAPES
+from interp.networks.shapes import SHAPES
 from interp.process import forked
 from interp.training.cpu import kernels
 from interp.training.cpu.buffers import allocate
