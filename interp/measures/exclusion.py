@@ -108,6 +108,8 @@ def excluded_losses(
     """`excluded_loss` for each of several sets of frequencies, in one pass over the logits."""
     check_logits(logits, harmonics)
     n, line = harmonics.n, harmonics.line.to(logits.device)
+    if not key_sets:
+        return logits.new_empty(0, len(line if pairs is None else pairs), dtype=torch.float64)
     means = line_means(logits, harmonics, dtype=torch.float64) if means is None else means
     removed = means.new_empty(len(key_sets), n, n)
     for keys, table in zip(key_sets, removed, strict=True):
@@ -138,9 +140,9 @@ class _Removed:
 
     @classmethod
     def of(cls, removed: Float64[Tensor, "set n n"]) -> _Removed:
-        least, most = (removed.amin(dim=2), removed.amax(dim=2)) if removed.numel() else (removed[:, :, 0],) * 2
+        least, most = removed.amin(dim=2), removed.amax(dim=2)
         kept = (least[:, :, None] - removed).exp().permute(1, 2, 0).contiguous()
-        return cls(removed, least, kept, float((most - least).max()) if removed.numel() else 0.0)
+        return cls(removed, least, kept, float((most - least).max()))
 
     def losses(
         self, x: Float64[Tensor, "row n"], labels: Int[Tensor, " row"], line: Int64[Tensor, " row"]
