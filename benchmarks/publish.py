@@ -168,8 +168,15 @@ def commands(result: dict[str, Any]) -> str:
         "busy: times the time",
         "times the processor time",
     ]
+    once = result["at_once"]
+    several = (
+        f"{once['commands']} commands (`show`, `report`, `analyze`, `anatomy`, each on a run of its own, nothing cached) took "
+        f"{once['together']:.0f} s started at once, and {once['in turn']:.0f} s one after the other: {once['ratio']:.2f} times as long.\n"
+        if once
+        else ""
+    )
     told = f"busy: beside {result['beside']} processes that only count; medians of {result['rounds']} rounds"
-    return f"{table(head, rows)}\n({where(result)}; {told})\n"
+    return f"{table(head, rows)}\n({where(result)}; {told})\n\n{several}"
 
 
 WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {
