@@ -171,7 +171,7 @@ def commands(result: dict[str, Any]) -> str:
     once = result["at_once"]
     several = (
         f"{once['commands']} commands (`show`, `report`, `analyze`, `anatomy`, each on a run of its own, nothing cached) took "
-        f"{once['together']:.0f} s started at once, and {once['in turn']:.0f} s one after the other: {once['ratio']:.2f} times as long.\n"
+        f"{once['together']:.0f} s started at once and {once['in turn']:.0f} s one after the other: {once['ratio']:.2f} times.\n"
         if once
         else ""
     )
