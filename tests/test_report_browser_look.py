@@ -54,10 +54,7 @@ EDGE = """async ([data, atRight]) => {
 
 def test_nothing_overlaps_and_nothing_scrolls_sideways(fresh: Visit) -> None:
     for width in (400, 768, 1920, 1280):
-        fresh.page.set_viewport_size({"width": width, "height": 900})
-        column = "document.querySelector('#panel-loss_curves .plot').clientWidth"
-        until(fresh.page, f"() => Math.abs(document.querySelector('#panel-loss_curves .graph').layout.width - {column}) < 2")
-        fresh.page.wait_for_timeout(300)
+        fresh.resize(width)
         assert fresh.page.evaluate("document.documentElement.scrollWidth") <= width
         assert fresh.page.evaluate(OVERLAPS) == [], width
 
@@ -79,8 +76,7 @@ CLIPPED = """() => {
 def test_no_reading_is_cut_at_any_width(browser: Browser, report_file: Path) -> None:
     seen = visit(browser, report_file)
     for width in (320, 360, 400, 460, 461, 600, 760, 761, 844, 1020, 1021, 1280):
-        seen.page.set_viewport_size({"width": width, "height": 900})
-        seen.page.wait_for_timeout(600)
+        seen.resize(width)
         assert seen.page.evaluate(CLIPPED) == [], width
         assert seen.page.evaluate(OVERLAPS) == [], width
     seen.leave()
@@ -110,8 +106,7 @@ def test_a_table_that_goes_on_sideways_has_a_shade_where_it_does(browser: Browse
 
 def test_plots_of_a_row_stand_side_by_side_where_they_fit(fresh: Visit) -> None:
     for width in (1277, 1280):  # the text takes a fraction of a pixel
-        fresh.page.set_viewport_size({"width": width, "height": 900})
-        fresh.page.wait_for_timeout(400)
+        fresh.resize(width)
         for name in ("progress_measures", "embedding_spectrum", "attention_patterns"):
             tops = f"[...document.querySelector('#panel-{name} .line:last-child').children].map((cell) => cell.offsetTop)"
             assert len(set(fresh.page.evaluate(tops))) == 1, (name, width)

@@ -139,8 +139,8 @@ def test_many_runs_with_long_names_fit_a_narrow_window(browser: Browser, tmp_pat
     path.write_text(compare(series).html, encoding="utf-8")
     seen = visit(browser, path, width=400)
     for width in (400, 1280):
-        seen.page.set_viewport_size({"width": width, "height": 900})
-        seen.page.wait_for_timeout(400)
+        if width != 400:
+            seen.resize(width)
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
         assert seen.page.evaluate(OVERLAPS) == [], width
     assert seen.said == []

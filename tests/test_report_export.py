@@ -21,6 +21,7 @@ from retelling import saying
 from visiting import Visit, visit
 
 from interp.figures.theme import PAPER
+from interp.observing.analysis import find_analyses
 from interp.observing.series import about
 from interp.reporting import page
 from interp.reporting.columns import WIDEST
@@ -28,7 +29,7 @@ from interp.reporting.write import panels
 
 pytestmark = pytest.mark.browser
 
-NAMES = [analysis.name for analysis in built_in()[0]]
+NAMES = [analysis.name for analysis in find_analyses()]
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,14 @@ READ = """([name, attribute]) => {
 AT_INDEX = """(index) => [...document.querySelectorAll(".graph")].every(
     (graph) => String(graph.layout.datarevision).split(" ")[0] === String(index) || !graph.dataset.moves)"""
 
+# Counts how often the page has been drawn anew as a whole.
+COUNT = """() => {
+    if (shown.redraws !== undefined) return;
+    const redraw = shown.redraw;
+    shown.redraws = 0;
+    shown.redraw = async () => { await redraw.call(shown); shown.redraws += 1; };
+}"""
+
 
 def until(page: Page, expression: str, arg: object = None, *, seconds: float = 60) -> None:
     """Wait for an expression, or a function of `arg`, to hold. (Playwright's own waiting calls eval, which the page forbids.)"""
@@ -97,6 +105,13 @@ class Visit:
         until(self.page, "step => document.querySelector('#now').textContent.replace(',', '') === String(step)", arg=step)
         until(self.page, AT_INDEX, arg=STEPS.index(step))
         until(self.page, "step => location.hash === `#step=${step}`", arg=step)
+
+    def resize(self, width: int) -> None:
+        """Give the window another width, and wait until the page has drawn itself in it."""
+        self.page.evaluate(COUNT)
+        before = self.page.evaluate("shown.redraws")
+        self.page.set_viewport_size({"width": width, "height": 900})
+        until(self.page, "before => shown.redraws > before", before)
 
     def values(self, name: str, attribute: str) -> list:
         """An attribute of all traces of a panel, as numbers."""
