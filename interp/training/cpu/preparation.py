@@ -96,6 +96,10 @@ def _compile_in_processes(layout: Layout, processes: int, report: Callable[[int]
     finally:
         for child in children:
             child.kill()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+        for child in children:
             child.communicate()
 
 
