@@ -39,8 +39,8 @@ def centred_energy(logits: Float[Tensor, "row n"]) -> Float64[Tensor, ""]:
     2.0
     """
     total = torch.zeros((), dtype=torch.float64, device=logits.device)
-    for _, x in copied(logits, torch.float64):
-        total += torch.linalg.vector_norm(x.sub_(x.mean(dim=1, keepdim=True))).square()
+    for _, x in copied(logits, logits.dtype):
+        total += torch.linalg.vector_norm(x.sub_(x.mean(dim=1, keepdim=True)), dim=1).double().square().sum()
     return total
 
 

@@ -162,19 +162,26 @@ def _blocks(x: Float[Tensor, "pair unit"]) -> Iterator[slice]:
 
 
 def _sums(x: Float[Tensor, "pair unit"], p: int) -> _Sums:
-    """One pass over x, block by block."""
-    mean = x.mean(dim=0)
-    index = {line: line_index(p, line).to(x.device) for line in LINES}
-    lines = {line: torch.zeros(p, x.shape[1], dtype=x.dtype, device=x.device) for line in LINES}
-    energy = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-    for rows in _blocks(x):
-        block = x[rows] - mean
-        for line in LINES:
-            lines[line].index_add_(0, index[line][rows], block)
-        energy += block.square_().sum(dim=0)
+    """One pass over x, some values of a at a time."""
+    step, units = max(1, BLOCK // max(1, p * x.shape[1])), x.shape[1]
+    of_a, of_b, of_sum, of_difference = (x.new_zeros(p, units) for _ in LINES)
+    along_sum, along_difference = (line_index(p, line).to(x.device).reshape(p, p) for line in ("sum", "difference"))
+    energy = torch.zeros(units, dtype=torch.float64, device=x.device)
+    grid, buffer = x.reshape(p, p, units), x.new_empty(min(step, p), p, units)
+    for some in (slice(start, min(start + step, p)) for start in range(0, p, step)):
+        # About the mean of each a nothing cancels, and the sums over all other lines miss the same number each.
+        torch.mean(grid[some], 1, out=of_a[some])
+        block = torch.sub(grid[some], of_a[some, None], out=buffer[: some.stop - some.start])
+        of_b += block.sum(dim=0)
+        of_sum.index_add_(0, along_sum[some].flatten(), block.flatten(0, 1))
+        of_difference.index_add_(0, along_difference[some].flatten(), block.flatten(0, 1))
+        energy += block.square_().flatten(0, 1).sum(dim=0)
+    mean = of_a.mean(dim=0)
+    of_a -= mean
+    energy += p * of_a.double().square().sum(dim=0)
     rounding = 8 * torch.finfo(x.dtype).eps
     dead = energy <= rounding**2 * (energy + len(x) * mean.double().square())
-    return _Sums(mean, energy, lines, dead)
+    return _Sums(mean, energy, {"a": p * of_a, "b": of_b, "sum": of_sum, "difference": of_difference}, dead)
 
 
 def _shares(sums: _Sums, basis: FourierBasis) -> Float64[Tensor, "frequency unit"]:

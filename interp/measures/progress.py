@@ -124,7 +124,7 @@ def restricted_loss(
     if variant != "nanda":
         return cross_entropy(restricted_logits(logits, harmonics=harmonics, keys=keys, variant=variant), labels)
     check_logits(logits, harmonics)
-    return _loss_by_line(_restricted_table(logits, harmonics, keys, means), labels, harmonics)
+    return loss_by_line(_restricted_table(logits, harmonics, keys, means), labels, harmonics.line.to(logits.device))
 
 
 def restricted_loss_neurons(
@@ -150,7 +150,7 @@ def restricted_loss_neurons(
     # Projection and W_L act on different axes: the n means of the neurons through W_L are all that is needed.
     means = line_means(neurons, harmonics).double() @ W_L.double().T
     table = harmonics.projector(keys).to(logits.device) @ means + logits.mean(dim=0, dtype=torch.float64)
-    return _loss_by_line(table, labels, harmonics)
+    return loss_by_line(table, labels, harmonics.line.to(logits.device))
 
 
 def gini(norms: Float[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
@@ -187,9 +187,11 @@ def _class_means(means: Float64[Tensor, "n n"], harmonics: Harmonics) -> Float64
     return counts @ means / len(harmonics.line)
 
 
-def _loss_by_line(table: Float64[Tensor, "n n"], labels: Tensor, harmonics: Harmonics) -> Float64[Tensor, " row"]:
+def loss_by_line(
+    table: Float64[Tensor, "n n"], labels: Int[Tensor, " row"], line: Int[Tensor, " row"]
+) -> Float64[Tensor, " row"]:
     """Loss of every row when logits depend only on its line; each (line, label) that occurs is computed once."""
-    n, line = table.shape[1], harmonics.line.to(table.device)
+    n = table.shape[1]
     if torch.equal(labels, line):  # as they are, unless a measure is asked about other labels
         return cross_entropy(table, torch.arange(n, device=table.device))[line]
     cases, case = torch.unique(line * n + labels, return_inverse=True)

@@ -20,8 +20,9 @@ from torch import Tensor
 from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import Harmonics, Name, line_means
-from interp.losses import correct, cross_entropy
+from interp.losses import correct
 from interp.measures.checks import check_finite, check_logits
+from interp.measures.progress import loss_by_line
 from interp.measures.since import LEARNED, Algorithm, Generalization, algorithm_holds, generalization_holds, read_one
 from interp.measures.turned import turned, turned_sums
 
@@ -55,7 +56,11 @@ class GeneralizationVerdict:
 
 
 def shift_agreement(
-    logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics, train: Int[Tensor, " train"]
+    logits: Float[Tensor, "pair p"],
+    *,
+    harmonics: CyclicHarmonics,
+    train: Int[Tensor, " train"],
+    means: Float64[Tensor, "p p"] | None = None,
 ) -> Float64[Tensor, ""]:
     """Cosine between the logits on unseen pairs and those that the training pairs, shifted, predict for them; uses no label.
 
@@ -66,6 +71,7 @@ def shift_agreement(
 
     Args:
         train: indices of the training pairs.
+        means: `interp.harmonics.line_means` of the logits in float64, where they are at hand, to save time.
 
     Raises:
         UsageError: if there is no training pair or no unseen one.
@@ -78,7 +84,8 @@ def shift_agreement(
     check_logits(logits, harmonics)
     p, seen = harmonics.n, _seen(train, len(harmonics.line)).to(logits.device)
     along = harmonics.difference.to(logits.device) + p * ~seen
-    total, norms = turned_sums(logits, along, 2 * p, centre=_class_centre(logits))
+    means = line_means(logits, harmonics, dtype=torch.float64) if means is None else means
+    total, norms = turned_sums(logits, along, 2 * p, centre=_class_centre(means).to(logits.dtype))
     count = torch.bincount(along, minlength=2 * p).double()
     # Over the unseen pairs of a difference the prediction is the same: sums over (difference, class) say all.
     predicted = total[:p] / count[:p, None].clamp(min=1)
@@ -98,19 +105,16 @@ def pair_agreement(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonic
     """
     check_logits(logits, harmonics)
     p, along = harmonics.n, harmonics.difference.to(logits.device)
-    x = turned(_centred(logits.reshape(p, p, p), _class_centre(logits))).flatten(0, 1)
+    x = logits - logits.mean(dim=1, keepdim=True)
+    x -= _class_centre(line_means(logits, harmonics, dtype=torch.float64)).to(x.dtype)
+    x = turned(x.reshape(p, p, p)).flatten(0, 1)
     return _cosine(torch.zeros_like(x[:p]).index_add_(0, along, x)[along] - x, x)
 
 
-def _class_centre(logits: Float[Tensor, "pair p"]) -> Float[Tensor, " p"]:
+def _class_centre(means: Float64[Tensor, "p p"]) -> Float64[Tensor, " p"]:
     """The mean of each class over all pairs, once the logits of each pair are centred over the classes."""
-    mean = logits.mean(dim=0, dtype=torch.float64)
-    return (mean - mean.mean()).to(logits.dtype)
-
-
-def _centred(grid: Float[Tensor, "a b p"], centre: Float[Tensor, " p"]) -> Float[Tensor, "a b p"]:
-    """Logits centred over the classes of each pair and over the pairs of each class."""
-    return (grid - grid.mean(dim=2, keepdim=True)).sub_(centre)
+    mean = means.mean(dim=0)  # all lines have equally many pairs
+    return mean - mean.mean()
 
 
 def _cosine(x: Float[Tensor, "*batch n"], y: Float[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
@@ -151,7 +155,7 @@ def loss_from_unseen(
     unseen = (counts - of_seen)[:, None]
     table = torch.where(unseen > 0, table / unseen.clamp(min=1), 0.0)
     kept = table.mean(dim=0) + harmonics.projector(keys).to(logits.device) @ table
-    return cross_entropy(kept[line[train]], labels[train])
+    return loss_by_line(kept, labels[train], line[train])
 
 
 def generalization_verdict(
