@@ -40,7 +40,7 @@ def measure(view):
     circuit, harmonics = view.circuit, view.circuit.harmonics
     fit, single = {"clock_fve": math.nan, "pizza_fve": math.nan}, np.full((2, len(circuit.keys)), math.nan)
     if circuit.keys:
-        found = measures.formula_fit(circuit.logits, harmonics=harmonics, keys=circuit.keys)
+        found = measures.formula_fit(circuit.logits, harmonics=harmonics, keys=circuit.keys, energy=circuit.energy)
         fit = {"clock_fve": float(found.clock), "pizza_fve": float(found.pizza)}
         single = np.stack([found.clock_single.cpu().numpy(), found.pizza_single.cpu().numpy()])
     coords = {"key_frequency": list(circuit.keys)}
@@ -55,7 +55,7 @@ def measure(view):
         "gradient_symmetricity": float(measures.gradient_symmetricity(from_embeddings, residues).nanmean()),
         "distance_irrelevance": float(measures.distance_irrelevance(circuit.logits, circuit.labels, harmonics=harmonics)),
         "circularity": float(measures.circularity(circuit.W_E)),
-        "answered": float((circuit.logits.argmax(dim=1) == circuit.labels).double().mean()),
+        "answered": float(circuit.right.double().mean()),
         **fit,
         "clock_fve_single": xr.DataArray(single[0], dims="key_frequency", coords=coords),
         "pizza_fve_single": xr.DataArray(single[1], dims="key_frequency", coords=coords),

@@ -22,10 +22,10 @@ def measure(view):
     """Norm of each frequency in W_E and in W_L."""
     circuit = view.circuit
     coords = {"frequency": list(circuit.harmonics.names)}
-    found = {"embedding_norm": circuit.W_E, "neuron_logit_norm": circuit.W_L}
+    found = {"embedding_norm": circuit.spectrum_W_E, "neuron_logit_norm": circuit.spectrum_W_L}
     return {
-        name: xr.DataArray(circuit.harmonics.norms(matrix).cpu().numpy(), dims="frequency", coords=coords)
-        for name, matrix in found.items()
+        name: xr.DataArray(spectrum.frequencies.cpu().numpy(), dims="frequency", coords=coords)
+        for name, spectrum in found.items()
     }
 
 

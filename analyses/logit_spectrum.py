@@ -26,8 +26,7 @@ def measure(view):
     groups = energy.new_zeros(basis.p // 2 + 1, basis.p)
     groups[basis.row_frequency, range(basis.p)] = 1
     folded = groups @ energy @ groups.T
-    centred = logits.double() - logits.double().mean(dim=1, keepdim=True)
-    alpha = measures.cos_coefficients(logits, harmonics=harmonics) / centred.norm()
+    alpha = measures.cos_coefficients(logits, harmonics=harmonics, means=view.circuit.line_means) / view.circuit.energy.sqrt()
     waves = [0, *basis.frequencies]
     return {
         "logit_share": xr.DataArray(

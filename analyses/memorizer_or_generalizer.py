@@ -36,13 +36,12 @@ def measure(view):
     if not 0 < len(circuit.train) < len(circuit.labels):
         return dict.fromkeys(READINGS, math.nan)
     logits, labels, train, harmonics = circuit.logits, circuit.labels, circuit.train, circuit.harmonics
-    unseen = measures.loss_from_unseen(logits, labels, train=train, harmonics=harmonics, keys=circuit.keys)
-    right = logits[train].argmax(dim=1) == labels[train]
+    unseen = measures.loss_from_unseen(logits, labels, train=train, **circuit.how, means=circuit.line_means)
     return {
         "shift_agreement": float(measures.shift_agreement(logits, harmonics=harmonics, train=train)),
         "loss_from_unseen": float(unseen.mean()) / math.log(harmonics.n),
-        "concentration_W_L": float(measures.gini(view.basis.row_norms(circuit.W_L))) if view.is_one_layer else math.nan,
-        "answered_train": float(right.double().mean()),
+        "concentration_W_L": float(measures.gini(circuit.spectrum_W_L.rows)) if view.is_one_layer else math.nan,
+        "answered_train": float(circuit.right[train].double().mean()),
     }
 
 

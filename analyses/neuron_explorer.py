@@ -19,10 +19,9 @@ from interp.figures import Neurons
 def measure(view):
     """The tables from which the map of any neuron is made, see `interp.View.neuron_tables`."""
     tables, classes = view.neuron_tables, view.harmonics.classes
+    compact, facts = tables.compact, {"total": tables.total, "activation": tables.activation}
     return {
-        "neuron_attention": xr.DataArray(
-            tables.attention, dims=("head", "place", "a", "b"), attrs={"total": tables.total, "activation": tables.activation}
-        ),
+        "neuron_attention": xr.DataArray(compact, dims=("head", "place", "a", "b")[: compact.ndim], attrs=facts),
         "neuron_read": xr.DataArray(tables.read, dims=("head", "row", "d_head")),
         "neuron_write": xr.DataArray(tables.write, dims=("neuron", "head", "d_head")),
         "neuron_base": xr.DataArray(tables.base, dims=("neuron", "column")),
@@ -45,14 +44,12 @@ def figure(series):
     )
 
 
-# The tables are about as large as the checkpoint itself and quickly made, so they are not cached.
 ANALYSIS = Analysis(
     "neuron_explorer",
     question=__doc__,
     measure=measure,
     figure=figure,
     kind="explorer",
-    kept=False,
     needs=("one-layer", "addition"),
     definitions=("neurons",),
 )

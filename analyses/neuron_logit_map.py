@@ -25,7 +25,7 @@ def measure(view):
     share, fve = np.nan, np.full((len(keys), 2), np.nan)
     if keys:
         circuit = view.circuit
-        found = measures.neuron_logit_map(circuit.W_L, circuit.neurons, harmonics=circuit.harmonics, keys=keys)
+        found = measures.neuron_logit_map(circuit.W_L, circuit.neurons, **circuit.how, read=circuit.from_neurons)
         share, fve = float(found.share), np.array([found.fve[k] for k in keys])
     coords = {"key_frequency": keys, "wave": list(DASHES)}
     return {"key_share_W_L": share, "direction_fve": xr.DataArray(fve, dims=("key_frequency", "wave"), coords=coords)}

@@ -19,10 +19,11 @@ from interp.wording import counted
 def measure(view):
     """Share of collapsed pairs among train and test pairs, and the largest logit."""
     collapsed = measures.collapsed(view.logits, view.labels).double()
+    lowest, highest = view.logits.aminmax()
     return {
         "collapsed_train": float(collapsed[view.train].mean()),
         "collapsed_test": float(collapsed[view.test].mean()),
-        "largest_logit": float(view.logits.abs().max()),
+        "largest_logit": max(-float(lowest), float(highest)),
     }
 
 

@@ -26,21 +26,22 @@ GINI = {"gini_W_E": CYCLE[0], "gini_W_L": CYCLE[1]}
 def measure(view):
     """Restricted and excluded losses, and the Gini coefficients of embedding and neuron-logit map."""
     circuit = view.circuit
-    outputs, waves = (circuit.logits, circuit.labels), {"harmonics": circuit.harmonics, "keys": circuit.keys}
-    restricted = measures.restricted_loss(*outputs, **waves)
-    excluded = measures.excluded_loss(*outputs, pairs=circuit.train, **waves)
-    single = measures.excluded_loss_single(*outputs, pairs=circuit.train, **waves)
+    outputs, of = (circuit.logits, circuit.labels), {"harmonics": circuit.harmonics, "means": circuit.line_means}
+    restricted = measures.restricted_loss(*outputs, keys=circuit.keys, **of)
+    excluded, *single = measures.excluded_losses(
+        *outputs, [circuit.keys, *([k] for k in circuit.keys)], pairs=circuit.train, **of
+    )
     found = {
         "restricted_loss": float(restricted.mean()),
         "restricted_loss_train": float(restricted[circuit.train].mean()),
         "restricted_loss_test": float(restricted[circuit.test].mean()),
         "excluded_loss": float(excluded.mean()),
         "excluded_loss_single": xr.DataArray(
-            [float(single[k].mean()) for k in circuit.keys], dims="key_frequency", coords={"key_frequency": list(circuit.keys)},
+            [float(loss.mean()) for loss in single], dims="key_frequency", coords={"key_frequency": list(circuit.keys)},
         ),
     }  # fmt: skip
     if view.is_one_layer and view.is_addition:  # in other groups' harmonics a row is not a single number
-        found |= {name: float(measures.gini(view.basis.row_norms(getattr(circuit, name[5:])))) for name in GINI}
+        found |= {name: float(measures.gini(getattr(circuit, f"spectrum_{name[5:]}").rows)) for name in GINI}
     return found
 
 

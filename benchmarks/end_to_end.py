@@ -7,35 +7,15 @@ Each in an empty folder and a process of its own; imports, checkpoints and (for 
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 from timing import machine, options, show
+from versions import usage_of
 
 from interp.observing.described import history_series
 from interp.observing.series import about
 from interp.store.run import list_runs
-
-
-def timed(*arguments: str, folder: str) -> dict[str, float]:
-    """Run one command to its end: seconds of wall clock and of processor time, peak memory in MiB."""
-    start = time.perf_counter()
-    command = [sys.executable, "-m", "interp", *arguments]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    if status:
-        raise SystemExit(f"{' '.join(command)} failed with status {status}")
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
-    return {
-        "seconds": wall,
-        "processor_seconds": usage.ru_utime + usage.ru_stime,
-        "peak_mib": usage.ru_maxrss * unit / 2**20,
-    }
 
 
 def outcome(root: Path) -> dict[str, int | None]:
@@ -58,7 +38,7 @@ def main() -> None:
     for name, command in commands.items():
         for _ in range(arguments.rounds):
             with tempfile.TemporaryDirectory() as folder:
-                row = {**timed(*command, folder=folder), **outcome(Path(folder) / "checkpoints")}
+                row = {**usage_of(command, folder=Path(folder)), **outcome(Path(folder) / "checkpoints")}
             if name not in rows or row["seconds"] < rows[name]["seconds"]:
                 rows[name] = row
 

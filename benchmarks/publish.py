@@ -25,7 +25,7 @@ import torch
 FOLDER = Path(__file__).parent
 MEASURED = FOLDER / "measured.json"
 PAGES = (FOLDER.parent / "README.md", FOLDER.parent / "docs" / "speed.md")
-BENCHMARKS = ("train_step", "end_to_end", "many_runs", "limits", "scaling", "gpu")
+BENCHMARKS = ("train_step", "end_to_end", "many_runs", "limits", "scaling", "commands", "gpu")
 _BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -149,12 +149,43 @@ def gpu_shapes(result: dict[str, Any]) -> str:
     return table(head, rows)
 
 
+def commands(result: dict[str, Any]) -> str:
+    """Whole commands, against the version before and on a busy machine."""
+    rows = []
+    for name, versions in result["commands"].items():
+        this, other, busy = versions["this"], versions.get("other"), versions.get("busy")
+        before = [f"{other['seconds']:.2f}", f"{other['seconds'] / this['seconds']:.1f}"] if other else ["", ""]
+        beside = [f"{busy[unit] / this[unit]:.1f}" for unit in ("seconds", "processor_seconds")] if busy else ["", ""]
+        own = [f"{this['seconds']:.2f}", f"{this['processor_seconds']:.2f}", f"{this['peak_mib']:.0f}"]
+        rows.append([f"`interp {name.partition(',')[0]}`{''.join(name.partition(',')[1:])}", *own, *before, *beside])
+    head = [
+        "command",
+        "s",
+        "s of processor time",
+        "peak MiB",
+        "before, s",
+        "times as fast",
+        "busy: times the time",
+        "times the processor time",
+    ]
+    once = result["at_once"]
+    several = (
+        f"{once['commands']} commands (`show`, `report`, `analyze`, `anatomy`, each on a run of its own, nothing cached) took "
+        f"{once['together']:.0f} s started at once and {once['in turn']:.0f} s one after the other: {once['ratio']:.2f} times.\n"
+        if once
+        else ""
+    )
+    told = f"busy: beside {result['beside']} processes that only count; medians of {result['rounds']} rounds"
+    return f"{table(head, rows)}\n({where(result)}; {told})\n\n{several}"
+
+
 WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "train_step": train_step,
     "end_to_end": end_to_end,
     "many_runs": many_runs,
     "limits": limits,
     "scaling": scaling,
+    "commands": commands,
     "gpu": gpu,
     "gpu_shapes": gpu_shapes,
 }

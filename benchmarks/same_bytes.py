@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).parent.parent
+from versions import ROOT, checked_out
 
 # Runs in the version that is first on PYTHONPATH; uses nothing but public names that both versions have.
 WORK = """
@@ -66,15 +66,12 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=["demo", "nanda"])
     parser.add_argument("--steps", type=int, default=0, help="budget of each run; by default the recipe's")
     options = parser.parse_args()
-    with TemporaryDirectory() as scratch:
-        other, theirs, mine = (Path(scratch) / name for name in ("checkout", "theirs", "mine"))
+    with TemporaryDirectory() as scratch, checked_out(options.against) as other:
+        assert other is not None
+        theirs, mine = (Path(scratch) / name for name in ("theirs", "mine"))
         for folder in (theirs, mine):
             folder.mkdir()
-        subprocess.run(["git", "worktree", "add", "--detach", str(other), options.against], check=True, cwd=ROOT)
-        try:
-            before = measured(other, theirs, options.recipes, options.steps)
-        finally:
-            subprocess.run(["git", "worktree", "remove", "--force", str(other)], check=True, cwd=ROOT)
+        before = measured(other, theirs, options.recipes, options.steps)
         after = measured(ROOT, mine, options.recipes, options.steps)
     for title, names in {
         "only there": before.keys() - after.keys(),

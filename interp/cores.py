@@ -57,32 +57,42 @@ def torch_threads(threads: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
-    """Results of a function for every item, in the items' order, computed by so many threads; torch has one in each of them.
+def shared_out(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+    """Results of a function for every item, in the items' order, computed by so many threads.
 
-    At most twice as many results as there are threads wait to be taken, so that memory does not grow with the number of items.
-    The first exception is raised where its result would have come; what had not begun is then left undone.
+    At most two results more than there are threads wait to be taken, so that memory does not grow with the number of items. The
+    first exception is raised where its result would have come; what had not begun is then left undone.
 
-    >>> list(side_by_side(lambda n: n * n, range(5), threads=2))
+    >>> list(shared_out(lambda n: n * n, range(5), threads=2))
     [0, 1, 4, 9, 16]
     """
+    if threads == 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    left = iter(items)
+    with ThreadPoolExecutor(threads, thread_name_prefix="interp") as pool:
+        try:
+            waiting.extend(pool.submit(function, item) for item in islice(left, threads + 1))
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in islice(left, 1))
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+    """The same for work that uses torch, which has one thread in each of them, and so in the calling one meanwhile.
+
+    >>> import torch
+    >>> list(side_by_side(lambda n: (n, torch.get_num_threads()), range(3), threads=2))
+    [(0, 1), (1, 1), (2, 1)]
+    """
+
+    def alone(item: Item) -> Result:
+        with torch_threads(1):  # a thread's number of torch threads is its own
+            return function(item)
+
     with torch_threads(1):
-        if threads == 1:
-            yield from map(function, items)
-            return
-
-        def alone(item: Item) -> Result:
-            with torch_threads(1):  # a thread's number of torch threads is its own
-                return function(item)
-
-        waiting: deque[Future[Result]] = deque()
-        left = iter(items)
-        with ThreadPoolExecutor(threads, thread_name_prefix="interp") as pool:
-            try:
-                waiting.extend(pool.submit(alone, item) for item in islice(left, 2 * threads))
-                while waiting:
-                    yield waiting.popleft().result()
-                    waiting.extend(pool.submit(alone, item) for item in islice(left, 1))
-            finally:
-                for future in waiting:
-                    future.cancel()
+        yield from shared_out(alone, items, threads=threads)

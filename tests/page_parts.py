@@ -45,6 +45,15 @@ def decoded(blocks: Blocks, number: int) -> np.ndarray:
     return np.where(codes == 65_535, np.nan, entry["low"] + codes * entry["width"])
 
 
+def resolved(value, blocks: Blocks):
+    """Data and layout of a panel with the blocks' arrays in their places."""
+    if isinstance(value, dict) and set(value) == {"$"}:
+        return decoded(blocks, value["$"]).tolist()
+    if isinstance(value, dict):
+        return {name: resolved(item, blocks) for name, item in value.items()}
+    return [resolved(item, blocks) for item in value] if isinstance(value, list) else value
+
+
 class Elements(HTMLParser):
     """Every start tag with its attributes, and the text of script elements."""
 

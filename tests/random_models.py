@@ -7,7 +7,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from interp.networks.one_layer import SHAPES, Weights
+from interp.networks.one_layer import Weights
+from interp.networks.shapes import SHAPES
 from interp.synthetic import lookup_weights
 
 BIASES = [name for name in SHAPES if name.startswith("b_")]

@@ -18,8 +18,8 @@ from interp.harmonics.residues import powers
 from interp.losses import cross_entropy
 from interp.networks.one_layer import forward
 from interp.observing.analysis import builtin_directory, builtin_names, find_analyses
+from interp.observing.applying import Nature, does_not_apply
 from interp.observing.derived import date_verdicts
-from interp.observing.observe import does_not_apply
 from interp.observing.view import View
 from interp.synthetic import clock_weights, lookup_weights, pizza_weights
 from interp.tasks.modular import ModularTask
@@ -254,8 +254,8 @@ def test_what_is_no_addition_has_no_verdict(series) -> None:
     seen = View(0, random_model(5), task, SplitConfig(fraction=0.5).draw(task), (1,), {})
     assert not seen.is_addition
     for analysis in find_analyses(sorted(TITLES)):
-        assert does_not_apply(analysis, seen.network, task)
-        assert does_not_apply(analysis, seen.network, ModularTask(5)) is None
+        assert does_not_apply(analysis, Nature(seen.network.kind, task))
+        assert does_not_apply(analysis, Nature(seen.network.kind, ModularTask(5))) is None
     blank = series.copy()
     for name in ("distance_irrelevance", "shift_agreement"):
         blank[name] = blank[name] * math.nan
@@ -307,7 +307,7 @@ def test_a_clock_reads_waves_in_its_key_directions_and_a_table_reads_everywhere(
 def test_every_analysis_measures_any_modulus_and_operation(p: int, operation: str) -> None:
     task = ModularTask(p, operation)
     seen = View(0, random_model(p), task, SplitConfig(fraction=0.5).draw(task), (p // 2,), {})
-    asked = [analysis for analysis in find_analyses() if not does_not_apply(analysis, seen.network, task)]
+    asked = [analysis for analysis in find_analyses() if not does_not_apply(analysis, Nature(seen.network.kind, task))]
     assert {analysis.name for analysis in asked} >= {"loss_curves", "weight_norms", "numerical_health", "attention_patterns"}
     for analysis in asked:
         for name, value in analysis.measure(seen).items():

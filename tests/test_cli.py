@@ -23,7 +23,8 @@ from interp.anatomy.source import known_weight_decay
 from interp.cli import main
 from interp.cli.printing import print_tree
 from interp.interop import Known, import_run
-from interp.networks.one_layer import SHAPES, Weights
+from interp.networks.one_layer import Weights
+from interp.networks.shapes import SHAPES
 from interp.observing.analysis import find_analyses
 from interp.tasks.splits import SplitConfig
 

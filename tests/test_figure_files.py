@@ -18,7 +18,7 @@ import interp
 from interp.cli import main
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
-from interp.figures import saving
+from interp.figures import browsing, saving
 from interp.figures.held import still
 from interp.observing import described
 from interp.observing.analysis import find_analyses
@@ -157,7 +157,7 @@ def test_the_browser_that_draws_pictures_asks_no_network_for_anything(run, tmp_p
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Listening) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(saving, "_NO_NETWORK", f"http://127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setattr(browsing, "NO_NETWORK", f"http://127.0.0.1:{server.server_address[1]}")
         drawn = still(interp.figures.figure(run, "loss_curves"))
         interp.figures.save(drawn, tmp_path / "plain.svg")
         assert not [line for line in asked if "plotly" in line or "mathjax" in line.lower() or "cdn" in line]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from itertools import combinations
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from page_parts import decoded, resolved
 from retelling import saying
 
 from interp import figures
@@ -146,6 +150,60 @@ def test_frames_say_only_what_changes_and_the_figure_is_at_the_last_step() -> No
         assert frame.data[0].x is None
     assert figure.data[1].y == (2, 4)
     assert figure.data[1].x == (1, 2)
+
+
+def turned(i: int) -> list[dict]:
+    return [
+        {"type": "scatter", "x": np.arange(30), "y": np.arange(30.0) * i, "marker": {"color": ["#0072b2"] * 2, "size": i + 1}}
+    ]
+
+
+def told(figure: go.Figure) -> dict:
+    """What the page is told of a figure."""
+    blocks = Blocks()
+    panel = extract(figure, blocks)
+    moves = {
+        f"{move['place']} {move['path']}": decoded(blocks, move["block"]).tolist() if "block" in move else move["values"]
+        for move in panel.pop("moves")
+    }
+    return resolved(panel, blocks) | moves
+
+
+@pytest.mark.parametrize("titles", [None, lambda i: {1: f"head: k = {i}"}])
+def test_frames_that_wait_are_those_that_plotly_makes_at_once(titles) -> None:
+    def drawn() -> go.Figure:
+        return draw(a_series(), [[Cell("head"), Cell("Loss")]], heights=(100,), moving=turned, titles=titles)
+
+    waiting, base = drawn(), drawn()
+    whole = go.Figure(data=base.data, layout=base.layout, frames=waiting._unmade.plain)
+    assert isinstance(waiting, go.Figure)
+    assert told(waiting) == told(copy.deepcopy(drawn())) == told(whole)
+    assert waiting.to_plotly_json() == whole.to_plotly_json()
+    assert pickle.loads(pickle.dumps(drawn())) == whole
+    assert type(waiting) is go.Figure
+    with pytest.raises(AttributeError, match="no attribute 'absent'"):
+        drawn().absent  # noqa: B018
+
+
+def test_frames_can_be_replaced_before_anyone_has_looked_at_them() -> None:
+    figure = draw(a_series(), [[Cell()]], heights=(100,), moving=moving)
+    figure.frames = [{"name": "5", "data": [{"type": "bar", "y": [7, 7]}]}]
+    figure.update_layout(title="mine")
+    assert [frame.name for frame in figure.frames] == ["5"]
+    assert extract(figure, Blocks())["steps"] == [5]
+    assert extract(figure, Blocks())["layout"]["title"] == {"text": "mine"}
+
+
+def test_attributes_that_plotly_takes_in_short_reach_the_page_in_full() -> None:
+    figure = draw(
+        a_series(), [[Cell()]], heights=(100,), moving=lambda i: [{"type": "bar", "y": [1, 2], "marker_opacity": i / 2}]
+    )  # fmt: skip
+    assert [(move["path"], move["values"]) for move in extract(figure, Blocks())["moves"]] == [("marker.opacity", [0, 0.5, 1])]
+
+
+def test_an_attribute_that_plotly_does_not_have_is_an_error_at_once() -> None:
+    with pytest.raises(ValueError, match="colour"):
+        draw(a_series(), [[Cell()]], heights=(100,), moving=lambda i: [{"type": "bar", "y": [i], "colour": "#000000"}])
 
 
 def test_titles_that_say_something_of_a_checkpoint_move_with_it() -> None:

@@ -13,6 +13,8 @@ from interp.measures import frequency_shares
 from interp.networks.hooked import HookedModel
 from interp.networks.neuron_tables import NeuronTables, neuron_tables
 from interp.networks.one_layer import Weights, forward
+from interp.networks.pair_tables import pair_pattern
+from interp.networks.scored_attention import attention_of
 from interp.observing.neuron_maps import neuron_map
 from interp.tasks.modular import ModularTask
 
@@ -44,6 +46,23 @@ def test_tables_put_together_are_the_neurons_of_the_forward_pass(p, equals_sign,
     weights: Weights = random_weights(p, equals_sign=equals_sign, biases=biases, attention_rate=attention_rate, seed=p)
     expected = forward(weights, all_pairs(p)).neurons_pre
     assert np.allclose(put_together(neuron_tables(weights)), expected.numpy(), atol=2e-5)
+
+
+@pytest.mark.parametrize("p", [2, 5])
+@pytest.mark.parametrize("equals_sign", [True, False])
+@pytest.mark.parametrize("biases", [[], BIASES])
+@pytest.mark.parametrize("attention_rate", [1.0, 0.3, 0.0])
+def test_attention_in_little_space_is_that_of_the_model(p, equals_sign, biases, attention_rate) -> None:
+    weights = random_weights(p, equals_sign=equals_sign, biases=biases, attention_rate=attention_rate, seed=p)
+    tables, heads = neuron_tables(weights), weights.n_heads
+    expected = pair_pattern(weights).reshape(p, p, heads, -1)[..., :2].permute(2, 3, 0, 1).numpy()
+    assert tables.compact.shape == ((heads, 2, p) if equals_sign else (heads, 1, p, p))
+    assert np.allclose(tables.attention, expected, atol=1e-6)
+
+
+def test_a_head_that_looks_at_one_place_alone_is_no_exception() -> None:
+    scores = np.array([[[-300.0, 300.0], [-300.0, 300.0]]], dtype=np.float32)
+    assert np.allclose(attention_of(scores, 1.0)[0], [[[0, 0], [1, 0.5]], [[0, 1], [0, 0.5]]])
 
 
 def test_tables_know_the_non_linearity_and_do_not_hold_on_to_gradients() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from page_parts import decoded
 
+from interp.networks.scored_attention import attention_of, odds_of
 from interp.reporting.blocks import LARGE, TOLERANCE, Blocks
 
 SMALL = hnp.array_shapes(min_dims=1, max_dims=3, max_side=5)
@@ -97,3 +98,26 @@ def test_every_array_is_stored_once() -> None:
     before = len(blocks.payload())
     blocks.add(array)
     assert len(blocks.payload()) == before
+
+
+def scores_of(seed: int, *, reach: float = 4.0) -> np.ndarray:
+    """Scores of a and of b less that of `=`, (step, 2, p)."""
+    return np.random.default_rng(seed).normal(size=(12, 2, 40)).astype(np.float32) * reach
+
+
+def test_attention_given_by_scores_is_stored_once_with_the_maps_that_are_made_of_them() -> None:
+    blocks, scores = Blocks(), scores_of(0)
+    rows, columns = odds_of(scores)
+    numbers = [blocks.add_odds(rows[:, place], columns[:, place]) for place in (0, 1)]
+    maps = attention_of(scores, 1.0)
+    for place, number in enumerate(numbers):
+        assert np.abs(decoded(blocks, number) - maps[:, place]).max() < TOLERANCE
+        assert blocks.add(maps[:, place], drawn=True) == number
+        assert blocks.add_odds(rows[:, place] + 1, columns[:, place] - 1) == number  # the same sums
+    assert blocks.add(attention_of(scores_of(1), 1.0)[:, 0], drawn=True) not in numbers
+    assert blocks.add_odds(rows[:, 0], rows[:, 1]) not in numbers
+
+
+def test_scores_that_reach_too_far_are_left_to_the_maps() -> None:
+    rows, columns = odds_of(scores_of(0, reach=400.0))
+    assert Blocks().add_odds(rows[:, 0], columns[:, 0]) is None

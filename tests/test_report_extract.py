@@ -8,20 +8,12 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 from growing import built_in
-from page_parts import decoded
+from page_parts import decoded, resolved
 
 from interp.errors import UsageError
 from interp.observing.analysis import find_analyses
 from interp.reporting.blocks import Blocks
 from interp.reporting.extract import extract
-
-
-def resolved(value, blocks: Blocks):
-    if isinstance(value, dict) and set(value) == {"$"}:
-        return decoded(blocks, value["$"]).tolist()
-    if isinstance(value, dict):
-        return {name: resolved(item, blocks) for name, item in value.items()}
-    return [resolved(item, blocks) for item in value] if isinstance(value, list) else value
 
 
 def at_step(panel: dict, blocks: Blocks, index: int) -> dict:

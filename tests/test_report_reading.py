@@ -43,14 +43,13 @@ def test_every_checkpoint_is_read_once(run, reads, tmp_path) -> None:
     assert checkpoints(reads) == [1] * len(STEPS)
 
 
-def test_a_second_report_reads_for_what_is_not_kept_alone(run, reads, tmp_path) -> None:
+def test_a_second_report_measures_nothing_and_is_the_same(run, reads, tmp_path) -> None:
     first = interp.report(run, tmp_path / "page.html").html
     reads.clear()
     assert interp.report(interp.open_run(run.path), tmp_path / "page.html").html == first
-    assert checkpoints(reads) == [1] * len(STEPS)  # the neuron explorer's tables
+    assert sum(checkpoints(reads)) <= 1  # the last one alone, for the key frequencies
     kept = {path.name.rsplit("-", 1)[0] for path in (run.path / "results").iterdir()}
-    assert "dissection" in kept
-    assert "neuron_explorer" not in kept
+    assert {"dissection", "neuron_explorer"} <= kept
 
 
 def test_what_the_page_alone_shows_is_measured_when_it_is_asked_for(run) -> None:

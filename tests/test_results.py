@@ -82,3 +82,9 @@ def test_what_cannot_be_stacked_over_steps_is_refused(tmp_path, second, message)
     with pytest.raises(DataError, match=message):
         result.add(1, "hash1", second)
     assert result.series([0])["total"].values.tolist() == [1.0]
+
+
+def test_coordinates_that_cannot_be_kept_are_refused_at_once(tmp_path):
+    odd = xr.DataArray([1.0], dims="day", coords={"day": np.array(["2020-01-01"], dtype="datetime64[D]")})
+    with pytest.raises(DataError, match=r"odd: its coordinates cannot be kept .* expected numbers or texts"):
+        Results(tmp_path, "mine", key="k" * 64).add(0, "hash0", {"odd": odd})

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interp.errors import UsageError
-from interp.harmonics.residues import is_prime
+from interp.harmonics.primes import is_prime
 from interp.tasks.modular import OPERATIONS, ModularTask
 from interp.tasks.splits import Split, SplitConfig
 

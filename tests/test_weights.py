@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from random_models import BIASES, architectures, assert_same, random_weights
 
 from interp.errors import DataError, UsageError
-from interp.networks.one_layer import REQUIRED, SHAPES, Weights
+from interp.networks.one_layer import Weights
+from interp.networks.shapes import REQUIRED, SHAPES
 
 
 @given(architectures())

@@ -6,22 +6,24 @@ random rotation. What counts is where the loss lies in the distribution of the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float64
 from torch import Generator, Tensor
 
 from interp.anatomy.controls import Controls
+from interp.anatomy.setting import Piece, Setting
+from interp.cores import check_threads, side_by_side, torch_threads
 from interp.errors import UsageError
-from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
-from interp.harmonics.harmonics import line_means, take_classes, take_logits, take_rows
-from interp.losses import cross_entropy
-from interp.measures import degree_two_fit, excluded_loss, neuron_frequencies, restricted_loss
+from interp.harmonics.cyclic import CyclicHarmonics
+from interp.harmonics.harmonics import line_means
+from interp.measures import degree_two_fit, excluded_losses, neuron_frequencies, restricted_loss
 from interp.measures.neurons import Terms
 from interp.networks.one_layer import Weights
-from interp.networks.pair_tables import PairTables, pair_logits, pair_tables
+from interp.networks.pair_tables import pair_logits
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,14 @@ class Ablation:
 
 
 def ablations(
-    weights: Weights, *, harmonics: CyclicHarmonics, keys: Sequence[int], controls: int = 0, seed: int = 0
+    weights: Weights,
+    *,
+    harmonics: CyclicHarmonics,
+    keys: Sequence[int],
+    controls: int = 0,
+    seed: int = 0,
+    threads: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> dict[str, Ablation]:
     """Every ablation by name, and ``nothing``, the full model.
 
@@ -49,92 +58,66 @@ def ablations(
         keys: the key frequencies.
         controls: number of random controls for each.
         seed: of the controls.
+        threads: how many share the work; all cores that this process may use by default. No loss depends on it.
+        on_step: called with (pieces of the work done, pieces in all).
 
     Raises:
-        UsageError: if controls is negative.
+        UsageError: if controls is negative, or threads is less than 1.
     """
     if controls < 0:
         raise UsageError(f"controls: given {controls}, expected a number >= 0")
-    setting = _Setting.of(weights, harmonics, tuple(keys), Controls(controls, Generator().manual_seed(seed)))
-    found = {"nothing": Ablation(setting.loss(setting.logits), ())}
-    for part in (_at_logits, _at_neurons, _at_embedding, _neuron_fits, _mlp_directions, _heads, _skips):
-        found |= part(setting)
-    return found
+    threads = check_threads(threads)
+    with torch_threads(1):  # pieces are shared out, not operations
+        setting = Setting.of(weights, harmonics, tuple(keys), Controls(controls, Generator().manual_seed(seed)))
+        pieces = [Piece(["nothing"], lambda: [setting.loss(lambda rows: setting.logits[rows])])]
+        for part in (_at_logits, _at_neurons, _at_embedding, _neuron_fits, _mlp_directions, _heads, _skips):
+            pieces += part(setting)
+    found: dict[str, list[float]] = {}
+    done = side_by_side(lambda piece: list(piece.losses()), pieces, threads=threads)
+    for i, (piece, losses) in enumerate(zip(pieces, done, strict=True)):
+        for name, loss in zip(piece.names, losses, strict=True):
+            found.setdefault(name, []).append(loss)
+        if on_step is not None:
+            on_step(i + 1, len(pieces))
+    return {name: Ablation(losses[0], tuple(losses[1:])) for name, losses in found.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class _Setting:
-    """The model in the order of the harmonics: pairs, classes and the rows of W_L."""
+def _at_logits(s: Setting) -> list[Piece]:
+    line, means = s.harmonics.line, line_means(s.logits, s.harmonics, dtype=torch.float64)
+    only, without = (f"logits: {what} the key frequencies" for what in ("only", "without"))
+    key_sets: list[Sequence[int]] = [s.keys, *s.random_keys(len(s.keys))]
+    removed: list[tuple[str, Sequence[int]]] = [(without, keys) for keys in key_sets]
+    for k in s.keys:
+        removed += [(f"logits: without {k}", keys) for keys in ([k], *s.random_keys(1))]
 
-    weights: Weights
-    full: PairTables
-    harmonics: CyclicHarmonics
-    keys: tuple[int, ...]
-    controls: Controls
-    logits: Float[Tensor, "pair residue"]
-    neurons: Float[Tensor, "pair d_mlp"]
-    W_L: Float[Tensor, "residue d_mlp"]
+    def restricted() -> Iterable[float]:
+        for keys in key_sets:
+            yield float(restricted_loss(s.logits, line, harmonics=s.harmonics, keys=keys, means=means).mean())
 
-    @classmethod
-    def of(cls, weights: Weights, harmonics: CyclicHarmonics, keys: tuple[int, ...], controls: Controls) -> _Setting:
-        full = pair_tables(weights)
-        return cls(
-            weights=weights, full=full, harmonics=harmonics, keys=keys, controls=controls,
-            logits=take_logits(harmonics, full.logits), neurons=take_rows(harmonics, full.neurons),
-            W_L=take_classes(harmonics, weights.W_L),
-        )  # fmt: skip
+    def excluded() -> Iterable[float]:
+        losses = excluded_losses(s.logits, line, [keys for _, keys in removed], harmonics=s.harmonics, means=means)
+        return losses.mean(dim=1).tolist()
 
-    @property
-    def basis(self) -> FourierBasis:
-        return self.harmonics.basis
-
-    @property
-    def residues(self) -> Int64[Tensor, " residue"]:
-        """The rows of W_E that belong to the group elements."""
-        return torch.arange(self.harmonics.n) if self.harmonics.classes is None else self.harmonics.classes
-
-    def loss(self, logits: Float[Tensor, "pair residue"]) -> float:
-        return float(cross_entropy(logits, self.harmonics.line).double().mean())
-
-    def model_loss(self, logits: Float[Tensor, "all_pairs p"]) -> float:
-        """Loss of a changed model, from its logits on all pairs."""
-        return self.loss(take_logits(self.harmonics, logits))
-
-    def random_keys(self, size: int) -> list[list[int]]:
-        return self.controls.frequencies(size, [k for k in self.basis.frequencies if k not in self.keys])
-
-    def rotations(self, size: int) -> list[Float[Tensor, "size size"]]:
-        return [turn.to(self.weights.W_E.dtype) for turn in self.controls.rotations(size)]
+    return [Piece([only] * len(key_sets), restricted), Piece([name for name, _ in removed], excluded)]
 
 
-def _at_logits(s: _Setting) -> dict[str, Ablation]:
+def _at_neurons(s: Setting) -> list[Piece]:
+    # What the neurons' waves in a + b become behind W_L needs only their p means on the lines of equal a + b.
+    means = line_means(s.neurons, s.harmonics, dtype=torch.float64) @ s.W_L.double().T
+    line, centre = s.harmonics.line, s.from_neurons.mean(dim=0)
+
     def only(keys: Sequence[int]) -> float:
-        return float(restricted_loss(s.logits, s.harmonics.line, harmonics=s.harmonics, keys=keys).mean())
+        waves = s.harmonics.projector(keys) @ means
+        return s.loss(lambda rows: s.logits[rows].double() - (s.from_neurons[rows] - centre) + waves[line[rows]])
 
     def without(keys: Sequence[int]) -> float:
-        return float(excluded_loss(s.logits, s.harmonics.line, harmonics=s.harmonics, keys=keys).mean())
+        waves = s.harmonics.projector(keys) @ means
+        return s.loss(lambda rows: s.logits[rows].double() - waves[line[rows]])
 
-    found = _by_frequencies(s, "logits", only, without)
-    for k in s.keys:
-        found[f"logits: without {k}"] = Ablation(without([k]), tuple(without(other) for other in s.random_keys(1)))
-    return found
+    return _by_frequencies(s, "neurons", only, without)
 
 
-def _at_neurons(s: _Setting) -> dict[str, Ablation]:
-    # What the neurons' waves in a + b become behind W_L needs only their p means on the lines of equal a + b.
-    means = line_means(s.neurons.double(), s.harmonics) @ s.W_L.double().T
-    line = s.harmonics.line
-    logits, varying = s.logits.double(), (s.neurons - s.neurons.mean(dim=0)) @ s.W_L.T
-
-    def waves(keys: Sequence[int]) -> Float64[Tensor, "pair residue"]:
-        return (s.harmonics.projector(keys) @ means)[line]
-
-    return _by_frequencies(
-        s, "neurons", lambda keys: s.loss(logits - varying + waves(keys)), lambda keys: s.loss(logits - waves(keys))
-    )
-
-
-def _at_embedding(s: _Setting) -> dict[str, Ablation]:
+def _at_embedding(s: Setting) -> list[Piece]:
     rows = s.weights.W_E[s.residues].double()
     identity = torch.eye(s.basis.p, dtype=torch.float64)
     mean = torch.full_like(identity, 1 / s.basis.p)
@@ -154,97 +137,84 @@ def _at_embedding(s: _Setting) -> dict[str, Ablation]:
 
 
 def _by_frequencies(
-    s: _Setting, where: str, only: Callable[[Sequence[int]], float], without: Callable[[Sequence[int]], float]
-) -> dict[str, Ablation]:
-    others = s.random_keys(len(s.keys))
-    return {
-        f"{where}: only the key frequencies": Ablation(only(s.keys), tuple(map(only, others))),
-        f"{where}: without the key frequencies": Ablation(without(s.keys), tuple(map(without, others))),
-    }
+    s: Setting, where: str, only: Callable[[Sequence[int]], float], without: Callable[[Sequence[int]], float]
+) -> list[Piece]:
+    names = [f"{where}: {what} the key frequencies" for what in ("only", "without")]
+
+    def losses(keys: Sequence[int]) -> Iterable[float]:
+        return only(keys), without(keys)
+
+    return [Piece(names, partial(losses, keys)) for keys in (s.keys, *s.random_keys(len(s.keys)))]
 
 
-def _neuron_fits(s: _Setting) -> dict[str, Ablation]:
+def _neuron_fits(s: Setting) -> list[Piece]:
     found = neuron_frequencies(s.neurons, harmonics=s.harmonics)
     clustered = torch.nonzero(found.in_cluster).flatten()
-    neurons, own, turns = s.neurons[:, clustered], found.frequency[clustered], s.rotations(s.weights.d_mlp)
+    own, turns = found.frequency[clustered], s.rotations(s.weights.d_mlp)
+    readings = torch.stack([s.W_L[:, clustered].T, *(turn[clustered] @ s.W_L.T for turn in turns)])
+
+    def losses(terms: Terms) -> Iterable[float]:
+        neurons = s.neurons[:, clustered]
+        change = degree_two_fit(neurons, harmonics=s.harmonics, frequency=own, terms=terms)
+        change = change.sub_(neurons).to(neurons.dtype)
+        for reading in readings:
+            yield s.loss(lambda rows: s.logits[rows] + change[rows] @ reading)  # noqa: B023, called before the next
+
     names: dict[str, Terms] = {"degree-2 fit": "degree_two", "a+b part of the fit": "sum"}
-    result = {}
-    for name, terms in names.items():
-        change = (degree_two_fit(neurons, harmonics=s.harmonics, frequency=own, terms=terms) - neurons).to(neurons.dtype)
-        readings = [s.W_L[:, clustered].T, *(turn[clustered] @ s.W_L.T for turn in turns)]
-        losses = [s.loss(s.logits + change @ reading) for reading in readings]
-        result[f"neurons: {name}"] = Ablation(losses[0], tuple(losses[1:]))
-    return result
+    return [Piece([f"neurons: {name}"] * len(readings), partial(losses, terms)) for name, terms in names.items()]
 
 
-def _mlp_directions(s: _Setting) -> dict[str, Ablation]:
+def _mlp_directions(s: Setting) -> list[Piece]:
     wanted = torch.isin(s.basis.row_frequency, torch.tensor(s.keys, dtype=torch.int64))
     keys = _span((s.basis.rows @ s.W_L.double())[wanted]).to(s.neurons.dtype)
-    everything = s.neurons @ s.W_L.T
-    only, without = [], []
-    for space in [keys, *(turn[: len(keys)] for turn in s.rotations(s.weights.d_mlp))]:
-        part = (s.neurons @ space.T) @ (space @ s.W_L.T)
-        only.append(s.loss(s.logits - everything + part))
-        without.append(s.loss(s.logits - part))
-    return {
-        "MLP: only the key directions": Ablation(only[0], tuple(only[1:])),
-        "MLP: without the key directions": Ablation(without[0], tuple(without[1:])),
-    }
+
+    def losses(space: Float[Tensor, "direction d_mlp"]) -> Iterable[float]:
+        inside, read = s.neurons @ space.T, space @ s.W_L.T
+        yield s.loss(lambda rows: s.logits[rows] - s.from_neurons[rows] + inside[rows] @ read)
+        yield s.loss(lambda rows: s.logits[rows] - inside[rows] @ read)
+
+    names = [f"MLP: {what} the key directions" for what in ("only", "without")]
+    spaces = [keys, *(turn[: len(keys)] for turn in s.rotations(s.weights.d_mlp))]
+    return [Piece(names, partial(losses, space)) for space in spaces]
 
 
-def _heads(s: _Setting) -> dict[str, Ablation]:
+def _heads(s: Setting) -> list[Piece]:
     w, turns = s.weights, s.rotations(s.weights.d_model)
+    means, zero = s.mean_head_outputs(), torch.zeros_like(w.W_E[0])
 
-    def edited(kept: Float[Tensor, "head d_head d_model"], more: Tensor | float = 0.0) -> float:
-        b_O = more + (torch.zeros_like(w.W_E[0]) if w.b_O is None else w.b_O)
-        return s.model_loss(pair_logits(replace(w, W_O=kept, b_O=b_O)))
+    def edited(kept: Float[Tensor, "head d_head d_model"], more: Float[Tensor, " d_model"] = zero) -> float:
+        return s.model_loss(pair_logits(replace(w, W_O=kept, b_O=more + (zero if w.b_O is None else w.b_O))))
 
-    found = {"all heads: zero": Ablation(edited(w.W_O * 0), tuple(edited(w.W_O - w.W_O @ turn) for turn in turns))}
-    means = _mean_head_outputs(w, s.full)
+    def zeroed(heads: slice, turn: Tensor | None) -> Float[Tensor, "head d_head d_model"]:
+        """Without some heads; a control takes as much out of the residual stream, in another direction."""
+        kept = w.W_O.clone()
+        kept[heads] -= w.W_O[heads] if turn is None else w.W_O[heads] @ turn
+        return kept
+
+    def one_head(head: int, turn: Tensor | None) -> Iterable[float]:
+        kept = zeroed(slice(head, head + 1), turn)
+        return edited(kept), edited(kept, means[head] if turn is None else means[head] @ turn)
+
+    def all_heads(turn: Tensor | None) -> Iterable[float]:
+        yield edited(zeroed(slice(None), turn))
+
+    pieces = [Piece(["all heads: zero"], partial(all_heads, turn)) for turn in (None, *turns)]
     for head in range(w.n_heads):
-        without = w.W_O.clone()
-        without[head] = 0
-        # A control takes as much out of the residual stream, in another direction.
-        others = [torch.where(torch.arange(w.n_heads)[:, None, None] == head, w.W_O - w.W_O @ turn, w.W_O) for turn in turns]
-        found[f"head {head}: zero"] = Ablation(edited(without), tuple(map(edited, others)))
-        moved = [means[head] @ turn for turn in turns]
-        found[f"head {head}: mean"] = Ablation(
-            edited(without, means[head]), tuple(edited(other, more) for other, more in zip(others, moved, strict=True))
-        )
-    return found
+        names = [f"head {head}: zero", f"head {head}: mean"]
+        pieces += [Piece(names, partial(one_head, head, turn)) for turn in (None, *turns)]
+    return pieces
 
 
-def _skips(s: _Setting) -> dict[str, Ablation]:
+def _skips(s: Setting) -> list[Piece]:
     identity = torch.eye(s.weights.d_model, dtype=s.weights.W_E.dtype)
-    turns = s.rotations(s.weights.d_model)
 
-    def attention(kept: Tensor) -> float:
-        return s.model_loss(pair_logits(s.weights, attention_skip=kept))
+    def losses(kept: Float[Tensor, "d_model d_model"]) -> Iterable[float]:
+        yield s.model_loss(pair_logits(s.weights, attention_skip=kept))
+        yield s.model_loss(pair_logits(s.weights, mlp_skip=kept))
 
-    def mlp(kept: Tensor) -> float:
-        return s.model_loss(pair_logits(s.weights, mlp_skip=kept))
-
-    return {
-        "attention skip: zero": Ablation(attention(identity * 0), tuple(attention(identity - turn) for turn in turns)),
-        "MLP skip: zero": Ablation(mlp(identity * 0), tuple(mlp(identity - turn) for turn in turns)),
-    }
-
-
-def _mean_head_outputs(w: Weights, full: PairTables) -> Float[Tensor, "head d_model"]:
-    """Mean over all pairs of what each head writes."""
-    p = w.p
-    pattern = full.pattern.reshape(p, p, w.n_heads, w.n_ctx)
-    at = [w.W_E[:p] + w.W_pos[0], w.W_E[:p] + w.W_pos[1]]
-    attention = [pattern[..., 0].mean(dim=1) / p, pattern[..., 1].mean(dim=0) / p]
-    if w.equals_sign:
-        at.append(w.W_E[p:] + w.W_pos[2])
-        attention.append(pattern[..., 2].mean(dim=(0, 1))[None])
-    read = sum(
-        torch.einsum("nh,nhe->he", weight, torch.einsum("nd,hde->nhe", x, w.W_V)) for x, weight in zip(at, attention, strict=True)
-    )
-    if w.b_V is not None:
-        read = read + full.pattern.sum(dim=2).mean(dim=0)[:, None] * w.b_V
-    return torch.einsum("he,hed->hd", read, w.W_O)
+    names = ["attention skip: zero", "MLP skip: zero"]
+    turned = [identity * 0, *(identity - turn for turn in s.rotations(s.weights.d_model))]
+    return [Piece(names, partial(losses, kept)) for kept in turned]
 
 
 def _span(rows: Float64[Tensor, "row n"]) -> Float64[Tensor, "rank n"]:

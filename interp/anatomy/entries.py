@@ -54,7 +54,7 @@ def spectra(c: Circuit | None) -> Entries:
     """Key frequencies, and the Fourier norms of W_E and W_L with their Gini coefficients."""
     if c is None:
         return {"key_frequencies": None, "circularity": None, "gini": None, "embedding": None}
-    W_E, W_L = (measures.embedding_spectrum(matrix, harmonics=c.cyclic) for matrix in (c.W_E, c.W_L))
+    W_E, W_L = c.spectrum_W_E, c.spectrum_W_L
     return {
         "key_frequencies": list(c.keys),
         "circularity": measures.circularity(c.W_E),
@@ -69,15 +69,16 @@ def progress(c: Circuit | None) -> Entries:
     if c is None:
         return dict.fromkeys(names)
     data = (c.logits, c.labels)
-    fit = measures.cos_fit(*data, **c.how)
+    shared = c.how | {"means": c.line_means}
+    fit = measures.cos_fit(*data, energy=c.energy, **shared)
     single: dict[int | str, Any] = dict.fromkeys(c.keys)
     if c.train is not None:
-        single = {k: loss.mean() for k, loss in measures.excluded_loss_single(*data, pairs=c.train, **c.how).items()}
+        single = {k: loss.mean() for k, loss in measures.excluded_loss_single(*data, pairs=c.train, **shared).items()}
     return {
-        "restricted": c.means(measures.restricted_loss(*data, **c.how)),
+        "restricted": c.means(measures.restricted_loss(*data, **shared)),
         "restricted_products": c.means(measures.restricted_loss(*data, variant="products", **c.how)),
         "restricted_neurons": c.means(measures.restricted_loss_neurons(c.neurons, c.W_L, *data, **c.how)),
-        "excluded": c.means(measures.excluded_loss(*data, **c.how)),
+        "excluded": c.means(measures.excluded_loss(*data, **shared)),
         "excluded_single": single,
         "cos_fit": {
             "fve": fit.fve,
@@ -92,7 +93,7 @@ def neuron_facts(c: Circuit | None) -> Entries:
     if c is None:
         return {"neurons": None, "neuron_logit_map": None}
     found = measures.neuron_frequencies(c.neurons, harmonics=c.cyclic)
-    logit_map = measures.neuron_logit_map(c.W_L, c.neurons, **c.how)
+    logit_map = measures.neuron_logit_map(c.W_L, c.neurons, read=c.from_neurons, **c.how)
     return {
         "neurons": {
             "total": len(found.dead),
@@ -142,7 +143,7 @@ def algorithm_facts(model: Model, c: Circuit | None) -> Entries:
         return {"algorithm": found}
     data, harmonics = (c.logits, c.labels), c.cyclic
     irrelevance = float(measures.distance_irrelevance(*data, harmonics=harmonics))
-    accuracy = float(correct(*data).double().mean())
+    accuracy = float(c.right.double().mean())
     verdict, evidence = measures.algorithm_verdict(symmetricity=symmetricity, irrelevance=irrelevance, accuracy=accuracy)
     return {
         "algorithm": found
@@ -161,7 +162,7 @@ def _formulas(weights: Weights, c: Circuit) -> Entries:
     """Fractions explained by the two formulas: of the logits, and of what each frequency of the embedding alone makes of them."""
     if not c.keys:
         return {"clock": None, "pizza": None, "alone": {}}
-    fit = measures.formula_fit(c.logits, **c.how)
+    fit = measures.formula_fit(c.logits, energy=c.energy, **c.how)
     alone = {}
     for k in c.frequencies:
         W_E = weights.W_E.clone()
@@ -179,7 +180,7 @@ def generalization(c: Circuit | None) -> Entries:
     """Memorizer or generalizer, by what is known; None where no pair is unseen, and the question has no answer."""
     if c is None or (c.train is not None and not 0 < len(c.train) < len(c.labels)):
         return {"generalization": None}
-    concentration = float(measures.gini(c.cyclic.basis.row_norms(c.W_L)))
+    concentration = float(measures.gini(c.spectrum_W_L.rows))
     verdict = measures.generalization_verdict(c.logits, c.labels, train=c.train, concentration=concentration, **c.how)
     return {"generalization": asdict(verdict) | {"reasons": list(verdict.reasons)}}
 

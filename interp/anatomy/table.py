@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from interp.anatomy import entries
 from interp.anatomy.ablation import Ablation, ablations
+from interp.cores import check_threads, torch_threads
 from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.networks.one_layer import Weights
@@ -28,6 +29,8 @@ def anatomy(
     keys: Sequence[int | str] | None = None,
     controls: int = 0,
     seed: int = 0,
+    threads: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Entries:
     """Everything that can be measured on one model: losses, circuit, algorithm, verdicts, ablations, as nested plain values.
 
@@ -41,32 +44,42 @@ def anatomy(
         keys: the key frequencies; by default those of the rule `unembedding`, chosen from this model.
         controls: random controls for each ablation.
         seed: of the controls.
+        threads: how many share the work on the ablations, all cores of this process by default; no number depends on it.
+        on_step: called with (pieces of the work done, pieces in all).
 
     Raises:
-        UsageError: if the weights give logits that are not finite.
+        UsageError: if the weights give logits that are not finite, or threads is less than 1.
 
     >>> from interp.synthetic import clock_weights
     >>> anatomy(clock_weights(7, [2, 3], amplitude=9.0))["key_frequencies"]
     [2, 3]
     """
+    threads = check_threads(threads)
     weights = weights.map(torch.Tensor.detach)
     task = ModularTask(weights.p, equals_sign=weights.equals_sign) if task is None else task
     model = Model(weights, task, split)
     if not bool(torch.isfinite(model.tables.all_logits.sum())):
         raise UsageError("anatomy: the weights give logits that are NaN or infinite; there is nothing to measure")
-    found: Entries = (
-        {"p": weights.p, "operation": getattr(task, "operation", task.name)} | entries.losses(model) | entries.weight_facts(model)
-    )
-    harmonics = task.harmonics
-    circuit = Circuit.of(model, harmonics, keys) if isinstance(harmonics, CyclicHarmonics) else None
-    for of_circuit in (entries.spectra, entries.progress, entries.neuron_facts, entries.logit_facts, entries.generalization):
-        found |= of_circuit(circuit)
-    found |= entries.head_facts(model, circuit) | entries.algorithm_facts(model, circuit)
+    circuit = Circuit.of(model, task.harmonics, keys) if isinstance(task.harmonics, CyclicHarmonics) else None
+    with torch_threads(1):  # operations too small to be shared out
+        found = _facts(model, circuit)
     found["ablations"] = None
     if circuit is not None:
-        done = ablations(weights, harmonics=circuit.cyclic, keys=circuit.frequencies, controls=controls, seed=seed)
+        done = ablations(
+            weights, harmonics=circuit.cyclic, keys=circuit.frequencies, controls=controls, seed=seed, threads=threads,
+            on_step=on_step,
+        )  # fmt: skip
         found["ablations"] = {name: _controlled(ablation) for name, ablation in done.items()}
     return _plain(found)
+
+
+def _facts(model: Model, circuit: Circuit | None) -> Entries:
+    """All but the ablations."""
+    found: Entries = {"p": model.weights.p, "operation": getattr(model.task, "operation", model.task.name)}
+    found |= entries.losses(model) | entries.weight_facts(model)
+    for of_circuit in (entries.spectra, entries.progress, entries.neuron_facts, entries.logit_facts, entries.generalization):
+        found |= of_circuit(circuit)
+    return found | entries.head_facts(model, circuit) | entries.algorithm_facts(model, circuit)
 
 
 def _controlled(ablation: Ablation) -> Entries:

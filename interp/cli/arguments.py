@@ -31,6 +31,10 @@ Keys = Annotated[
         metavar="RULE", help="key frequencies: unembedding, embedding, neurons, coefficients, or a list such as 5,9,25"
     ),
 ]
+Threads = Annotated[
+    int | None,
+    tyro.conf.arg(metavar="N", help="cores to use at once (default: all that this process may); changes no number"),
+]
 ROOT = Path("checkpoints")
 
 

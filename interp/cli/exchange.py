@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 
 import tyro
 
+from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Out, Root, RunPath, find_run, parse_split
+from interp.cores import check_threads, torch_threads
 from interp.tasks.modular import Operation
 from interp.wording import checkpoints
 
@@ -28,6 +30,7 @@ class Import:
         attention_rate: alpha, the attention rate, if the file does not say.
         n_heads: number of heads, if the file does not say.
         map: for --format map: a tensor's name in the file and its name here, with `.T` if transposed; repeat for each tensor.
+        threads: cores to use at once (default: 1; what is computed here is little).
         root: directory that holds the runs.
     """
 
@@ -40,6 +43,7 @@ class Import:
     attention_rate: float | None = None
     n_heads: int | None = None
     map: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="THEIRS=OURS")] = ()
+    threads: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     root: Path = ROOT
 
 
@@ -55,7 +59,8 @@ def import_(given: Annotated[Import, tyro.conf.arg(name="")]) -> None:
         split=None if given.split is None else parse_split(given.split),
         map=given.map,
     )
-    run = import_run(given.path, given.root, given.name, format=given.format, known=known)  # type: ignore[arg-type] # checked there
+    with counted_progress("importing"), torch_threads(check_threads(given.threads)):
+        run = import_run(given.path, given.root, given.name, format=given.format, known=known)  # type: ignore[arg-type] # checked there
     for note in run.provenance.get("notes", ()):
         print(f"note: {note}")
     print(f"{run.path}: {checkpoints(run.steps)}")

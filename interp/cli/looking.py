@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Files, Keys, Names, Root, RunPath, find_run, parse_keys, parse_split, parse_steps
+from interp.cli.arguments import ROOT, Files, Keys, Names, Root, RunPath, Threads, find_run, parse_keys, parse_split, parse_steps
 from interp.cli.printing import print_json, print_series, print_table, print_tree
 from interp.errors import DataError
 from interp.wording import checkpoints, counted
@@ -36,7 +36,12 @@ def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="jso
         print_table(found)
 
 
-def show(run: RunPath, root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+def show(
+    run: RunPath,
+    threads: Threads = None,
+    root: Root = ROOT,
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> None:
     """Show the facts of one run: configuration, split, checkpoints, phases, key frequencies, sizes.
 
     Args:
@@ -44,17 +49,19 @@ def show(run: RunPath, root: Root = ROOT, json_output: Annotated[bool, tyro.conf
     """
     from interp.observing.summary import summary
 
-    found = summary(find_run(run, root), on_step=counted_progress("dating the phases"))
+    with counted_progress("dating the phases") as on_step:
+        found = summary(find_run(run, root), threads=threads, on_step=on_step)
     if json_output:
         print_json(found)
     else:
         print_tree(found)
 
 
-def verify(run: RunPath, root: Root = ROOT) -> None:
+def verify(run: RunPath, threads: Threads = None, root: Root = ROOT) -> None:
     """Check every file of a run: hashes, shapes, steps. Exit code 1 if anything is wrong."""
     opened = find_run(run, root)
-    problems = opened.verify()
+    with counted_progress("checking files") as on_step:
+        problems = opened.verify(threads=threads, on_step=on_step)
     if problems:
         raise DataError(
             "\n".join([f"{opened.path}: {counted(len(problems), 'problem')}", *(f"  {problem}" for problem in problems)])
@@ -69,6 +76,7 @@ def analyze(
     steps: str | None = None,
     key_rule: Keys = "unembedding",
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None,
+    threads: Threads = None,
     root: Root = ROOT,
 ) -> None:
     """Run analyses at a run's checkpoints; only what is not cached yet is computed.
@@ -77,17 +85,19 @@ def analyze(
         steps: which checkpoints, for example 0,500,1000 or 0:5000 or 0:5000:500 (default: all).
         out: also write the series to this file: .nc (netCDF), .parquet or .csv.
     """
-    from interp.observing.observe import observe
-
     opened = find_run(run, root)
-    series = observe(
-        opened,
-        analysis or (None if not file else ()),
-        files=file,
-        steps=parse_steps(steps, opened),
-        key_rule=parse_keys(key_rule),
-        on_step=counted_progress("analysing"),
-    )
+    with counted_progress("analysing") as on_step:
+        from interp.observing.observe import observe  # takes a second or two
+
+        series = observe(
+            opened,
+            analysis or (None if not file else ()),
+            files=file,
+            steps=parse_steps(steps, opened),
+            key_rule=parse_keys(key_rule),
+            threads=threads,
+            on_step=on_step,
+        )
     if out is not None:
         from interp.interop import export_series
 
@@ -102,6 +112,7 @@ def anatomy(
     step: int | None = None,
     split: str | None = None,
     controls: int = 5,
+    threads: Threads = None,
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
     root: Root = ROOT,
 ) -> None:
@@ -111,16 +122,17 @@ def anatomy(
         path: a run, one of its checkpoints, or a published file (see `interp import --help`).
         step: which checkpoint (default: the last).
         split: how a published file's pairs were split, if it does not say: python:SEED:FRACTION or torch:SEED:FRACTION.
-        controls: number of random controls for each ablation, whose distribution is shown beside it; 0 is five times faster.
+        controls: number of random controls for each ablation, whose distribution is shown beside it; 0 is faster.
         json_output: print JSON.
     """
-    from interp.anatomy import anatomy as dissect
-    from interp.anatomy.published import beside_mainline
-    from interp.anatomy.source import open_source
-
     there = path if path.exists() or len(path.parts) > 1 else root / path
-    source = open_source(there, step=step, split=None if split is None else parse_split(split))
-    found = dissect(source.weights, task=source.task, split=source.split, controls=controls)
+    with counted_progress("ablating") as on_step:
+        from interp.anatomy import anatomy as dissect  # takes a second or two
+        from interp.anatomy.published import beside_mainline
+        from interp.anatomy.source import open_source
+
+        source = open_source(there, step=step, split=None if split is None else parse_split(split))
+        found = dissect(source.weights, task=source.task, split=source.split, controls=controls, threads=threads, on_step=on_step)
     paper, paper_note = beside_mainline(source.weights, source.task, weight_decay=source.weight_decay, fraction=source.fraction)
     if json_output:
         beside = {"paper": paper or None, "paper_note": paper_note}

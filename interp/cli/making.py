@@ -10,11 +10,13 @@ from typing import Annotated
 
 import tyro
 
-from interp.cli.arguments import ROOT, Out, Root, RunPath, find_run
+from interp.bars import counted_progress
+from interp.cli.arguments import ROOT, Out, Root, RunPath, Threads, find_run
 from interp.cli.pages import write_report
 from interp.cli.printing import print_summary
 from interp.config.recipes import RECIPES, recipe
 from interp.config.run_config import RunConfig
+from interp.cores import check_threads
 from interp.errors import UsageError
 
 
@@ -37,16 +39,18 @@ class Train:
     port: int = 0
 
 
-def demo(root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("demo").seed) -> None:
+def demo(root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("demo").seed, threads: Threads = None) -> None:
     """Train the small demo run, analyse it, write its report, and print what was found.
 
     Args:
         seed: seed of the initial weights.
+        threads: cores to use (default: all that this process may); another number of them changes the run by rounding.
     """
-    from interp.recording.recorder import record
+    with counted_progress("loading libraries"):
+        from interp.recording.recorder import record
 
-    run = record(replace(recipe("demo"), seed=seed), root=root)
-    write_report([run], out)
+    run = record(replace(recipe("demo"), seed=seed, threads=check_threads(threads) if threads else None), root=root)
+    write_report([run], out, threads=threads)
 
 
 def train(recipe_or_file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE|FILE")]) -> None:
@@ -67,9 +71,10 @@ def train_from(source: str, flags: Sequence[str]) -> None:
     arguments = tyro.cli(
         Train, default=Train(config), args=list(flags), prog=f"interp train {source}", description=_about(config)
     )
-    from interp.recording.naming import run_name
-    from interp.recording.recorder import record
-    from interp.store.writer import run_path
+    with counted_progress("loading libraries"):
+        from interp.recording.naming import run_name
+        from interp.recording.recorder import record
+        from interp.store.writer import run_path
 
     name = run_name(arguments.config) if arguments.name is None else arguments.name
     with _attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live):
@@ -84,7 +89,8 @@ def resume(run: RunPath, live: bool = False, port: int = 0, root: Root = ROOT) -
         live: serve the run's report on this machine while it is trained; see `interp watch`.
         port: port of the live report; any free one by default.
     """
-    from interp.recording.recorder import resume as go_on
+    with counted_progress("loading libraries"):
+        from interp.recording.recorder import resume as go_on
 
     path = find_run(run, root).path
     with _attended(path, port, wanted=live):

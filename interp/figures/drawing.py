@@ -59,46 +59,45 @@ def draw(
     """
     import plotly.graph_objects as go
 
+    from interp.figures.moving import Frames, Moving, is_plain
+
     fixed, steps = list(fixed), [int(step) for step in series["step"].values]
-    layout = grid(rows, heights)
-    named = _in_legend([*fixed, *(moving(len(steps) - 1) if moving else [])])
-    layout |= {"template": template(), "showlegend": len(named) > 1}
+    layout = _layout(series, rows, heights=heights, traces=[*fixed, *(moving(len(steps) - 1) if moving else [])])
     _tick_powers(layout, fixed)
+    layout["annotations"] += list(annotations)
+    if alt:
+        layout["meta"]["alt"] = alt
+    if moving is None:
+        return go.Figure(data=fixed, layout=layout)
+    traces = [moving(i) for i in range(len(steps))]
+    notes = [_retitled(layout["annotations"], titles(i)) for i in range(len(steps))] if titles else []
+    layout["annotations"] = notes[-1] if notes else layout["annotations"]
+    layout["sliders"] = [slider(steps)]
+    layout["margin"]["b"] += 70
+    layout["height"] += 70
+    frames = Frames(steps, traces, place=len(fixed), changing=_changing(traces), annotations=notes)
+    if all(map(is_plain, traces[-1])):
+        return Moving(fixed + traces[-1], layout, frames=frames)
+    return go.Figure(data=fixed + traces[-1], layout=layout, frames=frames.plain)
+
+
+def _layout(
+    series: xr.Dataset, rows: Sequence[Sequence[Cell]], *, heights: Sequence[int], traces: Sequence[Trace]
+) -> dict[str, Any]:
+    """Cells, legend and phases of a figure with these traces."""
+    layout, named = grid(rows, heights), _in_legend(traces)
+    layout |= {"template": template(), "showlegend": len(named) > 1}
     if last_step(series) < WHOLE_BELOW:
         for name in layout["meta"]["step_axis"]:
             layout[f"xaxis{name[1:]}"]["dtick"] = 1
     taller = _ROW * (_rows(named) - 1)
     layout["height"] += taller
     layout["margin"]["t"] += taller
-    layout["annotations"] += list(annotations)
     layout["shapes"] = phase_bands(series, layout["meta"]["step_axis"])
     cells = [cell for row in rows for cell in row]
     if cells and all(cell.time for cell in cells):
         layout["hovermode"] = "x unified"
-    if alt:
-        layout["meta"]["alt"] = alt
-    if moving is None:
-        return go.Figure(data=fixed, layout=layout)
-    frames = [moving(i) for i in range(len(steps))]
-    notes = [_retitled(layout["annotations"], titles(i)) for i in range(len(steps))] if titles else []
-    layout["annotations"] = notes[-1] if notes else layout["annotations"]
-    changing = _changing(frames)
-    layout["sliders"] = [slider(steps)]
-    layout["margin"]["b"] += 70
-    layout["height"] += 70
-    places = list(range(len(fixed), len(fixed) + len(frames[-1])))
-    return go.Figure(
-        data=fixed + frames[-1],
-        layout=layout,
-        frames=[
-            {
-                "name": str(step), "traces": places,
-                "data": [{k: v for k, v in trace.items() if k in keys} for trace, keys in zip(frame, changing, strict=True)],
-                **({"layout": {"annotations": notes[i]}} if notes else {}),
-            }
-            for i, (step, frame) in enumerate(zip(steps, frames, strict=True))
-        ],
-    )  # fmt: skip
+    return layout
 
 
 def _retitled(annotations: Sequence[dict[str, Any]], titles: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -117,6 +116,8 @@ def _changing(frames: Sequence[Sequence[Trace]]) -> list[set[str]]:
 
 
 def _same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return np.array_equal(one, other)
     if isinstance(one, dict) and isinstance(other, dict):

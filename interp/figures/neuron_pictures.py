@@ -43,7 +43,8 @@ class Neurons:
 
     Args:
         steps: of the checkpoints.
-        attention: from the last position to a and to b.
+        attention: from the last position to a and to b; to a alone, where nothing else is left for b; or in little space, where
+            the model reads `=`, their scores less that of `=`, from which attention is made.
         read: what a head reads of every token, then of every position.
         write: what each neuron makes of a head's value.
         base: what does not go through a head.
@@ -53,7 +54,7 @@ class Neurons:
     """
 
     steps: Sequence[int]
-    attention: Float[np.ndarray, "step head 2 p p"]
+    attention: Float[np.ndarray, "step head place *p"]
     read: Float[np.ndarray, "step head row d_head"]
     write: Float[np.ndarray, "step d_mlp head d_head"]
     base: Float[np.ndarray, "step d_mlp column"]

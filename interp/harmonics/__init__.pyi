@@ -11,9 +11,9 @@ from .harmonics import positions as positions
 from .harmonics import take_classes as take_classes
 from .harmonics import take_logits as take_logits
 from .harmonics import take_rows as take_rows
+from .primes import is_prime as is_prime
 from .residues import both_units as both_units
 from .residues import discrete_logarithm as discrete_logarithm
-from .residues import is_prime as is_prime
 from .residues import powers as powers
 from .residues import unit_pairs as unit_pairs
 from .residues import units as units

@@ -175,6 +175,11 @@ class CyclicHarmonics:
         """i + j modulo n."""
         return line_index(self.modulus, "sum")
 
+    @cached_property
+    def difference(self) -> Int64[Tensor, " row"]:
+        """i - j modulo n."""
+        return line_index(self.modulus, "difference")
+
     @property
     def names(self) -> tuple[int, ...]:
         """The frequencies, 1..floor(n/2)."""

@@ -30,6 +30,13 @@ def line_index(p: int, line: Line) -> Int64[Tensor, " pair"]:
     """
     if line not in LINES:
         raise unknown("line of the grid", line, LINES)
-    pair = torch.arange(p * p)
-    a, b = pair // p, pair % p
-    return {"a": a, "b": b, "sum": (a + b) % p, "difference": (a - b) % p}[line]
+    residue = torch.arange(p)
+    a, b = residue[:, None], residue
+    match line:
+        case "sum":
+            grid = (a + b) % p
+        case "difference":
+            grid = (a - b) % p
+        case _:
+            grid = (a if line == "a" else b).expand(p, p)
+    return grid.flatten()

@@ -7,7 +7,7 @@ answer each row has, and for each part a matrix that projects a function of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -23,6 +23,9 @@ Name = int | str
 
 # Largest entry by which a projector may differ from its square or its transpose, or its product with another from zero.
 _ROUNDING = 1e-9
+
+# Numbers processed at a time: what is made of them, too, stays in a core's second-level cache.
+_BLOCK = 2**16
 
 
 @runtime_checkable
@@ -159,12 +162,37 @@ def positions(harmonics: Harmonics, rows: Int[Tensor, " chosen"]) -> Int64[Tenso
     return found[found >= 0]
 
 
-def line_means(x: Float[Tensor, "row rest"], harmonics: Harmonics) -> Float[Tensor, "n rest"]:
-    """Mean of x over the rows of each answer, in the precision of x; NaN for an answer that no row has."""
-    line = harmonics.line.to(x.device)
-    total = torch.zeros(harmonics.n, x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, line, x)
+def line_means(
+    x: Float[Tensor, "row rest"], harmonics: Harmonics, *, dtype: torch.dtype | None = None
+) -> Float[Tensor, "n rest"]:
+    """Mean of x over the rows of each answer; NaN for an answer that no row has.
+
+    Args:
+        dtype: in which sums are taken, by default that of x.
+    """
+    line, dtype = harmonics.line.to(x.device), dtype or x.dtype
+    total = torch.zeros(harmonics.n, x.shape[1], dtype=dtype, device=x.device)
+    for rows, block in copied(x, dtype):
+        total.index_add_(0, line[rows], block)
     counts = torch.bincount(line, minlength=harmonics.n)
     return total / counts[:, None]
+
+
+def blocks(rows: int, width: int) -> Iterator[slice]:
+    """All rows of an array of some width, as many at a time as stay in a core's second-level cache."""
+    step = _rows_at_a_time(width)
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def copied(x: Float[Tensor, "row rest"], dtype: torch.dtype) -> Iterator[tuple[slice, Float[Tensor, "block rest"]]]:
+    """All rows of x, block by block, in another precision; each block is overwritten by the next, which costs no new memory."""
+    buffer = torch.empty(min(len(x), _rows_at_a_time(x.shape[1])), x.shape[1], dtype=dtype, device=x.device)
+    for rows in blocks(*x.shape):
+        yield rows, buffer[: rows.stop - rows.start].copy_(x[rows])
+
+
+def _rows_at_a_time(width: int) -> int:
+    return max(1, _BLOCK // max(1, width))
 
 
 def _check_projectors(projectors: Mapping[Name, Tensor]) -> None:

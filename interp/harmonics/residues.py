@@ -7,18 +7,14 @@ a zero divisor.
 
 from __future__ import annotations
 
-from math import gcd, isqrt
+from math import gcd
 
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from interp.errors import UsageError
-
-
-def is_prime(n: int) -> bool:
-    """True if n is a prime number."""
-    return n >= 2 and all(n % d for d in range(2, isqrt(n) + 1))
+from interp.harmonics.primes import is_prime
 
 
 def units(n: int) -> Int64[Tensor, " unit"]:

@@ -14,8 +14,9 @@ from interp.errors import DataError, UsageError
 from interp.interop.content import Content
 from interp.interop.split import fits, recover_split
 from interp.losses import correct, cross_entropy
-from interp.networks.one_layer import Activation, Weights
+from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_tables
+from interp.networks.shapes import Activation
 from interp.tasks.modular import ModularTask, Operation
 from interp.tasks.splits import Split, SplitConfig
 

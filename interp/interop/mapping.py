@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from interp.errors import UsageError, unknown
-from interp.networks.one_layer import REQUIRED, SHAPES
+from interp.networks.shapes import REQUIRED, SHAPES
 from interp.networks.tensor_layout import Layout
 
 _ENTRY = re.compile(r"(?P<theirs>[^=\[\]]+?)(?P<transposed>\.T)?(\[(?P<axes>[^\]]*)\])?=(?P<ours>[^=]+)")

@@ -19,7 +19,8 @@ from interp.interop.nanda import OFFICIAL
 from interp.interop.transformer_lens import LEGACY, check_config
 from interp.interop.untrusted import read_untrusted
 from interp.networks.bridge import BRIDGE
-from interp.networks.one_layer import ACTIVATIONS, Activation, Weights
+from interp.networks.one_layer import Weights
+from interp.networks.shapes import ACTIVATIONS, Activation
 from interp.networks.tensor_layout import Layout
 from interp.store.tensors import unpack_weights
 

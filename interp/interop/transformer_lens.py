@@ -11,7 +11,8 @@ from torch import Tensor
 
 from interp.errors import DataError, UsageError
 from interp.networks.bridge import BRIDGE
-from interp.networks.one_layer import ACTIVATIONS, SHAPES, Activation, Weights
+from interp.networks.one_layer import Weights
+from interp.networks.shapes import ACTIVATIONS, SHAPES, Activation
 from interp.networks.tensor_layout import Layout
 
 if TYPE_CHECKING:

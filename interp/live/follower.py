@@ -58,6 +58,7 @@ class Follower:
         analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default.
         files: Python files with an ``ANALYSIS`` each.
         key_rule: how key frequencies are chosen, see `interp.observe`.
+        threads: checkpoints that are measured at once; one leaves the other cores to the training.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Follower:
     analyses: Iterable[str | Analysis] | None = None
     files: Sequence[Path] = ()
     key_rule: KeyRule | Sequence[int | str] = "unembedding"
+    threads: int = 1
     _built: tuple[int, ...] | None = field(default=None, init=False)  # steps of the last page
     _keys: tuple[int, list[Name]] | None = field(default=None, init=False)  # step at which they were chosen, and which
     _keys_until: float = field(default=0.0, init=False)  # number of checkpoints
@@ -137,11 +139,11 @@ class Follower:
 
         chosen = find_analyses(self.analyses or builtin_names(), files=self.files)
         if is_final:
-            series = observe(run, chosen, key_rule=self.key_rule, on_step=heed)
+            series = observe(run, chosen, key_rule=self.key_rule, threads=self.threads, on_step=heed)
         else:
             step, keys = self._key_frequencies(run)
             # What costs more than everything else in a page, such as random controls, waits for the last one.
-            series = observe(run, chosen, key_rule=keys, brief=True, on_step=heed)
+            series = observe(run, chosen, key_rule=keys, brief=True, threads=self.threads, on_step=heed)
             found = about(series)
             rule = self.key_rule if isinstance(self.key_rule, str) else found.key_rule
             if found.has_waves:
@@ -150,10 +152,10 @@ class Follower:
 
     def _key_frequencies(self, run: Run) -> tuple[int, list[Name]]:
         """Those of an earlier checkpoint, as long as it is not too old."""
-        from interp.observing.keys import key_frequencies
+        from interp.observing.run_keys import run_keys
 
         if self._keys is None or len(run.steps) >= self._keys_until:
-            self._keys = (run.steps[-1], list(key_frequencies(run[run.steps[-1]].weights, self.key_rule, task=run.task)))
+            self._keys = (run.steps[-1], list(run_keys(run, self.key_rule)))
             self._keys_until = max(_GROWTH * len(run.steps), len(run.steps) + 1)
         return self._keys
 

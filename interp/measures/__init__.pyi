@@ -8,11 +8,16 @@ from .attention import HeadFrequencies as HeadFrequencies
 from .attention import head_frequencies as head_frequencies
 from .boundary import Boundary as Boundary
 from .cosine_fit import CosineFit as CosineFit
+from .cosine_fit import centred_energy as centred_energy
 from .cosine_fit import cos_coefficients as cos_coefficients
 from .cosine_fit import cos_fit as cos_fit
 from .dating import Phases as Phases
 from .dating import is_settled as is_settled
 from .dating import phases as phases
+from .exclusion import excluded_logits as excluded_logits
+from .exclusion import excluded_loss as excluded_loss
+from .exclusion import excluded_loss_single as excluded_loss_single
+from .exclusion import excluded_losses as excluded_losses
 from .health import adam_epsilon_share as adam_epsilon_share
 from .health import collapsed as collapsed
 from .health import gradient_ratio as gradient_ratio
@@ -27,9 +32,6 @@ from .neurons import degree_two_fit as degree_two_fit
 from .neurons import frequency_shares as frequency_shares
 from .neurons import key_frequencies_from_neurons as key_frequencies_from_neurons
 from .neurons import neuron_frequencies as neuron_frequencies
-from .progress import excluded_logits as excluded_logits
-from .progress import excluded_loss as excluded_loss
-from .progress import excluded_loss_single as excluded_loss_single
 from .progress import gini as gini
 from .progress import key_frequencies_from_coefficients as key_frequencies_from_coefficients
 from .progress import key_frequencies_from_matrix as key_frequencies_from_matrix

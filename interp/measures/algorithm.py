@@ -16,9 +16,10 @@ from torch import Tensor
 
 from interp.errors import UsageError, unknown
 from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
-from interp.harmonics.grid import line_index
 from interp.measures.checks import check_logits
+from interp.measures.cosine_fit import centred_energy
 from interp.measures.triples import symmetricity_triples
+from interp.measures.turned import turned_sums
 
 Target = Literal["correct", "runner_up"]
 TARGETS: tuple[Target, ...] = get_args(Target)
@@ -100,12 +101,12 @@ def distance_irrelevance(
     p = harmonics.n
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)
-    x = logits.double()
     if target == "correct":
-        value = x.gather(1, labels[:, None]).reshape(p, p)
+        value = logits.gather(1, labels[:, None])
     else:
-        value = x.scatter(1, labels[:, None], -torch.inf).amax(dim=1).reshape(p, p)
-    i = torch.arange(p, device=x.device)
+        value = logits.scatter(1, labels[:, None], -torch.inf).amax(dim=1)
+    value = value.double().reshape(p, p)
+    i = torch.arange(p, device=logits.device)
     by_distance = value[i[:, None], (i[:, None] + i) % p]
     spread = value.std(correction=0)
     if spread <= 64 * torch.finfo(logits.dtype).eps * value.abs().max():
@@ -126,9 +127,7 @@ def circularity(W_E: Float[Tensor, "p d_model"]) -> Float64[Tensor, ""]:
     1.0
     """
     x = W_E.double()
-    u, s, _ = torch.linalg.svd(x - x.mean(dim=0), full_matrices=False)
-    kept = (s[:4] > 1e-12 * x.norm()) | s[:4].isnan()
-    components = u[:, :4][:, kept]
+    components = _principal_components(x - x.mean(dim=0), smallest=1e-12 * float(x.norm()))
     basis = FourierBasis(len(x))
     energy = (basis.rows.to(x.device) @ components).square()
     shares = torch.zeros(basis.p // 2 + 1, components.shape[1], dtype=torch.float64, device=x.device)
@@ -136,10 +135,29 @@ def circularity(W_E: Float[Tensor, "p d_model"]) -> Float64[Tensor, ""]:
     return shares[1:].amax(dim=0).mean()
 
 
-def formula_fit(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics, keys: Collection[int]) -> FormulaFit:
+def _principal_components(centred: Float64[Tensor, "p d_model"], *, smallest: float) -> Float64[Tensor, "p component"]:
+    """Unit vectors over the rows, of the first four components that are larger than rounding."""
+    energy, vectors = torch.linalg.eigh(centred @ centred.T)
+    # In half the time of a singular value decomposition; but squares of small components are lost in the rounding of large ones.
+    if len(energy) >= 4 and bool(energy[-4] > 1e-8 * energy[-1]):
+        return vectors[:, -4:]
+    u, sizes, _ = torch.linalg.svd(centred, full_matrices=False)
+    return u[:, :4][:, (sizes[:4] > smallest) | sizes[:4].isnan()]
+
+
+def formula_fit(
+    logits: Float[Tensor, "pair p"],
+    *,
+    harmonics: CyclicHarmonics,
+    keys: Collection[int],
+    energy: Float64[Tensor, ""] | None = None,
+) -> FormulaFit:
     """Fractions of the variance of the logits (centred over the classes of each pair) that clock and pizza cubes explain.
 
     For an ideal pizza the pizza cubes explain 1, the clock cubes ``2 / (p sin(pi / 2p))^2`` (odd p; about 0.81).
+
+    Args:
+        energy: `centred_energy` of the logits, where it is at hand, to save time.
 
     Raises:
         UsageError: if logits are not those of the harmonics' rows and classes, a frequency does not exist, or none is given.
@@ -153,13 +171,13 @@ def formula_fit(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics, 
     p, frequencies = harmonics.n, tuple(sorted({harmonics.basis.check(k) for k in keys}))
     if not frequencies:
         raise UsageError("formula_fit: given no frequency, expected at least one")
-    x = logits.double()
-    total = x.square().sum() - p * x.mean(dim=1).square().sum()
-    angle = _angles(frequencies, torch.arange(p), period=p).to(x.device)
-    right = angle[:, harmonics.line]
+    total = centred_energy(logits) if energy is None else energy
+    residue = torch.arange(p)
+    wave = _angles(frequencies, residue, period=p).cos().to(logits.device)
     # |cos| of half the angle of a - b: 1 for a clock.
-    half = _angles(frequencies, line_index(p, "difference"), period=2 * p).to(x.device).cos().abs()
-    clock, pizza = (_explained(x, right, angle, size) for size in (torch.ones_like(half), half))
+    half = _angles(frequencies, residue, period=2 * p).cos().abs().to(logits.device)
+    sums, _ = turned_sums(logits, harmonics.difference.to(logits.device), p)
+    clock, pizza = (_explained(sums, size, wave) for size in (torch.ones_like(half), half))
     return FormulaFit(frequencies, clock.sum() / total, pizza.sum() / total, clock / total, pizza / total)
 
 
@@ -169,13 +187,10 @@ def _angles(keys: tuple[int, ...], steps: Int64[Tensor, " step"], *, period: int
 
 
 def _explained(
-    x: Float64[Tensor, "pair p"],
-    right: Float64[Tensor, "frequency pair"],
-    answer: Float64[Tensor, "frequency p"],
-    size: Float64[Tensor, "frequency pair"],
+    sums: Float64[Tensor, "p p"], size: Float64[Tensor, "frequency p"], wave: Float64[Tensor, "frequency p"]
 ) -> Float64[Tensor, " frequency"]:
-    """Energy of x along each cube ``size cos(right - answer)``; cubes of different frequencies are orthogonal."""
-    inner = ((size * right.cos()) @ x * answer.cos() + (size * right.sin()) @ x * answer.sin()).sum(dim=1)
-    # The sum of cos^2 over all answers is the same for every right answer: p/2, and p for the alternating wave.
-    square = size.square().sum(dim=1) * answer.cos().square().sum(dim=1)
+    """Energy of logits along each cube ``size(a - b) wave(a + b - c)``; cubes of different frequencies are orthogonal."""
+    inner = ((size @ sums) * wave).sum(dim=1)
+    # Each difference has p pairs. The sum of cos^2 over all classes is the same for each: p/2, and p for the alternating wave.
+    square = len(sums) * size.square().sum(dim=1) * wave.square().sum(dim=1)
     return inner.square() / square

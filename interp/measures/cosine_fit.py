@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
-from interp.harmonics.harmonics import line_means
+from interp.harmonics.harmonics import copied, line_means
 from interp.losses import cross_entropy
 from interp.measures.checks import check_logits
 
@@ -32,10 +32,27 @@ class CosineFit:
     loss: Float64[Tensor, " pair"]
 
 
-def cos_coefficients(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics) -> Float64[Tensor, " frequency"]:
+def centred_energy(logits: Float[Tensor, "row n"]) -> Float64[Tensor, ""]:
+    """Sum of squares of logits about the mean of each row, which no loss depends on: what shares of their variance are of.
+
+    >>> centred_energy(torch.tensor([[1.0, 3.0], [5.0, 5.0]])).item()
+    2.0
+    """
+    total = torch.zeros((), dtype=torch.float64, device=logits.device)
+    for _, x in copied(logits, torch.float64):
+        total += torch.linalg.vector_norm(x.sub_(x.mean(dim=1, keepdim=True))).square()
+    return total
+
+
+def cos_coefficients(
+    logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics, means: Float64[Tensor, "p p"] | None = None
+) -> Float64[Tensor, " frequency"]:
     """alpha_k for each frequency: inner products of the logits with the cubes cos w_k(a+b-c), scaled to norm 1.
 
     The norm is over all (a, b, c). Logits A cos w_k(a+b-c) have ``alpha_k = A sqrt(p^3 / 2)`` (Nyquist: ``A sqrt(p^3)``).
+
+    Args:
+        means: `interp.harmonics.line_means` of the logits in float64, where they are at hand, to save time.
 
     Raises:
         UsageError: if logits are not those of the harmonics' rows and classes.
@@ -48,7 +65,8 @@ def cos_coefficients(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmon
     [0.0, 3.0]
     """
     check_logits(logits, harmonics)
-    return _coefficients(line_means(logits.double(), harmonics), harmonics.basis)
+    means = line_means(logits, harmonics, dtype=torch.float64) if means is None else means
+    return _coefficients(means, harmonics.basis)
 
 
 def cos_fit(
@@ -57,11 +75,17 @@ def cos_fit(
     *,
     harmonics: CyclicHarmonics,
     keys: Collection[int],
+    means: Float64[Tensor, "p p"] | None = None,
+    energy: Float64[Tensor, ""] | None = None,
 ) -> CosineFit:
     """Fit logits by the cubes cos w_k(a+b-c) of some frequencies; the fraction of variance explained and the loss of the fit.
 
     ``fve = sum_k alpha_k^2 / sum (l - mean_c l)^2``: logits are centred over the classes of each pair, which changes no loss.
     The loss is that of ``sum_k alpha_k cube_k`` alone, without any mean.
+
+    Args:
+        means: as for `cos_coefficients`.
+        energy: `centred_energy` of the logits, where it is at hand, to save time.
 
     Raises:
         UsageError: if logits are not those of the harmonics' rows and classes, or a key is not one of their names.
@@ -78,16 +102,15 @@ def cos_fit(
     basis, p = harmonics.basis, harmonics.n
     chosen_keys = tuple(sorted({basis.check(k) for k in keys}))
     chosen = torch.tensor([k - 1 for k in chosen_keys], dtype=torch.int64)
-    table = line_means(logits.double(), harmonics)
-    alpha = _coefficients(table, basis)[chosen]
-    centred = logits.double() - logits.double().mean(dim=1, keepdim=True)
+    alpha = cos_coefficients(logits, harmonics=harmonics, means=means)[chosen]
+    energy = centred_energy(logits) if energy is None else energy
     # Row a + b - c of the fit, for one wave of unit norm on Z/p: cubes have norm p more.
     profile = (alpha @ basis.rows[2 * chosen + 1].to(alpha.device)) / p
     residue = torch.arange(p, device=alpha.device)
     fitted = profile[(residue[:, None] - residue) % p]
     cases, case = torch.unique(harmonics.line.to(alpha.device) * p + labels, return_inverse=True)
     loss = cross_entropy(fitted[cases // p], cases % p)[case]
-    return CosineFit(chosen_keys, alpha, alpha.square().sum() / centred.square().sum(), loss)
+    return CosineFit(chosen_keys, alpha, alpha.square().sum() / energy, loss)
 
 
 def _coefficients(means: Float64[Tensor, "p p"], basis: FourierBasis) -> Float64[Tensor, " frequency"]:

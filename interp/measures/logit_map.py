@@ -55,8 +55,12 @@ def neuron_logit_map(
     *,
     harmonics: CyclicHarmonics,
     keys: Collection[int],
+    read: Float[Tensor, "pair p"] | None = None,
 ) -> NeuronLogitMap:
     """How W_L reads the neurons: the share of its norm in the key rows, and the wave along each key direction of the neurons.
+
+    Args:
+        read: ``neurons W_L^T``, where it is at hand, to save time.
 
     Raises:
         UsageError: if neurons are not those of the harmonics' rows, or a key frequency does not exist.
@@ -69,7 +73,9 @@ def neuron_logit_map(
     energy = rows.square().sum(dim=1)
     frequencies = sorted({basis.check(k) for k in keys})
     kept = torch.isin(basis.row_frequency, torch.tensor(frequencies, dtype=torch.int64)).to(W_L.device)
-    fve = _fraction_explained((neurons @ rows[kept].T.to(neurons.dtype)).double(), harmonics, kept)
+    # Along a row of F W_L the neurons say what their logits do along that row of F.
+    source, along = (neurons, rows[kept]) if read is None else (read, basis.rows.to(read.device)[kept])
+    fve = _fraction_explained((source @ along.T.to(source.dtype)).double(), harmonics, kept)
     share = energy[kept].sum() / energy.sum()
     found = dict(zip(torch.nonzero(kept).flatten().tolist(), fve.tolist(), strict=True))
     return NeuronLogitMap(share, 1 - share, {k: (found[2 * k - 1], found.get(2 * k, float("nan"))) for k in frequencies})

@@ -1,4 +1,4 @@
-"""Progress measures: the loss of the circuit alone (restricted loss), and of the network without it (excluded loss).
+"""Progress measures: the loss of the circuit alone (restricted loss); that of the network without it is in `exclusion`.
 
 The key frequencies of a run are chosen once, by one of the rules `key_frequencies_from_...`, from a named checkpoint, and are
 then the same for the whole series. All measures take the logits of all inputs, in the order of the harmonics' rows and classes,
@@ -13,12 +13,11 @@ from collections.abc import Collection
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float, Float64, Int, Int64
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from interp.errors import UsageError, unknown
 from interp.harmonics.cyclic import CyclicHarmonics
-from interp.harmonics.grid import line_index
 from interp.harmonics.harmonics import Harmonics, Name, line_means
 from interp.losses import cross_entropy
 from interp.measures.checks import check_finite, check_grid, check_logits
@@ -83,31 +82,17 @@ def restricted_logits(
     if variant not in VARIANTS:
         raise unknown("variant of the restricted loss", variant, VARIANTS)
     if variant == "nanda":
-        return _restricted_table(logits, harmonics, keys)[harmonics.line.to(logits.device)]
+        return _restricted_table(logits, harmonics, keys, None)[harmonics.line.to(logits.device)]
     if not isinstance(harmonics, CyclicHarmonics):
         raise UsageError(
             "variant 'products': given harmonics of a group, expected those of addition; only there waves of a and b multiply"
         )
-    kept = logits.double().mean(dim=0) + _projection(logits, harmonics, keys)
+    kept = _restricted_table(logits, harmonics, keys, None)
     # The waves in a + b and in a - b span the four products; the alternating wave is the same in both.
-    p, difference = harmonics.n, line_index(harmonics.n, "difference").to(logits.device)
+    p, difference = harmonics.n, harmonics.difference.to(logits.device)
     means = torch.zeros(p, p, dtype=torch.float64, device=logits.device).index_add_(0, difference, logits.double()) / p
     waves = harmonics.projector(set(keys) - {harmonics.basis.nyquist})
-    return kept + (waves.to(logits.device) @ means)[difference]
-
-
-def excluded_logits(logits: Float[Tensor, "row n"], *, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "row n"]:
-    """The logits without their projection on the waves of the key frequencies; the mean is kept.
-
-    Raises:
-        UsageError: if logits are not those of the harmonics' rows and classes, or a key is not one of their names.
-
-    >>> from interp.synthetic import clock_logits
-    >>> excluded_logits(clock_logits(5, [1]), harmonics=CyclicHarmonics(5), keys=[1]).abs().max().item() < 1e-12
-    True
-    """
-    check_logits(logits, harmonics)
-    return logits.double() - _projection(logits, harmonics, keys)
+    return kept[harmonics.line.to(logits.device)] + (waves.to(logits.device) @ means)[difference]
 
 
 def restricted_loss(
@@ -117,10 +102,14 @@ def restricted_loss(
     harmonics: Harmonics,
     keys: Collection[Name],
     variant: Variant = "nanda",
+    means: Float64[Tensor, "n n"] | None = None,
 ) -> Float64[Tensor, " row"]:
     """Cross-entropy in nats of `restricted_logits`, one value per row.
 
     For an exact clock it equals the full loss, and with the wrong frequencies ln n. The paper takes the mean over all pairs.
+
+    Args:
+        means: `interp.harmonics.line_means` of the logits in float64, where they are at hand, to save time.
 
     Raises:
         UsageError: as `restricted_logits`.
@@ -135,7 +124,7 @@ def restricted_loss(
     if variant != "nanda":
         return cross_entropy(restricted_logits(logits, harmonics=harmonics, keys=keys, variant=variant), labels)
     check_logits(logits, harmonics)
-    return _loss_by_line(_restricted_table(logits, harmonics, keys), labels, harmonics)
+    return _loss_by_line(_restricted_table(logits, harmonics, keys, means), labels, harmonics)
 
 
 def restricted_loss_neurons(
@@ -160,64 +149,8 @@ def restricted_loss_neurons(
     check_grid(neurons, harmonics, "neurons")
     # Projection and W_L act on different axes: the n means of the neurons through W_L are all that is needed.
     means = line_means(neurons, harmonics).double() @ W_L.double().T
-    table = harmonics.projector(keys).to(logits.device) @ means + logits.double().mean(dim=0)
+    table = harmonics.projector(keys).to(logits.device) @ means + logits.mean(dim=0, dtype=torch.float64)
     return _loss_by_line(table, labels, harmonics)
-
-
-def excluded_loss(
-    logits: Float[Tensor, "row n"],
-    labels: Int[Tensor, " row"],
-    *,
-    harmonics: Harmonics,
-    keys: Collection[Name],
-    pairs: Int[Tensor, " chosen"] | None = None,
-) -> Float64[Tensor, " chosen"]:
-    """Cross-entropy in nats of `excluded_logits`, one value per row; the paper takes the mean over the training pairs.
-
-    For an exact clock with all its frequencies excluded it is ln n.
-
-    Args:
-        pairs: indices of the rows to evaluate, to save time; the projection is always fitted on all rows.
-
-    Raises:
-        UsageError: as `excluded_logits`.
-
-    >>> from interp.synthetic import clock_logits
-    >>> logits, harmonics = clock_logits(5, [1, 2], amplitude=4.0), CyclicHarmonics(5)
-    >>> excluded_loss(logits, harmonics.line, harmonics=harmonics, keys=[1, 2])[0]  # ln 5
-    tensor(1.6094, dtype=torch.float64)
-    """
-    check_logits(logits, harmonics)
-    return _excluded(logits, labels, _projection_table(logits, harmonics, keys), harmonics.line, pairs)
-
-
-def excluded_loss_single(
-    logits: Float[Tensor, "row n"],
-    labels: Int[Tensor, " row"],
-    *,
-    harmonics: Harmonics,
-    keys: Collection[Name],
-    pairs: Int[Tensor, " chosen"] | None = None,
-) -> dict[Name, Float64[Tensor, " chosen"]]:
-    """`excluded_loss` with one frequency excluded at a time: one value per row for each frequency.
-
-    Raises:
-        UsageError: as `excluded_logits`.
-
-    >>> from interp.synthetic import clock_logits
-    >>> logits, harmonics = clock_logits(5, [1], amplitude=4.0), CyclicHarmonics(5)
-    >>> singles = excluded_loss_single(logits, harmonics.line, harmonics=harmonics, keys=[1])
-    >>> {k: tuple(losses.shape) for k, losses in singles.items()}
-    {1: (25,)}
-    """
-    check_logits(logits, harmonics)
-    means = line_means(logits.double(), harmonics)
-    harmonics.projector(keys)  # the error for a name that is not one of theirs
-    return {
-        name: _excluded(logits, labels, harmonics.projector([name]).to(means.device) @ means, harmonics.line, pairs)
-        for name in harmonics.names
-        if name in set(keys)
-    }
 
 
 def gini(norms: Float[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
@@ -240,30 +173,24 @@ def gini(norms: Float[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
     return 2 * (rank * ascending).sum(dim=-1) / (n * ascending.sum(dim=-1)) - (n + 1) / n
 
 
-def _restricted_table(logits: Tensor, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "n n"]:
+def _restricted_table(
+    logits: Tensor, harmonics: Harmonics, keys: Collection[Name], means: Tensor | None
+) -> Float64[Tensor, "n n"]:
     """The restricted logits of every row whose answer is s, as row s."""
-    return logits.double().mean(dim=0) + _projection_table(logits, harmonics, keys)
+    means = line_means(logits, harmonics, dtype=torch.float64) if means is None else means
+    return _class_means(means, harmonics) + harmonics.projector(keys).to(means.device) @ means
 
 
-def _projection_table(logits: Tensor, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "n n"]:
-    return harmonics.projector(keys).to(logits.device) @ line_means(logits.double(), harmonics)
-
-
-def _projection(logits: Tensor, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "row n"]:
-    return _projection_table(logits, harmonics, keys)[harmonics.line.to(logits.device)]
-
-
-def _excluded(
-    logits: Tensor, labels: Tensor, removed: Float64[Tensor, "n n"], line: Int64[Tensor, " row"], pairs: Tensor | None
-) -> Float64[Tensor, " chosen"]:
-    line = line.to(logits.device)
-    if pairs is not None:
-        logits, labels, line = logits[pairs], labels[pairs], line[pairs]
-    return cross_entropy(logits.double() - removed[line], labels)
+def _class_means(means: Float64[Tensor, "n n"], harmonics: Harmonics) -> Float64[Tensor, " n"]:
+    """The mean of each class over all rows, from its means over the rows of each answer."""
+    counts = torch.bincount(harmonics.line, minlength=harmonics.n).to(means)
+    return counts @ means / len(harmonics.line)
 
 
 def _loss_by_line(table: Float64[Tensor, "n n"], labels: Tensor, harmonics: Harmonics) -> Float64[Tensor, " row"]:
     """Loss of every row when logits depend only on its line; each (line, label) that occurs is computed once."""
-    n = table.shape[1]
-    cases, case = torch.unique(harmonics.line.to(table.device) * n + labels, return_inverse=True)
+    n, line = table.shape[1], harmonics.line.to(table.device)
+    if torch.equal(labels, line):  # as they are, unless a measure is asked about other labels
+        return cross_entropy(table, torch.arange(n, device=table.device))[line]
+    cases, case = torch.unique(line * n + labels, return_inverse=True)
     return cross_entropy(table[cases // n], cases % n)[case]

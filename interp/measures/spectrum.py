@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from interp.harmonics.cyclic import CyclicHarmonics
@@ -48,7 +49,10 @@ def embedding_spectrum(W_E: Float[Tensor, "p rest"], *, harmonics: CyclicHarmoni
     >>> embedding_spectrum(W_E, harmonics=harmonics).frequencies.round(decimals=6).tolist()
     [0.0, 5.0]
     """
-    return EmbeddingSpectrum(rows=harmonics.basis.row_norms(W_E), frequencies=harmonics.norms(W_E))
+    rows, basis = harmonics.basis.row_norms(W_E), harmonics.basis
+    energy = torch.zeros(basis.p // 2 + 1, dtype=torch.float64, device=rows.device)
+    energy.index_add_(0, basis.row_frequency.to(rows.device), rows.square())
+    return EmbeddingSpectrum(rows=rows, frequencies=energy[1:].sqrt())
 
 
 def circle(W_E: Float[Tensor, "p d_model"], *, harmonics: CyclicHarmonics, frequency: int) -> Float64[Tensor, "p 2"]:
@@ -75,6 +79,7 @@ def logit_spectrum(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonic
     """Norm over the classes of each two-dimensional Fourier component of the logits over (a, b); rows: waves in a.
 
     The sum of squares is that of the logits. The circuit of a + b lies in the 2 x 2 blocks (cos k, sin k) x (cos k, sin k).
+    Waves are computed in the precision of the logits, whose own rounding is as large as what that leaves.
 
     Raises:
         UsageError: if logits are not those of the harmonics' rows and classes.
@@ -86,10 +91,34 @@ def logit_spectrum(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonic
     4
     """
     check_logits(logits, harmonics)
-    p = harmonics.n
-    rows = harmonics.basis.rows.to(logits.device)
-    over_b = rows @ logits.double().reshape(p, p, p)
-    return torch.einsum("ia,ajc->ijc", rows, over_b).norm(dim=2)
+    p, waves = harmonics.n, harmonics.basis.rows.to(logits)
+    norms = torch.empty(p, p, dtype=torch.float64, device=logits.device)
+    for in_a, over_a in _by_parity(waves, logits.reshape(p, p, p)):
+        for in_b, over_both in _by_parity(waves, over_a.transpose(0, 1)):
+            norms[in_a[:, None], in_b] = torch.linalg.vector_norm(over_both, dim=2).T.double()
+    return norms
+
+
+def _by_parity(
+    waves: Float[Tensor, "p p"], grid: Float[Tensor, "p m c"]
+) -> Iterator[tuple[Int64[Tensor, " row"], Float[Tensor, "row m c"]]]:
+    """``waves @ grid`` in two parts, each with its rows: cosines see only sums of x and -x, sines only differences.
+
+    That halves the work. The alternating wave of even p is among the cosines.
+    """
+    p, half = len(waves), (len(waves) - 1) // 2
+    row = torch.arange(p, device=grid.device)
+    cosines, sines = (row == 0) | (row % 2 == 1), (row > 0) & (row % 2 == 0)
+    folded = torch.empty_like(grid[: p // 2 + 1], memory_format=torch.contiguous_format)
+    for which, fold, first in ((cosines, torch.add, 0), (sines, torch.sub, 1)):
+        for x in range(first, p // 2 + 1):
+            if 1 <= x <= half:
+                fold(grid[x], grid[p - x], out=folded[x])
+            else:
+                folded[x] = grid[x]  # 0, and p / 2, are their own opposites
+        chosen = waves[which, first : p // 2 + 1] if first == 0 else waves[which, 1 : half + 1]
+        part = folded if first == 0 else folded[1 : half + 1]
+        yield row[which], (chosen @ part.flatten(1)).reshape(len(chosen), *grid.shape[1:])
 
 
 def top_components(norms: Float[Tensor, "p p"], *, harmonics: CyclicHarmonics, n: int = 20) -> list[Component]:

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics
-from interp.harmonics.grid import line_index
-from interp.harmonics.harmonics import Harmonics, Name
+from interp.harmonics.harmonics import Harmonics, Name, line_means
 from interp.losses import correct, cross_entropy
 from interp.measures.checks import check_finite, check_logits
 from interp.measures.since import LEARNED, Algorithm, Generalization, algorithm_holds, generalization_holds, read_one
+from interp.measures.turned import turned, turned_sums
 
 # If the training pairs are not known: a model that answers less than this share of all pairs with at least this probability has
 # learned nothing yet. (A memorizer is sure of the pairs it was trained on.)
@@ -75,13 +75,15 @@ def shift_agreement(
     >>> round(float(shift_agreement(clock_logits(5, [2]), train=train, harmonics=CyclicHarmonics(5))), 9)
     1.0
     """
-    x, along = _turned(logits, harmonics)
-    p = x.shape[1]
-    seen = _seen(train, p * p).to(x.device)
-    total = torch.zeros_like(x[:p]).index_add_(0, along[seen], x[seen])
-    count = torch.bincount(along[seen], minlength=p).clamp(min=1)
-    predicted, actual = (total / count[:, None])[along[~seen]], x[~seen]
-    return _cosine(predicted.flatten(), actual.flatten())
+    check_logits(logits, harmonics)
+    p, seen = harmonics.n, _seen(train, len(harmonics.line)).to(logits.device)
+    along = harmonics.difference.to(logits.device) + p * ~seen
+    total, norms = turned_sums(logits, along, 2 * p, centre=_class_centre(logits))
+    count = torch.bincount(along, minlength=2 * p).double()
+    # Over the unseen pairs of a difference the prediction is the same: sums over (difference, class) say all.
+    predicted = total[:p] / count[:p, None].clamp(min=1)
+    size = count[p:] @ predicted.square().sum(dim=1) * norms[~seen].double().square().sum()
+    return torch.where(size == 0, torch.zeros_like(size), (predicted * total[p:]).sum() / size.sqrt())
 
 
 def pair_agreement(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics) -> Float64[Tensor, " pair"]:
@@ -94,19 +96,21 @@ def pair_agreement(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonic
     >>> pair_agreement(clock_logits(5, [2]), harmonics=CyclicHarmonics(5)).min().round(decimals=9).item()
     1.0
     """
-    x, along = _turned(logits, harmonics)
-    return _cosine(torch.zeros_like(x[: x.shape[1]]).index_add_(0, along, x)[along] - x, x)
-
-
-def _turned(logits: Float[Tensor, "pair p"], harmonics: CyclicHarmonics) -> tuple[Float[Tensor, "pair p"], Int[Tensor, " pair"]]:
-    """Centred logits with the classes of each pair in the order of a + b - c, and each pair's a - b."""
     check_logits(logits, harmonics)
-    p = logits.shape[1]
-    x = logits - logits.mean(dim=1, keepdim=True)
-    x = x - x.mean(dim=0)
-    along = line_index(p, "difference").to(logits.device)
-    right = harmonics.line.to(logits.device)
-    return x.gather(1, (right[:, None] - torch.arange(p, device=logits.device)) % p), along
+    p, along = harmonics.n, harmonics.difference.to(logits.device)
+    x = turned(_centred(logits.reshape(p, p, p), _class_centre(logits))).flatten(0, 1)
+    return _cosine(torch.zeros_like(x[:p]).index_add_(0, along, x)[along] - x, x)
+
+
+def _class_centre(logits: Float[Tensor, "pair p"]) -> Float[Tensor, " p"]:
+    """The mean of each class over all pairs, once the logits of each pair are centred over the classes."""
+    mean = logits.mean(dim=0, dtype=torch.float64)
+    return (mean - mean.mean()).to(logits.dtype)
+
+
+def _centred(grid: Float[Tensor, "a b p"], centre: Float[Tensor, " p"]) -> Float[Tensor, "a b p"]:
+    """Logits centred over the classes of each pair and over the pairs of each class."""
+    return (grid - grid.mean(dim=2, keepdim=True)).sub_(centre)
 
 
 def _cosine(x: Float[Tensor, "*batch n"], y: Float[Tensor, "*batch n"]) -> Float64[Tensor, "*batch"]:
@@ -122,6 +126,7 @@ def loss_from_unseen(
     train: Int[Tensor, " train"],
     harmonics: Harmonics,
     keys: Collection[Name],
+    means: Float64[Tensor, "n n"] | None = None,
 ) -> Float64[Tensor, " train"]:
     """Restricted loss in nats of the TRAINING pairs, with the projection made from the logits of unseen pairs only.
 
@@ -130,15 +135,21 @@ def loss_from_unseen(
     more, however many frequencies are key (its ordinary restricted loss can be small: a mean over all pairs of a line contains
     the memorized answers).
 
+    Args:
+        means: `interp.harmonics.line_means` of the logits in float64, where they are at hand, to save time.
+
     Raises:
         UsageError: as `shift_agreement`, or if a key is not one of the harmonics' names.
     """
     check_logits(logits, harmonics)
-    seen = _seen(train, len(harmonics.line)).to(logits.device)
     line, n = harmonics.line.to(logits.device), harmonics.n
-    table = torch.zeros(n, n, dtype=torch.float64, device=logits.device)
-    table.index_add_(0, line[~seen], logits[~seen].double())
-    table /= torch.bincount(line[~seen], minlength=n)[:, None].clamp(min=1)
+    seen = _seen(train, len(line)).to(logits.device).nonzero().flatten()
+    means = line_means(logits, harmonics, dtype=torch.float64) if means is None else means
+    counts, of_seen = torch.bincount(line, minlength=n), torch.bincount(line[seen], minlength=n)
+    # All rows of a line without those that were seen: there are fewer of these.
+    table = (means * counts[:, None]).index_add_(0, line[seen], logits.index_select(0, seen).double(), alpha=-1)
+    unseen = (counts - of_seen)[:, None]
+    table = torch.where(unseen > 0, table / unseen.clamp(min=1), 0.0)
     kept = table.mean(dim=0) + harmonics.projector(keys).to(logits.device) @ table
     return cross_entropy(kept[line[train]], labels[train])
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from interp.config.run_config import RunConfig
-from interp.networks.one_layer import SHAPES, Weights
+from interp.networks.one_layer import Weights
+from interp.networks.shapes import SHAPES
 
 _BIASES = {"none": (), "mlp": ("b_in", "b_out"), "all": ("b_Q", "b_K", "b_V", "b_O", "b_in", "b_out", "b_U")}
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_pattern
+from interp.networks.scored_attention import attention_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,8 @@ class NeuronTables:
     last term).
 
     Args:
-        attention: from the last position to a and to b.
+        scores: where the model reads `=`, the scores of a and of b less that of `=`: of them ordinary attention is made.
+        to_a: attention from the last position to a, where that is made of no such scores; what is left of the total goes to b.
         read: W_V read at the embedding of every token, then at that of every position (the bias b_V is with the positions).
         write: what each neuron makes of a head's value, W_O W_in.
         base: what does not go through a head; one column, or without `=`, where it depends on b, one for each b.
@@ -32,12 +34,29 @@ class NeuronTables:
         activation: the non-linearity.
     """
 
-    attention: Float[np.ndarray, "head 2 p p"]
+    scores: Float[np.ndarray, "head 2 p"] | None
+    to_a: Float[np.ndarray, "head p p"] | None
     read: Float[np.ndarray, "head row d_head"]
     write: Float[np.ndarray, "d_mlp head d_head"]
     base: Float[np.ndarray, "d_mlp columns"]
     total: float
     activation: Literal["relu", "gelu"]
+
+    @property
+    def attention(self) -> Float[np.ndarray, "head 2 p p"]:
+        """From the last position to a and to b."""
+        if self.scores is not None:
+            return attention_of(self.scores, self.total)
+        assert self.to_a is not None
+        return np.stack([self.to_a, self.total - self.to_a], axis=1)
+
+    @property
+    def compact(self) -> Float[np.ndarray, "head place *p"]:
+        """The same in little space, as `interp.figures.Neurons` takes it: the scores, or attention to a alone."""
+        if self.scores is not None:
+            return self.scores
+        assert self.to_a is not None
+        return self.to_a[:, None]
 
 
 @torch.no_grad()
@@ -54,14 +73,25 @@ def neuron_tables(weights: Weights) -> NeuronTables:
     base = last @ w.W_in
     for bias in (w.b_in, None if w.b_O is None else w.b_O @ w.W_in):
         base = base if bias is None else base + bias
+    to_a = None if w.equals_sign else _numpy(pair_pattern(w).reshape(p, p, w.n_heads, 2)[..., 0].permute(2, 0, 1))
     return NeuronTables(
-        attention=_numpy(pair_pattern(w).reshape(p, p, w.n_heads, w.n_ctx)[..., :2].permute(2, 3, 0, 1)),
+        scores=_numpy(_scores(w)) if w.equals_sign else None,
+        to_a=to_a,
         read=_numpy(torch.cat([torch.einsum("td,hde->hte", w.W_E, w.W_V), positions], dim=1)),
         write=_numpy((w.W_O @ w.W_in).permute(2, 0, 1)),
         base=_numpy(base.T),
         total=w.attention_rate + (1 - w.attention_rate) * w.n_ctx,
         activation=w.activation,
     )
+
+
+def _scores(w: Weights) -> Float[Tensor, "head 2 p"]:
+    """Scores of a and of b less that of `=`, which asks the same of all pairs."""
+    p, at = w.p, w.W_pos
+    query = torch.einsum("d,hde->he", w.W_E[p] + at[2], w.W_Q) + (0 if w.b_Q is None else w.b_Q)
+    asked = torch.einsum("he,hde->hd", query, w.W_K) / w.d_head**0.5  # a bias of the keys adds the same to all three
+    scores = torch.stack([(w.W_E[:p] + at[place]) @ asked.T for place in (0, 1)])
+    return (scores - (w.W_E[p] + at[2]) @ asked.T).permute(2, 0, 1)
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

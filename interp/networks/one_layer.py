@@ -10,8 +10,8 @@ nothing at the last position, which sees every other.)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,32 +20,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.errors import DataError, UsageError, unknown
+from interp.networks.shapes import ACTIVATIONS, KIND, SHAPES, Activation, check_names, dimensions
 from interp.networks.sites import SITES, Activations
-
-Activation = Literal["relu", "gelu"]
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
-
-KIND = "one-layer"
-
-# Shape of each tensor in terms of the model's dimensions; tensors named b_ may be absent.
-SHAPES: dict[str, tuple[str, ...]] = {
-    "W_E": ("d_vocab", "d_model"),
-    "W_pos": ("n_ctx", "d_model"),
-    "W_Q": ("n_heads", "d_model", "d_head"),
-    "W_K": ("n_heads", "d_model", "d_head"),
-    "W_V": ("n_heads", "d_model", "d_head"),
-    "W_O": ("n_heads", "d_head", "d_model"),
-    "W_in": ("d_model", "d_mlp"),
-    "W_out": ("d_mlp", "d_model"),
-    "W_U": ("d_model", "classes"),
-    "b_Q": ("n_heads", "d_head"),
-    "b_K": ("n_heads", "d_head"),
-    "b_V": ("n_heads", "d_head"),
-    "b_O": ("d_model",),
-    "b_in": ("d_mlp",),
-    "b_out": ("d_model",),
-    "b_U": ("classes",),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,17 +63,12 @@ class Weights:
             raise unknown("activation", self.activation, ACTIVATIONS)
         if not 0 <= self.attention_rate <= 1:
             raise UsageError(f"attention_rate: given {self.attention_rate!r}, expected a number in 0..1")
-        sizes: dict[str, int] = {}
         for name, tensor in self.tensors().items():
-            _check_shape(name, tensor, sizes)
-        if self.n_ctx not in (2, 3):
-            raise DataError(f"W_pos: given {self.n_ctx} positions, expected 2 (input a b) or 3 (input a b =)")
-        if self.p < 2:
-            raise DataError(
-                f"W_E: given {len(self.W_E)} tokens with {self.n_ctx} positions, which leaves p = {self.p}; expected p >= 2"
-            )
-        if self.classes not in (self.p, self.p + 1):
-            raise DataError(f"W_U: given {self.classes} classes, expected p = {self.p} or p + 1 = {self.p + 1}")
+            if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+                raise DataError(
+                    f"{name}: given {getattr(tensor, 'dtype', type(tensor).__name__)}, expected a floating-point tensor"
+                )
+        dimensions({name: tuple(tensor.shape) for name, tensor in self.tensors().items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor present, by name, in the order of `SHAPES`."""
@@ -109,12 +80,7 @@ class Weights:
         cls, tensors: Mapping[str, Tensor], *, activation: Activation = "relu", attention_rate: float = 1.0
     ) -> Weights:
         """Weights from named tensors; every required name must be there and every name given must be known."""
-        surplus, missing = set(tensors) - set(SHAPES), REQUIRED - set(tensors)
-        if surplus or missing:
-            raise DataError(
-                f"weights: missing tensors {sorted(missing) or 'none'}, surplus tensors {sorted(surplus) or 'none'}; "
-                f"expected {', '.join(sorted(REQUIRED))} and optionally {', '.join(sorted(set(SHAPES) - REQUIRED))}"
-            )
+        check_names(tensors)
         return cls(**tensors, activation=activation, attention_rate=attention_rate)
 
     @property
@@ -202,21 +168,6 @@ class Weights:
     def W_L(self) -> Float[Tensor, "p d_mlp"]:
         """The neuron-logit map ``W_U^T W_out^T`` for the first p classes: how each neuron moves each logit."""
         return (self.W_out @ self.W_U[:, : self.p]).T
-
-
-REQUIRED = {field.name for field in fields(Weights) if field.name.startswith("W_")}
-
-
-def _check_shape(name: str, tensor: Tensor, sizes: dict[str, int]) -> None:
-    """Compare a tensor with SHAPES; `sizes` collects each dimension from the first tensor that has it."""
-    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-        raise DataError(f"{name}: given {getattr(tensor, 'dtype', type(tensor).__name__)}, expected a floating-point tensor")
-    axes = SHAPES[name]
-    expected = tuple(sizes.get(axis, actual) for axis, actual in zip(axes, tensor.shape, strict=False))
-    if tensor.ndim != len(axes) or tuple(tensor.shape) != expected:
-        wanted = ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else axis for axis in axes)
-        raise DataError(f"{name}: given shape {tuple(tensor.shape)}, expected ({wanted})")
-    sizes.update(zip(axes, tensor.shape, strict=True))
 
 
 def tokens(weights: Weights, pairs: Int[Tensor, "pair 2"] | Int[np.ndarray, "pair 2"]) -> Int[Tensor, "pair pos"]:

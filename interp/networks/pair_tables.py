@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.networks.one_layer import Weights
 
 
@@ -23,6 +24,7 @@ class PairTables:
 
     pattern: Float[Tensor, "pair head pos"]
     neurons: Float[Tensor, "pair d_mlp"]
+    from_neurons: Float[Tensor, "pair classes"]  # the neurons' part of the logits
     all_logits: Float[Tensor, "pair classes"]
     p: int
 
@@ -34,16 +36,17 @@ class PairTables:
 
 @torch.no_grad()
 def pair_tables(weights: Weights) -> PairTables:
-    """Run the model on all p^2 pairs: attention, neurons and logits, in the precision of the weights.
+    """Run the model on all p^2 pairs: attention, neurons and logits, in the precision of the weights; in one thread.
 
     >>> from interp.synthetic import clock_weights
     >>> pair_tables(clock_weights(7, [1, 2, 3])).logits.argmax(dim=1)[3 * 7 + 5].item()
     1
     """
     w = weights
-    pattern, neurons = pair_pattern(w), w.W_E.new_empty(w.p**2, w.d_mlp)
-    logits = _logits(w, pattern, _pushed(w, w.W_U), neurons)
-    return PairTables(pattern=pattern, neurons=neurons, all_logits=logits, p=w.p)
+    with torch_threads(1):  # hundreds of small operations: shared out, each would wait for the slowest thread
+        pattern, kept = _pattern(w), _Kept(w.W_E.new_empty(w.p**2, w.d_mlp), w.W_E.new_empty(w.p**2, w.classes))
+        logits = _logits(w, pattern, _pushed(w, w.W_U), kept)
+    return PairTables(_by_pair(pattern), kept.neurons, kept.from_neurons, logits, w.p)
 
 
 @torch.no_grad()
@@ -60,8 +63,24 @@ def pair_logits(
         mlp_skip: a map applied to the residual stream on its way past the MLP.
     """
     w = weights
-    tables = _pushed(w, w.W_U if mlp_skip is None else mlp_skip @ w.W_U, attention_skip)
-    return _logits(w, pair_pattern(w), tables, None)[:, : w.p]
+    with torch_threads(1):
+        tables = _pushed(w, w.W_U if mlp_skip is None else mlp_skip @ w.W_U, attention_skip)
+        return _logits(w, _pattern(w), tables, None)[:, : w.p]
+
+
+@torch.no_grad()
+def pair_pattern(weights: Weights) -> Float[Tensor, "pair head pos"]:
+    """Attention from the last position for all pairs."""
+    with torch_threads(1):
+        return _by_pair(_pattern(weights))
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Where neurons and their part of the logits are kept."""
+
+    neurons: Float[Tensor, "pair d_mlp"]
+    from_neurons: Float[Tensor, "pair classes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,55 +101,80 @@ def _pushed(w: Weights, past_mlp: Float[Tensor, "d_model classes"], attention_sk
     at = _embeddings(w)
     onwards = torch.cat([w.W_in, past_mlp], dim=1)
     from_heads = w.W_O @ onwards
-    by_token = [torch.einsum("nhe,hem->nhm", torch.einsum("nd,hde->nhe", x, w.W_V), from_heads) for x in at]
-    if w.b_V is not None:
-        by_token = [table + torch.einsum("he,hem->hm", w.b_V, from_heads) for table in by_token]
+    by_token = [_through_heads(_read(x, w.W_V, w.b_V), from_heads) for x in at]
     biases = torch.cat([_bias(w, "b_in"), _bias(w, "b_U") + _bias(w, "b_out") @ w.W_U]) + _bias(w, "b_O") @ onwards
     last = at[-1] if attention_skip is None else at[-1] @ attention_skip
     return _Pushed(by_token, last @ onwards + biases)
 
 
+def _read(
+    x: Float[Tensor, "n d_model"], matrices: Float[Tensor, "head d_model d_head"], bias: Float[Tensor, "head d_head"] | None
+) -> Float[Tensor, "head n d_head"]:
+    """What each head reads at every token: its queries, keys or values."""
+    found = x @ matrices
+    return found if bias is None else found + bias[:, None]
+
+
+def _through_heads(
+    values: Float[Tensor, "head n d_head"], from_heads: Float[Tensor, "head d_head out"]
+) -> Float[Tensor, "n head out"]:
+    """Values pushed on, head by head, written side by side for each token."""
+    heads, n, out = values.shape[0], values.shape[1], from_heads.shape[2]
+    pushed = values.new_empty(n, heads, out)
+    for head in range(heads):
+        torch.mm(values[head], from_heads[head], out=pushed[:, head])
+    return pushed
+
+
 def _logits(
-    w: Weights, pattern: Float[Tensor, "pair head pos"], tables: _Pushed, neurons: Float[Tensor, "pair d_mlp"] | None
+    w: Weights, pattern: Float[Tensor, "pos head a b"], tables: _Pushed, kept: _Kept | None
 ) -> Float[Tensor, "pair classes"]:
-    """One value of a at a time, so that all intermediate values stay in the cache; neurons are kept where asked for."""
+    """One value of a at a time, so that all intermediate values stay in the cache."""
     p, m = w.p, w.d_mlp
-    grid = pattern.reshape(p, p, w.n_heads, w.n_ctx)
-    # The rows of a, and of `=`, are the same for every b: one small product. Those of b differ: head by head.
-    shared = [grid[..., 0], *(grid[..., i] for i in range(2, w.n_ctx))]
-    weight, weight_b = torch.cat(shared, dim=2), grid[..., 1].contiguous()
+    # The rows of a and of `=`, and what is always added, are the same for every b: one small product. Those of b differ.
+    always = tables.always if len(tables.always) == 1 else None
+    fixed = [table[0] for table in tables.by_token[2:]] + ([] if always is None else [always])
+    shared = torch.cat([pattern[0], *pattern[2:], *([] if always is None else [torch.ones_like(pattern[0, :1])])])
+    weight, weight_b = shared.transpose(0, 1).contiguous(), pattern[1].permute(1, 2, 0).contiguous()[:, :, None]
     # From neurons to logits in one step; for the p residues this is W_L.
     read, logits = w.W_out @ w.W_U, w.W_E.new_empty(p * p, w.classes)
-    scratch = w.W_E.new_empty(p, m)
+    scratch, pre = w.W_E.new_empty(p, m), w.W_E.new_empty(p, m + w.classes)
     for a in range(p):
-        rows = torch.cat([tables.by_token[0][a], *(table[0] for table in tables.by_token[2:])])
-        pre = weight[a] @ rows
-        for head in range(w.n_heads):
-            pre.addcmul_(weight_b[a, :, head, None], tables.by_token[1][:, head])
-        pre += tables.always
-        active = scratch if neurons is None else neurons[a * p : (a + 1) * p]
+        torch.mm(weight[a].T, torch.cat([tables.by_token[0][a], *fixed]), out=pre)
+        pre[:, None].baddbmm_(weight_b[a], tables.by_token[1])
+        if always is None:  # the last position is b's: it adds something else for each b
+            pre += tables.always
+        pairs = slice(a * p, (a + 1) * p)
+        active = scratch if kept is None else kept.neurons[pairs]
         if w.activation == "relu":
             torch.clamp(pre[:, :m], min=0, out=active)
         else:
             active.copy_(F.gelu(pre[:, :m]))
-        torch.addmm(pre[:, m:], active, read, out=logits[a * p : (a + 1) * p])
+        if kept is None:
+            torch.addmm(pre[:, m:], active, read, out=logits[pairs])
+            continue
+        torch.add(torch.mm(active, read, out=kept.from_neurons[pairs]), pre[:, m:], out=logits[pairs])
     return logits
 
 
-@torch.no_grad()
-def pair_pattern(w: Weights) -> Float[Tensor, "pair head pos"]:
-    """Attention from the last position for all pairs; scores are tables too, over a, over b, or, if b asks, both."""
+def _pattern(w: Weights) -> Float[Tensor, "pos head a b"]:
+    """Attention from the last position; scores are tables too, over a, over b, or, if b asks, both."""
     p, at = w.p, _embeddings(w)
-    q = torch.einsum("nd,hde->nhe", at[-1], w.W_Q) + (0 if w.b_Q is None else w.b_Q)
-    keys = [torch.einsum("nd,hde->nhe", x, w.W_K) + (0 if w.b_K is None else w.b_K) for x in at]
-    scores = w.W_E.new_empty(p, p, w.n_heads, w.n_ctx)
-    # With `=` the query is one for all pairs (n = 1); without, it is b's.
-    scores[..., 0] = torch.einsum("bhe,ahe->abh", q, keys[0])
-    scores[..., 1] = (q * keys[1]).sum(dim=2)
+    q = _read(at[-1], w.W_Q, w.b_Q) / w.d_head**0.5
+    keys = [_read(x, w.W_K, w.b_K) for x in at]
+    scores = w.W_E.new_empty(w.n_ctx, w.n_heads, p, p)
+    # With `=` the query is one for all pairs; without, it is b's.
+    scores[0] = keys[0] @ q.transpose(1, 2)
+    scores[1] = (q * keys[1]).sum(dim=2)[:, None]
     if w.equals_sign:
-        scores[..., 2] = (q * keys[2]).sum(dim=2)
-    weights = (scores / w.d_head**0.5).softmax(dim=-1)
-    return (w.attention_rate * weights + (1 - w.attention_rate)).reshape(p * p, w.n_heads, w.n_ctx)
+        scores[2] = (q * keys[2]).sum(dim=2)[:, None]
+    weights = scores.softmax(dim=0)
+    return weights if w.attention_rate == 1 else w.attention_rate * weights + (1 - w.attention_rate)
+
+
+def _by_pair(pattern: Float[Tensor, "pos head a b"]) -> Float[Tensor, "pair head pos"]:
+    """The same values, a row for each pair."""
+    return pattern.flatten(2).permute(2, 1, 0).contiguous()
 
 
 def _bias(w: Weights, name: str) -> Tensor:

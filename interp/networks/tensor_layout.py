@@ -17,7 +17,8 @@ from einops import rearrange
 from torch import Tensor
 
 from interp.errors import DataError
-from interp.networks.one_layer import REQUIRED, SHAPES, Weights
+from interp.networks.one_layer import Weights
+from interp.networks.shapes import REQUIRED, SHAPES
 
 
 @dataclass(frozen=True)

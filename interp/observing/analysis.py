@@ -89,6 +89,11 @@ class Analysis:
         told = [" ".join(text.split()) for text in paragraphs if has_waves or not text.startswith(_WAVES)]
         return "\n\n".join(text.removeprefix(_WAVES).lstrip() for text in told)
 
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is one of this toolkit's own."""
+        return self.name in builtin_names() and self is _built_in(self.name)
+
     @cached_property
     def digest(self) -> str | None:
         """Hash of the source; None (never cached) for what is not kept, or was not loaded from a file."""

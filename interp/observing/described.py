@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from interp.harmonics.harmonics import Name
+from interp.observing.applying import Nature
 from interp.observing.derived import date_lead, date_phases, date_verdicts
 from interp.observing.series import ABOUT, About, plain
 from interp.store.run import Run
+
+if TYPE_CHECKING:
+    from interp.harmonics.harmonics import Name
 
 
 def evaluated_history(run: Run) -> xr.Dataset:
@@ -41,17 +45,16 @@ def describe(
     left_out: Mapping[str, str] | None = None,
 ) -> About:
     """What a series of a run says of itself; phases, lead time and verdicts follow from its curves."""
-    task = run.task
-    waves = task.harmonics
+    task, n_frequencies = run.task, Nature.of(run).n_frequencies
     return About(
         run=run.name,
         task=task.name,
         operation=task.operation,
         p=task.classes,
-        n_frequencies=0 if waves is None else len(waves.names),
-        key_frequencies=None if waves is None else keys,
-        key_rule="" if waves is None else key_rule,
-        key_step=None if waves is None else key_step,
+        n_frequencies=n_frequencies,
+        key_frequencies=keys if n_frequencies else None,
+        key_rule=key_rule if n_frequencies else "",
+        key_step=key_step if n_frequencies else None,
         failures=failures or {},
         left_out=left_out or {},
         phases=date_phases(series),

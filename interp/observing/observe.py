@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
-import interp
+from interp.cores import check_threads
 from interp.errors import UsageError
-from interp.harmonics.cyclic import CyclicHarmonics
-from interp.harmonics.harmonics import Name
-from interp.networks.network import Network
-from interp.networks.one_layer import Weights
-from interp.networks.stored_network import StoredNetwork
+from interp.networks.shapes import KIND as ONE_LAYER
 from interp.observing.analysis import Analysis, find_analyses
+from interp.observing.applying import Nature, does_not_apply
 from interp.observing.described import describe, evaluated_history
-from interp.observing.keys import KeyRule, key_frequencies
+from interp.observing.fingerprint import key_of, run_state, toolkit_digest
+from interp.observing.measuring import Measuring
+from interp.observing.run_keys import run_keys
 from interp.observing.series import ABOUT
 from interp.observing.streaming import choose_steps
-from interp.observing.texts import arrays_as_texts, texts_as_arrays
-from interp.observing.view import View
-from interp.store.manifest import RESUME
+from interp.observing.texts import arrays_as_texts
 from interp.store.results import Results
 from interp.store.run import Run
-from interp.tasks.task import Task
+
+if TYPE_CHECKING:
+    from interp.harmonics.harmonics import Name
+    from interp.observing.keys import KeyRule
 
 
 def observe(
@@ -39,6 +36,7 @@ def observe(
     steps: Iterable[int] | None = None,
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
     brief: bool = False,
+    threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Measure analyses at the checkpoints of a run: one labelled Dataset over ``step``.
@@ -59,116 +57,41 @@ def observe(
         steps: which checkpoints; all by default.
         key_rule: how key frequencies are chosen: a rule or an explicit list.
         brief: what analyses see as `View.brief`: an answer is wanted soon rather than complete.
+        threads: checkpoints that are measured at once, each by one thread, so that none waits for another program; as many as
+            this process may use cores by default. Numbers do not depend on it. Analyses that are not built in are measured by
+            the calling thread, in the order of steps.
         on_step: called with (checkpoints done, checkpoints in all).
     """
-    chosen = choose_steps(run, steps)
-    asked = find_analyses(analyses, files=files)
-    key_step = run.steps[-1]
-    last = run[key_step]  # read once: it is measured too
-    network = last.network
-    keys = key_frequencies(network, key_rule, task=run.task)
+    chosen, asked = choose_steps(run, steps), find_analyses(analyses, files=files)
+    workers = check_threads(threads)
+    keys, nature = run_keys(run, key_rule), Nature.of(run)
     # A rule by name reads a one-layer transformer; of another network key frequencies must be given.
-    are_known = not isinstance(key_rule, str) or isinstance(network, Weights)
-    left_out = {a.name: why for a in asked if (why := does_not_apply(a, network, run.task, keys_are_known=are_known))}
+    are_known = not isinstance(key_rule, str) or nature.kind == ONE_LAYER
+    left_out = {a.name: why for a in asked if (why := does_not_apply(a, nature, keys_are_known=are_known))}
     asked = [a for a in asked if a.name not in left_out]
     results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys, run, brief=brief)) for a in asked}
-    failures: dict[str, str] = {}
-
-    def look(step: int) -> View:
-        checkpoint = last if step == key_step else run[step]
-        return View(step, checkpoint.network, run.task, run.split, keys, checkpoint.losses, brief=brief)
-
-    for done, step in enumerate(chosen):
-        due = [a for a in asked if a.at == "every" or step == chosen[-1]]
-        _measure(run, step, due, look=look, results=results, failures=failures)
-        if on_step is not None:
-            on_step(done + 1, len(chosen))
-    for result in results.values():
-        result.save()
-    series = _combine(run, chosen, {a: results[a.name] for a in asked if a.name not in failures})
+    measuring = Measuring(run, asked, keys, brief, results)
+    measuring.over(chosen, threads=workers, on_step=on_step)
+    series = _combine(run, chosen, {a: results[a.name] for a in asked if a.name not in measuring.failures})
     described = describe(
         run,
         series,
         keys=keys if are_known else None,
         key_rule="" if not are_known else key_rule if isinstance(key_rule, str) else "explicit",
-        key_step=key_step,
-        failures=failures,
+        key_step=run.steps[-1],
+        failures=measuring.failures,
         left_out=left_out,
     )
     return series.assign_attrs({ABOUT: described})
-
-
-def does_not_apply(analysis: Analysis, network: Network, task: Task, *, keys_are_known: bool = True) -> str | None:
-    """Why a question does not apply to a network and its task; None if it does."""
-    without_waves = (
-        None if task.harmonics is not None else f"no reordering makes {task.name} an addition: its answers have no waves"
-    )
-    reasons = {
-        "one-layer": None
-        if isinstance(network, Weights)
-        else f"it reads a one-layer transformer, and this is a network of kind {network.kind!r}",
-        "function": f"the function of this network, of kind {network.kind!r}, is not stored: open its run with network=..."
-        if isinstance(network, StoredNetwork)
-        else None,
-        "harmonics": without_waves,
-        "keys": None
-        if keys_are_known
-        else f"no rule finds the key frequencies of a network of kind {network.kind!r}: give them with key_rule",
-        "addition": without_waves
-        or (None if isinstance(task.harmonics, CyclicHarmonics) else f"{task.name} is not addition modulo n in any order"),
-    }
-    return next((why for need in analysis.needs if (why := reasons[need])), None)
-
-
-@cache
-def _toolkit_digest() -> str:
-    """Hash of the toolkit's own sources: a corrected measure must not reuse old results."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(interp.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _cache_key(analysis: Analysis, keys: tuple[Name, ...], run: Run, *, brief: bool) -> str | None:
     """Hash of all that results depend on besides the checkpoint; None where they are not kept."""
     if analysis.digest is None:
         return None
-    seen = f"{analysis.digest} {_toolkit_digest()} {keys}"
-    if analysis.at == "last":  # it sees the whole run, and its results may have another form at every checkpoint
-        seen = f"{seen} {brief} {_state(run)}"
-    return hashlib.sha256(seen.encode()).hexdigest()
-
-
-def _state(run: Run) -> str:
-    """Hash of all that is stored of a run."""
-    manifest = json.dumps(run.manifest.to_dict(), sort_keys=True).encode()
-    resume = run.path / RESUME
-    return hashlib.sha256(manifest + (resume.read_bytes() if resume.is_file() else b"")).hexdigest()
-
-
-def _measure(
-    run: Run,
-    step: int,
-    analyses: list[Analysis],
-    *,
-    look: Callable[[int], View],
-    results: dict[str, Results],
-    failures: dict[str, str],
-) -> None:
-    """Measure at one checkpoint whatever is neither cached nor has failed before."""
-    sha256 = run.sha256(step)
-    missing = [a for a in analyses if a.name not in failures and not results[a.name].has(step, sha256)]
-    if not missing:
-        return
-    view = look(step)
-    whole = replace(view, run=run)
-    for analysis in missing:
-        is_last = analysis.at == "last"
-        try:
-            measured = analysis.measure(whole if is_last else view)
-            results[analysis.name].add(step, sha256, texts_as_arrays(measured) if is_last else measured)  # type: ignore[arg-type]
-        except Exception as error:  # a user's analysis may raise anything; the others go on
-            failures[analysis.name] = f"at step {step}: {type(error).__name__}: {error}"
+    # What sees the whole run depends on it, and its results may have another form at every checkpoint.
+    seen = [brief, run_state(run)] if analysis.at == "last" else []
+    return key_of(analysis.digest, toolkit_digest(), keys, *seen)
 
 
 def _combine(run: Run, steps: list[int], results: dict[Analysis, Results]) -> xr.Dataset:

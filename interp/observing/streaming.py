@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 
 from interp.errors import UsageError, unknown
@@ -34,6 +33,8 @@ def activations(
     Raises:
         UsageError: for a hook name or step that does not exist, with the nearest right one, before anything is computed.
     """
+    import torch
+
     from interp.networks.hooked import HookedModel  # imports transformer_lens, which takes seconds
 
     chosen = choose_steps(run, steps)

@@ -6,38 +6,55 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from interp.networks.one_layer import KIND as ONE_LAYER
-from interp.observing.described import evaluated_history
-from interp.observing.numerics import run_health
-from interp.observing.observe import observe
-from interp.observing.series import about
+from interp.networks.shapes import KIND as ONE_LAYER
+from interp.observing.fingerprint import key_of, run_state, toolkit_digest
+from interp.observing.series import about, plain
+from interp.store.kept import keep, recall
 from interp.store.run import Run
 
 
-def summary(run: Run, *, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+def summary(run: Run, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """A run's facts, configuration, last losses, phases, outcome, numerical health and key frequencies, as JSON-ready values.
 
-    The onset of circuit formation needs the excluded loss of every checkpoint: it is measured the first time and cached. Where
-    the answers have no harmonics there are neither onset nor key frequencies.
+    The onset of circuit formation needs the excluded loss of every checkpoint: it is measured the first time. What follows from
+    checkpoints and history is kept beside the run. Where the answers have no harmonics there are neither onset nor key
+    frequencies.
 
     Args:
         run: a recorded run.
+        threads: checkpoints that are measured at once, see `interp.observe`.
         on_step: called with (checkpoints done, checkpoints in all) while measuring.
     """
+    key = None if run.makers is not None else key_of(toolkit_digest(), run_state(run))
+    found = None if key is None else recall(run.path, "summary", key=key)
+    if found is None:
+        found = plain(_worked_out(run, on_step=on_step, threads=threads))
+        if key is not None:
+            keep(run.path, "summary", found, key=key)
+    return {
+        **run.facts(),
+        "steps": list(run.steps),
+        **found,
+        "config" if run.has_config else "settings": run.settings,
+    }
+
+
+def _worked_out(run: Run, *, on_step: Callable[[int, int], None] | None, threads: int | None) -> dict[str, Any]:
+    """What follows from the run's checkpoints and history."""
+    from interp.observing.described import evaluated_history
+    from interp.observing.numerics import run_health
+    from interp.observing.observe import observe
+
     curves = evaluated_history(run)
     known = {str(name).removeprefix("history_"): values.dropna("history_step").values for name, values in curves.items()}
-    last = {name: float(values[-1]) for name, values in known.items() if len(values)}
-    found = about(observe(run, ["progress_measures"], on_step=on_step))
+    found = about(observe(run, ["progress_measures"], on_step=on_step, threads=threads))
     phases = {} if found.phases is None else asdict(found.phases)
     phases.pop("outcome", None)
     keys = {"rule": found.key_rule, "step": found.key_step, "frequencies": list(found.key_frequencies or ())}
     return {
-        **run.facts(),
-        "steps": list(run.steps),
-        "last": last,
+        "last": {name: float(values[-1]) for name, values in known.items() if len(values)},
         "outcome": found.outcome,
         "phases": phases,
         **({"health": run_health(run)} if run.has_config and run.kind == ONE_LAYER else {}),
         **({"key_frequencies": keys} if found.has_waves else {}),
-        "config" if run.has_config else "settings": run.settings,
     }

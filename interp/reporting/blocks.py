@@ -13,6 +13,7 @@ import base64
 import gzip
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ _ODDS_RANGE = 1e-9
 _ODDS_FINE, _ODDS_ROUNDS = TOLERANCE / 8, 32
 # A stack that is this far off after one round has another form.
 _ODDS_HOPELESS = 0.3
+# Values that are worked on at once, so that what is computed on the way stays small.
+_AT_ONCE = 250_000
 _MISSING = 65_535
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.int32)
 
@@ -39,6 +42,7 @@ class Blocks:
         self._entries: list[dict[str, Any]] = []
         self._data = bytearray()
         self._known: dict[bytes, int] = {}
+        self._odds: list[tuple[int, np.ndarray, np.ndarray]] = []
 
     def add(self, array: np.ndarray, *, drawn: bool = False, exact: bool = False, coarse: bool = False) -> int:
         """Store an array, or find it if it is stored already; numbers are kept to single precision.
@@ -51,12 +55,28 @@ class Blocks:
         """
         array = np.ascontiguousarray(array)
         if array.dtype.kind == "f" and drawn and array.size > LARGE:
+            known = self._find_odds(array.shape, array.__getitem__)
+            if known is not None:
+                return known
             factors = _odds(array)
             if factors is not None:
-                return self._add_odds(array, *factors)
+                return self._add_odds(*factors)
             drift = close_modes(array, tolerance=TOLERANCE) if coarse and np.isfinite(array).all() else None
             return self._add_quantised(array) if drift is None else self.add_modes(drift)
         return self._add_plain(array.astype("<f8") if exact and array.dtype == np.float64 else _compact(array))
+
+    def add_odds(self, rows: np.ndarray, columns: np.ndarray) -> int | None:
+        """Store the stack 1 / (1 + exp(r_i + c_j)) with these r and c, both (step, n), or find one that looks the same.
+
+        None if they reach so far that their rounding would be seen.
+        """
+        width = sum(float(np.ptp(one)) for one in (rows, columns)) / (_MISSING - 1)
+        if not width / 8 < TOLERANCE:  # each is off by half its width, and their sum counts for a quarter at most
+            return None
+        known = self._find_odds((len(rows), rows.shape[1], columns.shape[1]), lambda step: _odds_map(rows[step], columns[step]))
+        if known is not None:
+            return known
+        return self._add_odds(rows, columns)
 
     def add_modes(self, stack: Modes) -> int:
         """Store a stack as `modes` returned it."""
@@ -79,16 +99,33 @@ class Blocks:
     def _add_quantised(self, array: np.ndarray) -> int:
         low, high = _range(array)
         width = (high - low) / (_MISSING - 1) or 1.0
+        codes = np.empty(array.shape, dtype=np.uint16)
         with np.errstate(invalid="ignore"):
-            codes = np.where(np.isfinite(array), np.rint((array.astype(np.float64) - low) / width), _MISSING).astype(np.uint16)
+            for part in _parts(array):
+                rounded = np.rint((array[part].astype(np.float64) - low) / width)
+                codes[part] = np.where(np.isfinite(array[part]), rounded, _MISSING)
         # Neighbouring checkpoints are much alike: their differences, low bytes and high bytes apart, compress to about half.
         rows = codes.reshape(len(array), -1)
         changes = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1])).view(np.int16)
         return self._append({"codec": "q2", "shape": list(array.shape), "low": low, "width": width}, _planes(changes))
 
-    def _add_odds(self, array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> int:
-        entry = {"codec": "odds", "shape": list(array.shape), "r": self._add_quantised(rows), "c": self._add_quantised(columns)}
-        return self._append(entry, b"")
+    def _add_odds(self, rows: np.ndarray, columns: np.ndarray) -> int:
+        shape = [len(rows), rows.shape[1], columns.shape[1]]
+        entry = {"codec": "odds", "shape": shape, "r": self._add_quantised(rows), "c": self._add_quantised(columns)}
+        number = self._append(entry, b"")
+        self._odds.append((number, rows, columns))
+        return number
+
+    def _find_odds(self, shape: tuple[int, ...], at: Callable[[int], np.ndarray]) -> int | None:
+        """The stored maps that are those of a stack, which is given step by step, as far as can be seen."""
+        for number, rows, columns in self._odds:
+            if shape != (len(rows), rows.shape[1], columns.shape[1]):
+                continue
+            # From the last step on, where the heads of a network differ most.
+            errors = (np.abs(_odds_map(rows[step], columns[step]) - at(step)).max() for step in range(len(rows) - 1, -1, -1))
+            if all(error < TOLERANCE / 4 for error in errors):
+                return number
+        return None
 
     def _append(self, entry: dict[str, Any], data: bytes) -> int:
         key = hashlib.sha256(json.dumps(entry).encode() + data).digest()
@@ -115,6 +152,12 @@ def _planes(whole: np.ndarray) -> bytes:
     return zigzag.astype("<u2").view(np.uint8).reshape(-1, 2).T.tobytes()
 
 
+def _parts(array: np.ndarray) -> Iterator[slice]:
+    """The first axis in parts of no more values than are worked on at once."""
+    at_once = max(1, _AT_ONCE * len(array) // array.size)
+    return (slice(start, start + at_once) for start in range(0, len(array), at_once))
+
+
 def _range(array: np.ndarray) -> tuple[float, float]:
     """Least and greatest finite value; (0, 0) if there is none."""
     finite = array[np.isfinite(array)]
@@ -133,21 +176,41 @@ def _compact(array: np.ndarray) -> np.ndarray:
 
 
 def _odds(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rows r and columns c with stack = 1 / (1 + exp(r + c)), if there are any (within TOLERANCE).
-
-    They are fitted to the logits by weighted least squares, rows and columns in turn. The weight x (1 - x) of a value is how much
-    it says about its logit: where a head looks at one place only, rounding leaves nothing of the logit but noise.
-    """
-    if stack.ndim != 3 or not np.isfinite(stack).all() or stack.min() < 0 or stack.max() > 1:
+    """Rows r and columns c with stack = 1 / (1 + exp(r + c)), if there are any (within TOLERANCE), a few steps at a time."""
+    if stack.ndim != 3 or not (stack.min() >= 0 and stack.max() <= 1):  # nor if anything is not a number
         return None
+    found = []
+    for part in _parts(stack):
+        fitted = _fitted_odds(stack[part])
+        if fitted is None:
+            return None
+        found.append(fitted)
+    rows, columns = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return rows, columns
+
+
+def _fitted_odds(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Fitted to the logits by weighted least squares, rows and columns in turn.
+
+    The weight x (1 - x) of a value is how much it says about its logit: where a head looks at one place only, rounding leaves
+    nothing of the logit but noise.
+    """
     clipped = stack.astype(np.float64).clip(_ODDS_RANGE, 1 - _ODDS_RANGE)
     logits, weights = np.log(1 / clipped - 1), clipped * (1 - clipped)
+    per_row, per_column = weights.sum(axis=2), weights.sum(axis=1)
     rows = logits.mean(axis=2)
+    logits *= weights
+    of_rows, of_columns = logits.sum(axis=2), logits.sum(axis=1)
     for _ in range(_ODDS_ROUNDS):
-        columns = np.average(logits - rows[:, :, None], axis=1, weights=weights)
-        rows = np.average(logits - columns[:, None, :], axis=2, weights=weights)
-        with np.errstate(over="ignore"):
-            error = np.abs(1 / (1 + np.exp(rows[:, :, None] + columns[:, None, :])) - stack).max()
+        columns = (of_columns - (rows[:, None, :] @ weights)[:, 0]) / per_column
+        rows = (of_rows - (weights @ columns[:, :, None])[:, :, 0]) / per_row
+        error = float(np.abs(_odds_map(rows, columns) - stack).max())
         if error < _ODDS_FINE or error > _ODDS_HOPELESS:
             break
     return (rows, columns) if error < TOLERANCE else None
+
+
+def _odds_map(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        found: np.ndarray = 1 / (1 + np.exp(rows[..., :, None] + columns[..., None, :]))
+    return found

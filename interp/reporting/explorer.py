@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import erf
 
 from interp.figures.drawing import draw
 from interp.figures.neuron_pictures import Neurons, neuron_cells, neuron_traces
+from interp.networks.scored_attention import attention_of, odds_of
 from interp.reporting.blocks import TOLERANCE, Blocks
 from interp.reporting.modes import Modes, close_modes, modes
 
@@ -56,31 +56,43 @@ class Explorer:
 
     @property
     def _reads_equals(self) -> bool:
-        return self.neurons.read.shape[2] > self.neurons.attention.shape[-1] + 2
+        return self.neurons.read.shape[2] > self._p + 2
+
+    @property
+    def _p(self) -> int:
+        return self.neurons.attention.shape[-1]
 
     def figure(self, series: xr.Dataset) -> go.Figure:
         """The two maps, empty: the page fills them."""
-        p = self.neurons.attention.shape[-1]
-        empty = np.zeros((p, p), dtype=np.float32)
-        maps, row = neuron_traces(empty, empty), neuron_cells(p, activation="Activation", fit="Best fit by one frequency")
+        empty = np.zeros((self._p, self._p), dtype=np.float32)
+        maps = neuron_traces(empty, empty)
+        row = neuron_cells(self._p, activation="Activation", fit="Best fit by one frequency")
         return draw(series, [row], heights=(300,), fixed=maps, alt="Activation of the chosen neuron for all pairs, and its fit.")
 
     def extra(self, blocks: Blocks) -> Mapping[str, Any]:
         """What the page's script needs, with its arrays put into blocks."""
         neurons = self.neurons
-        _, heads, _, p, _ = neurons.attention.shape
         attention = [
-            [blocks.add(neurons.attention[:, head, place], drawn=True) for place in (0, 1)]
-            if kept is None
-            else [blocks.add_modes(kept)]
-            for head, kept in enumerate(self.to_a)
+            self._of_head(head, blocks) if kept is None else [blocks.add_modes(kept)] for head, kept in enumerate(self.to_a)
         ]
         stored = {name: blocks.add_modes(one) for name, one in self.kept.items()}
         return {
-            "neurons": neurons.write.shape[1], "p": p, "heads": heads, "steps": list(neurons.steps), "attention": attention,
-            **stored, "equals": self._reads_equals, "total": float(neurons.total), "activation": neurons.activation,
-            "order": None if neurons.order is None else list(neurons.order),
+            "neurons": neurons.write.shape[1], "p": self._p, "heads": len(attention), "steps": list(neurons.steps),
+            "attention": attention, **stored, "equals": self._reads_equals, "total": float(neurons.total),
+            "activation": neurons.activation, "order": None if neurons.order is None else list(neurons.order),
         }  # fmt: skip
+
+    def _of_head(self, head: int, blocks: Blocks) -> list[int]:
+        """The blocks of a head's attention to a and to b."""
+        attention = self.neurons.attention[:, head]
+        if attention.ndim == 3:
+            rows, columns = odds_of(attention)
+            known = [blocks.add_odds(rows[:, place], columns[:, place]) for place in (0, 1) if self.neurons.total == 1]
+            numbers = [number for number in known if number is not None]
+            if len(numbers) == 2:
+                return numbers
+            attention = attention_of(attention, self.neurons.total)
+        return [blocks.add(attention[:, place], drawn=True) for place in (0, 1)]
 
     @property
     def remark(self) -> str:
@@ -97,20 +109,22 @@ class Explorer:
         """The error from rounding, as shares of a checkpoint's largest activation: root mean square over all, and the worst."""
         neurons = self.neurons
         sample = np.linspace(0, neurons.write.shape[1] - 1, SAMPLE).astype(int)
+        rounded = {name: one.part(slice(None) if name == "read" else sample) for name, one in self.kept.items()}
         squares, worst = [], 0.0
         for i, attention in enumerate(neurons.attention):
-            read, write, base = (self.kept[name].at(i) for name in _KEPT)
-            exact = activations(
-                neurons, neurons.read[i], neurons.write[i, sample], base=neurons.base[i, sample], attention=attention
-            )
-            rounded = np.stack([
+            maps = _maps(attention, neurons.total)
+            shown = [
                 exactly if found is None else np.stack([found.at(i), neurons.total - found.at(i)])
-                for exactly, found in zip(attention, self.to_a, strict=True)
-            ])  # fmt: skip
-            error = activations(neurons, read, write[sample], base=base[sample], attention=rounded) - exact
+                for exactly, found in zip(maps, self.to_a, strict=True)
+            ]
+            exact = activations(neurons, neurons.read[i], neurons.write[i, sample], base=neurons.base[i, sample], attention=maps)
+            error = activations(
+                neurons, rounded["read"][i], rounded["write"][i], base=rounded["base"][i], attention=np.stack(shown)
+            )
+            error -= exact
             top = max(float(np.abs(exact).max()), float(np.finfo(np.float32).tiny))
-            squares.append(float(np.square(error / top).mean()))
-            worst = max(worst, float(np.abs(error).max()) / top)
+            squares.append(float(np.square(error, out=exact).mean()) / top**2)
+            worst = max(worst, float(max(error.max(), -error.min())) / top)
         return float(np.sqrt(np.mean(squares))), worst
 
 
@@ -123,26 +137,38 @@ def activations(
     attention: Float[np.ndarray, "head 2 p p"],
 ) -> Float[np.ndarray, "p p neuron"]:
     """Activations (a, b, neuron) of some neurons; the formula is that of `interp.networks.neuron_tables`."""
-    heads, _, p, _ = attention.shape
+    _, _, p, _ = attention.shape
     positions = 3 if read.shape[1] > p + 2 else 2
-    value = np.einsum("hre,nhe->hrn", read, write)
+    value = np.matmul(read, write.transpose(1, 2, 0))
     tokens = read.shape[1] - positions
-    made = np.repeat(base.T[None], p, axis=0) if base.shape[1] > 1 else np.tile(base[:, 0], (p, p, 1))
-    for head in range(heads):
-        to_a, to_b = attention[head]
-        at = [value[head, :p] + value[head, tokens + place] for place in (0, 1)]
-        made = made + to_a[..., None] * at[0][:, None] + to_b[..., None] * at[1][None]
-        if positions == 3:
-            made += (neurons.total - to_a - to_b)[..., None] * (value[head, p] + value[head, tokens + 2])
+    of_a, of_b = (value[:, :p] + value[:, tokens + place, None] for place in (0, 1))
+    always = base.T
+    if positions == 3:  # what goes neither to a nor to b goes to `=`
+        of_equals = value[:, p] + value[:, tokens + 2]
+        of_a, of_b = of_a - of_equals[:, None], of_b - of_equals[:, None]
+        always = always + neurons.total * of_equals.sum(axis=0)
+    # For each a a product over the heads, and for each b.
+    made = np.matmul(attention[:, 0].transpose(1, 2, 0), of_a.transpose(1, 0, 2))
+    made += np.matmul(attention[:, 1].transpose(2, 1, 0), of_b.transpose(1, 0, 2)).transpose(1, 0, 2)
+    made += always
     return _NON_LINEARITIES[neurons.activation](made)
 
 
+def _maps(attention: Float[np.ndarray, "head place *p"], total: float) -> Float[np.ndarray, "head 2 p p"]:
+    """Attention to a and to b at one checkpoint, however it is given."""
+    if attention.ndim == 3:
+        return attention_of(attention, total)
+    return attention if attention.shape[1] == 2 else np.concatenate([attention, total - attention], axis=1)
+
+
 def _gelu(x: np.ndarray) -> np.ndarray:
+    from scipy.special import erf  # only here: it takes longer to import than most pages need it
+
     return 0.5 * x * (1 + erf(x / 2**0.5))
 
 
 def _rectified(x: np.ndarray) -> np.ndarray:
-    return np.maximum(x, 0)
+    return np.maximum(x, 0, out=x)
 
 
 _NON_LINEARITIES = {"relu": _rectified, "gelu": _gelu}

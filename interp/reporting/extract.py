@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interp.errors import UsageError
+from interp.figures.moving import frames_of
 from interp.reporting.blocks import Blocks
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def extract(figure: go.Figure, blocks: Blocks) -> dict[str, Any]:
     Raises:
         UsageError: if a frame's name is not a step, or a frame is for a trace that is not there.
     """
-    parts = figure.to_dict()
-    frames = parts.get("frames", [])
+    parts = {"data": [trace.to_plotly_json() for trace in figure.data], "layout": figure.layout.to_plotly_json()}
+    frames = frames_of(figure)
     steps = [_step(frame) for frame in frames]
     order = np.argsort(steps)
     bases: dict[int | str, dict[str, Any]] = {i: dict(_leaves(trace)) for i, trace in enumerate(parts["data"])}
@@ -86,9 +87,9 @@ def _changes(frames: Sequence[dict[str, Any]], n_traces: int) -> dict[tuple[int 
 
 
 def _leaves(attributes: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The attributes of a nested dict by their dotted paths; arrays decoded, `type` left out."""
+    """The attributes of a nested dict by their dotted paths; `type`, and what is None, left out."""
     for name, value in attributes.items():
-        if name == "type" and not prefix:
+        if value is None or (name == "type" and not prefix):
             continue
         if isinstance(value, dict) and "bdata" not in value:
             yield from _leaves(value, f"{prefix}{name}.")
@@ -100,20 +101,26 @@ def _leaves(attributes: dict[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def _array(value: Any) -> Any:
-    """A numpy array for plotly's encoded arrays and for long (or nested) lists of numbers; anything else as it is."""
-    if isinstance(value, dict) and "bdata" in value:
-        array = np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]))
-        return array.reshape([int(n) for n in str(value["shape"]).split(",")]) if "shape" in value else array
-    if isinstance(value, list) and len(value) >= LONG:
+    """A numpy array for arrays of any kind, also those that plotly has encoded, and for long lists of numbers; else the value."""
+    if isinstance(value, np.ndarray | str | int | float | np.generic):
+        return value
+    if isinstance(value, list | tuple):
+        if len(value) < LONG:
+            return value
         try:
             array = np.asarray(value)
         except ValueError:  # ragged
             return value
         return array if array.dtype.kind in "fiu" else value
-    return value
+    if isinstance(value, dict) and "bdata" in value:
+        array = np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]))
+        return array.reshape([int(n) for n in str(value["shape"]).split(",")]) if "shape" in value else array
+    return np.asarray(value) if hasattr(value, "__array__") else value
 
 
 def _equal(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
     return bool(one == other)
@@ -140,7 +147,7 @@ def _stored(value: Any, blocks: Blocks) -> Any:
     if isinstance(value, np.ndarray):
         return {"$": blocks.add(value, drawn=value.ndim == 2)}
     if isinstance(value, dict):
-        return {name: _stored(item, blocks) for name, item in value.items()}
-    if isinstance(value, list):
+        return {name: _stored(item, blocks) for name, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
         return [_stored(item, blocks) for item in value]
     return value

@@ -11,7 +11,7 @@ import torch
 
 from interp.config.run_config import RunConfig
 from interp.errors import UsageError
-from interp.networks.one_layer import KIND as ONE_LAYER
+from interp.networks.shapes import KIND as ONE_LAYER
 from interp.store.durable import explained, make_directory, write_atomically
 from interp.store.manifest import CHECKPOINTS, FORMAT, MANIFEST, MOMENTS, RECORD, SPLIT, TASK, Entry, Manifest
 from interp.store.task_file import pack_task

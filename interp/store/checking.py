@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from interp.config.run_config import RunConfig
+from interp.cores import shared_out
 from interp.errors import DataError
-from interp.networks.network import Network
-from interp.networks.one_layer import Weights
 from interp.store.durable import sha256
 from interp.store.manifest import (
     CHECKPOINTS,
@@ -21,12 +20,9 @@ from interp.store.manifest import (
     RESUME,
     SPLIT,
     TASK,
-    checkpoint_name,
-    moments_name,
     step_of,
 )
-from interp.store.resume import read_resume
-from interp.store.tensors import unpack, unpack_network
+from interp.store.packed import model_facts, unpack_arrays
 
 if TYPE_CHECKING:
     from interp.store.run import Run
@@ -45,96 +41,90 @@ class Problem:
         return f"{self.file}: {self.what}"
 
 
-def check(run: Run) -> tuple[Problem, ...]:
-    """Every problem of a run, in the order of its files' names."""
+def check(run: Run, *, threads: int, on_step: Callable[[int, int], None] | None = None) -> tuple[Problem, ...]:
+    """Every problem of a run, in the order of its files' names; each file is read once, so many of them at a time."""
+    files = []
+    for file in shared_out(lambda name: _read(run, name), run.manifest.files, threads=threads):
+        files.append(file)
+        if on_step is not None:
+            on_step(len(files), len(run.manifest.files))
     found = [
-        *_check_contents(run),
-        *_check_checkpoints(run),
-        *_check_moments(run),
+        *(problem for file in files for problem in file.problems),
+        *_check_models(run, [file for file in files if file.model is not None]),
         *_check_small_files(run),
         *_check_surplus(run),
     ]
     return tuple(sorted(found, key=lambda problem: problem.file))
 
 
-def _check_contents(run: Run) -> Iterator[Problem]:
-    """Each listed file against its hash; where the bytes are another file's, say whose."""
-    owners = {entry.sha256: name for name, entry in run.manifest.files.items()}
-    for name, entry in run.manifest.files.items():
-        path = run.path / name
-        if not path.is_file():
-            yield Problem(name, "missing")
-            continue
+@dataclass(frozen=True)
+class _File:
+    """What one of a run's files gave: problems and, of a checkpoint that can be read, shapes and what they say of the model."""
+
+    name: str
+    problems: tuple[Problem, ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    model: Mapping[str, object] | None = None
+
+
+def _read(run: Run, name: str) -> _File:
+    """Compare a file with its hash; where the bytes are another file's, say whose. Read the step of a checkpoint or state."""
+    entry, path = run.manifest.files[name], run.path / name
+    try:
         data = path.read_bytes()[: entry.size if name == HISTORY else None]
-        actual = sha256(data)
-        if actual == entry.sha256:
-            continue
-        if actual in owners:
-            yield Problem(name, f"holds the bytes of {owners[actual]}")
-        elif len(data) < entry.size:
-            yield Problem(name, f"truncated: {len(data)} bytes, expected {entry.size}")
-        else:
-            yield Problem(
-                name, f"damaged or foreign: {len(data)} bytes with sha256 {actual}, expected {entry.size} with {entry.sha256}"
-            )
+    except OSError as error:
+        return _File(name, (Problem(name, "missing" if not path.is_file() else f"cannot be read ({error.strerror})"),))
+    problems = [] if (found := sha256(data)) == entry.sha256 else [Problem(name, _difference(run, name, data, found))]
+    step, is_checkpoint = step_of(name), True
+    if step is None:
+        step, is_checkpoint = step_of(name, MOMENTS), False
+    if step is None:
+        return _File(name, tuple(problems))
+    try:
+        arrays, facts = unpack_arrays(data, where=name)
+        found_step, model = model_facts(arrays, facts, where=name) if is_checkpoint else (facts.get("step"), None)
+    except DataError as error:
+        return _File(name, (*problems, Problem(name, str(error).removeprefix(f"{name}: "))))
+    if found_step != step:
+        problems.append(Problem(name, f"holds step {found_step}"))
+    return _File(name, tuple(problems), {key: array.shape for key, array in arrays.items()}, model)
 
 
-def _check_checkpoints(run: Run) -> Iterator[Problem]:
-    """Each checkpoint's step, tensors and shapes, where the bytes can be read at all."""
-    shapes: dict[str, tuple[int, ...]] | None = None
+def _difference(run: Run, name: str, data: bytes, found: str) -> str:
+    """How a file's bytes differ from those that were saved."""
+    entry = run.manifest.files[name]
+    owner = next((other for other, listed in run.manifest.files.items() if listed.sha256 == found), None)
+    if owner is not None:
+        return f"holds the bytes of {owner}"
+    if len(data) < entry.size:
+        return f"truncated: {len(data)} bytes, expected {entry.size}"
+    return f"damaged or foreign: {len(data)} bytes with sha256 {found}, expected {entry.size} with {entry.sha256}"
+
+
+def _check_models(run: Run, files: Sequence[_File]) -> Iterator[Problem]:
+    """Each readable checkpoint's tensors and shapes, against those of the first and against the run's description."""
     config = None
     with suppress(DataError):  # of run.json or of the task's file, which is named there
         config = run.config if run.has_config else None
-    for step in run.steps:
-        name = checkpoint_name(step)
-        try:
-            found, network = unpack_network((run.path / name).read_bytes(), where=name)
-        except OSError:
-            continue  # named as missing already
-        except DataError as error:
-            yield Problem(name, str(error).removeprefix(f"{name}: "))
-            continue
-        if found != step:
-            yield Problem(name, f"holds step {found}")
-        mine = {tensor_name: tuple(tensor.shape) for tensor_name, tensor in network.tensors().items()}
-        shapes = shapes or mine
-        if mine != shapes:
-            yield Problem(name, f"its tensors or shapes differ from those of {checkpoint_name(run.steps[0])}")
-        yield from (Problem(name, what) for what in _mismatches(run, network, config))
+    for file in files:
+        assert file.model is not None
+        if file.shapes != files[0].shapes:
+            yield Problem(file.name, f"its tensors or shapes differ from those of {files[0].name}")
+        yield from (Problem(file.name, what) for what in _mismatches(run, file.model, config))
 
 
-def _mismatches(run: Run, network: Network, config: RunConfig | None) -> Iterator[str]:
+def _mismatches(run: Run, model: Mapping[str, object], config: RunConfig | None) -> Iterator[str]:
     """Where a model is not the one that the run describes."""
-    given: dict[str, object] = {
-        "kind": network.kind,
-        "n_parameters": sum(tensor.numel() for tensor in network.tensors().values()),
-    }
     expected: dict[str, object] = {"kind": run.kind, "n_parameters": run.n_parameters}
-    if isinstance(network, Weights) and config is not None:
+    if "p" in model and config is not None:
         expected |= {
             "p": config.task.p, "n_ctx": config.task.n_ctx, "classes": config.classes, "d_model": config.model.d_model,
             "n_heads": config.model.n_heads, "d_mlp": config.model.d_mlp, "activation": config.model.activation,
             "attention_rate": config.model.attention_rate,
         }  # fmt: skip
-        given |= {name: getattr(network, name) for name in expected if name not in given}
     for name, value in expected.items():
-        if given[name] != value:
-            yield f"{name} is {given[name]}, expected {value}"
-
-
-def _check_moments(run: Run) -> Iterator[Problem]:
-    """Each kept state's step, where the bytes can be read at all."""
-    for step in run.manifest.moments:
-        name = moments_name(step)
-        try:
-            _, facts = unpack((run.path / name).read_bytes(), where=name)
-        except OSError:
-            continue  # named as missing already
-        except DataError as error:
-            yield Problem(name, str(error).removeprefix(f"{name}: "))
-            continue
-        if facts.get("step") != step:
-            yield Problem(name, f"holds step {facts.get('step')}")
+        if model[name] != value:
+            yield f"{name} is {model[name]}, expected {value}"
 
 
 def _check_small_files(run: Run) -> Iterator[Problem]:
@@ -151,13 +141,15 @@ def _check_small_files(run: Run) -> Iterator[Problem]:
     except DataError as error:
         yield from _unless_named(run, SPLIT, error)
     try:
-        steps = run.history["step"].values
+        steps = run.columns["step"]
         if len(steps) and run.manifest.step is not None and steps[-1] > run.manifest.step:
             yield Problem(HISTORY, f"its last step is {steps[-1]}, after the run's, {run.manifest.step}")
     except DataError as error:
         yield from _unless_named(run, HISTORY, error)
     if run.manifest.step is None or run.manifest.final:
         return
+    from interp.store.resume import read_resume  # only here: a finished run has none, and is checked without torch
+
     try:
         read_resume(run.path)
     except DataError as error:

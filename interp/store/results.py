@@ -15,9 +15,9 @@ from safetensors.numpy import save
 
 from interp.errors import DataError
 from interp.store.durable import write_atomically
+from interp.store.kept import prune
 
 _KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
-_KEEP = 4  # cached variants of one analysis, for example under different key frequency rules
 
 
 class Results:
@@ -47,21 +47,24 @@ class Results:
         """Take what was measured at one step.
 
         Raises:
-            DataError: if a value is not numeric, or its dimensions or coordinates differ from those of earlier steps.
+            DataError: if a value is not numeric, if its coordinates are neither numbers nor texts, or if its dimensions or
+                coordinates differ from those of earlier steps.
         """
         row, labels = {}, {}
         for variable, value in measured.items():
-            array = value if isinstance(value, xr.DataArray) else xr.DataArray(np.asarray(value))
+            array = value if isinstance(value, xr.DataArray) else np.asarray(value)
             if array.dtype.kind not in "fiub":
                 raise DataError(f"{variable}: given values of type {array.dtype}, expected numbers (a float or a DataArray)")
-            if "step" in array.dims:
-                raise DataError(f"{variable}: has a dimension 'step'; measure one checkpoint, steps are added for you")
             labels[variable] = _labels(array)
-            row[variable] = np.array(array.values, order="C")
+            if "step" in labels[variable]["dims"]:
+                raise DataError(f"{variable}: has a dimension 'step'; measure one checkpoint, steps are added for you")
+            row[variable] = np.array(array, order="C")
         if self._labels and labels != self._labels:
             raise DataError(
                 f"{self._difference(labels)}; every checkpoint must give the same variables, dimensions and coordinates"
             )
+        if not self._labels:
+            _check_writable(labels)
         self._labels = labels
         self._rows[step] = (sha256, row)
         self._changed = True
@@ -85,13 +88,8 @@ class Results:
         with suppress(PermissionError):
             self._path.parent.mkdir(exist_ok=True)
             write_atomically(self._path, save(arrays, metadata={_KEY: json.dumps({"key": self._key, **header})}))
-            self._prune(self._path.parent)
+            prune(self._path)
         self._changed = False
-
-    def _prune(self, folder: Path) -> None:
-        variants = sorted(folder.glob(f"{self.name}-????????????????.safetensors"), key=lambda path: path.stat().st_mtime)
-        for path in variants[:-_KEEP]:
-            path.unlink(missing_ok=True)
 
     def _load(self, path: Path) -> None:
         """Read the file if it is sound and ours; a damaged cache is recomputed."""
@@ -111,8 +109,21 @@ class Results:
         return f"{name}: dimensions or coordinates differ from those of earlier checkpoints"
 
 
-def _labels(array: xr.DataArray) -> dict[str, Any]:
+def _check_writable(labels: dict[str, dict[str, Any]]) -> None:
+    for variable, of_variable in labels.items():
+        try:
+            json.dumps(of_variable)
+        except TypeError as error:
+            raise DataError(f"{variable}: its coordinates cannot be kept ({error}); expected numbers or texts") from error
+
+
+def _labels(array: xr.DataArray | np.ndarray) -> dict[str, Any]:
     """Dimensions, sizes, coordinates and attributes of an array, as JSON."""
-    coords = {str(dim): array.coords[dim].values.tolist() for dim in array.dims if dim in array.coords}
-    labels = {"dims": list(map(str, array.dims)), "shape": list(array.shape), "coords": coords, "attrs": dict(array.attrs)}
-    return json.loads(json.dumps(labels))
+    if not isinstance(array, xr.DataArray):
+        return {"dims": [], "shape": [], "coords": {}, "attrs": {}} if array.ndim == 0 else _labels(xr.DataArray(array))
+    return {
+        "dims": [str(dim) for dim in array.dims],
+        "shape": list(array.shape),
+        "coords": {str(dim): array.coords[dim].values.tolist() for dim in array.dims if dim in array.coords},
+        "attrs": json.loads(json.dumps(array.attrs)) if array.attrs else {},
+    }

@@ -11,7 +11,8 @@ from torch import Tensor
 from interp.errors import DataError
 from interp.store.durable import write_atomically
 from interp.store.manifest import RESUME, Manifest
-from interp.store.tensors import digest, pack, unpack
+from interp.store.packed import digest
+from interp.store.tensors import as_arrays, pack, unpack
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class ResumeState:
 def write_resume(run: Path, state: ResumeState) -> None:
     """Replace the run's resume state."""
     facts = {"manifest": state.manifest.to_dict()}
-    write_atomically(run / RESUME, pack(state.tensors, {**facts, "sha256": digest(state.tensors, facts)}))
+    write_atomically(run / RESUME, pack(state.tensors, {**facts, "sha256": digest(as_arrays(state.tensors), facts)}))
 
 
 def read_resume(run: Path) -> ResumeState:
@@ -40,6 +41,6 @@ def read_resume(run: Path) -> ResumeState:
         tensors, facts = unpack(path.read_bytes(), where=f"{path}")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}): {advice}") from error
-    if facts.get("sha256") != digest(tensors, {"manifest": facts.get("manifest")}):
+    if facts.get("sha256") != digest(as_arrays(tensors), {"manifest": facts.get("manifest")}):
         raise DataError(f"{path}: damaged: {advice}")
     return ResumeState(tensors, Manifest.from_dict(facts["manifest"], where=f"{path}"))

@@ -1,11 +1,14 @@
-"""A run that was recorded: its config, checkpoints, history and split, each checked against its hash when it is read."""
+"""A run that was recorded: its config, checkpoints, history and split, each checked against its hash when it is read.
+
+Only what gives tensors imports torch, so that a run can be listed, shown and verified at once.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
@@ -16,11 +19,10 @@ import numpy as np
 from jaxtyping import Shaped
 
 from interp.config.run_config import RunConfig
+from interp.cores import check_threads
 from interp.errors import DataError, UsageError
-from interp.networks.one_layer import KIND as ONE_LAYER
-from interp.networks.stored_network import NetworkMakers
+from interp.networks.shapes import KIND as ONE_LAYER
 from interp.store import history
-from interp.store.checkpoint import Checkpoint
 from interp.store.durable import is_locked
 from interp.store.manifest import (
     HISTORY,
@@ -38,8 +40,7 @@ from interp.store.manifest import (
     read_checked,
 )
 from interp.store.missing import nearest_step, no_run, no_step, run_names
-from interp.store.task_file import unpack_task
-from interp.store.tensors import unpack, unpack_network
+from interp.store.packed import unpack_arrays
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 from interp.tasks.task import TableTask
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
+    from interp.networks.stored_network import NetworkMakers
     from interp.store.checking import Problem
+    from interp.store.checkpoint import Checkpoint
 
 log = logging.getLogger("interp")
 
@@ -123,6 +126,9 @@ class Run:
             UsageError: if that step was not saved; `nearest` gives the nearest one that was.
             DataError: if the file is missing, damaged or foreign.
         """
+        from interp.store.checkpoint import Checkpoint
+        from interp.store.tensors import unpack_network
+
         expected, name = self.sha256(step), checkpoint_name(step)
         found, network = unpack_network(self.read(name), where=f"{self.path / name}", makers=self.makers)
         if found != step:
@@ -185,6 +191,12 @@ class Run:
         return str(self.record.get("kind", ONE_LAYER))
 
     @property
+    def knows_function(self) -> bool:
+        """Whether it can be said what its networks compute, and not their tensors alone: they are this toolkit's, or are made."""
+        makers = self.makers
+        return self.kind == ONE_LAYER or (self.kind in makers if isinstance(makers, Mapping) else makers is not None)
+
+    @property
     def budget(self) -> int:
         """The most steps it may make."""
         return self.config.steps if self.has_config else int(self.record["steps"])
@@ -203,6 +215,8 @@ class Run:
     def task(self) -> ModularTask | TableTask:
         """What is learned."""
         if TASK in self.manifest.files:
+            from interp.store.task_file import unpack_task
+
             return unpack_task(self.read(TASK), where=f"{self.path / TASK}")
         if self.has_config:
             return self.config.task
@@ -282,6 +296,8 @@ class Run:
             UsageError: if the state of that step was not kept; the message names the steps whose state was.
             DataError: if the file is missing, damaged or foreign.
         """
+        from interp.store.tensors import unpack
+
         if step not in self.manifest.moments:
             kept = ", ".join(map(str, self.manifest.moments)) or "none (checkpoints.moments says at which steps it is)"
             raise UsageError(f"moments: given step {step!r}, whose state was not kept in {self.path}; kept are: {kept}")
@@ -294,9 +310,9 @@ class Run:
     @cached_property
     def split(self) -> Split:
         """Row indices of the train and test pairs."""
-        tensors, _ = unpack(self.read(SPLIT), where=f"{self.path / SPLIT}")
+        arrays, _ = unpack_arrays(self.read(SPLIT), where=f"{self.path / SPLIT}")
         try:
-            return Split(train=tensors["train"].numpy(), test=tensors["test"].numpy())
+            return Split(train=arrays["train"], test=arrays["test"])
         except (KeyError, ValueError) as error:
             raise DataError(f"{self.path / SPLIT}: not a split ({error})") from error
 
@@ -305,15 +321,20 @@ class Run:
         """Every step's train loss, and what was measured at evaluation steps, over ``step``; NaN where not measured."""
         import xarray as xr
 
-        columns = dict(self._columns)
+        columns = dict(self.columns)
         step = columns.pop("step")
         return xr.Dataset({name: ("step", values) for name, values in columns.items()}, coords={"step": step})
 
-    def verify(self) -> tuple[Problem, ...]:
-        """Check every file: hashes, shapes, steps. Empty if the run is sound."""
+    def verify(self, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None) -> tuple[Problem, ...]:
+        """Check every file: hashes, shapes, steps. Empty if the run is sound.
+
+        Args:
+            threads: files that are read at once; as many as this process may use cores by default.
+            on_step: called with (files read, files in all).
+        """
         from interp.store.checking import check
 
-        return check(self)
+        return check(self, threads=check_threads(threads), on_step=on_step)
 
     def facts(self) -> dict[str, Any]:
         """What the run is, in plain values: status, task, split, steps, sizes, engine, when and with what it was begun."""
@@ -330,12 +351,13 @@ class Run:
         return read_checked(self.path, name, self.manifest)
 
     @cached_property
-    def _columns(self) -> dict[str, Shaped[np.ndarray, " step"]]:
+    def columns(self) -> Mapping[str, Shaped[np.ndarray, " step"]]:
+        """The history as plain columns: ``step``, and each measured quantity, NaN where it was not measured."""
         return history.decode(self.read(HISTORY) if HISTORY in self.manifest.files else b"", where=f"{self.path / HISTORY}")
 
     def _losses(self, step: int) -> dict[str, float | None]:
-        row = int(np.searchsorted(self._columns["step"], step))
-        if row == len(self._columns["step"]) or self._columns["step"][row] != step:
+        row = int(np.searchsorted(self.columns["step"], step))
+        if row == len(self.columns["step"]) or self.columns["step"][row] != step:
             return dict.fromkeys(history.COLUMNS)
-        values = {name: float(self._columns[name][row]) for name in history.COLUMNS}
+        values = {name: float(self.columns[name][row]) for name in history.COLUMNS}
         return {name: None if np.isnan(value) else value for name, value in values.items()}

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from interp.errors import DataError, UsageError
 from interp.networks.network import Network
-from interp.networks.one_layer import KIND as ONE_LAYER
 from interp.networks.one_layer import Weights
+from interp.networks.shapes import KIND as ONE_LAYER
 from interp.networks.stored_network import NetworkMakers, made_network
-from interp.store.manifest import FORMAT, check_format
-
-_KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
+from interp.store.manifest import check_format
+from interp.store.packed import facts_of, not_ours, pack_arrays
 
 
 def pack(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> bytes:
     """Safetensors bytes of named tensors and of facts about them (JSON values), with the format version."""
-    metadata = {_KEY: json.dumps({"format": FORMAT, **facts})}
-    # Through numpy, whose copies are made by this thread alone: torch's would wait for threads that are busy training.
-    arrays = {name: np.asarray(tensor.detach().cpu().numpy(), order="C") for name, tensor in tensors.items()}
-    return safetensors.numpy.save(arrays, metadata=metadata)
+    return pack_arrays(as_arrays(tensors), facts)
 
 
 def unpack(data: bytes, *, where: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -39,13 +32,17 @@ def unpack(data: bytes, *, where: str) -> tuple[dict[str, Tensor], dict[str, Any
     """
     try:
         tensors = safetensors.torch.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        facts = json.loads(header["__metadata__"][_KEY])
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise DataError(f"{where}: damaged or foreign, not a safetensors file of this toolkit ({error})") from error
+        facts = facts_of(data)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise not_ours(where, error) from error
     check_format(facts, where=where)
     # By name: the library gives them in an order that differs from one call to the next.
     return dict(sorted(tensors.items())), facts
+
+
+def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """The same through numpy, whose copies are made by this thread alone: torch's would wait for threads that are training."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
 
 def pack_network(step: int, network: Network) -> bytes:
@@ -96,13 +93,3 @@ def unpack_weights(data: bytes, *, where: str) -> tuple[int, Weights]:
     if not isinstance(network, Weights):
         raise DataError(f"{where}: holds a network of kind {network.kind!r}, expected {ONE_LAYER!r}")
     return step, network
-
-
-def digest(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> str:
-    """SHA-256 of named tensors and facts, for a file that is checked without a manifest."""
-    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for name in sorted(tensors):
-        array = tensors[name].detach().cpu().numpy()
-        found.update(f"{name} {array.dtype} {array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from interp.errors import UsageError
+from interp.harmonics.primes import is_prime
 
 if TYPE_CHECKING:
     from interp.harmonics.cyclic import CyclicHarmonics
@@ -81,16 +82,26 @@ class ModularTask:
         Addition as it is; subtraction with -b in the place of b; multiplication modulo a prime > 2 by exponents, pairs with 0 and
         the class 0 left out. None where no order makes it an addition: multiplication modulo anything else, and x2xyy2.
         """
-        from interp.harmonics import frames, residues  # only here: the configuration must not wait for torch
+        if not self.n_frequencies:
+            return None
+        from interp.harmonics import frames  # only here: the configuration must not wait for torch
 
         match self.operation:
             case "add":
                 return frames.addition(self.p)
             case "subtract":
                 return frames.subtraction(self.p)
-            case "multiply" if residues.is_prime(self.p) and self.p > 2:
-                return frames.multiplication(self.p)
-        return None
+        return frames.multiplication(self.p)
+
+    @property
+    def n_frequencies(self) -> int:
+        """Number of frequencies of its harmonics, without building them: half of the modulus of the addition; 0 without any."""
+        match self.operation:
+            case "add" | "subtract":
+                return self.p // 2
+            case "multiply" if is_prime(self.p) and self.p > 2:
+                return (self.p - 1) // 2
+        return 0
 
     @property
     def n_pairs(self) -> int:

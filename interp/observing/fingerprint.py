@@ -1,0 +1,33 @@
+"""Hashes of what results depend on besides a checkpoint: the toolkit's own source, and all that is stored of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+
+import interp
+from interp.store.manifest import RESUME
+from interp.store.run import Run
+
+
+@cache
+def toolkit_digest() -> str:
+    """Hash of the toolkit's own sources: a corrected measure must not reuse old results."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(interp.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def run_state(run: Run) -> str:
+    """Hash of all that is stored of a run."""
+    manifest = json.dumps(run.manifest.to_dict(), sort_keys=True).encode()
+    resume = run.path / RESUME
+    return hashlib.sha256(manifest + (resume.read_bytes() if resume.is_file() else b"")).hexdigest()
+
+
+def key_of(*parts: object) -> str:
+    """Hash of several things by their texts."""
+    return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()

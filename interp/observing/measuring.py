@@ -1,0 +1,111 @@
+"""Measuring many checkpoints: several at once, each by one thread, in whatever order; what is found is handed on in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from interp.cores import side_by_side
+from interp.observing.analysis import Analysis
+from interp.observing.texts import texts_as_arrays
+from interp.store.results import Results
+from interp.store.run import Run
+
+if TYPE_CHECKING:
+    from interp.harmonics.harmonics import Name
+    from interp.observing.view import View
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What is measured at the checkpoints of a run.
+
+    Built-in analyses are measured by several threads at once. Any other is measured by the calling thread, one checkpoint after
+    the other: nothing is asked of a user's code but that it gives an answer.
+
+    Args:
+        run: the run.
+        analyses: the questions.
+        keys: key frequencies of the whole run.
+        brief: see `View`.
+        results: of each analysis, by name: what is known is not measured.
+        failures: name of an analysis that raised -> at which step, and what; it is not asked again.
+    """
+
+    run: Run
+    analyses: Sequence[Analysis]
+    keys: tuple[Name, ...]
+    brief: bool
+    results: Mapping[str, Results]
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def over(self, steps: Sequence[int], *, threads: int, on_step: Callable[[int, int], None] | None) -> None:
+        """Measure what is missing at each of the steps, and save it; also what was measured before an interruption."""
+        missing = {step: self._missing(step, is_last=step == steps[-1]) for step in steps}
+        due = [step for step in steps if missing[step]]
+        done = len(steps) - len(due)
+        if on_step is not None and (done or not due):
+            on_step(done, len(steps))
+        if not due:
+            return  # without torch, which work that is shared out would load
+        try:
+            for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=min(threads, len(due))):
+                self._take(found)
+                done += 1
+                if on_step is not None:
+                    on_step(done, len(steps))
+        finally:
+            for result in self.results.values():
+                result.save()
+
+    def _missing(self, step: int, *, is_last: bool) -> list[Analysis]:
+        sha256 = self.run.sha256(step)
+        asked = (a for a in self.analyses if is_last or a.at == "every")
+        return [a for a in asked if not self.results[a.name].has(step, sha256)]
+
+    def _look(self, step: int, missing: Iterable[Analysis]) -> _Looked:
+        """What built-in analyses find at one checkpoint; the others are left for the calling thread."""
+        from interp.observing.view import View
+
+        checkpoint = self.run[step]
+        run = self.run
+        view = View(step, checkpoint.network, run.task, run.split, self.keys, checkpoint.losses, brief=self.brief)
+        found = {a.name: _measured(a, view, run) for a in missing if a.is_built_in and a.name not in self.failures}
+        left = [a for a in missing if not a.is_built_in]
+        return _Looked(step, checkpoint.sha256, found, left, view if left else None)
+
+    def _take(self, looked: _Looked) -> None:
+        """Take what was found at one checkpoint, and measure what was left."""
+        own = (a for a in looked.left if a.name not in self.failures)
+        found = {**looked.found, **{a.name: _measured(a, looked.view, self.run) for a in own if looked.view is not None}}
+        for name, outcome in found.items():
+            if name in self.failures:
+                continue
+            try:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                self.results[name].add(looked.step, looked.sha256, outcome)
+            except Exception as error:  # a user's analysis may raise anything; the others go on
+                self.failures[name] = f"at step {looked.step}: {type(error).__name__}: {error}"
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What one checkpoint gave: results or errors by analysis, and what is still to be asked of it."""
+
+    step: int
+    sha256: str
+    found: Mapping[str, Any]
+    left: Sequence[Analysis]
+    view: View | None
+
+
+def _measured(analysis: Analysis, view: View, run: Run) -> Any:
+    """What an analysis measures, or the exception that it raised."""
+    try:
+        if analysis.at == "every":
+            return analysis.measure(view)
+        return texts_as_arrays(analysis.measure(replace(view, run=run)))
+    except Exception as error:
+        return error

@@ -1,0 +1,221 @@
+"""Measuring many checkpoints at once: the same numbers for any number of threads, and a user's code left in peace."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import interp
+from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig, SplitConfig
+from interp.cores import shared_out, side_by_side
+from interp.errors import UsageError
+from interp.observing.analysis import Analysis, find_analyses
+from interp.observing.series import about
+from interp.observing.summary import summary
+from interp.store.kept import keep, recall
+from interp.store.results import Results
+from interp.store.run import Run
+from interp.tasks.modular import ModularTask
+
+CONFIG = RunConfig(
+    task=ModularTask(11),
+    split=SplitConfig(fraction=0.5),
+    model=ModelConfig(d_model=16, n_heads=2, d_mlp=24),
+    checkpoints=CheckpointConfig(log=0, every=5),
+    steps=40,
+    engine="reference",
+    threads=1,
+)
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return interp.record(CONFIG, root=tmp_path, name="eleven", progress=False)
+
+
+def copy_of(run: Run, name: str) -> Run:
+    """The same run, nothing of which has been measured."""
+    return interp.record(CONFIG, root=run.path.parent, name=name, progress=False)
+
+
+def test_results_come_in_the_order_of_items_from_so_many_threads():
+    barrier = threading.Barrier(3, timeout=20)
+
+    def meet(item: int) -> tuple[int, str]:
+        barrier.wait()  # passes only if three are at work at once
+        return item, threading.current_thread().name
+
+    found = list(shared_out(meet, range(9), threads=3))
+    assert [item for item, _ in found] == list(range(9))
+    assert len({name for _, name in found}) == 3
+
+
+def test_one_thread_is_the_calling_one_and_torch_gets_its_threads_back():
+    before = torch.get_num_threads()
+    with_torch = list(side_by_side(lambda _: (threading.current_thread(), torch.get_num_threads()), range(2), threads=1))
+    assert with_torch == [(threading.main_thread(), 1)] * 2
+    assert torch.get_num_threads() == before
+
+
+def test_an_error_comes_where_its_result_would_and_the_rest_is_left_undone():
+    begun = []
+
+    def fail_at_2(item: int) -> int:
+        begun.append(item)
+        if item == 2:
+            raise ValueError("two")
+        return item
+
+    found = shared_out(fail_at_2, range(1000), threads=2)
+    assert [next(found), next(found)] == [0, 1]
+    with pytest.raises(ValueError, match="two"):
+        next(found)
+    assert len(begun) < 20
+
+
+def test_items_are_taken_no_further_ahead_than_three_results():
+    taken = []
+
+    def items():
+        for item in range(100):
+            taken.append(item)
+            yield item
+
+    found = shared_out(lambda item: item, items(), threads=2)
+    next(found)
+    assert len(taken) <= 4
+
+
+def test_numbers_do_not_depend_on_the_number_of_threads(run):
+    alone = interp.observe(run, threads=1)
+    several = interp.observe(copy_of(run, "again"), threads=3)
+    assert set(alone.data_vars) == set(several.data_vars)
+    for name, values in alone.data_vars.items():
+        assert np.array_equal(values.values, several[name].values, equal_nan=values.dtype.kind == "f"), name
+
+
+def test_a_users_analysis_is_asked_by_the_calling_thread_in_the_order_of_steps(run):
+    asked = []
+
+    def measure(view: interp.View) -> dict[str, float]:
+        asked.append((view.step, threading.current_thread()))
+        return {"mine": float(view.logits.mean())}
+
+    mine = Analysis("mine", question="Who asks?", measure=measure, figure=lambda series: None)
+    series = interp.observe(run, ["progress_measures", mine], threads=4)
+    assert asked == [(step, threading.main_thread()) for step in run.steps]
+    assert "restricted_loss" in series
+
+
+def test_built_in_analyses_are_measured_by_several_threads(run, monkeypatch):
+    weight_norms = find_analyses(["weight_norms"])[0]
+    barrier, names = threading.Barrier(2, timeout=20), set()
+
+    def measure(view: interp.View) -> dict[str, float]:
+        barrier.wait()
+        names.add(threading.current_thread().name)
+        return {"total": 1.0}
+
+    together = replace(weight_norms, measure=measure)
+    monkeypatch.setattr("interp.observing.analysis._built_in", lambda name: together)
+    interp.observe(run, [together], steps=run.steps[:8], threads=2)
+    assert len(names) == 2
+
+
+def test_what_failed_is_named_at_its_first_step_and_what_was_measured_before_an_interruption_is_kept(run):
+    def measure(view: interp.View) -> dict[str, float]:
+        if view.step >= 15:
+            raise KeyboardInterrupt if view.step == 20 and stop else ValueError(f"no {view.step}")
+        return {"fine": 1.0}
+
+    stop = False
+    odd = Analysis("odd", question="Odd?", measure=measure, figure=lambda series: None)
+    series = interp.observe(run, [odd, "weight_norms"], threads=3)
+    assert about(series).failures == {"odd": "at step 15: ValueError: no 15"}
+    other, stop = copy_of(run, "stopped"), True
+    interrupting = replace(odd, name="interrupting", measure=lambda view: measure(view) if view.step == 20 else {"fine": 1.0})
+    with pytest.raises(KeyboardInterrupt):
+        interp.observe(other, [interrupting, "weight_norms"], threads=2)
+    kept = next((other.path / "results").glob("weight_norms-*"))
+    assert len(Results(other.path, "weight_norms", key=_key(kept))._rows) >= 4
+
+
+def _key(path) -> str:
+    import json
+
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        return json.loads(file.metadata()["interp"])["key"]
+
+
+def test_a_number_of_threads_must_be_one(run):
+    with pytest.raises(UsageError, match="given 0, expected at least 1"):
+        interp.observe(run, ["weight_norms"], threads=0)
+    with pytest.raises(UsageError, match="given -1"):
+        run.verify(threads=-1)
+
+
+def test_small_facts_are_kept_by_key_and_never_believed_when_damaged(tmp_path):
+    key, other = "a" * 64, "a" * 16 + "b" * 48
+    keep(tmp_path, "fact", {"steps": [1, 2], "loss": float("nan")}, key=key)
+    assert recall(tmp_path, "fact", key=key)["steps"] == [1, 2]
+    assert recall(tmp_path, "fact", key=other) is None  # the same file name, another content
+    path = next((tmp_path / "results").iterdir())
+    whole = path.read_bytes()
+    for i in range(len(whole)):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        found = recall(tmp_path, "fact", key=key)
+        assert found is None or found["steps"] == [1, 2]  # at most white space changed
+    path.write_bytes(whole[:-3])
+    assert recall(tmp_path, "fact", key=key) is None
+
+
+@pytest.mark.parametrize("command", [["runs", "--root"], ["verify"], ["show"]])
+def test_looking_at_a_measured_run_imports_neither_torch_nor_plotly(run, command):
+    if command == ["show"]:
+        summary(run)
+    target = str(run.path.parent if command[0] == "runs" else run.path)
+    script = (
+        "import sys\nfrom interp.cli.entry import main\n"
+        f"try:\n    main({[*command, target]!r})\n"
+        "except SystemExit as end:\n    code = end.code\n"
+        "heavy = sorted({'torch', 'plotly', 'numba', 'transformer_lens', 'xarray', 'pandas'} & set(sys.modules))\n"
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "eleven" in done.stdout
+
+
+def test_what_was_measured_is_read_without_torch(run):
+    interp.observe(run)
+    script = (
+        "import sys, interp\n"
+        f"series = interp.observe(interp.open_run({str(run.path)!r}))\n"
+        "assert 'restricted_loss' in series\nassert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_variants_are_kept_up_to_a_number_and_a_size(tmp_path, monkeypatch):
+    def kept() -> list[str]:
+        return sorted(recall(tmp_path, "fact", key=f"{i}" * 64) for i in range(8) if recall(tmp_path, "fact", key=f"{i}" * 64))
+
+    for i in range(6):
+        keep(tmp_path, "fact", f"value {i}", key=f"{i}" * 64)
+    assert kept() == [f"value {i}" for i in range(2, 6)]
+    size = next((tmp_path / "results").iterdir()).stat().st_size
+    monkeypatch.setattr("interp.store.kept.KEEP_BYTES", 2 * size)
+    keep(tmp_path, "fact", "value 6", key="6" * 64)
+    assert kept() == ["value 5", "value 6"]
+    monkeypatch.setattr("interp.store.kept.KEEP_BYTES", 1)
+    keep(tmp_path, "fact", "value 7", key="7" * 64)
+    assert kept() == ["value 7"]  # the latest, however large
