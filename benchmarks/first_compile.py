@@ -97,7 +97,7 @@ def main() -> None:
         versions = {"this version": ROOT}
         if arguments.against:
             other = Path(scratch) / "checkout"
-            subprocess.run(["git", "worktree", "add", "--detach", str(other), arguments.against], check=True, cwd=ROOT)
+            subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(other), arguments.against], check=True, cwd=ROOT)
             versions = {"the other version": other, **versions}
         try:
             times = measure(versions, rounds=arguments.rounds, threads=arguments.threads)

@@ -15,7 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
@@ -49,15 +49,16 @@ def prepare(layout: Layout, *, processes: int) -> None:
         show = _nothing
     show(0, len(units))
     folder = units[0].folder
-    if folder is not None and processes > 1:
-        with _one_at_a_time(folder):
-            if not all(unit.is_stored for unit in units):
+    try:
+        with nullcontext() if folder is None else _one_at_a_time(folder):
+            if folder is not None and processes > 1 and not all(unit.is_stored for unit in units):
                 _compile_in_processes(layout, processes, lambda done: show(done, len(units)))
-    for done, unit in enumerate(units):
-        if not unit.is_stored:
-            show(done, len(units))
-        unit.address  # noqa: B018  compiled now, unless it was before
-    show(len(units), len(units))
+            for done, unit in enumerate(units):
+                if not unit.is_stored:
+                    show(done, len(units))
+                unit.address  # noqa: B018  compiled now, unless it was before
+    finally:
+        show(len(units), len(units))
 
 
 def compile_as_told(layout: dict[str, bool | int | str]) -> None:
