@@ -3,7 +3,7 @@
 # ruff: noqa: ARG001  numba calls with these arguments
 """Where a training step's time goes, and what the machine could do at best.
 
-    python benchmarks/limits.py [--rounds N] [--threads N] [--after STEPS] [--json]
+    python benchmarks/limits.py [--rounds N] [--threads N] [--p P] [--after STEPS] [--json]
 
 The parts of one step of the reference setting in the fast CPU engine, some steps into training, with the arithmetic they do
 (GFLOP: a multiplication and an addition are two; of products with W_L those of active neurons, by their present signs) and the
@@ -29,6 +29,7 @@ from timing import add_after, alternate, going_on, machine, options, show, state
 from interp import forward, recipe
 from interp.config.run_config import RunConfig
 from interp.cores import torch_threads
+from interp.tasks.modular import ModularTask
 from interp.training.cpu.cpu_engine import CpuEngine
 from interp.training.cpu.kernels import LANES, Pass
 from interp.training.cpu.kernels.dots import Places, row_products
@@ -177,9 +178,10 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__, rounds=10)
     parser.add_argument("--threads", type=int, help="threads (default: all cores)")
+    parser.add_argument("--p", type=int, default=113, help="modulus (default: 113)")
     add_after(parser)
     arguments = parser.parse_args()
-    config = replace(recipe("transformer-lens"), threads=arguments.threads, engine="cpu")
+    config = replace(recipe("transformer-lens"), threads=arguments.threads, engine="cpu", task=ModularTask(arguments.p))
     config = replace(config, threads=threads_for(config))
     facts = machine()
     with torch_threads(1), torch.no_grad():

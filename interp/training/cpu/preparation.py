@@ -15,7 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
@@ -45,13 +45,14 @@ def prepare(layout: Layout, *, processes: int) -> None:
         return
     if not on_terminal():
         log.info("compiling the fast CPU engine: once per installation, for some 10 to 30 seconds")
-    with counted_progress("compiling the fast CPU engine (once per installation)") as show:
+    folder = units[0].folder
+    with (
+        counted_progress("compiling the fast CPU engine (once per installation)") as show,
+        nullcontext() if folder is None else _one_at_a_time(folder),
+    ):
         show(0, len(units))
-        folder = units[0].folder
-        if folder is not None and processes > 1:
-            with _one_at_a_time(folder):
-                if not all(unit.is_stored for unit in units):
-                    _compile_in_processes(layout, processes, lambda done: show(done, len(units)))
+        if folder is not None and processes > 1 and not all(unit.is_stored for unit in units):
+            _compile_in_processes(layout, processes, lambda done: show(done, len(units)))
         for done, unit in enumerate(units):
             if not unit.is_stored:
                 show(done, len(units))
