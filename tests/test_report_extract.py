@@ -12,8 +12,9 @@ from page_parts import decoded, resolved
 
 from interp.errors import UsageError
 from interp.observing.analysis import find_analyses
+from interp.reporting import Panel, page
 from interp.reporting.blocks import Blocks
-from interp.reporting.extract import extract
+from interp.reporting.extract import ROUNDED, extract
 
 
 def at_step(panel: dict, blocks: Blocks, index: int) -> dict:
@@ -91,3 +92,22 @@ def test_frames_that_fit_no_step_or_trace_are_refused(frame: dict, words: str) -
     figure = go.Figure(data=[{"type": "scatter"}], frames=[frame])
     with pytest.raises(UsageError, match=re.escape(words)):
         extract(figure, Blocks())
+
+
+def test_a_figure_of_very_many_values_keeps_them_in_ten_bits_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(4, 40, 40)).cumsum(axis=0)
+    frames = [{"name": str(step), "data": [{"type": "heatmap", "z": z}]} for step, z in enumerate(maps)]
+    figure = go.Figure(data=frames[-1]["data"], frames=frames)
+    sizes = []
+    for most, rounded in ((maps.size, False), (maps.size - 1, True)):
+        monkeypatch.setattr("interp.reporting.extract.MANY", most)
+        blocks = Blocks()
+        panel = extract(figure, blocks)
+        assert panel["rounded"] is rounded
+        error = np.abs(decoded(blocks, panel["moves"][0]["block"]) - maps).max()
+        assert error <= 0.501 * np.ptp(maps) / (1023 if rounded else 65_534)
+        sizes.append(len(blocks.payload()))
+        shown = page(built_in()[1], [Panel("many", "Many?", "Text.", lambda _: figure)])
+        assert (ROUNDED in shown.html) is rounded
+    assert sizes[1] < 0.8 * sizes[0]

@@ -17,7 +17,7 @@ from interp.observing.series import About, about, as_attributes
 from interp.reporting.blocks import Blocks
 from interp.reporting.columns import tables
 from interp.reporting.explorer import Explorer
-from interp.reporting.extract import extract
+from interp.reporting.extract import ROUNDED, extract
 from interp.reporting.fact_tables import facts_of
 from interp.reporting.readout import readings, readings_of_runs
 from interp.reporting.render import as_json, render
@@ -153,9 +153,11 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
             elif isinstance(drawn, Neurons):
                 explorer = Explorer(drawn)
                 source = {**extract(explorer.figure(series), blocks), "extra": explorer.extra(blocks)}
+                del source["rounded"]
                 measured.append(explorer.remark)
             else:
                 source = extract(drawn, blocks)
+                measured += [ROUNDED] if source.pop("rounded") else []
         except Exception as error:  # a user's figure may raise anything; the other panels go on
             failure = f"its figure raised {type(error).__name__}: {error}"
     if source is not None:

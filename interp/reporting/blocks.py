@@ -32,6 +32,8 @@ _ODDS_HOPELESS = 0.3
 # Values that are worked on at once, so that what is computed on the way stays small.
 _AT_ONCE = 250_000
 _MISSING = 65_535
+# Steps between the least and the greatest value: of 16 bits, and where a figure has so many values that ten must be enough.
+_MOST, _FEW = _MISSING - 1, 1_023
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.int32)
 
 
@@ -44,7 +46,9 @@ class Blocks:
         self._known: dict[bytes, int] = {}
         self._odds: list[tuple[int, np.ndarray, np.ndarray]] = []
 
-    def add(self, array: np.ndarray, *, drawn: bool = False, exact: bool = False, coarse: bool = False) -> int:
+    def add(
+        self, array: np.ndarray, *, drawn: bool = False, exact: bool = False, coarse: bool = False, many: bool = False
+    ) -> int:
         """Store an array, or find it if it is stored already; numbers are kept to single precision.
 
         Args:
@@ -52,6 +56,7 @@ class Blocks:
             drawn: only ever looked at, so that 16 bits a value are enough where it is large.
             coarse: shares of 0 to 1, drawn on one colour scale, so that an error of TOLERANCE is not seen.
             exact: to be downloaded, so that double precision is kept.
+            many: drawn, and one of so many that ten bits a value must be enough: off by at most 1/2046 of its range.
         """
         array = np.ascontiguousarray(array)
         if array.dtype.kind == "f" and drawn and array.size > LARGE:
@@ -62,7 +67,7 @@ class Blocks:
             if factors is not None:
                 return self._add_odds(*factors)
             drift = close_modes(array, tolerance=TOLERANCE) if coarse and np.isfinite(array).all() else None
-            return self._add_quantised(array) if drift is None else self.add_modes(drift)
+            return self._add_quantised(array, steps=_FEW if many else _MOST) if drift is None else self.add_modes(drift)
         return self._add_plain(array.astype("<f8") if exact and array.dtype == np.float64 else _compact(array))
 
     def add_odds(self, rows: np.ndarray, columns: np.ndarray) -> int | None:
@@ -70,7 +75,7 @@ class Blocks:
 
         None if they reach so far that their rounding would be seen.
         """
-        width = sum(float(np.ptp(one)) for one in (rows, columns)) / (_MISSING - 1)
+        width = sum(float(np.ptp(one)) for one in (rows, columns)) / _MOST
         if not width / 8 < TOLERANCE:  # each is off by half its width, and their sum counts for a quarter at most
             return None
         known = self._find_odds((len(rows), rows.shape[1], columns.shape[1]), lambda step: _odds_map(rows[step], columns[step]))
@@ -96,9 +101,9 @@ class Blocks:
         data = _bytes(array) if array.dtype.kind == "f" and array.size else array.tobytes()
         return self._append({"codec": array.dtype.str[1:], "shape": list(array.shape)}, data)
 
-    def _add_quantised(self, array: np.ndarray) -> int:
+    def _add_quantised(self, array: np.ndarray, *, steps: int = _MOST) -> int:
         low, high = _range(array)
-        width = (high - low) / (_MISSING - 1) or 1.0
+        width = (high - low) / steps or 1.0
         codes = np.empty(array.shape, dtype=np.uint16)
         with np.errstate(invalid="ignore"):
             for part in _parts(array):

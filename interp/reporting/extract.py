@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # Lists of numbers at least this long are stored as blocks.
 LONG = 24
+# With more moving values than this, as p = 251 has them, a figure's are kept in ten bits each instead of 16.
+MANY = 2_500_000
+ROUNDED = "This figure has so many values that each is kept to one part in 2,000 of its range."
 
 Move = dict[str, Any]
 
@@ -25,7 +28,8 @@ def extract(figure: go.Figure, blocks: Blocks) -> dict[str, Any]:
     """A panel's data: ``data`` and ``layout`` with arrays put into blocks, ``moves`` and the ``steps`` they are for.
 
     A move is a place (a trace's number, or "layout"), the path of an attribute there, and its values over the steps: either one
-    ``block`` with the steps along its first axis, or ``values`` with an ``index`` into them for every step.
+    ``block`` with the steps along its first axis, or ``values`` with an ``index`` into them for every step. ``rounded`` says
+    whether there are so many of them that they are kept in ten bits each.
 
     Raises:
         UsageError: if a frame's name is not a step, or a frame is for a trace that is not there.
@@ -37,10 +41,13 @@ def extract(figure: go.Figure, blocks: Blocks) -> dict[str, Any]:
     bases: dict[int | str, dict[str, Any]] = {i: dict(_leaves(trace)) for i, trace in enumerate(parts["data"])}
     bases["layout"] = dict(_leaves(parts["layout"]))
     changes = _changes([frames[i] for i in order], len(parts["data"]))
+    moving = {
+        key: values for key, values in changes.items() if not all(_equal(value, bases[key[0]].get(key[1])) for value in values)
+    }
+    many = sum(value.size for values in moving.values() for value in values if isinstance(value, np.ndarray)) > MANY
     moves = [
-        _move(place, path, values, blocks, coarse=bool(bases[place].get("meta.coarse")))
-        for (place, path), values in changes.items()
-        if not all(_equal(value, bases[place].get(path)) for value in values)
+        _move(place, path, values, blocks, coarse=bool(bases[place].get("meta.coarse")), many=many)
+        for (place, path), values in moving.items()
     ]
     layout = {name: value for name, value in parts["layout"].items() if name not in ("template", "sliders", "updatemenus")}
     marked = _meta(layout).get("step_axis", [])
@@ -52,6 +59,7 @@ def extract(figure: go.Figure, blocks: Blocks) -> dict[str, Any]:
         "layout": _stored(layout, blocks),
         "moves": moves,
         "steps": [steps[i] for i in order],
+        "rounded": many and any(blocks.header[move["block"]]["codec"] == "q2" for move in moves if "block" in move),
     }
 
 
@@ -126,11 +134,11 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _move(place: int | str, path: str, values: list[Any], blocks: Blocks, *, coarse: bool) -> Move:
+def _move(place: int | str, path: str, values: list[Any], blocks: Blocks, *, coarse: bool, many: bool) -> Move:
     move: Move = {"place": place, "path": path}
     arrays = [value for value in values if isinstance(value, np.ndarray)]
     if len(arrays) == len(values) and len({array.shape for array in arrays}) == 1:
-        return {**move, "block": blocks.add(np.stack(arrays), drawn=True, coarse=coarse)}
+        return {**move, "block": blocks.add(np.stack(arrays), drawn=True, coarse=coarse, many=many)}
     distinct: list[Any] = []
     index = []
     for value in values:
