@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.harmonics.harmonics import Harmonics, Name, blocks, line_means
 from interp.losses import cross_entropy
 from interp.measures.checks import check_logits
@@ -23,6 +24,7 @@ from interp.measures.checks import check_logits
 _SPAN = 600.0
 
 
+@torch_threads(1)
 def excluded_logits(logits: Float[Tensor, "row n"], *, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "row n"]:
     """The logits without their projection on the waves of the key frequencies; the mean is kept.
 
@@ -96,6 +98,7 @@ def excluded_loss_single(
     return dict(zip(names, found, strict=True))
 
 
+@torch_threads(1)
 def excluded_losses(
     logits: Float[Tensor, "row n"],
     labels: Int[Tensor, " row"],
