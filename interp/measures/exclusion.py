@@ -31,6 +31,7 @@ def excluded_logits(logits: Float[Tensor, "row n"], *, harmonics: Harmonics, key
     Raises:
         UsageError: if logits are not those of the harmonics' rows and classes, or a key is not one of their names.
 
+    >>> from interp.harmonics import CyclicHarmonics
     >>> from interp.synthetic import clock_logits
     >>> excluded_logits(clock_logits(5, [1]), harmonics=CyclicHarmonics(5), keys=[1]).abs().max().item() < 1e-12
     True
@@ -60,6 +61,7 @@ def excluded_loss(
     Raises:
         UsageError: as `excluded_logits`.
 
+    >>> from interp.harmonics import CyclicHarmonics
     >>> from interp.synthetic import clock_logits
     >>> logits, harmonics = clock_logits(5, [1, 2], amplitude=4.0), CyclicHarmonics(5)
     >>> excluded_loss(logits, harmonics.line, harmonics=harmonics, keys=[1, 2])[0]  # ln 5
@@ -86,6 +88,7 @@ def excluded_loss_single(
     Raises:
         UsageError: as `excluded_logits`.
 
+    >>> from interp.harmonics import CyclicHarmonics
     >>> from interp.synthetic import clock_logits
     >>> logits, harmonics = clock_logits(5, [1], amplitude=4.0), CyclicHarmonics(5)
     >>> singles = excluded_loss_single(logits, harmonics.line, harmonics=harmonics, keys=[1])
