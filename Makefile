@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/interp demo
 
 test: install
-	$(BIN)/pytest -n auto -m 'not slow'
+	$(BIN)/pytest -n auto --dist worksteal -m 'not slow'
 
 lint: install
 	$(BIN)/ruff check .

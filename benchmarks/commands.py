@@ -1,7 +1,7 @@
 """What a user waits for: whole commands on a recorded run, this version and another in turns; alone, and on a busy machine.
 
     python benchmarks/commands.py [RUN] --against COMMIT [--rounds 3] [--only report show] [--beside 2] [--json]
-    python benchmarks/commands.py [RUN] --at-once 8
+    python benchmarks/commands.py [RUN] --at-once 8 --only none
 
 Without RUN, the nanda recipe is trained first, which takes some minutes.
 
@@ -134,7 +134,7 @@ def at_once(version: Version, count: int) -> dict[str, float]:
             if any(process.wait() for process in started):
                 raise SystemExit("a command failed")
             found[way] = time.perf_counter() - begun
-    return {**found, "ratio": found["together"] / found["in turn"]}
+    return {"commands": count, **found, "ratio": found["together"] / found["in turn"]}
 
 
 def line(name: str, rows: dict[str, dict[str, float]]) -> str:
@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--against", metavar="COMMIT", help="another version of the toolkit")
     parser.add_argument("--only", nargs="+", default=list(COMMANDS), metavar="NAME", help=f"among {', '.join(COMMANDS)}")
     parser.add_argument("--beside", type=int, default=0, metavar="N", help="also beside so many busy processes")
-    parser.add_argument("--at-once", type=int, default=0, metavar="N", help="so many commands at once instead")
+    parser.add_argument("--at-once", type=int, default=0, metavar="N", help="also so many commands at once")
     given = parser.parse_args()
     names = [name for name in COMMANDS if any(name.startswith(asked) for asked in given.only)]
     facts = machine()
@@ -169,20 +169,14 @@ def main() -> None:
                 own = Path(folder) / name
                 own.mkdir()
                 versions.append(Version(name, source, own, copied(run, own / "runs" / run.name)))
-        if given.at_once:
-            result = {"machine": facts, "at_once": at_once(versions[-1], given.at_once)}
-            show(result, as_json=given.json, text=lambda: str(result["at_once"]))
-            return
         found = in_turns(versions, names, rounds=given.rounds)
         if given.beside:
             with busy(given.beside):
                 again = in_turns(versions[-1:], names, rounds=given.rounds)
             found = {name: {**rows, "busy": again[name]["this"]} for name, rows in found.items()}
-    show(
-        {"machine": facts, "rounds": given.rounds, "beside": given.beside, "commands": found},
-        as_json=given.json,
-        text=lambda: "\n".join(line(name, rows) for name, rows in found.items()),
-    )
+        together = at_once(versions[-1], given.at_once) if given.at_once else None
+    result = {"machine": facts, "rounds": given.rounds, "beside": given.beside, "commands": found, "at_once": together}
+    show(result, as_json=given.json, text=lambda: "\n".join([*(line(name, rows) for name, rows in found.items()), str(together)]))
 
 
 if __name__ == "__main__":

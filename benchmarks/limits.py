@@ -30,10 +30,11 @@ from interp import forward, recipe
 from interp.config.run_config import RunConfig
 from interp.cores import torch_threads
 from interp.training.cpu.cpu_engine import CpuEngine
-from interp.training.cpu.kernels import BACKWARD_STAGES, LANES, passes
+from interp.training.cpu.kernels import LANES, Pass
 from interp.training.cpu.kernels.dots import Places, row_products
-from interp.training.cpu.kernels.passes import call_share
-from interp.training.cpu.kernels.products import at, matrix, multiply
+from interp.training.cpu.kernels.places import at, matrix
+from interp.training.cpu.kernels.products import multiply
+from interp.training.cpu.kernels.units import at_address
 from interp.training.threads import threads_for
 
 
@@ -93,15 +94,16 @@ def time_shares(function: int, work: int, begun: np.ndarray, ended: np.ndarray) 
     """When each thread begins and ends its share of a pass."""
     for thread in numba.prange(len(begun)):
         begun[thread] = clock()
-        call_share(function, work, 0, np.int64(thread))
+        at_address(function, work, np.int64(thread))
         ended[thread] = clock()
 
 
 def evenness(engine: CpuEngine, *, steps: int = 500) -> dict[str, float]:
     """Time of the slower share of the training pass over the mean of all; how the first two threads' times go together."""
+    (train,) = engine._passes.train
     shares, begun, ended = [], np.zeros(engine.threads, np.int64), np.zeros(engine.threads, np.int64)
     for _ in range(steps + 1):  # the first compiles
-        time_shares(passes().train, engine._train.address, begun, ended)
+        time_shares(train.addresses[0], engine._train.address, begun, ended)
         shares.append(ended - begun)
     taken = np.array(shares[1:], dtype=float)
     excess = taken.max(1) / taken.mean(1)
@@ -152,21 +154,20 @@ def parts(config: RunConfig, state: dict[str, torch.Tensor], engine: CpuEngine) 
     """
     updated, stepping = going_on(config, state), going_on(config, state)
     updated.gradient()
-    compiled = passes()
+    passes = engine._passes
 
-    def launch(*functions: int, stages: int = 1) -> Callable[[], None]:
+    def launch(*some: Pass) -> Callable[[], None]:
         def run() -> None:
-            for function in functions:
-                for stage in range(stages):
-                    engine._launch(function, engine._train, stage)
+            for each in some:
+                engine._launch(each, engine._train)
 
         return run
 
     return {
-        "tables of tokens": engine._tabulate,
-        "passes over pairs": launch(compiled.train),
-        "gradient of the tables' factors": launch(compiled.combine, compiled.add_up),
-        "gradient of the weights": launch(compiled.backpropagate, stages=BACKWARD_STAGES),
+        "tables of tokens": launch(passes.tabulate),
+        "passes over pairs": launch(passes.train),
+        "gradient of the tables' factors": launch(passes.combine, passes.add_up),
+        "gradient of the weights": launch(passes.backpropagate),
         "AdamW, signs": updated.update,
         "whole step": lambda: (stepping.gradient(), stepping.update()),
     }
@@ -182,10 +183,10 @@ def main() -> None:
     config = replace(config, threads=threads_for(config))
     facts = machine()
     with torch_threads(1), torch.no_grad():
-        best = ceilings(config.threads)
         state = state_after(config, arguments.after)
         engine = going_on(config, state)
         engine.gradient()
+        best = ceilings(config.threads)  # of the kernels that the engine has compiled
         timed = alternate(parts(config, state, engine), rounds=arguments.rounds)
         times = {name: statistics.median(values) for name, values in timed.items()}
         shares, even = active_shares(config, engine), evenness(engine)

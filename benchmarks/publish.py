@@ -25,7 +25,7 @@ import torch
 FOLDER = Path(__file__).parent
 MEASURED = FOLDER / "measured.json"
 PAGES = (FOLDER.parent / "README.md", FOLDER.parent / "docs" / "speed.md")
-BENCHMARKS = ("train_step", "end_to_end", "many_runs", "limits", "scaling", "commands", "gpu")
+BENCHMARKS = ("train_step", "end_to_end", "many_runs", "limits", "scaling", "first_compile", "commands", "gpu")
 _BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -97,20 +97,44 @@ def limits(result: dict[str, Any]) -> str:
     return f"{table(head, rows)}\n({where(result)}; {given})\n\n{waits}\n"
 
 
+def _against_reference(row: dict[str, Any]) -> tuple[str, str]:
+    """Milliseconds of the reference engine and its ratio to ours; a dash where it needs more memory than there is."""
+    if row["ratio"] is None:
+        return "-", "-"
+    return f"{row['milliseconds']['reference']['median']:.2f}", f"{row['ratio']:.1f}"
+
+
 def scaling(result: dict[str, Any]) -> str:
     """Step times against everything."""
     rows = [
         [
             row["varies"],
             *(str(row[name]) for name in ("p", "fraction", "d_model", "heads", "d_mlp", "threads")),
-            *(f"{row['milliseconds'][engine]['median']:.2f}" for engine in ("cpu", "reference")),
-            f"{row['ratio']:.1f}",
+            f"{row['milliseconds']['cpu']['median']:.2f}",
+            *(_against_reference(row)),
             row["auto"],
         ]
         for row in result["points"]
     ]
     head = ["varies", "p", "share", "d_model", "heads", "d_mlp", "threads", "cpu ms", "reference ms", "ratio", "auto takes"]
     return f"{table(head, rows)}\n({where(result)}; from step {result['after']:,} on)\n"
+
+
+def first_compile(result: dict[str, Any]) -> str:
+    """The wait of the very first run, and its parts."""
+    rows = [
+        [name, *(f"{row[key]:.1f}" for key in ("empty_seconds", "empty_cpu_seconds", "full_seconds"))]
+        for name, row in result["versions"].items()
+    ]
+    rooms: dict[str, list[float]] = {}
+    for name, seconds in result["parts"].items():
+        rooms.setdefault(name.split(".kernels.")[1].split(".")[0], []).append(seconds)
+    parts = [
+        [f"kernels/{room}.py", str(len(seconds)), f"{sum(seconds):.1f}"]
+        for room, seconds in sorted(rooms.items(), key=lambda item: -sum(item[1]))
+    ]
+    waits = table(["engine of the nanda recipe", "first, s", "first, CPU s", "from then on, s"], rows)
+    return f"{waits}\n({where(result)}; {result['threads']} threads)\n\n{table(['part', 'units', 'CPU s'], parts)}"
 
 
 def gpu(result: dict[str, Any]) -> str:
@@ -168,8 +192,15 @@ def commands(result: dict[str, Any]) -> str:
         "busy: times the time",
         "times the processor time",
     ]
+    once = result["at_once"]
+    several = (
+        f"{once['commands']} commands (`show`, `report`, `analyze`, `anatomy`, each on a run of its own, nothing cached) took "
+        f"{once['together']:.0f} s started at once and {once['in turn']:.0f} s one after the other: {once['ratio']:.2f} times.\n"
+        if once
+        else ""
+    )
     told = f"busy: beside {result['beside']} processes that only count; medians of {result['rounds']} rounds"
-    return f"{table(head, rows)}\n({where(result)}; {told})\n"
+    return f"{table(head, rows)}\n({where(result)}; {told})\n\n{several}"
 
 
 WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -179,6 +210,7 @@ WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "limits": limits,
     "scaling": scaling,
     "commands": commands,
+    "first_compile": first_compile,
     "gpu": gpu,
     "gpu_shapes": gpu_shapes,
 }

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,30 +59,42 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
         yield show
 
 
+def on_terminal() -> bool:
+    """Whether bars are shown: on a terminal only."""
+    return sys.stderr.isatty()
+
+
 @contextmanager
-def counted_progress(what: str, *, then: str | None = None) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on stderr, if that is a terminal, as a context: what it yields is called with (done, in all).
+def counted_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """`progress_by_part` of work that has one part: what it yields is called with (done, in all)."""
+    with progress_by_part(what) as show:
+        yield partial(show, what)
+
+
+@contextmanager
+def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr, if that is a terminal, as a context: what it yields is called with (part, done, in all).
 
     The bar moves from the beginning, while libraries are loaded and nothing can be counted yet.
 
     Args:
-        what: is being done.
-        then: is done when all is counted; nothing by default.
+        first: the part that is done first.
     """
-    if not sys.stderr.isatty():
-        yield None
+    if not on_terminal():
+        yield lambda _part, _done, _total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
+        task, shown = bar.add_task(first, total=None), first
 
-        def show(done: int, total: int) -> None:
-            if done == total and then is not None:
-                bar.update(task, description=then, completed=0, total=None)
-            else:
-                bar.update(task, description=what, completed=done, total=total)
+        def show(part: str, done: int, total: int) -> None:
+            nonlocal shown
+            if part != shown:
+                shown = part
+                bar.reset(task)  # the time left is that of this part
+            bar.update(task, description=part, completed=done, total=total)
 
         yield show

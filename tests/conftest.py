@@ -31,6 +31,12 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_seta
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
+# Runs are flushed to the disk at every step that they must survive, thousands of times in all: memory answers at once. (What a
+# power cut takes is tested without pulling the plug; see crash.py.)
+MEMORY, ROOM = Path("/dev/shm"), 2**31
+if "PYTEST_DEBUG_TEMPROOT" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
 # Every annotated shape and dtype in these modules is checked at each call, in tests only.
 install_import_hook(
     [
@@ -58,6 +64,33 @@ install_import_hook(
     "beartype.beartype",
 )
 
+# What runs the compiled engine. With `--dist worksteal` each worker begins at its own share of the order: one compiles the
+# engine, and by the time that the others need it, it is there.
+ENGINE_FIRST = (
+    "test_engines.py",
+    "test_kernels.py",
+    "test_engine_choice.py",
+    "test_engine_losses.py",
+    "test_contention.py",
+    "test_training.py",
+    "test_stream.py",
+    "test_start.py",
+    "test_train_many.py",
+    "test_record_batch.py",
+    "test_recorder.py",
+    "test_outside.py",
+    "test_table_task.py",
+    "test_guides.py",
+    "test_readme.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the compiled engine comes first; otherwise the order stays."""
+    rank = {name: place for place, name in enumerate(ENGINE_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
 
 
@@ -81,7 +114,7 @@ def chromium() -> str:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
     """A running Chromium without windows."""
     from playwright.sync_api import sync_playwright
@@ -106,7 +139,7 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the neuron explorer."""
     from turning_page import with_explorer
@@ -121,7 +154,7 @@ def shared(browser: Browser, report_file: Path) -> Iterator[Visit]:
 
     seen = visit(browser, report_file)
     yield seen
-    seen.page.context.close()
+    seen.leave()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import xarray as xr
 from foreign import official_state, save
 
 import interp
+from interp.anatomy import anatomy
 from interp.anatomy.source import known_weight_decay
 from interp.cli import main
 from interp.cli.printing import print_tree
@@ -205,7 +206,25 @@ def mainline_file(tmp_path):
     return write
 
 
-def test_the_papers_figures_are_labelled_where_the_setting_is_not_known(mainline_file, tmp_path, capsys):
+@pytest.fixture
+def dissected_once(monkeypatch):
+    """Each pair of weights and split is dissected once: seconds, of which what stands beside the figures knows nothing."""
+    known = []
+
+    def remembered(weights, *, split, **options):
+        train = None if split is None else split.train.tolist()
+        asked = ({name: tensor.tolist() for name, tensor in weights.tensors().items()}, train, options)
+        for before, found in known:
+            if before == asked:
+                return found
+        known.append((asked, anatomy(weights, split=split, **options)))
+        return known[-1][1]
+
+    monkeypatch.setattr(interp.anatomy, "anatomy", remembered)
+    return known
+
+
+def test_the_papers_figures_are_labelled_where_the_setting_is_not_known(mainline_file, dissected_once, tmp_path, capsys):
     note = "paper's mainline: weight decay 1, 30 % of the pairs; those of this model are not known"
     assert call("anatomy", mainline_file(), "--controls", 0) == 0
     printed = capsys.readouterr().out
@@ -230,6 +249,7 @@ def test_the_papers_figures_are_labelled_where_the_setting_is_not_known(mainline
         assert found["paper_note"] == note
         run = import_run(path, tmp_path, f"{decay}-{split}".replace(":", "-"), known=Known(split=SplitConfig("python", 0, 0.3)))
         assert known_weight_decay(run) == decay
+    assert len(dissected_once) == 3  # without a split, and with either share of the pairs
 
 
 def test_an_exported_model_comes_back_as_a_run_like_any_other(root, tmp_path, capsys):

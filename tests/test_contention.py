@@ -11,9 +11,9 @@ import torch
 from interp.config.run_config import ModelConfig, RunConfig
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
-from interp.training.cpu import kernels
 from interp.training.cpu.contention import Contention
 from interp.training.cpu.cpu_engine import CpuEngine
+from interp.training.cpu.openmp import can_be_parallel
 
 SMALL = RunConfig(
     task=ModularTask(p=13), split=SplitConfig(fraction=0.4), model=ModelConfig(d_model=16, n_heads=2, d_mlp=24), threads=2
@@ -53,7 +53,7 @@ def test_busy_cores_are_left_alone_for_a_while(caplog: pytest.LogCaptureFixture)
     assert caplog.text.count("one is faster at present") == 1
 
 
-@pytest.mark.skipif(not kernels.can_be_parallel(2), reason="numba has no OpenMP layer here")
+@pytest.mark.skipif(not can_be_parallel(2), reason="numba has no OpenMP layer here")
 def test_switching_changes_no_byte() -> None:
     one, other = CpuEngine(SMALL), CpuEngine(SMALL)
     assert one._launch.is_parallel

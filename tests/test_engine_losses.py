@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from compiled import from_python
 from engines import ROWS, SMALL
 
 from interp.errors import TrainingError
@@ -35,6 +36,7 @@ def test_a_loss_that_is_not_finite_is_noticed(engine: str, poison: float, name: 
 @pytest.mark.parametrize("classes", [2, 5, 16, 17])
 def test_losses_in_the_loops_are_precise(loss: str, function: object, classes: int) -> None:
     """Relative error below 1e-5 against float64 on the same float32 logits, for losses from 1e-26 to 30, and their gradient."""
+    in_loops = from_python(getattr(pair_losses, loss))
     labels = np.array([label % classes for label, _ in ROWS], dtype=np.int32)
     rows, end = np.full((len(ROWS), 16 + 32 + 3), np.nan, dtype=np.float32), 16 + LANES * -(-classes // LANES)
     rows[:, 16:end] = 0
@@ -45,7 +47,7 @@ def test_losses_in_the_loops_are_precise(loss: str, function: object, classes: i
         exact = torch.tensor(one[:, 16 : 16 + classes], dtype=torch.float64, requires_grad=True)
         expected = function(exact, label[None])
         expected.sum().backward()
-        value, right = getattr(pair_losses, loss)(one, (16, end), np.array([label], dtype=np.int32), classes, 1.0)
+        value, right = in_loops(one, (16, end), np.array([label], dtype=np.int32), classes, 1.0)
         assert value == pytest.approx(expected.item(), rel=1e-5)
         assert right == correct(exact, label[None]).item()
         np.testing.assert_allclose(one[:, 16 : 16 + classes], exact.grad.numpy(), rtol=1e-5)
@@ -53,7 +55,7 @@ def test_losses_in_the_loops_are_precise(loss: str, function: object, classes: i
     assert not ones[:, 16 + classes : end].any()
     assert np.isnan(ones[:, :16]).all()
     assert np.isnan(ones[:, end:]).all()
-    total, n_right = getattr(pair_losses, loss)(rows, (16, end), labels, classes, 1.0)
+    total, n_right = in_loops(rows, (16, end), labels, classes, 1.0)
     np.testing.assert_array_equal(rows, ones)
     assert (total, n_right) == (pytest.approx(sum(value for value, _ in values)), sum(right for _, right in values))
 
@@ -85,6 +87,6 @@ def test_a_learned_pair_leaves_no_subnormal_gradient(margin: float) -> None:
     row[3] = margin
     expected = torch.from_numpy(row[:10].astype(np.float64))[None].requires_grad_()
     cross_entropy(expected, torch.tensor([3])).sum().backward()
-    pair_losses.cross_entropies(rows, (0, 32), np.array([3], dtype=np.int32), 10, 1 / 3830)
+    from_python(pair_losses.cross_entropies)(rows, (0, 32), np.array([3], dtype=np.int32), 10, 1 / 3830)
     assert not ((row != 0) & (np.abs(row) < np.finfo(np.float32).tiny)).any()
     np.testing.assert_allclose(row[:10], expected.grad[0].numpy() / 3830, rtol=1e-5, atol=1e-30)

@@ -206,7 +206,7 @@ def test_an_engine_that_nobody_uses_gives_its_memory_back_at_once() -> None:
     engine = CpuEngine(SMALL)
     engine.gradient()
     engine.update()
-    last = weakref.ref(engine._train.values.chunks.values.columns)
+    last = weakref.ref(engine._chunks[0].values.columns)
     gc.disable()
     try:
         assert last() is not None

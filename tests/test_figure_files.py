@@ -12,13 +12,13 @@ import numpy as np
 import plotly.graph_objects as go
 import plotly.io
 import pytest
-from playwright.sync_api import sync_playwright
+from visiting import hear, leave_tab, open_tab
 
 import interp
 from interp.cli import main
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
-from interp.figures import saving
+from interp.figures import browsing, saving
 from interp.figures.held import still
 from interp.observing import described
 from interp.observing.analysis import find_analyses
@@ -157,7 +157,7 @@ def test_the_browser_that_draws_pictures_asks_no_network_for_anything(run, tmp_p
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Listening) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(saving, "_NO_NETWORK", f"http://127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setattr(browsing, "NO_NETWORK", f"http://127.0.0.1:{server.server_address[1]}")
         drawn = still(interp.figures.figure(run, "loss_curves"))
         interp.figures.save(drawn, tmp_path / "plain.svg")
         assert not [line for line in asked if "plotly" in line or "mathjax" in line.lower() or "cdn" in line]
@@ -168,27 +168,24 @@ def test_the_browser_that_draws_pictures_asks_no_network_for_anything(run, tmp_p
 
 
 @pytest.mark.browser
-def test_the_page_of_a_figure_works_offline(run, tmp_path, chromium):
+def test_the_page_of_a_figure_works_offline(run, tmp_path, browser):
     path = tmp_path / "x.html"
     assert call("figure", run.path, MOVING, "-o", path) == 0
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_context(offline=True).new_page()
-        said, asked = [], []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(path.as_uri())
-        page.wait_for_selector(".slider-container")
-        assert page.title() == "Which frequencies does the network build on?"
-        shown = "document.querySelector('.js-plotly-plot').data.filter(t => t.type === 'bar')[0].x"
-        before = page.evaluate(f"JSON.stringify({shown})")
-        page.mouse.click(*centre(page.locator(".slider-rail-touch-rect").bounding_box(), 0.02))
-        page.wait_for_timeout(500)
-        assert page.evaluate(f"JSON.stringify({shown})") != before
-        assert said == []
-        assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
-        browser.close()
+    said, asked = [], []
+    page = open_tab(browser)
+    stop = hear(page, said, asked)
+    page.goto(path.as_uri())
+    page.wait_for_selector(".slider-container")
+    assert page.title() == "Which frequencies does the network build on?"
+    shown = "document.querySelector('.js-plotly-plot').data.filter(t => t.type === 'bar')[0].x"
+    before = page.evaluate(f"JSON.stringify({shown})")
+    page.mouse.click(*centre(page.locator(".slider-rail-touch-rect").bounding_box(), 0.02))
+    page.wait_for_timeout(500)
+    assert page.evaluate(f"JSON.stringify({shown})") != before
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    stop()
+    leave_tab(page)
 
 
 def centre(box: dict[str, float], along: float) -> tuple[float, float]:

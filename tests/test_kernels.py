@@ -7,17 +7,27 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import pytest
+from compiled import at, from_python, matrix, row_length
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interp.tasks.modular import ModularTask
-from interp.training.cpu.kernels import LANES, WORD, Handle, arrays, dots, lines, needs_strips, products
-from interp.training.cpu.kernels.active import Active, Back, add_logits, pull_back_active
+from interp.training.cpu.kernels import LANES, WORD, Handle, arrays, dots, lines, needs_strips, products, rows
+from interp.training.cpu.kernels.active import Active, Back, add_logits, pull_back_active, strips_for
 from interp.training.cpu.kernels.dots import Places
 from interp.training.cpu.kernels.handles import opener
-from interp.training.cpu.kernels.products import Matrix, at, row_length
-from interp.training.cpu.kernels.rows import Sources, set_row
+from interp.training.cpu.kernels.places import Matrix
+from interp.training.cpu.kernels.rows import Sources
 from interp.training.cpu.pair_chunks import share_out
+
+multiply, multiply_turned, multiply_scattered = (
+    from_python(each, products.UNITS) for each in (products.multiply, products.multiply_turned, products.multiply_scattered)
+)
+row_products, scattered_row_products = (
+    from_python(each, dots.UNITS) for each in (dots.row_products, dots.scattered_row_products)
+)
+set_row, turn = from_python(rows.set_row, [rows.row]), from_python(lines.turn)
+add_to_logits, pull_back = from_python(add_logits), from_python(pull_back_active)
 
 ROWS, COLUMNS, DEPTHS = [1, 3, 4, 9], [1, 4, 7, 16, 37, 64, 113, 128], [1, 5, 130]
 sizes = pytest.mark.parametrize(
@@ -32,10 +42,6 @@ def padded(rows: int, columns: int, seed: int) -> np.ndarray:
     return matrix
 
 
-def matrix(array: np.ndarray) -> Matrix:
-    return Matrix(at(array, 0, 0), row_length(array))
-
-
 @sizes
 @pytest.mark.parametrize("is_fresh", [True, False])
 def test_products_equal_float64_and_touch_nothing_beside(rows: int, columns: int, depth: int, is_fresh: bool) -> None:
@@ -45,7 +51,7 @@ def test_products_equal_float64_and_touch_nothing_beside(rows: int, columns: int
     turned = padded(depth, rows, 0)
     turned[:, :rows] = a[:, :depth].T
     expected = a[:, :depth].astype(np.float64) @ b[:, :columns] + (0 if is_fresh else before[:, :columns])
-    for product, left in ((products.multiply, a), (products.multiply_turned, turned)):
+    for product, left in ((multiply, a), (multiply_turned, turned)):
         out = before.copy()
         product(matrix(left), matrix(b), matrix(out), (rows, columns, depth), is_fresh)
         np.testing.assert_allclose(out[:, :columns], expected, rtol=1e-5, atol=1e-4)
@@ -62,7 +68,7 @@ def test_a_product_over_scattered_rows_is_that_of_these_rows(rows: int, vectors:
     expected = a[:, chosen].astype(np.float64) @ b[chosen, :columns] + (0 if is_fresh else out[:, :columns])
     if is_fresh:
         out[:, :columns] = np.nan
-    products.multiply_scattered(matrix(a), matrix(b), matrix(out), chosen.ctypes.data, (rows, vectors, len(chosen)), is_fresh)
+    multiply_scattered(matrix(a), matrix(b), matrix(out), chosen.ctypes.data, (rows, vectors, len(chosen)), is_fresh)
     np.testing.assert_allclose(out[:, :columns], expected, rtol=1e-5, atol=1e-5)
     assert np.isnan(out[:, columns:]).all()
 
@@ -116,8 +122,9 @@ def test_products_with_active_neurons_equal_the_products_with_all(classes: int, 
     neurons = np.where(is_active, padded(pairs, cut, 3)[:, :cut], np.float32(np.nan))
     wide_W_L, wide_neurons = W_L[:, :classes].astype(np.float64), np.where(is_active, neurons, 0).astype(np.float64)
 
+    forward, backward = (arrays.Strips(whole.address, last.address, number) for whole, last, number in strips_for(classes))
     out = logits.copy()
-    add_logits(matrix(neurons), active, matrix(W_L), matrix(out), (pairs, words.shape[1], classes))
+    add_to_logits(forward, matrix(neurons), active, matrix(W_L), matrix(out), (pairs, words.shape[1]))
     np.testing.assert_allclose(out[:, :classes], logits[:, :classes] + wide_neurons @ wide_W_L, rtol=1e-4, atol=1e-4)
     assert (out[:, classes:room] == 0).all()
 
@@ -127,7 +134,7 @@ def test_products_with_active_neurons_equal_the_products_with_all(classes: int, 
     back = Back(
         matrix(gradient), matrix(logits), matrix(W_L), matrix(d_W_L), matrix(so_far), matrix(gradient), counts.ctypes.data
     )
-    pull_back_active(back, Matrix(at(zero, 0, 0), 0), active, (pairs, vectors, classes))
+    pull_back(backward, back, Matrix(at(zero, 0, 0), 0), active, (pairs, vectors))
     np.testing.assert_allclose(d_W_L[:, :classes], before, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(gradient[is_active], (logits[:, :classes] @ wide_W_L.T)[is_active], rtol=1e-4, atol=1e-3)
     np.testing.assert_array_equal(counts, [*(7 + is_active.sum(0)), 7])
@@ -151,14 +158,14 @@ def test_scalar_products_of_rows(rows: int, columns: int, vectors: int, are_turn
         return out, Places(out.ctypes.data, out.strides[0] // 4, out.strides[1] // 4)
 
     out, where = places()
-    dots.row_products(matrix(a), matrix(b), where, (rows, columns, vectors))
+    row_products(matrix(a), matrix(b), where, (rows, columns, vectors))
     np.testing.assert_allclose(out[:rows, :columns], expected[:rows], rtol=1e-5, atol=1e-4)
     assert np.isnan(out[rows:]).all()
     assert np.isnan(out[:, columns]).all()
 
     chosen = np.arange(2 * rows - 1, 0, -2, dtype=np.int32)
     out, where = places()
-    dots.scattered_row_products(matrix(a), chosen.ctypes.data, matrix(b), where, (rows, columns, vectors))
+    scattered_row_products(matrix(a), chosen.ctypes.data, matrix(b), where, (rows, columns, vectors))
     np.testing.assert_allclose(out[chosen, :columns], expected[chosen], rtol=1e-5, atol=1e-4)
     assert np.isnan(np.delete(out, chosen, axis=0)).all()
     assert np.isnan(out[:, columns]).all()
@@ -168,7 +175,7 @@ def test_scalar_products_of_rows(rows: int, columns: int, vectors: int, are_turn
 @pytest.mark.parametrize("columns", [1, 15, 40])
 def test_turning_puts_columns_into_rows(rows: int, columns: int) -> None:
     a, out = padded(rows, columns, 1), np.full((columns, rows + 2), np.nan, dtype=np.float32)
-    lines.turn(a, out, 1, columns)
+    turn(a, out, 1, columns)
     np.testing.assert_array_equal(out[1:, :rows], a[:, 1:columns].T)
     assert np.isnan(out[0]).all()
     assert np.isnan(out[:, rows:]).all()

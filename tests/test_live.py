@@ -32,6 +32,7 @@ TRAIN = [
     "--model.d-mlp", "24", "--checkpoints.log", "0", "--checkpoints.every", "20", "--engine", "reference", "--threads", "1",
     "--no-until-settled", "--name", "tiny",
 ]  # fmt: skip
+INTERP, UNHURRIED = ["-m", "interp"], [str(Path(__file__).parent / "unhurried.py")]
 
 
 def call(*arguments: object) -> int:
@@ -118,8 +119,15 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_trained(tmp_path, ca
 # What is built, and when
 
 
-def test_a_page_is_built_for_those_who_look_and_only_when_there_is_something_new(tmp_path, monkeypatch):
+@pytest.fixture
+def at_once(monkeypatch) -> None:
+    """A run that is followed in this process is looked at often, and its page built whenever there is something new."""
     monkeypatch.setattr(following, "_BUILD_SECONDS", 0.0)
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_page_is_built_for_those_who_look_and_only_when_there_is_something_new(tmp_path):
     with a_growing_run(tmp_path / "run") as run, served(run.path) as live:
         run.grow(2)
         live.until(lambda: "2 checkpoints" in live.published.state["line"])
@@ -139,8 +147,9 @@ def test_a_page_is_built_for_those_who_look_and_only_when_there_is_something_new
         assert update == without_library(html)
 
 
+@pytest.mark.usefixtures("at_once")
 def test_the_last_page_is_that_of_the_report(tmp_path, monkeypatch):
-    monkeypatch.setattr(following, "_BUILD_SECONDS", 0.0)
+    monkeypatch.setattr(following, "FAREWELL_SECONDS", 60.0)  # on a busy machine it takes long until a viewer asks again
     with a_growing_run(tmp_path / "run") as run, served(run.path) as live:
         state_of(live.url)
         run.grow(1)  # whose key frequencies are others than the last one's
@@ -166,8 +175,8 @@ def test_key_frequencies_hold_until_there_are_many_more_checkpoints(tmp_path):
     assert chosen == [0, 10, 100, 100, 300, 300]
 
 
-def test_trouble_is_told_and_the_last_good_page_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr(following, "_BUILD_SECONDS", 0.0)
+@pytest.mark.usefixtures("at_once")
+def test_trouble_is_told_and_the_last_good_page_stays(tmp_path):
     with a_growing_run(tmp_path / "run") as run, served(run.path) as live:
         state_of(live.url)
         run.grow(2)
@@ -215,7 +224,7 @@ def start() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: object) -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "interp", *map(str, arguments)]
+        command = [sys.executable, *(UNHURRIED if arguments[0] == "train" else INTERP), *map(str, arguments)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
         started.append(process)
         for line in process.stdout:
@@ -258,14 +267,14 @@ def until_state(address: str, holds, seconds: float = 60) -> dict:
 
 
 def test_training_with_a_live_page_gives_the_same_bytes_and_ends_with_it(tmp_path, start):
-    assert call(*TRAIN, "--steps", 1500, "--root", tmp_path / "plain") == 0
-    process, address = start(*TRAIN, "--steps", 1500, "--root", tmp_path / "live", "--live")
+    assert call(*TRAIN, "--steps", 500, "--root", tmp_path / "plain") == 0
+    process, address = start(*TRAIN, "--steps", 500, "--root", tmp_path / "live", "--live")
     assert b"<!DOCTYPE html>" in get(address)[1]
     final = until_state(address, lambda state: state["ended"], seconds=120)
-    assert final["line"] == "The run is finished: all 1,500 steps."
+    assert final["line"] == "The run is finished: all 500 steps."
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert "finished (budget) at step 1500" in out
+    assert "finished (budget) at step 500" in out
     assert "ended too early" not in err
     assert ends(address)
     assert files(tmp_path / "live" / "tiny") == files(tmp_path / "plain" / "tiny")

@@ -10,7 +10,7 @@ import pytest
 from growing import STEPS
 from growing_run import Growing, Served, a_growing_run, served
 from playwright.sync_api import Browser, Error, Page
-from visiting import until
+from visiting import hear, leave_tab, open_tab, until
 
 from interp.live import follower as following
 
@@ -27,6 +27,14 @@ class Tab:
     page: Page
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._stop = hear(self.page, self.said, self.asked)
+
+    def leave(self) -> None:
+        """End the visit; whoever comes next finds nothing of it."""
+        self._stop()
+        leave_tab(self.page)
 
     def until(self, expression: str, arg: object = None) -> None:
         """Wait for something to hold, over reloads."""
@@ -54,6 +62,7 @@ class Tab:
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> Iterator[Growing]:
     monkeypatch.setattr(following, "_BUILD_SECONDS", 0.0)
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(following, "FAREWELL_SECONDS", 1.0)
     with a_growing_run(tmp_path / "run") as growing:
         yield growing
@@ -65,22 +74,18 @@ def live(run: Growing) -> Iterator[Served]:
         yield serving
 
 
-def visit(browser: Browser, url: str, **options: object) -> Tab:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
-    tab = Tab(context.new_page())
-    tab.page.on("console", lambda message: tab.said.append(f"{message.type}: {message.text}"))
-    tab.page.on("pageerror", lambda error: tab.said.append(f"error: {error}"))
-    tab.page.on("request", lambda request: tab.asked.append(request.url))
+def visit(browser: Browser, url: str) -> Tab:
+    tab = Tab(open_tab(browser, offline=False))
     tab.page.goto(url)
     return tab
 
 
 def leave(*tabs: Tab) -> None:
-    """Close tabs; none of them may have complained or asked for anything elsewhere."""
+    """Leave tabs; none of them may have complained or asked for anything elsewhere."""
     for tab in tabs:
         assert tab.said == []
         assert [url for url in tab.asked if not url.startswith(ON_THIS_MACHINE)] == []
-        tab.page.context.close()
+        tab.leave()
 
 
 def test_who_waits_gets_the_report_with_the_first_checkpoint(browser: Browser, run: Growing, live: Served) -> None:
@@ -96,7 +101,7 @@ def test_who_waits_gets_the_report_with_the_first_checkpoint(browser: Browser, r
 
 def test_the_page_grows_in_place_and_keeps_what_was_chosen(browser: Browser, run: Growing, live: Served) -> None:
     run.grow(2)
-    tab = visit(browser, live.url, color_scheme="light")
+    tab = visit(browser, live.url)
     tab.until_version(1)
     page = tab.page
     page.evaluate("window.mark = document.querySelector('#panel-loss_curves .plot').mark = 'the same'")
@@ -140,7 +145,6 @@ def test_the_page_grows_in_place_and_keeps_what_was_chosen(browser: Browser, run
     tab.until("document.querySelector('#now').textContent === '400'")
     tab.until(f"before => {numbers} !== before", at_0)
     tab.until("() => shown.panels.every(({ shown }) => shown === 5)")
-    page.evaluate("localStorage.clear()")
     leave(tab)
 
 
@@ -166,7 +170,8 @@ def test_who_looks_at_the_newest_checkpoint_follows_and_a_reload_keeps_the_place
     run.grow()
     for tab in (follows, stays):
         tab.until_version(3)
-        tab.page.wait_for_timeout(1500)
+    follows.page.wait_for_timeout(1500)  # for both
+    for tab in (follows, stays):
         tab.page.reload()
         tab.until_version(3)
     assert (follows.step(), stays.step()) == (STEPS[4], 10)
@@ -194,7 +199,7 @@ def test_a_reload_at_the_newest_checkpoint_leads_to_the_newest_though_the_addres
     tab.page.reload()
     tab.until_version(2)
     tab.until("document.querySelector('#now').textContent === '100'")
-    tab.page.context.close()
+    tab.leave()
 
 
 def test_at_the_end_every_viewer_has_the_last_page_and_can_read_on(
@@ -210,15 +215,16 @@ def test_at_the_end_every_viewer_has_the_last_page_and_can_read_on(
         tab.until("document.querySelector('.live').dataset.state === 'ended'")
     live.thread.join(60)
     assert not live.thread.is_alive()  # the server is gone
+    asked = [len(tab.asked) for tab in tabs]
     for tab in tabs:
         assert tab.checkpoints() == 6
         assert tab.page.inner_text(".live").split("\n")[0] == "The run is finished: all 400 steps."
         assert "no longer updated" in tab.page.inner_text(".live [role=status]")
-        asked = len(tab.asked)
         tab.page.keyboard.press("ArrowLeft")
         tab.until("() => shown.panels.every(({ shown }) => shown === 4)")
-        tab.page.wait_for_timeout(2500)
-        assert len([url for url in tab.asked[asked:] if url.startswith("http:")]) == 0
+    tabs[0].page.wait_for_timeout(2500)  # for all of them
+    for tab, before in zip(tabs, asked, strict=True):
+        assert [url for url in tab.asked[before:] if url.startswith("http:")] == []
     leave(*tabs)
 
 
@@ -242,7 +248,7 @@ def test_whoever_is_left_without_a_server_is_told(browser: Browser, run: Growing
     tab.until("document.querySelector('.live').dataset.state === 'ended'")
     assert "No longer connected" in tab.page.inner_text(".live")
     assert all("ERR_INTERNET_DISCONNECTED" in line for line in tab.said)
-    tab.page.context.close()
+    tab.leave()
 
 
 def test_trouble_is_shown_and_passes(browser: Browser, run: Growing, live: Served) -> None:
@@ -270,7 +276,7 @@ def test_the_page_may_ask_its_own_server_and_nobody_else(browser: Browser, run: 
         assert tab.page.evaluate(answer, elsewhere) == "TypeError"
     assert len(tab.said) >= 3
     assert all("Content Security Policy" in line for line in tab.said)
-    tab.page.context.close()
+    tab.leave()
 
 
 def test_the_live_bar_fits_and_can_be_read(browser: Browser, run: Growing, live: Served) -> None:

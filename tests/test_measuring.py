@@ -203,3 +203,19 @@ def test_what_was_measured_is_read_without_torch(run):
     )
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_variants_are_kept_up_to_a_number_and_a_size(tmp_path, monkeypatch):
+    def kept() -> list[str]:
+        return sorted(recall(tmp_path, "fact", key=f"{i}" * 64) for i in range(8) if recall(tmp_path, "fact", key=f"{i}" * 64))
+
+    for i in range(6):
+        keep(tmp_path, "fact", f"value {i}", key=f"{i}" * 64)
+    assert kept() == [f"value {i}" for i in range(2, 6)]
+    size = next((tmp_path / "results").iterdir()).stat().st_size
+    monkeypatch.setattr("interp.store.kept.KEEP_BYTES", 2 * size)
+    keep(tmp_path, "fact", "value 6", key="6" * 64)
+    assert kept() == ["value 5", "value 6"]
+    monkeypatch.setattr("interp.store.kept.KEEP_BYTES", 1)
+    keep(tmp_path, "fact", "value 7", key="7" * 64)
+    assert kept() == ["value 7"]  # the latest, however large

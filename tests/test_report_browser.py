@@ -149,7 +149,7 @@ def test_what_is_sketched_while_the_slider_moves_looks_like_what_is_drawn_when_i
         assert same < other / 2 or name == "neuron_explorer", name  # whose map has long been the same
     assert seen.said == []
     blank.close()
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_milestones_and_steps_in_the_story_are_links_to_checkpoints(fresh: Visit) -> None:
@@ -168,7 +168,7 @@ def test_the_address_keeps_the_step(browser: Browser, report_file: Path) -> None
     seen.page.reload()
     seen.page.wait_for_selector("html[data-ready]")
     assert seen.step() == 10
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_a_panel_leads_to_its_formula_and_back_and_the_step_stays(fresh: Visit) -> None:

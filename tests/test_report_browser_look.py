@@ -54,10 +54,7 @@ EDGE = """async ([data, atRight]) => {
 
 def test_nothing_overlaps_and_nothing_scrolls_sideways(fresh: Visit) -> None:
     for width in (400, 768, 1920, 1280):
-        fresh.page.set_viewport_size({"width": width, "height": 900})
-        column = "document.querySelector('#panel-loss_curves .plot').clientWidth"
-        until(fresh.page, f"() => Math.abs(document.querySelector('#panel-loss_curves .graph').layout.width - {column}) < 2")
-        fresh.page.wait_for_timeout(300)
+        fresh.resize(width)
         assert fresh.page.evaluate("document.documentElement.scrollWidth") <= width
         assert fresh.page.evaluate(OVERLAPS) == [], width
 
@@ -79,11 +76,10 @@ CLIPPED = """() => {
 def test_no_reading_is_cut_at_any_width(browser: Browser, report_file: Path) -> None:
     seen = visit(browser, report_file)
     for width in (320, 360, 400, 460, 461, 600, 760, 761, 844, 1020, 1021, 1280):
-        seen.page.set_viewport_size({"width": width, "height": 900})
-        seen.page.wait_for_timeout(600)
+        seen.resize(width)
         assert seen.page.evaluate(CLIPPED) == [], width
         assert seen.page.evaluate(OVERLAPS) == [], width
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_a_table_that_goes_on_sideways_has_a_shade_where_it_does(browser: Browser, tmp_path: Path) -> None:
@@ -105,13 +101,12 @@ def test_a_table_that_goes_on_sideways_has_a_shade_where_it_does(browser: Browse
     box.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
     assert (dark(False), dark(True)) == (True, False)
     blank.close()
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_plots_of_a_row_stand_side_by_side_where_they_fit(fresh: Visit) -> None:
     for width in (1277, 1280):  # the text takes a fraction of a pixel
-        fresh.page.set_viewport_size({"width": width, "height": 900})
-        fresh.page.wait_for_timeout(400)
+        fresh.resize(width)
         for name in ("progress_measures", "embedding_spectrum", "attention_patterns"):
             tops = f"[...document.querySelector('#panel-{name} .line:last-child').children].map((cell) => cell.offsetTop)"
             assert len(set(fresh.page.evaluate(tops))) == 1, (name, width)
@@ -137,7 +132,7 @@ def test_theme_follows_the_system_and_can_be_chosen(browser: Browser, report_fil
     colours = "[...document.querySelector('#panel-loss_curves .graph').data].map(t => t.line.color)"
     assert seen.page.evaluate(colours) == ["#0072b2", "#d55e00"]
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_steps_and_losses_can_be_logarithmic_or_linear(fresh: Visit) -> None:
@@ -214,4 +209,4 @@ def test_paper_says_the_step_and_leaves_out_what_cannot_be_pressed(browser: Brow
     assert not seen.page.is_visible("#panel-embedding_circles .at")
     until(seen.page, "document.querySelector('#panel-loss_curves .graph').layout.width !== 850")
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()

@@ -44,7 +44,7 @@ def test_a_neuron_is_chosen_by_click_and_its_map_is_what_the_model_computes_at_e
             until(seen.page, AT_INDEX, arg=STEPS.index(step))
             assert_neuron(seen, neuron, dial)
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def assert_neuron(seen: Visit, neuron: int, dial: float) -> None:
@@ -91,7 +91,7 @@ def test_a_neuron_of_multiplication_is_fitted_over_exponents(browser: Browser, t
         assert residual == pytest.approx(1 - float(found.share[0]), abs=1e-3)
     assert alive > 5
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_a_neuron_of_a_model_without_the_equals_sign_is_what_the_model_computes(browser: Browser, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_neuron_of_a_model_without_the_equals_sign_is_what_the_model_computes(
         seen.page.press("#panel-neuron_explorer input", "Enter")
         assert np.abs(shown_map(seen, 0) - activations[..., neuron]).max() < 0.1 * activations.max()
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_a_number_beyond_the_last_neuron_is_the_last_neuron(browser: Browser, explored: Path) -> None:
@@ -118,4 +118,4 @@ def test_a_number_beyond_the_last_neuron_is_the_last_neuron(browser: Browser, ex
     assert int(seen.page.input_value("#panel-neuron_explorer input")) == growing(1.0).d_mlp - 1
     assert "at step 0:" in seen.page.inner_text("#panel-neuron_explorer .about")
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()

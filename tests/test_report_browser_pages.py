@@ -55,7 +55,7 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
     assert seen.page.evaluate("window.hacked") is None
     assert not [url for url in seen.asked if "example.invalid" in url and not url.startswith("http://example.invalid/x.png")]
     assert all("Content Security Policy" in line and "example.invalid" in line for line in seen.said)
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_every_kind_of_array_is_decoded_as_it_was_stored(browser: Browser, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_every_kind_of_array_is_decoded_as_it_was_stored(browser: Browser, tmp_p
     assert np.allclose(found, rough[1], atol=1e-4 * np.ptp(np.nan_to_num(rough)), equal_nan=True)
     assert np.allclose(np.array(maps[1]), smooth[1], atol=3e-3)
     assert bars[2] == counts[1].tolist()
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_a_users_own_figure_has_the_slider_too(browser: Browser, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_users_own_figure_has_the_slider_too(browser: Browser, tmp_path: Path)
     seen.page.keyboard.press("ArrowLeft")
     until(seen.page, "document.querySelector('.graph').data[0].y[1] === 40")
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_a_run_with_one_checkpoint_and_no_phases_is_shown(browser: Browser, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_run_with_one_checkpoint_and_no_phases_is_shown(browser: Browser, tmp_
     seen = visit(browser, path)
     assert seen.said == []
     assert seen.page.get_attribute("html", "data-failed") is None
-    seen.page.context.close()
+    seen.leave()
 
 
 @pytest.mark.parametrize("last", [1, 5, 7, 8])
@@ -130,7 +130,7 @@ def test_a_short_run_has_every_step_at_most_once_on_its_axes(browser: Browser, t
         assert len(set(ticks)) == len(ticks)
         assert all(tick.isdigit() for tick in ticks)
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_many_runs_with_long_names_fit_a_narrow_window(browser: Browser, tmp_path: Path) -> None:
@@ -139,12 +139,12 @@ def test_many_runs_with_long_names_fit_a_narrow_window(browser: Browser, tmp_pat
     path.write_text(compare(series).html, encoding="utf-8")
     seen = visit(browser, path, width=400)
     for width in (400, 1280):
-        seen.page.set_viewport_size({"width": width, "height": 900})
-        seen.page.wait_for_timeout(400)
+        if width != 400:
+            seen.resize(width)
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
         assert seen.page.evaluate(OVERLAPS) == [], width
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_compared_runs_are_drawn(browser: Browser, tmp_path: Path) -> None:
@@ -154,4 +154,4 @@ def test_compared_runs_are_drawn(browser: Browser, tmp_path: Path) -> None:
     assert seen.page.locator(".graph .scatterlayer .trace").count() >= 12
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 400
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()

@@ -204,7 +204,7 @@ def test_no_word_has_a_colour_that_means_something_else_where_runs_are_compared(
         seen = visit(browser, path)
         ink = seen.page.evaluate("getComputedStyle(document.body).color")
         assert (set(seen.page.evaluate(colours)) != {ink}) is differ
-        seen.page.context.close()
+        seen.leave()
 
 
 def test_many_runs_are_told_of_in_the_table() -> None:
@@ -232,7 +232,7 @@ def test_curves_of_all_runs_can_be_taken_away_each_at_its_own_steps(browser: Bro
             expected = {int(s): float(v) for s, v in zip(series[axis].values, values, strict=True) if np.isfinite(v)}
             assert given_ == expected
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 @pytest.mark.browser
@@ -260,7 +260,7 @@ def test_the_readout_says_the_test_accuracy_of_every_run_at_the_step_shown(brows
         colours = [path.get_attribute("stroke") for path in seen.page.locator("#spark path").all()]
         assert colours == [line.get_attribute("stroke") for line in seen.page.locator("#readout line").all()] == list(CYCLE[:3])
         assert seen.said == []
-        seen.page.context.close()
+        seen.leave()
 
 
 def test_many_runs_are_summed_up_in_the_readout_and_all_are_sketched() -> None:
@@ -314,7 +314,7 @@ def test_own_figures_show_the_numbers_of_their_own_run_at_its_last_step_before_t
         shown = [seen.page.evaluate(f"document.querySelector('#panel-bars-{i} .graph').data[0].y[0]") for i in (1, 2)]
         assert shown == [of_first, of_second]
         assert seen.page.text_content("#title-bars-2") == "How large? (second)"
-        seen.page.context.close()
+        seen.leave()
 
 
 def test_one_run_is_nothing_to_compare() -> None:

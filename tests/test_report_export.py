@@ -21,6 +21,7 @@ from retelling import saying
 from visiting import Visit, visit
 
 from interp.figures.theme import PAPER
+from interp.observing.analysis import find_analyses
 from interp.observing.series import about
 from interp.reporting import page
 from interp.reporting.columns import WIDEST
@@ -28,7 +29,7 @@ from interp.reporting.write import panels
 
 pytestmark = pytest.mark.browser
 
-NAMES = [analysis.name for analysis in built_in()[0]]
+NAMES = [analysis.name for analysis in find_analyses()]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def seen(browser: Browser, report_file: Path) -> Iterator[Visit]:
     found = visit(browser, report_file)
     yield found
     assert found.said == []
-    found.page.context.close()
+    found.leave()
 
 
 def taken(seen: Visit, selector: str, *, count: Iterator[int] = itertools.count(1)) -> tuple[str, bytes]:  # noqa: B008 counts all
@@ -79,7 +80,7 @@ def test_a_picture_has_the_paper_of_its_theme_so_that_it_can_be_read_anywhere(
             assert blank.evaluate(CORNER, f"data:image/{format_};base64,{data}") == [*bytes.fromhex(wanted[1:]), 255]
     assert seen.said == []
     blank.close()
-    seen.page.context.close()
+    seen.leave()
 
 
 def columns(series: xr.Dataset, variables: list[str]) -> dict[str, np.ndarray]:
@@ -165,7 +166,7 @@ def test_series_of_every_size_and_sign_survive_and_those_too_large_are_named(bro
     assert [float(row["doubles"].replace("Infinity", "inf") or "nan") for row in rows][1:] == odd[1:].tolist()
     assert "map" in seen.page.inner_text(".left")
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_what_is_drawn_can_be_taken_away_where_the_numbers_are_too_many(
@@ -199,4 +200,4 @@ def test_what_is_drawn_can_be_taken_away_where_the_numbers_are_too_many(
             expected = series["attention_to_a"].sel(step=step).values[head, int(row["y"]), int(row["x"])]
             assert float(row["value"]) == pytest.approx(expected, abs=1 / 256)
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()

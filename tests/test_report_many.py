@@ -122,7 +122,7 @@ def test_titles_and_legends_of_many_frequencies_are_whole(browser: Browser, path
     assert len(reach) >= 4
     assert all(below <= 1 for _, below in reach)
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 @pytest.mark.browser
@@ -139,7 +139,7 @@ def test_nothing_is_cut_on_paper_and_closed_texts_are_open(browser: Browser, pat
     seen.page.evaluate("dispatchEvent(new Event('afterprint'))")
     seen.page.emulate_media(media="screen")
     assert not seen.page.locator("details.measured p").first.is_visible()
-    seen.page.context.close()
+    seen.leave()
 
 
 @pytest.mark.browser
@@ -159,7 +159,7 @@ def test_the_frequency_of_every_head_is_said_over_its_map(browser: Browser, path
     until(seen.page, "document.querySelectorAll('.covered').length === 0 && location.hash === '#step=50'")
     assert_titles(seen, series.isel(step=1))
     assert seen.said == []
-    seen.page.context.close()
+    seen.leave()
 
 
 def assert_titles(seen: Visit, found: xr.Dataset) -> None:
@@ -182,7 +182,7 @@ def test_the_map_of_a_dead_neuron_says_that_it_is_dead(browser: Browser, path: P
         seen.page.press("#panel-neuron_explorer input", "Enter")
         said = [word.inner_text() for word in words.all() if word.is_visible()]
         assert said == (["dead at this step: 0 for every pair"] * 2 if neuron == 3 else [])
-    seen.page.context.close()
+    seen.leave()
 
 
 REMARK = """map => {
@@ -199,7 +199,7 @@ def test_a_dead_neuron_of_a_multiplication_says_what_it_is_without_the_pairs_tha
     seen = visit(browser, path)
     map_ = [9, 9, 9, 9, 0, 0, 9, 0, 0]  # pairs with 0 are 9, all others 0
     assert seen.page.evaluate(REMARK, map_) == "dead at this step: 0 for every pair without 0"
-    seen.page.context.close()
+    seen.leave()
 
 
 def test_frequencies_of_the_same_colour_have_other_lines() -> None:

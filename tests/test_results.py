@@ -88,3 +88,17 @@ def test_coordinates_that_cannot_be_kept_are_refused_at_once(tmp_path):
     odd = xr.DataArray([1.0], dims="day", coords={"day": np.array(["2020-01-01"], dtype="datetime64[D]")})
     with pytest.raises(DataError, match=r"odd: its coordinates cannot be kept .* expected numbers or texts"):
         Results(tmp_path, "mine", key="k" * 64).add(0, "hash0", {"odd": odd})
+
+
+def test_rows_are_parts_of_the_series_and_not_copies_of_them(tmp_path):
+    result = Results(tmp_path, "mine", key="k" * 64)
+    for step in (5, 0, 10):
+        result.add(step, f"hash{step}", measured(step))
+    result.save()
+    for one in (result, Results(tmp_path, "mine", key="k" * 64)):
+        series = one.series([0, 5, 10])["norms"]
+        assert series.values[:, 0, 1].tolist() == [0, 5, 10]
+        assert all(np.shares_memory(series.values, row["norms"]) for _, row in one._rows.values())
+        assert one.series([0, 10])["norms"].values[:, 0, 1].tolist() == [0, 10]
+    result.add(7, "hash7", measured(7))
+    assert result.series([0, 5, 7, 10])["norms"].values[:, 0, 1].tolist() == [0, 5, 7, 10]

@@ -112,6 +112,7 @@ def anatomy(
     step: int | None = None,
     split: str | None = None,
     controls: int = 5,
+    threads: Threads = None,
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
     root: Root = ROOT,
 ) -> None:
@@ -121,16 +122,17 @@ def anatomy(
         path: a run, one of its checkpoints, or a published file (see `interp import --help`).
         step: which checkpoint (default: the last).
         split: how a published file's pairs were split, if it does not say: python:SEED:FRACTION or torch:SEED:FRACTION.
-        controls: number of random controls for each ablation, whose distribution is shown beside it; 0 is five times faster.
+        controls: number of random controls for each ablation, whose distribution is shown beside it; 0 is faster.
         json_output: print JSON.
     """
-    from interp.anatomy import anatomy as dissect
-    from interp.anatomy.published import beside_mainline
-    from interp.anatomy.source import open_source
-
     there = path if path.exists() or len(path.parts) > 1 else root / path
-    source = open_source(there, step=step, split=None if split is None else parse_split(split))
-    found = dissect(source.weights, task=source.task, split=source.split, controls=controls)
+    with counted_progress("ablating") as on_step:
+        from interp.anatomy import anatomy as dissect  # takes a second or two
+        from interp.anatomy.published import beside_mainline
+        from interp.anatomy.source import open_source
+
+        source = open_source(there, step=step, split=None if split is None else parse_split(split))
+        found = dissect(source.weights, task=source.task, split=source.split, controls=controls, threads=threads, on_step=on_step)
     paper, paper_note = beside_mainline(source.weights, source.task, weight_decay=source.weight_decay, fraction=source.fraction)
     if json_output:
         beside = {"paper": paper or None, "paper_note": paper_note}

@@ -6,14 +6,15 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from interp.bars import counted_progress
+from interp.bars import counted_progress, progress_by_part
 from interp.cli.arguments import ROOT, Files, Keys, Names, Out, Root, RunPath, Threads, find_run, parse_keys
-from interp.errors import UsageError
+from interp.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from interp.store.run import Run
@@ -38,12 +39,14 @@ def report(
     write_report([find_run(one, root) for one in run], out, analyses=analysis, files=file, key_rule=key_rule, threads=threads)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Drawing:
     """Arguments of `interp figure`.
 
     Args:
-        name: name of an analysis, such as loss_curves, or `neuron`; a wrong name lists the known ones.
+        name: name of an analysis, such as loss_curves, or `neuron`; a wrong name lists the known ones; none with --all.
+        all_figures: write every figure of the report, each to a file of its own in the folder --out.
+        format: of these files; that of a single one follows from its suffix.
         neuron: the neuron that the figure `neuron` shows, over all pairs and beside its best fit (default: 0).
         step: the checkpoint shown (default: the last; .html and .json then keep the slider over all of them).
         width: width of a picture in CSS pixels.
@@ -54,8 +57,10 @@ class Drawing:
     """
 
     run: RunPath
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = None
     out: Out
+    all_figures: Annotated[bool, tyro.conf.arg(name="all"), tyro.conf.FlagCreatePairsOff] = False
+    format: Literal["svg", "png", "pdf", "html", "json"] | None = None
     neuron: int | None = None
     step: int | None = None
     width: int | None = None
@@ -72,20 +77,33 @@ class Drawing:
 def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
     """Write one of the report's figures: a picture (.svg, .png, .pdf), an interactive page (.html), or plotly's JSON (.json).
 
+    With --all, all of them, into a folder: `interp figure RUN --all -o figures/ --format png`.
+
     Pictures need the extra `export` (pip install 'interp[export]') and a Chrome or Chromium; .html and .json need neither.
     """
+    if asked.all_figures:
+        _all_figures(asked)
+    else:
+        _one_figure(asked)
+
+
+def _one_figure(asked: Drawing) -> None:
     from interp.figures.held import titled
     from interp.figures.of_run import figure as draw
     from interp.figures.of_run import find_figure, is_of_one_step
     from interp.figures.saving import PICTURES, check_target, save
 
+    if asked.name is None:
+        raise UsageError("figure: given no NAME, expected that of a figure such as loss_curves, or --all")
+    if asked.format is not None:
+        raise UsageError(f"format: given {asked.format!r}, expected only with --all; that of one file follows from its suffix")
     out, size = asked.out, {"width": asked.width, "height": asked.height, "scale": asked.scale}
     check_target(out, **size)
     analysis = find_figure(asked.name, asked.file, neuron=asked.neuron)
     run, rule = find_run(asked.run, asked.root), parse_keys(asked.key_rule)
     is_still = asked.step is not None or out.suffix[1:].lower() in PICTURES
     step = max(run.steps, default=None) if asked.step is None else asked.step
-    with counted_progress("analysing", then="drawing") as on_step:
+    with counted_progress("analysing") as on_step:
         drawn = draw(
             run,
             asked.name,
@@ -99,7 +117,37 @@ def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
         )
     if asked.title:
         drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
-    print(f"wrote {save(drawn, out, **size)}")
+    with counted_progress("writing"):
+        written = save(drawn, out, **size)
+    print(f"wrote {written}")
+
+
+def _all_figures(asked: Drawing) -> None:
+    """Every figure of a run; says what was written, what does not apply, and fails at the end if one could not be drawn."""
+    from interp.figures.whole_set import Look, save_all
+
+    if asked.name is not None or asked.neuron is not None:
+        given = f"the name {asked.name!r}" if asked.name is not None else f"neuron {asked.neuron}"
+        raise UsageError(f"figure: given --all and {given}, expected one of the two")
+    run = find_run(asked.run, asked.root)
+    with progress_by_part("analysing") as show:
+        found = save_all(
+            run,
+            asked.out,
+            kind=asked.format or "svg",
+            step=asked.step,
+            look=Look(asked.theme, asked.title, asked.width, asked.height, asked.scale),
+            files=asked.file,
+            key_rule=parse_keys(asked.key_rule),
+            threads=asked.threads,
+            on_progress=show,
+        )
+    for path in found.paths:
+        print(f"wrote {path}")
+    for name, why in found.left_out.items():
+        print(f"left out {name}: {why}")
+    if found.failures:
+        raise DataError("; ".join(found.failures.values()))
 
 
 def watch(
@@ -148,7 +196,7 @@ def write_report(
     threads: int | None = None,
 ) -> None:
     """Write the page of a run, or of several compared; print its headline and where it is."""
-    with counted_progress("analysing", then="writing the page") as on_step:
+    with progress_by_part("analysing") as show:
         from interp.reporting import report as write  # takes a second or two
 
         page = write(
@@ -158,7 +206,8 @@ def write_report(
             files=files,
             key_rule=parse_keys(key_rule),
             threads=threads,
-            on_step=on_step,
+            on_step=partial(show, "analysing"),
+            on_panel=partial(show, "writing the page"),
         )
     print(page.headline)
     print(f"Report: {out.resolve().as_uri()}")

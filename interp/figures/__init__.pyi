@@ -34,3 +34,6 @@ from .theme import frequency_dashes as frequency_dashes
 from .theme import key as key
 from .theme import steps_of_colour as steps_of_colour
 from .theme import template as template
+from .whole_set import Look as Look
+from .whole_set import Saved as Saved
+from .whole_set import save_all as save_all

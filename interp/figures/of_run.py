@@ -13,6 +13,7 @@ from interp.figures.theme import PAPER, template
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    import xarray as xr
 
     from interp.observing.analysis import Analysis
     from interp.observing.keys import KeyRule
@@ -50,7 +51,6 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
     """
     from interp.observing.neuron_maps import check_neuron
     from interp.observing.observe import observe
-    from interp.observing.series import about
     from interp.store.run import open_run
 
     opened = open_run(run) if isinstance(run, str | Path) else run
@@ -65,6 +65,19 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
     elif asked.name != "progress_measures":  # the phases behind every time axis need the excluded loss
         needed.append("progress_measures")
     series = observe(opened, needed, steps=steps, key_rule=key_rule, threads=threads, on_step=on_step)
+    drawn = draw_observed(asked, series, theme=theme)
+    return drawn if step is None else at_step(drawn, step)
+
+
+def draw_observed(asked: Analysis, series: xr.Dataset, *, theme: Literal["light", "dark"]) -> go.Figure:
+    """The figure of an analysis that was observed.
+
+    Raises:
+        UsageError: if the analysis does not apply to the run.
+        DataError: if it failed, or its figure cannot be drawn.
+    """
+    from interp.observing.series import about
+
     known = about(series)
     if asked.name in known.failures:
         raise DataError(f"analysis {asked.name} failed {known.failures[asked.name]}")
@@ -76,7 +89,7 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
         raise DataError(f"analysis {asked.name}: its figure raised {type(error).__name__}: {error}") from error
     drawn.layout.template = template(theme)
     drawn.layout.paper_bgcolor = PAPER[theme]
-    return drawn if step is None else at_step(drawn, step)
+    return drawn
 
 
 def find_figure(name: str, files: Iterable[str | Path] = (), *, neuron: int | None = None) -> Analysis:

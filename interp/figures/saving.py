@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from interp.errors import DataError, UsageError
+from interp.errors import UsageError
+from interp.figures.browsing import WITHOUT, Draw, browser
 from interp.figures.held import still
 from interp.store.durable import write_output
 
@@ -19,10 +20,7 @@ KINDS = (*PICTURES, "html", "json")
 
 _LARGEST = 20_000  # pixels; browsers refuse canvases not much larger
 _WIDTH, _HEIGHT = 960, 500  # where the figure itself has no size
-# Nothing listens at this port, so the browser can fetch nothing over a network. (Files are not fetched this way.)
-_NO_NETWORK = "http://127.0.0.1:9"
 _CONFIG = {"displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
-_WITHOUT = "A figure as .html or .json needs nothing else, and the report's own buttons save PNG and SVG"
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
@@ -48,6 +46,20 @@ def save(
     """
     path = Path(path)
     check_target(path, width=width, height=height, scale=scale)
+    with browser() as draw:
+        return write_figure(figure, path, draw, width=width, height=height, scale=scale)
+
+
+def write_figure(
+    figure: go.Figure,
+    path: Path,
+    draw: Draw,
+    *,
+    width: float | None = None,
+    height: float | None = None,
+    scale: float | None = None,
+) -> Path:
+    """The same for a path that is known to be right, with a browser that draws pictures."""
     kind = path.suffix[1:].lower()
     if kind == "json":
         data = str(figure.to_json()).encode()
@@ -56,7 +68,7 @@ def save(
     else:
         shown = still(figure)
         size = {"width": width or shown.layout.width or _WIDTH, "height": height or shown.layout.height or _HEIGHT}
-        data = _picture(shown, {"format": kind, **size, "scale": scale or (2 if kind == "png" else 1)})
+        data = draw(shown.to_dict(), {"format": kind, **size, "scale": scale or (2 if kind == "png" else 1)})
     return write_output(path, data)
 
 
@@ -81,7 +93,7 @@ def check_target(path: Path, *, width: float | None = None, height: float | None
         if value is not None and not 0 < value <= largest:
             raise UsageError(f"{name}: given {value}, expected more than 0 and at most {largest:,}")
     if find_spec("kaleido") is None:
-        raise UsageError(f"{path}: pictures need kaleido, which is not installed: pip install 'interp[export]'. {_WITHOUT}")
+        raise UsageError(f"{path}: pictures need kaleido, which is not installed: pip install 'interp[export]'. {WITHOUT}")
 
 
 def _page(figure: go.Figure) -> str:
@@ -92,22 +104,3 @@ def _page(figure: go.Figure) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>{escape(figure.layout.title.text or 'Figure')}</title></head><body>{inner}</body></html>\n"
     )
-
-
-def _picture(figure: go.Figure, options: dict[str, Any]) -> bytes:
-    """A picture by kaleido; its errors in our words."""
-    import kaleido
-    from kaleido import errors
-
-    parts = figure.to_dict()
-    try:
-        # MathJax would come from a content delivery network.
-        data = kaleido.calc_fig_sync(parts, options, kopts={"mathjax": False, "proxy_server": _NO_NETWORK})
-    except errors.ChromeNotFoundError:
-        raise UsageError(
-            "pictures need a Chrome or Chromium, and none was found: install your system's package (Debian: apt-get install "
-            f"chromium), or run plotly_get_chrome, or say where it is in the environment variable BROWSER_PATH. {_WITHOUT}"
-        ) from None
-    except (errors.BrowserClosedError, errors.BrowserFailedError, errors.JavascriptError, errors.KaleidoError, OSError) as error:
-        raise DataError(f"the browser that draws pictures failed: {type(error).__name__}: {error}. {_WITHOUT}") from error
-    return bytes(data)

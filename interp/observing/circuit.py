@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from interp.losses import correct
 from interp.networks.network import Network
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import PairTables, pair_tables
+from interp.once import once
 from interp.tasks.splits import Split
 from interp.tasks.task import Task
 
@@ -50,12 +50,12 @@ class Model:
             raise UsageError(f"this needs a one-layer transformer, given a network of kind {self.network.kind!r}")
         return self.network
 
-    @cached_property
+    @once
     def tables(self) -> PairTables:
         """Attention, neurons and logits of a one-layer transformer."""
         return pair_tables(self.weights)
 
-    @cached_property
+    @once
     def logits(self) -> Float[Tensor, "row classes"]:
         """Logits of the answers, for all inputs."""
         if isinstance(self.network, Weights):
@@ -63,7 +63,7 @@ class Model:
         with torch.no_grad():
             return self.network.activations(self.task.inputs)["logits"][:, : self.task.classes]
 
-    @cached_property
+    @once
     def labels(self) -> Int64[Tensor, " row"]:
         """The right answers."""
         return torch.from_numpy(self.task.labels)
@@ -113,72 +113,72 @@ class Circuit:
         """The key frequencies, where they are frequencies."""
         return tuple(k for k in self.keys if isinstance(k, int))
 
-    @cached_property
+    @once
     def logits(self) -> Float[Tensor, "row n"]:
         """Logits of the group elements."""
         return take_logits(self.harmonics, self.model.logits)
 
-    @cached_property
+    @once
     def labels(self) -> Int64[Tensor, " row"]:
         """The right answers."""
         return self.harmonics.line.to(self.model.logits.device)
 
-    @cached_property
+    @once
     def neurons(self) -> Float[Tensor, "row d_mlp"]:
         """Neurons of a one-layer transformer after their activation function."""
         return take_rows(self.harmonics, self.model.tables.neurons)
 
-    @cached_property
+    @once
     def from_neurons(self) -> Float[Tensor, "row n"]:
         """The neurons' part of the logits."""
         return take_logits(self.harmonics, self.model.tables.from_neurons)
 
-    @cached_property
+    @once
     def pattern(self) -> Float[Tensor, "row head pos"]:
         """Attention of a one-layer transformer from the last position."""
         return take_rows(self.harmonics, self.model.tables.pattern)
 
-    @cached_property
+    @once
     def W_E(self) -> Float[Tensor, "n d_model"]:
         """The group elements' rows of the embedding."""
         return take_classes(self.harmonics, self.model.weights.W_E)
 
-    @cached_property
+    @once
     def W_L(self) -> Float[Tensor, "n d_mlp"]:
         """The neuron-logit map."""
         return take_classes(self.harmonics, self.model.weights.W_L)
 
-    @cached_property
+    @once
     def right(self) -> Bool[Tensor, " row"]:
         """Whether the answer to each row is right."""
         return correct(self.logits, self.labels)
 
-    @cached_property
+    @once
     def line_means(self) -> Float64[Tensor, "n n"]:
         """Mean logits over the rows of each answer: what restricted and excluded losses and the clock's formula are made of."""
         return line_means(self.logits, self.harmonics, dtype=torch.float64)
 
-    @cached_property
+    @once
     def energy(self) -> Float64[Tensor, ""]:
         """Sum of squares of the logits about the mean of each row."""
         return measures.centred_energy(self.logits)
 
-    @cached_property
+    @once
     def spectrum_W_E(self) -> measures.EmbeddingSpectrum:
         """Fourier norms of the embedding, where the harmonics are those of addition."""
         return measures.embedding_spectrum(self.W_E, harmonics=self.cyclic)
 
-    @cached_property
+    @once
     def spectrum_W_L(self) -> measures.EmbeddingSpectrum:
         """Fourier norms of the neuron-logit map, where the harmonics are those of addition."""
         return measures.embedding_spectrum(self.W_L, harmonics=self.cyclic)
 
-    @cached_property
+    @once
     def train(self) -> Int64[Tensor, " train"] | None:
         """Indices of the training rows, where they are known."""
         return self._positions("train")
 
-    @cached_property
+    @once
     def test(self) -> Int64[Tensor, " test"] | None:
         """Indices of the test rows, where they are known."""
         return self._positions("test")

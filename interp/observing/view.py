@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +18,7 @@ from interp.networks.neuron_tables import NeuronTables, neuron_tables
 from interp.networks.one_layer import Weights, forward
 from interp.networks.sites import Activations
 from interp.observing.circuit import Circuit, Model
+from interp.once import once
 from interp.tasks.splits import Split
 from interp.tasks.task import Task
 
@@ -51,7 +51,7 @@ class View:
     run: Run | None = None
     brief: bool = False
 
-    @cached_property
+    @once
     def _model(self) -> Model:
         return Model(self.network, self.task, self.split)
 
@@ -69,7 +69,7 @@ class View:
         """Whether the network is the one-layer transformer, with `weights`, `neurons` and `pattern`."""
         return isinstance(self.network, Weights)
 
-    @cached_property
+    @once
     def activations(self) -> Activations:
         """Every intermediate value over all pairs, row-major. (`logits`, `neurons` and `pattern` by themselves are faster.)"""
         with torch.no_grad():
@@ -90,22 +90,22 @@ class View:
         """Attention from the last position, over all pairs."""
         return self._model.tables.pattern
 
-    @cached_property
+    @once
     def neuron_tables(self) -> NeuronTables:
         """The neurons as small tables from which the map of any of them over all pairs can be made, in single precision."""
         return neuron_tables(self.weights)
 
-    @cached_property
+    @once
     def labels(self) -> Int64[Tensor, " row"]:
         """Right answers to all inputs."""
         return self._model.labels.to(self.logits.device)
 
-    @cached_property
+    @once
     def train(self) -> Int64[Tensor, " train"]:
         """Row indices of the inputs that are trained on."""
         return torch.from_numpy(self.split.train)
 
-    @cached_property
+    @once
     def test(self) -> Int64[Tensor, " test"]:
         """Row indices of the inputs that are never trained on."""
         return torch.from_numpy(self.split.test)
@@ -131,7 +131,7 @@ class View:
         """Whether the operation is addition modulo n, or becomes it when pairs and residues are reordered."""
         return isinstance(self.harmonics, CyclicHarmonics)
 
-    @cached_property
+    @once
     def circuit(self) -> Circuit:
         """The checkpoint in the order of its task's harmonics, in which every measure of waves applies.
 

@@ -77,6 +77,7 @@ def page(
     origin: Sequence[Table] = (),
     live: int | None = None,
     looks: Sequence[Mapping[str, str]] | None = None,
+    on_panel: Callable[[int, int], None] | None = None,
 ) -> Page:
     """Build the page of a series (as `interp.observe` returns it) from its panels.
 
@@ -89,6 +90,7 @@ def page(
         origin: tables before the facts.
         live: version of a page that is served while its run goes on, and may ask its server for the next; None for a file.
         looks: colour and dash of each run of a series that has several, along its dimension ``run``.
+        on_panel: called with (parts made, parts in all), first with none: a part for each panel, and the text as a whole.
 
     Raises:
         UsageError: if the series has no checkpoints.
@@ -98,7 +100,11 @@ def page(
     blocks, story = Blocks(), tell(series) if story is None else story
     asked = sorted((panel for panel in panels if panel.left_out is None), key=lambda panel: panel.kind == "tables")
     tabled = tables(series, [panel.name for panel in asked if panel.kind == "figure"], blocks)
-    shown = [_shown(panel, series, blocks, tabled) for panel in asked]
+    shown: list[dict[str, Any]] = []
+    for panel in asked:
+        if on_panel is not None:
+            on_panel(len(shown), len(asked) + 1)
+        shown.append(_shown(panel, series, blocks, tabled))
     data = {
         "run": run_name(series),
         "steps": [int(step) for step in series["step"].values],
@@ -114,6 +120,8 @@ def page(
     }
     facts = [*origin, *(facts_of(about(series)) if facts is None else facts)]
     html = render(series, story, shown, left_out=left_out(panels), facts=facts, data=data, blocks=blocks)
+    if on_panel is not None:
+        on_panel(len(asked) + 1, len(asked) + 1)
     return Page(html, str(story), {one["name"]: one["failure"] for one in shown if one["failure"]})
 
 

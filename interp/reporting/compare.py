@@ -39,13 +39,19 @@ _CELLS = {
 }
 
 
-def compare(runs: Sequence[xr.Dataset], *, own: Sequence[Sequence[Panel]] = ()) -> Page:
+def compare(
+    runs: Sequence[xr.Dataset],
+    *,
+    own: Sequence[Sequence[Panel]] = (),
+    on_panel: Callable[[int, int], None] | None = None,
+) -> Page:
     """Build the page that compares runs, each given by its series.
 
     Args:
         runs: the series.
         own: for each run the panels of further analyses, the same for all; their figures follow, one run after the other, as
             figures of any kind cannot be drawn over each other.
+        on_panel: see `page`.
 
     Raises:
         UsageError: if fewer than two are given.
@@ -67,7 +73,12 @@ def compare(runs: Sequence[xr.Dataset], *, own: Sequence[Sequence[Panel]] = ()) 
         *_of_each(runs, names, own),
     ]
     return page(
-        together, panels, story=_story(runs, names), facts=_tables(runs, names), looks=[_look(i) for i in range(len(runs))]
+        together,
+        panels,
+        story=_story(runs, names),
+        facts=_tables(runs, names),
+        looks=[_look(i) for i in range(len(runs))],
+        on_panel=on_panel,
     )
 
 

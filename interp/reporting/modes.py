@@ -67,8 +67,9 @@ def close_modes(stack: np.ndarray, *, tolerance: float) -> Modes | None:
 
 def _rotated(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights (step, mode) and patterns (mode, entries) with stack = weights @ patterns; patterns ordered, the largest first."""
-    rows = stack.reshape(len(stack), -1).astype(np.float32)
-    size = np.sqrt(np.square(rows, dtype=np.float64).mean(axis=1))
+    rows = stack.reshape(len(stack), -1).astype(np.float32, copy=False)
+    # One step at a time, as double precision takes much space.
+    size = np.array([np.sqrt(np.square(row, dtype=np.float64).mean()) for row in rows])
     size = np.where(size > 0, size, 1.0).astype(np.float32)
     scaled = rows / size[:, None]
     directions = np.linalg.eigh((scaled @ scaled.T).astype(np.float64))[1][:, ::-1][:, :MOST].astype(np.float32)
@@ -77,7 +78,8 @@ def _rotated(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _rounded(shape: tuple[int, ...], weights: np.ndarray, patterns: np.ndarray, width: float) -> Modes:
     width = max(width, float(np.abs(patterns).max()) / 32_000)
-    codes = np.rint(patterns / width).astype(np.int16)
+    scaled = patterns / width
+    codes = np.rint(scaled, out=scaled).astype(np.int16)
     kept = np.flatnonzero(codes.any(axis=1)) if codes.any() else [0]
     return Modes(weights[:, kept] * np.float32(width), codes[kept], shape)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from interp.store.run import Run
 
 
-def report(
+def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
     run: Run | str | Path | Sequence[Run | str | Path],
     path: str | Path = "report.html",
     *,
@@ -31,6 +31,7 @@ def report(
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
     threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    on_panel: Callable[[int, int], None] | None = None,
 ) -> Page:
     """Write one offline HTML page about a run and return it, with its headline and what could not be shown.
 
@@ -44,6 +45,7 @@ def report(
         key_rule: how key frequencies are chosen, see `interp.observe`.
         threads: checkpoints that are measured at once, see `interp.observe`.
         on_step: called with (checkpoints analysed, checkpoints in all).
+        on_panel: called with (parts of the page made, parts in all), first with none.
 
     Raises:
         UsageError: for an unknown analysis or step, or a directory that does not exist.
@@ -60,12 +62,22 @@ def report(
     own = find_analyses(asked if several else asked or builtin_names(), files=files)
     chosen = find_analyses([*(name for name in COMPARED if name not in asked), *own]) if several else own
     found = [observe(one, chosen, steps=steps, key_rule=key_rule, threads=threads, on_step=on_step) for one in opened]
-    built = compare(found, own=[panels(one, own) for one in found]) if several else page_of(opened[0], found[0], chosen)
+    if several:
+        built = compare(found, own=[panels(one, own) for one in found], on_panel=on_panel)
+    else:
+        built = page_of(opened[0], found[0], chosen, on_panel=on_panel)
     write_output(path, built.html.encode())
     return built
 
 
-def page_of(run: Run, series: xr.Dataset, analyses: Iterable[Analysis], *, live: int | None = None) -> Page:
+def page_of(
+    run: Run,
+    series: xr.Dataset,
+    analyses: Iterable[Analysis],
+    *,
+    live: int | None = None,
+    on_panel: Callable[[int, int], None] | None = None,
+) -> Page:
     """The page of one run, from what was observed of it.
 
     Args:
@@ -73,8 +85,9 @@ def page_of(run: Run, series: xr.Dataset, analyses: Iterable[Analysis], *, live:
         series: as `interp.observe` returned it for these analyses.
         analyses: those that were observed.
         live: see `page`.
+        on_panel: see `page`.
     """
-    return page(series, panels(series, analyses), origin=[origin(run)], live=live)
+    return page(series, panels(series, analyses), origin=[origin(run)], live=live, on_panel=on_panel)
 
 
 def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | str | Path]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite, nan
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -38,14 +39,31 @@ def decode(data: bytes, *, where: str) -> dict[str, Shaped[np.ndarray, " step"]]
     Raises:
         DataError: if a line is malformed, or steps do not ascend; the message names file and line.
     """
-    rows = []
-    for number, line in enumerate(data.splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            rows.append((int(row["step"]), *(float(row.get(name, nan)) for name in COLUMNS)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{where}: line {number} is damaged ({type(error).__name__}: {error})") from error
-        if len(rows) > 1 and rows[-1][0] <= rows[-2][0]:
-            raise DataError(f"{where}: line {number} has step {rows[-1][0]} after step {rows[-2][0]}; steps must ascend")
+    lines = data.splitlines()
+    rows = _all_at_once(lines) or [_line(line, where=f"{where}: line {number}") for number, line in enumerate(lines, start=1)]
     columns = np.array(rows, dtype=np.float64).reshape(-1, 1 + len(COLUMNS)).T
-    return {"step": columns[0].astype(np.int64), **dict(zip(COLUMNS, columns[1:], strict=True))}
+    steps = columns[0].astype(np.int64)
+    if len(back := np.flatnonzero(np.diff(steps) <= 0)):
+        at = int(back[0])
+        raise DataError(f"{where}: line {at + 2} has step {steps[at + 1]} after step {steps[at]}; steps must ascend")
+    return {"step": steps, **dict(zip(COLUMNS, columns[1:], strict=True))}
+
+
+def _all_at_once(lines: Sequence[bytes]) -> list[tuple[float, ...]] | None:
+    """The rows of sound lines, read as one array, which is several times faster than line by line; None if any is damaged."""
+    try:
+        rows = json.loads(b"[" + b",".join(lines) + b"]")
+        return [_row(row) for row in rows] if len(rows) == len(lines) else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _line(line: bytes, *, where: str) -> tuple[float, ...]:
+    try:
+        return _row(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{where} is damaged ({type(error).__name__}: {error})") from error
+
+
+def _row(row: dict[str, Any]) -> tuple[float, ...]:
+    return int(row["step"]), *(float(row.get(name, nan)) for name in COLUMNS)

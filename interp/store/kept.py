@@ -9,7 +9,9 @@ from typing import Any
 
 from interp.store.durable import sha256, write_atomically
 
-KEEP = 4  # kept variants of one fact or analysis, for example under different key frequency rules
+# Kept variants of one fact or analysis, for example under different key frequency rules: how many, and their bytes in all.
+KEEP = 4
+KEEP_BYTES = 2**26
 
 
 def recall(run: Path, name: str, *, key: str) -> Any:
@@ -37,11 +39,14 @@ def keep(run: Path, name: str, value: Any, *, key: str) -> None:
 
 
 def prune(path: Path) -> None:
-    """Delete all but the latest variants of the file that was just written, `NAME-HASH.SUFFIX`."""
+    """Delete older variants of the file that was just written, `NAME-HASH.SUFFIX`, beyond those that are kept."""
     name = path.name.rpartition("-")[0]
-    variants = sorted(path.parent.glob(f"{name}-????????????????{path.suffix}"), key=lambda one: one.stat().st_mtime)
-    for old in variants[:-KEEP]:
-        old.unlink(missing_ok=True)
+    variants = path.parent.glob(f"{name}-????????????????{path.suffix}")
+    bytes_kept = 0
+    for i, variant in enumerate(sorted(variants, key=lambda one: one.stat().st_mtime, reverse=True)):
+        bytes_kept += variant.stat().st_size
+        if i >= KEEP or (i and bytes_kept > KEEP_BYTES):
+            variant.unlink(missing_ok=True)
 
 
 def _path(run: Path, name: str, key: str) -> Path:

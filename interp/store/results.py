@@ -34,6 +34,8 @@ class Results:
         self._key = key
         self._path = run / "results" / f"{name}-{key[:16]}.safetensors" if key else None
         self._rows: dict[int, tuple[str, dict[str, np.ndarray]]] = {}
+        # Every variable over these steps; rows are parts of it, so that nothing is in memory twice.
+        self._stacked: tuple[list[int], dict[str, np.ndarray]] = ([], {})
         self._labels: dict[str, dict[str, Any]] = {}
         self._changed = False
         if self._path is not None and self._path.is_file():
@@ -67,23 +69,36 @@ class Results:
             _check_writable(labels)
         self._labels = labels
         self._rows[step] = (sha256, row)
+        self._stacked = ([], {})
         self._changed = True
 
     def series(self, steps: list[int]) -> dict[str, xr.DataArray]:
         """Every variable over the given steps, all of which must have been measured."""
+        known, arrays = self._stack()
+        rows = None if steps == known else [known.index(step) for step in steps]
         found = {}
         for variable, labels in self._labels.items():
-            values = np.stack([self._rows[step][1][variable] for step in steps])
+            values = arrays[variable] if rows is None else arrays[variable][rows]
             coords = {"step": steps, **{dim: np.asarray(c) for dim, c in labels["coords"].items()}}
             found[variable] = xr.DataArray(values, dims=("step", *labels["dims"]), coords=coords, attrs=labels["attrs"])
         return found
+
+    def _stack(self) -> tuple[list[int], dict[str, np.ndarray]]:
+        """All steps, ascending, and every variable over them."""
+        if len(self._stacked[0]) != len(self._rows):
+            steps, arrays = sorted(self._rows), {}
+            for name in self._labels:
+                arrays[name] = np.stack([self._rows[step][1][name] for step in steps])
+                for i, step in enumerate(steps):
+                    self._rows[step][1][name] = arrays[name][i]
+            self._stacked = (steps, arrays)
+        return self._stacked
 
     def save(self) -> None:
         """Write what is new, atomically. If the run cannot be written to, the results are not kept."""
         if self._path is None or not self._changed:
             return
-        steps = sorted(self._rows)
-        arrays = {name: np.stack([self._rows[step][1][name] for step in steps]) for name in self._labels}
+        steps, arrays = self._stack()
         header = {"steps": steps, "sha256": [self._rows[step][0] for step in steps], "labels": self._labels}
         with suppress(PermissionError):
             self._path.parent.mkdir(exist_ok=True)
@@ -101,6 +116,7 @@ class Results:
             for i, (step, sha256) in enumerate(zip(header["steps"], header["sha256"], strict=True)):
                 self._rows[step] = (sha256, {name: array[i] for name, array in arrays.items()})
             self._labels = header["labels"]
+            self._stacked = (list(header["steps"]), arrays)
 
     def _difference(self, labels: dict[str, dict[str, Any]]) -> str:
         if labels.keys() != self._labels.keys():

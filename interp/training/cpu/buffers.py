@@ -19,7 +19,7 @@ def _zeros(*size: int) -> np.ndarray:
 
 def allocate(
     shape: Shape, p: int, *, d_model: int, heads: int, threads: int, train: kernels.Pairs, test: kernels.Pairs
-) -> tuple[kernels.Tables, kernels.Chunk, kernels.Gradients]:
+) -> tuple[kernels.Tables, list[kernels.Chunk], kernels.Gradients]:
     """Buffers for the tables, for each thread's chunk of pairs, and for the gradient of the tables."""
     t, d_head, equals = threads, d_model // heads, shape.equals_sign
     neurons, logits, columns = shape.neuron_columns, shape.logit_columns, shape.neuron_columns + shape.logit_columns
@@ -46,14 +46,17 @@ def allocate(
         W_U_turned=_zeros(logits, d_model),
         W_L=_zeros(neurons, logits + _GAP),
     )
-    chunk = kernels.Chunk(
-        active=np.zeros((t, room, -(-neurons // kernels.WORD)), dtype=np.int64),
-        columns=_zeros(t, room, columns + _GAP),
-        softmax=_zeros(t, 2, heads, room),
-        weights=torch.ones(t, 2, heads + 1, room).numpy(),
-        d_scores=_zeros(t, 2, heads, room),
-        d_neurons=_zeros(t, (room if kernels.needs_strips(shape.classes) else 0) + 1, neurons + _GAP),
-    )
+    chunks = [
+        kernels.Chunk(
+            active=np.zeros((room, -(-neurons // kernels.WORD)), dtype=np.int64),
+            columns=_zeros(room, columns + _GAP),
+            softmax=_zeros(2, heads, room),
+            weights=torch.ones(2, heads + 1, room).numpy(),
+            d_scores=_zeros(2, heads, room),
+            d_neurons=_zeros((room if kernels.needs_strips(shape.classes) else 0) + 1, neurons + _GAP),
+        )
+        for _ in range(threads)
+    ]
     gradients = kernels.Gradients(
         near=_zeros(heads + equals, p, columns),
         far=_zeros(t, heads + (not equals), p, columns),
@@ -75,4 +78,4 @@ def allocate(
         asking=_zeros(heads, d_model),
         tokens=_zeros(t, d_model),
     )
-    return tables, chunk, gradients
+    return tables, chunks, gradients

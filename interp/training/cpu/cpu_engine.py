@@ -23,7 +23,9 @@ from interp.process import forked
 from interp.training.cpu import kernels
 from interp.training.cpu.buffers import allocate
 from interp.training.cpu.contention import Contention
+from interp.training.cpu.openmp import can_be_parallel
 from interp.training.cpu.pair_chunks import share_out
+from interp.training.cpu.preparation import prepare
 from interp.training.engine import Evaluation
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
@@ -81,50 +83,43 @@ class CpuEngine:
         task, model = config.task, config.model
         self.threads = threads_for(config)
         self.parameters = Parameters(initial_weights(config))
-        self._launch = _Launcher(self.threads)
-        self._adamw = _CompiledAdamW(config.optimizer, self.parameters, self._launch)
-        self._optimizer = Optimizer(config.optimizer, self.parameters, adamw=self._adamw)
         self._shape = Shape(task.equals_sign, model.attention_rate, d_mlp=model.d_mlp, classes=config.classes)
-        setting = kernels.Setting(
-            neuron_columns=self._shape.neuron_columns,
-            classes=config.classes,
-            columns_of_W_L=config.classes - (config.optimizer.loss == "cross_entropy"),
-            rate=float(model.attention_rate),
-            total=float(self._shape.total),
-            stablemax=config.optimizer.loss == "stablemax",
-        )
+        layout = _layout(config)
+        prepare(layout, processes=self.threads)
+        self._passes = kernels.passes_for(layout)
+        self._launch = _Launcher(self.threads)
+        self._adamw = _CompiledAdamW(config.optimizer, self.parameters, self._launch, self._passes.update)
+        self._optimizer = Optimizer(config.optimizer, self.parameters, adamw=self._adamw)
         split = config.split.draw(task)
         train, test = (share_out(index, task, threads=self.threads) for index in (split.train, split.test))
         self._n_train, self._n_test = len(train.a), len(test.a)
         self._sums = kernels.Sums(np.zeros(self.threads), np.zeros(self.threads, dtype=np.int64))
-        buffers = allocate(
+        tables, chunks, of_tables = allocate(
             self._shape, task.p, d_model=model.d_model, heads=model.n_heads, threads=self.threads, train=train, test=test
         )
-        weights, gradients = map(_as_arrays, (self.parameters.weights.tensors(), self.parameters.gradients))
+        weights, into = map(_as_arrays, (self.parameters.weights.tensors(), self.parameters.gradients))
         self._signs = _no_signs(model.d_mlp, self._shape.neuron_columns, self.threads)
-        given = (weights, *buffers, setting, gradients, self._sums, self._signs, self._adamw.moments)
-        handles: list[kernels.Handle[Any]] = [kernels.Handle(each) for each in given]
+        self._chunks = [kernels.Handle(chunk) for chunk in chunks]
+        rest = of_tables, _setting(config, layout, self._shape), into, self._sums, self._signs, self._adamw.moments
+        handles: list[kernels.Handle[Any]] = [kernels.Handle(each) for each in (weights, tables, *rest)]
+        addresses = np.array([chunk.address for chunk in self._chunks])
         self._train, self._test = (
-            kernels.Handle(kernels.Work(self.threads, kernels.Handle(pairs), *handles)) for pairs in (train, test)
+            kernels.Handle(kernels.Work(self.threads, addresses, kernels.Handle(pairs), *handles)) for pairs in (train, test)
         )
         self._adamw.work = self._train
         self._train_accuracy: float | None = None
-        with kernels.telling():
-            for _ in range(3 if self._launch.can_be_parallel else 1):  # passes are launched in parallel from the third on
-                self.evaluate()
-                self.gradient()
+        for _ in range(3 if self._launch.can_be_parallel else 1):  # passes are launched in parallel from the third on
+            self.evaluate()
+            self.gradient()
         self._choose_signs()
 
     @torch.no_grad()
     def gradient(self) -> float:
         """Mean training loss; computes its gradient without autograd."""
-        start, passes = perf_counter(), kernels.passes()
+        start, passes = perf_counter(), self._passes
         with torch_threads(1):
-            self._tabulate()
-            for each in (passes.train, passes.combine, passes.add_up):
-                self._launch(each, self._train)
-            for stage in range(kernels.BACKWARD_STAGES):
-                self._launch(passes.backpropagate, self._train, stage)
+            for stages in (passes.tabulate, passes.train, passes.combine, passes.add_up, passes.backpropagate):
+                self._launch(stages, self._train)
         self._launch.note(perf_counter() - start)
         loss, self._train_accuracy = self._means(self._n_train)
         return loss
@@ -140,11 +135,11 @@ class CpuEngine:
     def evaluate(self) -> Evaluation:
         """Test loss and both accuracies."""
         with torch_threads(1):
-            self._tabulate()
+            self._launch(self._passes.tabulate, self._train)
             if self._train_accuracy is None:
-                self._launch(kernels.passes().evaluate, self._train)
+                self._launch(self._passes.evaluate, self._train)
                 _, self._train_accuracy = self._means(self._n_train)
-            self._launch(kernels.passes().evaluate, self._test)
+            self._launch(self._passes.evaluate, self._test)
             test_loss, test_accuracy = self._means(self._n_test)
         return Evaluation(test_loss, train_accuracy=self._train_accuracy, test_accuracy=test_accuracy)
 
@@ -163,12 +158,8 @@ class CpuEngine:
 
     def _choose_signs(self) -> None:
         """Choose the sign of each neuron for what follows, by the counts of the last training pass unless they are used up."""
-        kernels.SERIAL(kernels.passes().choose_signs, self._train.address, 0, 1)
-
-    def _tabulate(self) -> None:
-        """Compute the tables at the current weights."""
-        for stage in range(kernels.FORWARD_STAGES):
-            self._launch(kernels.passes().tabulate, self._train, stage)
+        for stage in self._passes.choose_signs:
+            kernels.SERIAL(stage.first, stage.number, self._train.address, 1)
 
     def _means(self, n: int) -> tuple[float, float]:
         """Mean loss and accuracy over the n pairs of the last pass."""
@@ -180,7 +171,7 @@ class _Launcher:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._contention = Contention() if kernels.can_be_parallel(threads) else None
+        self._contention = Contention() if can_be_parallel(threads) else None
 
     @property
     def can_be_parallel(self) -> bool:
@@ -197,18 +188,20 @@ class _Launcher:
         """Whether several threads are used now."""
         return self._contention is not None and self._contention.use_threads() and not forked()
 
-    def __call__(self, function: int, work: kernels.Handle[kernels.Work], stage: int = 0) -> None:
-        """Run one pass, or a stage of it."""
-        (kernels.PARALLEL if self.is_parallel else kernels.SERIAL)(function, work.address, stage, self._threads)
+    def __call__(self, stages: kernels.Pass, work: kernels.Handle[kernels.Work]) -> None:
+        """Run a pass, stage by stage."""
+        launch = kernels.PARALLEL if self.is_parallel else kernels.SERIAL
+        for stage in stages:
+            launch(stage.first, stage.number, work.address, self._threads)
 
 
 class _CompiledAdamW:
-    """AdamW by the compiled pass over `moments`; `work` holds a handle to them."""
+    """AdamW by the compiled pass `update` over `moments`; `work` holds a handle to them."""
 
     work: kernels.Handle[kernels.Work]
 
-    def __init__(self, config: OptimizerConfig, parameters: Parameters, launch: _Launcher) -> None:
-        self._config, self._launch, self._step = config, launch, 0
+    def __init__(self, config: OptimizerConfig, parameters: Parameters, launch: _Launcher, update: kernels.Pass) -> None:
+        self._config, self._launch, self._update, self._step = config, launch, update, 0
         self._mean, self._square = torch.zeros_like(parameters.flat), torch.zeros_like(parameters.flat)
         self.moments = kernels.Moments(
             flat=parameters.flat.numpy(),
@@ -224,7 +217,7 @@ class _CompiledAdamW:
         (beta1, beta2), eps, decay = (self._config.beta1, self._config.beta2), self._config.eps, self._config.weight_decay
         rest1, rest2 = 1 - beta1**self._step, 1 - beta2**self._step
         self.moments.rates[:] = 1 - lr * decay, lr / rest1, 1 - beta1, beta2, 1 - beta2, rest2**0.5, eps
-        self._launch(kernels.passes().update, self.work)
+        self._launch(self._update, self.work)
 
     def state(self) -> dict[str, Tensor]:
         """The state under torch's names; `step` is a float32 number there."""
@@ -237,6 +230,31 @@ class _CompiledAdamW:
         self._step = int(state["step"])
         self._mean.copy_(state["exp_avg"])
         self._square.copy_(state["exp_avg_sq"])
+
+
+def _layout(config: RunConfig) -> kernels.Layout:
+    """Which machine code a run needs."""
+    return kernels.Layout(
+        equals_sign=config.task.equals_sign,
+        biases=config.model.biases != "none",
+        columns=config.classes - (config.optimizer.loss == "cross_entropy"),
+        loss=config.optimizer.loss,
+    )
+
+
+def _setting(config: RunConfig, layout: kernels.Layout, shape: Shape) -> kernels.Setting:
+    """The scalars of a run's passes."""
+    strips = kernels.strips_of(layout)
+    return kernels.Setting(
+        neuron_columns=shape.neuron_columns,
+        classes=config.classes,
+        columns_of_W_L=layout.columns,
+        rate=float(shape.attention_rate),
+        total=float(shape.total),
+        forward=kernels.Handle(strips[0]),
+        backward=kernels.Handle(strips[1]),
+        loss=kernels.LOSSES[layout.loss].address,
+    )
 
 
 def _no_signs(neurons: int, columns: int, threads: int) -> kernels.Signs:

@@ -2,33 +2,36 @@
 
 from interp.training.cpu.kernels.active import WORD, needs_strips
 from interp.training.cpu.kernels.arrays import Chunk, Gradients, Model, Moments, Pairs, Setting, Signs, Sums, Tables, Work
-from interp.training.cpu.kernels.backpropagation import STAGES as BACKWARD_STAGES
-from interp.training.cpu.kernels.compiler import telling
 from interp.training.cpu.kernels.handles import Handle
-from interp.training.cpu.kernels.passes import PARALLEL, SERIAL, can_be_parallel, passes
-from interp.training.cpu.kernels.tabulation import STAGES as FORWARD_STAGES
+from interp.training.cpu.kernels.pair_losses import LOSSES
+from interp.training.cpu.kernels.passes import PARALLEL, SERIAL, Layout, Pass, Passes, Stage, passes_for, strips_of, units_for
+from interp.training.cpu.kernels.units import compile_alone
 from interp.training.cpu.kernels.vectors import LANES
 
 __all__ = [
-    "BACKWARD_STAGES",
-    "FORWARD_STAGES",
     "LANES",
+    "LOSSES",
     "PARALLEL",
     "SERIAL",
     "WORD",
     "Chunk",
     "Gradients",
     "Handle",
+    "Layout",
     "Model",
     "Moments",
     "Pairs",
+    "Pass",
+    "Passes",
     "Setting",
     "Signs",
+    "Stage",
     "Sums",
     "Tables",
     "Work",
-    "can_be_parallel",
+    "compile_alone",
     "needs_strips",
-    "passes",
-    "telling",
+    "passes_for",
+    "strips_of",
+    "units_for",
 ]

@@ -13,14 +13,16 @@ left: logits relative to the last class have 112 columns, see tabulation.py.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
 from interp.training.cpu.kernels.active_words import NARROW, add_active_of, by_neuron, count, pull_back_of, word_at
-from interp.training.cpu.kernels.compiler import WIDE_REGISTERS, njit, variant, wide
-from interp.training.cpu.kernels.products import Matrix
+from interp.training.cpu.kernels.arrays import Strips
+from interp.training.cpu.kernels.compiler import WIDE_REGISTERS, njit, wide
+from interp.training.cpu.kernels.places import Matrix, address
+from interp.training.cpu.kernels.units import Unit, at_address, unit
 from interp.training.cpu.kernels.vectors import LANES
 
 WORD = 64
@@ -36,21 +38,22 @@ class Active(NamedTuple):
     row: int
 
 
-def _forward_strip(full: int, is_narrow: bool) -> Any:
-    """The function that adds one strip of a chunk's logits."""
+@cache
+def forward_strip(full: int, is_narrow: bool) -> Unit:
+    """The unit that adds one strip of a chunk's logits: so many vectors of classes, and perhaps a narrow one."""
     add_active = add_active_of(full, is_narrow)
 
-    @variant("forward", full, is_narrow)
-    def strip(neurons: Matrix, active: Active, W_L: Matrix, logits: Matrix, size: tuple[int, int]) -> None:
+    @unit("forward", full, is_narrow)
+    def strip(
+        neurons: int, row_neurons: int, active: int, row_active: int, W_L: int, row_W_L: int, logits: int, row_logits: int,
+        pairs: int, words: int,
+    ) -> None:  # fmt: skip
         wide()
-        pairs, words = size
         for k in range(words):
-            rows = W_L.first + 4 * WORD * k * W_L.row
+            rows = W_L + 4 * WORD * k * row_W_L
             for i in range(pairs):
-                word = word_at(active.first + 8 * (i * active.row + k))
-                add_active(
-                    word, neurons.first + 4 * (i * neurons.row + WORD * k), rows, W_L.row, logits.first + 4 * i * logits.row
-                )
+                word = word_at(active + 8 * (i * row_active + k))
+                add_active(word, neurons + 4 * (i * row_neurons + WORD * k), rows, row_W_L, logits + 4 * i * row_logits)
 
     return strip
 
@@ -73,103 +76,82 @@ class Back(NamedTuple):
     counts: int
 
 
-def _backward_strip(full: int, is_narrow: bool) -> Any:
-    """The function that computes one strip of classes backward."""
+@cache
+def backward_strip(full: int, is_narrow: bool) -> Unit:
+    """The unit that computes one strip of classes backward."""
     pull_back = pull_back_of(full, is_narrow)
 
-    @variant("backward", full, is_narrow)
-    def strip(back: Back, active: Active, size: tuple[int, int]) -> None:
+    @unit("backward", full, is_narrow)
+    def strip(
+        neurons: int, row_neurons: int, d_logits: int, row_d_logits: int, W_L: int, row_W_L: int, d_W_L: int, row_d_W_L: int,
+        so_far: int, row_so_far: int, out: int, row_out: int, counts: int, active: int, row_active: int, pairs: int, vectors: int,
+    ) -> None:  # fmt: skip
         wide()
-        pairs, vectors = size
         words = np.empty(LANES, np.int64)
-        neurons, d_logits, W_L, d_W_L, so_far, out, counts = back
         for start in range(0, pairs, WORD):
             for v in range(vectors):
-                first = active.first + 8 * start * active.row + 2 * v
-                by_neuron(first, 4 * active.row, min(WORD, pairs - start), words.ctypes.data)
+                first = active + 8 * start * row_active + 2 * v
+                by_neuron(first, 4 * row_active, min(WORD, pairs - start), address(words))
                 if counts:
-                    count(words.ctypes.data, counts + 8 * LANES * v)
+                    count(address(words), counts + 8 * LANES * v)
                 for j in range(LANES):
                     neuron = LANES * v + j
                     pull_back(
                         words[j],
-                        neurons.first + 4 * (start * neurons.row + neuron), neurons.row,
-                        d_logits.first + 4 * start * d_logits.row, d_logits.row,
-                        W_L.first + 4 * neuron * W_L.row, d_W_L.first + 4 * neuron * d_W_L.row,
-                        so_far.first + 4 * (start * so_far.row + neuron * (so_far.row > 0)), so_far.row,
-                        out.first + 4 * (start * out.row + neuron), out.row,
+                        neurons + 4 * (start * row_neurons + neuron), row_neurons,
+                        d_logits + 4 * start * row_d_logits, row_d_logits,
+                        W_L + 4 * neuron * row_W_L, d_W_L + 4 * neuron * row_d_W_L,
+                        so_far + 4 * (start * row_so_far + neuron * (row_so_far > 0)), row_so_far,
+                        out + 4 * (start * row_out + neuron), row_out,
                     )  # fmt: skip
 
     return strip
 
 
-def _choice(make: Callable[[int, bool], Any], full: int) -> Any:
-    """The function that picks the strip for a given number of full vectors (at most `full`), with or without a narrow one."""
-    with_narrow = make(full, True)
-    if not full:
-
-        @variant(make.__name__)
-        def least(vectors: int, is_narrow: bool, arguments: Any) -> None:  # noqa: ARG001  as `choose`
-            if is_narrow:
-                with_narrow(*arguments)
-
-        return least
-    without, fewer = make(full, False), _choice(make, full - 1)
-
-    @variant(make.__name__, full)
-    def choose(vectors: int, is_narrow: bool, arguments: Any) -> None:
-        if vectors < full:
-            fewer(vectors, is_narrow, arguments)
-        elif is_narrow:
-            with_narrow(*arguments)
-        else:
-            without(*arguments)
-
-    return choose
+def _cut(classes: int, most: int) -> tuple[int, int, bool]:
+    """Number of strips, vectors of the last one, and whether it has a narrow one after them."""
+    full, left = divmod(classes, LANES)
+    vectors = full + (left > NARROW)
+    strips = max(1, -(-vectors // most))
+    return strips, vectors - most * (strips - 1), 0 < left <= NARROW
 
 
-_forward, _backward = _choice(_forward_strip, _FORWARD), _choice(_backward_strip, _BACKWARD)
+def strips_for(classes: int) -> tuple[tuple[Unit, Unit, int], tuple[Unit, Unit, int]]:
+    """What `Strips` holds for so many classes, forward and backward, with units in place of their addresses."""
+    found = []
+    for make, most in ((forward_strip, _FORWARD), (backward_strip, _BACKWARD)):
+        number, *last = _cut(classes, most)
+        found.append((make(*((most, False) if number > 1 else last)), make(*last), number))
+    return found[0], found[1]
 
 
 @njit
-def _cut(classes: int) -> tuple[int, bool]:
-    """Number of full vectors of classes, and whether a narrow one is left over."""
-    full, left = classes // LANES, classes % LANES
-    return full + (left > NARROW), 0 < left <= NARROW
-
-
-@njit
-def add_logits(neurons: Matrix, active: Active, W_L: Matrix, logits: Matrix, size: tuple[int, int, int]) -> None:
-    """``logits += neurons W_L``; sizes: pairs, words of activity per pair, classes."""
-    pairs, words, classes = size
-    vectors, is_narrow = _cut(classes)
-    for v in range(0, max(vectors, 1), _FORWARD):
-        strip, column = min(_FORWARD, vectors - v), 4 * LANES * v
+def add_logits(strips: Strips, neurons: Matrix, active: Active, W_L: Matrix, logits: Matrix, size: tuple[int, int]) -> None:
+    """``logits += neurons W_L``; sizes: pairs, words of activity per pair."""
+    for i in range(strips.number):
+        column, strip = 4 * LANES * _FORWARD * i, strips.last if i == strips.number - 1 else strips.whole
         right, out = Matrix(W_L.first + column, W_L.row), Matrix(logits.first + column, logits.row)
-        _forward(strip, is_narrow and v + strip == vectors, (neurons, active, right, out, (pairs, words)))
+        at_address(strip, neurons, active, right, out, size)
 
 
 @njit
-def pull_back_active(back: Back, zero: Matrix, active: Active, size: tuple[int, int, int]) -> None:
+def pull_back_active(strips: Strips, back: Back, zero: Matrix, active: Active, size: tuple[int, int]) -> None:
     """``d_W_L += neurons^T d_logits``, and ``d_logits W_L^T`` where a neuron is active; `zero` is a matrix of one zero.
 
-    Sizes: pairs, vectors of neurons, classes.
+    Sizes: pairs, vectors of neurons.
     """
-    pairs, vectors_of_neurons, classes = size
-    vectors, is_narrow = _cut(classes)
-    for v in range(0, max(vectors, 1), _BACKWARD):
-        strip, column = min(_BACKWARD, vectors - v), 4 * LANES * v
-        is_last = v + strip == vectors
+    for i in range(strips.number):
+        column, is_last = 4 * LANES * _BACKWARD * i, i == strips.number - 1
         this = Back(
             back.neurons,
             Matrix(back.d_logits.first + column, back.d_logits.row),
             Matrix(back.W_L.first + column, back.W_L.row),
             Matrix(back.d_W_L.first + column, back.d_W_L.row),
-            back.so_far if v > 0 else zero,
+            back.so_far if i > 0 else zero,
             back.out if is_last else back.so_far,
-            back.counts if v == 0 else 0,
+            back.counts if i == 0 else 0,
         )
-        _backward(strip, is_narrow and is_last, (this, active, (pairs, vectors_of_neurons)))
+        at_address(strips.last if is_last else strips.whole, this, active, size)
 
 
 def needs_strips(classes: int) -> bool:

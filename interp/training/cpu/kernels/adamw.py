@@ -12,9 +12,11 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from interp.training.cpu.kernels.arrays import Moments
-from interp.training.cpu.kernels.compiler import njit, widen
+from interp.training.cpu.kernels.arrays import open_work
+from interp.training.cpu.kernels.compiler import widen
 from interp.training.cpu.kernels.lines import columns_of
+from interp.training.cpu.kernels.places import address
+from interp.training.cpu.kernels.units import unit
 from interp.training.cpu.kernels.vectors import INDEX, LANES, broadcast, kind_of, load, multiply_add, place, pointers, store
 
 
@@ -48,10 +50,11 @@ def _update(context: Any, flat: Any, gradient: Any, mean: Any, square: Any, rate
     return numba.void(*[numba.int64] * 7), generate
 
 
-@njit
-def update_share(moments: Moments, threads: int, thread: int) -> None:
+@unit()
+def update(work: int, thread: int) -> None:
     """One thread's share of the update."""
-    first, last = columns_of(len(moments.flat), threads, thread)
-    flat, gradient, mean, square, rates = moments
-    addresses = flat.ctypes.data, gradient.ctypes.data, mean.ctypes.data, square.ctypes.data, rates.ctypes.data
-    _update(*addresses, first, last)
+    of = open_work(work)
+    moments = of.moments
+    first, last = columns_of(len(moments.flat), of.threads, thread)
+    addresses = address(moments.flat), address(moments.gradient), address(moments.mean), address(moments.square)
+    _update(*addresses, address(moments.rates), first, last)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import numba
 import numpy as np
 
-from interp.training.cpu.kernels.handles import Handle, opener
+from interp.training.cpu.kernels.handles import Handle, Opened, opener
 
 Float1 = Annotated[np.ndarray, numba.float32[::1]]
 Float2 = Annotated[np.ndarray, numba.float32[:, ::1]]
@@ -17,8 +17,6 @@ Float64_1 = Annotated[np.ndarray, numba.float64[::1]]
 Int32_1 = Annotated[np.ndarray, numba.int32[::1]]
 Int64_1 = Annotated[np.ndarray, numba.int64[::1]]
 Int64_2 = Annotated[np.ndarray, numba.int64[:, ::1]]
-Int64_3 = Annotated[np.ndarray, numba.int64[:, :, ::1]]
-Address = Annotated[Handle[Any], numba.int64]
 Index = Annotated[int, numba.int64]
 Flag = Annotated[bool, numba.boolean]
 Number = Annotated[float, numba.float32]
@@ -97,6 +95,14 @@ class Signs(NamedTuple):
     active: Int64_2  # (thread, neuron column): for how many of a thread's pairs each was active; set to 0 when used
 
 
+class Strips(NamedTuple):
+    """The units that multiply with W_L in one direction, by their addresses: see active.py."""
+
+    whole: Index  # for all strips of classes but the last
+    last: Index
+    number: Index  # of strips
+
+
 class Setting(NamedTuple):
     """The scalars of one pass."""
 
@@ -105,18 +111,20 @@ class Setting(NamedTuple):
     columns_of_W_L: Index  # those that products need: all classes or, if logits are relative to the last class, all others
     rate: Number  # of attention
     total: Number  # what the attention of one head to all positions adds up to
-    stablemax: Flag
+    forward: Annotated[Handle[Any], Opened(Strips)]
+    backward: Annotated[Handle[Any], Opened(Strips)]
+    loss: Index  # address of the unit that computes it
 
 
 class Chunk(NamedTuple):
-    """Each thread's buffers for the pairs of a chunk."""
+    """A thread's buffers for the pairs of a chunk."""
 
-    active: Int64_3  # (thread, pair, word): bit j of a pair's words is set if its neuron j is not 0
-    columns: Float3  # (thread, pair, column or more): neurons after the ReLU, and logits; their gradient takes their place
-    softmax: Float4  # (thread, 2, head, pair): of the scores at a and b
-    weights: Float4  # (thread, 2, head + 1, pair): attention to a and b; a row of ones for the base
-    d_scores: Float4  # (thread, 2, head, pair)
-    d_neurons: Float3  # (thread, row, neuron column or more): gradient between strips of classes, if several; last row: 0
+    active: Int64_2  # (pair, word): bit j of a pair's words is set if its neuron j is not 0
+    columns: Float2  # (pair, column or more): neurons after the ReLU, and logits; their gradient takes their place
+    softmax: Float3  # (2, head, pair): of the scores at a and b
+    weights: Float3  # (2, head + 1, pair): attention to a and b; a row of ones for the base
+    d_scores: Float3  # (2, head, pair)
+    d_neurons: Float2  # (row, neuron column or more): gradient between strips of classes, if several; last row: 0
 
 
 class Gradients(NamedTuple):
@@ -164,20 +172,19 @@ class Moments(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Number of threads that share the passes and, by their handles, everything the passes work on."""
+    """Number of threads that share the passes and everything the passes work on."""
 
     threads: Index
-    pairs: Address
-    model: Address
-    tables: Address
-    chunks: Address
-    gradients: Address
-    setting: Address
-    into: Address  # the gradient of the weights, as a `Model`
-    sums: Address
-    signs: Address
-    moments: Address
+    chunks: Int64_1  # (thread,): the address of each thread's `Chunk`
+    pairs: Annotated[Handle[Any], Opened(Pairs)]
+    model: Annotated[Handle[Any], Opened(Model)]
+    tables: Annotated[Handle[Any], Opened(Tables)]
+    gradients: Annotated[Handle[Any], Opened(Gradients)]
+    setting: Annotated[Handle[Any], Opened(Setting)]
+    into: Annotated[Handle[Any], Opened(Model)]  # the gradient of the weights
+    sums: Annotated[Handle[Any], Opened(Sums)]
+    signs: Annotated[Handle[Any], Opened(Signs)]
+    moments: Annotated[Handle[Any], Opened(Moments)]
 
 
-open_pairs, open_model, open_tables, open_signs, open_setting = map(opener, (Pairs, Model, Tables, Signs, Setting))
-open_chunk, open_gradients, open_sums, open_moments, open_work = map(opener, (Chunk, Gradients, Sums, Moments, Work))
+open_work, open_chunk = opener(Work), opener(Chunk)

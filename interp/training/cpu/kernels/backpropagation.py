@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp.training.cpu.kernels.arrays import Gradients, Model, Setting, Signs, Tables
+from interp.training.cpu.kernels.arrays import Gradients, Tables, open_work
 from interp.training.cpu.kernels.compiler import njit
 from interp.training.cpu.kernels.lines import (
     add,
@@ -20,14 +20,16 @@ from interp.training.cpu.kernels.lines import (
     times_rows,
 )
 from interp.training.cpu.kernels.logit_gradients import W_out_by_W_L, W_U_by_both_ways, biases_of_columns, neurons_and_logits
-from interp.training.cpu.kernels.products import matrix, multiply, multiply_turned
+from interp.training.cpu.kernels.places import matrix
+from interp.training.cpu.kernels.products import multiply, multiply_turned
+from interp.training.cpu.kernels.units import Unit, unit
 
-STAGES = 3
 
-
-@njit
-def _attention_of_equals(model: Model, tables: Tables, gradients: Gradients, into: Model, threads: int, thread: int) -> None:
+@unit()
+def _attention_of_equals(work: int, thread: int) -> None:
     """Gradients of W_Q, W_K and b_Q, head by head, and what the scores pass back to the residual of `=`."""
+    of = open_work(work)
+    model, tables, gradients, into, threads = of.model, of.tables, of.gradients, of.into, of.threads
     x, zero = tables.x, np.float32(0)
     p, scale = len(x) - 2, np.float32(model.W_Q.shape[2] ** -0.5)
     first, last = share_of(len(model.W_Q), threads, thread)
@@ -48,9 +50,11 @@ def _attention_of_equals(model: Model, tables: Tables, gradients: Gradients, int
             put(d_q, into.b_Q[h])
 
 
-@njit
-def _queries_and_keys(tables: Tables, gradients: Gradients, threads: int, thread: int) -> None:
+@unit()
+def _queries_and_keys(work: int, thread: int) -> None:
     """For a model without `=`: the queries and keys of some tokens, and for some heads the keys of the position difference."""
+    of = open_work(work)
+    tables, gradients, threads = of.tables, of.gradients, of.threads
     q, k, scores = tables.q, tables.k, gradients.scores[0]
     p, d_head = q.shape[1], q.shape[2]
     scale = np.float32(d_head**-0.5)
@@ -73,22 +77,11 @@ def _queries_and_keys(tables: Tables, gradients: Gradients, threads: int, thread
             add_times(scores[h, b].sum(), q[h, b], of_difference)
 
 
-@njit
-def _first_stage(
-    model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
-) -> None:
-    """What only needs the gradient of the tables."""
-    neurons_and_logits(model, tables, gradients, into, signs, setting, threads, thread)
-    biases_of_columns(model, tables, gradients, into, signs, setting, threads, thread)
-    if len(tables.base) == 1:
-        _attention_of_equals(model, tables, gradients, into, threads, thread)
-    else:
-        _queries_and_keys(tables, gradients, threads, thread)
-
-
-@njit
-def _fixed_position(model: Model, gradients: Gradients, into: Model, setting: Setting, threads: int, thread: int) -> None:
+@unit()
+def _fixed_position(work: int, thread: int) -> None:
     """Through the residuals of the base: b_O, b_V, and the values of the fixed position, which every thread needs."""
+    of = open_work(work)
+    model, gradients, into, setting, threads = of.model, of.gradients, of.into, of.setting, of.threads
     resid, of_fixed, heads = gradients.resid[thread], gradients.fixed_v[thread], len(model.W_O)
     d_head = of_fixed.shape[1]
     sum_of_rows(gradients.rows[heads:], resid)
@@ -115,9 +108,11 @@ def _rows_of_tokens(tables: Tables, gradients: Gradients, first: int, last: int,
             multiply(matrix(gradients.k[h], first, 0), matrix(tables.turned[1, h], 0, 0), to, size, False)
 
 
-@njit
-def _heads(model: Model, tables: Tables, gradients: Gradients, into: Model, setting: Setting, threads: int, thread: int) -> None:
+@unit()
+def _heads(work: int, thread: int) -> None:
     """W_O and W_V; without `=` W_Q and W_K."""
+    of = open_work(work)
+    model, tables, gradients, into, setting, threads = of.model, of.tables, of.gradients, of.into, of.setting, of.threads
     x, v, resid, of_fixed = tables.x, gradients.v, gradients.resid[thread], gradients.fixed_v[thread]
     heads, d_head, p, has_equals = v.shape[0], v.shape[2], len(x) - 2, len(tables.base) == 1
     first, last = share_of(len(model.W_O), threads, thread)
@@ -136,9 +131,11 @@ def _heads(model: Model, tables: Tables, gradients: Gradients, into: Model, sett
             multiply_turned(here, matrix(gradients.q[h], 0, 0), matrix(into.W_Q[h], first, 0), (last - first, d_head, p), True)
 
 
-@njit
-def _tokens(model: Model, tables: Tables, gradients: Gradients, into: Model, threads: int, thread: int) -> None:
+@unit()
+def _tokens(work: int, thread: int) -> None:
     """W_E of tokens, and the sum of a thread's share."""
+    of = open_work(work)
+    model, tables, gradients, into, threads = of.model, of.tables, of.gradients, of.into, of.threads
     heads, d_head, d_model, p = len(tables.v), tables.v.shape[2], tables.x.shape[1], len(tables.x) - 2
     first, last = share_of(p, threads, thread)
     _rows_of_tokens(tables, gradients, first, last, into.W_E, first)
@@ -153,9 +150,13 @@ def _tokens(model: Model, tables: Tables, gradients: Gradients, into: Model, thr
         add(into.W_E[token], gradients.tokens[thread])
 
 
-@njit
-def _positions(model: Model, tables: Tables, gradients: Gradients, into: Model) -> None:
-    """Gradients of W_pos and of `=`, which move the residuals of all tokens."""
+@unit()
+def _positions(work: int, thread: int) -> None:
+    """Gradients of W_pos and of `=`, which move the residuals of all tokens: by the last thread alone."""
+    of = open_work(work)
+    model, tables, gradients, into = of.model, of.tables, of.gradients, of.into
+    if thread < of.threads - 1:
+        return
     p, heads, everywhere, one = len(tables.x) - 2, len(gradients.v), gradients.resid[0], np.float32(1)
     sum_of_rows(gradients.tokens, everywhere)
     _rows_of_tokens(tables, gradients, p, p + 1, into.W_pos, 0)
@@ -177,27 +178,11 @@ def _positions(model: Model, tables: Tables, gradients: Gradients, into: Model) 
         fill(into.b_K[h], np.float32(0))
 
 
-@njit
-def backpropagate_share(  # noqa: PLR0913, PLR0917  it works on everything
-    model: Model,
-    tables: Tables,
-    gradients: Gradients,
-    into: Model,
-    signs: Signs,
-    setting: Setting,
-    stage: int,
-    threads: int,
-    thread: int,
-) -> None:
-    """One thread's share of one stage."""
-    if stage == 0:
-        _first_stage(model, tables, gradients, into, signs, setting, threads, thread)
-    elif stage == 1:
-        W_out_by_W_L(model, tables, gradients, into, signs, setting, threads, thread)
-        _fixed_position(model, gradients, into, setting, threads, thread)
-        _heads(model, tables, gradients, into, setting, threads, thread)
-        _tokens(model, tables, gradients, into, threads, thread)
-    else:
-        W_U_by_both_ways(model, gradients, into, setting, threads, thread)
-        if thread == threads - 1:
-            _positions(model, tables, gradients, into)
+def stages(*, equals_sign: bool, biases: bool) -> list[list[Unit]]:
+    """The units of each stage, for a model with or without ``=``, with or without biases of the columns."""
+    first = [
+        neurons_and_logits,
+        *([biases_of_columns] if biases else []),
+        _attention_of_equals if equals_sign else _queries_and_keys,
+    ]
+    return [first, [W_out_by_W_L, _fixed_position, _heads, _tokens], [W_U_by_both_ways, _positions]]

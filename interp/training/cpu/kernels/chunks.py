@@ -10,12 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from interp.training.cpu.kernels.active import Active, Back, add_logits, pull_back_active
-from interp.training.cpu.kernels.arrays import Chunk, Gradients, Pairs, Setting, Signs, Tables
+from interp.training.cpu.kernels.arrays import Chunk, Pairs, open_chunk, open_work
 from interp.training.cpu.kernels.compiler import njit, wide
 from interp.training.cpu.kernels.dots import Places, row_products, scattered_row_products
-from interp.training.cpu.kernels.pair_losses import cross_entropies, exp_of_negative, stablemaxes
-from interp.training.cpu.kernels.products import Matrix, at, matrix, multiply, multiply_scattered, row_length
+from interp.training.cpu.kernels.pair_losses import exp_of_negative
+from interp.training.cpu.kernels.places import Matrix, address, at, matrix, row_length
+from interp.training.cpu.kernels.products import multiply, multiply_scattered
 from interp.training.cpu.kernels.rows import Sources, set_row
+from interp.training.cpu.kernels.units import by_name, unit
 from interp.training.cpu.kernels.vectors import LANES
 
 
@@ -49,16 +51,17 @@ def _attend(pairs: Pairs, scores: np.ndarray, rate: np.float32, span: tuple[int,
             w0[i], w1[i] = rate * s0[i] + (one - rate), rate * s1[i] + (one - rate)
 
 
-@njit
-def forward_chunk(pairs: Pairs, tables: Tables, setting: Setting, index: int, chunk: Chunk) -> None:
-    """Neurons and logits of a chunk, from the tables."""
+@unit()
+def _forward(work: int, thread: int, index: int) -> None:
     wide()
+    of = open_work(work)
+    pairs, tables, setting, chunk = of.pairs, of.tables, of.setting, open_chunk(of.chunks[thread])
     near, far, base, rows = tables.near, tables.far, tables.base, chunk.columns
     start, stop = pairs.chunk[index], pairs.chunk[index + 1]
     _attend(pairs, tables.scores, setting.rate, (start, stop), chunk)
     cut, vectors = setting.neuron_columns, far.shape[2] // LANES
     heads, room, row_near, row_far = far.shape[0], row_length(chunk.weights[0]), near.strides[0] // 4, far.strides[0] // 4
-    active = Active(chunk.active.ctypes.data, chunk.active.shape[1])
+    active = Active(address(chunk.active), chunk.active.shape[1])
     for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
         first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
         of_near = at(near[0], pairs.a[start + first], 0)
@@ -70,18 +73,7 @@ def forward_chunk(pairs: Pairs, tables: Tables, setting: Setting, index: int, ch
             set_row(sources, at(rows, i, 0), active.first + 8 * i * active.row, (cut // LANES, vectors))
     neurons, logits = Matrix(at(rows, 0, 0), row_length(rows)), Matrix(at(rows, 0, cut), row_length(rows))
     W_L = Matrix(at(tables.W_L, 0, 0), row_length(tables.W_L))
-    add_logits(neurons, active, W_L, logits, (stop - start, active.row, setting.columns_of_W_L))
-
-
-@njit
-def lose_chunk(pairs: Pairs, setting: Setting, index: int, rows: np.ndarray, columns: int) -> tuple[float, int]:
-    """Sum of a chunk's losses and number of right answers; the logits are overwritten with their gradient."""
-    wide()
-    labels = pairs.label[pairs.chunk[index] : pairs.chunk[index + 1]]
-    span, scale = (setting.neuron_columns, columns), 1 / len(pairs.a)  # the gradient is that of the mean
-    if setting.stablemax:
-        return stablemaxes(rows, span, labels, setting.classes, scale)
-    return cross_entropies(rows, span, labels, setting.classes, scale)
+    add_logits(setting.forward, neurons, active, W_L, logits, (stop - start, active.row))
 
 
 @njit
@@ -108,12 +100,12 @@ def _score_gradients(pairs: Pairs, rate: np.float32, span: tuple[int, int], chun
                 d_scores[h, pairs.b[start + i], pairs.a[start + i]] = d0[i]
 
 
-@njit
-def backward_chunk(
-    pairs: Pairs, tables: Tables, setting: Setting, index: int, chunk: Chunk, gradients: Gradients, signs: Signs, thread: int
-) -> None:
-    """Add a chunk's share to the gradient of the tables; a row that a thread meets for the first time is overwritten."""
+@unit()
+def _backward(work: int, thread: int, index: int) -> None:
     wide()
+    of = open_work(work)
+    pairs, tables, setting, chunk = of.pairs, of.tables, of.setting, open_chunk(of.chunks[thread])
+    gradients, signs = of.gradients, of.signs
     near, far, d_far = tables.near, tables.far, gradients.far[thread]
     heads, columns, row_near, row_far = far.shape[0], far.shape[2], near.strides[0] // 4, far.strides[0] // 4
     start, stop = pairs.chunk[index], pairs.chunk[index + 1]
@@ -124,9 +116,9 @@ def backward_chunk(
     zero = Matrix(at(d_neurons, len(d_neurons) - 1, 0), 0)
     W_L = Matrix(at(tables.W_L, 0, 0), row_length(tables.W_L))
     d_logits, to, counts = Matrix(at(rows, 0, cut), row), Matrix(at(d_W_L, 0, 0), row_length(d_W_L)), signs.active[thread]
-    back = Back(neurons, d_logits, W_L, to, so_far, neurons, counts.ctypes.data)
-    active = Active(chunk.active.ctypes.data, chunk.active.shape[1])
-    pull_back_active(back, zero, active, (n, cut // LANES, setting.columns_of_W_L))
+    back = Back(neurons, d_logits, W_L, to, so_far, neurons, address(counts))
+    active = Active(address(chunk.active), chunk.active.shape[1])
+    pull_back_active(setting.backward, back, zero, active, (n, cut // LANES))
     for group in range(pairs.group_a[index], pairs.group_a[index + 1]):
         first, last = pairs.first_a[group] - start, pairs.first_a[group + 1] - start
         a, of_group = pairs.a[start + first], matrix(rows, first, 0)
@@ -137,7 +129,7 @@ def backward_chunk(
         multiply(attention, of_group, out, (len(d_near), columns, last - first), pairs.new_a[group] > 0)
     for group in range(pairs.group_b[index], pairs.group_b[index + 1]):
         first, last = pairs.first_b[group], pairs.first_b[group + 1]
-        b, places = pairs.b[start + pairs.by_b[first]], pairs.by_b.ctypes.data + 4 * first
+        b, places = pairs.b[start + pairs.by_b[first]], address(pairs.by_b) + 4 * first
         d_scores, size = Places(at(chunk.d_scores[1], 0, 0), 1, room), (last - first, heads, vectors)
         scattered_row_products(matrix(rows, 0, 0), places, Matrix(at(far[0], b, 0), row_far), d_scores, size)
         attention, out = Matrix(at(chunk.weights[1], 0, 0), room), Matrix(at(d_far[0], b, 0), d_far.strides[0] // 4)
@@ -145,3 +137,13 @@ def backward_chunk(
         multiply_scattered(attention, matrix(rows, 0, 0), out, places, (len(d_far), vectors, last - first), is_new)
     of_thread = gradients.scores[thread if len(gradients.scores) > 1 else 0]
     _score_gradients(pairs, setting.rate, (start, stop), chunk, of_thread)
+
+
+UNITS = _forward, _backward
+
+forward_chunk = by_name(_forward)
+"""``(work, thread, index)``: neurons and logits of a chunk, from the tables."""
+
+backward_chunk = by_name(_backward)
+"""``(work, thread, index)``: add a chunk's share to the gradient of the tables; a row that a thread meets for the first time is
+overwritten."""

@@ -13,7 +13,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from interp.training.cpu.kernels.compiler import WIDE_REGISTERS, njit, variant, wide, widen
-from interp.training.cpu.kernels.products import Matrix
+from interp.training.cpu.kernels.places import Matrix
+from interp.training.cpu.kernels.units import Unit, by_name, unit
 from interp.training.cpu.kernels.vectors import (
     INDEX,
     LANES,
@@ -101,14 +102,16 @@ def _strip_of_dots(rows: int, *, scattered: bool) -> Any:
     return strip
 
 
-def _row_products(*, scattered: bool) -> Any:
-    """The function for the scalar products of rows of a with rows of b."""
+def _row_products(*, scattered: bool) -> Unit:
+    """The unit for the scalar products of rows of a with rows of b."""
     one, two, three, four = (_strip_of_dots(rows, scattered=scattered) for rows in (1, 2, 3, 4))
 
-    @variant("products", scattered)
-    def products(a: Matrix, index: int, b: Matrix, out: Places, size: tuple[int, int, int]) -> None:
-        rows, columns, vectors = size
-        r = 0
+    @unit("rows", scattered)
+    def products(
+        a_first: int, a_row: int, index: int, b_first: int, b_row: int,
+        out_first: int, out_row: int, out_column: int, rows: int, columns: int, vectors: int,
+    ) -> None:  # fmt: skip
+        a, b, out, r = Matrix(a_first, a_row), Matrix(b_first, b_row), Places(out_first, out_row, out_column), 0
         while r < rows:
             left, where, step = a, out, min(_ROWS, rows - r)
             if not scattered:
@@ -126,16 +129,15 @@ def _row_products(*, scattered: bool) -> Any:
     return products
 
 
-_products_of_rows, _products_of_scattered = (_row_products(scattered=scattered) for scattered in (False, True))
+UNITS = tuple(_row_products(scattered=scattered) for scattered in (False, True))
+
+scattered_row_products = by_name(UNITS[1])
+"""``(a, index, b, out, size)``: as `row_products`, for the rows of a, and of the result, that the index at an address lists."""
+
+_row_products_of = by_name(UNITS[0])
 
 
 @njit
 def row_products(a: Matrix, b: Matrix, out: Places, size: tuple[int, int, int]) -> None:
     """Scalar products of rows, ``a b^T``; sizes: rows of a, rows of b, whole vectors in a row."""
-    _products_of_rows(a, 0, b, out, size)
-
-
-@njit
-def scattered_row_products(a: Matrix, index: int, b: Matrix, out: Places, size: tuple[int, int, int]) -> None:
-    """As `row_products`, for the rows of a, and of the result, that an index lists; `index` is its address."""
-    _products_of_scattered(a, index, b, out, size)
+    _row_products_of(a, 0, b, out, size)

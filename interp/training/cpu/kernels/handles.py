@@ -12,7 +12,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.extending import intrinsic, lower_getattr_generic, models, register_model
 from numba.np.arrayobj import populate_array
 
 from interp.training.cpu.kernels.vectors import INDEX, constant
@@ -51,8 +52,8 @@ class Handle(Generic[Values]):
 
 
 def _opened_number(builder: Any, kind: Any, word: Any) -> Any:
-    """A number, from the word that a handle holds for it."""
-    if kind == types.int64:
+    """A number, or the address of another handle, from the word that a handle holds for it."""
+    if kind == types.int64 or isinstance(kind, Opened):
         return word
     if kind == types.boolean:
         return builder.icmp_signed("!=", word, constant(0))
@@ -77,26 +78,54 @@ def _opened_array(context: Any, builder: Any, kind: Any, words: list[Any]) -> An
     return array._getvalue()
 
 
+class Opened(types.Opaque):
+    """The numba type of a named tuple that compiled code has by the address of its handle; fields are read when needed."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        self.fields = {name: get_args(hint)[1] for name, hint in get_type_hints(kind, include_extras=True).items()}
+        super().__init__(f"Opened({kind.__module__}.{kind.__qualname__})")
+
+
+@register_model(Opened)
+class _OpenedModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, INDEX)  # type: ignore[no-untyped-call]
+
+
+@infer_getattr
+class _Fields(AttributeTemplate):
+    key = Opened
+
+    def generic_resolve(self, kind: Any, name: str) -> Any:  # type: ignore[override]  # numba has a placeholder there
+        return kind.fields.get(name)
+
+
+@lower_getattr_generic(Opened)
+def _field(context: Any, builder: Any, kind: Any, value: Any, name: str) -> Any:
+    start, field = _WORDS * list(kind.fields).index(name), kind.fields[name]
+    pointer, words = builder.inttoptr(value, INDEX.as_pointer()), []
+    for i in range(1 + field.ndim if isinstance(field, types.Array) else 1):
+        word = builder.load(builder.gep(pointer, [constant(start + i)]))
+        # No pass writes to a handle: what is read from it in a loop can be read ahead of it.
+        word.set_metadata("invariant.load", builder.module.add_metadata([]))
+        words.append(word)
+    if isinstance(field, types.Array):
+        return _opened_array(context, builder, field, words)
+    return _opened_number(builder, field, words[0])
+
+
 def opener(kind: type[Any]) -> Any:
     """The intrinsic that returns the named tuple to compiled code, given a handle's address.
 
     Each field is annotated with its numba type: an array of numbers, int64, float32 or boolean.
     """
-    field_types = [get_args(hint)[1] for hint in get_type_hints(kind, include_extras=True).values()]
-    tuple_type = types.NamedTuple(field_types, kind)
+    opened_type = Opened(kind)
 
     @intrinsic
     def opened(context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer, values = builder.inttoptr(arguments[0], INDEX.as_pointer()), []
-            for start, field in zip(range(0, _WORDS * len(field_types), _WORDS), field_types, strict=True):
-                words = [builder.load(builder.gep(pointer, [constant(start + i)])) for i in range(_WORDS)]
-                if isinstance(field, types.Array):
-                    values.append(_opened_array(context, builder, field, words))
-                else:
-                    values.append(_opened_number(builder, field, words[0]))
-            return context.make_tuple(builder, tuple_type, values)
+            return arguments[0]
 
-        return tuple_type(types.int64), generate
+        return opened_type(types.int64), generate
 
     return opened

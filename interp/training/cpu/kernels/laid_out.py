@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp.training.cpu.kernels.arrays import Model, Setting, Signs, Tables
+from interp.training.cpu.kernels.arrays import Setting, open_work
 from interp.training.cpu.kernels.compiler import njit
 from interp.training.cpu.kernels.lines import add_times, put, share_of, shift, times, turn
+from interp.training.cpu.kernels.units import unit
 
 
 @njit
@@ -28,9 +29,11 @@ def _lay_out_W_U(W_U: np.ndarray, out: np.ndarray, turned: np.ndarray, setting: 
             add_times(np.float32(-1), last_column, turned[j])
 
 
-@njit
-def lay_out(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
+@unit()
+def lay_out(work: int, thread: int) -> None:
     """Weights side by side, and transposed."""
+    of = open_work(work)
+    model, tables, signs, setting, threads = of.model, of.tables, of.signs, of.setting, of.threads
     _lay_out_W_U(model.W_U, tables.W_U, tables.W_U_turned, setting, threads, thread)
     first, last = share_of(len(model.W_in), threads, thread)
     for i in range(first, last):

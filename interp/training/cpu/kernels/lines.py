@@ -9,24 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from interp.training.cpu.kernels.compiler import inlined, njit, wide
+from interp.training.cpu.kernels.compiler import njit, wide
 from interp.training.cpu.kernels.vectors import LANES
 
 
-@inlined
+@njit
 def share_of(number: int, threads: int, thread: int) -> Any:
     """A thread's share of `number` items: the first, and the one after the last."""
     return number * thread // threads, number * (thread + 1) // threads
 
 
-@inlined
+@njit
 def columns_of(columns: int, threads: int, thread: int) -> Any:
     """A thread's share of the columns of the tables, in whole vectors: the first, and the one after the last."""
     vectors = columns // LANES
     return LANES * (vectors * thread // threads), LANES * (vectors * (thread + 1) // threads)
 
 
-@inlined
+@njit
 def vectors_of(columns: int) -> Any:
     """Number of vectors that hold so many columns; the last may be filled in part."""
     return (columns + LANES - 1) // LANES

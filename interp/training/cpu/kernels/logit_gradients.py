@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp.training.cpu.kernels.arrays import Gradients, Model, Setting, Signs, Tables
+from interp.training.cpu.kernels.arrays import Gradients, Model, Setting, Signs, open_work
 from interp.training.cpu.kernels.compiler import njit, wide
 from interp.training.cpu.kernels.dots import Places, row_products, scattered_row_products
 from interp.training.cpu.kernels.lines import add, add_times, fill, put, share_of, sum_of_rows, times, times_rows, vectors_of
-from interp.training.cpu.kernels.products import at, matrix, multiply, multiply_turned
+from interp.training.cpu.kernels.places import address, at, matrix
+from interp.training.cpu.kernels.products import multiply, multiply_turned
+from interp.training.cpu.kernels.units import unit
 from interp.training.cpu.kernels.vectors import LANES
 
 
-@njit
-def neurons_and_logits(
-    model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
-) -> None:
+@unit()
+def neurons_and_logits(work: int, thread: int) -> None:
     """Gradients of the direct map to the logits, of W_in by both its ways, and of what is multiplied with either."""
+    of = open_work(work)
+    model, tables, gradients, into, signs, setting, threads = (
+        of.model,
+        of.tables,
+        of.gradients,
+        of.into,
+        of.signs,
+        of.setting,
+        of.threads,
+    )
     columns, W_O, resid, cut, direct = gradients.columns, model.W_O, tables.resid, setting.neuron_columns, gradients.direct
     heads, neurons, classes = len(model.W_O), len(model.W_out), setting.columns_of_W_L
     first, last = share_of(len(columns), threads, thread)
@@ -32,7 +42,7 @@ def neurons_and_logits(
     multiply_turned(matrix(resid, 0, first), matrix(columns, heads, cut), out, (last - first, classes, len(resid)), False)
     for i in range(first, last):
         fill(into.W_in[i], np.float32(0))
-    to, flipped, vectors = Places(at(into.W_in, first, 0), 1, neurons), signs.flipped.ctypes.data, vectors_of(classes)
+    to, flipped, vectors = Places(at(into.W_in, first, 0), 1, neurons), address(signs.flipped), vectors_of(classes)
     scattered_row_products(matrix(tables.W_L, 0, 0), flipped, out, to, (signs.number[0], last - first, vectors))
     for i in range(first, last):  # in the sign of the columns; all are turned back together at the end
         times(signs.sign[:neurons], into.W_in[i])
@@ -63,20 +73,30 @@ def _linear_part_of_W_L(
                 add_times(model.b_in[j], d_logits, d_W_L[j])
 
 
-@njit
-def W_out_by_W_L(
-    model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
-) -> None:
+@unit()
+def W_out_by_W_L(work: int, thread: int) -> None:
     """Gradient of W_out, through some rows of W_L."""
+    of = open_work(work)
+    model, tables, gradients, into, signs, setting, threads = (
+        of.model,
+        of.tables,
+        of.gradients,
+        of.into,
+        of.signs,
+        of.setting,
+        of.threads,
+    )
     first, last = share_of(len(into.W_out), threads, thread)
     _linear_part_of_W_L(model, gradients, signs, setting, thread, (first, last))
     left, right = matrix(gradients.W_L[0], first, 0), matrix(tables.W_U_turned, 0, 0)
     multiply(left, right, matrix(into.W_out, first, 0), (last - first, into.W_out.shape[1], setting.columns_of_W_L), True)
 
 
-@njit
-def W_U_by_both_ways(model: Model, gradients: Gradients, into: Model, setting: Setting, threads: int, thread: int) -> None:
+@unit()
+def W_U_by_both_ways(work: int, thread: int) -> None:
     """Gradient of W_U by the direct map, W_L and b_out. With relative logits its last column gets minus the sum of the others."""
+    of = open_work(work)
+    model, gradients, into, setting, threads = of.model, of.gradients, of.into, of.setting, of.threads
     wide()
     W_U, classes, d_logits = into.W_U, setting.columns_of_W_L, gradients.base[thread][setting.neuron_columns :]
     first, last = share_of(len(W_U), threads, thread)
@@ -94,10 +114,31 @@ def W_U_by_both_ways(model: Model, gradients: Gradients, into: Model, setting: S
 
 
 @njit
-def biases_of_columns(
-    model: Model, tables: Tables, gradients: Gradients, into: Model, signs: Signs, setting: Setting, threads: int, thread: int
-) -> None:
+def _add_flipped(d_logits: np.ndarray, W_L: np.ndarray, sign: np.ndarray, span: tuple[int, int, int], out: np.ndarray) -> None:
+    """``out += W_L d_logits`` where a neuron is flipped; the span: first neuron, the one after the last, number of classes.
+
+    A function of its own: among other loops LLVM would add up in another order.
+    """
+    first, last, classes = span
+    for j in range(first, last):
+        if sign[j] < 0:
+            for column in range(classes):
+                out[j] += W_L[j, column] * d_logits[column]
+
+
+@unit()
+def biases_of_columns(work: int, thread: int) -> None:
     """Gradients of the biases that only shift the base."""
+    of = open_work(work)
+    model, tables, gradients, into, signs, setting, threads = (
+        of.model,
+        of.tables,
+        of.gradients,
+        of.into,
+        of.signs,
+        of.setting,
+        of.threads,
+    )
     if not (len(into.b_in) or len(into.b_out) or len(into.b_U)):
         return
     by_column, cut = gradients.base[thread], setting.neuron_columns
@@ -105,10 +146,7 @@ def biases_of_columns(
     first, last = share_of(len(into.b_in), threads, thread)
     put(by_column[first:last], into.b_in[first:])
     times(signs.sign[first:last], into.b_in[first:])
-    for j in range(first, last):
-        if signs.sign[j] < 0:
-            for column in range(setting.columns_of_W_L):
-                into.b_in[j] += tables.W_L[j, column] * by_column[cut + column]
+    _add_flipped(by_column[cut:], tables.W_L, signs.sign, (first, last, setting.columns_of_W_L), into.b_in)
     first, last = share_of(len(into.b_U), threads, thread)
     put(by_column[cut + first : cut + last], into.b_U[first:])
     d_logits = by_column[cut : cut + model.W_U.shape[1]]

@@ -12,7 +12,10 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from interp.training.cpu.kernels.arrays import open_chunk, open_work
 from interp.training.cpu.kernels.compiler import njit, wide, widen
+from interp.training.cpu.kernels.places import address
+from interp.training.cpu.kernels.units import Unit, unit
 from interp.training.cpu.kernels.vectors import (
     LANES,
     SHORT,
@@ -131,10 +134,10 @@ def cross_entropies(rows: np.ndarray, span: tuple[int, int], labels: np.ndarray,
     margins, sums, are_right = np.empty(len(labels)), np.empty(len(labels), np.float32), np.empty(len(labels), np.bool_)
     for i in range(len(labels)):
         row, label = rows[i][first:last], labels[i]
-        top: np.float32 = _largest_wrong(row.ctypes.data, classes, label)
+        top: np.float32 = _largest_wrong(address(row), classes, label)
         are_right[i] = _is_right(row, label, top)
         margins[i] = np.float64(top) - np.float64(row[label])
-        sums[i] = _exponentials(row.ctypes.data, classes, label, top)
+        sums[i] = _exponentials(address(row), classes, label, top)
     for i in range(len(labels)):
         margin = margins[i] + log(np.float64(sums[i]))
         e = np.float64(exp_of_negative(-abs(margin)))
@@ -155,7 +158,7 @@ def cross_entropies(rows: np.ndarray, span: tuple[int, int], labels: np.ndarray,
 def _stablemax(row: np.ndarray, label: int, classes: int, scale: float) -> tuple[float, bool]:
     """One pair's `losses.stablemax_cross_entropy`, and whether it is right. (The derivative is s' = 1 if s >= 1, else s^2.)"""
     wide()
-    is_right = _is_right(row, label, _largest_wrong(row.ctypes.data, classes, label))
+    is_right = _is_right(row, label, _largest_wrong(address(row), classes, label))
     for j in range(len(row)):
         row[j] = row[j] + np.float32(1) if row[j] >= 0 else np.float32(1) / (np.float32(1) - row[j])
     s_right = np.float64(row[label])
@@ -182,3 +185,24 @@ def stablemaxes(rows: np.ndarray, span: tuple[int, int], labels: np.ndarray, cla
         total += loss
         n_right += is_right
     return total, n_right
+
+
+def _losing(function: Any) -> Unit:
+    """The unit that adds up a chunk's losses and right answers by a function; logits are overwritten with their gradient."""
+
+    @unit(function.__name__)
+    def lose(work: int, thread: int, index: int) -> None:
+        wide()
+        of = open_work(work)
+        pairs, setting, chunk, sums = of.pairs, of.setting, open_chunk(of.chunks[thread]), of.sums
+        labels = pairs.label[pairs.chunk[index] : pairs.chunk[index + 1]]
+        span, scale = (setting.neuron_columns, of.tables.far.shape[2]), 1 / len(pairs.a)  # the gradient is that of the mean
+        loss, correct = function(chunk.columns, span, labels, setting.classes, scale)
+        sums.loss[thread] += loss
+        sums.correct[thread] += correct
+
+    return lose
+
+
+LOSSES = {"cross_entropy": _losing(cross_entropies), "stablemax": _losing(stablemaxes)}
+"""For each loss function the unit ``(work, thread, index)`` that computes it for a chunk."""

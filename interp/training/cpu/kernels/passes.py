@@ -3,66 +3,42 @@
 Each thread takes the chunks of its own tokens at position a, in a fixed order; what threads would have to share is kept per
 thread and summed at the end, in the order of the threads. So equal inputs give equal bytes.
 
-A pass is compiled once, as a function that computes one thread's share and is called by its address, and is launched in parallel
-or not: a process with one thread never touches OpenMP.
+A pass is a list of stages, and a stage one of units, each of which computes one thread's share and is called by its address. It
+is launched in parallel or not: a process with one thread never touches OpenMP.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.extending import intrinsic
 
-from interp.process import forked
-from interp.training.cpu.kernels.adamw import update_share
-from interp.training.cpu.kernels.arrays import (
-    Chunk,
-    Gradients,
-    Pairs,
-    Setting,
-    Signs,
-    Sums,
-    Tables,
-    open_chunk,
-    open_gradients,
-    open_model,
-    open_moments,
-    open_pairs,
-    open_setting,
-    open_signs,
-    open_sums,
-    open_tables,
-    open_work,
-)
-from interp.training.cpu.kernels.backpropagation import backpropagate_share
-from interp.training.cpu.kernels.chunks import backward_chunk, forward_chunk, lose_chunk
-from interp.training.cpu.kernels.compiler import VERSION, callback, entry, njit, share_openmp
+from interp.training.cpu.kernels import backpropagation, chunks, dots, products, rows, tabulation
+from interp.training.cpu.kernels.active import strips_for
+from interp.training.cpu.kernels.active_words import word_at
+from interp.training.cpu.kernels.adamw import update
+from interp.training.cpu.kernels.arrays import Gradients, Signs, Strips, open_work
+from interp.training.cpu.kernels.chunks import backward_chunk, forward_chunk
+from interp.training.cpu.kernels.compiler import VERSION, entry, njit
 from interp.training.cpu.kernels.lines import fill
-from interp.training.cpu.kernels.signs import choose
-from interp.training.cpu.kernels.summation import add_up_share, combine_share
-from interp.training.cpu.kernels.tabulation import tabulate_share
-from interp.training.cpu.kernels.vectors import INDEX
+from interp.training.cpu.kernels.pair_losses import LOSSES
+from interp.training.cpu.kernels.signs import choose_signs
+from interp.training.cpu.kernels.summation import add_up, combine
+from interp.training.cpu.kernels.units import Unit, at_address, unit
 
 
-@njit
-def _of_thread(chunks: Chunk, thread: int) -> Chunk:
-    active, columns, softmax, weights, d_scores, d_neurons = chunks
-    return Chunk(active[thread], columns[thread], softmax[thread], weights[thread], d_scores[thread], d_neurons[thread])
-
-
-@njit
-def _evaluate_share(pairs: Pairs, tables: Tables, setting: Setting, chunks: Chunk, sums: Sums, thread: int) -> None:
+@unit()
+def _evaluate(work: int, thread: int) -> None:
     """One thread's share of a pass that only measures."""
-    chunk, loss, correct = _of_thread(chunks, thread), 0.0, 0
+    of = open_work(work)
+    pairs, loss, sums = of.pairs, of.setting.loss, of.sums
+    sums.loss[thread], sums.correct[thread] = 0, 0
     for index in range(pairs.span[thread], pairs.span[thread + 1]):
-        forward_chunk(pairs, tables, setting, index, chunk)
-        more_loss, more_correct = lose_chunk(pairs, setting, index, chunk.columns, tables.far.shape[2])
-        loss, correct = loss + more_loss, correct + more_correct
-    sums.loss[thread], sums.correct[thread] = loss, correct
+        forward_chunk(work, thread, index)
+        at_address(loss, work, thread, index)
 
 
 @njit
@@ -78,138 +54,116 @@ def _clear(gradients: Gradients, signs: Signs, thread: int) -> None:
             fill(gradients.scores[thread, h, 0], zero)
 
 
-@njit
-def _train_share(
-    pairs: Pairs, tables: Tables, setting: Setting, chunks: Chunk, gradients: Gradients, signs: Signs, sums: Sums, thread: int
-) -> None:
+@unit()
+def _train(work: int, thread: int) -> None:
     """One thread's share of a training pass."""
-    chunk, loss, correct = _of_thread(chunks, thread), 0.0, 0
-    _clear(gradients, signs, thread)
+    of = open_work(work)
+    pairs, loss, sums = of.pairs, of.setting.loss, of.sums
+    sums.loss[thread], sums.correct[thread] = 0, 0
+    _clear(of.gradients, of.signs, thread)
     for index in range(pairs.span[thread], pairs.span[thread + 1]):
-        forward_chunk(pairs, tables, setting, index, chunk)
-        more_loss, more_correct = lose_chunk(pairs, setting, index, chunk.columns, tables.far.shape[2])
-        loss, correct = loss + more_loss, correct + more_correct
-        backward_chunk(pairs, tables, setting, index, chunk, gradients, signs, thread)
-    sums.loss[thread], sums.correct[thread] = loss, correct
+        forward_chunk(work, thread, index)
+        at_address(loss, work, thread, index)
+        backward_chunk(work, thread, index)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What decides which units a run needs.
+
+    Args:
+        equals_sign: whether the input ends with ``=``.
+        biases: whether the model has any biases.
+        columns: number of classes that products need.
+        loss: name of the loss function.
+    """
+
+    equals_sign: bool
+    biases: bool
+    columns: int
+    loss: str
+
+
+def units_for(layout: Layout) -> list[Unit]:
+    """All units that a run needs, each after those that it calls."""
+    named = [*products.UNITS, *dots.UNITS, rows.row, *chunks.UNITS]
+    strips = [unit for *pair, _ in strips_for(layout.columns) for unit in pair]
+    passes = [unit for each in _stages(layout) for stage in each for unit in stage]
+    return list(dict.fromkeys([*named, *strips, LOSSES[layout.loss], *passes]))
+
+
+def _stages(layout: Layout) -> Sequence[Sequence[Sequence[Unit]]]:
+    """The stages of each of the `Passes`."""
+    biases, equals_sign = layout.biases, layout.equals_sign
+    forward = tabulation.stages(equals_sign=equals_sign, biases=biases)
+    backward = backpropagation.stages(equals_sign=equals_sign, biases=biases)
+    return forward, [[_evaluate]], [[_train]], [[combine]], [[add_up]], backward, [[update]], [[choose_signs]]
+
+
+class Stage(NamedTuple):
+    """What one launch does: address and number of the addresses of its units, and the array that holds these."""
+
+    first: int
+    number: int
+    addresses: np.ndarray
+
+
+Pass = tuple[Stage, ...]
+"""The stages of a pass, to be launched one after another."""
 
 
 class Passes(NamedTuple):
-    """The passes, each as the address of the function that computes one thread's share of it.
+    """The passes.
 
     `tabulate` computes the tables, `evaluate` losses and accuracies, `train` the gradient of the tables, which `combine` and then
     `add_up` sum; `backpropagate` turns it into that of the weights, which `update` changes. `choose_signs` is for one thread.
-    `tabulate` and `backpropagate` have stages, to be launched one after another.
     """
 
-    tabulate: int
-    evaluate: int
-    train: int
-    combine: int
-    add_up: int
-    backpropagate: int
-    update: int
-    choose_signs: int
+    tabulate: Pass
+    evaluate: Pass
+    train: Pass
+    combine: Pass
+    add_up: Pass
+    backpropagate: Pass
+    update: Pass
+    choose_signs: Pass
 
 
-def _compile(version: str) -> Passes:
-    @callback
-    def tabulate(work: int, stage: int, thread: int) -> None:
-        len(version)  # see `compiler.VERSION`
-        of = open_work(work)
-        model, tables, signs = open_model(of.model), open_tables(of.tables), open_signs(of.signs)
-        tabulate_share(model, tables, signs, open_setting(of.setting), stage, of.threads, thread)
+def passes_for(layout: Layout) -> Passes:
+    """The passes of a run. Its units are compiled, or loaded from the cache, where that was not done before."""
+    for each in units_for(layout):
+        each.address  # noqa: B018  in this order: none can be called before what it calls
 
-    @callback
-    def evaluate(work: int, stage: int, thread: int) -> None:
-        len(version)
-        of = open_work(work)
-        pairs, tables, chunks, sums = open_pairs(of.pairs), open_tables(of.tables), open_chunk(of.chunks), open_sums(of.sums)
-        _evaluate_share(pairs, tables, open_setting(of.setting), chunks, sums, thread)
+    def stage(units: Sequence[Unit]) -> Stage:
+        addresses = np.array([unit.address for unit in units])
+        return Stage(addresses.ctypes.data, len(units), addresses)
 
-    @callback
-    def train(work: int, stage: int, thread: int) -> None:
-        len(version)
-        of = open_work(work)
-        pairs, tables, chunks, sums = open_pairs(of.pairs), open_tables(of.tables), open_chunk(of.chunks), open_sums(of.sums)
-        gradients, signs = open_gradients(of.gradients), open_signs(of.signs)
-        _train_share(pairs, tables, open_setting(of.setting), chunks, gradients, signs, sums, thread)
-
-    @callback
-    def combine(work: int, stage: int, thread: int) -> None:
-        len(version)
-        of = open_work(work)
-        combine_share(open_pairs(of.pairs).tokens, open_tables(of.tables), open_gradients(of.gradients), thread)
-
-    @callback
-    def add_up(work: int, stage: int, thread: int) -> None:
-        len(version)
-        of = open_work(work)
-        add_up_share(open_gradients(of.gradients), of.threads, thread)
-
-    @callback
-    def backpropagate(work: int, stage: int, thread: int) -> None:
-        len(version)
-        of = open_work(work)
-        model, tables, gradients, into = (
-            open_model(of.model), open_tables(of.tables), open_gradients(of.gradients), open_model(of.into),
-        )  # fmt: skip
-        signs, setting = open_signs(of.signs), open_setting(of.setting)
-        backpropagate_share(model, tables, gradients, into, signs, setting, stage, of.threads, thread)
-
-    @callback
-    def update(work: int, stage: int, thread: int) -> None:
-        len(version)
-        of = open_work(work)
-        update_share(open_moments(of.moments), of.threads, thread)
-
-    @callback
-    def choose_signs(work: int, stage: int, thread: int) -> None:
-        len(version)
-        of = open_work(work)
-        choose(open_signs(of.signs), len(open_pairs(of.pairs).a))
-
-    return Passes(tabulate, evaluate, train, combine, add_up, backpropagate, update, choose_signs)
+    return Passes(*(tuple(stage(units) for units in stages) for stages in _stages(layout)))
 
 
-@cache
-def passes() -> Passes:
-    """The passes; compiled, or loaded from numba's cache, at the first call."""
-    return _compile(VERSION)
-
-
-@intrinsic
-def call_share(context: Any, function: Any, work: Any, stage: Any, thread: Any) -> Any:
-    """Call one thread's share of a pass."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        function, *rest = arguments
-        kind = ir.FunctionType(ir.VoidType(), [INDEX] * len(rest))
-        builder.call(builder.inttoptr(function, kind.as_pointer()), rest)
-        return context.get_dummy_value()
-
-    return numba.void(*[numba.int64] * 4), generate
+def strips_of(layout: Layout) -> tuple[Strips, Strips]:
+    """The units that multiply with W_L, forward and backward."""
+    forward, backward = (Strips(whole.address, last.address, number) for whole, last, number in strips_for(layout.columns))
+    return forward, backward
 
 
 def _compile_launchers(version: str) -> tuple[Any, Any]:
     @entry(nogil=True)
-    def serial(function: int, work: int, stage: int, threads: int) -> None:
-        len(version)
+    def serial(first: int, number: int, work: int, threads: int) -> None:
+        len(version)  # see `compiler.VERSION`
         for thread in range(threads):
-            call_share(function, work, stage, thread)
+            for i in range(number):
+                at_address(word_at(first + 8 * i), work, thread)
 
     @entry(parallel=True)
-    def parallel(function: int, work: int, stage: int, threads: int) -> None:
+    def parallel(first: int, number: int, work: int, threads: int) -> None:
         len(version)
         for thread in numba.prange(threads):
-            call_share(function, work, stage, np.int64(thread))
+            for i in range(number):
+                at_address(word_at(first + 8 * i), work, np.int64(thread))
 
     return serial, parallel
 
 
 SERIAL, PARALLEL = _compile_launchers(VERSION)
-"""Launch a pass, or a stage of one: ``(function, work, stage, threads)``."""
-
-
-def can_be_parallel(threads: int) -> bool:
-    """Whether passes can be launched in parallel: only where they can share OpenMP's threads with torch."""
-    return threads > 1 and not forked() and share_openmp(threads)
+"""Launch a stage of a pass: ``(first, number, work, threads)``."""

@@ -16,7 +16,9 @@ import numba
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from interp.training.cpu.kernels.compiler import WIDE_REGISTERS, inlined, njit, variant, wide, widen
+from interp.training.cpu.kernels.compiler import WIDE_REGISTERS, variant, wide, widen
+from interp.training.cpu.kernels.places import Matrix
+from interp.training.cpu.kernels.units import Unit, by_name, unit
 from interp.training.cpu.kernels.vectors import (
     INDEX,
     LANES,
@@ -36,13 +38,6 @@ _ROWS = 4
 _VECTORS = 4 if WIDE_REGISTERS else 1  # the 16 accumulators of a tile, and what it reads, fill the registers
 _NARROW = 4  # lanes of the vector for columns that do not fill a whole one
 _DEPTH = 128  # rows of b that one round of tiles reads: few enough for a tile's columns of them to stay in the first-level cache
-
-
-class Matrix(NamedTuple):
-    """A float32 matrix: address of its first element, and elements from one row to the next."""
-
-    first: int
-    row: int
 
 
 class _Kind(NamedTuple):
@@ -111,28 +106,21 @@ def _strip(kind: _Kind, vectors: int, lanes: int = LANES) -> Any:
     return strip
 
 
-@njit
-def _from(matrix: Matrix, column: int) -> Matrix:
-    return Matrix(matrix.first + 4 * column, matrix.row)
-
-
-def _product(kind: _Kind) -> Any:
-    """The function that computes a whole product of a kind, strip by strip.
-
-    ``(a, b, c, size, is_fresh)``: c is overwritten if `is_fresh`, else added to; sizes: rows and columns of c, length of the sum.
-    """
+def _product(kind: _Kind) -> Unit:
+    """The unit that computes a whole product of a kind, strip by strip."""
     several, vector, narrow, number = (_strip(kind, *size) for size in ((_VECTORS,), (1,), (1, _NARROW), (1, 1)))
     transposed = kind.transposed
 
-    @variant(*kind)
-    def product(a: Matrix, b: Matrix, c: Matrix, size: tuple[int, int, int], is_fresh: bool) -> None:
-        rows, columns, depth = size
+    @unit(*kind)
+    def product(
+        a: int, row_a: int, b: int, row_b: int, c: int, row_c: int, rows: int, columns: int, depth: int, is_fresh: int
+    ) -> None:
         for start in range(0, depth, _DEPTH):
-            part, set_it = min(_DEPTH, depth - start), is_fresh and start == 0
-            left = Matrix(a.first + 4 * start * (a.row if transposed else 1), a.row)
-            b_part, j = Matrix(b.first + 4 * start * b.row, b.row), 0
+            part, set_it = min(_DEPTH, depth - start), is_fresh != 0 and start == 0
+            left, j = Matrix(a + 4 * start * (row_a if transposed else 1), row_a), 0
             while j < columns:
-                right, out, rest = _from(b_part, j), _from(c, j), columns - j
+                right, out = Matrix(b + 4 * (start * row_b + j), row_b), Matrix(c + 4 * j, row_c)
+                rest = columns - j
                 if rest >= _VECTORS * LANES:
                     several(left, right, out, 0, rows, part, set_it)
                     j += _VECTORS * LANES
@@ -149,39 +137,35 @@ def _product(kind: _Kind) -> Any:
     return product
 
 
-multiply = _product(_Kind())
-multiply_turned = _product(_Kind(transposed=True))
-_scattered, _scattered_vector = (_strip(_Kind(scattered=True), vectors) for vectors in (_VECTORS, 1))
+def _scattered_product() -> Unit:
+    """The unit that computes a product over scattered rows."""
+    several, vector = (_strip(_Kind(scattered=True), vectors) for vectors in (_VECTORS, 1))
+
+    @unit("scattered")
+    def product(
+        a: int, row_a: int, b: int, row_b: int, c: int, row_c: int, index: int, rows: int, vectors: int, depth: int, is_fresh: int
+    ) -> None:
+        left, v = Matrix(a, row_a), 0
+        while v < vectors:
+            right, out = Matrix(b + 4 * LANES * v, row_b), Matrix(c + 4 * LANES * v, row_c)
+            if v + _VECTORS <= vectors:
+                several(left, right, out, index, rows, depth, is_fresh != 0)
+                v += _VECTORS
+            else:
+                vector(left, right, out, index, rows, depth, is_fresh != 0)
+                v += 1
+
+    return product
 
 
-@njit
-def multiply_scattered(a: Matrix, b: Matrix, c: Matrix, index: int, size: tuple[int, int, int], is_fresh: bool) -> None:
-    """As `multiply`, over the columns of a and rows of b that the index at an address lists; sizes: rows, vectors, length."""
-    rows, vectors, depth = size
-    v = 0
-    while v < vectors:
-        right, out = _from(b, LANES * v), _from(c, LANES * v)
-        if v + _VECTORS <= vectors:
-            _scattered(a, right, out, index, rows, depth, is_fresh)
-            v += _VECTORS
-        else:
-            _scattered_vector(a, right, out, index, rows, depth, is_fresh)
-            v += 1
+UNITS = _product(_Kind()), _product(_Kind(transposed=True)), _scattered_product()
 
+multiply = by_name(UNITS[0])
+"""``(a, b, c, size, is_fresh)``: c = a b if `is_fresh`, else c += a b; sizes: rows and columns of c, length of the sum."""
 
-@inlined
-def at(matrix: Any, row: Any, column: Any) -> Any:
-    """Address of an element of a float32 matrix whose rows are contiguous."""
-    return matrix.ctypes.data + row * matrix.strides[0] + 4 * column
+multiply_turned = by_name(UNITS[1])
+"""As `multiply`, of the transpose of a."""
 
-
-@inlined
-def row_length(matrix: Any) -> Any:
-    """Elements from one row of a float32 matrix to the next."""
-    return matrix.strides[0] // 4
-
-
-@inlined
-def matrix(array: Any, row: Any, column: Any) -> Any:
-    """The part that begins at an element of a float32 matrix whose rows are contiguous."""
-    return Matrix(array.ctypes.data + row * array.strides[0] + 4 * column, array.strides[0] // 4)
+multiply_scattered = by_name(UNITS[2])
+"""``(a, b, c, index, size, is_fresh)``: as `multiply`, over the columns of a and rows of b that the index at an address lists;
+sizes: rows, vectors, length."""

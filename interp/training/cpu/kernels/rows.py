@@ -12,7 +12,8 @@ import numba
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from interp.training.cpu.kernels.compiler import WIDE_REGISTERS, njit, variant, wide, widen
+from interp.training.cpu.kernels.compiler import WIDE_REGISTERS, variant, wide, widen
+from interp.training.cpu.kernels.units import by_name, unit
 from interp.training.cpu.kernels.vectors import (
     BITS,
     LANES,
@@ -109,9 +110,17 @@ def _columns(*, are_neurons: bool) -> Any:
 _neurons, _logits = _columns(are_neurons=True), _columns(are_neurons=False)
 
 
-@njit
-def set_row(sources: Sources, out: int, active: int, sizes: tuple[int, int]) -> None:
-    """Write a pair's row to `out`, and to `active` a bit per neuron; sizes: vectors of neurons, and of all columns."""
-    neurons, vectors = sizes
+@unit()
+def row(
+    base: int, near: int, row_near: int, far: int, row_far: int, at_a: int, at_b: int, row_attention: int, heads: int,
+    out: int, active: int, neurons: int, vectors: int,
+) -> None:  # fmt: skip
+    """A pair's row."""
+    sources = Sources(base, near, row_near, far, row_far, at_a, at_b, row_attention, heads)
     _neurons(sources, out, active, 0, neurons)
     _logits(sources, out, active, neurons, vectors)
+
+
+set_row = by_name(row)
+"""``(sources, out, active, (neurons, vectors))``: write a pair's row to `out`, and to `active` a bit per neuron; sizes: vectors
+of neurons, and of all columns."""

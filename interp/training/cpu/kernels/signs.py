@@ -14,19 +14,23 @@ the same signs, and a resumed run continues with those it had.
 
 from __future__ import annotations
 
-from interp.training.cpu.kernels.arrays import Signs
-from interp.training.cpu.kernels.compiler import njit
+from interp.training.cpu.kernels.arrays import open_work
+from interp.training.cpu.kernels.units import unit
 
 
-@njit
-def choose(signs: Signs, pairs: int) -> None:
-    """Flip every neuron that was active for more than half of the pairs, and set the counts back to 0."""
+@unit()
+def choose_signs(work: int, thread: int) -> None:
+    """Flip every neuron that was active for more than half of the pairs, and set the counts back to 0; one thread does it."""
+    of = open_work(work)
+    if thread > 0:
+        return
+    signs, pairs = of.signs, len(of.pairs.a)
     neurons, number = len(signs.flipped), 0
     for j in range(neurons):
         active = 0
-        for thread in range(len(signs.active)):
-            active += signs.active[thread, j]
-            signs.active[thread, j] = 0
+        for each in range(len(signs.active)):
+            active += signs.active[each, j]
+            signs.active[each, j] = 0
         if 2 * active > pairs:
             signs.sign[j] = -signs.sign[j]
         if signs.sign[j] < 0:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp.training.cpu.kernels.arrays import Gradients, Tables
+from interp.training.cpu.kernels.arrays import Gradients, open_work
 from interp.training.cpu.kernels.compiler import njit, wide
 from interp.training.cpu.kernels.dots import Places, row_products
 from interp.training.cpu.kernels.lines import add, columns_of, fill, put, share_of
-from interp.training.cpu.kernels.products import at, matrix, multiply_turned, row_length
+from interp.training.cpu.kernels.places import at, matrix, row_length
+from interp.training.cpu.kernels.products import multiply_turned
+from interp.training.cpu.kernels.units import unit
 from interp.training.cpu.kernels.vectors import LANES
 
 
@@ -41,13 +43,15 @@ def _sum_base(gradients: Gradients, first: int, last: int, rows: int, part: np.n
                 add(far[each, far.shape[1] - 1, token], out)
 
 
-@njit
-def combine_share(tokens: np.ndarray, tables: Tables, gradients: Gradients, thread: int) -> None:
+@unit()
+def combine(work: int, thread: int) -> None:
     """For one thread's tokens: sum the parts, and go on to the gradients of the two factors of `Tables.far`.
 
     A thread has its own rows of near and far in its caches; divided by columns, it would have to fetch half of everything.
     """
     wide()
+    of = open_work(work)
+    tokens, tables, gradients = of.pairs.tokens, of.tables, of.gradients
     v, to_columns, both, parts = tables.v, tables.head_to_columns, gradients.both[thread], gradients.parts[thread]
     first, last, d_head, columns = tokens[thread], tokens[thread + 1], v.shape[2], to_columns.shape[1]
     _sum_base(gradients, first, last, len(parts) - 1, parts[len(parts) - 1])
@@ -62,9 +66,11 @@ def combine_share(tokens: np.ndarray, tables: Tables, gradients: Gradients, thre
         row_products(total, right, Places(at(of_last, h, 0), 0, 1), (1, d_head, vectors))
 
 
-@njit
-def add_up_share(gradients: Gradients, threads: int, thread: int) -> None:
+@unit()
+def add_up(work: int, thread: int) -> None:
     """For one thread's columns (rows, for W_L): add up the parts of all threads."""
+    of = open_work(work)
+    gradients, threads = of.gradients, of.threads
     parts, columns, W_L, last = gradients.parts, gradients.columns, gradients.W_L, gradients.v.shape[1] - 1
     rows = parts.shape[1] - 1
     first_column, last_column = columns_of(columns.shape[1], threads, thread)

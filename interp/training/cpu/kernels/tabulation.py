@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from interp.training.cpu.kernels.arrays import Model, Setting, Signs, Tables
-from interp.training.cpu.kernels.compiler import njit, wide
+from interp.training.cpu.kernels.arrays import open_work
+from interp.training.cpu.kernels.compiler import wide
 from interp.training.cpu.kernels.laid_out import lay_out
 from interp.training.cpu.kernels.lines import (
     add,
@@ -27,14 +27,16 @@ from interp.training.cpu.kernels.lines import (
     times_rows,
     vectors_of,
 )
-from interp.training.cpu.kernels.products import matrix, multiply, multiply_scattered
+from interp.training.cpu.kernels.places import address, matrix
+from interp.training.cpu.kernels.products import multiply, multiply_scattered
+from interp.training.cpu.kernels.units import Unit, unit
 
-STAGES = 4
 
-
-@njit
-def _residuals(model: Model, x: np.ndarray, has_equals: bool, threads: int, thread: int) -> None:
+@unit()
+def _residuals(work: int, thread: int) -> None:
     """Residuals of a thread's tokens at the later position, relative to the fixed position's (0 without `=`)."""
+    of = open_work(work)
+    model, x, has_equals, threads = of.model, of.tables.x, len(of.tables.base) == 1, of.threads
     p, W_E, W_pos, one = len(x) - 2, model.W_E, model.W_pos, np.float32(1)
     first, last = share_of(p, threads, thread)
     for token in range(first, last):
@@ -51,9 +53,11 @@ def _residuals(model: Model, x: np.ndarray, has_equals: bool, threads: int, thre
             add(W_pos[2], x[p + 1])
 
 
-@njit
-def _attention_of_equals(model: Model, tables: Tables, threads: int, thread: int) -> None:
+@unit()
+def _attention_of_equals(work: int, thread: int) -> None:
     """What depends on `=` alone: its values, its queries divided by sqrt(d_head), and W_K times these queries."""
+    of = open_work(work)
+    model, tables, threads = of.model, of.tables, of.threads
     p, W_E, W_pos, d_head = len(tables.x) - 2, model.W_E, model.W_pos, model.W_V.shape[2]
     scale = np.float32(d_head**-0.5)
     first, last = share_of(len(model.W_V), threads, thread)
@@ -70,25 +74,25 @@ def _attention_of_equals(model: Model, tables: Tables, threads: int, thread: int
         times_rows(model.W_K[h], query, np.float32(1), tables.k[h, 0])
 
 
-@njit
-def _first_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
-    """What needs nothing but the weights."""
-    has_equals = len(tables.base) == 1
-    lay_out(model, tables, signs, setting, threads, thread)
-    _residuals(model, tables.x, has_equals, threads, thread)
-    if has_equals:
-        _attention_of_equals(model, tables, threads, thread)
-    first, last = share_of(len(model.b_V), threads, thread)
+@unit()
+def _biases_of_values(work: int, thread: int) -> None:
+    """Add b_V to the values of the fixed position (which are 0 without `=`)."""
+    of = open_work(work)
+    model, fixed_v = of.model, of.tables.fixed_v
+    first, last = share_of(len(model.b_V), of.threads, thread)
     for h in range(first, last):
-        if not has_equals:
-            fill(tables.fixed_v[h], np.float32(0))
-        add(model.b_V[h], tables.fixed_v[h])
+        if len(of.tables.base) > 1:
+            fill(fixed_v[h], np.float32(0))
+        add(model.b_V[h], fixed_v[h])
 
 
-@njit
-def _queries_and_keys(model: Model, tables: Tables, first: int, last: int) -> None:
+@unit()
+def _queries_and_keys(work: int, thread: int) -> None:
     """Queries and keys of some tokens, without `=`; the last token is the difference of the positions, which has keys only."""
+    of = open_work(work)
+    model, tables = of.model, of.tables
     q, k, x, p = tables.q, tables.k, tables.x, tables.q.shape[1]
+    first, last = share_of(p + 1, of.threads, thread)
     d_head, d_model, asking = q.shape[2], x.shape[1], min(last, p)
     scale = np.float32(d_head**-0.5)
     for h in range(len(q)):
@@ -102,9 +106,13 @@ def _queries_and_keys(model: Model, tables: Tables, first: int, last: int) -> No
                 tables.k_turned[h, c, token] = k[h, token, c]
 
 
-@njit
-def _residuals_of_base(model: Model, tables: Tables, total: np.float32) -> None:
-    """The residuals of the base: that of the query position, the values of the fixed position, b_O."""
+@unit()
+def _residuals_of_base(work: int, thread: int) -> None:
+    """The residuals of the base: that of the query position, the values of the fixed position, b_O; by the first thread alone."""
+    of = open_work(work)
+    model, tables, total = of.model, of.tables, of.setting.total
+    if thread > 0:
+        return
     resid, x, d_head = tables.resid, tables.x, tables.v.shape[2]
     own_part = resid[len(resid) - 1]
     fill(own_part, np.float32(0))
@@ -119,31 +127,37 @@ def _residuals_of_base(model: Model, tables: Tables, total: np.float32) -> None:
     add(x[own + len(resid) - 1], own_part)
 
 
-@njit
-def _second_stage(model: Model, tables: Tables, setting: Setting, threads: int, thread: int) -> None:
-    """W_L, the values, the residuals of the base; scores, or queries and keys."""
+@unit()
+def _values(work: int, thread: int) -> None:
+    """W_L, and the values of tokens."""
+    of = open_work(work)
+    model, tables, threads = of.model, of.tables, of.threads
     x, v, W_U = tables.x, tables.v, tables.W_U
-    d_model = x.shape[1]
     first, last = share_of(len(model.W_out), threads, thread)
-    size = (last - first, W_U.shape[1], d_model)
+    size = (last - first, W_U.shape[1], x.shape[1])
     multiply(matrix(model.W_out, first, 0), matrix(W_U, 0, 0), matrix(tables.W_L, first, 0), size, True)
     first, last = share_of(v.shape[1], threads, thread)
-    size = (last - first, v.shape[2], d_model)
+    size = (last - first, v.shape[2], x.shape[1])
     for h in range(len(v)):
         multiply(matrix(x, first, 0), matrix(model.W_V[h], 0, 0), matrix(v[h], first, 0), size, True)
-    if len(tables.base) == 1:
-        for h in range(len(v)):
-            times_rows(x[first:last], tables.k[h, 0], np.float32(1), tables.scores[h, 0, first:last])
-    else:
-        _queries_and_keys(model, tables, first, last)
-    if thread == 0:
-        _residuals_of_base(model, tables, setting.total)
 
 
-@njit
-def _scores_of_pairs(tables: Tables, threads: int, thread: int) -> None:
+@unit()
+def _scores_at_equals(work: int, thread: int) -> None:
+    """The scores of tokens, with `=`."""
+    of = open_work(work)
+    tables = of.tables
+    first, last = share_of(tables.v.shape[1], of.threads, thread)
+    for h in range(len(tables.v)):
+        times_rows(tables.x[first:last], tables.k[h, 0], np.float32(1), tables.scores[h, 0, first:last])
+
+
+@unit()
+def _scores_of_pairs(work: int, thread: int) -> None:
     """Without `=`: the scores of each a relative to b, each at its own position, for a thread's tokens b."""
     wide()
+    of = open_work(work)
+    tables, threads = of.tables, of.threads
     q, k, scores, p = tables.q, tables.k, tables.scores, tables.q.shape[1]
     first, last = share_of(p, threads, thread)
     size = (last - first, p, q.shape[2])
@@ -156,21 +170,26 @@ def _scores_of_pairs(tables: Tables, threads: int, thread: int) -> None:
             shift(scores[h, b], of_b)
 
 
-@njit
-def _third_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
+@unit()
+def _direct_map(work: int, thread: int) -> None:
     """The direct map to the logits: W_U, plus W_in W_L through the flipped neurons."""
+    of = open_work(work)
+    model, tables, signs, setting, threads = of.model, of.tables, of.signs, of.setting, of.threads
     to_columns, W_U, cut = tables.to_columns, tables.W_U, setting.neuron_columns
     first, last = share_of(len(W_U), threads, thread)
     for i in range(first, last):
         put(W_U[i], to_columns[i, cut:])
-    left, out, flipped = matrix(model.W_in, first, 0), matrix(to_columns, first, cut), signs.flipped.ctypes.data
+    left, out, flipped = matrix(model.W_in, first, 0), matrix(to_columns, first, cut), address(signs.flipped)
     size = (last - first, vectors_of(setting.columns_of_W_L), signs.number[0])
     multiply_scattered(left, matrix(tables.W_L, 0, 0), out, flipped, size, False)
 
 
-@njit
-def _add_biases(model: Model, tables: Tables, signs: Signs, setting: Setting, first: int, last: int) -> None:
-    """Add to some columns of the base the biases of the neurons, and those of the logits, b_out by way of W_U."""
+@unit()
+def _add_biases(work: int, thread: int) -> None:
+    """Add to a thread's columns of the base the biases of the neurons, and those of the logits, b_out by way of W_U."""
+    of = open_work(work)
+    model, tables, signs, setting = of.model, of.tables, of.signs, of.setting
+    first, last = columns_of(tables.base.shape[1], of.threads, thread)
     base, cut, relative = tables.base, setting.neuron_columns, setting.columns_of_W_L < setting.classes
     for row in range(len(base)):
         for j in range(first, min(last, len(model.b_in))):
@@ -189,16 +208,17 @@ def _add_biases(model: Model, tables: Tables, signs: Signs, setting: Setting, fi
             base[row, cut + j] += bias
 
 
-@njit
-def _last_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, threads: int, thread: int) -> None:
-    """A thread's columns of the tables, and the scores of pairs."""
+@unit()
+def _columns(work: int, thread: int) -> None:
+    """A thread's columns of the tables."""
+    of = open_work(work)
+    model, tables, threads = of.model, of.tables, of.threads
     to_columns, heads, base, v = tables.to_columns, tables.head_to_columns, tables.base, tables.v
     far, near = tables.far, tables.near
     first, last = columns_of(to_columns.shape[1], threads, thread)
     number, d_head, right = last - first, v.shape[2], matrix(to_columns, 0, first)
     multiply(matrix(model.W_O, 0, 0), right, matrix(heads, 0, first), (len(heads), number, len(to_columns)), True)
     multiply(matrix(tables.resid, 0, 0), right, matrix(base, 0, first), (len(base), number, len(to_columns)), True)
-    _add_biases(model, tables, signs, setting, first, last)
     size = (v.shape[1], number, d_head)
     for h in range(len(v)):
         multiply(matrix(v[h], 0, 0), matrix(heads, h * d_head, first), matrix(far[h], 0, first), size, True)
@@ -206,18 +226,13 @@ def _last_stage(model: Model, tables: Tables, signs: Signs, setting: Setting, th
         for token in range(near.shape[1]):
             put(far[h, token, first:last], near[h, token, first:])
             add(difference, near[h, token, first:])
-    if len(base) > 1:
-        _scores_of_pairs(tables, threads, thread)
 
 
-@njit
-def tabulate_share(model: Model, tables: Tables, signs: Signs, setting: Setting, stage: int, threads: int, thread: int) -> None:
-    """One thread's share of one stage."""
-    if stage == 0:
-        _first_stage(model, tables, signs, setting, threads, thread)
-    elif stage == 1:
-        _second_stage(model, tables, setting, threads, thread)
-    elif stage == 2:
-        _third_stage(model, tables, signs, setting, threads, thread)
-    else:
-        _last_stage(model, tables, signs, setting, threads, thread)
+def stages(*, equals_sign: bool, biases: bool) -> list[list[Unit]]:
+    """The units of each stage, for a model with or without ``=``, with or without biases."""
+    return [
+        [lay_out, _residuals, *([_attention_of_equals] if equals_sign else []), *([_biases_of_values] if biases else [])],
+        [_values, _scores_at_equals if equals_sign else _queries_and_keys, _residuals_of_base],
+        [_direct_map],
+        [_columns, *([_add_biases] if biases else []), *([] if equals_sign else [_scores_of_pairs])],
+    ]
