@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Float64, Int, Int64, Shaped
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.errors import UsageError, unknown
 
 Name = int | str
@@ -162,6 +163,7 @@ def positions(harmonics: Harmonics, rows: Int[Tensor, " chosen"]) -> Int64[Tenso
     return found[found >= 0]
 
 
+@torch_threads(1)
 def line_means(
     x: Float[Tensor, "row rest"], harmonics: Harmonics, *, dtype: torch.dtype | None = None
 ) -> Float[Tensor, "n rest"]:

@@ -2,7 +2,8 @@
 
 Functions over pairs take all p^2 pairs in row-major order (pair (a, b) has index a p + b). NaN in the data gives NaN in the
 result, or an error if the result (a choice, a count, a date) could not show it. The names are listed in ``__init__.pyi``; each is
-imported when it is first used: functions that date curves need numpy only, all others torch.
+imported when it is first used: functions that date curves need numpy only, all others torch. Those that pass over all pairs do so
+in one torch thread: their many small operations, shared out, would wait for each other whenever a core is busy.
 """
 
 import lazy_loader

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.errors import UsageError, unknown
 from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
 from interp.measures.checks import check_logits
@@ -45,6 +46,7 @@ class FormulaFit:
     pizza_single: Float64[Tensor, " frequency"]
 
 
+@torch_threads(1)
 def gradient_symmetricity(
     logits_from_embeddings: LogitsFromEmbeddings,
     embedding: Float[Tensor, "p d_model"],
@@ -78,6 +80,7 @@ def gradient_symmetricity(
     return (to_a * to_b).sum(dim=1) / (to_a.norm(dim=1) * to_b.norm(dim=1))
 
 
+@torch_threads(1)
 def distance_irrelevance(
     logits: Float[Tensor, "pair p"], labels: Int[Tensor, " pair"], *, harmonics: CyclicHarmonics, target: Target = "correct"
 ) -> Float64[Tensor, ""]:
@@ -114,6 +117,7 @@ def distance_irrelevance(
     return by_distance.std(dim=0, correction=0).mean() / spread
 
 
+@torch_threads(1)
 def circularity(W_E: Float[Tensor, "p d_model"]) -> Float64[Tensor, ""]:
     """How circular the first four principal components of the embedding are; circular if at least 0.995.
 
@@ -145,6 +149,7 @@ def _principal_components(centred: Float64[Tensor, "p d_model"], *, smallest: fl
     return u[:, :4][:, (sizes[:4] > smallest) | sizes[:4].isnan()]
 
 
+@torch_threads(1)
 def formula_fit(
     logits: Float[Tensor, "pair p"],
     *,

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.measures.checks import check_finite
 from interp.measures.neurons import frequency_shares
@@ -28,6 +29,7 @@ class HeadFrequencies:
     mean: Float64[Tensor, "head pos"]
 
 
+@torch_threads(1)
 def head_frequencies(pattern: Float[Tensor, "pair head pos"], *, harmonics: CyclicHarmonics) -> HeadFrequencies:
     """Fit the attention to each position, as a function of (a, b), by degree-2 waves of the best single frequency.
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
 from interp.harmonics.harmonics import copied, line_means
 from interp.losses import cross_entropy
@@ -32,10 +33,11 @@ class CosineFit:
     loss: Float64[Tensor, " pair"]
 
 
+@torch_threads(1)
 def centred_energy(logits: Float[Tensor, "row n"]) -> Float64[Tensor, ""]:
     """Sum of squares of logits about the mean of each row, which no loss depends on: what shares of their variance are of.
 
-    >>> centred_energy(torch.tensor([[1.0, 3.0], [5.0, 5.0]])).item()
+    >>> round(centred_energy(torch.tensor([[1.0, 3.0], [5.0, 5.0]])).item(), 6)
     2.0
     """
     total = torch.zeros((), dtype=torch.float64, device=logits.device)
@@ -44,6 +46,7 @@ def centred_energy(logits: Float[Tensor, "row n"]) -> Float64[Tensor, ""]:
     return total
 
 
+@torch_threads(1)
 def cos_coefficients(
     logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics, means: Float64[Tensor, "p p"] | None = None
 ) -> Float64[Tensor, " frequency"]:
@@ -69,6 +72,7 @@ def cos_coefficients(
     return _coefficients(means, harmonics.basis)
 
 
+@torch_threads(1)
 def cos_fit(
     logits: Float[Tensor, "pair p"],
     labels: Int[Tensor, " pair"],

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.harmonics.harmonics import Harmonics, Name, blocks, line_means
 from interp.losses import cross_entropy
 from interp.measures.checks import check_logits
@@ -23,12 +24,14 @@ from interp.measures.checks import check_logits
 _SPAN = 600.0
 
 
+@torch_threads(1)
 def excluded_logits(logits: Float[Tensor, "row n"], *, harmonics: Harmonics, keys: Collection[Name]) -> Float64[Tensor, "row n"]:
     """The logits without their projection on the waves of the key frequencies; the mean is kept.
 
     Raises:
         UsageError: if logits are not those of the harmonics' rows and classes, or a key is not one of their names.
 
+    >>> from interp.harmonics import CyclicHarmonics
     >>> from interp.synthetic import clock_logits
     >>> excluded_logits(clock_logits(5, [1]), harmonics=CyclicHarmonics(5), keys=[1]).abs().max().item() < 1e-12
     True
@@ -58,6 +61,7 @@ def excluded_loss(
     Raises:
         UsageError: as `excluded_logits`.
 
+    >>> from interp.harmonics import CyclicHarmonics
     >>> from interp.synthetic import clock_logits
     >>> logits, harmonics = clock_logits(5, [1, 2], amplitude=4.0), CyclicHarmonics(5)
     >>> excluded_loss(logits, harmonics.line, harmonics=harmonics, keys=[1, 2])[0]  # ln 5
@@ -84,6 +88,7 @@ def excluded_loss_single(
     Raises:
         UsageError: as `excluded_logits`.
 
+    >>> from interp.harmonics import CyclicHarmonics
     >>> from interp.synthetic import clock_logits
     >>> logits, harmonics = clock_logits(5, [1], amplitude=4.0), CyclicHarmonics(5)
     >>> singles = excluded_loss_single(logits, harmonics.line, harmonics=harmonics, keys=[1])
@@ -96,6 +101,7 @@ def excluded_loss_single(
     return dict(zip(names, found, strict=True))
 
 
+@torch_threads(1)
 def excluded_losses(
     logits: Float[Tensor, "row n"],
     labels: Int[Tensor, " row"],

@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.errors import UsageError
 from interp.harmonics.harmonics import blocks
 from interp.measures.checks import check_finite
 
 
+@torch_threads(1)
 def collapsed(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " pair"]) -> Bool[Tensor, " pair"]:
     """Whether an ordinary float32 cross-entropy would be exactly 0, per pair; its mean over the training pairs is the share.
 

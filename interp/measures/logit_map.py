@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import line_means
@@ -49,6 +50,7 @@ def sum_squared_weights(tensors: Mapping[str, Float[Tensor, ...]]) -> dict[str, 
     return {**sums, "total": sum(sums.values())}
 
 
+@torch_threads(1)
 def neuron_logit_map(
     W_L: Float[Tensor, "p d_mlp"],
     neurons: Float[Tensor, "pair d_mlp"],

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.errors import UsageError, unknown
 from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
 from interp.harmonics.grid import LINES, Line, line_index
@@ -46,6 +47,7 @@ class NeuronFrequencies:
     counts: dict[int, int]
 
 
+@torch_threads(1)
 def frequency_shares(x: Float[Tensor, "pair unit"], *, harmonics: CyclicHarmonics) -> Float64[Tensor, "frequency unit"]:
     """Share of each unit's variance over all pairs that each frequency's eight degree-2 waves explain; NaN for dead units.
 
@@ -64,6 +66,7 @@ def frequency_shares(x: Float[Tensor, "pair unit"], *, harmonics: CyclicHarmonic
     return _shares(_sums(x, harmonics.n), harmonics.basis)
 
 
+@torch_threads(1)
 def neuron_frequencies(
     neurons: Float[Tensor, "pair d_mlp"], *, harmonics: CyclicHarmonics, threshold: float = 0.85
 ) -> NeuronFrequencies:
@@ -102,6 +105,7 @@ def key_frequencies_from_neurons(found: NeuronFrequencies) -> tuple[int, ...]:
     return tuple(sorted(found.counts))
 
 
+@torch_threads(1)
 def degree_two_fit(
     neurons: Float[Tensor, "pair d_mlp"],
     *,

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.errors import UsageError, unknown
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import Harmonics, Name, line_means
@@ -64,6 +65,7 @@ def _above(sizes: Float[Tensor, " frequency"], threshold: float) -> list[int]:
     return torch.nonzero((sizes > threshold * sizes.max()) & (sizes > 0)).flatten().tolist()
 
 
+@torch_threads(1)
 def restricted_logits(
     logits: Float[Tensor, "row n"], *, harmonics: Harmonics, keys: Collection[Name], variant: Variant = "nanda"
 ) -> Float64[Tensor, "row n"]:
@@ -95,6 +97,7 @@ def restricted_logits(
     return kept[harmonics.line.to(logits.device)] + (waves.to(logits.device) @ means)[difference]
 
 
+@torch_threads(1)
 def restricted_loss(
     logits: Float[Tensor, "row n"],
     labels: Int[Tensor, " row"],
@@ -127,6 +130,7 @@ def restricted_loss(
     return loss_by_line(_restricted_table(logits, harmonics, keys, means), labels, harmonics.line.to(logits.device))
 
 
+@torch_threads(1)
 def restricted_loss_neurons(
     neurons: Float[Tensor, "row d_mlp"],
     W_L: Float[Tensor, "n d_mlp"],

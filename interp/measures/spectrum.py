@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.measures.checks import check_finite, check_logits
 
@@ -75,6 +76,7 @@ def circle(W_E: Float[Tensor, "p d_model"], *, harmonics: CyclicHarmonics, frequ
     return torch.cat([points, torch.zeros_like(points[:, : 2 - points.shape[1]])], dim=1)
 
 
+@torch_threads(1)
 def logit_spectrum(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics) -> Float64[Tensor, "p p"]:
     """Norm over the classes of each two-dimensional Fourier component of the logits over (a, b); rows: waves in a.
 

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from interp.cores import torch_threads
+
 # Numbers processed at a time, so that they stay in a core's second-level cache.
 _BLOCK = 2**16
 
@@ -25,6 +27,7 @@ def _class_of(p: int, device: torch.device) -> Int64[Tensor, "p p p"]:
     return (torch.arange(3 * p, device=device) % p).as_strided((p, p, p), (1, 1, 1))
 
 
+@torch_threads(1)
 def turned_sums(
     logits: Float[Tensor, "pair p"],
     groups: Int64[Tensor, " pair"],

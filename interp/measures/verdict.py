@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
+from interp.cores import torch_threads
 from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import Harmonics, Name, line_means
@@ -55,6 +56,7 @@ class GeneralizationVerdict:
     reasons: tuple[str, ...]
 
 
+@torch_threads(1)
 def shift_agreement(
     logits: Float[Tensor, "pair p"],
     *,
@@ -93,6 +95,7 @@ def shift_agreement(
     return torch.where(size == 0, torch.zeros_like(size), (predicted * total[p:]).sum() / size.sqrt())
 
 
+@torch_threads(1)
 def pair_agreement(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonics) -> Float64[Tensor, " pair"]:
     """`shift_agreement` without known training pairs: for each pair, the cosine with what all other pairs predict for it.
 
@@ -123,6 +126,7 @@ def _cosine(x: Float[Tensor, "*batch n"], y: Float[Tensor, "*batch n"]) -> Float
     return torch.where(size == 0, torch.zeros_like(size), torch.linalg.vecdot(x, y) / size)
 
 
+@torch_threads(1)
 def loss_from_unseen(
     logits: Float[Tensor, "row n"],
     labels: Int[Tensor, " row"],
@@ -158,6 +162,7 @@ def loss_from_unseen(
     return loss_by_line(kept, labels[train], line[train])
 
 
+@torch_threads(1)
 def generalization_verdict(
     logits: Float[Tensor, "pair p"],
     labels: Int[Tensor, " pair"],
