@@ -15,6 +15,7 @@ from interp.store.run import Run
 if TYPE_CHECKING:
     from interp.harmonics.harmonics import Name
     from interp.observing.view import View
+    from interp.store.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Measuring:
         keys: key frequencies of the whole run.
         brief: see `View`.
         results: of each analysis, by name: what is known is not measured.
+        read: a checkpoint that was read before.
         failures: name of an analysis that raised -> at which step, and what; it is not asked again.
     """
 
@@ -38,6 +40,7 @@ class Measuring:
     keys: tuple[Name, ...]
     brief: bool
     results: Mapping[str, Results]
+    read: Checkpoint | None = None
     failures: dict[str, str] = field(default_factory=dict)
 
     def over(self, steps: Sequence[int], *, threads: int, on_step: Callable[[int, int], None] | None) -> None:
@@ -68,7 +71,7 @@ class Measuring:
         """What built-in analyses find at one checkpoint; the others are left for the calling thread."""
         from interp.observing.view import View
 
-        checkpoint = self.run[step]
+        checkpoint = self.read if self.read is not None and self.read.step == step else self.run[step]
         run = self.run
         view = View(step, checkpoint.network, run.task, run.split, self.keys, checkpoint.losses, brief=self.brief)
         found = {a.name: _measured(a, view, run) for a in missing if a.is_built_in and a.name not in self.failures}

@@ -64,13 +64,13 @@ def observe(
     """
     chosen, asked = choose_steps(run, steps), find_analyses(analyses, files=files)
     workers = check_threads(threads)
-    keys, nature = run_keys(run, key_rule), Nature.of(run)
+    (keys, last), nature = run_keys(run, key_rule), Nature.of(run)
     # A rule by name reads a one-layer transformer; of another network key frequencies must be given.
     are_known = not isinstance(key_rule, str) or nature.kind == ONE_LAYER
     left_out = {a.name: why for a in asked if (why := does_not_apply(a, nature, keys_are_known=are_known))}
     asked = [a for a in asked if a.name not in left_out]
     results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys, run, brief=brief)) for a in asked}
-    measuring = Measuring(run, asked, keys, brief, results)
+    measuring = Measuring(run, asked, keys, brief, results, last)
     measuring.over(chosen, threads=workers, on_step=on_step)
     series = _combine(run, chosen, {a: results[a.name] for a in asked if a.name not in measuring.failures})
     described = describe(

@@ -13,12 +13,14 @@ from interp.store.run import Run
 if TYPE_CHECKING:
     from interp.harmonics.harmonics import Name
     from interp.observing.keys import KeyRule
+    from interp.store.checkpoint import Checkpoint
 
 _NAME = "key_frequencies"
 
 
-def run_keys(run: Run, rule: KeyRule | Sequence[int | str]) -> tuple[Name, ...]:
-    """The key frequencies of a run's last checkpoint, see `interp.observing.keys.key_frequencies`.
+def run_keys(run: Run, rule: KeyRule | Sequence[int | str]) -> tuple[tuple[Name, ...], Checkpoint | None]:
+    """The key frequencies of a run's last checkpoint, see `interp.observing.keys.key_frequencies`; and that checkpoint, if it had
+    to be read.
 
     Raises:
         UsageError: as there.
@@ -30,10 +32,11 @@ def run_keys(run: Run, rule: KeyRule | Sequence[int | str]) -> tuple[Name, ...]:
     # Made networks are known by no hash.
     key = None if run.makers is not None else key_of(toolkit_digest(), asked, run.sha256(step), task)
     if key is not None and (known := recall(run.path, _NAME, key=key)) is not None:
-        return tuple(known)
+        return tuple(known), None
     from interp.observing.keys import key_frequencies  # only here: what was chosen before is read without torch
 
-    found = key_frequencies(run[step].network, asked, task=run.task)
+    checkpoint = run[step]
+    found = key_frequencies(checkpoint.network, asked, task=run.task)
     if key is not None:
         keep(run.path, _NAME, list(found), key=key)
-    return found
+    return found, checkpoint
