@@ -25,6 +25,9 @@ from interp.measures.neurons import Terms
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_logits
 
+# Neurons that are replaced by their fits at a time: in double precision those of all pairs would take more than all else.
+_NEURONS_AT_ONCE = 64
+
 
 @dataclass(frozen=True)
 class Ablation:
@@ -154,11 +157,15 @@ def _neuron_fits(s: Setting) -> list[Piece]:
     readings = torch.stack([s.W_L[:, clustered].T, *(turn[clustered] @ s.W_L.T for turn in turns)])
 
     def losses(terms: Terms) -> Iterable[float]:
-        neurons = s.neurons[:, clustered]
-        change = degree_two_fit(neurons, harmonics=s.harmonics, frequency=own, terms=terms)
-        change = change.sub_(neurons).to(neurons.dtype)
-        for reading in readings:
-            yield s.loss(lambda rows: s.logits[rows] + change[rows] @ reading)  # noqa: B023, called before the next
+        change = s.logits.new_zeros(len(readings), *s.logits.shape)
+        for some in torch.split(torch.arange(len(clustered)), _NEURONS_AT_ONCE):
+            neurons = s.neurons[:, clustered[some]]
+            fit = degree_two_fit(neurons, harmonics=s.harmonics, frequency=own[some], terms=terms)
+            fitted = fit.sub_(neurons).to(neurons.dtype)
+            for of_reading, reading in zip(change, readings, strict=True):
+                of_reading.addmm_(fitted, reading[some])
+        for of_reading in change:
+            yield s.loss(lambda rows: s.logits[rows] + of_reading[rows])  # noqa: B023, called before the next
 
     names: dict[str, Terms] = {"degree-2 fit": "degree_two", "a+b part of the fit": "sum"}
     return [Piece([f"neurons: {name}"] * len(readings), partial(losses, terms)) for name, terms in names.items()]

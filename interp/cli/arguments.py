@@ -11,7 +11,7 @@ from interp.errors import UsageError, unknown
 from interp.tasks.splits import SplitConfig
 
 if TYPE_CHECKING:
-    from interp.observing.keys import KeyRule
+    from interp.observing.key_rules import KeyRule
     from interp.store.run import Run
 
 RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="directory of a run, or its name under --root")]
@@ -77,7 +77,7 @@ def parse_split(text: str) -> SplitConfig:
 
 def parse_keys(text: str) -> KeyRule | list[int]:
     """A rule's name, or the frequencies of a list such as `5,9,25`."""
-    from interp.observing.keys import KEY_RULES
+    from interp.observing.key_rules import KEY_RULES
 
     if text in KEY_RULES:
         return text

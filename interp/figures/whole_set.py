@@ -16,7 +16,7 @@ from interp.figures.saving import KINDS, PICTURES, check_target, write_figure
 
 if TYPE_CHECKING:
     from interp.observing.analysis import Analysis
-    from interp.observing.keys import KeyRule
+    from interp.observing.key_rules import KeyRule
     from interp.store.run import Run
 
 

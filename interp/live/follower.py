@@ -18,7 +18,7 @@ from interp.wording import counted
 if TYPE_CHECKING:
     from interp.harmonics.harmonics import Name
     from interp.observing.analysis import Analysis
-    from interp.observing.keys import KeyRule
+    from interp.observing.key_rules import KeyRule
     from interp.reporting.assembly import Page
 
 POLL_SECONDS = 0.5

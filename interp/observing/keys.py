@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 from interp import measures
 from interp.errors import UsageError, unknown
@@ -11,11 +10,9 @@ from interp.harmonics.harmonics import Name
 from interp.networks.network import Network
 from interp.networks.one_layer import Weights
 from interp.observing.circuit import Circuit, Model
+from interp.observing.key_rules import KEY_RULES, KeyRule
 from interp.tasks.modular import ModularTask
 from interp.tasks.task import Task
-
-KeyRule = Literal["unembedding", "embedding", "neurons", "coefficients"]
-KEY_RULES: tuple[KeyRule, ...] = get_args(KeyRule)
 
 
 def key_frequencies(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from interp.cores import side_by_side
 from interp.observing.analysis import Analysis
 from interp.observing.texts import texts_as_arrays
+from interp.process import give_back_memory
 from interp.store.results import Results
 from interp.store.run import Run
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from interp.harmonics.harmonics import Name
     from interp.observing.view import View
     from interp.store.checkpoint import Checkpoint
+
+# Checkpoints after which freed memory is given back: a checkpoint's arrays are large, and what is kept lies between them.
+_BETWEEN = 8
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,12 @@ class Measuring:
             for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=min(threads, len(due))):
                 self._take(found)
                 done += 1
+                if done % _BETWEEN == 0:
+                    give_back_memory()
                 if on_step is not None:
                     on_step(done, len(steps))
         finally:
+            give_back_memory()
             for result in self.results.values():
                 result.save()
 

@@ -25,7 +25,7 @@ from interp.store.run import Run
 
 if TYPE_CHECKING:
     from interp.harmonics.harmonics import Name
-    from interp.observing.keys import KeyRule
+    from interp.observing.key_rules import KeyRule
 
 
 def observe(

@@ -12,7 +12,7 @@ from interp.store.run import Run
 
 if TYPE_CHECKING:
     from interp.harmonics.harmonics import Name
-    from interp.observing.keys import KeyRule
+    from interp.observing.key_rules import KeyRule
     from interp.store.checkpoint import Checkpoint
 
 _NAME = "key_frequencies"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from interp.observing.analysis import Analysis
-    from interp.observing.keys import KeyRule
+    from interp.observing.key_rules import KeyRule
     from interp.store.run import Run
 
 
