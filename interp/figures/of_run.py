@@ -49,7 +49,6 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
         UsageError: for an unknown name or step, with the nearest that exists; for a neuron that does not exist.
         DataError: if the analysis cannot be measured or its figure cannot be drawn.
     """
-    from interp.observing.neuron_maps import check_neuron
     from interp.observing.observe import observe
     from interp.store.run import open_run
 
@@ -60,6 +59,8 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
     needed: list[str | Analysis] = [asked]
     steps = None
     if is_of_one_step(asked):
+        from interp.observing.neuron_maps import check_neuron  # only here: what was measured before is drawn without torch
+
         check_neuron(neuron or 0, opened.config.model.d_mlp)
         steps = None if step is None else [step]
     elif asked.name != "progress_measures":  # the phases behind every time axis need the excluded loss
