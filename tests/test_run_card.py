@@ -110,7 +110,7 @@ def test_the_summarys_last_values_are_the_last_known(tmp_path, monkeypatch):
     curves = evaluated_history(run)
     curves["history_test_accuracy"][:] = [*[0.25] * (curves.sizes["history_step"] - 1), np.nan]
     curves["history_train_accuracy"][:] = np.nan
-    monkeypatch.setattr("interp.observing.summary.evaluated_history", lambda _: curves)
+    monkeypatch.setattr("interp.observing.described.evaluated_history", lambda _: curves)
     last = summary(run)["last"]
     assert (last["test_accuracy"], last["test_loss"]) == (0.25, curves["history_test_loss"].values[-1])
     assert "train_accuracy" not in last

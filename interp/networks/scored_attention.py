@@ -25,8 +25,8 @@ def attention_of(scores: Float[np.ndarray, "*more 2 p"], total: float) -> Float[
         scores: of a and of b, less that of `=`.
         total: the sum of attention over all three positions, 1 for ordinary attention.
 
-    >>> attention_of(np.zeros((2, 1), dtype=np.float32), 1.0).round(3).tolist()  # all three places alike
-    [[[0.333]], [[0.333]]]
+    >>> attention_of(np.zeros((2, 1), dtype=np.float32), 0.75).tolist()  # all three places alike
+    [[[0.25]], [[0.25]]]
     """
     rows, columns = odds_of(scores)
     rate = (3 - total) / 2  # total = rate + 3 (1 - rate)
