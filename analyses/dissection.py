@@ -22,7 +22,7 @@ def measure(view):
     """The last checkpoint taken apart, the paper's figures where it has the paper's setting, and the run's health, as JSON."""
     weights, fraction = view.weights, len(view.split.train) / len(view.task.labels)
     controls, keys = 0 if view.brief else CONTROLS, None if view.harmonics is None else list(view.key_frequencies)
-    found = anatomy.anatomy(weights, task=view.task, split=view.split, keys=keys, controls=controls)
+    found = anatomy.anatomy(weights, task=view.task, split=view.split, keys=keys, controls=controls, threads=view.threads)
     decay = anatomy.known_weight_decay(view.run)
     paper, note = anatomy.beside_mainline(weights, view.task, weight_decay=decay, fraction=fraction)
     health = interp.run_health(view.run, step=view.step, weights=weights) if view.run.has_config else None

@@ -61,7 +61,7 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
 
 def on_terminal() -> bool:
     """Whether bars are shown: on a terminal only."""
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextmanager

@@ -21,6 +21,9 @@ from interp.errors import UsageError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# By default no more pieces of work are done at once: each needs memory of its own.
+MOST = 8
+
 
 def available_threads() -> int:
     """Number of cores this process may use: its CPU affinity where the system reports one, otherwise all cores."""
@@ -30,13 +33,13 @@ def available_threads() -> int:
 
 
 def check_threads(threads: int | None) -> int:
-    """A number of threads as given, or all cores this process may use.
+    """A number of threads as given, or as many as there are cores that this process may use, up to `MOST`.
 
     Raises:
         UsageError: if it is less than 1.
     """
     if threads is None:
-        return available_threads()
+        return min(available_threads(), MOST)
     if threads < 1:
         raise UsageError(f"threads: given {threads}, expected at least 1 (leave it out for all cores this process may use)")
     return threads

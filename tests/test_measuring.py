@@ -16,6 +16,7 @@ from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig, S
 from interp.cores import shared_out, side_by_side
 from interp.errors import UsageError
 from interp.observing.analysis import Analysis, find_analyses
+from interp.observing.fingerprint import toolkit_digest
 from interp.observing.series import about
 from interp.observing.summary import summary
 from interp.store.kept import keep, recall
@@ -232,3 +233,56 @@ def test_variants_are_kept_up_to_a_number_and_a_size(tmp_path, monkeypatch):
     monkeypatch.setattr("interp.store.kept.KEEP_BYTES", 1)
     keep(tmp_path, "fact", "value 7", key="7" * 64)
     assert kept() == ["value 7"]  # the latest, however large
+
+
+def test_an_analysis_that_shares_its_work_out_uses_no_more_cores_than_it_is_given(run, monkeypatch):
+    seen = []
+
+    def spy(*_: object, threads: int | None = None, **__: object) -> dict[str, object]:
+        seen.append(threads)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr("interp.anatomy.anatomy", spy)
+    for threads in (1, 3):
+        interp.observe(run, ["dissection"], threads=threads)
+    assert seen == [1, 3]
+
+
+def test_a_correction_of_a_built_in_analysis_is_one_of_the_toolkit(tmp_path, monkeypatch):
+    folder = tmp_path / "analyses"
+    folder.mkdir()
+    (folder / "mine.py").write_text("FIRST = 1\n")
+    monkeypatch.setattr("interp.observing.fingerprint.builtin_directory", lambda: folder)
+    digests = []
+    for text in ("FIRST = 1\n", "FIRST = 2\n"):
+        (folder / "mine.py").write_text(text)
+        toolkit_digest.cache_clear()
+        digests.append(toolkit_digest())
+    toolkit_digest.cache_clear()
+    assert digests[0] != digests[1]
+
+
+def test_what_failed_is_worked_out_again(run, monkeypatch):
+    def fail(view: interp.View) -> None:
+        raise MemoryError
+
+    whole = find_analyses(["progress_measures"])[0]
+    monkeypatch.setattr("interp.observing.analysis._built_in", lambda name: replace(whole, measure=fail))
+    assert summary(run)["phases"]["onset"] is None
+    assert not list((run.path / "results").glob("summary-*"))
+    monkeypatch.undo()
+    summary(run)
+    assert list((run.path / "results").glob("summary-*"))
+
+
+@pytest.mark.parametrize("code", ["EROFS", "ENOSPC", "EACCES"])
+def test_what_cannot_be_kept_is_still_computed(run, monkeypatch, code):
+    import errno
+
+    def refuse(path: object, data: bytes) -> None:
+        raise OSError(getattr(errno, code), "refused")
+
+    monkeypatch.setattr("interp.store.kept.write_atomically", refuse)
+    monkeypatch.setattr("interp.store.results.write_atomically", refuse)
+    assert summary(run)["key_frequencies"]["rule"] == "unembedding"
+    assert not [path for path in run.path.glob("results/*") if path.is_file()]

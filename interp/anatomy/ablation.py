@@ -27,6 +27,9 @@ from interp.networks.pair_tables import pair_logits
 
 # Neurons that are replaced by their fits at a time: in double precision those of all pairs would take more than all else.
 _NEURONS_AT_ONCE = 64
+# What changes of logits may take that are made together, and how many sets of frequencies are removed together.
+_READ_BYTES = 2**25
+_SETS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,15 @@ def _at_logits(s: Setting) -> list[Piece]:
         for keys in key_sets:
             yield float(restricted_loss(s.logits, line, harmonics=s.harmonics, keys=keys, means=means).mean())
 
-    def excluded() -> Iterable[float]:
-        losses = excluded_losses(s.logits, line, [keys for _, keys in removed], harmonics=s.harmonics, means=means)
+    def excluded(some: Sequence[tuple[str, Sequence[int]]]) -> Iterable[float]:
+        losses = excluded_losses(s.logits, line, [keys for _, keys in some], harmonics=s.harmonics, means=means)
         return losses.mean(dim=1).tolist()
 
-    return [Piece([only] * len(key_sets), restricted), Piece([name for name, _ in removed], excluded)]
+    parts = [removed[i : i + _SETS_AT_ONCE] for i in range(0, len(removed), _SETS_AT_ONCE)]
+    return [
+        Piece([only] * len(key_sets), restricted),
+        *(Piece([name for name, _ in some], partial(excluded, some)) for some in parts),
+    ]
 
 
 def _at_neurons(s: Setting) -> list[Piece]:
@@ -156,7 +163,7 @@ def _neuron_fits(s: Setting) -> list[Piece]:
     own, turns = found.frequency[clustered], s.rotations(s.weights.d_mlp)
     readings = torch.stack([s.W_L[:, clustered].T, *(turn[clustered] @ s.W_L.T for turn in turns)])
 
-    def losses(terms: Terms) -> Iterable[float]:
+    def losses(terms: Terms, readings: Float[Tensor, "reading neuron residue"]) -> Iterable[float]:
         change = s.logits.new_zeros(len(readings), *s.logits.shape)
         for some in torch.split(torch.arange(len(clustered)), _NEURONS_AT_ONCE):
             neurons = s.neurons[:, clustered[some]]
@@ -168,7 +175,12 @@ def _neuron_fits(s: Setting) -> list[Piece]:
             yield s.loss(lambda rows: s.logits[rows] + of_reading[rows])  # noqa: B023, called before the next
 
     names: dict[str, Terms] = {"degree-2 fit": "degree_two", "a+b part of the fit": "sum"}
-    return [Piece([f"neurons: {name}"] * len(readings), partial(losses, terms)) for name, terms in names.items()]
+    at_once = max(1, _READ_BYTES // (s.logits.numel() * s.logits.element_size()))
+    return [
+        Piece([f"neurons: {name}"] * len(some), partial(losses, terms, some))
+        for name, terms in names.items()
+        for some in torch.split(readings, at_once)
+    ]
 
 
 def _mlp_directions(s: Setting) -> list[Piece]:

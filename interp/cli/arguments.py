@@ -35,6 +35,13 @@ Threads = Annotated[
     int | None,
     tyro.conf.arg(metavar="N", help="cores to use at once (default: all that this process may); changes no number"),
 ]
+TrainingThreads = Annotated[
+    int | None,
+    tyro.conf.arg(metavar="N", help="cores to use (default: all that this process may); the run's rounding depends on it"),
+]
+LiveThreads = Annotated[
+    int, tyro.conf.arg(metavar="N", help="cores to use at once (default: 1, which leaves the others to the training)")
+]
 ROOT = Path("checkpoints")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Out, Root, RunPath, Threads, find_run
+from interp.cli.arguments import ROOT, Out, Root, RunPath, TrainingThreads, find_run
 from interp.cli.pages import write_report
 from interp.cli.printing import print_summary
 from interp.config.recipes import RECIPES, recipe
@@ -39,17 +39,18 @@ class Train:
     port: int = 0
 
 
-def demo(root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("demo").seed, threads: Threads = None) -> None:
+def demo(
+    root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("demo").seed, threads: TrainingThreads = None
+) -> None:
     """Train the small demo run, analyse it, write its report, and print what was found.
 
     Args:
         seed: seed of the initial weights.
-        threads: cores to use (default: all that this process may); another number of them changes the run by rounding.
     """
     with counted_progress("loading libraries"):
         from interp.recording.recorder import record
 
-    run = record(replace(recipe("demo"), seed=seed, threads=check_threads(threads) if threads else None), root=root)
+    run = record(replace(recipe("demo"), seed=seed, threads=None if threads is None else check_threads(threads)), root=root)
     write_report([run], out, threads=threads)
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from interp.bars import counted_progress, progress_by_part
-from interp.cli.arguments import ROOT, Files, Keys, Names, Out, Root, RunPath, Threads, find_run, parse_keys
+from interp.cli.arguments import ROOT, Files, Keys, LiveThreads, Names, Out, Root, RunPath, Threads, find_run, parse_keys
+from interp.cores import check_threads
 from interp.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def watch(
     analysis: Names = (),
     file: Files = (),
     key_rule: Keys = "unembedding",
-    threads: Threads = None,
+    threads: LiveThreads = 1,
     root: Root = ROOT,
 ) -> None:
     """Serve a run's report on this machine only, and update it in open tabs while the run is trained.
@@ -176,7 +177,9 @@ def watch(
     listener, published = listen(port), Published()
     rule = parse_keys(key_rule)
     find_analyses(analysis or builtin_names(), files=file)  # so that errors in the request show now and not in a page
-    follower = Follower(opened.path, published, analyses=analysis or None, files=file, key_rule=rule, threads=threads or 1)
+    follower = Follower(
+        opened.path, published, analyses=analysis or None, files=file, key_rule=rule, threads=check_threads(threads)
+    )
     print(f"{opened.path}: {line_of(opened)}")
     print(f"Live: {url(listener)} (on this machine only; Ctrl-C ends it)", flush=True)
     if not opened.manifest.final:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    import kaleido
+    pass
 
 Draw = Callable[[dict[str, Any], dict[str, Any]], bytes]
 
 WITHOUT = "A figure as .html or .json needs nothing else, and the report's own buttons save PNG and SVG"
 # Nothing listens at this port, so the browser can fetch nothing over a network. (Files are not fetched this way.)
 NO_NETWORK = "http://127.0.0.1:9"
+# How long a browser may take to end.
+_FAREWELL_SECONDS = 10
 
 
 @contextmanager
@@ -31,27 +34,24 @@ def browser() -> Iterator[Draw]:
         DataError: when it fails.
     """
     with _own_loop() as wait:
-        opened: list[kaleido.Kaleido] = []
+        import kaleido
+
+        # MathJax would come from a content delivery network.
+        made = kaleido.Kaleido(n=1, mathjax=False, proxy_server=NO_NETWORK)
+        begun: list[bool] = []
 
         def draw(parts: dict[str, Any], options: dict[str, Any]) -> bytes:
-            if not opened:
-                opened.append(_in_our_words(wait, _open()))
-            return bytes(_in_our_words(wait, opened[0].calc_fig(parts, options)))
+            if not begun:
+                begun.append(True)
+                _in_our_words(wait, made.open())
+            return bytes(_in_our_words(wait, made.calc_fig(parts, options)))
 
         try:
             yield draw
         finally:
-            if opened:
-                wait(opened[0].close())
-
-
-async def _open() -> kaleido.Kaleido:
-    import kaleido
-
-    # MathJax would come from a content delivery network.
-    made = kaleido.Kaleido(n=1, mathjax=False, proxy_server=NO_NETWORK)
-    await made.open()
-    return made
+            if begun:
+                with suppress(Exception):  # what went wrong before is what is told
+                    wait(asyncio.wait_for(made.close(), _FAREWELL_SECONDS))
 
 
 @contextmanager
@@ -61,11 +61,20 @@ def _own_loop() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
     thread = Thread(target=loop.run_forever, name="interp-browser", daemon=True)
     thread.start()
     try:
-        yield lambda asked: asyncio.run_coroutine_threadsafe(asked, loop).result()
+        yield partial(_wait, loop)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def _wait(loop: asyncio.AbstractEventLoop, asked: Coroutine[Any, Any, Any]) -> Any:
+    """The result of what a loop in another thread is asked for, which is given up if this thread is interrupted."""
+    future = asyncio.run_coroutine_threadsafe(asked, loop)
+    try:
+        return future.result()
+    finally:
+        future.cancel()
 
 
 def _in_our_words(wait: Callable[[Coroutine[Any, Any, Any]], Any], asked: Coroutine[Any, Any, Any]) -> Any:

@@ -78,10 +78,10 @@ def save_all(  # noqa: PLR0913  each is a choice of the one who asks for picture
             told("drawing", done, len(asked))
             try:
                 made = draw_observed(analysis, series, theme=look.theme)
-            except DataError as error:
+                made = made if step is None else at_step(made, step)
+            except (DataError, UsageError) as error:  # the browser's own failures end the whole
                 found.failures[analysis.name] = str(error)
                 continue
-            made = made if step is None else at_step(made, step)
             if look.titles:
                 made = titled(made, analysis.title if shown is None else f"{analysis.title} (step {shown:,})")
             found.paths.append(write_figure(made, folder / f"{analysis.name}.{kind}", draw, **look.size))
@@ -97,7 +97,7 @@ def _analyses(files: Iterable[str | Path]) -> list[Analysis]:
     """The built-in analyses that draw figures, and those of files, in the place of a built-in one if they have its name."""
     from interp.observing.analysis import find_analyses, load_analysis
 
-    own = {analysis.name: analysis for analysis in map(load_analysis, files)}
+    own = {analysis.name: analysis for analysis in map(load_analysis, files) if analysis.kind == "figure"}
     built_in: list[str | Analysis] = [own.pop(analysis.name, analysis) for analysis in find_analyses()]
     return find_analyses([*built_in, *own.values()])
 

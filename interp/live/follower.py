@@ -141,7 +141,8 @@ class Follower:
         if is_final:
             series = observe(run, chosen, key_rule=self.key_rule, threads=self.threads, on_step=heed)
         else:
-            step, keys = self._key_frequencies(run)
+            step, found_keys = self._key_frequencies(run)
+            keys: KeyRule | Sequence[int | str] = found_keys or self.key_rule  # a rule that finds none says so itself
             # What costs more than everything else in a page, such as random controls, waits for the last one.
             series = observe(run, chosen, key_rule=keys, brief=True, threads=self.threads, on_step=heed)
             found = about(series)

@@ -8,16 +8,18 @@ from functools import cache
 from pathlib import Path
 
 import interp
+from interp.observing.analysis import builtin_directory
 from interp.store.manifest import RESUME
 from interp.store.run import Run
 
 
 @cache
 def toolkit_digest() -> str:
-    """Hash of the toolkit's own sources: a corrected measure must not reuse old results."""
+    """Hash of the toolkit's own sources, the built-in analyses included: a corrected measure must not reuse old results."""
     digest = hashlib.sha256()
-    for path in sorted(Path(interp.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in (Path(interp.__file__).parent, builtin_directory()):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

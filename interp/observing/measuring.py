@@ -34,6 +34,7 @@ class Measuring:
         analyses: the questions.
         keys: key frequencies of the whole run.
         brief: see `View`.
+        threads: checkpoints that are measured at once.
         results: of each analysis, by name: what is known is not measured.
         read: a checkpoint that was read before.
         failures: name of an analysis that raised -> at which step, and what; it is not asked again.
@@ -43,11 +44,12 @@ class Measuring:
     analyses: Sequence[Analysis]
     keys: tuple[Name, ...]
     brief: bool
+    threads: int
     results: Mapping[str, Results]
     read: Checkpoint | None = None
     failures: dict[str, str] = field(default_factory=dict)
 
-    def over(self, steps: Sequence[int], *, threads: int, on_step: Callable[[int, int], None] | None) -> None:
+    def over(self, steps: Sequence[int], *, on_step: Callable[[int, int], None] | None) -> None:
         """Measure what is missing at each of the steps, and save it; also what was measured before an interruption."""
         missing = {step: self._missing(step, is_last=step == steps[-1]) for step in steps}
         due = [step for step in steps if missing[step]]
@@ -57,7 +59,7 @@ class Measuring:
         if not due:
             return  # without torch, which work that is shared out would load
         try:
-            for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=min(threads, len(due))):
+            for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=min(self.threads, len(due))):
                 self._take(found)
                 done += 1
                 if done % _BETWEEN == 0:
@@ -79,8 +81,8 @@ class Measuring:
         from interp.observing.view import View
 
         checkpoint = self.read if self.read is not None and self.read.step == step else self.run[step]
-        run = self.run
-        view = View(step, checkpoint.network, run.task, run.split, self.keys, checkpoint.losses, brief=self.brief)
+        run, losses = self.run, checkpoint.losses
+        view = View(step, checkpoint.network, run.task, run.split, self.keys, losses, brief=self.brief, threads=self.threads)
         found = {a.name: _measured(a, view, run) for a in missing if a.is_built_in and a.name not in self.failures}
         left = [a for a in missing if not a.is_built_in]
         return _Looked(step, checkpoint.sha256, found, left, view if left else None)

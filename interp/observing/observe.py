@@ -58,8 +58,8 @@ def observe(
         key_rule: how key frequencies are chosen: a rule or an explicit list.
         brief: what analyses see as `View.brief`: an answer is wanted soon rather than complete.
         threads: checkpoints that are measured at once, each by one thread, so that none waits for another program; as many as
-            this process may use cores by default. Numbers do not depend on it. Analyses that are not built in are measured by
-            the calling thread, in the order of steps.
+            this process may use cores by default, but not more than 8, as each holds a checkpoint's activations. Numbers do not
+            depend on it. Analyses that are not built in are measured by the calling thread, in the order of steps.
         on_step: called with (checkpoints done, checkpoints in all).
     """
     chosen, asked = choose_steps(run, steps), find_analyses(analyses, files=files)
@@ -70,8 +70,8 @@ def observe(
     left_out = {a.name: why for a in asked if (why := does_not_apply(a, nature, keys_are_known=are_known))}
     asked = [a for a in asked if a.name not in left_out]
     results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys, run, brief=brief)) for a in asked}
-    measuring = Measuring(run, asked, keys, brief, results, last)
-    measuring.over(chosen, threads=workers, on_step=on_step)
+    measuring = Measuring(run, asked, keys, brief, workers, results, last)
+    measuring.over(chosen, on_step=on_step)
     series = _combine(run, chosen, {a: results[a.name] for a in asked if a.name not in measuring.failures})
     described = describe(
         run,

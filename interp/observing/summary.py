@@ -28,8 +28,9 @@ def summary(run: Run, *, threads: int | None = None, on_step: Callable[[int, int
     key = None if run.makers is not None else key_of(toolkit_digest(), run_state(run))
     found = None if key is None else recall(run.path, "summary", key=key)
     if found is None:
-        found = plain(_worked_out(run, on_step=on_step, threads=threads))
-        if key is not None:
+        found, is_whole = _worked_out(run, on_step=on_step, threads=threads)
+        found = plain(found)
+        if key is not None and is_whole:
             keep(run.path, "summary", found, key=key)
     return {
         **run.facts(),
@@ -39,8 +40,8 @@ def summary(run: Run, *, threads: int | None = None, on_step: Callable[[int, int
     }
 
 
-def _worked_out(run: Run, *, on_step: Callable[[int, int], None] | None, threads: int | None) -> dict[str, Any]:
-    """What follows from the run's checkpoints and history."""
+def _worked_out(run: Run, *, on_step: Callable[[int, int], None] | None, threads: int | None) -> tuple[dict[str, Any], bool]:
+    """What follows from the run's checkpoints and history, and whether nothing failed, which may be otherwise another time."""
     from interp.observing.described import evaluated_history
     from interp.observing.numerics import run_health
     from interp.observing.observe import observe
@@ -51,10 +52,11 @@ def _worked_out(run: Run, *, on_step: Callable[[int, int], None] | None, threads
     phases = {} if found.phases is None else asdict(found.phases)
     phases.pop("outcome", None)
     keys = {"rule": found.key_rule, "step": found.key_step, "frequencies": list(found.key_frequencies or ())}
-    return {
+    worked_out = {
         "last": {name: float(values[-1]) for name, values in known.items() if len(values)},
         "outcome": found.outcome,
         "phases": phases,
         **({"health": run_health(run)} if run.has_config and run.kind == ONE_LAYER else {}),
         **({"key_frequencies": keys} if found.has_waves else {}),
     }
+    return worked_out, not found.failures

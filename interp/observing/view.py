@@ -40,6 +40,7 @@ class View:
         run: the whole run, for an analysis that is measured at the last checkpoint alone; None for all others, whose results must
             follow from the checkpoint.
         brief: whether an answer is wanted soon rather than complete, as for a page of a live run.
+        threads: cores that an analysis may use, if its work can be shared out.
     """
 
     step: int
@@ -50,6 +51,7 @@ class View:
     losses: Mapping[str, float | None]
     run: Run | None = None
     brief: bool = False
+    threads: int = 1
 
     @once
     def _model(self) -> Model:

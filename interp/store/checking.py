@@ -157,7 +157,7 @@ def _check_small_files(run: Run) -> Iterator[Problem]:
 
 
 def _unless_named(run: Run, name: str, error: DataError) -> Iterator[Problem]:
-    """A problem of content, unless the bytes themselves are wrong, which `_check_contents` says."""
+    """A problem of content, unless the bytes themselves are wrong, which `_read` says."""
     entry, path = run.manifest.files.get(name), run.path / name
     if entry is None or (path.is_file() and sha256(path.read_bytes()[: entry.size]) == entry.sha256):
         yield Problem(name, str(error).removeprefix(f"{path}: "))

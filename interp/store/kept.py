@@ -30,9 +30,9 @@ def recall(run: Path, name: str, *, key: str) -> Any:
 
 
 def keep(run: Path, name: str, value: Any, *, key: str) -> None:
-    """Keep a JSON value. If the run cannot be written to, it is not kept."""
+    """Keep a JSON value. If that cannot be written (a disk that is full or read-only), it is not kept."""
     path = _path(run, name, key)
-    with suppress(PermissionError):
+    with suppress(OSError):
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, json.dumps({"key": key, "sha256": _hash(value), "value": value}).encode())
         prune(path)
@@ -41,10 +41,14 @@ def keep(run: Path, name: str, value: Any, *, key: str) -> None:
 def prune(path: Path) -> None:
     """Delete older variants of the file that was just written, `NAME-HASH.SUFFIX`, beyond those that are kept."""
     name = path.name.rpartition("-")[0]
-    variants = path.parent.glob(f"{name}-????????????????{path.suffix}")
+    variants = []
+    for variant in path.parent.glob(f"{name}-????????????????{path.suffix}"):
+        with suppress(FileNotFoundError):  # another process has just pruned it
+            found = variant.stat()
+            variants.append((found.st_mtime, found.st_size, variant))
     bytes_kept = 0
-    for i, variant in enumerate(sorted(variants, key=lambda one: one.stat().st_mtime, reverse=True)):
-        bytes_kept += variant.stat().st_size
+    for i, (_, size, variant) in enumerate(sorted(variants, reverse=True)):
+        bytes_kept += size
         if i >= KEEP or (i and bytes_kept > KEEP_BYTES):
             variant.unlink(missing_ok=True)
 

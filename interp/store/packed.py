@@ -13,8 +13,8 @@ from jaxtyping import Shaped
 from safetensors import SafetensorError
 
 from interp.errors import DataError
+from interp.networks.shapes import ACTIVATIONS, check_names, dimensions
 from interp.networks.shapes import KIND as ONE_LAYER
-from interp.networks.shapes import check_names, dimensions
 from interp.store.manifest import FORMAT, check_format
 
 _KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
@@ -70,6 +70,8 @@ def model_facts(arrays: Mapping[str, Array], facts: Mapping[str, Any], *, where:
             if odd := next((name for name, array in arrays.items() if array.dtype.kind != "f"), None):
                 raise DataError(f"{odd}: given {arrays[odd].dtype}, expected floating-point numbers")
             rate = float(facts["attention_rate"])
+            if facts["activation"] not in ACTIVATIONS or not 0 <= rate <= 1:
+                raise DataError(f"activation {facts['activation']!r} and attention_rate {rate}: expected {ACTIVATIONS} and 0..1")
             sizes = dimensions({name: array.shape for name, array in arrays.items()})
             return step, {**found, **sizes, "activation": facts["activation"], "attention_rate": rate}
         dict(facts["facts"])

@@ -95,12 +95,12 @@ class Results:
         return self._stacked
 
     def save(self) -> None:
-        """Write what is new, atomically. If the run cannot be written to, the results are not kept."""
+        """Write what is new, atomically. If that cannot be written (a disk that is full or read-only), they are not kept."""
         if self._path is None or not self._changed:
             return
         steps, arrays = self._stack()
         header = {"steps": steps, "sha256": [self._rows[step][0] for step in steps], "labels": self._labels}
-        with suppress(PermissionError):
+        with suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
             write_atomically(self._path, save(arrays, metadata={_KEY: json.dumps({"key": self._key, **header})}))
             prune(self._path)

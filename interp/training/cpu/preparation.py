@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
@@ -28,6 +28,9 @@ from interp.training.cpu.kernels import Layout, compile_alone, units_for
 log = logging.getLogger("interp")
 
 _WAIT_SECONDS = 0.1
+# A process takes a second to start, and some 150 MiB: it should have some units to compile.
+_UNITS_EACH = 4
+_MOST_PROCESSES = 8
 
 # A process that compiles: it has the modules that this one has, wherever they are, and nothing else of it.
 _CHILD = """
@@ -51,8 +54,11 @@ def prepare(layout: Layout, *, processes: int) -> None:
         nullcontext() if folder is None else _one_at_a_time(folder),
     ):
         show(0, len(units))
-        if folder is not None and processes > 1 and not all(unit.is_stored for unit in units):
-            _compile_in_processes(layout, processes, lambda done: show(done, len(units)))
+        missing = [i for i, unit in enumerate(units) if not unit.is_stored]
+        helpers = min(processes, len(missing) // _UNITS_EACH, _MOST_PROCESSES)
+        if folder is not None and helpers > 1:
+            there = len(units) - len(missing)
+            _compile_in_processes(layout, missing, processes=helpers, report=lambda done: show(there + done, len(units)))
         for done, unit in enumerate(units):
             if not unit.is_stored:
                 show(done, len(units))
@@ -70,37 +76,34 @@ def compile_as_told(layout: dict[str, bool | int | str]) -> None:
         sys.stdout.flush()
 
 
-def _compile_in_processes(layout: Layout, processes: int, report: Callable[[int], object]) -> None:
-    """Have all units compiled by processes that end with this one."""
-    total = len(units_for(layout))
-    waiting, done = deque(range(total)), deque[int]()
+def _compile_in_processes(layout: Layout, missing: Sequence[int], *, processes: int, report: Callable[[int], object]) -> None:
+    """Have units compiled by processes that end with this one; by fewer, or none, where the system allows no more."""
+    waiting, done = deque(missing), deque[int]()
     cache = {"NUMBA_CACHE_DIR": config.CACHE_DIR} if config.CACHE_DIR else {}
-    command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), json.dumps(asdict(layout))]
-    children = [
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, **cache},
-        )
-        for _ in range(processes)
-    ]
-    threads = [Thread(target=_tell, args=(child, waiting, done), daemon=True) for child in children]
+    command = [sys.executable, "-c", _CHILD, json.dumps([str(path) for path in sys.path]), json.dumps(asdict(layout))]
+    children: list[subprocess.Popen[str]] = []
+    threads: list[Thread] = []
     try:
-        for thread in threads:
-            thread.start()
+        with suppress(OSError):
+            for _ in range(processes):
+                children.append(
+                    subprocess.Popen(
+                        command,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.DEVNULL,
+                        text=True,
+                        env={**os.environ, **cache},
+                    )
+                )
+                threads.append(Thread(target=_tell, args=(children[-1], waiting, done), daemon=True))
+                threads[-1].start()
         while any(thread.is_alive() for thread in threads):
-            report(min(len(done), total - 1))
+            report(min(len(done), len(missing) - 1))
             time.sleep(_WAIT_SECONDS)
     finally:
         for child in children:
             child.kill()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
-        for child in children:
             child.communicate()
 
 
@@ -129,7 +132,8 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
     except ImportError:  # not on Windows
         yield
         return
-    with (folder / "interp.lock").open("a") as file:
-        with suppress(OSError):
+    with ExitStack() as stack:
+        with suppress(OSError):  # no locks here, or the file is another user's
+            file = stack.enter_context((folder / "interp.lock").open("a"))
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
