@@ -34,24 +34,28 @@ def browser() -> Iterator[Draw]:
         DataError: when it fails.
     """
     with _own_loop() as wait:
-        import kaleido
-
-        # MathJax would come from a content delivery network.
-        made = kaleido.Kaleido(n=1, mathjax=False, proxy_server=NO_NETWORK)
-        begun: list[bool] = []
+        made: list[kaleido.Kaleido] = []
 
         def draw(parts: dict[str, Any], options: dict[str, Any]) -> bytes:
-            if not begun:
-                begun.append(True)
-                _in_our_words(wait, made.open())
-            return bytes(_in_our_words(wait, made.calc_fig(parts, options)))
+            if not made:
+                made.append(_in_our_words(wait, _made()))
+                _in_our_words(wait, made[0].open())
+            return bytes(_in_our_words(wait, made[0].calc_fig(parts, options)))
 
         try:
             yield draw
         finally:
-            if begun:
+            if made:
                 with suppress(Exception):  # what went wrong before is what is told
-                    wait(asyncio.wait_for(made.close(), _FAREWELL_SECONDS))
+                    wait(asyncio.wait_for(made[0].close(), _FAREWELL_SECONDS))
+
+
+async def _made() -> kaleido.Kaleido:
+    """A browser that is yet to be opened; an error if there is none on this machine."""
+    import kaleido
+
+    # MathJax would come from a content delivery network.
+    return kaleido.Kaleido(n=1, mathjax=False, proxy_server=NO_NETWORK)
 
 
 @contextmanager
