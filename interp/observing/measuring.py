@@ -78,14 +78,22 @@ class Measuring:
 
     def _look(self, step: int, missing: Iterable[Analysis]) -> _Looked:
         """What built-in analyses find at one checkpoint; the others are left for the calling thread."""
+        checkpoint = self.read if self.read is not None and self.read.step == step else self.run[step]
+        built_in = [a for a in missing if a.is_built_in and a.name not in self.failures]
+        left = [a for a in missing if not a.is_built_in]
+        view = self._view(checkpoint)
+        found = {a.name: _measured(a, view, self.run) for a in built_in if a.at == "every"}
+        kept = view if left else None
+        del view  # what comes last takes much memory, and makes its own view of the whole run
+        found |= {a.name: _measured(a, self._view(checkpoint), self.run) for a in built_in if a.at == "last"}
+        return _Looked(step, checkpoint.sha256, found, left, kept)
+
+    def _view(self, checkpoint: Checkpoint) -> View:
+        """A checkpoint as analyses see it, of which nothing has been computed."""
         from interp.observing.view import View
 
-        checkpoint = self.read if self.read is not None and self.read.step == step else self.run[step]
-        run, losses = self.run, checkpoint.losses
-        view = View(step, checkpoint.network, run.task, run.split, self.keys, losses, brief=self.brief, threads=self.threads)
-        found = {a.name: _measured(a, view, run) for a in missing if a.is_built_in and a.name not in self.failures}
-        left = [a for a in missing if not a.is_built_in]
-        return _Looked(step, checkpoint.sha256, found, left, view if left else None)
+        run, network, losses = self.run, checkpoint.network, checkpoint.losses
+        return View(checkpoint.step, network, run.task, run.split, self.keys, losses, brief=self.brief, threads=self.threads)
 
     def _take(self, looked: _Looked) -> None:
         """Take what was found at one checkpoint, and measure what was left."""
