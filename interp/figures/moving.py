@@ -64,7 +64,7 @@ class Frames:
         ]  # fmt: skip
 
 
-class Moving(go.Figure):  # type: ignore[misc]
+class Moving(go.Figure):  # type: ignore[misc]  # plotly has no types
     """A Figure like any other, whose frames plotly checks and copies, hundreds of them, only if anyone asks for them."""
 
     def __init__(self, data: Sequence[dict[str, Any]], layout: dict[str, Any], *, frames: Frames) -> None:

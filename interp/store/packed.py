@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors.numpy
@@ -20,6 +20,7 @@ from interp.store.manifest import FORMAT, check_format
 _KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
 
 Array = Shaped[np.ndarray, "..."]
+Value = TypeVar("Value")
 
 
 def pack_arrays(arrays: Mapping[str, Array], facts: Mapping[str, object]) -> bytes:
@@ -34,25 +35,20 @@ def unpack_arrays(data: bytes, *, where: str) -> tuple[dict[str, Array], dict[st
     Raises:
         DataError: if the bytes are not such a file, or of another format version.
     """
+    return unpack_with(safetensors.numpy.load, data, where=where)
+
+
+def unpack_with(load: Callable[[bytes], dict[str, Value]], data: bytes, *, where: str) -> tuple[dict[str, Value], dict[str, Any]]:
+    """The same with a library's function that reads the values, whatever it makes of them."""
     try:
-        arrays = safetensors.numpy.load(data)
-        found = facts_of(data)
+        values = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        facts = json.loads(header["__metadata__"][_KEY])
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise not_ours(where, error) from error
-    check_format(found, where=where)
+        raise DataError(f"{where}: damaged or foreign, not a safetensors file of this toolkit ({error})") from error
+    check_format(facts, where=where)
     # By name: the library gives them in an order that differs from one call to the next.
-    return dict(sorted(arrays.items())), found
-
-
-def facts_of(data: bytes) -> Any:
-    """The facts in a file's header."""
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return json.loads(header["__metadata__"][_KEY])
-
-
-def not_ours(where: str, error: Exception) -> DataError:
-    """The error for bytes that are not a file of this toolkit."""
-    return DataError(f"{where}: damaged or foreign, not a safetensors file of this toolkit ({error})")
+    return dict(sorted(values.items())), facts
 
 
 def model_facts(arrays: Mapping[str, Array], facts: Mapping[str, Any], *, where: str) -> tuple[int, dict[str, object]]:

@@ -15,8 +15,7 @@ from interp.networks.network import Network
 from interp.networks.one_layer import Weights
 from interp.networks.shapes import KIND as ONE_LAYER
 from interp.networks.stored_network import NetworkMakers, made_network
-from interp.store.manifest import check_format
-from interp.store.packed import facts_of, not_ours, pack_arrays
+from interp.store.packed import pack_arrays, unpack_with
 
 
 def pack(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> bytes:
@@ -30,14 +29,7 @@ def unpack(data: bytes, *, where: str) -> tuple[dict[str, Tensor], dict[str, Any
     Raises:
         DataError: if the bytes are not such a file, or of another format version.
     """
-    try:
-        tensors = safetensors.torch.load(data)
-        facts = facts_of(data)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise not_ours(where, error) from error
-    check_format(facts, where=where)
-    # By name: the library gives them in an order that differs from one call to the next.
-    return dict(sorted(tensors.items())), facts
+    return unpack_with(safetensors.torch.load, data, where=where)
 
 
 def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
