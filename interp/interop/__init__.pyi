@@ -2,7 +2,7 @@ from .export import export_series as export_series
 from .export import export_weights as export_weights
 from .export import to_bridge as to_bridge
 from .imported import Imported as Imported
-from .imported import Known as Known
+from .known import Known as Known
 from .load import import_run as import_run
 from .load import load_run as load_run
 from .load import load_weights as load_weights

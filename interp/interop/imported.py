@@ -12,50 +12,18 @@ import torch
 from interp.config.run_config import Biases, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import DataError, UsageError
 from interp.interop.content import Content
+from interp.interop.known import Known
 from interp.interop.split import fits, recover_split
 from interp.losses import correct, cross_entropy
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_tables
-from interp.networks.shapes import Activation
-from interp.tasks.modular import ModularTask, Operation
+from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split, SplitConfig
 
 # Published splits with which stored indices are compared, to find the rule they came from.
 _PUBLISHED = (SplitConfig("torch", 598), SplitConfig("python", 0))
 # Stored losses are from before the last update, so that the right split fits closely but not always exactly.
 _TIGHT, _LOOSE = 0.002, 0.05
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the caller knows and a file does not contain. A file that contradicts it is refused, not overruled.
-
-    Args:
-        activation: of the neurons.
-        attention_rate: alpha of the clock/pizza models.
-        n_heads: number of heads, where a file merges them into one axis (TransformerLens 4).
-        operation: the operation that the model learned.
-        split: how its train and test pairs were drawn.
-        map: entries ``theirs=ours`` for the format ``map``; see `interp.interop.mapping.mapping_layout`.
-    """
-
-    activation: Activation | None = None
-    attention_rate: float | None = None
-    n_heads: int | None = None
-    operation: Operation | None = None
-    split: SplitConfig | None = None
-    map: tuple[str, ...] = ()
-
-    def settle(self, name: str, stored: object) -> object:
-        """The value of a fact, from the file or from the caller; None if neither has it.
-
-        Raises:
-            UsageError: if both have it and their values differ.
-        """
-        mine = getattr(self, name)
-        if mine is not None and stored is not None and mine != stored:
-            raise UsageError(f"{name}: given {mine!r}, but the file says {stored!r}; leave it out")
-        return mine if stored is None else stored
 
 
 @dataclass(frozen=True, eq=False)

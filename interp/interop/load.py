@@ -9,7 +9,8 @@ from typing import cast
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
 from interp.interop.content import integer
-from interp.interop.imported import Imported, Known, find_split, refuted, run_config
+from interp.interop.imported import Imported, find_split, refuted, run_config
+from interp.interop.known import Known
 from interp.interop.opening import Format, Opened, open_file
 from interp.interop.untrusted import blaming, stored_attributes
 from interp.networks.one_layer import Weights

@@ -13,7 +13,7 @@ from torch import Tensor
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
 from interp.interop.content import Content, State, take_apart
-from interp.interop.imported import Known
+from interp.interop.known import Known
 from interp.interop.mapping import mapping_layout
 from interp.interop.nanda import OFFICIAL
 from interp.interop.transformer_lens import LEGACY, check_config

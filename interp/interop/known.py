@@ -1,0 +1,42 @@
+"""What a caller knows and a file does not contain: one list of options for everything that reads files of other people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interp.errors import UsageError
+from interp.networks.shapes import Activation
+from interp.tasks.modular import Operation
+from interp.tasks.splits import SplitConfig
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the caller knows and a file does not contain. A file that contradicts it is refused, not overruled.
+
+    Args:
+        activation: of the neurons.
+        attention_rate: alpha of the clock/pizza models.
+        n_heads: number of heads, where a file merges them into one axis (TransformerLens 4).
+        operation: the operation that the model learned.
+        split: how its train and test pairs were drawn.
+        map: entries ``theirs=ours`` for the format ``map``; see `interp.interop.mapping.mapping_layout`.
+    """
+
+    activation: Activation | None = None
+    attention_rate: float | None = None
+    n_heads: int | None = None
+    operation: Operation | None = None
+    split: SplitConfig | None = None
+    map: tuple[str, ...] = ()
+
+    def settle(self, name: str, stored: object) -> object:
+        """The value of a fact, from the file or from the caller; None if neither has it.
+
+        Raises:
+            UsageError: if both have it and their values differ.
+        """
+        mine = getattr(self, name)
+        if mine is not None and stored is not None and mine != stored:
+            raise UsageError(f"{name}: given {mine!r}, but the file says {stored!r}; leave it out")
+        return mine if stored is None else stored
