@@ -22,6 +22,9 @@ Trace = dict[str, Any]
 # A legend's pixels: of a row, across a figure as plotly draws it by itself, of an entry's line, of a letter.
 _ROW, _ACROSS, _KEY, _LETTER = 19, 880, 46, 7
 
+# Up to so many points of a curve over time are marked; the size of a point that no line leads to.
+_FEW, _DOT = 12, 7
+
 # Bands behind every time axis: what the run is in the middle of, until the next boundary.
 PHASES = (
     ("memorization", None, "memorized", "#7d8590"),
@@ -141,23 +144,37 @@ def slider(steps: Sequence[int]) -> dict[str, Any]:
 
 
 def line(series: xr.Dataset, variable: str, *, name: str, colour: str, cell: int = 1, dash: str = "solid") -> Trace:
-    """A curve over time of one variable of a series, on a time cell. History variables are drawn over the evaluated steps.
+    """A curve over time of one variable of a series, on a time cell; points are marked where there are few.
+
+    History variables are drawn over the steps at which they were evaluated: where a run's accuracies are known at few of the
+    steps that have losses, the line goes from one to the next. Other variables have gaps where they are not a number.
 
     Raises:
         KeyError: if the series has no such variable.
     """
     values = series[variable]
-    return curve(values[values.dims[0]].values, values.values, name=name, colour=colour, cell=cell, dash=dash)
+    axis = values.dims[0]
+    known = values.dropna(axis) if axis == "history_step" else values
+    return marked_if_few(curve(known[axis].values, known.values, name=name, colour=colour, cell=cell, dash=dash))
+
+
+def marked_if_few(trace: Trace) -> Trace:
+    """A curve whose points are marked if there are few, so that it shows where it was measured."""
+    is_few = trace["mode"] == "lines" and np.count_nonzero(np.isfinite(np.asarray(trace["y"], dtype=float))) <= _FEW
+    return trace | {"mode": "lines+markers", "marker": {"color": trace["line"]["color"], "size": 5}} if is_few else trace
 
 
 def curve(x: Any, y: Any, *, name: str, colour: str, cell: int = 1, dash: str = "solid", legend: bool = True) -> Trace:
-    """A curve over given steps; gaps where it is not a number. A single number is drawn as a dot."""
+    """A curve over given steps; gaps where it is not a number. A single number, also one between two gaps, is drawn as a dot."""
     values = np.asarray(y)
-    alone = np.count_nonzero(np.isfinite(values.astype(float))) == 1
+    known = np.isfinite(values.astype(float))
+    beside = np.concatenate([[False], known, [False]])
+    alone = known & ~beside[:-2] & ~beside[2:]
+    size: Any = _DOT if alone.sum() == known.sum() else np.where(alone, _DOT, 0)
     return {
-        "type": "scatter", "mode": "lines+markers" if alone else "lines", "x": np.asarray(x), "y": values, "name": name,
+        "type": "scatter", "mode": "lines+markers" if alone.any() else "lines", "x": np.asarray(x), "y": values, "name": name,
         "showlegend": legend, "line": {"color": colour, "width": 2, "dash": dash}, "hovertemplate": "%{y:.4g}", **on(cell),
-        **({"marker": {"color": colour, "size": 7}, "cliponaxis": False} if alone else {}),
+        **({"marker": {"color": colour, "size": size}, "cliponaxis": False} if alone.any() else {}),
     }  # fmt: skip
 
 
@@ -197,14 +214,16 @@ def phases(series: xr.Dataset) -> dict[str, Boundary | None]:
 
 
 def bands(series: xr.Dataset) -> list[tuple[str, float, float, str]]:
-    """The phases of a series as (name, first step, last step, colour), those that happened."""
-    known = phases(series)
+    """The phases of a series as (name, first step, last step, colour), those that happened.
+
+    They begin and end where a phase is first reached. Where a run dips after it has grokked, or has memorized without a circuit
+    in sight, a last band goes from there to the step from which it holds for good, or to the end.
+    """
+    first, kept = _firsts(series), phases(series)
 
     def at(name: str | None) -> float | None:
-        if name is None:
-            return 0.0
-        boundary = known.get(name)
-        return None if boundary is None else float(boundary.step)
+        boundary = None if name is None else first.get(name)
+        return 0.0 if name is None else None if boundary is None else float(boundary.step)
 
     found = []
     for name, start, stop, colour in PHASES:
@@ -214,7 +233,25 @@ def bands(series: xr.Dataset) -> list[tuple[str, float, float, str]]:
         right = last_step(series) if right is None else right
         if right > left:
             found.append((name, left, right, colour))
+    reached = "grokked" if at("grokked") is not None else "memorized"
+    begun, end = at(reached), kept.get(reached)
+    until = last_step(series) if end is None else float(end.step)
+    if begun is not None and until > begun and all(right <= begun for _, _, right, _ in found):
+        found.append((f"{_ended(series, reached)}, with dips", begun, until, NEUTRAL))
     return found
+
+
+def _ended(series: xr.Dataset, reached: str) -> str:
+    """The last phase by the name that fits the outcome: test accuracy 99 % is not always grokking."""
+    known = about_if_known(series)
+    return "generalized" if reached == "grokked" and known is not None and known.outcome != "grokking" else reached
+
+
+def _firsts(series: xr.Dataset) -> dict[str, Boundary | None]:
+    """When each phase was first reached: its boundary unless the run dips."""
+    known = about_if_known(series)
+    reached = {} if known is None or known.phases is None else known.phases.reached
+    return {**phases(series), **{name: one.first for name, one in reached.items()}}
 
 
 def phase_bands(series: xr.Dataset, axes: Sequence[str]) -> list[dict[str, Any]]:
