@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import UsageError
-from interp.figures.drawing import bands, last_step
+from interp.figures.banding import bands, last_step
 from interp.figures.neuron_pictures import Neurons
 from interp.figures.tabled import Table, Tables
 from interp.figures.theme import template

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interp.figures.drawing import bands
+from interp.figures.banding import bands
 from interp.figures.theme import TEST, TRAIN
 from interp.reporting.story import tell
 from interp.wording import counted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interp.figures.drawing import phases
+from interp.figures.banding import phases
 from interp.measures.dating import RIGHT, Boundary
 from interp.measures.dips import Reached
 from interp.measures.lead import LeadTime
