@@ -49,7 +49,7 @@ def with_gaps() -> xr.Dataset:
 def hidden(figure: go.Figure) -> Iterator[str]:
     """Curves with points that neither a line leads to nor a marker shows."""
     for trace in figure.data:
-        if trace.type != "scatter" or not trace.x is not None:
+        if trace.type != "scatter" or trace.x is None:
             continue
         x, y = (np.asarray(values) for values in (trace.x, trace.y))
         if not len(y) or y.dtype.kind not in "fiu":
@@ -102,6 +102,18 @@ def test_a_curve_keeps_its_gaps_and_marks_what_stands_alone() -> None:
     assert "marker" not in curve(range(3), [1.0, 2.0, 3.0], name="x", colour="#000000")
     series = published()
     assert line(series, "history_test_loss", name="x", colour="#000000")["mode"] == "lines"
+
+
+def test_a_loss_of_exactly_0_is_told_where_a_logarithmic_axis_cannot_show_it() -> None:
+    """Losses of other tools collapse to 0 in single precision."""
+    [analysis] = find_analyses(["loss_curves"])
+    series = published()
+    series["history_train_loss"][:] = 0
+    [note] = [note for note in analysis.figure(series).layout.annotations if "0 throughout" in note.text]
+    assert (note.text, note.xref, note.yref) == ("train: 0 throughout", "x domain", "y domain")
+    series["history_test_loss"][:] = 0
+    assert "train, test: 0 throughout" in [note.text for note in analysis.figure(series).layout.annotations]
+    assert not [note for note in analysis.figure(published()).layout.annotations if "throughout" in note.text]
 
 
 @pytest.mark.browser

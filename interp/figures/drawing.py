@@ -58,7 +58,7 @@ def draw(
     fixed, steps = list(fixed), [int(step) for step in series["step"].values]
     layout = _layout(series, rows, heights=heights, traces=[*fixed, *(moving(len(steps) - 1) if moving else [])])
     _tick_powers(layout, fixed)
-    layout["annotations"] += list(annotations)
+    layout["annotations"] += [*annotations, *_all_zero(layout, fixed)]
     if alt:
         layout["meta"]["alt"] = alt
     if moving is None:
@@ -206,6 +206,23 @@ def _tick_powers(layout: dict[str, Any], traces: Sequence[Trace]) -> None:
         decades = np.log10(drawn.max() / drawn.min()) if drawn.size else 0.0
         if decades > 1:
             layout[f"yaxis{name[1:]}"]["dtick"] = math.ceil(decades / 7)
+
+
+def _all_zero(layout: dict[str, Any], traces: Sequence[Trace]) -> list[dict[str, Any]]:
+    """What is said of curves that are 0 wherever they were measured: a logarithmic axis, which has no 0, does not show them."""
+    found: dict[str, list[str]] = {}
+    for trace in traces:
+        values = np.ravel(np.asarray(trace["y"], dtype=float)) if trace.get("type") == "scatter" else np.empty(0)
+        known = values[np.isfinite(values)]
+        if trace.get("yaxis", "y") in layout["meta"]["log_axis"] and known.size and not known.any():
+            found.setdefault(trace.get("yaxis", "y"), []).append(str(trace.get("name", "")))
+    return [
+        {
+            "text": f"{', '.join(names)}: 0 throughout", "x": 1, "xref": f"x{axis[1:]} domain", "y": 0, "yref": f"{axis} domain",
+            "xanchor": "right", "yanchor": "bottom", "showarrow": False, "font": {"size": 10, "color": NEUTRAL},
+        }
+        for axis, names in found.items()
+    ]  # fmt: skip
 
 
 def _in_legend(traces: Iterable[Trace]) -> list[str]:
