@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -44,6 +45,9 @@ def show(
 ) -> None:
     """Show the facts of one run: configuration, split, checkpoints, phases, key frequencies, sizes.
 
+    A phase is dated by the step at which it was first reached; where the run dips later, the step from which it holds for good
+    and the dips are named as well. A run with one measured step has no dates.
+
     Args:
         json_output: print JSON.
     """
@@ -54,7 +58,7 @@ def show(
     if json_output:
         print_json(found)
     else:
-        print_tree(found)
+        print_tree(_in_words(found))
 
 
 def verify(run: RunPath, threads: Threads = None, root: Root = ROOT) -> None:
@@ -142,6 +146,12 @@ def anatomy(
     for note in (*source.notes, *([paper_note] if paper_note else [])):
         print(f"note: {note}")
     print_tree(found, paper=paper)
+
+
+def _in_words(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary in which each phase is a line: its first step, since when it has held for good, and the dips between."""
+    shown = {name: value for name, value in found.items() if name not in ("reached", "undated", "phases_in_words")}
+    return shown | {"outcome": found["undated"] or found["outcome"], "phases": found["phases_in_words"] or "not known"}
 
 
 def _row(run: Run) -> dict[str, object]:
