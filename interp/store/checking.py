@@ -18,6 +18,7 @@ from interp.store.manifest import (
     MOMENTS,
     RECORD,
     RESUME,
+    SERIES,
     SPLIT,
     TASK,
     step_of,
@@ -169,7 +170,7 @@ def _check_surplus(run: Run) -> Iterator[Problem]:
     In a run that is not finished, temporary files and checkpoints after its last commit are in order.
     """
     unfinished = not run.manifest.final
-    here = [path for folder in (CHECKPOINTS, MOMENTS) for path in (run.path / folder).rglob("*")]
+    here = [path for folder in (CHECKPOINTS, MOMENTS, SERIES) for path in (run.path / folder).rglob("*")]
     here += run.path.glob("*.safetensors")
     for path in here:
         name = path.relative_to(run.path).as_posix()
@@ -177,5 +178,5 @@ def _check_surplus(run: Run) -> Iterator[Problem]:
         pending = unfinished and (
             path.suffix == ".tmp" or (step is not None and step > (-1 if run.manifest.step is None else run.manifest.step))
         )
-        if name not in run.manifest.files and name not in _OWN and not pending:
+        if name not in run.manifest.files and name not in run.manifest.thinned and name not in _OWN and not pending:
             yield Problem(name, "surplus: not a file of this run")

@@ -1,0 +1,215 @@
+"""Commands about many runs: `interp study new`, `run`, `show`, `export`, `list`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import tyro
+
+from interp.cli.arguments import ROOT, Out, Root
+from interp.cli.printing import print_json, print_table
+from interp.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from interp.studies.study import Study
+
+StudyName = Annotated[
+    Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY", help="name of a study under --root, or its folder")
+]
+Repeated = tyro.conf.UseAppendAction[tuple[str, ...]]
+
+DESCRIPTION = """Many runs that answer one question: plan them, train them, count them.
+
+Begin with: interp study new wd --recipe demo --vary optimizer.weight-decay=0.3,1,2,3 --seeds 0-9"""
+
+
+def new(
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")],
+    recipe: str = "demo",
+    vary: Annotated[Repeated, tyro.conf.arg(metavar="FIELD=VALUES")] = (),
+    set: Annotated[Repeated, tyro.conf.arg(metavar="FIELD=VALUE")] = (),
+    seeds: str = "0",
+    seeds_are: Literal["both", "weights", "split"] = "both",
+    keep: str = "ends",
+    measures: str | None = None,
+    plan: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    root: Root = ROOT,
+) -> None:
+    """Plan a study, and say how many runs, hours and bytes it is. Of a study that is there, add values or seeds.
+
+    Args:
+        name: of the study, and of its folder under --root.
+        recipe: what is varied: a recipe, or a configuration file (.toml, .json).
+        vary: a field of the configuration and its values: 0.3,1,2 or FIRST:LAST:COUNT or FIRST:LAST:COUNT:log; fields that move
+            together: task.p+split.fraction=59/0.4,97/0.3. Repeat it for each axis.
+        set: a field that is the same in all runs and not as in the recipe, such as steps=3000; may be repeated.
+        seeds: repetitions of every combination, such as 0-9.
+        seeds_are: what a seed sets: initial weights and split, or one of them.
+        keep: checkpoints that stay once a run is measured: ends, all, or steps such as 500,1000.
+        measures: analyses measured at every checkpoint, with commas (default: progress_measures and five others).
+        plan: a file with all of this instead (.toml, .json).
+    """
+    study = _planned(name, plan, root, recipe, vary, set, seeds, seeds_are, keep, measures)
+    study.save()
+    from interp.studies.effort import effort
+
+    print(study)
+    print(effort(study))
+    print(f"Next: interp study run {_named(study)}")
+
+
+def run(
+    study: StudyName,
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    on: Annotated[str, tyro.conf.arg(metavar="WHERE")] = "here",
+    root: Root = ROOT,
+) -> None:
+    """Train what a study lacks, on all cores. Ctrl-C and the same command again lose nothing; several may run at once.
+
+    Args:
+        workers: runs at a time (default: one for every core this process may use).
+        on: here (processes of this machine), or shard:K/N: the K-th of N parts, for one of N tasks of a batch system.
+    """
+    from interp.studies.placing import placed
+
+    opened = _opened(study, root)
+    shard, executor = placed(on, workers=workers, study=opened)
+    try:
+        tally = opened.run(workers=None if executor is not None else workers, shard=shard, executor=executor)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"what was trained is saved; go on with: interp study run {_named(opened)}") from None
+    broke_off = f", {tally.stopped} broke off (their loss was not finite)" if tally.stopped else ""
+    print(f"{opened.folder}: {tally.finished} of {len(opened.points)} runs finished{broke_off}; {tally.trained} of them now")
+    if tally.failed:
+        listed = "\n".join(f"  {name}: {why}" for name, why in tally.failed.items())
+        raise DataError(f"{len(tally.failed)} runs failed; the same command tries them again:\n{listed}")
+    print(f"Next: interp study show {_named(opened)}")
+
+
+def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+    """Show what became of a study's runs: a row for each cell, with how many grokked and when.
+
+    Args:
+        json_output: print a row for each run as JSON.
+    """
+    from interp.studies.outcomes import counts, rows
+
+    opened = _opened(study, root)
+    found = rows(opened)
+    if json_output:
+        print_json(found)
+        return
+    print(opened)
+    print(", ".join(f"{count} {what}" for what, count in counts(found).items() if count))
+    from interp.studies.cells import cell_table
+
+    print_table(cell_table(opened, found))
+
+
+def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
+    """Write a row for each run of a study to a file: .csv, .parquet or .json."""
+    if out.suffix not in (".csv", ".parquet", ".json"):
+        raise UsageError(f"-o: given {out}, expected a file that ends in .csv, .parquet or .json")
+    from io import BytesIO
+
+    from interp.store.durable import write_output
+
+    frame = _opened(study, root).outcomes().reset_index()
+    buffer = BytesIO()
+    if out.suffix == ".csv":
+        frame.to_csv(buffer, index=False)
+    elif out.suffix == ".parquet":
+        frame.to_parquet(buffer, index=False)
+    else:
+        frame.to_json(buffer, orient="records", indent=1)
+    print(f"wrote {write_output(out, buffer.getvalue())}")
+
+
+def list_(root: Root = ROOT) -> None:
+    """List the studies in a directory."""
+    from interp.studies.outcomes import counts, rows
+    from interp.studies.study import open_study, study_names
+
+    names = study_names(root)
+    if not names:
+        print(f"no studies in {root}; plan one with: interp study new")
+        return
+    table = []
+    for name in names:
+        opened = open_study(root / name)
+        varied = ", ".join(axis.name for axis in opened.plan.axes)
+        table.append({"name": name, "varies": varied, "runs": len(opened.points), **counts(rows(opened))})
+    print_table(table)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"new": new, "run": run, "show": show, "export": export, "list": list_}
+
+
+def study() -> None:
+    """Many runs that answer one question: plan, train, count (`interp study --help` lists its commands)."""
+    study_from(["--help"])
+
+
+def study_from(arguments: Sequence[str]) -> None:
+    """`interp study COMMAND ...`."""
+    app = tyro.extras.SubcommandApp()
+    for name, command in COMMANDS.items():
+        app.command(name=name)(command)
+    app.cli(prog="interp study", description=DESCRIPTION, args=list(arguments))
+
+
+def _planned(
+    name: str,
+    plan: Path | None,
+    root: Path,
+    recipe: str,
+    vary: Sequence[str],
+    fixed: Sequence[str],
+    seeds: str,
+    seeds_are: Literal["both", "weights", "split"],
+    keep: str,
+    measures: str | None,
+) -> Study:
+    from interp.studies.study import Study, study_of
+    from interp.studies.study_plan import DEFAULT_MEASURES, base_of, read_plan
+    from interp.studies.vary import read_axis, read_seeds
+
+    if plan is not None:
+        if vary or fixed:
+            raise UsageError("--plan: given with --vary or --set, expected one or the other: the file says all")
+        return study_of(read_plan(plan), name, root)
+    axes = [read_axis(text) for text in vary]
+    names = [axis.name for axis in axes]
+    if twice := next((axis for axis in names if names.count(axis) > 1), None):
+        raise UsageError(f"--vary: {twice} is given twice; give all its values at once")
+    kept = keep if keep in ("all", "ends") else _steps(keep)
+    return Study(
+        base_of(recipe, [read_axis(text) for text in fixed]),
+        {axis.name: [value if len(axis.fields) > 1 else value[0] for value in axis.values] for axis in axes},
+        read_seeds(seeds),
+        name=name,
+        root=root,
+        seeds_are=seeds_are,
+        keep=cast('Literal["all", "ends"] | tuple[int, ...]', kept),
+        measures=DEFAULT_MEASURES if measures is None else tuple(filter(None, measures.split(","))),
+    )
+
+
+def _steps(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(step) for step in text.split(","))
+    except ValueError:
+        raise UsageError(f"--keep: given {text!r}, expected ends, all, or steps such as 500,1000") from None
+
+
+def _opened(study: Path, root: Path) -> Study:
+    from interp.studies.study import PLAN, open_study
+
+    return open_study(study if (study / PLAN).is_file() or len(study.parts) > 1 else root / study)
+
+
+def _named(study: Study) -> str:
+    return shlex.quote(study.name) + ("" if Path(study.root) == ROOT else f" --root {shlex.quote(str(study.root))}")
