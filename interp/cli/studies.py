@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import tyro
 
+from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Out, Root
 from interp.cli.printing import print_json, print_table
 from interp.errors import DataError, UsageError
+from interp.studies.study_plan import DEFAULT_MEASURES
 
 if TYPE_CHECKING:
     from interp.studies.study import Study
@@ -26,19 +29,9 @@ DESCRIPTION = """Many runs that answer one question: plan them, train them, coun
 Begin with: interp study new wd --recipe demo --vary optimizer.weight-decay=0.3,1,2,3 --seeds 0-9"""
 
 
-def new(
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")],
-    recipe: str = "demo",
-    vary: Annotated[Repeated, tyro.conf.arg(metavar="FIELD=VALUES")] = (),
-    set: Annotated[Repeated, tyro.conf.arg(metavar="FIELD=VALUE")] = (),
-    seeds: str = "0",
-    seeds_are: Literal["both", "weights", "split"] = "both",
-    keep: str = "ends",
-    measures: str | None = None,
-    plan: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-    root: Root = ROOT,
-) -> None:
-    """Plan a study, and say how many runs, hours and bytes it is. Of a study that is there, add values or seeds.
+@dataclass(frozen=True)
+class New:
+    """Arguments of `interp study new`.
 
     Args:
         name: of the study, and of its folder under --root.
@@ -49,15 +42,33 @@ def new(
         seeds: repetitions of every combination, such as 0-9.
         seeds_are: what a seed sets: initial weights and split, or one of them.
         keep: checkpoints that stay once a run is measured: ends, all, or steps such as 500,1000.
-        measures: analyses measured at every checkpoint, with commas (default: progress_measures and five others).
+        measures: analyses measured at every checkpoint, with commas.
         plan: a file with all of this instead (.toml, .json).
+        root: directory that holds studies and runs.
     """
-    study = _planned(name, plan, root, recipe, vary, set, seeds, seeds_are, keep, measures)
-    study.save()
-    from interp.studies.effort import effort
 
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    recipe: Annotated[str, tyro.conf.arg(metavar="RECIPE|FILE")] = "demo"
+    vary: Annotated[Repeated, tyro.conf.arg(metavar="FIELD=VALUES")] = ()
+    set: Annotated[Repeated, tyro.conf.arg(metavar="FIELD=VALUE")] = ()
+    seeds: str = "0"
+    seeds_are: Literal["both", "weights", "split"] = "both"
+    keep: Annotated[str, tyro.conf.arg(metavar="ends|all|STEPS")] = "ends"
+    measures: Annotated[str, tyro.conf.arg(metavar="NAMES")] = ",".join(DEFAULT_MEASURES)
+    plan: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    root: Path = ROOT
+
+
+def new(given: Annotated[New, tyro.conf.arg(name="")]) -> None:
+    """Plan a study, and say how many runs, hours and bytes it is. To a study that is there, values or seeds are added."""
+    study = _planned(given)
+    study.save()
+    with counted_progress("timing some steps"):
+        from interp.studies.effort import effort
+
+        needed = effort(study)
     print(study)
-    print(effort(study))
+    print(needed)
     print(f"Next: interp study run {_named(study)}")
 
 
@@ -71,7 +82,8 @@ def run(
 
     Args:
         workers: runs at a time (default: one for every core this process may use).
-        on: here (processes of this machine), or shard:K/N: the K-th of N parts, for one of N tasks of a batch system.
+        on: here (processes of this machine); ray (a Ray of this machine, or the cluster that RAY_ADDRESS names); or shard:K/N,
+            the K-th of N parts, for one of N tasks of a batch system.
     """
     from interp.studies.placing import placed
 
@@ -161,41 +173,25 @@ def study_from(arguments: Sequence[str]) -> None:
     app.cli(prog="interp study", description=DESCRIPTION, args=list(arguments))
 
 
-def _planned(
-    name: str,
-    plan: Path | None,
-    root: Path,
-    recipe: str,
-    vary: Sequence[str],
-    fixed: Sequence[str],
-    seeds: str,
-    seeds_are: Literal["both", "weights", "split"],
-    keep: str,
-    measures: str | None,
-) -> Study:
-    from interp.studies.study import Study, study_of
-    from interp.studies.study_plan import DEFAULT_MEASURES, base_of, read_plan
+def _planned(given: New) -> Study:
+    from interp.studies.study import study_of
+    from interp.studies.study_plan import StudyPlan, base_of, read_plan
     from interp.studies.vary import read_axis, read_seeds
 
-    if plan is not None:
-        if vary or fixed:
+    if given.plan is not None:
+        if given.vary or given.set:
             raise UsageError("--plan: given with --vary or --set, expected one or the other: the file says all")
-        return study_of(read_plan(plan), name, root)
-    axes = [read_axis(text) for text in vary]
-    names = [axis.name for axis in axes]
-    if twice := next((axis for axis in names if names.count(axis) > 1), None):
-        raise UsageError(f"--vary: {twice} is given twice; give all its values at once")
-    kept = keep if keep in ("all", "ends") else _steps(keep)
-    return Study(
-        base_of(recipe, [read_axis(text) for text in fixed]),
-        {axis.name: [value if len(axis.fields) > 1 else value[0] for value in axis.values] for axis in axes},
-        read_seeds(seeds),
-        name=name,
-        root=root,
-        seeds_are=seeds_are,
-        keep=cast('Literal["all", "ends"] | tuple[int, ...]', kept),
-        measures=DEFAULT_MEASURES if measures is None else tuple(filter(None, measures.split(","))),
+        return study_of(read_plan(given.plan), given.name, given.root)
+    kept = given.keep if given.keep in ("all", "ends") else _steps(given.keep)
+    plan = StudyPlan(
+        base_of(given.recipe, [read_axis(text) for text in given.set]),
+        tuple(read_axis(text) for text in given.vary),
+        read_seeds(given.seeds),
+        given.seeds_are,
+        cast('Literal["all", "ends"] | tuple[int, ...]', kept),
+        tuple(filter(None, given.measures.split(","))),
     )
+    return study_of(plan, given.name, given.root)
 
 
 def _steps(text: str) -> tuple[int, ...]:

@@ -18,7 +18,6 @@ from interp.store.manifest import (
     MOMENTS,
     RECORD,
     RESUME,
-    SERIES,
     SPLIT,
     TASK,
     step_of,
@@ -170,7 +169,7 @@ def _check_surplus(run: Run) -> Iterator[Problem]:
     In a run that is not finished, temporary files and checkpoints after its last commit are in order.
     """
     unfinished = not run.manifest.final
-    here = [path for folder in (CHECKPOINTS, MOMENTS, SERIES) for path in (run.path / folder).rglob("*")]
+    here = [path for folder in (CHECKPOINTS, MOMENTS) for path in (run.path / folder).rglob("*")]
     here += run.path.glob("*.safetensors")
     for path in here:
         name = path.relative_to(run.path).as_posix()

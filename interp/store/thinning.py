@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from interp.errors import UsageError
-from interp.store.durable import explained, make_directory, write_atomically
+from interp.store.durable import explained, make_directory, remove_temporaries, write_atomically
 from interp.store.manifest import MANIFEST, SERIES, Entry, checkpoint_name
 from interp.store.run import Run, open_run
 from interp.store.writer import write_log, writing
@@ -53,6 +53,7 @@ def thin(path: Path, keep: Iterable[int], *, series: Mapping[str, bytes] | None 
             added = {series_name(name): data for name, data in (series or {}).items()}
             if added:
                 make_directory(path / SERIES)
+                remove_temporaries(path / SERIES)  # of a process that was killed here
             for name, data in added.items():
                 write_atomically(path / name, data)
             files = {name: entry for name, entry in run.manifest.files.items() if name not in gone}

@@ -97,11 +97,11 @@ class Leases:
         if found.get("host") == socket.gethostname() and not _is_alive(found.get("pid"), found.get("started")):
             return True
         now = time.monotonic()
-        before, since = self._seen.get(name, (b"", now))
-        if before != content:
+        before = self._seen.get(name)
+        if before is None or before[0] != content:
             self._seen[name] = (content, now)
             return False
-        return now - since > self.seconds
+        return now - before[1] > self.seconds
 
 
 class Lease:

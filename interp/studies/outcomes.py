@@ -46,7 +46,7 @@ def outcomes(study: Study) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.DataFrame(rows(study)).set_index("run")
-    return frame.assign(outcome=frame["outcome"].astype("category"), status=frame["status"].astype("category"))
+    return frame.astype({**dict.fromkeys(_NUMBERS, "float64"), "outcome": "category", "status": "category"})
 
 
 def rows(study: Study, *, on_run: Callable[[int, int], None] | None = None) -> list[Row]:
@@ -199,10 +199,10 @@ def _state(path: Path, kept: KeptRows, failure: str | None) -> Row:
     return {**nothing, **missing, "outcome": "unknown"}
 
 
-_COLUMNS = (
-    "status", "why", "last_step", "budget", "memorized_first", "memorized", "grokked_first", "grokked", "delay_first", "delay",
-    "outcome", *history.COLUMNS,
+_NUMBERS = (
+    "last_step", "budget", "memorized_first", "memorized", "grokked_first", "grokked", "delay_first", "delay", *history.COLUMNS,
 )  # fmt: skip
+_COLUMNS = ("status", "why", *_NUMBERS, "outcome")
 
 
 def _hash(value: Any) -> str:

@@ -201,7 +201,7 @@ def _start(ray: Any, address: str | None, workers: int | None, session: str | No
 
 def _ray() -> Any:
     try:
-        import ray
+        import ray  # type: ignore[import-not-found, unused-ignore]  # of an extra
     except ImportError as error:
         raise UsageError("--on ray: Ray is not installed; install the extra: pip install 'interp[ray]'") from error
     return ray

@@ -131,7 +131,7 @@ class StudyPlan:
                 problems.append(f"{field}: given on two axes, expected on one")
             if field == "threads":
                 problems.append(
-                    "threads: given as an axis, but a study's runs have one thread each, so that their bytes are the same everywhere"
+                    "threads: given as an axis, but all runs have one thread, so that their bytes are the same everywhere"
                 )
             elif field in _SEEDED[self.seeds_are]:
                 problems.append(f"{field}: given as an axis, but the seeds set it (seeds_are = {self.seeds_are!r})")
