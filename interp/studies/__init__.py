@@ -1,0 +1,1 @@
+"""Studies: many runs, planned as one value, trained anywhere, and counted without forgetting those that never grokked."""
