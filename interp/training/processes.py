@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -14,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from types import FrameType
 from typing import Any
 
 import torch
@@ -122,6 +124,7 @@ def _work(connection: Connection) -> None:
     torch.set_num_threads(1)
     # Ctrl-C reaches every process of a terminal; the calling process ends this one, with SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
     end_with_parent()
     while True:
         try:
@@ -129,6 +132,11 @@ def _work(connection: Connection) -> None:
         except EOFError:
             return
         connection.send_bytes(_outcome(job, config))
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End this process in order, so that what it holds is released."""
+    sys.exit(128 + number)
 
 
 def end_with_parent() -> None:
