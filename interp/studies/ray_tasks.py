@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_w
 # One thread a run: Ray sets OMP_NUM_THREADS only, and numba would start threads for all cores.
 _WORKER_ENVIRONMENT = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _ATTEMPTS = 3  # at a run whose worker or machine died
+_CONNECT_SECONDS = 10.0
 _SAVING_SECONDS = 20.0  # that workers get to save what they train when the study is interrupted
 
 
@@ -173,6 +175,8 @@ def _connected(workers: int | None) -> Iterator[Any]:
         return
     if address and workers is not None:
         raise UsageError(f"--workers: given {workers} with RAY_ADDRESS={address}; leave it out: the cluster has its own number")
+    if address:
+        _check_reachable(address)
     session = None if address else tempfile.mkdtemp(prefix="interp-ray-")
     try:
         _start(ray, address, workers, session)
@@ -185,6 +189,22 @@ def _connected(workers: int | None) -> Iterator[Any]:
     finally:
         if session is not None:  # Ray leaves its sessions behind
             shutil.rmtree(session, ignore_errors=True)
+
+
+def _check_reachable(address: str) -> None:
+    """Error unless something answers at HOST:PORT: Ray itself would try for minutes.
+
+    Raises:
+        UsageError: naming the address.
+    """
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not separator:  # auto, local
+        return
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS):
+            pass
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Ray: no cluster at {address} ({error}); start one, or unset RAY_ADDRESS") from error
 
 
 def _start(ray: Any, address: str | None, workers: int | None, session: str | None) -> None:
