@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -179,7 +181,8 @@ def _connected(workers: int | None) -> Iterator[Any]:
         _check_reachable(address)
     session = None if address else tempfile.mkdtemp(prefix="interp-ray-")
     try:
-        _start(ray, address, workers, session)
+        with _handlers_kept():
+            _start(ray, address, workers, session)
         try:
             if ray.cluster_resources().get("CPU", 0) < 1:
                 raise UsageError(f"the Ray cluster at {address or 'this machine'} has no cores, so no run could ever start there")
@@ -189,6 +192,20 @@ def _connected(workers: int | None) -> Iterator[Any]:
     finally:
         if session is not None:  # Ray leaves its sessions behind
             shutil.rmtree(session, ignore_errors=True)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Ray answers SIGTERM in its own way, which ends this process before anything is saved: the handlers of before come back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check_reachable(address: str) -> None:
