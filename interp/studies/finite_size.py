@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 from scipy.special import chdtri, gammaincc
 
 from interp.studies.critical import CriticalPoint, critical_point, outcomes
@@ -91,26 +92,27 @@ def _scaling(
 ) -> tuple[Estimate, Estimate | NotBounded, float]:
     """1/nu, x_c, and the probability of the lead of separate curves over the one law."""
     drop = float(chdtri(1, 1 - level)) / 2
-    ratio, middle = size / np.exp(np.log(size).mean()), float(x.mean())
+    middle, typical = float(x.mean()), float(np.exp(np.log(size).mean()))
+    # Runs of one cell with one outcome are one row.
+    rows, counts = np.unique(np.stack([x, size, happened], axis=1), axis=0, return_counts=True)
+    at, ratio, yes = rows[:, 0], rows[:, 1] / typical, rows[:, 2].astype(bool)
 
     def fit(exponent: float, centre: float | None = None) -> tuple[float, float]:
         steepness = ratio**exponent
-        columns = [steepness * (x - middle), steepness] if centre is None else [steepness * (x - centre)]
-        found = fit_logistic(np.stack(columns, axis=1), happened)
+        columns = [steepness * (at - middle), steepness] if centre is None else [steepness * (at - centre)]
+        found = fit_logistic(np.stack(columns, axis=1), yes, weights=counts[None].astype(np.float64))
         slope, shift = found.beta[0, 0], found.beta[0, -1] if centre is None else 0.0
         return float(found.log_likelihood[0]), float(middle - shift / slope) if slope else middle
 
-    grid = np.linspace(*EXPONENTS, 97)
-    best = float(grid[int(np.argmax([fit(each)[0] for each in grid]))])
-    finer = np.linspace(best - 0.125, best + 0.125, 51)
-    best = float(finer[int(np.argmax([fit(each)[0] for each in finer]))])
+    grid = np.linspace(*EXPONENTS, 49)
+    near = float(grid[int(np.argmax([fit(each)[0] for each in grid]))])
+    best = _best(lambda e: fit(e)[0], near, reach=0.25)
     top, centre = fit(best)
     low, high = (_root(lambda e: top - fit(e)[0] - drop, best, end) for end in EXPONENTS)
     spread = float(np.ptp(x))
-    around = np.linspace(-2, 3, 41)
 
     def profile(value: float) -> float:
-        return top - max(fit(best + each, value)[0] for each in around - 0.5) - drop
+        return top - fit(_best(lambda e: fit(e, value)[0], best, reach=3.0), value)[0] - drop
 
     ends = [_root(profile, centre, centre + side * spread) for side in (-1, 1)]
     separate = sum(
@@ -126,9 +128,15 @@ def _scaling(
     )
 
 
-def _root(excess: object, inside: float, outside: float) -> float | None:
+def _best(value: Callable[[float], float], near: float, *, reach: float) -> float:
+    """Where a function is largest, within reach of a point."""
+    found = minimize_scalar(lambda at: -value(at), bounds=(near - reach, near + reach), method="bounded")
+    return float(found.x)
+
+
+def _root(excess: Callable[[float], float], inside: float, outside: float) -> float | None:
     """Where a function changes its sign between two points; None where it does not."""
-    return float(brentq(excess, inside, outside, xtol=1e-6)) if excess(inside) < 0 < excess(outside) else None  # type: ignore[operator]
+    return float(brentq(excess, inside, outside, xtol=1e-6)) if excess(inside) < 0 < excess(outside) else None
 
 
 def _verdict(exponent: Estimate, p_common: float) -> tuple[bool, str]:

@@ -69,7 +69,12 @@ class Sample:
 
     @classmethod
     def of(cls, x: np.ndarray, runs: Durations, *, what: str, axis: str, seed: int, level: float, resamples: int) -> Sample:
-        """Runs resampled within the values of x."""
+        """Runs resampled within the values of x.
+
+        Raises:
+            UsageError: for a time of 0, or fewer than 100 resamples.
+        """
+        runs.log_time()
         groups = cells(x, n=runs.n)
         drawn = resampled_weights(groups, n=runs.n, resamples=checked_resamples(resamples), rng=np.random.default_rng(seed))
         return cls(what, axis, x, runs, np.concatenate([np.ones((1, runs.n)), drawn]), level, fewest(groups))
@@ -113,7 +118,7 @@ class Sample:
             low, high = float(each.low or 0.0), float(each.high or 0.0)
             if name in exponents and high - low > WIDEST_EXPONENT:
                 return NotBounded(f"{name} of {self.what}", f"its interval, {low:.2g} to {high:.2g}, is too wide")
-            if name in ratios and low * WIDEST_RATIO < high:
+            if name in ratios and (low <= 0 or low * WIDEST_RATIO < high):
                 return NotBounded(f"{name} of {self.what}", f"its interval, {low:.2g} to {high:.2g}, is too wide")
             found[name] = each
         return found
@@ -130,5 +135,8 @@ class Sample:
 
 
 def from_depth(depth: np.ndarray, smallest: np.ndarray) -> np.ndarray:
-    """The critical value at a depth below the smallest value with an event: 0 at depth 0, a thousandth below it at depth 3."""
-    return smallest * (1 - 10.0**-depth)
+    """The critical value at a depth below the smallest value with an event: a thousandth below it at depth 3, 0 at depth 0.
+
+    Depths under .005, a critical value of a hundredth of that smallest one, are 0: nothing at larger values tells them apart.
+    """
+    return np.where(depth < 0.005, 0.0, smallest * (1 - 10.0**-depth))
