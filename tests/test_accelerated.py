@@ -15,6 +15,7 @@ from interp.errors import UsageError
 from interp.studies.accelerated import Regression, accelerated_failure, separation
 from interp.studies.censored_fit import FAMILIES, fit_censored
 from interp.studies.durations import Durations, NotBounded
+from interp.studies.gathering import gathered
 from interp.studies.resampling import resampled_weights
 
 
@@ -210,3 +211,31 @@ def test_resampled_cells_keep_their_size_and_the_variance_of_their_mean() -> Non
         means = weights[:, rows] @ values[rows] / m
         assert means.mean() == pytest.approx(values[rows].mean(), abs=0.03)
         assert means.var() == pytest.approx(values[rows].var(ddof=1) / m, rel=0.05)
+
+
+@given(st.integers(0, 10**6))
+def test_gathered_runs_have_the_likelihood_of_the_runs(seed: int) -> None:
+    x, runs = planted(seed, budget=1500)
+    rng = np.random.default_rng(seed)
+    weights = np.concatenate([np.ones((1, runs.n)), rng.integers(0, 3, (5, runs.n))])
+    rows = gathered(x, runs.log_time(), runs.event, weights)
+    assert len(rows.x) <= 9  # three cells: two rows of events, one of runs censored together
+    whole, few = (
+        fit_censored(time, event, np.stack([np.ones(len(at)), at], axis=1), weights=w)
+        for at, time, event, w in (
+            (x, runs.log_time(), runs.event, weights), (rows.x, rows.log_time, rows.event, rows.weights),
+        )
+    )  # fmt: skip
+    np.testing.assert_allclose(few.beta, whole.beta, atol=1e-5)
+    np.testing.assert_allclose(few.sigma, whole.sigma, atol=1e-5)
+    np.testing.assert_allclose(few.log_likelihood, whole.log_likelihood, atol=1e-7)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_slopes_and_curvatures_are_those_of_the_values(family: str) -> None:
+    z, h = np.linspace(-8, 4, 49), 1e-4
+    for of in FAMILIES[family]:
+        (before, *_), (value, slope, curvature), (after, *_) = of(z - h), of(z), of(z + h)
+        np.testing.assert_allclose(slope, (after - before) / (2 * h), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(curvature, (after - 2 * value + before) / h**2, rtol=1e-4, atol=1e-5)
+        assert (curvature <= 0).all()  # concave: one maximum

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from interp.studies.durations import Durations, NotBounded
 from interp.studies.law_fit import FORMULAS, Law
 from interp.studies.laws import fraction_law, modulus_law, weight_decay_law
 
+GUIDE = Path(__file__).parents[1] / "docs" / "studies-statistics.md"
 Planted = tuple[np.ndarray, Durations]
 
 
@@ -194,6 +197,14 @@ def test_few_runs_are_said() -> None:
     assert found.few
     assert all(estimate.few for estimate in found.parameters.values())
     assert not weight_decay_law(*decays(np.random.default_rng(0), n=10), resamples=100).few
+
+
+def test_the_example_of_the_guide_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    exec(compile(example, GUIDE.name, "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6
+    assert "few=False" in lines[0]
 
 
 @pytest.mark.parametrize("law", [weight_decay_law, fraction_law, modulus_law])
