@@ -18,6 +18,7 @@ from interp.studies.study_plan import DEFAULT_MEASURES
 
 if TYPE_CHECKING:
     from interp.studies.study import Study
+    from interp.training.executor import Executor
 
 StudyName = Annotated[
     Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY", help="name of a study under --root, or its folder")
@@ -76,6 +77,9 @@ def run(
     study: StudyName,
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
     on: Annotated[str, tyro.conf.arg(metavar="WHERE")] = "here",
+    adaptive: Annotated[str | None, tyro.conf.arg(metavar="P(grok)=0.5")] = None,
+    width: float | None = None,
+    falling: bool = False,
     root: Root = ROOT,
 ) -> None:
     """Train what a study lacks, on all cores. Ctrl-C and the same command again lose nothing; several may run at once.
@@ -84,11 +88,23 @@ def run(
         workers: runs at a time (default: one for every core this process may use).
         on: here (processes of this machine); ray (a Ray of this machine, or the cluster that RAY_ADDRESS names); or shard:K/N,
             the K-th of N parts, for one of N tasks of a batch system.
+        adaptive: along the study's one axis, train only the runs that tell most about where half of them grok.
+        width: with --adaptive: how narrow the boundary's 95 % interval must be (default: a fortieth of the axis).
+        falling: with --adaptive: runs grok at small values of the field.
     """
     from interp.studies.placing import placed
 
     opened = _opened(study, root)
     shard, executor = placed(on, workers=workers, study=opened)
+    if adaptive is not None:
+        if shard is not None:
+            raise UsageError(f"--on: given {on} with --adaptive, expected here or ray: the next runs depend on those before")
+        _find(
+            opened, adaptive, width=width, falling=falling, workers=None if executor is not None else workers, executor=executor
+        )
+        return
+    if width is not None or falling:
+        raise UsageError("--width, --falling: given without --adaptive, which they belong to")
     try:
         tally = opened.run(workers=None if executor is not None else workers, shard=shard, executor=executor)
     except KeyboardInterrupt:
@@ -99,6 +115,30 @@ def run(
         listed = "\n".join(f"  {name}: {why}" for name, why in tally.failed.items())
         raise DataError(f"{len(tally.failed)} runs failed; the same command tries them again:\n{listed}")
     print(f"Next: interp study show {_named(opened)}")
+
+
+def _find(
+    study: Study, asked: str, *, width: float | None, falling: bool, workers: int | None, executor: Executor | None
+) -> None:
+    """Train what tells most about the boundary, and say where it is after each round."""
+    from interp.studies.placed_runs import axis_width, find_boundary
+
+    if asked.replace(" ", "").lower() not in ("p(grok)=0.5", "p(grok)=.5"):
+        raise UsageError(f"--adaptive: given {asked!r}, expected P(grok)=0.5")
+    try:
+        found = find_boundary(
+            study,
+            width=axis_width(study) / 40 if width is None else width,
+            falling=falling,
+            workers=workers,
+            executor=executor,
+            on_round=lambda known: print(known, flush=True),
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("what was trained is saved; the same command goes on") from None
+    if found.failed:
+        raise DataError("\n".join(f"{name}: {why}" for name, why in found.failed.items()))
+    print(f"Next: interp study show {_named(study)}")
 
 
 def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:

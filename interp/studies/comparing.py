@@ -64,17 +64,18 @@ def log_rank(groups: Sequence[Durations], *, strata: Sequence[object] | None = N
     time, event = (np.concatenate([getattr(group, name) for group in groups]) for name in ("time", "event"))
     group = np.repeat(np.arange(len(groups)), [each.n for each in groups])
     keys = np.zeros(len(time)) if strata is None else _keys(groups, strata)
-    difference, covariance, expected = _summed(time, event, group, cells(keys, n=len(time)), len(groups))
+    observed, expected, covariance = _summed(time, event, group, cells(keys, n=len(time)), len(groups))
     if np.trace(covariance) <= 0:
         return NotBounded("the difference between the groups", "no event happened while runs of two groups were still compared")
     inverse = np.linalg.pinv(covariance, rcond=1e-10, hermitian=True)
+    difference = observed - expected
     statistic, freedom = (
         float(difference @ inverse @ difference),
         int(np.linalg.matrix_rank(covariance, tol=1e-10 * np.trace(covariance))),
     )
     return Comparison(
         method="log-rank" if strata is None else "log-rank within strata", p=float(gammaincc(freedom / 2, statistic / 2)),
-        statistic=statistic, freedom=freedom, observed=tuple((difference + expected).tolist()), expected=tuple(expected.tolist()),
+        statistic=statistic, freedom=freedom, observed=tuple(observed.tolist()), expected=tuple(expected.tolist()),
         n=tuple(each.n for each in groups), few=any(each.few for each in groups),
     )  # fmt: skip
 
@@ -124,18 +125,18 @@ def _keys(groups: Sequence[Durations], strata: Sequence[object]) -> np.ndarray:
 def _summed(
     time: np.ndarray, event: np.ndarray, group: np.ndarray, strata: list[np.ndarray], k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Observed less expected events by group, their covariance, and those expected, over all strata and steps."""
-    difference, covariance, expected = np.zeros(k), np.zeros((k, k)), np.zeros(k)
+    """Observed and expected events by group, and the covariance of their difference, over all strata and steps."""
+    observed, expected, covariance = np.zeros(k), np.zeros(k), np.zeros((k, k))
     for rows in strata:
         for step in np.unique(time[rows][event[rows]]):
             risk = np.bincount(group[rows][time[rows] >= step], minlength=k)
             dead = np.bincount(group[rows][(time[rows] == step) & event[rows]], minlength=k)
             n, d, share = risk.sum(), dead.sum(), risk / risk.sum()
-            difference += dead - d * share
+            observed += dead
             expected += d * share
             if n > 1:
                 covariance += d * (n - d) / (n - 1) * (np.diag(share) - np.outer(share, share))
-    return difference, covariance, expected
+    return observed, expected, covariance
 
 
 def _two_sided(wins: int, n: int) -> float:

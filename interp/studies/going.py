@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,11 +45,10 @@ class Tally:
     trained: int = 0
 
 
-def go(study: Study, *, workers: int | None, executor: Executor | None, shard: tuple[int, int] | None, progress: bool) -> Tally:
-    """Bring every run of a study, or of one shard, to its end; see `Study.run`."""
+def go(study: Study, points: Sequence[Point], *, workers: int | None, executor: Executor | None, progress: bool) -> Tally:
+    """Bring these runs of a study to their end; see `Study.run`."""
     if executor is not None and workers is not None:
         raise UsageError(f"study: given workers {workers!r} and an executor, expected one of them: the executor has its own")
-    points = shard_of(study.points, shard)
     if executor is None:
         from interp.training.processes import Processes
 
@@ -129,7 +128,7 @@ def failures(folder: Path) -> dict[str, str]:
 
 
 def _results(
-    points: tuple[Point, ...], states: Mapping[str, State], executor: Executor, work: Work
+    points: Sequence[Point], states: Mapping[str, State], executor: Executor, work: Work
 ) -> Iterator[tuple[str, State | Exception]]:
     """What the executor did. Runs that others train are looked at until they are done, or their lease is over."""
     leases = Leases(work.folder / LEASES, seconds=work.lease_seconds)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64
 
 from interp.studies.censored_fit import Fit
 from interp.studies.durations import Durations, Estimate, NotBounded, cells, fewest
+from interp.studies.gathering import Rows, gathered
 from interp.studies.profiling import Bent, ProfiledFit, fit_bent
 from interp.studies.resampling import checked_resamples, percentile_interval, resampled_weights
 
@@ -57,22 +58,27 @@ class Law:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Runs along one axis with their resamples; the first row of weights are the runs themselves."""
+    """Runs along one axis, and the rows that stand for them and their resamples: the first fit is that of the runs themselves."""
 
     what: str
     axis: str
     x: Float64[np.ndarray, " run"]
     runs: Durations
-    weights: Float64[np.ndarray, "fit run"]
+    rows: Rows
     level: float
     few: bool
 
     @classmethod
     def of(cls, x: np.ndarray, runs: Durations, *, what: str, axis: str, seed: int, level: float, resamples: int) -> Sample:
-        """Runs resampled within the values of x."""
-        groups = cells(x, n=runs.n)
+        """Runs resampled within the values of x.
+
+        Raises:
+            UsageError: for a time of 0, or fewer than 100 resamples.
+        """
+        log_time, groups = runs.log_time(), cells(x, n=runs.n)
         drawn = resampled_weights(groups, n=runs.n, resamples=checked_resamples(resamples), rng=np.random.default_rng(seed))
-        return cls(what, axis, x, runs, np.concatenate([np.ones((1, runs.n)), drawn]), level, fewest(groups))
+        weights = np.concatenate([np.ones((1, runs.n)), drawn])
+        return cls(what, axis, x, runs, gathered(x, log_time, runs.event, weights), level, fewest(groups))
 
     def too_few_values(self, at_least: int) -> NotBounded | None:
         """The refusal where events were seen at fewer values of x than the law needs."""
@@ -83,13 +89,14 @@ class Sample:
 
     def smallest_event(self) -> Float64[np.ndarray, " fit"]:
         """The smallest x with an event, in each resample."""
-        seen = (self.weights > 0) & self.runs.event
-        return np.where(seen, self.x, np.where(seen.any(1), np.inf, self.x[self.runs.event].min())[:, None]).min(axis=1)
+        seen = (self.rows.weights > 0) & self.rows.event
+        at_least = np.where(seen.any(axis=1), np.inf, self.rows.x[self.rows.event].min())
+        return np.where(seen, self.rows.x, at_least[:, None]).min(axis=1)
 
     def bent_fit(self, bent: Bent) -> ProfiledFit:
         """The fits with a critical value, given by its depth: ``x_c = x_1 (1 - 10^-depth)``, x_1 the smallest x with an event."""
-        none = np.zeros(len(self.weights))
-        return fit_bent(self.runs.log_time(), self.runs.event, bent, weights=self.weights, ends=(none, none + 3.0))
+        none = np.zeros(len(self.rows.weights))
+        return fit_bent(self.rows.log_time, self.rows.event, bent, weights=self.rows.weights, ends=(none, none + 3.0))
 
     def estimates(
         self, draws: dict[str, np.ndarray], *, fitted: np.ndarray, exponents: Sequence[str], ratios: Sequence[str]
@@ -113,7 +120,7 @@ class Sample:
             low, high = float(each.low or 0.0), float(each.high or 0.0)
             if name in exponents and high - low > WIDEST_EXPONENT:
                 return NotBounded(f"{name} of {self.what}", f"its interval, {low:.2g} to {high:.2g}, is too wide")
-            if name in ratios and low * WIDEST_RATIO < high:
+            if name in ratios and (low <= 0 or low * WIDEST_RATIO < high):
                 return NotBounded(f"{name} of {self.what}", f"its interval, {low:.2g} to {high:.2g}, is too wide")
             found[name] = each
         return found
@@ -130,5 +137,8 @@ class Sample:
 
 
 def from_depth(depth: np.ndarray, smallest: np.ndarray) -> np.ndarray:
-    """The critical value at a depth below the smallest value with an event: 0 at depth 0, a thousandth below it at depth 3."""
-    return smallest * (1 - 10.0**-depth)
+    """The critical value at a depth below the smallest value with an event: a thousandth below it at depth 3, 0 at depth 0.
+
+    Depths under .005, a critical value of a hundredth of that smallest one, are 0: nothing at larger values tells them apart.
+    """
+    return np.where(depth < 0.005, 0.0, smallest * (1 - 10.0**-depth))

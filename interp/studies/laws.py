@@ -39,14 +39,15 @@ def weight_decay_law(
     Sources: the slow drift under weight decay at constant loss goes with the rate 1/w (Liu et al. 2022, arXiv 2210.01117; Lyu et
     al. 2023, arXiv 2311.18817).
     """
-    x, log_time = positive("weight decay", weight_decay, runs.n), runs.log_time()
+    x = positive("weight decay", weight_decay, runs.n)
     what = "T against weight decay"
     sample = Sample.of(x, runs, what=what, axis="weight decays", seed=seed, level=level, resamples=resamples)
     if refusal := sample.too_few_values(3):
         return refusal
-    line = np.stack([np.ones(runs.n), -np.log(x)], axis=1)
-    free = fit_censored(log_time, runs.event, line, weights=sample.weights)
-    held = fit_censored(log_time + np.log(x), runs.event, line[:, :1], weights=sample.weights)
+    rows = sample.rows
+    line = np.stack([np.ones_like(rows.x), -np.log(rows.x)], axis=1)
+    free = fit_censored(rows.log_time, rows.event, line, weights=rows.weights)
+    held = fit_censored(rows.log_time + np.log(rows.x), rows.event, line[:, :1], weights=rows.weights)
     draws = {"a": np.exp(free.beta[:, 0]), "b": free.beta[:, 1], "a if b = 1": np.exp(held.beta[:, 0])}
     found = sample.estimates(draws, fitted=free.converged & held.converged, exponents=["b"], ratios=["a if b = 1"])
     if isinstance(found, NotBounded):
@@ -62,19 +63,19 @@ def fraction_law(
 
     Runs at and below f_c never have the event by this law. f_c is looked for between 0 and the smallest fraction with an event.
 
-    Returns:
-        The law, or `NotBounded`: fewer than four fractions with an event, no scatter, an f_c that may as well be 0 (then a
-        power of f describes the times equally well), or an interval of b wider than 2.
-
-    Raises:
-        UsageError: for fractions or times that are not above 0.
-
     Args:
         fraction: one for each run.
         runs: the time to explain.
         seed: of the resampling.
         level: of the intervals.
         resamples: how many.
+
+    Returns:
+        The law, or `NotBounded`: fewer than four fractions with an event, no scatter, an f_c that may as well be 0 (then a
+        power of f describes the times equally well), or an interval of b wider than 2.
+
+    Raises:
+        UsageError: for fractions or times that are not above 0.
     """
     x = positive("fraction", fraction, runs.n)
     what = "T against the fraction"
@@ -84,7 +85,7 @@ def fraction_law(
     smallest = sample.smallest_event()
 
     def bent(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        above = x - from_depth(depth, smallest[:, None])
+        above = sample.rows.x - from_depth(depth, smallest[:, None])
         is_timed = above > 0
         logs = np.log(np.where(is_timed, above, 1.0))
         return np.stack([np.ones_like(logs), -logs], axis=2), np.zeros_like(logs), is_timed
@@ -98,17 +99,9 @@ def fraction_law(
 def modulus_law(
     p: object, runs: Durations, *, seed: int = 0, level: float = 0.95, resamples: int = RESAMPLES
 ) -> Law | NotBounded:
-    """``tau = -omega ln(1 - p_c / p)`` against the modulus p: finite above a critical modulus p_c, and falling like
-    1/p far above it.
+    """``tau = -omega ln(1 - p_c / p)`` against the modulus p: finite above a critical modulus p_c, like 1/p far above it.
 
     p_c is looked for between 0 and the smallest modulus with an event. Far above p_c only the product omega p_c is bounded.
-
-    Returns:
-        The law, or `NotBounded`: fewer than three moduli with an event, no scatter, or ends of an interval that are more than a
-        factor of 10 apart.
-
-    Raises:
-        UsageError: for moduli or times that are not above 0.
 
     Args:
         p: one modulus for each run.
@@ -116,6 +109,13 @@ def modulus_law(
         seed: of the resampling.
         level: of the intervals.
         resamples: how many.
+
+    Returns:
+        The law, or `NotBounded`: fewer than three moduli with an event, no scatter, or ends of an interval that are more than a
+        factor of 10 apart.
+
+    Raises:
+        UsageError: for moduli or times that are not above 0.
 
     Source: arXiv 2603.13331 (tau = -2,770 ln(1 - 23 / p), full batch, weight decay 1, half of the pairs).
     """
@@ -127,7 +127,7 @@ def modulus_law(
     smallest = sample.smallest_event()
 
     def bent(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        share = from_depth(depth, smallest[:, None]) / x
+        share = from_depth(depth, smallest[:, None]) / sample.rows.x
         is_timed = share < 1
         offset = np.log(-np.log1p(-np.clip(np.where(is_timed, share, 0.5), 1e-12, None)))
         return np.ones((*offset.shape, 1)), offset, is_timed

@@ -31,7 +31,7 @@ class ProfiledFit:
 
 
 def fit_bent(
-    log_time: Float64[np.ndarray, " run"],
+    log_time: Float64[np.ndarray, "*fit run"],
     event: Bool[np.ndarray, " run"],
     bent: Bent,
     *,
@@ -43,7 +43,7 @@ def fit_bent(
     A run to which the law gives no time (below a critical value: it never happens) must be censored, and then agrees with it.
 
     Args:
-        log_time: natural logarithms of the times.
+        log_time: natural logarithms of the times, or one row of them for each fit.
         event: True: seen at that time.
         bent: what the nonlinear parameter makes of the runs.
         weights: how often each run counts, for each fit.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from jaxtyping import Bool
 from scipy.special import betaincinv
 
 from interp.errors import UsageError
@@ -57,3 +59,13 @@ def grok_share(runs: Durations, *, within: float, level: float = 0.95) -> Estima
     survives = kaplan_meier(runs, level=level).at(within).value
     low, high = exact_share(had, runs.n, level=level).low, exact_share(had + unknown, runs.n, level=level).high
     return Estimate(1 - (survives or 0.0), low, high, level, runs.n, runs.few)
+
+
+def outcomes_within(runs: Durations, *, within: float) -> tuple[Bool[np.ndarray, " run"], Bool[np.ndarray, " run"]]:
+    """Which runs had the event within a number of steps, and of which it is known: not of one censored before.
+
+    >>> had, is_known = outcomes_within(Durations.of([100, 300, 500], [1, 0, 0]), within=400)
+    >>> had.tolist(), is_known.tolist()
+    ([True, False, False], [True, False, True])
+    """
+    return runs.event & (runs.time <= within), runs.event | (runs.time >= within)

@@ -165,10 +165,11 @@ class Study:
             UsageError: for invalid arguments, or if the folder holds another study.
             DataError: if the folder cannot be written.
         """
-        from interp.studies.going import go
+        from interp.studies.going import go, shard_of
 
+        points = shard_of(self.points, shard)
         self.save()
-        return go(self, workers=workers, executor=executor, shard=shard, progress=progress)
+        return go(self, points, workers=workers, executor=executor, progress=progress)
 
     def outcomes(self) -> pd.DataFrame:
         """A row for each run, with what it was made of and how far it came; see `interp.studies.outcomes.outcomes`."""
