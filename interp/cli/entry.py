@@ -13,6 +13,7 @@ from interp.cli.exchange import export, import_
 from interp.cli.looking import analyze, anatomy, runs, show, verify
 from interp.cli.making import demo, resume, train, train_from
 from interp.cli.pages import figure, report, watch
+from interp.cli.studies import study, study_from
 from interp.errors import DataError, TrainingError, UsageError
 
 DESCRIPTION = """Watch a circuit form: train a one-layer transformer on modular arithmetic and look inside every checkpoint.
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
     "anatomy": anatomy,
     "export": export,
+    "study": study,
 }
 
 
@@ -50,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _dispatch(given: list[str]) -> None:
     if given[:1] == ["train"] and len(given) > 1 and not given[1].startswith("-"):
         train_from(given[1], given[2:])
+    elif given[:1] == ["study"]:
+        study_from(given[1:] or ["--help"])
     else:
         app = tyro.extras.SubcommandApp()
         for name, command in COMMANDS.items():
