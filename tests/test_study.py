@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from small_study import MEASURES, in_turn, run_bytes, small_base, small_study
 
 from interp import Study, observe, open_run, open_study, record
@@ -25,7 +23,7 @@ from interp.errors import UsageError
 from interp.observing.thinning_out import thin_measured
 from interp.studies.cells import cells_of
 from interp.studies.going import FAILURES, shard_of
-from interp.studies.outcomes import counts, crossings, rows
+from interp.studies.outcomes import counts, rows
 from interp.studies.working import RUNS
 
 
@@ -159,25 +157,6 @@ def test_series_are_those_of_the_runs(study: Study) -> None:
     assert (curve.sel(run=study.points[0].name).values == study[study.points[0].name].columns["test_accuracy"]).all()
     with pytest.raises(UsageError, match="did you mean 'restricted_loss'"):
         study.series("restrictd_loss")
-
-
-@given(st.lists(st.booleans(), max_size=30))
-def test_crossings(right: list[bool]) -> None:
-    steps, holds = np.arange(len(right)) * 10 + 5, np.array(right, dtype=bool)
-    first, for_good = crossings(steps, holds)
-    assert first == next((s for s, h in zip(steps, right, strict=True) if h), None)
-    expected = None
-    for step, hold in zip(steps[::-1], right[::-1], strict=True):
-        if not hold:
-            break
-        expected = step
-    assert for_good == expected
-    assert for_good is None or (first is not None and first <= for_good)
-
-
-def test_step_0_is_no_crossing() -> None:
-    assert crossings(np.array([0, 10]), np.array([True, True])) == (10, 10)
-    assert crossings(np.array([]), np.array([])) == (None, None)
 
 
 def test_censored_runs_are_counted_as_such(study: Study) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interp.errors import DataError, UsageError, unknown
-from interp.measures.dating import RIGHT, phases
+from interp.measures.dating import phases
 from interp.observing.fingerprint import toolkit_digest
 from interp.store import history
 from interp.store.durable import sha256, write_atomically
@@ -37,8 +37,9 @@ def outcomes(study: Study) -> pd.DataFrame:
     Columns: the fields that vary and ``seed``; ``status`` (``missing``, ``unfinished``, ``finished``, ``stopped``: its loss was
     not finite, ``failed``: it could not be trained) and ``why``; ``last_step``, up to which it was watched, and its ``budget``;
     ``memorized_first`` and ``grokked_first``, the first step at which train and test accuracy are 99 % or more; ``memorized`` and
-    ``grokked``, that from which on they are so for good; ``delay_first`` and ``delay``, from the one to the other; ``outcome``,
-    see `interp.measures.Phases`; last losses and accuracies.
+    ``grokked``, that from which on they are so for good; ``memorized_dips`` and ``grokked_dips``, how often they are not between
+    the two; ``delay_first`` and ``delay``, from memorizing to grokking; ``outcome``; last losses and accuracies. Times and
+    outcome are those of `interp.measures.phases`.
 
     A time that was not seen is NaN: the run is right-censored at ``last_step``. It is neither left out nor counted as if it had
     grokked then.
@@ -111,31 +112,19 @@ def row_of(run: Run) -> Row:
         "last_step": last_step,
         "budget": run.budget,
     }
+    dated = phases(steps, *(curves[name][whole] for name in history.COLUMNS[:4])) if len(steps) else None
     times: dict[str, int | None] = {}
-    for what, curve in (("memorized", "train_accuracy"), ("grokked", "test_accuracy")):
-        times[f"{what}_first"], times[what] = crossings(steps, curves[curve][whole] >= RIGHT)
+    for what in ("memorized", "grokked"):
+        reached = None if dated is None else dated.reached.get(what)
+        times[f"{what}_first"] = None if reached is None or reached.first is None else reached.first.step
+        times[what] = None if reached is None or reached.for_good is None else reached.for_good.step
+        times[f"{what}_dips"] = None if reached is None else len(reached.dips)
     found |= times
     for delay, of in (("delay_first", "_first"), ("delay", "")):
         begun, ended = times[f"memorized{of}"], times[f"grokked{of}"]
         found[delay] = None if begun is None or ended is None else ended - begun
-    found["outcome"] = phases(steps, *(curves[name][whole] for name in history.COLUMNS[:4])).outcome if len(steps) else "unknown"
+    found["outcome"] = "unknown" if dated is None else dated.outcome
     return found | {name: float(curves[name][whole][-1]) if len(steps) else None for name in history.COLUMNS}
-
-
-def crossings(steps: np.ndarray, right: np.ndarray) -> tuple[int | None, int | None]:
-    """The first of the steps at which something holds, and the first from which on it always holds; None where there is none.
-
-    Step 0 does not count, where there are others: nothing has been learned there.
-
-    >>> crossings(np.array([0, 10, 20, 30]), np.array([False, True, False, True]))
-    (10, 30)
-    """
-    holds = np.asarray(right, dtype=bool) & ((np.asarray(steps) > 0) | (len(steps) == 1))
-    if not holds.any():
-        return None, None
-    lapses = np.flatnonzero(~holds)
-    start = int(lapses[-1]) + 1 if len(lapses) else 0
-    return int(steps[int(holds.argmax())]), int(steps[start]) if start < len(steps) else None
 
 
 def series(study: Study, variable: str) -> xr.DataArray:
@@ -200,7 +189,8 @@ def _state(path: Path, kept: KeptRows, failure: str | None) -> Row:
 
 
 _NUMBERS = (
-    "last_step", "budget", "memorized_first", "memorized", "grokked_first", "grokked", "delay_first", "delay", *history.COLUMNS,
+    "last_step", "budget", "memorized_first", "memorized", "memorized_dips", "grokked_first", "grokked", "grokked_dips",
+    "delay_first", "delay", *history.COLUMNS,
 )  # fmt: skip
 _COLUMNS = ("status", "why", *_NUMBERS, "outcome")
 
