@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TypeGuard
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from interp.errors import DataError
 from interp.interop.containers.widening import short_precisions, widened
 from interp.interop.content import Content, State
-from interp.interop.flat_states import STEPS, is_list, step_number, weights_in
+from interp.interop.flat_states import STEPS, is_list, step_beside, step_number, weights_in
 from interp.interop.known import Known
 from interp.interop.prefixes import common_prefix, without_prefix
 from interp.interop.state_search import FINAL, Found, find_states
@@ -32,15 +33,11 @@ def take_apart(content: object, known: Known = _NOTHING) -> Content:
     Raises:
         DataError: if it contains no state dict, or several that could be meant, or if a series and its steps do not match.
     """
-    found = _official_series(content)
-    inside = _within(content, known.within)
-    found = found if found is not None and not known.within else find_states(inside)
+    found = _official_series(content) if not known.within else _within(content, known.within)
+    found = find_states(content) if found is None and not known.within else found
     if found is None:
         raise _nothing_found(content)
-    around = found.around if found.around else (content,) if isinstance(content, Mapping) else ()
-    notes = list(found.notes)
-    if known.within and isinstance(content, Mapping) and content not in around:
-        around = (content, *around)
+    around, notes = found.around, list(found.notes)
     states = _checked(found, known)
     if len(states) > 1 or found.states[0][0] is not None:
         notes += _add_final(states, around[0] if around else {})
@@ -76,14 +73,21 @@ def _content(
     )
 
 
-def _within(content: object, path: str | None) -> object:
-    inside = content
-    for name in path.split(".") if path else ():
+def _within(content: object, path: str) -> Found | None:
+    """What is found at a path; the step that is named nearest to it."""
+    inside, way = content, []
+    for name in path.split("."):
         if not isinstance(inside, Mapping) or name not in inside:
             held = ", ".join(map(repr, [*inside][:20])) if isinstance(inside, Mapping) else type(inside).__name__
             raise DataError(f"within: given {path!r}, but there is no {name!r} in it; there are {held}")
+        way.append(inside)
         inside = inside[name]
-    return inside
+    found = find_states(inside)
+    if found is None:
+        return None
+    told = next((step for container in reversed(way) if (step := step_beside(container)[0]) is not None), None)
+    states = tuple((told if step is None and len(found.states) == 1 else step, state) for step, state in found.states)
+    return replace(found, states=states, around=(*way, *found.around), where=f"{path}.{found.where}".rstrip("."))
 
 
 def _unread(container: Mapping[str, object], found: Found) -> list[str]:

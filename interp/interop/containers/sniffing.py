@@ -35,6 +35,8 @@ def kind_of(path: Path) -> Kind:
     """
     with path.open("rb") as file:
         start = file.read(512)
+    if start.startswith((*_OTHERS,)):
+        raise DataError(_other(start, path.stat().st_size))
     if start.startswith(_ZIP):
         return _kind_of_archive(path)
     if start.startswith(MAGIC) or (start.startswith(_JSON) and is_after_json(path)):
