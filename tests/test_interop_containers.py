@@ -317,6 +317,12 @@ def test_steps_that_are_none_are_refused(tmp_path: Path, step: object, message: 
         load_run(save(content, tmp_path / "m.pt"))
 
 
+def test_losses_in_an_array_are_losses(tmp_path: Path) -> None:
+    content = {"model": dict(states()[0]), "train_losses": np.array([2.0, 1.0]), "test_losses": torch.tensor([3.0, 2.5])}
+    run = load_run(save(content, tmp_path / "m.pt"))
+    assert (run.train_losses, run.test_losses) == ({0: 2.0, 1: 1.0}, {0: 3.0, 1: 2.5})
+
+
 # Files without names, and what a message must say
 
 

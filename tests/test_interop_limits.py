@@ -178,6 +178,22 @@ def orbax_claiming(folder: Path, **claims: object) -> Path:
     return path
 
 
+def a_model_of_many_tensors(folder: Path) -> Path:
+    return save({f"layer{n}": torch.zeros(1, 1) for n in range(2001)}, folder / "many.pt")
+
+
+def a_long_name(folder: Path) -> Path:
+    return save({"x" * 100_000: torch.zeros(2, 2)}, folder / "name.pt")
+
+
+def settings_without_end(folder: Path) -> Path:
+    config = {f"field{n}": {"n_head": n} for n in range(5000)}
+    return save(
+        {"model": {**state(), "odd": torch.zeros(2, 2)}, "config": config, **dict.fromkeys(map(str, range(5000)))},
+        folder / "settings.pt",
+    )
+
+
 def a_large_p(folder: Path) -> Path:
     weights = random_weights(20_000, biases=["b_in", "b_out"], d_model=1, n_heads=1, d_head=1, d_mlp=1)
     return save(official_state(weights), folder / "p.pt")
@@ -207,6 +223,9 @@ HOSTILE: dict[Callable[[Path], Path], str] = {
     flax_of_a_huge_shape: "has 1,000,000,000,000 numbers, the limit is",
     orbax_of_a_huge_shape: "w of shape .* has 1,000,000,000,000 numbers, the limit is",
     orbax_of_huge_pieces: "a piece of w of shape .* has 1,000,000,000,000 numbers",
+    a_model_of_many_tensors: "a model has 2,001 tensors, the limit is 2,000",
+    a_long_name: "the name of a tensor has 100,000 letters, the limit is 200",
+    settings_without_end: "odd",
     a_large_p: r"p = 20,000 with 20,001 .* takes 59,607\.6 GiB, the limit is 0\.5 GiB \(p = 57\); insist with --large",
 }
 

@@ -58,8 +58,8 @@ def weights_in(container: Mapping[str, object]) -> dict[str, object]:
         str(name): value
         for name, value in container.items()
         if name not in STEPS
-        and not _NOT_WEIGHTS.fullmatch(str(name))
-        and not (_BESIDE.fullmatch(str(name)) and not isinstance(value, Mapping))
+        and not _NOT_WEIGHTS.fullmatch(str(name)[: limits.TEXT])
+        and not (_BESIDE.fullmatch(str(name)[: limits.TEXT]) and not isinstance(value, Mapping))
         and not _is_setting(str(name), value)
     }
 

@@ -18,9 +18,9 @@ from interp.interop.known import Known
 from interp.interop.step_names import natural, step_in_name, steps_in_names, template
 from interp.interop.taking_apart import take_apart
 from interp.interop.untrusted import blaming, read_untrusted
+from interp.store.manifest import MANIFEST
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".npz", ".npy", ".msgpack", ".flax", ".eqx", ".pkl", ".model", ".tar")
-_RUN = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _differences(contents: Sequence[Content]) -> list[str]:
 
 
 def _in_folder(folder: Path) -> Files:
-    if (folder / _RUN).is_file():
+    if (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is a directory: a run is opened with interp.open_run")
     files = []
     for number, path in enumerate(folder.iterdir()):
@@ -171,7 +171,7 @@ def _in_folder(folder: Path) -> Files:
     if len(large) > 1:
         raise DataError(f"{folder}: several series of files ({', '.join(sorted(large)[:6])}); give the files of one of them")
     chosen = [path for path in files if not large or template(path.name) == large[0]]
-    left = [path.name for path in files if path not in chosen]
+    left = [path.name for path in files if large and template(path.name) != large[0]]
     notes = (f"not read from the folder: {', '.join(left[:10])}{', ...' if len(left) > 10 else ''}",) if left else ()
     return Files(folder, tuple(chosen), notes)
 

@@ -10,6 +10,7 @@ from typing import TypeGuard
 from torch import Tensor
 
 from interp.errors import DataError
+from interp.interop.containers import limits
 from interp.interop.containers.widening import short_precisions, widened
 from interp.interop.content import Content, State
 from interp.interop.flat_states import STEPS, is_list, step_beside, step_number, weights_in
@@ -25,6 +26,7 @@ _READ = {*_SERIES, *_SERIES.values(), *FINAL, *STEPS, *CONFIGS}
 _READ |= {"train_indices", "test_indices", "train_data", "test_data", "train_losses", "test_losses", "train_loss", "test_loss"}
 _READ |= {"optimizer"}
 _NOTHING = Known()
+_SHOWN = 40  # names in a note, and letters of each
 
 
 def take_apart(content: object, known: Known = _NOTHING) -> Content:
@@ -49,10 +51,11 @@ def _content(
 ) -> Content:
     config, renamed = stored_config(around)
     for container in around:
-        config = {
-            **loose_settings({name: value for name, value in container.items() if name not in weights_in(container)}),
-            **config,
-        }
+        weights = weights_in(container)
+        config = loose_settings({name: value for name, value in container.items() if name not in weights}) | config
+    for name in states[-1][1]:
+        limits.check("the name of a tensor", len(name), limits.TEXT, "letters")
+    limits.check("a model", max(len(state) for _, state in states), limits.TENSORS, "tensors")
     prefix = common_prefix([name for _, state in states for name in state])
     short = short_precisions(state for _, state in states)
     if found.where and found.where not in (*_SERIES, "model"):
@@ -62,15 +65,25 @@ def _content(
     if short:
         notes.append(f"stored in {' and '.join(short)}: widened to float32 as it was read")
     if unread := _unread(around[0], found) if around else []:
-        notes.append(f"not read from the file: {', '.join(unread)}")
-    rest = {str(name): value for container in reversed(around) for name, value in container.items()}
+        notes.append(f"not read from the file: {_some(unread)}")
+    rest = {str(name): _listed_losses(str(name), value) for container in reversed(around) for name, value in container.items()}
     return Content(
         states=tuple((step, widened(without_prefix(state, prefix))) for step, state in states),
         config=config,
         rest=rest,
-        notes=(*notes, *renamed),
+        notes=(*notes, *renamed[:_SHOWN], *([f"and {len(renamed) - _SHOWN} more fields"] if len(renamed) > _SHOWN else [])),
         precision=short,
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(name[:_SHOWN] for name in names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _listed_losses(name: str, value: object) -> object:
+    """Losses and accuracies in an array become a list, as most store them."""
+    is_curve = isinstance(value, Tensor) and value.ndim == 1 and ("loss" in name or "acc" in name or "epochs" in name)
+    return value.tolist() if is_curve and isinstance(value, Tensor) else value
 
 
 def _within(content: object, path: str) -> Found | None:

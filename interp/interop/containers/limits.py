@@ -12,6 +12,8 @@ from interp.errors import DataError
 
 # Tensors or records of one file. A run of 1,000 checkpoints with 24 tensors each has 24,000.
 RECORDS = 200_000
+# Tensors of one model, each of which may be named in a message: a language model of 24 layers has 300.
+TENSORS = 2_000
 # Numbers in one tensor: 1 GiB in float32; the largest of a model with p = 997 and 4,096 neurons has 4 million.
 ELEMENTS = 2**28
 # Instructions of a pickle. The most wasteful makes 216 bytes of one byte, so that all of them stay under half a gigabyte.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,8 +85,8 @@ def _paths(path: Path) -> list[tuple[str, ...]]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{_TREE} is damaged: it does not tell the paths of the arrays ({error})") from error
     limits.check("the checkpoint", len(paths), limits.RECORDS, "arrays")
-    names = [".".join(keys) for keys in paths]
-    if twice := sorted({name for name in names if names.count(name) > 1})[:5] if len({*names}) < len(names) else []:
+    numbers = Counter(".".join(keys) for keys in paths)
+    if twice := [name[: limits.TEXT] for name, number in numbers.items() if number > 1][:5]:
         raise DataError(f"two arrays are stored in one place ({', '.join(twice)}), so that one of them is lost: names held dots")
     return paths
 
