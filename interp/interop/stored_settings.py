@@ -62,13 +62,15 @@ def our_name(field: str) -> str | None:
 
 
 def is_config(value: object) -> bool:
-    """Whether this may be a configuration: fields, and no tensors of a model among them."""
+    """Whether this may be a configuration: fields, and no matrices of a model among them, at any depth."""
     fields = value.attributes if isinstance(value, StoredConfig) else value
-    return (
-        isinstance(fields, Mapping)
-        and len(fields) > 0
-        and not any(isinstance(part, Tensor) and part.ndim > 1 for part in fields.values())
-    )
+    return isinstance(fields, Mapping) and len(fields) > 0 and not _has_matrices(fields)
+
+
+def _has_matrices(value: object) -> bool:
+    if isinstance(value, Mapping | list | tuple):
+        return any(map(_has_matrices, value.values() if isinstance(value, Mapping) else value))
+    return isinstance(value, Tensor) and value.ndim > 1
 
 
 def stored_config(containers: Iterable[Mapping[str, object]]) -> tuple[dict[str, object], list[str]]:
