@@ -19,6 +19,7 @@ from interp.cli import main
 from interp.errors import DataError, UsageError
 from interp.interop import Known, import_run, load_run, load_weights
 from interp.interop.containers.limits import STEP
+from interp.store import writer
 
 DOCS = Path(__file__).parent.parent / "docs" / "importing.md"
 
@@ -407,20 +408,19 @@ def test_an_import_that_fails_on_the_way_leaves_nothing_and_keeps_the_name_free(
 ) -> None:
     path = FORMS["official"].write(tmp_path, states())
     known = Known(split=SPLIT)
-    from interp.store import writer
+    calls: list[Path] = []
 
-    saved, calls = writer.pack_network, []
-
-    def fails(step: int, network: object) -> bytes:
-        calls.append(step)
+    def fails(path: Path, data: bytes) -> None:
+        calls.append(path)
         if len(calls) == 2:
-            raise OSError(28, "No space left on device", "the disk")
-        return saved(step, network)
+            raise OSError(28, "No space left on device", str(path))
+        path.write_bytes(data)
 
-    monkeypatch.setattr(writer, "pack_network", fails)
-    with pytest.raises((DataError, OSError)):
+    monkeypatch.setattr(writer, "write_new", fails)
+    with pytest.raises(DataError, match="No space left on device.*nothing of this import was kept") as raised:
         import_run(path, tmp_path / "runs", "made", known=known)
-    assert calls == [0, 500]
+    assert "interp resume" not in str(raised.value)
+    assert len(calls) == 2
     assert not (tmp_path / "runs").exists()
     monkeypatch.undo()
     assert import_run(path, tmp_path / "runs", "made", known=known).steps == STEPS
