@@ -417,7 +417,7 @@ def test_an_import_that_fails_on_the_way_leaves_nothing_and_keeps_the_name_free(
         path.write_bytes(data)
 
     monkeypatch.setattr(writer, "write_new", fails)
-    with pytest.raises(DataError, match="No space left on device.*nothing of this import was kept") as raised:
+    with pytest.raises(DataError, match=r"No space left on device.*nothing of this import was kept") as raised:
         import_run(path, tmp_path / "runs", "made", known=known)
     assert "interp resume" not in str(raised.value)
     assert len(calls) == 2
@@ -440,10 +440,10 @@ def test_torch_reads_the_same_numbers(tmp_path: Path) -> None:
         "eight": base.to(torch.float8_e5m2), "long": base.long(), "uint16": base.to(torch.uint16),
         "mask": torch.ones(1).expand(9, 9),
     }  # fmt: skip
-    for writer in (save, old_torch):
-        if writer is old_torch:  # torch cannot read these back either
+    for written_by in (save, old_torch):
+        if written_by is old_torch:  # torch cannot read these back either
             del content["eight"], content["uint16"]
-        path = writer(content, tmp_path / f"{writer.__name__}.pt")
+        path = written_by(content, tmp_path / f"{written_by.__name__}.pt")
         read, truth = read_untrusted(path), torch.load(path, weights_only=True)
         for name, tensor in truth.items():
             assert read[name].dtype == tensor.dtype, name
