@@ -149,7 +149,7 @@ def test_a_final_model_of_its_own_is_the_last_checkpoint(tmp_path: Path) -> None
         ({"epochs": [0, 0.5, 1]}, r"epochs: given 0\.5, expected an integer"),
         ({"epochs": [0, float("nan"), 1]}, "epochs: given nan"),
         ({"epochs": [-1, 0, 1]}, r"epochs: given -1\.0"),
-        ({"epochs": None}, "epochs: given NoneType, expected a list"),
+        ({"epochs": None}, "state_dicts: 3 models without their steps; give them, in this order, with --steps"),
         ({"epochs": "012"}, "epochs: given str, expected a list"),
         ({"state_dicts": []}, "state_dicts: given list, expected a list of state dicts"),
         ({"state_dicts": [1, 2, 3]}, "state_dicts: given list, expected a list of state dicts"),

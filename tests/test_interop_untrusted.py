@@ -237,10 +237,10 @@ def test_a_flipped_bit_never_loads_as_another_model(tmp_path: Path) -> None:
 def test_other_kinds_of_file_are_named(tmp_path: Path) -> None:
     path = tmp_path / "file.pt"
     for data, message in (
-        (b"<!DOCTYPE html><html>not found</html>", "given 37 bytes that begin with b'<!DOCTYP', .* download page"),
+        (b"<!DOCTYPE html><html>not found</html>", "given an HTML page of 37 bytes, .* download page"),
         (b'{"attn_coeff": 1}', "given a JSON file, expected a file of tensors"),
         (b"", "given 0 bytes"),
-        (b"\x93NUMPY\x01\x00v\x00{'descr'", "begin with"),
+        (b"\x93NUMPY\x01\x00v\x00{'descr'", "not a whole numpy array"),
         (struct.pack("<Q", 1 << 60) + b"{}", "not a whole safetensors file"),
         (struct.pack("<Q", 2) + b"{}", "expected a state dict"),
     ):

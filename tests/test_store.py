@@ -197,9 +197,9 @@ def test_history_may_go_on_after_the_last_checkpoint_and_steps_without_history_h
 def test_an_interrupted_import_is_completed_by_the_same_call_only(tmp_path):
     def broken():
         yield 0, weights_of(0)
-        raise RuntimeError("their file ends here")
+        raise KeyboardInterrupt
 
-    with pytest.raises(RuntimeError, match="ends here"):
+    with pytest.raises(KeyboardInterrupt):
         make_run(tmp_path, checkpoints=broken())
     assert (open_run(tmp_path / "series").status, open_run(tmp_path / "series").steps) == ("interrupted", ())
     with pytest.raises(UsageError, match="exists already"):
@@ -207,6 +207,28 @@ def test_an_interrupted_import_is_completed_by_the_same_call_only(tmp_path):
     assert make_run(tmp_path).verify() == ()
     with pytest.raises(UsageError, match="exists already"):
         make_run(tmp_path)
+
+
+def test_an_import_that_fails_leaves_nothing_but_what_was_there(tmp_path):
+    def broken():
+        yield 0, weights_of(0)
+        raise RuntimeError("their file ends here")
+
+    def refused():
+        yield 0, weights_of(0)
+        raise OSError(28, "No space left on device", "the disk")
+
+    root = tmp_path / "a" / "b"
+    with pytest.raises(RuntimeError, match="ends here"):
+        make_run(root, checkpoints=broken())
+    assert not (tmp_path / "a").exists()
+    make_run(root, name="other")
+    with pytest.raises(OSError, match="No space left"):
+        make_run(root, checkpoints=refused())
+    assert [path.name for path in root.iterdir()] == ["other"]
+    with pytest.raises(RuntimeError, match="ends here"):
+        make_run(root, name="third", checkpoints=broken())
+    assert make_run(root).verify() == ()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
-"""Taking a file's content apart: state dicts with their epochs, configuration, losses, split; everything else is listed."""
+"""The content of a file: state dicts with their epochs, configuration, losses, split; everything else by name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import isfinite
 from numbers import Real
 from typing import TypeGuard
@@ -17,12 +16,7 @@ from interp.errors import DataError
 from interp.interop.untrusted import stored_attributes
 from interp.networks.tensor_layout import describe
 
-# Where a series of state dicts and its epochs are stored: the names in the official code, then those in TransformerLens' demo.
-_SERIES = {"state_dicts": "epochs", "checkpoints": "checkpoint_epochs"}
-_FINAL = ("model", "state_dict", "model_state_dict")
 _SPLITS = (("train_indices", "test_indices"), ("train_data", "test_data"))
-_READ = {*_SERIES, *_SERIES.values(), *_FINAL, *(name for names in _SPLITS for name in names)}
-_READ |= {"config", "epoch", "train_losses", "test_losses", "train_loss", "test_loss", "optimizer"}
 
 State = Mapping[str, object]
 
@@ -36,12 +30,14 @@ class Content:
         config: the fields of its configuration; empty if it has none.
         rest: everything else, by name.
         notes: what was left out, or placed by inference, in words.
+        precision: the stored precisions below float32, such as ``bfloat16``; the states are widened.
     """
 
     states: tuple[tuple[int | None, State], ...]
     config: Mapping[str, object]
     rest: Mapping[str, object]
     notes: tuple[str, ...] = ()
+    precision: tuple[str, ...] = ()
 
     def losses(self, which: str) -> dict[int, float]:
         """The ``train`` or ``test`` losses by epoch; empty if there are none, or if their epochs cannot be inferred.
@@ -94,94 +90,8 @@ class Content:
         return stored_attributes({**group, **pair})
 
 
-def take_apart(content: object) -> Content:
-    """The parts of what `read_untrusted` returned.
-
-    Raises:
-        DataError: if it contains no state dict, or if a series and its epochs do not match.
-    """
-    if is_state(content):
-        return Content(states=((None, content),), config={}, rest={})
-    if not isinstance(content, Mapping):
-        raise DataError(f"given a {type(content).__name__}, expected a state dict, or a dict that holds one")
-    final = next((content[name] for name in _FINAL if is_state(content.get(name))), None)
-    series = next(((content[a], content.get(b), a, b) for a, b in _SERIES.items() if a in content), None)
-    if final is None and series is None:
-        raise DataError(
-            f"given a dict of {', '.join(map(repr, [*content][:20]))}; expected a state dict, "
-            f"or one under {' or '.join(map(repr, _FINAL))}, or several under {' or '.join(map(repr, _SERIES))}"
-        )
-    states = _read_series(*series) if series else []
-    notes: list[str] = []
-    epoch = integer(content["epoch"], "epoch") if content.get("epoch") is not None else None
-    if final is not None:
-        notes += _add_final(states, final, epoch)
-    if unread := [str(name) for name in content if name not in _READ]:
-        notes.append(f"not read from the file: {', '.join(sorted(unread))}")
-    rest = {str(name): value for name, value in content.items()}
-    return Content(states=tuple(states), config=stored_attributes(content.get("config")), rest=rest, notes=tuple(notes))
-
-
-def is_state(value: object) -> TypeGuard[State]:
-    """Whether this is a state dict: names of tensors, and nothing else."""
-    return (
-        isinstance(value, Mapping)
-        and len(value) > 0
-        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
-    )
-
-
-def _read_series(states: object, epochs: object, name: str, epochs_name: str) -> list[tuple[int | None, State]]:
-    found = [state for state in states if is_state(state)] if _is_list(states) else []
-    if not found or not _is_list(states) or len(found) < len(states):
-        raise DataError(f"{name}: given {describe(states)}, expected a list of state dicts")
-    steps = [integer(epoch, epochs_name) for epoch in _listed(epochs, epochs_name)]
-    if len(steps) != len(found):
-        raise DataError(f"{epochs_name}: given {len(steps)} epochs for {len(found)} state dicts, expected one for each")
-    for before, after in pairwise(steps):
-        if after <= before:
-            raise DataError(f"{epochs_name}: given {after} after {before}, expected ascending epochs")
-    if len(found) > 1 and _storage(found[0]) == _storage(found[-1]):
-        raise DataError(
-            f"{name}: all {len(found)} state dicts are one and the same tensors (they were stored without being copied), "
-            "so that only the last exists; import that one alone from a file of its own"
-        )
-    return list(zip(steps, found, strict=True))
-
-
-def _add_final(states: list[tuple[int | None, State]], final: State, epoch: int | None) -> list[str]:
-    """Append the final model to the series, if it is not there already and its epoch is known."""
-    if not states:
-        states.append((epoch, final))
-        return []
-    last, state = states[-1]
-    same = final.keys() == state.keys() and all(_equal(final[name], state[name]) for name in final)
-    if same:
-        return []
-    if epoch is None or last is None or epoch <= last:
-        return [f"the final model is none of the checkpoints and has no later epoch of its own (given {epoch}): it was left out"]
-    states.append((epoch, final))
-    return []
-
-
-def _equal(one: object, other: object) -> bool:
-    return isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape and bool((one == other).all())
-
-
-def _storage(state: State) -> list[int]:
-    return [tensor.untyped_storage().data_ptr() for tensor in state.values() if isinstance(tensor, Tensor)]
-
-
 def _is_list(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, list | tuple)
-
-
-def _listed(value: object, name: str) -> Iterable[object]:
-    if isinstance(value, Tensor) and value.ndim == 1:
-        return value.tolist()
-    if not isinstance(value, list | tuple):
-        raise DataError(f"{name}: given {describe(value)}, expected a list with the epoch of each state dict")
-    return value
 
 
 def _number(value: object, name: str) -> float:

@@ -20,6 +20,11 @@ class Known:
         n_heads: number of heads, where a file merges them into one axis (TransformerLens 4).
         operation: the operation that the model learned.
         split: how its train and test pairs were drawn.
+        leaves: names of arrays in their order, with commas between, for files that keep no names (equinox, numpy's arr_0 ...);
+            - drops one.
+        steps: the step of each model, where neither the file nor its name tells.
+        within: where in a file the model is, such as trainer.net, if there are several.
+        large: take a model whose function over all pairs needs more memory than the limit.
         map: entries ``theirs=ours`` for the format ``map``; see `interp.interop.mapping.mapping_layout`.
     """
 
@@ -29,6 +34,15 @@ class Known:
     operation: Operation | None = None
     split: SplitConfig | None = None
     map: tuple[str, ...] = ()
+    leaves: str | None = None
+    steps: tuple[int, ...] = ()
+    within: str | None = None
+    large: bool = False
+
+    @property
+    def leaf_names(self) -> tuple[str, ...]:
+        """The names in `leaves`, in order."""
+        return tuple(name.strip() for name in self.leaves.split(",")) if self.leaves else ()
 
     def settle(self, name: str, stored: object) -> object:
         """The value of a fact, from the file or from the caller; None if neither has it.

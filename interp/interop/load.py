@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
-from interp.interop.content import integer
+from interp.interop.flat_states import step_number
+from interp.interop.gathering import Files, find_files
 from interp.interop.imported import Imported, find_split, refuted, run_config
 from interp.interop.known import Known
 from interp.interop.opening import Format, Opened, open_file
@@ -20,14 +21,16 @@ from interp.tasks.modular import OPERATIONS, ModularTask, Operation
 from interp.tasks.splits import SplitConfig
 
 _NOTHING = Known()
+Paths = str | Path | Sequence[str | Path]
 
 
-def load_weights(path: str | Path, format: Format = "auto", *, step: int | None = None, known: Known = _NOTHING) -> Weights:
+def load_weights(path: Paths, format: Format = "auto", *, step: int | None = None, known: Known = _NOTHING) -> Weights:
     """One model from a published file. Nothing in the file is executed, and no tensor in it is silently ignored.
 
     Args:
         path: a file of the official grokking code, TransformerLens (legacy or 4), the clock/pizza code (with its .json beside
-            it), one of this toolkit's checkpoints, or any other file of tensors with ``format="map"``.
+            it), one of this toolkit's checkpoints, or any other file of tensors with ``format="map"``; a folder of such files or
+            a list of them, each with the model of one step. docs/importing.md lists the kinds of file.
         format: one of `interp.interop.FORMATS`; ``auto`` recognises all but ``map`` by the names in the file.
         step: the epoch, in a file with several checkpoints; the last one by default.
         known: what the file does not contain, such as ``Known(n_heads=4)`` or ``Known(map=("tok.T=W_E", ...))``.
@@ -36,9 +39,9 @@ def load_weights(path: str | Path, format: Format = "auto", *, step: int | None 
         UsageError: for a file, format or step that does not exist, or a fact that neither the file nor the caller gives.
         DataError: for a file that is damaged, crafted, or of another architecture; the message names every tensor concerned.
     """
-    path = Path(path)
-    with blaming(path):
-        opened = open_file(path, format, known)
+    source = find_files(path)
+    with blaming(source.given):
+        opened = open_file(source, format, known)
         states = dict(opened.content.states)
         if step is not None and step not in states:
             steps = [str(epoch) for epoch in states if epoch is not None]
@@ -46,19 +49,19 @@ def load_weights(path: str | Path, format: Format = "auto", *, step: int | None 
         return opened.read(states[step] if step is not None else opened.content.states[-1][1])
 
 
-def load_run(path: str | Path, format: Format = "auto", *, known: Known = _NOTHING) -> Imported:
+def load_run(path: Paths, format: Format = "auto", *, known: Known = _NOTHING) -> Imported:
     """Everything a published file contains: its checkpoints, task, split and losses, with notes on what it does not contain.
 
     Arguments and errors are those of `load_weights`. Steps are the file's own epochs. (In the official code and in
     TransformerLens' demo the state of epoch e has had e + 1 updates, and its training loss is from before the last of them.)
     """
-    path = Path(path)
-    with blaming(path):
-        return _describe(path, open_file(path, format, known), known)
+    source = find_files(path)
+    with blaming(source.given):
+        return _describe(source, open_file(source, format, known), known)
 
 
 def import_run(
-    path: str | Path,
+    path: Paths,
     root: str | Path = "checkpoints",
     name: str | None = None,
     *,
@@ -69,27 +72,27 @@ def import_run(
 
     Args:
         root: directory of runs.
-        name: name of the new run; the file's name without its suffix by default.
+        name: name of the new run; by default the file's name without its suffix, or the folder's.
 
     Raises:
         UsageError: if the run exists already; if the split is neither stored, nor found by the losses, nor given; or if the
             published losses contradict the one that was given.
         DataError: as in `load_weights`; nothing is written then.
     """
-    imported = load_run(path, format, known=known)
+    imported, source = load_run(path, format, known=known), find_files(path)
     if imported.split is None:
         raise UsageError(
-            f"{path}: its train and test pairs are not known, and a run needs them: {'; '.join(imported.notes)}. "
+            f"{source.given}: its train and test pairs are not known, and a run needs them: {'; '.join(imported.notes)}. "
             "Give them as known.split, for example SplitConfig('python', seed=0, fraction=0.3)"
         )
     if imported.refuted:
         raise UsageError(
-            f"{path}: {imported.refuted}, and the run would be measured on it; leave the split out to have it "
+            f"{source.given}: {imported.refuted}, and the run would be measured on it; leave the split out to have it "
             "found by the losses, or give the one that was trained on"
         )
     return create_run(
         root,
-        name or Path(path).stem,
+        name or source.name,
         imported.config,
         split=imported.split,
         checkpoints=imported.checkpoints,
@@ -98,9 +101,9 @@ def import_run(
     )
 
 
-def _describe(path: Path, opened: Opened, known: Known) -> Imported:
+def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     content, notes = opened.content, [*opened.content.notes, *opened.notes]
-    default = integer(opened.config.get("epoch", 0), "epoch") if opened.format == "pizza" else 0
+    default = step_number(opened.config.get("epoch", 0), "epoch") if opened.format == "pizza" else 0
     if content.states[0][0] is None and opened.format != "pizza":
         notes.append("the file does not say after how many updates it was saved: step 0")
     checkpoints = tuple((default if epoch is None else epoch, opened.read(state)) for epoch, state in content.states)
@@ -122,7 +125,7 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
         train_losses=losses["train"],
         test_losses=losses["test"],
         notes=tuple(notes),
-        provenance={**_provenance(path, opened), "unknown": list(missing), "notes": notes},
+        provenance={**_provenance(source, opened), "unknown": list(missing), "notes": notes},
         unknown=missing,
         refuted=against,
     )
@@ -169,7 +172,9 @@ def _contradictions(opened: Opened) -> list[str]:
     ]
 
 
-def _provenance(path: Path, opened: Opened) -> dict[str, object]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": path.name, "sha256": digest, "format": opened.format, "config": stored_attributes(opened.config)}
+def _provenance(source: Files, opened: Opened) -> dict[str, object]:
+    names = [file.name for file in source.files]
+    several = {"files": names} if len(names) > 1 else {}
+    stored = {"stored_precision": " and ".join(opened.content.precision)} if opened.content.precision else {}
+    facts = {"sha256": source.digest, "format": opened.format, "config": stored_attributes(opened.config)}
+    return {"file": source.given.name if several else names[0], **several, **facts, **stored}

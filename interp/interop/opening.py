@@ -12,12 +12,16 @@ from torch import Tensor
 
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
-from interp.interop.content import Content, State, take_apart
+from interp.interop.containers import limits
+from interp.interop.containers.widening import short_precisions, widened
+from interp.interop.content import Content, State
+from interp.interop.flat_states import step_number
+from interp.interop.gathering import Files, gather
 from interp.interop.known import Known
 from interp.interop.mapping import mapping_layout
 from interp.interop.nanda import OFFICIAL
 from interp.interop.transformer_lens import LEGACY, check_config
-from interp.interop.untrusted import read_untrusted
+from interp.interop.untrusted import blaming, read_untrusted
 from interp.networks.bridge import BRIDGE
 from interp.networks.one_layer import Weights
 from interp.networks.shapes import ACTIVATIONS, Activation
@@ -30,8 +34,8 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 _LAYOUTS: dict[str, Layout] = {"official": OFFICIAL, "pizza": OFFICIAL, "transformer-lens": LEGACY, "bridge": BRIDGE}
 
 
-def open_file(path: Path, format: str, known: Known) -> Opened:
-    """Recognise the format of a file, or read it in the format that the caller gives.
+def open_file(source: Files, format: str, known: Known) -> Opened:
+    """Recognise the format of a run's files, or read them in the format that the caller gives.
 
     Raises:
         UsageError: for an unknown format, a file that does not exist, or a fact that neither the file nor the caller gives.
@@ -41,21 +45,38 @@ def open_file(path: Path, format: str, known: Known) -> Opened:
         raise unknown("format", format, FORMATS)
     if known.map and format != "map":
         raise UsageError(f"map: given a map with format {format!r}, expected format 'map'")
-    if format == "safetensors" or (format == "auto" and _is_own(path)):
-        return _open_own(path, known)
-    content = take_apart(read_untrusted(path))
+    if format == "safetensors" or (format == "auto" and all(map(_is_own, source.files))):
+        return _open_own(source, known)
+    content, path = gather(source, known), source.files[-1]
     found = _recognise(path, content.states[-1][1], known) if format == "auto" else format
     return _open_foreign(path, found, content, known)
 
 
-def _open_own(path: Path, known: Known) -> Opened:
-    if not path.is_file():
-        read_untrusted(path)
-    step, weights = unpack_weights(path.read_bytes(), where=str(path))
+def _open_own(source: Files, known: Known) -> Opened:
+    """This toolkit's checkpoints, each with its step and model."""
+    models: dict[int, Weights] = {}
+    for path in source.files:
+        if not path.is_file():
+            read_untrusted(path)
+        with blaming(path):
+            limits.check("the file", path.stat().st_size, limits.WHOLE, "bytes")
+            step, weights = unpack_weights(path.read_bytes(), where=str(path))
+            if step in models:
+                raise DataError(f"step {step}, which another file has as well; expected one file a step")
+        models[step_number(step, "step")] = weights
     for name in ("activation", "attention_rate", "n_heads"):
         known.settle(name, getattr(weights, name))
-    content = Content(states=((step, weights.tensors()),), config={}, rest={})
-    return Opened("safetensors", content, lambda _: weights)
+    states = [(step, models[step].tensors()) for step in sorted(models)]
+    short = short_precisions(state for _, state in states)
+    notes = (*source.notes, *([f"stored in {' and '.join(short)}: widened to float32 as it was read"] if short else []))
+    content = Content(tuple((step, widened(state)) for step, state in states), config={}, rest={}, notes=notes, precision=short)
+
+    def read(state: State) -> Weights:
+        return Weights.from_tensors(
+            _finite(cast(Mapping[str, Tensor], state)), activation=weights.activation, attention_rate=weights.attention_rate
+        )
+
+    return Opened("safetensors", content, read)
 
 
 def _open_foreign(path: Path, format: str, content: Content, known: Known) -> Opened:
@@ -86,6 +107,7 @@ def _open_foreign(path: Path, format: str, content: Content, known: Known) -> Op
             activation=cast(Activation, activation or ACTIVATIONS[0]),
             attention_rate=1.0 if rate is None else float(cast(float, rate)),
         )
+        limits.check_table(weights.p, weights.d_mlp + weights.classes, insisted=known.large)
         if beside is not None:
             pizza.check_config(beside, weights)
         return weights
@@ -102,6 +124,8 @@ def _stored_activation(config: Mapping[str, object]) -> str | None:
 
 def _is_own(path: Path) -> bool:
     try:
+        if not path.is_file():
+            return False
         with safe_open(path, framework="pt") as file:
             return "interp" in (file.metadata() or {})
     except (SafetensorError, OSError):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from interp.config.run_config import RunConfig
-from interp.errors import UsageError
+from interp.errors import DataError, UsageError
 from interp.networks.one_layer import Weights
 from interp.store.beginning import begin
 from interp.store.manifest import IMPORTED, MANIFEST
@@ -30,7 +32,7 @@ def create_run(
 ) -> Run:
     """Make an ordinary, finished run from someone else's checkpoints.
 
-    If this was interrupted, the same call again completes it.
+    If this was interrupted, the same call again completes it. If it fails, what it wrote is removed, so that its name is free.
 
     Args:
         root: directory of runs.
@@ -45,20 +47,43 @@ def create_run(
         UsageError: if the name is taken, or steps do not ascend.
     """
     path = run_path(root, name)
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     with writing(path):
-        series = iter(checkpoints)
-        first = next(series, None)
-        if first is None:
-            raise UsageError(f"{path}: given no checkpoints, expected at least one")
         _check_free(path, config)
-        plan = Plan(
-            settings=config, task=config.task, split=split, steps=config.steps, saved=(), kind=first[1].kind,
-            n_parameters=first[1].n_parameters, engine=IMPORTED,
-        )  # fmt: skip
-        begin(path, plan, provenance=provenance)
-        last = _write_all(RunWriter(path), chain([first], series), history_rows)
-        write_log(path, "imported", step=last)
+        with _removed_on_failure(path, made):
+            series = iter(checkpoints)
+            first = next(series, None)
+            if first is None:
+                raise UsageError(f"{path}: given no checkpoints, expected at least one")
+            plan = Plan(
+                settings=config, task=config.task, split=split, steps=config.steps, saved=(), kind=first[1].kind,
+                n_parameters=first[1].n_parameters, engine=IMPORTED,
+            )  # fmt: skip
+            begin(path, plan, provenance=provenance)
+            last = _write_all(RunWriter(path), chain([first], series), history_rows)
+            write_log(path, "imported", step=last)
     return open_run(path)
+
+
+@contextmanager
+def _removed_on_failure(path: Path, made: Sequence[Path]) -> Iterator[None]:
+    """Remove a run that could not be completed, and the folders above it that were made for it, before its lock is let go.
+
+    A run that a kill or Ctrl-C interrupted stays: the same import completes it.
+    """
+    try:
+        yield
+    except Exception as error:
+        shutil.rmtree(path, ignore_errors=True)
+        for folder in made[1:]:
+            with suppress(OSError):  # something else is in it by now
+                folder.rmdir()
+        if isinstance(error.__cause__, OSError):
+            raise DataError(
+                f"{error.__cause__.filename or path}: cannot be written ({error.__cause__.strerror}); nothing of this import was "
+                "kept: make room or allow writing, then import it again"
+            ) from error
+        raise
 
 
 def _check_free(path: Path, config: RunConfig) -> None:

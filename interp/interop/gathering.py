@@ -1,0 +1,195 @@
+"""One run from a file, from a folder, or from a list of files, each with the model of one step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from interp.errors import DataError, UsageError
+from interp.interop.containers import limits
+from interp.interop.containers.orbax_folder import orbax_item
+from interp.interop.content import Content
+from interp.interop.flat_states import alike
+from interp.interop.known import Known
+from interp.interop.step_names import natural, step_in_name, steps_in_names, template
+from interp.interop.taking_apart import take_apart
+from interp.interop.untrusted import blaming, read_untrusted
+from interp.store.manifest import MANIFEST
+
+SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".npz", ".npy", ".msgpack", ".flax", ".eqx", ".pkl", ".model", ".tar")
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a run is read from.
+
+    Attributes:
+        given: what the caller named: a file, a folder, or the folder of the files in a list.
+        files: the files (an orbax folder counts as one), in the natural order of their names.
+        notes: what in a folder was left out.
+    """
+
+    given: Path
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """A name for the run."""
+        only = len(self.files) == 1
+        return self.files[0].stem if only and not self.given.is_dir() else self.given.resolve().name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file; of several, that of their hashes."""
+        hashes = [_hash(path) for file in self.files for path in _inside(file)]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def find_files(path: str | Path | Sequence[str | Path]) -> Files:
+    """The files of a run: one, those in a folder, or those in a list.
+
+    Raises:
+        UsageError: if there are none.
+        DataError: if a folder has several series.
+    """
+    if not isinstance(path, str | Path):
+        files = sorted({Path(file) for file in path}, key=lambda file: natural(str(file)))
+        if not files:
+            raise UsageError("given no files, expected at least one")
+        return Files(files[0].parent, tuple(files)) if len(files) > 1 else find_files(files[0])
+    path = Path(path)
+    if not path.is_dir() or orbax_item(path) is not None:
+        return Files(path, (path,))
+    return _in_folder(path)
+
+
+def gather(source: Files, known: Known) -> Content:
+    """The content of a run's files as that of one: states by step, everything else from the last.
+
+    Raises:
+        DataError: if the files do not fit together, or it cannot be told which step each one has.
+    """
+    alone = len(source.files) == 1
+    each = known if alone else replace(known, steps=())
+    contents = []
+    for file in source.files:
+        with blaming(file):
+            contents.append(take_apart(read_untrusted(file, known.leaf_names), each))
+    content = _of_one(source.files[0], contents[0]) if alone else _of_several(source.files, contents, known)
+    return replace(content, notes=(*source.notes, *content.notes))
+
+
+def _of_one(file: Path, content: Content) -> Content:
+    step = step_in_name(_stem(file)) if len(content.states) == 1 and content.states[0][0] is None else None
+    if step is None:
+        return content
+    note = f"step {step}: taken from the file's name, which is all that tells it"
+    return replace(content, states=((step, content.states[0][1]),), notes=(*content.notes, note))
+
+
+def _of_several(files: Sequence[Path], contents: Sequence[Content], known: Known) -> Content:
+    first = contents[0].states[0][1]
+    for file, content in zip(files, contents, strict=True):
+        if not all(alike([first, state]) for _, state in content.states):
+            raise DataError(f"{file}: other tensors than in {files[0].name}, expected one model at several steps")
+    steps, notes = _steps(files, contents, known)
+    states = [(step, content.states[0][1]) for step, content in zip(steps, contents, strict=True)]
+    order = sorted(range(len(files)), key=lambda at: steps[at])
+    for before, after in pairwise(order):
+        if steps[before] == steps[after]:
+            raise DataError(
+                f"{files[after]}: step {steps[after]}, which {files[before].name} has as well; expected one file a step"
+            )
+    last = contents[order[-1]]
+    return Content(
+        states=tuple(states[at] for at in order),
+        config=last.config,
+        rest=last.rest,
+        notes=(*dict.fromkeys(note for content in contents for note in content.notes), *notes, *_differences(contents)),
+        precision=tuple(sorted({kind for content in contents for kind in content.precision})),
+    )
+
+
+def _steps(files: Sequence[Path], contents: Sequence[Content], known: Known) -> tuple[list[int], list[str]]:
+    """The step of each file: the caller's, the one inside, or else the one in its name."""
+    if known.steps:
+        if len(known.steps) != len(files):
+            raise UsageError(
+                f"steps: given {len(known.steps)} for {len(files)} files, expected one for each, in the order of their names"
+            )
+        return [*known.steps], []
+    if many := [file.name for file, content in zip(files, contents, strict=True) if len(content.states) > 1]:
+        raise DataError(f"{many[0]} has a series of models of its own; import it alone")
+    inside = [content.states[0][0] for content in contents]
+    told = [step for step in inside if step is not None]
+    names = [_stem(file) for file in files]
+    if len(told) == len(files) == len({*told}):
+        return told, []
+    try:
+        found = steps_in_names(names)
+    except DataError as error:
+        if len(told) == len(files):
+            twice = next(step for step, number in Counter(told).items() if number > 1)
+            raise DataError(f"{error}; inside, {Counter(told)[twice]} of the files say step {twice}") from error
+        raise
+    note = f"steps: taken from the names of the files, {names[0]} to {names[-1]}"
+    return found, [note + (", because what they say inside is not one step for each" if told else "")]
+
+
+def _differences(contents: Sequence[Content]) -> list[str]:
+    fields = [
+        {name: value for name, value in content.config.items() if "step" not in name and "epoch" not in name}
+        for content in contents
+    ]
+    differing = sorted({name for config in fields for name in config if config.get(name) != fields[-1].get(name)})
+    return (
+        [f"the configurations of the files differ in {', '.join(differing[:10])}: the last one's was taken"] if differing else []
+    )
+
+
+def _in_folder(folder: Path) -> Files:
+    if (folder / MANIFEST).is_file():
+        raise UsageError(f"{folder} is a directory: a run is opened with interp.open_run")
+    files = []
+    for number, path in enumerate(folder.iterdir()):
+        limits.check("the folder", number + 1, limits.RECORDS, "files")
+        if not path.name.startswith(".") and _may_hold_tensors(path):
+            files.append(path)
+    if not files:
+        raise UsageError(
+            f"{folder} is a directory: a run is opened with interp.open_run, and no file of tensors "
+            f"({', '.join(SUFFIXES[:8])} ...) is in it"
+        )
+    files.sort(key=lambda path: natural(path.name))
+    series = Counter(template(path.name) for path in files)
+    large = [name for name, number in series.items() if number > 1]
+    if len(large) > 1:
+        raise DataError(f"{folder}: several series of files ({', '.join(sorted(large)[:6])}); give the files of one of them")
+    chosen = [path for path in files if not large or template(path.name) == large[0]]
+    left = [path.name for path in files if large and template(path.name) != large[0]]
+    notes = (f"not read from the folder: {', '.join(left[:10])}{', ...' if len(left) > 10 else ''}",) if left else ()
+    return Files(folder, tuple(chosen), notes)
+
+
+def _may_hold_tensors(path: Path) -> bool:
+    if path.is_dir():
+        return orbax_item(path) is not None
+    return path.is_file() and (path.suffix.lower() in SUFFIXES or not path.suffix or path.suffix[1:].isdigit())
+
+
+def _stem(file: Path) -> str:
+    return file.name if file.is_dir() else file.name.removesuffix(file.suffix) if file.suffix.lower() in SUFFIXES else file.name
+
+
+def _inside(file: Path) -> Iterator[Path]:
+    yield from (sorted(path for path in file.rglob("*") if path.is_file()) if file.is_dir() else [file])
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
