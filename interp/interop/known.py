@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from interp.errors import UsageError
 from interp.networks.shapes import Activation
@@ -20,6 +21,11 @@ class Known:
         n_heads: number of heads, where a file merges them into one axis (TransformerLens 4).
         operation: the operation that the model learned.
         split: how its train and test pairs were drawn.
+        split_file: a file that lists its train pairs, or train and test; see `interp.interop.split_file.read_split`.
+        trust_split: take the given split even where the losses speak against it.
+        log: the training log that belongs to it; one beside it with the same stem is found without; see
+            `interp.interop.logs.read_log`.
+        log_run: which run of the log, where it has several.
         map: entries ``theirs=ours`` for the format ``map``; see `interp.interop.mapping.mapping_layout`.
     """
 
@@ -28,6 +34,10 @@ class Known:
     n_heads: int | None = None
     operation: Operation | None = None
     split: SplitConfig | None = None
+    split_file: Path | None = None
+    trust_split: bool = False
+    log: Path | None = None
+    log_run: str | None = None
     map: tuple[str, ...] = ()
 
     def settle(self, name: str, stored: object) -> object:

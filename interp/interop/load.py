@@ -9,7 +9,8 @@ from typing import cast
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
 from interp.interop.content import integer
-from interp.interop.imported import Imported, find_split, refuted, run_config
+from interp.interop.found_split import find_split, refuted
+from interp.interop.imported import Imported, run_config
 from interp.interop.known import Known
 from interp.interop.opening import Format, Opened, open_file
 from interp.interop.untrusted import blaming, stored_attributes
@@ -85,7 +86,7 @@ def import_run(
     if imported.refuted:
         raise UsageError(
             f"{path}: {imported.refuted}, and the run would be measured on it; leave the split out to have it "
-            "found by the losses, or give the one that was trained on"
+            "found by the losses, give the one that was trained on, or insist on it with trust_split (--trust-split)"
         )
     return create_run(
         root,
@@ -102,16 +103,18 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
     content, notes = opened.content, [*opened.content.notes, *opened.notes]
     default = integer(opened.config.get("epoch", 0), "epoch") if opened.format == "pizza" else 0
     if content.states[0][0] is None and opened.format != "pizza":
-        notes.append("the file does not say after how many updates it was saved: step 0")
+        unsaid = 0, "the file does not say after how many updates it was saved: step 0"
+        default, step_note = content.implied_step() or unsaid
+        notes.append(step_note)
     checkpoints = tuple((default if epoch is None else epoch, opened.read(state)) for epoch, state in content.states)
     weights = checkpoints[-1][1]
     task, task_notes = _task(opened, weights, known)
     rule, split, split_notes = find_split(content, weights, task, known=known, drawn=_drawn(opened))
-    against = refuted(content, weights, task, known.split)
+    against, insisted = refuted(content, weights, task, known)
     config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
     losses = {which: content.losses(which) for which in ("train", "test")}
     notes += [note for which in losses if (note := content.losses_note(which))]
-    notes += [*task_notes, *split_notes, *([against] if against else [])]
+    notes += [*task_notes, *split_notes, *insisted, *([against] if against else [])]
     notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened)]
     return Imported(
         format=opened.format,
