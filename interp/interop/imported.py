@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import cast
 
 import torch
 
 from interp.config.run_config import Biases, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import DataError, UsageError
+from interp.interop.logs.training_log import TrainingLog
 from interp.losses import correct, cross_entropy
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_tables
@@ -32,6 +34,7 @@ class Imported:
         notes: what was inferred, assumed, left out or found wrong, in words.
         provenance: file name, hash, format, stored configuration and notes, as JSON values.
         unknown: fields of `config` that the file does not contain, and that have their defaults.
+        log: the training log that was given with it, or lies beside it; None if there is none.
         refuted: in words, how the published losses contradict the split that the caller gave; empty if they do not.
     """
 
@@ -46,6 +49,7 @@ class Imported:
     provenance: Mapping[str, object]
     unknown: tuple[str, ...] = ()
     refuted: str = ""
+    log: TrainingLog | None = None
 
     @property
     def weights(self) -> Weights:
@@ -55,12 +59,15 @@ class Imported:
     def history_rows(self) -> Iterator[dict[str, float]]:
         """One row per epoch about which anything is known, ascending.
 
-        At checkpoints everything is measured on their weights, if the split is known; other rows have the published losses.
+        At checkpoints everything is measured on their weights, if the split is known; other rows have the values of the training
+        log, or else the published losses.
         """
         rows: dict[int, dict[str, float]] = {}
-        for name, losses in (("train_loss", self.train_losses), ("test_loss", self.test_losses)):
-            for step, loss in losses.items():
-                rows.setdefault(step, {})[name] = loss
+        logged = self.log.columns if self.log is not None else {}
+        for columns in ({"train_loss": self.train_losses, "test_loss": self.test_losses}, logged):
+            for name, values in columns.items():
+                for step, value in values.items():
+                    rows.setdefault(step, {})[name] = value
         if self.split is not None:
             for step, weights in self.checkpoints:
                 rows[step] = measured_row(weights, self.task, self.split)
@@ -78,6 +85,38 @@ def measured_row(weights: Weights, task: ModularTask, split: Split) -> dict[str,
     for name, index in (("train", split.train), ("test", split.test)):
         row |= {f"{name}_loss": float(losses[index].mean()), f"{name}_accuracy": float(right[index].mean())}
     return row | {"sum_squared_weights": sum(float(t.double().square().sum()) for t in weights.tensors().values())}
+
+
+def disagreements(
+    log: TrainingLog, checkpoints: Sequence[tuple[int, Weights]], task: ModularTask, split: Split | None
+) -> list[str]:
+    """Where a log says clearly something else than what is measured at a checkpoint, column by column, in words.
+
+    Losses may differ by 5 % and by 1e-6, which is what float32 loses, accuracies by .05.
+    """
+    if split is None:
+        return []
+    measured = {step: measured_row(weights, task, split) for step, weights in checkpoints if _has(log, step)}
+    notes = []
+    for name, values in log.columns.items():
+        shared = {step: (values[step], row[name]) for step, row in measured.items() if step in values and name in row}
+        off = {step: both for step, both in shared.items() if isfinite(both[0]) and not _agree(name, *both)}
+        if off:
+            step = max(off, key=lambda each: abs(off[each][0] - off[each][1]))
+            notes.append(
+                f"{name}: the log differs from what is measured at {len(off)} of {len(shared)} checkpoints, most at step {step}: "
+                f"{off[step][0]:.6g}, measured {off[step][1]:.6g}, which is kept; is it the log of this run, with these steps?"
+            )
+    return notes
+
+
+def _has(log: TrainingLog, step: int) -> bool:
+    return any(step in values for values in log.columns.values())
+
+
+def _agree(name: str, logged: float, measured: float) -> bool:
+    slack = 0.05 if name.endswith("accuracy") else 0.05 * abs(measured) + 1e-6
+    return abs(logged - measured) <= slack
 
 
 def run_config(

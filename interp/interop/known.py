@@ -24,7 +24,7 @@ class Known:
         split_file: a file that lists its train pairs, or train and test; see `interp.interop.split_file.read_split`.
         trust_split: take the given split even where the losses speak against it.
         log: the training log that belongs to it; one beside it with the same stem is found without; see
-            `interp.interop.logs.read_log`.
+            `interp.interop.logs.training_log.read_log`.
         log_run: which run of the log, where it has several.
         map: entries ``theirs=ours`` for the format ``map``; see `interp.interop.mapping.mapping_layout`.
     """

@@ -10,8 +10,9 @@ from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
 from interp.interop.content import integer
 from interp.interop.found_split import find_split, refuted
-from interp.interop.imported import Imported, run_config
+from interp.interop.imported import Imported, disagreements, run_config
 from interp.interop.known import Known
+from interp.interop.logs.training_log import TrainingLog, log_beside, read_log
 from interp.interop.opening import Format, Opened, open_file
 from interp.interop.untrusted import blaming, stored_attributes
 from interp.networks.one_layer import Weights
@@ -113,6 +114,8 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
     against, insisted = refuted(content, weights, task, known)
     config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
     losses = {which: content.losses(which) for which in ("train", "test")}
+    log, log_notes = _log(path, known)
+    notes += [*log_notes, *(disagreements(log, checkpoints, task, split) if log is not None else [])]
     notes += [note for which in losses if (note := content.losses_note(which))]
     notes += [*task_notes, *split_notes, *insisted, *([against] if against else [])]
     notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened)]
@@ -128,7 +131,19 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
         provenance={**_provenance(path, opened), "unknown": list(missing), "notes": notes},
         unknown=missing,
         refuted=against,
+        log=log,
     )
+
+
+def _log(path: Path, known: Known) -> tuple[TrainingLog | None, list[str]]:
+    """The training log that the caller names, or else the one beside the file, with notes."""
+    if known.log is None:
+        log, notes = log_beside(path)
+    else:
+        log, notes = read_log(known.log, known.log_run), []
+    if log is None:
+        return None, notes
+    return log, [*notes, *(f"log {log.path.name}: {note}" for note in log.notes)]
 
 
 def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[str]]:
