@@ -109,7 +109,8 @@ def test_the_command_line_names_every_rule(tmp_path: Path, capsys: pytest.Captur
         with pytest.raises(SystemExit) as ended:
             main(["import", str(path), "--root", str(tmp_path / "runs"), "--split", f"{rule}:4:0.3"])
         assert ended.value.code == code
-    assert all(rule in capsys.readouterr().err for rule in SPLIT_RULES)
+    said = capsys.readouterr().err
+    assert all(rule in said for rule in SPLIT_RULES)
 
 
 # Told by the losses on the single pairs
@@ -240,12 +241,18 @@ def test_a_wrong_split_is_refused_with_the_right_one_named_and_can_be_insisted_o
     model = memorizer(SPLIT.draw(TASK).train, P)
     path = save(official_state(model), tmp_path / "bare.pth")  # without any published loss
     for wrong in (SplitConfig("python", 4, 0.3), SplitConfig("torch", 3, 0.3), SplitConfig("python", 3, 0.4)):
-        with pytest.raises(UsageError, match=r"as given: the losses tell another, python:3:0\.3 .*insist on it .*--trust-split"):
+        with pytest.raises(
+            UsageError,
+            match=r"as given: the losses on the single pairs tell another, python:3:0\.3 .*insist on it .*--trust-split",
+        ):
             import_run(path, tmp_path / "runs", known=Known(split=wrong))
         assert not (tmp_path / "runs").exists()
         run = load_run(path, known=Known(split=wrong, trust_split=True))
         assert (run.refuted, run.config.split) == ("", wrong)
-        assert any(re.match(r"split \S+, as given and insisted on: the losses tell another", note) for note in run.notes)
+        assert any(
+            re.match(r"split \S+, as given and insisted on: the losses on the single pairs tell another", note)
+            for note in run.notes
+        )
     insisted = import_run(path, tmp_path / "runs", known=Known(split=wrong, trust_split=True))
     assert insisted.config.split == wrong
     assert any("insisted on" in note for note in insisted.provenance["notes"])
@@ -258,6 +265,15 @@ def test_a_bare_model_comes_in_with_the_split_that_its_losses_tell(tmp_path: Pat
     run = load_run(save(official_state(model), tmp_path / "bare.pth"))
     assert run.config.split == truth
     assert any(f"split {rule}:42:0.4: found: the losses on the single pairs tell it (z = " in note for note in run.notes)
+
+
+def test_a_split_that_the_last_model_forgot_is_told_by_an_earlier_one(tmp_path: Path) -> None:
+    memorized, level = memorizer(SPLIT.draw(TASK).train, P), memorizer(np.arange(P * P), P)
+    models = (memorized, memorized, level, level)
+    states = [{name: tensor.clone() for name, tensor in official_state(model).items()} for model in models]
+    run = load_run(save({"state_dicts": states, "epochs": [0, 10, 20, 30]}, tmp_path / "run.pth"))
+    assert run.config.split == SPLIT
+    assert load_run(save({"state_dicts": states[2:], "epochs": [0, 10]}, tmp_path / "run.pth")).split is None
 
 
 def test_a_seed_of_the_configuration_is_tried_beyond_the_usual_ones(tmp_path: Path) -> None:
@@ -402,7 +418,9 @@ def test_a_listed_split_comes_in_with_its_rule_or_without(tmp_path: Path) -> Non
     np.testing.assert_array_equal(run.split.train, TRAIN)
     assert any("the split is a list of 36 training pairs; seed and rule" in note for note in run.notes)  # seed 3 is no usual one
     (tmp_path / "split.json").write_text(json.dumps(SplitConfig("sklearn", 42, 0.3).draw(TASK).train.tolist()))
-    with pytest.raises(UsageError, match=r"split split\.json, as given: the losses tell another, python:3:0\.3"):
+    with pytest.raises(
+        UsageError, match=r"split split\.json, as given: the losses on the single pairs tell another, python:3:0\.3"
+    ):
         import_run(path, tmp_path / "runs", known=Known(split_file=tmp_path / "split.json"))
     run = load_run(path, known=Known(split_file=tmp_path / "split.json", trust_split=True))
     assert run.config.split == SplitConfig("sklearn", 42, 0.3)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import cached_property
+from itertools import islice, product
 from typing import TypeGuard
 
 import numpy as np
@@ -24,17 +25,22 @@ from interp.tasks.splits import SPLIT_RULES, Split, SplitConfig
 _CLOSE = 0.05
 # Published losses further off than this do not go with a split that only a list of pairs gives.
 _FAR = 0.5
+# How many earlier models are looked at where the last one does as well on all pairs.
+_EARLIER = 5
 # Seeds with which stored pairs are compared, to find the rule that they came from.
 _USUAL = (598, 0, 1, 42)
 
 Found = tuple[SplitConfig | None, Split | None, list[str]]
 
 
-def find_split(content: Content, weights: Weights, task: ModularTask, *, known: Known, drawn: SplitConfig | None) -> Found:
+def find_split(
+    content: Content, models: Sequence[Weights], task: ModularTask, *, known: Known, drawn: SplitConfig | None
+) -> Found:
     """The split of a run, with the rule it came from if there is one, and notes on how certain it is.
 
     Tried in this order: the caller's; the stored indices; the format's rule with the stored seed, if the losses do not speak
-    against it; the one among the seeds of all rules that the losses on the single pairs tell.
+    against it; the one among the seeds of all rules that the losses on the single pairs tell, those of the last model or, where
+    it does as well on all pairs, of some earlier one.
 
     Raises:
         UsageError: if the caller gives a split twice, or a list of pairs that is none.
@@ -48,7 +54,7 @@ def find_split(content: Content, weights: Weights, task: ModularTask, *, known: 
         return _listed(read_split(known.split_file, task), task, content.config)
     if stored := content.split(task.p):
         return _listed(_checked(*stored, task), task, content.config)
-    evidence = Evidence.of(content, weights, task)
+    evidence = Evidence.of(content, models, task)
     if drawn is not None:
         try:
             return _of_rule(evidence, drawn, drawn.draw(task))
@@ -56,11 +62,11 @@ def find_split(content: Content, weights: Weights, task: ModularTask, *, known: 
             raise DataError(str(error)) from error
     found = evidence.search()
     if found.split is None:
-        return None, None, [f"the split is not stored; train and test are unknown: {found.reason}"]
-    return _taken(evidence, found.split, found.reason)
+        return None, None, [f"the split is not stored; train and test are unknown: {found.reason} ({found.facts})"]
+    return _taken(evidence, found.split, found)
 
 
-def refuted(content: Content, weights: Weights, task: ModularTask, known: Known) -> tuple[str, list[str]]:
+def refuted(content: Content, models: Sequence[Weights], task: ModularTask, known: Known) -> tuple[str, list[str]]:
     """In words, how the losses speak against the split that the caller gives, empty if they do not; and notes.
 
     They do where it has other losses than the published ones and those on the single pairs do not speak for it, or where they
@@ -69,7 +75,7 @@ def refuted(content: Content, weights: Weights, task: ModularTask, known: Known)
     split, name, rule = _given(known, task)
     if split is None:
         return "", []
-    evidence = Evidence.of(content, weights, task)
+    evidence = Evidence.of(content, models, task)
     why = evidence.against(split, rule)
     if why and known.trust_split:
         return "", [f"{name}, as given and insisted on: {why}"]
@@ -82,25 +88,37 @@ class Evidence:
 
     Attributes:
         task: the task.
-        losses: of every pair.
+        models: the last model, then some earlier ones of the run.
         published: (train, test or None) as published, and as carried on to the update after; empty if none is published.
         config: the stored configuration.
     """
 
     task: ModularTask
-    losses: Float64[np.ndarray, " pair"]
+    models: tuple[Weights, ...]
     published: tuple[tuple[float, float | None], ...]
     config: Mapping[str, object]
 
     @classmethod
-    def of(cls, content: Content, weights: Weights, task: ModularTask) -> Evidence:
-        """From a file's content and its last model."""
+    def of(cls, content: Content, models: Sequence[Weights], task: ModularTask) -> Evidence:
+        """From a file's content and its models in their order."""
         train, test = content.final_loss("train"), content.final_loss("test")
         published: list[tuple[float, float | None]] = []
         if train and train > 0:
             published.append((train, test if test and test > 0 else None))
             published.append((content.carried_loss("train") or train, published[0][1] and (content.carried_loss("test") or test)))
-        return cls(task, pair_losses(weights, task), tuple(published), content.config)
+        earlier = dict.fromkeys(np.linspace(len(models) - 2, 0, _EARLIER).round().astype(int).tolist()) if len(models) > 1 else ()
+        return cls(task, (models[-1], *(models[at] for at in earlier)), tuple(published), content.config)
+
+    @cached_property
+    def losses(self) -> Float64[np.ndarray, " pair"]:
+        """Of the last model, on every pair."""
+        return pair_losses(self.models[0], self.task)
+
+    def tables(self) -> Iterator[Float64[np.ndarray, " pair"]]:
+        """The losses of the last model on every pair, then those of earlier ones."""
+        yield self.losses
+        for model in self.models[1:]:
+            yield pair_losses(model, self.task)
 
     def misfits(self, split: Split) -> tuple[float, float]:
         """Relative difference from the published losses, and from those or the carried ones, whichever is nearer; else 0, 0."""
@@ -113,13 +131,20 @@ class Evidence:
         fractions = [value for name, value in self.config.items() if "frac" in name and _is_fraction(value)]
         if first is not None:
             seeds, fractions = [first.seed, *seeds], [first.fraction, *fractions]
-        return search(self.losses, fractions=dict.fromkeys(fractions), first=seeds[0] if seeds else None)
+        likely = dict.fromkeys(fractions)
+        found = [search(self.losses, fractions=likely, first=seeds[0] if seeds else None)]
+        for table in islice(self.tables(), 1, None):
+            if found[-1].split is not None:
+                break
+            found.append(search(table, fractions=likely, first=seeds[0] if seeds else None))
+        return found[-1] if found[-1].split is not None else found[0]
 
     def told(self, split: Split, rule: SplitConfig | None) -> bool:
         """Whether the losses on the single pairs speak for a split."""
         if rule is not None:
-            return supports(self.losses, rule)
-        return clearness(self.losses, split) >= clear(len(self.losses)) and self.misfits(split)[1] <= _FAR
+            return any(supports(table, rule) for table in self.tables())
+        least = clear(self.task.n_pairs)
+        return self.misfits(split)[1] <= _FAR and any(clearness(table, split) >= least for table in self.tables())
 
     def against(self, split: Split, rule: SplitConfig | None) -> str:
         """In words, how the losses speak against a split; empty if they do not."""
@@ -128,7 +153,7 @@ class Evidence:
         raw, nearest = self.misfits(split)
         found = self.search(rule)
         if found.split is not None and _differs(found.split.draw(self.task), split):
-            return f"the losses tell another, {shown(found.split)} ({found.reason})"
+            return f"the losses on the single pairs tell another, {shown(found.split)} ({found.facts})"
         return f"the losses on it differ from the published ones by {raw:.0%}" if nearest > _CLOSE else ""
 
 
@@ -136,24 +161,28 @@ def _of_rule(evidence: Evidence, drawn: SplitConfig, split: Split) -> Found:
     """The split by the format's own rule, if the losses agree with it; else the one that they tell."""
     raw, nearest = evidence.misfits(split)
     agree = f"split {shown(drawn)}: its losses agree with the published ones within {nearest:.2%}"
-    if supports(evidence.losses, drawn):
+    if evidence.told(split, drawn):
         own = f"split {shown(drawn)}: the losses on the single pairs tell it; the published ones differ by {raw:.2%}"
         return drawn, split, [agree if nearest <= _CLOSE and evidence.published else own]
     found = evidence.search(drawn)
     if found.split is not None and _differs(found.split.draw(evidence.task), split):
-        rule, other, notes = _taken(evidence, found.split, found.reason)
+        rule, other, notes = _taken(evidence, found.split, found)
         return rule, other, [f"{notes[0]}; {shown(drawn)} does not fit", *notes[1:]]
     if not evidence.published:
         return None, None, ["the split is not stored and there is no published loss to find it by: train and test are unknown"]
     if nearest <= _CLOSE:
         return drawn, split, [agree, f"the losses on the single pairs do not tell {shown(drawn)} from other splits"]
-    return None, None, [f"split {shown(drawn)} gives other losses than the published ones, by {raw:.0%}; {found.reason}"]
+    return (
+        None,
+        None,
+        [f"split {shown(drawn)} gives other losses than the published ones, by {raw:.0%}; {found.reason} ({found.facts})"],
+    )
 
 
-def _taken(evidence: Evidence, rule: SplitConfig, reason: str) -> Found:
+def _taken(evidence: Evidence, rule: SplitConfig, search: Search) -> Found:
     split = rule.draw(evidence.task)
     raw, nearest = evidence.misfits(split)
-    notes = [f"split {shown(rule)}: found: {reason}"]
+    notes = [f"split {shown(rule)}: found: {search.reason} ({search.facts})"]
     if nearest > _CLOSE:
         notes.append(f"the published losses differ from those of the model on {shown(rule)} by {raw:.0%}")
     return rule, split, notes

@@ -108,10 +108,11 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
         default, step_note = content.implied_step() or unsaid
         notes.append(step_note)
     checkpoints = tuple((default if epoch is None else epoch, opened.read(state)) for epoch, state in content.states)
-    weights = checkpoints[-1][1]
+    models = [model for _, model in checkpoints]
+    weights = models[-1]
     task, task_notes = _task(opened, weights, known)
-    rule, split, split_notes = find_split(content, weights, task, known=known, drawn=_drawn(opened))
-    against, insisted = refuted(content, weights, task, known)
+    rule, split, split_notes = find_split(content, models, task, known=known, drawn=_drawn(opened))
+    against, insisted = refuted(content, models, task, known)
     config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
     losses = {which: content.losses(which) for which in ("train", "test")}
     log, log_notes = _log(path, known)

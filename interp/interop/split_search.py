@@ -121,11 +121,13 @@ class Search:
 
     Attributes:
         split: the one split that the losses tell; None if they tell none.
-        reason: in words, how clearly, or why not.
+        reason: in words, that it is told, or why none is.
+        facts: in numbers, how clearly.
     """
 
     split: SplitConfig | None
     reason: str
+    facts: str
 
 
 def search(
@@ -154,20 +156,18 @@ def search(
         f"z = {best:.1f}, where the next of {len(tops)} orders ({len(tried)} seeds, {len(_FAMILIES)} generators) has {second:.1f}"
     )
     if best < clear(n) or best < second + LEAD:
-        return Search(None, f"no seed fits: the losses on the single pairs tell no order from the others ({facts})")
+        return Search(None, "no seed fits: the losses on the single pairs tell no order from the others", facts)
     split = _cut(profile(losses, rules[0], seed), rules, seed, tuple(fractions))
     if split is None:
-        return Search(
-            None, f"seed {seed} of rule {rules[0]} fits ({facts}), but the losses do not tell at which fraction; give it"
-        )
-    return Search(split, f"the losses on the single pairs tell it ({facts})")
+        return Search(None, f"seed {seed} of rule {rules[0]} fits, but the losses do not tell at which fraction; give it", facts)
+    return Search(split, "the losses on the single pairs tell it", facts)
 
 
 def shortest_fraction(count: int, rows: int) -> float:
     """The fraction with fewest decimals that draws so many of all rows.
 
     >>> shortest_fraction(3830, 12769), shortest_fraction(3831, 12769)
-    (0.3, 0.30003)
+    (0.3, 0.3001)
     """
     for digits in range(1, 17):
         fraction = round(-(-count * 10**digits // rows) / 10**digits, digits)

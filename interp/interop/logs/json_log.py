@@ -9,7 +9,7 @@ from pathlib import Path
 from interp.errors import DataError
 from interp.interop.logs.column_names import step_rank
 from interp.interop.logs.csv_log import decoded
-from interp.interop.logs.log_rows import LARGEST_TEXT, Row, Rows, check_size, flattened
+from interp.interop.logs.log_rows import LARGEST_JSON, LARGEST_TEXT, Row, Rows, check_count, check_size, flattened
 
 
 def read_json_log(path: Path) -> Rows:
@@ -20,7 +20,7 @@ def read_json_log(path: Path) -> Rows:
     Raises:
         DataError: if it is damaged, or of another form.
     """
-    check_size(path, LARGEST_TEXT)
+    check_size(path, LARGEST_JSON)
     content = _parsed(decoded(path), f"{path}")
     if isinstance(content, Sequence) and not isinstance(content, str) and all(isinstance(row, Mapping) for row in content):
         rows = [Row(at, dict(flattened(row))) for at, row in enumerate(content, start=1) if isinstance(row, Mapping)]
@@ -52,6 +52,7 @@ def read_json_lines(path: Path) -> Rows:
         if not isinstance(row, Mapping):
             raise DataError(f"{path}: line {number}: given {type(row).__name__}, expected an object such as {{'step': 0, ...}}")
         rows.append(Row(number, dict(flattened(row))))
+        check_count(rows, path)
     return Rows("JSON lines", "line", {"": rows}, tuple(notes))
 
 

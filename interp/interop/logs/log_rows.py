@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from interp.errors import DataError
 
-# Text is read at once, and takes up to ten times its size in memory; records are read one by one.
-LARGEST_TEXT, LARGEST_BINARY = 48 * 2**20, 256 * 2**20
-MOST_ROWS = 2_000_000
+# JSON is read at once, and takes up to thirty times its size in memory; rows and records are read one by one.
+LARGEST_JSON, LARGEST_TEXT, LARGEST_BINARY = 16 * 2**20, 64 * 2**20, 256 * 2**20
+MOST_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,16 @@ def check_size(path: Path, most: int) -> None:
     """
     if (size := path.stat().st_size) > most:
         raise DataError(f"{path}: given {size:,} bytes, expected at most {most:,}; keep the losses and accuracies alone, as CSV")
+
+
+def check_count(rows: Sized, path: Path) -> None:
+    """Refuse a log of too many rows as soon as it has them.
+
+    Raises:
+        DataError: if there are too many.
+    """
+    if len(rows) > MOST_ROWS:
+        raise DataError(f"{path}: given more than {MOST_ROWS:,} rows, expected a training log; keep every tenth of them, as CSV")
 
 
 def flattened(values: Mapping[str, object], before: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:

@@ -15,7 +15,7 @@ from jaxtyping import UInt32
 
 from interp.errors import DataError
 from interp.interop.logs.column_names import TEST, TRAIN
-from interp.interop.logs.log_rows import LARGEST_BINARY, MOST_ROWS, Row, Rows, check_size
+from interp.interop.logs.log_rows import LARGEST_BINARY, Row, Rows, check_count, check_size
 from interp.interop.logs.protobuf import fields, signed
 
 _HEAD, _FOOT = 12, 4
@@ -84,8 +84,7 @@ def _add_events(path: Path, rows: list[Row], notes: list[str]) -> None:
             if len(kept) < len(rows):
                 notes.append(f"resumed at step {void}: {len(rows) - len(kept)} values from that step on are void")
             rows[:] = kept
-        if len(rows) > MOST_ROWS:
-            raise DataError(f"{path}: given more than {MOST_ROWS:,} values, expected a training log")
+        check_count(rows, path)
 
 
 def _records(data: bytes, path: Path) -> tuple[list[tuple[int, int]], bool]:
@@ -104,6 +103,7 @@ def _records(data: bytes, path: Path) -> tuple[list[tuple[int, int]], bool]:
                 raise DataError(f"{path}: the record at byte {at} claims {length:,} bytes")
             return found, True
         found.append((at, length))
+        check_count(found, path)
         at += _HEAD + length + _FOOT
     return found, False
 

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from interp.errors import DataError
-from interp.interop.logs.log_rows import LARGEST_BINARY, MOST_ROWS, Row, Rows, check_size, flattened
+from interp.interop.logs.log_rows import LARGEST_BINARY, Row, Rows, check_count, check_size, flattened
 
 MAGIC = b"SQLite format 3\0"
 _LONGEST = 2**20
@@ -38,8 +38,7 @@ def read_trackio(path: Path) -> Rows:
                 raise DataError(f"{path}: given an SQLite database without trackio's table of metrics")
             for at, name, step, text in database.execute("SELECT rowid, run_name, step, metrics FROM metrics ORDER BY rowid"):
                 rows.setdefault(str(name), []).append(Row(int(at), {"_step": step, **_metrics(text, path, at)}))
-                if sum(map(len, rows.values())) > MOST_ROWS:
-                    raise DataError(f"{path}: given more than {MOST_ROWS:,} rows, expected a training log")
+                check_count(rows[str(name)], path)
     except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: a damaged SQLite database ({error})") from error
     return Rows("trackio", "row", rows)

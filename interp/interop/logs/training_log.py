@@ -67,7 +67,7 @@ def read_log(path: str | Path, run: str | None = None) -> TrainingLog:
     if run is None and len(runs) > 1:
         shown = ", ".join(repr(name) for name in [*runs][:20])
         raise UsageError(f"{path}: given a log of {len(runs)} runs ({shown}), expected one; choose it with log_run (--log-run)")
-    if not runs:
+    if not any(runs.values()):
         raise DataError(f"{path}: given a {rows.format} log without a single value")
     try:
         found = tidy(next(iter(runs.values())) if run is None else runs[run], rows)

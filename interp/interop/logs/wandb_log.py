@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from interp.errors import DataError
-from interp.interop.logs.log_rows import LARGEST_BINARY, MOST_ROWS, Row, Rows, check_size
+from interp.interop.logs.log_rows import LARGEST_BINARY, Row, Rows, check_count, check_size
 from interp.interop.logs.protobuf import fields
 
 MAGIC = b":W&B"
@@ -51,8 +51,7 @@ def read_wandb(path: Path) -> Rows:
                     names[_name(value)] = None
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: the record at byte {at} is none of a run ({error})") from error
-        if len(rows) > MOST_ROWS:
-            raise DataError(f"{path}: given more than {MOST_ROWS:,} rows, expected a training log")
+        check_count(rows, path)
     if names:
         notes.append(f"run {' and '.join(names)}")
     return Rows("Weights & Biases", "byte", {"": rows}, tuple(notes))
