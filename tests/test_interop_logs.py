@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sqlite3
@@ -117,6 +118,7 @@ def test_of_several_columns_of_one_meaning_the_surest_is_taken(tmp_path: Path) -
     assert "test_loss: 'val_loss' would be one too, and was left out" in found.notes
     assert "train_loss: 'train_loss_step' would be one too, and was left out" in found.notes
     assert "not read from the log: 'lr'" in found.notes
+    assert as_columns(_text(tmp_path / "l.csv", "step,dev_loss,test_loss\n0,1,2\n")) == {"test_loss": {0: 2.0}}
     found = read_log(_text(tmp_path / "l.csv", "epoch,loss,val_loss\n0,1,2\n"))
     assert "CSV: read train_loss from 'loss', taken to be of training; test_loss from 'val_loss'" in found.notes
     assert "steps are its column 'epoch'" in found.notes
@@ -271,6 +273,14 @@ def test_records_over_many_blocks_are_put_together(tmp_path: Path) -> None:
     assert read_log(tmp_path).columns.keys() == found.columns.keys()  # the folder that wandb made
     long = [{"_step": 0, "train_loss": 1.0, "note": "x" * 100_000}]
     assert as_columns(wandb(tmp_path / "r.wandb", long)) == {"train_loss": {0: 1.0}}
+
+
+@pytest.mark.parametrize("left", range(16))
+def test_blocks_end_wherever_their_records_do(tmp_path: Path, left: int) -> None:
+    rows = [text(2, text(1, text(1, "train_loss") + text(16, "1")) + text(1, text(1, "step") + text(16, str(s)))) for s in (0, 1)]
+    path = tmp_path / "r.wandb"
+    path.write_bytes(leveldb([text(3, bytes(32768 - 7 - 7 - 4 - left)), *rows]))
+    assert as_columns(path) == {"train_loss": {0: 1.0, 1: 1.0}}
 
 
 def test_steps_that_were_given_are_kept_before_other_counters(tmp_path: Path) -> None:
@@ -488,6 +498,7 @@ def test_a_log_is_the_history_of_the_run(tmp_path: Path) -> None:
     assert np.isnan(history["sum_squared_weights"].values[:-1]).all()
     assert run.verify() == ()
     assert any(note.startswith(f"log {log.name}: TensorBoard: read train_loss") for note in run.provenance["notes"])
+    assert run.provenance["log"] == {"file": log.name, "sha256": hashlib.sha256(log.read_bytes()).hexdigest()}
     assert interp.observe(run, ["loss_curves"]).sizes["history_step"] == 4  # where both losses are numbers
 
 

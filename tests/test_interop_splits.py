@@ -176,6 +176,24 @@ def test_wrong_seeds_are_hardly_ever_found() -> None:
     assert found == 0  # 5,000 orders at all fractions
 
 
+def test_a_lead_over_the_other_orders_is_not_enough() -> None:
+    """The right order, hardly told: z is 5 to 6.5, as the greatest of a million wrong ones may be."""
+    task, truth, seen = ModularTask(29), SplitConfig("python", 7, 0.3), 0
+    for percent in range(20, 60):
+        made = planted(truth.draw(task), task.n_pairs, (1.0, 1 + percent / 100, 1.0))
+        seen += 5 < clearness(made, truth.draw(task)) < 6.5 and search(made, seeds=(7,)).split is None
+        assert (search(made, seeds=(7,)).split is None) == (profile(made, "python", 7).best < 7)
+    assert seen > 3
+
+
+def test_few_seeds_find_nothing_by_chance_either() -> None:
+    n = 29 * 29
+    for seed in range(300):
+        order = np.random.default_rng(20_000 + seed).permutation(n)
+        made = planted(Split(order[:252], order[252:]), n, STAGES["memorized"], seed=seed)
+        assert search(made, seeds=(seed,)).split is None
+
+
 def test_z_is_a_permutation_test() -> None:
     logs = np.log(planted(SplitConfig("python", 0, 0.3).draw(TASK), TASK.n_pairs, STAGES["memorized"]))
     n, k = len(logs), 36

@@ -21,10 +21,10 @@ class Known:
         n_heads: number of heads, where a file merges them into one axis (TransformerLens 4).
         operation: the operation that the model learned.
         split: how its train and test pairs were drawn.
-        split_file: a file that lists its train pairs, or train and test; see `interp.interop.split_file.read_split`.
+        split_file: a file that lists its train pairs, or train and test; see `interp.interop.read_split`.
         trust_split: take the given split even where the losses speak against it.
         log: the training log that belongs to it; one beside it with the same stem is found without; see
-            `interp.interop.logs.training_log.read_log`.
+            `interp.interop.read_log`.
         log_run: which run of the log, where it has several.
         map: entries ``theirs=ours`` for the format ``map``; see `interp.interop.mapping.mapping_layout`.
     """

@@ -129,7 +129,7 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
         train_losses=losses["train"],
         test_losses=losses["test"],
         notes=tuple(notes),
-        provenance={**_provenance(path, opened), "unknown": list(missing), "notes": notes},
+        provenance={**_provenance(path, opened), **_beside(known, log), "unknown": list(missing), "notes": notes},
         unknown=missing,
         refuted=against,
         log=log,
@@ -188,7 +188,19 @@ def _contradictions(opened: Opened) -> list[str]:
     ]
 
 
-def _provenance(path: Path, opened: Opened) -> dict[str, object]:
+def _beside(known: Known, log: TrainingLog | None) -> dict[str, object]:
+    """Names and hashes of the files that came with the weights."""
+    beside = {"split_file": known.split_file, "log": log.path if log is not None else None}
+    return {name: {"file": path.name, "sha256": _hash(path)} for name, path in beside.items() if path is not None}
+
+
+def _hash(path: Path) -> str | None:
+    """SHA-256 of a file; None for a folder."""
+    if path.is_dir():
+        return None
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": path.name, "sha256": digest, "format": opened.format, "config": stored_attributes(opened.config)}
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _provenance(path: Path, opened: Opened) -> dict[str, object]:
+    return {"file": path.name, "sha256": _hash(path), "format": opened.format, "config": stored_attributes(opened.config)}
