@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from interp.errors import UsageError, unknown
-from interp.tasks.splits import SplitConfig
+from interp.tasks.splits import SPLIT_RULES, SplitConfig
 
 if TYPE_CHECKING:
     from interp.observing.key_rules import KeyRule
@@ -79,7 +79,8 @@ def parse_split(text: str) -> SplitConfig:
         return SplitConfig(rule, int(seed), float(fraction))  # type: ignore[arg-type] # an unknown rule is refused there
     except (UsageError, ValueError) as error:
         reason = f" ({error})" if isinstance(error, UsageError) else ""
-        raise UsageError(f"--split: given {text!r}, expected python:SEED:FRACTION or torch:SEED:FRACTION{reason}") from None
+        rules = ", ".join(rule for rule in SPLIT_RULES if rule != "python")
+        raise UsageError(f"--split: given {text!r}, expected python:SEED:FRACTION, or another rule ({rules}){reason}") from None
 
 
 def parse_keys(text: str) -> KeyRule | list[int]:

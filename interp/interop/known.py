@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from interp.errors import UsageError
 from interp.networks.shapes import Activation
@@ -20,6 +21,11 @@ class Known:
         n_heads: number of heads, where a file merges them into one axis (TransformerLens 4).
         operation: the operation that the model learned.
         split: how its train and test pairs were drawn.
+        split_file: a file that lists its train pairs, or train and test; see `interp.interop.read_split`.
+        trust_split: take the given split even where the losses speak against it.
+        log: the training log that belongs to it; one beside it with the same stem is found without; see
+            `interp.interop.read_log`.
+        log_run: which run of the log, where it has several.
         leaves: names of arrays in their order, with commas between, for files that keep no names (equinox, numpy's arr_0 ...);
             - drops one.
         steps: the step of each model, where neither the file nor its name tells.
@@ -33,6 +39,10 @@ class Known:
     n_heads: int | None = None
     operation: Operation | None = None
     split: SplitConfig | None = None
+    split_file: Path | None = None
+    trust_split: bool = False
+    log: Path | None = None
+    log_run: str | None = None
     map: tuple[str, ...] = ()
     leaves: str | None = None
     steps: tuple[int, ...] = ()

@@ -9,9 +9,11 @@ from typing import cast
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
 from interp.interop.flat_states import step_number
+from interp.interop.found_split import find_split, refuted
 from interp.interop.gathering import Files, find_files
-from interp.interop.imported import Imported, find_split, refuted, run_config
+from interp.interop.imported import Imported, disagreements, run_config
 from interp.interop.known import Known
+from interp.interop.logs.training_log import TrainingLog, log_beside, read_log
 from interp.interop.opening import Format, Opened, open_file
 from interp.interop.untrusted import blaming, stored_attributes
 from interp.networks.one_layer import Weights
@@ -88,7 +90,7 @@ def import_run(
     if imported.refuted:
         raise UsageError(
             f"{source.given}: {imported.refuted}, and the run would be measured on it; leave the split out to have it "
-            "found by the losses, or give the one that was trained on"
+            "found by the losses, give the one that was trained on, or insist on it with trust_split (--trust-split)"
         )
     return create_run(
         root,
@@ -105,16 +107,21 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     content, notes = opened.content, [*opened.content.notes, *opened.notes]
     default = step_number(opened.config.get("epoch", 0), "epoch") if opened.format == "pizza" else 0
     if content.states[0][0] is None and opened.format != "pizza":
-        notes.append("the file does not say after how many updates it was saved: step 0")
+        unsaid = 0, "the file does not say after how many updates it was saved: step 0"
+        default, step_note = content.implied_step() or unsaid
+        notes.append(step_note)
     checkpoints = tuple((default if epoch is None else epoch, opened.read(state)) for epoch, state in content.states)
-    weights = checkpoints[-1][1]
+    models = [model for _, model in checkpoints]
+    weights = models[-1]
     task, task_notes = _task(opened, weights, known)
-    rule, split, split_notes = find_split(content, weights, task, known=known, drawn=_drawn(opened))
-    against = refuted(content, weights, task, known.split)
+    rule, split, split_notes = find_split(content, models, task, known=known, drawn=_drawn(opened))
+    against, insisted = refuted(content, models, task, known)
     config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
     losses = {which: content.losses(which) for which in ("train", "test")}
+    log, log_notes = _log(source.given, known)
+    notes += [*log_notes, *(disagreements(log, checkpoints, task, split) if log is not None else [])]
     notes += [note for which in losses if (note := content.losses_note(which))]
-    notes += [*task_notes, *split_notes, *([against] if against else [])]
+    notes += [*task_notes, *split_notes, *insisted, *([against] if against else [])]
     notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened)]
     return Imported(
         format=opened.format,
@@ -125,10 +132,22 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
         train_losses=losses["train"],
         test_losses=losses["test"],
         notes=tuple(notes),
-        provenance={**_provenance(source, opened), "unknown": list(missing), "notes": notes},
+        provenance={**_provenance(source, opened), **_beside(known, log), "unknown": list(missing), "notes": notes},
         unknown=missing,
         refuted=against,
+        log=log,
     )
+
+
+def _log(path: Path, known: Known) -> tuple[TrainingLog | None, list[str]]:
+    """The training log that the caller names, or else the one beside the file, with notes."""
+    if known.log is None:
+        log, notes = log_beside(path)
+    else:
+        log, notes = read_log(known.log, known.log_run), []
+    if log is None:
+        return None, notes
+    return log, [*notes, *(f"log {log.path.name}: {note}" for note in log.notes)]
 
 
 def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[str]]:
@@ -178,3 +197,17 @@ def _provenance(source: Files, opened: Opened) -> dict[str, object]:
     stored = {"stored_precision": " and ".join(opened.content.precision)} if opened.content.precision else {}
     facts = {"sha256": source.digest, "format": opened.format, "config": stored_attributes(opened.config)}
     return {"file": source.given.name if several else names[0], **several, **facts, **stored}
+
+
+def _beside(known: Known, log: TrainingLog | None) -> dict[str, object]:
+    """Names and hashes of the files that came with the weights."""
+    beside = {"split_file": known.split_file, "log": log.path if log is not None else None}
+    return {name: {"file": path.name, "sha256": _hash(path)} for name, path in beside.items() if path is not None}
+
+
+def _hash(path: Path) -> str | None:
+    """SHA-256 of a file; None for a folder."""
+    if path.is_dir():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
