@@ -13,7 +13,7 @@ from .config.run_config import RunConfig as RunConfig
 from .harmonics.cyclic import FourierBasis as FourierBasis
 from .interop.export import export_series as export_series
 from .interop.export import export_weights as export_weights
-from .interop.imported import Known as Known
+from .interop.known import Known as Known
 from .interop.load import import_run as import_run
 from .interop.load import load_run as load_run
 from .interop.load import load_weights as load_weights

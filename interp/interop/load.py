@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
+from interp.interop.account import account_of
 from interp.interop.content import integer
+from interp.interop.guess import Guess
 from interp.interop.imported import Imported, find_split, refuted, run_config
-from interp.interop.known import Known
-from interp.interop.opening import Format, Opened, open_file
+from interp.interop.known import Known, UnknownFactError
+from interp.interop.opening import Opened, open_file
+from interp.interop.recognising import Format
 from interp.interop.untrusted import blaming, stored_attributes
+from interp.interop.working import working
 from interp.networks.one_layer import Weights
 from interp.store.foreign import create_run
 from interp.store.run import Run
@@ -27,8 +32,10 @@ def load_weights(path: str | Path, format: Format = "auto", *, step: int | None 
 
     Args:
         path: a file of the official grokking code, TransformerLens (legacy or 4), the clock/pizza code (with its .json beside
-            it), one of this toolkit's checkpoints, or any other file of tensors with ``format="map"``.
-        format: one of `interp.interop.FORMATS`; ``auto`` recognises all but ``map`` by the names in the file.
+            it), one of this toolkit's checkpoints, or any other file of tensors whose names are usual ones, or said by a map.
+        format: one of `interp.interop.FORMATS`; ``auto`` recognises all but ``map`` by most of the names in the file. ``names``
+            reads tensors by what they are usually called, and the order of their axes by shapes and by what works; ``map`` takes
+            everything as `Known.map` says, and guesses nothing.
         step: the epoch, in a file with several checkpoints; the last one by default.
         known: what the file does not contain, such as ``Known(n_heads=4)`` or ``Known(map=("tok.T=W_E", ...))``.
 
@@ -46,19 +53,21 @@ def load_weights(path: str | Path, format: Format = "auto", *, step: int | None 
         return opened.read(states[step] if step is not None else opened.content.states[-1][1])
 
 
-def load_run(path: str | Path, format: Format = "auto", *, known: Known = _NOTHING) -> Imported:
+def load_run(path: str | Path | Sequence[Path], format: Format = "auto", *, known: Known = _NOTHING) -> Imported:
     """Everything a published file contains: its checkpoints, task, split and losses, with notes on what it does not contain.
 
     Arguments and errors are those of `load_weights`. Steps are the file's own epochs. (In the official code and in
     TransformerLens' demo the state of epoch e has had e + 1 updates, and its training loss is from before the last of them.)
     """
+    if not isinstance(path, str | Path):
+        raise UsageError(f"given {len(path)} paths, expected one file")
     path = Path(path)
     with blaming(path):
         return _describe(path, open_file(path, format, known), known)
 
 
 def import_run(
-    path: str | Path,
+    path: str | Path | Sequence[Path],
     root: str | Path = "checkpoints",
     name: str | None = None,
     *,
@@ -78,9 +87,9 @@ def import_run(
     """
     imported = load_run(path, format, known=known)
     if imported.split is None:
-        raise UsageError(
-            f"{path}: its train and test pairs are not known, and a run needs them: {'; '.join(imported.notes)}. "
-            "Give them as known.split, for example SplitConfig('python', seed=0, fraction=0.3)"
+        raise UnknownFactError(
+            f"{path}: its train and test pairs are not known, and a run needs them: {'; '.join(_apart(imported))}",
+            {"split": SplitConfig("python", 0, 0.3)},
         )
     if imported.refuted:
         raise UsageError(
@@ -89,13 +98,19 @@ def import_run(
         )
     return create_run(
         root,
-        name or Path(path).stem,
+        name or Path(cast(Path, path)).stem,
         imported.config,
         split=imported.split,
         checkpoints=imported.checkpoints,
         history_rows=imported.history_rows(),
         provenance=imported.provenance,
     )
+
+
+def _apart(imported: Imported) -> list[str]:
+    """Notes but for those on how tensors were read."""
+    told = imported.account.notes()
+    return [note for note in imported.notes if note not in told]
 
 
 def _describe(path: Path, opened: Opened, known: Known) -> Imported:
@@ -105,13 +120,15 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
         notes.append("the file does not say after how many updates it was saved: step 0")
     checkpoints = tuple((default if epoch is None else epoch, opened.read(state)) for epoch, state in content.states)
     weights = checkpoints[-1][1]
-    task, task_notes = _task(opened, weights, known)
+    task, task_guesses = _task(opened, weights, known)
     rule, split, split_notes = find_split(content, weights, task, known=known, drawn=_drawn(opened))
     against = refuted(content, weights, task, known.split)
     config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
     losses = {which: content.losses(which) for which in ("train", "test")}
     notes += [note for which in losses if (note := content.losses_note(which))]
-    notes += [*task_notes, *split_notes, *([against] if against else [])]
+    account = account_of(opened, weights, task, split, step=checkpoints[-1][0], guesses=task_guesses)
+    notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes]
+    notes += [*([against] if against else []), *account.notes()]
     notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened)]
     return Imported(
         format=opened.format,
@@ -123,20 +140,32 @@ def _describe(path: Path, opened: Opened, known: Known) -> Imported:
         test_losses=losses["test"],
         notes=tuple(notes),
         provenance={**_provenance(path, opened), "unknown": list(missing), "notes": notes},
+        account=account,
         unknown=missing,
         refuted=against,
     )
 
 
-def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[str]]:
+def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[Guess]]:
     stored: object = opened.config.get("fn_name")
     if opened.format == "pizza" and opened.config:
         stored = pizza.operation_of(opened.config)
     if stored is not None and stored not in OPERATIONS:
         raise DataError(f"operation: the file says {stored!r}, expected one of {', '.join(OPERATIONS)}")
-    operation = known.settle("operation", stored)
-    notes = [] if operation else ["the operation is not stored: addition was assumed"]
-    return ModularTask(weights.p, cast(Operation, operation or "add"), equals_sign=weights.equals_sign), notes
+    operation, guesses = known.settle("operation", stored), []
+    if operation is None:
+        operation, guess = _likely_operation(weights)
+        guesses = [guess]
+    return ModularTask(weights.p, cast(Operation, operation), equals_sign=weights.equals_sign), guesses
+
+
+def _likely_operation(weights: Weights) -> tuple[Operation, Guess]:
+    """The operation that the model does far better than addition; addition if there is none."""
+    added, best = working(weights, ["add"]), working(weights)
+    if not best.is_far_better_than(added):
+        return "add", Guess("operation", "addition", "not stored", {"operation": "subtract"})
+    why = f"not stored, and the model does this one, right for {best.accuracy:.1%} of the pairs"
+    return best.operation, Guess("operation", best.operation, why, {"operation": "add"})
 
 
 def _drawn(opened: Opened) -> SplitConfig | None:

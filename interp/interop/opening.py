@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -13,21 +13,22 @@ from torch import Tensor
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
 from interp.interop.content import Content, State, take_apart
-from interp.interop.known import Known
-from interp.interop.mapping import mapping_layout
-from interp.interop.nanda import OFFICIAL
-from interp.interop.transformer_lens import LEGACY, check_config
+from interp.interop.guess import Guess
+from interp.interop.known import Known, UnknownFactError
+from interp.interop.mapping import DROPPED, mapping_layout, parse_entries
+from interp.interop.plain_models import plain_model
+from interp.interop.recognising import FORMATS, LAYOUTS, NAMED, recognise
+from interp.interop.transformer_lens import check_config
+from interp.interop.unrepresentable import check_representable
 from interp.interop.untrusted import read_untrusted
-from interp.networks.bridge import BRIDGE
 from interp.networks.one_layer import Weights
-from interp.networks.shapes import ACTIVATIONS, Activation
+from interp.networks.shapes import ACTIVATIONS, SHAPES, Activation
 from interp.networks.tensor_layout import Layout
 from interp.store.tensors import unpack_weights
 
-Format = Literal["auto", "official", "transformer-lens", "bridge", "pizza", "safetensors", "map"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-
-_LAYOUTS: dict[str, Layout] = {"official": OFFICIAL, "pizza": OFFICIAL, "transformer-lens": LEGACY, "bridge": BRIDGE}
+_HEADS = ("n_heads", "n_head", "num_heads", "nhead", "nheads", "heads")
+_ACTIVATIONS = ("act_fn", "act_type", "activation")
+_TRANSFORMER_LENS = ("transformer-lens", "bridge")
 
 
 def open_file(path: Path, format: str, known: Known) -> Opened:
@@ -35,17 +36,19 @@ def open_file(path: Path, format: str, known: Known) -> Opened:
 
     Raises:
         UsageError: for an unknown format, a file that does not exist, or a fact that neither the file nor the caller gives.
-        DataError: for a file that is damaged, crafted, or of no known format.
+        DataError: for a file that is damaged, crafted, or of an architecture that cannot be held.
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    if known.map and format != "map":
-        raise UsageError(f"map: given a map with format {format!r}, expected format 'map'")
+    if known.map and format not in ("auto", "names", "map"):
+        raise UsageError(f"map: given a map with format {format!r}, which has its own; leave one of the two out")
     if format == "safetensors" or (format == "auto" and _is_own(path)):
         return _open_own(path, known)
     content = take_apart(read_untrusted(path))
-    found = _recognise(path, content.states[-1][1], known) if format == "auto" else format
-    return _open_foreign(path, found, content, known)
+    why = "it was given"
+    if format == "auto":
+        format, why = recognise(path, content.states[-1][1], known)
+    return _open_foreign(path, format, why, _Foreign(content, known))
 
 
 def _open_own(path: Path, known: Known) -> Opened:
@@ -55,46 +58,117 @@ def _open_own(path: Path, known: Known) -> Opened:
     for name in ("activation", "attention_rate", "n_heads"):
         known.settle(name, getattr(weights, name))
     content = Content(states=((step, weights.tensors()),), config={}, rest={})
-    return Opened("safetensors", content, lambda _: weights)
+    layout = Layout("this toolkit", {name: (name, " ".join(axes)) for name, axes in SHAPES.items()})
+    return Opened("safetensors", content, lambda _: weights, layout, why="it is one of this toolkit's checkpoints")
 
 
-def _open_foreign(path: Path, format: str, content: Content, known: Known) -> Opened:
+def _open_foreign(path: Path, format: str, why: str, foreign: _Foreign) -> Opened:
+    content, known = foreign.content, foreign.known
     beside = pizza.read_config(path) if format == "pizza" else None
     config = beside if beside is not None else content.config
-    layout = mapping_layout(known.map) if format == "map" else _LAYOUTS[format]
-    if format in ("transformer-lens", "bridge"):
+    if format in _TRANSFORMER_LENS:
         check_config(config)
-    activation = known.settle("activation", _stored_activation(config))
-    notes = [] if activation else ["the activation is not stored: relu was assumed"]
-    if format in ("transformer-lens", "bridge") and not config:
-        # Normalization without parameters (LNPre) leaves no trace in a state dict.
-        notes.append("no configuration is stored: a model without normalization, with causal attention, was assumed")
-    rate = known.settle("attention_rate", beside["attn_coeff"] if beside is not None else None)
-    if format == "pizza" and rate is None:
-        raise DataError(
-            "the clock/pizza code keeps the attention rate (attn_coeff) in a .json beside the .pt, and there is none: "
-            f"put it at {path.with_suffix('.json').name}, or give the attention rate yourself"
+    stated = mapping_layout(known.map) if format == "map" else LAYOUTS.get(format)
+    _check_representable(content.states[-1][1], config, known)
+    facts = _Facts.of(path, format, config, beside, known)
+    guesses, layout, read = list(facts.guesses), stated, None
+    n_heads = known.settle("n_heads", next((config[name] for name in _HEADS if name in config), None))
+    if stated is None:
+        found = plain_model(
+            content.states[-1][1],
+            known=known,
+            n_heads=n_heads if isinstance(n_heads, int) else None,
+            formats=f" ({NAMED})",
+            make=facts.weights,
         )
-    n_heads = known.settle("n_heads", config.get("n_heads"))
-    if n_heads is None and "(" in layout.tensors.get("blocks.0.attn.q.weight", ("", ""))[1]:
-        raise UsageError("n_heads: a TransformerLens 4 state dict merges the heads and does not tell their number; give n_heads")
+        guesses, layout, read = [*found.guesses, *guesses], found.layout, found.read
+    else:
+        _check_heads(format, stated, content.states[-1][1], n_heads)
+    sizes = {"n_heads": n_heads} if isinstance(n_heads, int) and beside is None else {}
+    layout_read = read or (lambda state: cast(Layout, stated).read(state, sizes))
 
-    def read(state: State) -> Weights:
-        sizes = {"n_heads": n_heads} if isinstance(n_heads, int) and beside is None else {}
-        weights = Weights.from_tensors(
-            _finite(layout.read(state, sizes)),
-            activation=cast(Activation, activation or ACTIVATIONS[0]),
-            attention_rate=1.0 if rate is None else float(cast(float, rate)),
-        )
+    def weights_of(state: State) -> Weights:
+        weights = facts.weights(layout_read(state))
         if beside is not None:
             pizza.check_config(beside, weights)
         return weights
 
-    return Opened(format, content, read, config, tuple(notes))
+    dropped = tuple(sorted(_said(known)[1]))
+    return Opened(format, content, weights_of, cast(Layout, layout), why, config, facts.notes, tuple(guesses), dropped)
+
+
+def _check_representable(state: State, config: Mapping[str, object], known: Known) -> None:
+    named, dropped = _said(known)
+    check_representable(state, config, named=named, dropped=dropped)
+
+
+def _said(known: Known) -> tuple[set[str], set[str]]:
+    """Names of the tensors of which a map says what they are, and of those that it drops."""
+    entries = parse_entries(known.map)
+    dropped = {entry.theirs for entry in entries if entry.ours == DROPPED}
+    return {entry.theirs for entry in entries} - dropped, dropped
+
+
+def _check_heads(format: str, layout: Layout, state: State, n_heads: object) -> None:
+    """Error if every tensor merges the heads and nothing tells their number."""
+    merged = [name for name, (ours, axes) in layout.tensors.items() if ours in ("W_Q", "W_QKV") and "(" in axes and name in state]
+    apart = any("n_heads" in axes.split() for _, (_, axes) in layout.entries())
+    if n_heads is not None or not merged or apart:
+        return
+    tensor = state[merged[0]]
+    over = 3 if layout.tensors[merged[0]][0] == "W_QKV" else 1
+    width = max(tensor.shape) // over if isinstance(tensor, Tensor) and tensor.ndim else 0
+    divisors = [str(n) for n in range(1, width + 1) if width % n == 0]
+    what = "a TransformerLens 4 state dict" if format == "bridge" else "this map"
+    raise UnknownFactError(
+        f"n_heads: {what} merges the heads and does not tell their number, which divides the width ({', '.join(divisors)})",
+        {"n_heads": 4 if "4" in divisors else 1},
+    )
+
+
+@dataclass(frozen=True)
+class _Foreign:
+    content: Content
+    known: Known
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What no tensor tells of a model: its activation and attention rate; what was said and guessed of them."""
+
+    activation: Activation
+    attention_rate: float
+    notes: tuple[str, ...]
+    guesses: tuple[Guess, ...]
+
+    @classmethod
+    def of(
+        cls, path: Path, format: str, config: Mapping[str, object], beside: Mapping[str, object] | None, known: Known
+    ) -> _Facts:
+        activation = known.settle("activation", _stored_activation(config))
+        notes = [] if activation else ["the activation is not stored: relu was assumed"]
+        guesses = [] if activation else [Guess("activation", "relu", "it is not stored", {"activation": "gelu"})]
+        if format in _TRANSFORMER_LENS and not config:
+            # Normalization without parameters (LNPre) leaves no trace in a state dict.
+            notes.append("no configuration is stored: a model without normalization, with causal attention, was assumed")
+            guesses.append(Guess("normalization", "none", "no configuration is stored, and LNPre leaves no trace in tensors"))
+        rate = known.settle("attention_rate", beside["attn_coeff"] if beside is not None else None)
+        if format == "pizza" and rate is None:
+            raise DataError(
+                "the clock/pizza code keeps the attention rate (attn_coeff) in a .json beside the .pt, and there is none: "
+                f"put it at {path.with_suffix('.json').name}, or give the attention rate yourself"
+            )
+        return cls(
+            cast(Activation, activation or ACTIVATIONS[0]), 1.0 if rate is None else float(cast(float, rate)), tuple(notes),
+            tuple(guesses),
+        )  # fmt: skip
+
+    def weights(self, tensors: Mapping[str, Tensor]) -> Weights:
+        return Weights.from_tensors(_finite(tensors), activation=self.activation, attention_rate=self.attention_rate)
 
 
 def _stored_activation(config: Mapping[str, object]) -> str | None:
-    stored = config.get("act_fn", config.get("act_type"))
+    stored = next((config[name] for name in _ACTIVATIONS if config.get(name) is not None), None)
     if stored is not None and str(stored).lower() not in ACTIVATIONS:
         raise DataError(f"activation: the file says {stored!r}, expected one of {', '.join(ACTIVATIONS)}")
     return None if stored is None else str(stored).lower()
@@ -106,24 +180,6 @@ def _is_own(path: Path) -> bool:
             return "interp" in (file.metadata() or {})
     except (SafetensorError, OSError):
         return False
-
-
-def _recognise(path: Path, state: State, known: Known) -> str:
-    """The format of a state dict by its names. W_O has three axes in TransformerLens, two in the official code and its kin."""
-    if "embed.weight" in state:
-        return "bridge"
-    output = state.get("blocks.0.attn.W_O")
-    if "embed.W_E" not in state or not isinstance(output, Tensor):
-        names = ", ".join(sorted(state)[:12])
-        raise DataError(
-            f"given tensors named {names}{', ...' if len(state) > 12 else ''}, which is no known format "
-            f"({', '.join(FORMATS[1:-1])}); use format 'map' and say which tensor is which (--map theirs=ours)"
-        )
-    if output.ndim == 3:
-        return "transformer-lens"
-    positions = state.get("pos_embed.W_pos")
-    two = isinstance(positions, Tensor) and len(positions) == 2  # the official code always reads `=`
-    return "pizza" if two or known.attention_rate is not None or pizza.read_config(path) is not None else "official"
 
 
 def _finite(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -143,5 +199,9 @@ class Opened:
     format: str
     content: Content
     read: Callable[[State], Weights]
+    layout: Layout
+    why: str = ""
     config: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    guesses: tuple[Guess, ...] = ()
+    dropped: tuple[str, ...] = ()
