@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +21,7 @@ from interp.interop.recognising import FORMATS, LAYOUTS, NAMED, recognise
 from interp.interop.transformer_lens import check_config
 from interp.interop.unrepresentable import check_representable
 from interp.interop.untrusted import read_untrusted
+from interp.interop.zip_comment import comment_of
 from interp.networks.one_layer import Weights
 from interp.networks.shapes import ACTIVATIONS, SHAPES, Activation
 from interp.networks.tensor_layout import Layout
@@ -44,11 +45,21 @@ def open_file(path: Path, format: str, known: Known) -> Opened:
         raise UsageError(f"map: given a map with format {format!r}, which has its own; leave one of the two out")
     if format == "safetensors" or (format == "auto" and _is_own(path)):
         return _open_own(path, known)
-    content = take_apart(read_untrusted(path))
+    content = _with_comment(take_apart(read_untrusted(path)), path)
     why = "it was given"
     if format == "auto":
         format, why = recognise(path, content.states[-1][1], known)
     return _open_foreign(path, format, why, _Foreign(content, known))
+
+
+def _with_comment(content: Content, path: Path) -> Content:
+    """A file that we exported says its step and activation in its comment."""
+    facts = comment_of(path)
+    step, (first, *later) = facts.get("step"), content.states
+    if later or first[0] is not None or not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        return content
+    told = {name: value for name, value in facts.items() if name == "act_fn"}
+    return replace(content, states=((step, first[1]),), config={**told, **content.config})
 
 
 def _open_own(path: Path, known: Known) -> Opened:

@@ -120,8 +120,7 @@ class _Trial:
 def _oriented(found: Sequence[Reading], orientation: str) -> list[Reading]:
     """The readings in which every matrix that can be read in several ways is stored as the caller says."""
     unclear = _unoriented(found)
-    kept = [one for one in found if all(one.orientation[name] == orientation for name in unclear)] or [*found]
-    return [one for one in kept if one.oddness == kept[0].oddness]
+    return [one for one in found if all(one.orientation[name] == orientation for name in unclear)] or [*found]
 
 
 def _undetermined(found: Sequence[Reading]) -> list[str]:
@@ -173,15 +172,13 @@ def _heads_not_known(trial: _Trial, found: Sequence[Reading]) -> UnknownFactErro
     width = found[0].sizes["n_heads d_head"]
     divisors = [n for n in range(1, width + 1) if width % n == 0]
     tried = {n: [how for one in found if (how := trial.working(one, n)) is not None] for n in divisors if n <= 64}
-    best = {n: max(hows, key=lambda how: how.excess) for n, hows in tried.items() if hows}
-    first = max(best, key=lambda n: best[n].excess, default=1)
-    others = [how for n, how in best.items() if n != first]
-    is_clear = first in best and all(best[first].is_far_better_than(other) for other in others) and best[first].works
-    hint = f"; with {first} the model is right for {best[first].accuracy:.1%} of the pairs" if is_clear else ""
+    excess = {n: max(how.excess for how in hows) for n, hows in tried.items() if any(how.works for how in hows)}
+    working_so = [n for n in excess if 2 * excess[n] >= max(excess.values())]
+    hint = f"; the model works with {', '.join(map(str, working_so))}" if working_so and len(working_so) < len(tried) else ""
     return UnknownFactError(
         f"n_heads: the heads are merged into one axis of {width}, and no configuration tells their number, which divides it "
         f"({', '.join(map(str, divisors))}){hint}",
-        {"n_heads": first if is_clear else next((n for n in (4, 2, 1) if n in divisors), 1)},
+        {"n_heads": working_so[0] if hint else next(n for n in (4, 2, 1) if n in divisors)},
     )
 
 
