@@ -14,6 +14,7 @@ from interp.interop.guess import Guess
 from interp.interop.known import Known, UnknownFactError
 from interp.interop.mapping import DROPPED, layout_of
 from interp.interop.unrepresentable import HOLDS
+from interp.interop.usual_names import stacked_heads
 from interp.interop.working import Working, working
 from interp.networks.one_layer import Weights
 from interp.networks.tensor_layout import TARGETS, Layout
@@ -46,6 +47,7 @@ class PlainModel:
         Raises:
             DataError: if it does not have the names and shapes of the one for which this was made.
         """
+        state = stacked_heads(state)
         if self.positions is not None:
             name, axis, count = self.positions
             table = state.get(name)
@@ -70,6 +72,7 @@ def plain_model(state: Mapping[str, object], *, known: Known, n_heads: int | Non
         DataError: if names or shapes are not those of a model that can be held.
         UnknownFactError: if heads are merged and their number is not known; if shapes allow several readings and none works.
     """
+    state = stacked_heads(state)
     names = assign(state, known.map, formats=formats)
     shapes = {name: tuple(tensor.shape) for name in names.roles if isinstance(tensor := state[name], Tensor)}
     found, reasons = readings(names.roles, shapes, stated=names.stated, tied=names.tied is not None)
@@ -189,7 +192,9 @@ def _guesses(names: Assignment, found: Sequence[Reading], chosen: Reading, why: 
         axes = chosen.axes[names.tied].replace("d_vocab", "classes")
         stated += (f"{names.tied}[{axes}]=W_U",)
     told = ", ".join(f"{name} -> {role} ({chosen.axes[name]})" for name, role in names.roles.items())
-    guesses = [Guess("tensors", told, "by their usual names", {"format": "map", "map": stated})]
+    is_whole = not chosen.is_cut and names.has_positions and not any(".*." in name for name in names.roles)
+    change = {"format": "map", "map": stated} if is_whole else {}  # what is stacked, cut or absent has no entry in a map
+    guesses = [Guess("tensors", told, "by their usual names", change)]
     if odd := [name for name in _undetermined(found) if name not in _unoriented(found) and names.roles[name][0] == "W"]:
         guesses.append(Guess("axes", ", ".join(f"{name} ({chosen.axes[name]})" for name in odd), why))
     if unclear := _unoriented(found):

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from torch import Tensor
 
 from interp.errors import DataError
-from interp.interop.usual_names import GATE, NORM, ROTARY, layers_of, roles_of
+from interp.interop.usual_names import GATE, MASK, NORM, ROTARY, layers_of, roles_of
 
 HOLDS = "what can be held is one layer of attention and one MLP without normalization, on `a b` or `a b =`"
 _LAYERS = ("n_layers", "n_layer", "num_layers", "num_hidden_layers", "depth")
@@ -56,20 +56,25 @@ def _reasons(state: Mapping[str, object], config: Mapping[str, object], *, compl
         yield f"a network with {_norm_kind(norms)} ({_some(norms)})"
     if rotary := [name for name in state if ROTARY.search(name)]:
         yield f"a network with rotary positions ({_some(rotary)})"
-    if gates := [name for name, value in state.items() if GATE.search(name) and _ndim(value) == 2]:
-        yield f"a network with a gated MLP ({_some(gates)})"
+    if attends(roles) and (gates := [name for name, value in state.items() if GATE.search(name) and _ndim(value) == 2]):
+        yield f"a network with a gated MLP, or one of more than two matrices ({_some(gates)})"
     if sides := _two_vocabularies(state):
         yield f"a network with an embedding for a and another for b ({_some(sides)})"
     if complete:
-        yield from _without_attention(state, roles)
+        yield from _without_a_part(state, roles)
 
 
-def _without_attention(state: Mapping[str, object], roles: Mapping[str, str]) -> Iterator[str]:
-    """An MLP: matrices and vectors with names that are known or numbered, none of them of attention."""
+def _without_a_part(state: Mapping[str, object], roles: Mapping[str, str]) -> Iterator[str]:
+    """Attention alone; or an MLP: matrices and vectors with names that are known or numbered, none of them of attention."""
     matrices = {name: value for name, value in state.items() if isinstance(value, Tensor) and value.ndim == 2}
     plain = all(name in roles or re.search(r"\d", name) for name in state)
-    attends = any(role[2:] in ("Q", "K", "V", "QKV", "O", "pos") for role in roles.values())
-    if not plain or attends or len(matrices) < 2 or any(_ndim(value) > 2 for value in state.values()):
+    if attends(roles):
+        if not any(role[2:] in ("in", "out") for role in roles.values()) and all(
+            name in roles or MASK.search(name) for name in state
+        ):
+            yield "a network without an MLP"
+        return
+    if not plain or len(matrices) < 2 or any(_ndim(value) > 2 for value in state.values()):
         return
     if "W_E" in roles.values():
         yield f"an MLP on embeddings, a network without attention ({_some([*matrices])})"
@@ -77,6 +82,11 @@ def _without_attention(state: Mapping[str, object], roles: Mapping[str, str]) ->
         first = next(iter(matrices))
         shape = tuple(matrices[first].shape)
         yield f"an MLP on one-hot inputs, a network without attention or embedding (its first matrix is {first} {shape})"
+
+
+def attends(roles: Mapping[str, str]) -> bool:
+    """Whether any tensor is of attention, or of positions, which nothing else needs."""
+    return any(role[2:] in ("Q", "K", "V", "QKV", "O", "pos") for role in roles.values())
 
 
 def _two_vocabularies(state: Mapping[str, object]) -> list[str]:
@@ -97,7 +107,7 @@ def _norm_kind(names: Collection[str]) -> str:
         return "RMSNorm"
     if any("running_mean" in name or re.search(r"(^|[._])(bn|batch_?norm)", name.lower()) for name in names):
         return "batch normalization"
-    has_bias = any(name.lower().endswith((".bias", ".b", "_bias")) for name in names)
+    has_bias = any(name.lower().endswith((".bias", ".b", "_bias", ".beta")) for name in names)
     return "LayerNorm" if has_bias else "LayerNorm or RMSNorm"
 
 

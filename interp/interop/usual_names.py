@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+import torch
+from torch import Tensor
+
 _ATTENTION = re.compile(r"^(self_?|multi_?head_?|causal_?|masked_?|cross_?)*(attn|attention|mha|msa|sa)(_?\w*)$")
 _MLP = re.compile(r"^(mlp|ff|ffn|ffwd|feed_?forward|fcn|dense_net|feedforward_net)(_?\w*)$")
 _KINDS = ("weight", "bias", "kernel", "embedding", "scale", "weights")
@@ -35,14 +38,14 @@ _IN_MLP = {
     "in": r"in(put)?|in_?proj|lin(ear)?_?in|layer_?1|first|expand|proj_in|dense_in",
     "out": r"out(put)?|out_?proj|c_?proj|fc_out|lin(ear)?_?out|layer_?2|second|contract|proj(_out)?|dense_out",
 }
-_ELSEWHERE = {"O": r"out_proj", "U": r"out(put)?|fc(_out)?|linear|proj(_out)?|dense"}
+_ELSEWHERE = {"O": r"out_proj", "U": r"out(put)?|fc(_out)?|linear|proj(ection)?(_out)?|dense"}
 
 NORM = re.compile(r"(^|[._])(ln|bn|layer_?norm|rms_?norm|batch_?norm)(_?[a-z0-9]+)*([._]|$)|norm", re.IGNORECASE)
 MASK = re.compile(
     r"(^|[._])((causal_?|attn_?|attention_?|masked_?)?mask\w*|tril|masked_bias|ignore|position_ids|causal)$", re.IGNORECASE
 )
 ROTARY = re.compile(r"rotary|(^|[._])(inv_freq|rope|freqs?_cis|(cos|sin)_cached)([._]|$)", re.IGNORECASE)
-GATE = re.compile(r"(^|[._])(w_?gate|gate(_?proj)?|w_?3|b_gate)([._]|$)", re.IGNORECASE)
+GATE = re.compile(r"(^|[._])(w_?gate|gate(_?proj)?|b_gate|(w|fc|linear|lin|l)_?3)([._]|$)", re.IGNORECASE)
 
 
 def role_of(name: str) -> str | None:
@@ -52,6 +55,8 @@ def role_of(name: str) -> str | None:
     ['W_E', 'b_O', 'W_out', 'W_U', None]
     """
     parts = name.lower().split(".")
+    if len(parts) > 1 and parts[-1] == "value" and parts[-2] in _KINDS:  # flax's nnx: `query.kernel.value`
+        parts = parts[:-1]
     module = parts[:-1] if parts[-1] in _KINDS and len(parts) > 1 else parts
     while len(module) > 1 and module[-1].isdigit():  # the first of a Sequential
         module = module[:-1]
@@ -113,5 +118,42 @@ def _has_mlp(parts: list[str]) -> bool:
 
 
 def layers_of(roles: Mapping[str, str]) -> int:
-    """How many layers of attention there are: modules that hold queries."""
-    return len({re.sub(r"\.[^.]*$", "", name) for name, role in roles.items() if role in ("W_Q", "W_QKV")})
+    """How many layers of attention there are: modules that hold queries, of one head or of all.
+
+    >>> layers_of({f"blocks.{i}.attn.heads.{head}.q.weight": "W_Q" for i in (0, 1) for head in (0, 1, 2)})
+    2
+    """
+    return len({_before_attention(name) for name, role in roles.items() if role in ("W_Q", "W_QKV")})
+
+
+def _before_attention(name: str) -> str:
+    parts = name.split(".")
+    at = next((i for i, part in enumerate(parts) if _ATTENTION.match(part.lower())), len(parts) - 2)
+    return ".".join(parts[: max(at, 0)])
+
+
+def stacked_heads(state: Mapping[str, object]) -> dict[str, object]:
+    """A state dict in which tensors of one head each, ``heads.0.q`` and ``heads.1.q``, are one tensor ``heads.*.q``.
+
+    >>> {name: tuple(t.shape) for name, t in stacked_heads({f"heads.{i}.q": torch.zeros(4, 8) for i in (0, 1, 2)}).items()}
+    {'heads.*.q': (3, 4, 8)}
+    """
+    groups: dict[str, dict[int, object]] = {}
+    for name, value in state.items():
+        if match := _ONE_HEAD.fullmatch(name):
+            groups.setdefault(f"{match['before']}.*.{match['after']}", {})[int(match["number"])] = value
+    stacked: dict[str, object] = {}
+    for name, heads in groups.items():
+        if (role_of(name) or "")[2:] not in ("Q", "K", "V", "O"):
+            continue
+        tensors = [heads[number] for number in sorted(heads)]
+        whole = [
+            tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.shape == getattr(tensors[0], "shape", None)
+        ]
+        if len(whole) == len(tensors) == max(heads) + 1 and len({tensor.dtype for tensor in whole}) == 1:
+            stacked[name] = torch.stack(whole)
+    gone = {name for name in state if (match := _ONE_HEAD.fullmatch(name)) and f"{match['before']}.*.{match['after']}" in stacked}
+    return {name: value for name, value in state.items() if name not in gone} | stacked
+
+
+_ONE_HEAD = re.compile(r"(?P<before>(?:.*\.)?(?:attn_?|attention_?)?heads?)\.(?P<number>\d{1,3})\.(?P<after>.+)")
