@@ -142,6 +142,18 @@ def per_part(w: Weights) -> State:
     })  # fmt: skip
 
 
+def one_head_each(w: Weights) -> State:
+    """A module for each head."""
+    state = {name: tensor for name, tensor in plain_linear(w).items() if not name.startswith(("attn.q", "attn.k", "attn.v"))}
+    named = {"query": (w.W_Q, w.b_Q), "key": (w.W_K, w.b_K), "value": (w.W_V, w.b_V)}
+    for head in range(w.n_heads):
+        for name, (matrix, bias) in named.items():
+            state[f"attn.heads.{head}.{name}.weight"] = matrix[head].T.clone()
+            if bias is not None:
+                state[f"attn.heads.{head}.{name}.bias"] = bias[head].clone()
+    return state
+
+
 FORMS: dict[str, Callable[[Weights], State]] = {
     "nn.Linear, q k v apart": plain_linear,
     "left factors, q k v apart": plain_left,
@@ -152,4 +164,5 @@ FORMS: dict[str, Callable[[Weights], State]] = {
     "flax": flax,
     "our own names": our_names,
     "q k v stacked": per_part,
+    "one module for each head": one_head_each,
 }

@@ -126,6 +126,16 @@ REFUSED = {
     "two layers": (two_layers, "a network of 2 layers"),
     "rotary positions": (lambda w: plain_linear(w) | {"attn.rotary_emb.inv_freq": torch.ones(2)}, "rotary positions"),
     "gated MLP": (lambda w: plain_linear(w) | {"mlp.gate_proj.weight": torch.zeros(72, 16)}, "a gated MLP"),
+    "MLP of three matrices": (
+        lambda w: plain_linear(w) | {"fc3.weight": torch.zeros(16, 72).double()}, "a gated MLP, or one of more than two matrices"
+    ),
+    "attention alone": (
+        lambda w: {name: t for name, t in plain_linear(w).items() if not name.startswith("fc")}, "a network without an MLP"
+    ),
+    "two layers of heads": (
+        lambda _: {f"blocks.{i}.attn.heads.{h}.{q}.weight": torch.zeros(4, 16) for i in (0, 1) for h in (0, 1) for q in "qkv"},
+        "a network of 2 layers",
+    ),
     "two vocabularies": (
         lambda w: {n: t for n, t in plain_linear(w).items() if "embed.w" not in n or "un" in n}
         | {"embed_a.weight": torch.zeros(13, 16), "embed_b.weight": torch.zeros(13, 16)},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from foreign import save
+from foreign import official_state, save
 from foreign_forms import FORMS, State, conv1d, interleaved, merged, multihead, nano_gpt, out_in, plain_left, plain_linear
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -87,7 +87,7 @@ def models(draw: st.DrawFn) -> Weights:
 
 ORIENTATION = {
     "nn.Linear, q k v apart": "linear", "left factors, q k v apart": "left", "nn.MultiheadAttention": "linear",
-    "nanoGPT": "linear", "flax": "left", "our own names": "left", "q k v stacked": "left",
+    "nanoGPT": "linear", "flax": "left", "our own names": "left", "q k v stacked": "left", "one module for each head": "linear",
 }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_without_it_a_model_is_read_right_or_not_at_all(form: str, weights: Weig
     except UsageError as error:
         assert "fit both as they are and transposed" in str(error)  # noqa: PT017 # either outcome is right
     else:
-        if form not in ("GPT-NeoX", "flax", "our own names"):  # what cannot be told there is said to be a guess, below
+        if form != "GPT-NeoX":  # its packing is said to be a guess, below
             assert_same_function(loaded, weights)
 
 
@@ -152,6 +152,17 @@ def test_the_number_of_heads_is_asked_with_its_divisors(tmp_path: Path) -> None:
     assert_same_function(load_weights(stored), clock)
     with pytest.raises(UsageError, match="n_heads: given 8, but the file says 4"):
         load_weights(stored, known=Known(n_heads=8))
+    apart = save({"model": FORMS["flax"](clock), "config": {"n_head": 2}}, tmp_path / "apart.pt")
+    with pytest.raises(DataError, match=r"query\.kernel: given shape \(16, 4, 4\), expected \(d_model=16, n_heads=2, d_head\)"):
+        load_weights(apart)
+    with pytest.raises(DataError, match="n_heads=3 x d_head"):
+        load_weights(path, known=Known(n_heads=3))
+
+
+def test_an_orientation_is_for_names_alone(clock: Weights, tmp_path: Path) -> None:
+    path = save(official_state(random_weights(biases=["b_in", "b_out"])), tmp_path / "model.pth")
+    with pytest.raises(UsageError, match="orientation: given 'linear' for format 'official', which states it; leave it out"):
+        load_weights(path, known=Known(orientation="linear"))
 
 
 # What need not be there

@@ -44,12 +44,19 @@ def open_file(path: Path, format: str, known: Known) -> Opened:
     if known.map and format not in ("auto", "names", "map"):
         raise UsageError(f"map: given a map with format {format!r}, which has its own; leave one of the two out")
     if format == "safetensors" or (format == "auto" and _is_own(path)):
+        _check_orientation("safetensors", known)
         return _open_own(path, known)
     content = _with_comment(take_apart(read_untrusted(path)), path)
     why = "it was given"
     if format == "auto":
         format, why = recognise(path, content.states[-1][1], known)
+    _check_orientation(format, known)
     return _open_foreign(path, format, why, _Foreign(content, known))
+
+
+def _check_orientation(format: str, known: Known) -> None:
+    if known.orientation is not None and format != "names":
+        raise UsageError(f"orientation: given {known.orientation!r} for format {format!r}, which states it; leave it out")
 
 
 def _with_comment(content: Content, path: Path) -> Content:

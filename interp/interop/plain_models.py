@@ -105,7 +105,7 @@ class _Trial:
         table = next((name for name, role in roles.items() if role == "W_pos"), None)
         return PlainModel(
             layout=layout_of("a model with the usual names", entries),
-            sizes={"n_heads": n_heads} if n_heads is not None and reading.merges_heads else {},
+            sizes={"n_heads": n_heads} if n_heads is not None else {},
             positions=None if table is None else (table, reading.axes[table].split().index("n_ctx"), reading.n_ctx),
             zeros=None if table is not None else (reading.n_ctx, reading.sizes["d_model"]),
         )
