@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interp.errors import DataError, UsageError
 from interp.interop.mapping import DROPPED, Entry, parse_entries
-from interp.interop.usual_names import MASK, roles_of
+from interp.interop.usual_names import MASK, is_dense, roles_of
 from interp.networks.shapes import REQUIRED
 from interp.networks.tensor_layout import PACKED, TARGETS
 
@@ -51,7 +51,7 @@ def assign(state: Mapping[str, object], entries: Sequence[str], *, formats: str 
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     ignored = {entry.theirs for entry in said if entry.ours == DROPPED}
     ignored |= {name for name, value in tensors.items() if _is_buffer(name, value)}
-    roles, doubtful = _roles({name: value for name, value in tensors.items() if name not in ignored}, said)
+    roles, doubtful = _roles({name: value for name, value in tensors.items() if name not in ignored and is_dense(value)}, said)
     ours = {part for role in roles.values() for part in PACKED.get(role, (role,))}
     unread = [name for name in state if name not in roles and name not in ignored]
     tied = next((name for name, role in roles.items() if role == "W_E"), None) if "W_U" not in ours and not unread else None
@@ -92,6 +92,8 @@ def _has_rank(role: str, ndim: int) -> bool:
 
 def _is_buffer(name: str, value: Tensor) -> bool:
     """A mask, the positions' numbers, or a constant: no weights."""
+    if value.layout is not torch.strided or value.is_complex():
+        return False
     if value.ndim == 0:
         return bool(MASK.search(name))
     if not value.is_floating_point() and value.dtype is not torch.bool and value.numel() > 1:
@@ -157,7 +159,9 @@ def _width(state: Mapping[str, object], roles: Mapping[str, str]) -> int | None:
 
 
 def _shape(value: object) -> str:
-    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{tuple(value.shape)}{'' if is_dense(value) else f' {value.dtype} {value.layout}'}"
 
 
 def _names(state: Mapping[str, object]) -> str:

@@ -44,7 +44,7 @@ def recognise(path: Path, state: Mapping[str, object], known: Known) -> tuple[st
 
 def _pizza_sign(path: Path, state: Mapping[str, object], known: Known) -> str:
     positions = state.get("pos_embed.W_pos")
-    if isinstance(positions, Tensor) and len(positions) == 2:
+    if isinstance(positions, Tensor) and positions.ndim and len(positions) == 2:
         return "two positions"  # the official code always reads `=`
     return "an attention rate" if known.attention_rate is not None or pizza.read_config(path) is not None else ""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -147,13 +148,16 @@ def stacked_heads(state: Mapping[str, object]) -> dict[str, object]:
         if (role_of(name) or "")[2:] not in ("Q", "K", "V", "O"):
             continue
         tensors = [heads[number] for number in sorted(heads)]
-        whole = [
-            tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.shape == getattr(tensors[0], "shape", None)
-        ]
+        whole = [tensor for tensor in tensors if is_dense(tensor) and tensor.shape == getattr(tensors[0], "shape", None)]
         if len(whole) == len(tensors) == max(heads) + 1 and len({tensor.dtype for tensor in whole}) == 1:
             stacked[name] = torch.stack(whole)
     gone = {name for name in state if (match := _ONE_HEAD.fullmatch(name)) and f"{match['before']}.*.{match['after']}" in stacked}
     return {name: value for name, value in state.items() if name not in gone} | stacked
+
+
+def is_dense(value: object) -> TypeGuard[Tensor]:
+    """Whether this is a tensor that can be weights: dense, of real floating-point numbers."""
+    return isinstance(value, Tensor) and value.layout is torch.strided and value.is_floating_point()
 
 
 _ONE_HEAD = re.compile(r"(?P<before>(?:.*\.)?(?:attn_?|attention_?)?heads?)\.(?P<number>\d{1,3})\.(?P<after>.+)")

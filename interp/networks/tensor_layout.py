@@ -117,7 +117,9 @@ def describe(value: object) -> str:
 def is_causal_mask(mask: object, n_ctx: int) -> bool:
     """Whether this is the lower triangle of ones, of size n_ctx, in any dtype."""
     triangle = torch.ones(n_ctx, n_ctx).tril()
-    return isinstance(mask, Tensor) and mask.shape == triangle.shape and torch.equal(mask.cpu().float(), triangle)
+    if not isinstance(mask, Tensor) or mask.shape != triangle.shape or mask.layout is not torch.strided or mask.is_complex():
+        return False
+    return torch.equal(mask.cpu().float(), triangle)
 
 
 def _check_mask(name: str, mask: object, n_ctx: int | None) -> str | None:
