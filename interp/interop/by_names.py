@@ -101,10 +101,13 @@ def _is_buffer(name: str, value: Tensor) -> bool:
     return value.ndim >= 2 and (bool(MASK.search(name)) or value.ndim == 4) and is_mask(value)
 
 
+_LARGEST_MASK = 4096
+
+
 def is_mask(value: Tensor) -> bool:
     """Whether a tensor is a causal mask of a usual kind: ones below the diagonal, or False or 0 there and True or -inf above."""
     square = value.squeeze()
-    if square.ndim != 2 or square.shape[0] != square.shape[1]:
+    if square.ndim != 2 or square.shape[0] != square.shape[1] or len(square) > _LARGEST_MASK:
         return False
     below = torch.ones(square.shape).tril().bool()
     numbers = square.float()

@@ -30,6 +30,9 @@ from interp.store.tensors import unpack_weights
 _HEADS = ("n_heads", "n_head", "num_heads", "nhead", "nheads", "heads")
 _ACTIVATIONS = ("act_fn", "act_type", "activation")
 _TRANSFORMER_LENS = ("transformer-lens", "bridge")
+_MOST_HEADS = 64  # of which it is said that they divide a width
+
+_Read = Callable[[State], Mapping[str, Tensor]]
 
 
 def open_file(path: Path, format: str, known: Known) -> Opened:
@@ -41,22 +44,24 @@ def open_file(path: Path, format: str, known: Known) -> Opened:
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    if known.map and format not in ("auto", "names", "map"):
-        raise UsageError(f"map: given a map with format {format!r}, which has its own; leave one of the two out")
     if format == "safetensors" or (format == "auto" and _is_own(path)):
-        _check_orientation("safetensors", known)
+        _check_options("safetensors", known)
         return _open_own(path, known)
+    if format != "auto":
+        _check_options(format, known)
     content = _with_comment(take_apart(read_untrusted(path)), path)
     why = "it was given"
     if format == "auto":
         format, why = recognise(path, content.states[-1][1], known)
-    _check_orientation(format, known)
+    _check_options(format, known)
     return _open_foreign(path, format, why, _Foreign(content, known))
 
 
-def _check_orientation(format: str, known: Known) -> None:
+def _check_options(format: str, known: Known) -> None:
     if known.orientation is not None and format != "names":
         raise UsageError(f"orientation: given {known.orientation!r} for format {format!r}, which states it; leave it out")
+    if known.map and format not in ("names", "map"):
+        raise UsageError(f"map: given a map with format {format!r}, which has its own; leave one of the two out")
 
 
 def _with_comment(content: Content, path: Path) -> Content:
@@ -81,43 +86,40 @@ def _open_own(path: Path, known: Known) -> Opened:
 
 
 def _open_foreign(path: Path, format: str, why: str, foreign: _Foreign) -> Opened:
-    content, known = foreign.content, foreign.known
     beside = pizza.read_config(path) if format == "pizza" else None
-    config = beside if beside is not None else content.config
+    config = beside if beside is not None else foreign.content.config
     if format in _TRANSFORMER_LENS:
         check_config(config)
-    stated = mapping_layout(known.map) if format == "map" else LAYOUTS.get(format)
-    _check_representable(content.states[-1][1], config, known)
-    facts = _Facts.of(path, format, config, beside, known)
-    guesses, layout, read = list(facts.guesses), stated, None
-    n_heads = known.settle("n_heads", next((config[name] for name in _HEADS if name in config), None))
-    if stated is None:
-        found = plain_model(
-            content.states[-1][1],
-            known=known,
-            n_heads=n_heads if isinstance(n_heads, int) else None,
-            formats=f" ({NAMED})",
-            make=facts.weights,
-        )
-        guesses, layout, read = [*found.guesses, *guesses], found.layout, found.read
-    else:
-        _check_heads(format, stated, content.states[-1][1], n_heads)
-    sizes = {"n_heads": n_heads} if isinstance(n_heads, int) and beside is None else {}
-    layout_read = read or (lambda state: cast(Layout, stated).read(state, sizes))
+    named, dropped = _said(foreign.known)
+    check_representable(foreign.content.states[-1][1], config, named=named, dropped=dropped)
+    facts = _Facts.of(path, format, config, beside, foreign.known)
+    stored = None if beside is not None else next((config[name] for name in _HEADS if name in config), None)
+    layout, read, guesses = _reader(format, foreign, facts, stored)
 
     def weights_of(state: State) -> Weights:
-        weights = facts.weights(layout_read(state))
+        weights = facts.weights(read(state))
         if beside is not None:
             pizza.check_config(beside, weights)
         return weights
 
-    dropped = tuple(sorted(_said(known)[1]))
-    return Opened(format, content, weights_of, cast(Layout, layout), why, config, facts.notes, tuple(guesses), dropped)
+    content = foreign.content
+    return Opened(
+        format, content, weights_of, layout, why, config, facts.notes, (*guesses, *facts.guesses), tuple(sorted(dropped))
+    )
 
 
-def _check_representable(state: State, config: Mapping[str, object], known: Known) -> None:
-    named, dropped = _said(known)
-    check_representable(state, config, named=named, dropped=dropped)
+def _reader(format: str, foreign: _Foreign, facts: _Facts, stored: object) -> tuple[Layout, _Read, tuple[Guess, ...]]:
+    """The layout of a format's state dicts, how they are read, and what was guessed."""
+    known, state = foreign.known, foreign.content.states[-1][1]
+    given = known.settle("n_heads", stored)
+    n_heads = given if isinstance(given, int) else None
+    if format == "names":
+        found = plain_model(state, known=known, n_heads=n_heads, formats=f" ({NAMED})", make=facts.weights)
+        return found.layout, found.read, found.guesses
+    layout = mapping_layout(known.map) if format == "map" else LAYOUTS[format]
+    _check_heads(format, layout, state, n_heads)
+    sizes = {} if n_heads is None else {"n_heads": n_heads}
+    return layout, lambda state: layout.read(state, sizes), ()
 
 
 def _said(known: Known) -> tuple[set[str], set[str]]:
@@ -136,7 +138,7 @@ def _check_heads(format: str, layout: Layout, state: State, n_heads: object) -> 
     tensor = state[merged[0]]
     over = 3 if layout.tensors[merged[0]][0] == "W_QKV" else 1
     width = max(tensor.shape) // over if isinstance(tensor, Tensor) and tensor.ndim else 0
-    divisors = [str(n) for n in range(1, width + 1) if width % n == 0]
+    divisors = [str(n) for n in range(1, min(width, _MOST_HEADS) + 1) if width % n == 0]
     what = "a TransformerLens 4 state dict" if format == "bridge" else "this map"
     raise UnknownFactError(
         f"n_heads: {what} merges the heads and does not tell their number, which divides the width ({', '.join(divisors)})",

@@ -173,8 +173,8 @@ def _none_works(trial: _Trial, found: Sequence[Reading], best: tuple[Reading, Wo
 
 def _heads_not_known(trial: _Trial, found: Sequence[Reading]) -> UnknownFactError:
     width = found[0].sizes["n_heads d_head"]
-    divisors = [n for n in range(1, width + 1) if width % n == 0]
-    tried = {n: [how for one in found if (how := trial.working(one, n)) is not None] for n in divisors if n <= 64}
+    divisors = [n for n in range(1, min(width, 64) + 1) if width % n == 0]
+    tried = {n: [how for one in found if (how := trial.working(one, n)) is not None] for n in divisors}
     excess = {n: max(how.excess for how in hows) for n, hows in tried.items() if any(how.works for how in hows)}
     working_so = [n for n in excess if 2 * excess[n] >= max(excess.values())]
     hint = f"; the model works with {', '.join(map(str, working_so))}" if working_so and len(working_so) < len(tried) else ""
