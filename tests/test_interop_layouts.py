@@ -145,8 +145,7 @@ def test_the_number_of_heads_is_asked_with_its_divisors(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         load_weights(path)
     assert "one axis of 16" in str(error.value)
-    assert "(1, 2, 4, 8, 16)" in str(error.value)
-    assert "the model works with 4, 8, 16" in str(error.value)
+    assert "which divides it: 1 (7.7 %), 2 (7.7 %), 4 (100 %), 8 (100 %), 16 (100 %), with each of which" in str(error.value)
     assert str(error.value).endswith("for example Known(n_heads=4)")
     stored = save({"model": multihead(clock), "config": {"n_head": 4}}, tmp_path / "stored.pt")
     assert_same_function(load_weights(stored), clock)

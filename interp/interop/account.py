@@ -64,7 +64,7 @@ def account_of(
     """The account of a file whose last model and task are known."""
     state, layout = opened.content.states[-1][1], opened.layout
     how = performance(weights, task, split, step=step)
-    tensors = {name: f"{ours} ({axes})" for name, (ours, axes) in layout.tensors.items() if name in state}
+    tensors = {name: f"{ours} ({axes})" for name, (ours, axes) in layout.tensors.items() if name in state or ".*." in name}
     tensors |= {f"{name} (again)": f"{ours} ({axes})" for name, (ours, axes) in layout.tied.items() if name in state}
     return Account(
         why=opened.why,

@@ -88,17 +88,20 @@ def in_python(options: Mapping[str, object]) -> str:
 
 
 def as_flags(options: Mapping[str, object]) -> str:
-    """Options as flags of a command; those that take several values are repeated.
+    """Options as flags of a command; ``map`` is repeated for each of its entries, others that have several values take them all.
 
     >>> as_flags({"n_heads": 4, "split": SplitConfig("python", 0, 0.3), "map": ("a=W_E", "b=-")})
     '--n-heads 4 --split python:0:0.3 --map a=W_E --map b=-'
     """
-    said = [(name, one) for name, value in options.items() for one in (value if isinstance(value, tuple) else (value,))]
-    return " ".join(f"--{name.replace('_', '-')}{_text(value)}" for name, value in said)
+    flags: list[str] = []
+    for name, value in options.items():
+        values = [_text(one) for one in value] if isinstance(value, tuple) else [_text(value)]
+        told = values if name == "map" else [" ".join(values)]
+        flags += [f"--{name.replace('_', '-')} {one}".strip() for one in told]
+    return " ".join(flags)
 
 
 def _text(value: object) -> str:
     if value is True:
         return ""
-    text = f"{value.rule}:{value.seed}:{value.fraction:g}" if isinstance(value, SplitConfig) else str(value)
-    return f" {shlex.quote(text)}"
+    return shlex.quote(f"{value.rule}:{value.seed}:{value.fraction:g}" if isinstance(value, SplitConfig) else str(value))

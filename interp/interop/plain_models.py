@@ -19,6 +19,7 @@ from interp.interop.working import Working, working
 from interp.networks.one_layer import Weights
 from interp.networks.tensor_layout import TARGETS, Layout
 from interp.tasks.modular import OPERATIONS, Operation
+from interp.wording import percent
 
 Make = Callable[[Mapping[str, Tensor]], Weights]
 
@@ -175,13 +176,15 @@ def _heads_not_known(trial: _Trial, found: Sequence[Reading]) -> UnknownFactErro
     width = found[0].sizes["n_heads d_head"]
     divisors = [n for n in range(1, min(width, 64) + 1) if width % n == 0]
     tried = {n: [how for one in found if (how := trial.working(one, n)) is not None] for n in divisors}
-    excess = {n: max(how.excess for how in hows) for n, hows in tried.items() if any(how.works for how in hows)}
-    working_so = [n for n in excess if 2 * excess[n] >= max(excess.values())]
-    hint = f"; the model works with {', '.join(map(str, working_so))}" if working_so and len(working_so) < len(tried) else ""
+    best = {n: max(hows, key=lambda how: how.excess) for n, hows in tried.items() if hows}
+    works = any(how.works for how in best.values())
+    told = [f"{n} ({percent(best[n].accuracy)})" if works and n in best else str(n) for n in divisors]
+    right = ", with each of which the model is right for as many of the pairs as it says" if works else ""
+    likely = max(best, key=lambda n: best[n].accuracy) if works else next(n for n in (4, 2, 1) if n in divisors)
     return UnknownFactError(
-        f"n_heads: the heads are merged into one axis of {width}, and no configuration tells their number, which divides it "
-        f"({', '.join(map(str, divisors))}){hint}",
-        {"n_heads": working_so[0] if hint else next(n for n in (4, 2, 1) if n in divisors)},
+        f"n_heads: the heads are merged into one axis of {width}, and no configuration tells their number, which divides it: "
+        f"{', '.join(told)}{right}",
+        {"n_heads": likely},
     )
 
 

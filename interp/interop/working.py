@@ -18,7 +18,7 @@ from interp.tasks.modular import OPERATIONS, ModularTask, Operation
 from interp.tasks.splits import Split
 
 # To choose between readings of a file, a sample of the pairs is enough; a report of how good a model is takes them all.
-_SAMPLE = 2048
+_SAMPLE = 1024
 # A model works if it is right for a tenth of the pairs that a constant answer gets wrong, and not by luck.
 _SHARE, _SIGMAS = 0.1, 5.0
 
