@@ -91,7 +91,7 @@ def test_a_given_split_that_the_published_losses_refute_is_not_taken_in_silence(
     misfit = max(abs(mine / theirs - 1) for mine, theirs in zip((train, test), published, strict=True))
     said = f"split torch:1:0.3, as given: the losses on it differ from the published ones by {misfit:.0%}"
     assert said in load_run(path, known=wrong).notes
-    assert said in open_source(path, split=wrong.split).notes
+    assert said in open_source(path, known=wrong).notes
     with pytest.raises(UsageError, match=f"{re.escape(said)}, and the run would be measured on it"):
         import_run(path, tmp_path, "wrong", known=wrong)
     assert not (tmp_path / "wrong").exists()

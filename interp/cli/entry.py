@@ -15,6 +15,7 @@ from interp.cli.making import demo, resume, train, train_from
 from interp.cli.pages import figure, report, watch
 from interp.cli.studies import study, study_from
 from interp.errors import DataError, TrainingError, UsageError
+from interp.interop.known import UnknownFactError
 
 DESCRIPTION = """Watch a circuit form: train a one-layer transformer on modular arithmetic and look inside every checkpoint.
 
@@ -74,6 +75,7 @@ def _guarded(command: Callable[[], None], *, debug: bool) -> int:
         if isinstance(error, KeyboardInterrupt):
             print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
             return 130
-        print(f"error: {error}", file=sys.stderr)
+        said = error.on_command_line() if isinstance(error, UnknownFactError) else error
+        print(f"error: {said}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     return 0

@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Files, Keys, Names, Root, RunPath, Threads, find_run, parse_keys, parse_split, parse_steps
+from interp.cli.arguments import (
+    NO_OPTIONS,
+    ROOT,
+    FileOptions,
+    Files,
+    Keys,
+    Names,
+    Root,
+    RunPath,
+    Threads,
+    find_path,
+    find_run,
+    parse_keys,
+    parse_steps,
+)
 from interp.cli.printing import print_json, print_series, print_table, print_tree
 from interp.errors import DataError
 from interp.wording import checkpoints, counted
@@ -114,7 +128,7 @@ def analyze(
 def anatomy(
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")],
     step: int | None = None,
-    split: str | None = None,
+    reading: FileOptions = NO_OPTIONS,
     controls: int = 5,
     threads: Threads = None,
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
@@ -125,17 +139,17 @@ def anatomy(
     Args:
         path: a run, one of its checkpoints, or a published file (see `interp import --help`).
         step: which checkpoint (default: the last).
-        split: how a published file's pairs were split, if it does not say: python:SEED:FRACTION or torch:SEED:FRACTION.
+        reading: how a published file is read.
         controls: number of random controls for each ablation, whose distribution is shown beside it; 0 is faster.
         json_output: print JSON.
     """
-    there = path if path.exists() or len(path.parts) > 1 else root / path
+    there = find_path(path, root)
     with counted_progress("ablating") as on_step:
         from interp.anatomy import anatomy as dissect  # takes a second or two
         from interp.anatomy.published import beside_mainline
         from interp.anatomy.source import open_source
 
-        source = open_source(there, step=step, split=None if split is None else parse_split(split))
+        source = open_source(there, step=step, format=reading.format, known=reading.known)  # type: ignore[arg-type]
         found = dissect(source.weights, task=source.task, split=source.split, controls=controls, threads=threads, on_step=on_step)
     paper, paper_note = beside_mainline(source.weights, source.task, weight_decay=source.weight_decay, fraction=source.fraction)
     if json_output:

@@ -98,8 +98,6 @@ def _is_list(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, list | tuple)
 
 
-
-
 def integer(value: object, name: str) -> int:
     """A stored number as an integer >= 0.
 

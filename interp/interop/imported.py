@@ -11,6 +11,7 @@ import torch
 
 from interp.config.run_config import Biases, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import DataError, UsageError
+from interp.interop.account import Account
 from interp.interop.logs.training_log import TrainingLog
 from interp.losses import correct, cross_entropy
 from interp.networks.one_layer import Weights
@@ -34,6 +35,7 @@ class Imported:
         notes: what was inferred, assumed, left out or found wrong, in words.
         provenance: file name, hash, format, stored configuration and notes, as JSON values.
         unknown: fields of `config` that the file does not contain, and that have their defaults.
+        account: what was made of the file, tensor by tensor, and how well the last model works.
         log: the training log that was given with it, or lies beside it; None if there is none.
         refuted: in words, how the published losses contradict the split that the caller gave; empty if they do not.
     """
@@ -47,6 +49,7 @@ class Imported:
     test_losses: Mapping[int, float]
     notes: tuple[str, ...]
     provenance: Mapping[str, object]
+    account: Account
     unknown: tuple[str, ...] = ()
     refuted: str = ""
     log: TrainingLog | None = None
