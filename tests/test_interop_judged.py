@@ -222,7 +222,7 @@ def test_an_explanation_tells_what_was_read_guessed_and_ignored_and_writes_nothi
         "split: not known",
         "attn.q_proj.weight -> W_Q ((n_heads d_head) d_model)",
         "ignored:\n  attn.mask: shape (3, 3)",
-        "n_head: 4",
+        "n_heads: 4",
         "activation: relu (it is not stored); to change it: --activation gelu",
         "operation: addition (not stored); to change it: --operation subtract",
         "orientation: linear, of attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight, attn.o_proj.weight (because the",
