@@ -120,7 +120,6 @@ def _open_foreign(path: Path, format: str, why: str, foreign: _Foreign) -> Opene
 
     def weights_of(state: State) -> Weights:
         weights = facts.weights(read(state))
-        limits.check_table(weights.p, weights.d_mlp + weights.classes, insisted=foreign.known.large)
         if beside is not None:
             pizza.check_config(beside, weights)
         return weights
@@ -183,6 +182,7 @@ class _Facts:
     attention_rate: float
     notes: tuple[str, ...]
     guesses: tuple[Guess, ...]
+    large: bool
 
     @classmethod
     def of(
@@ -203,11 +203,13 @@ class _Facts:
             )
         return cls(
             cast(Activation, activation or ACTIVATIONS[0]), 1.0 if rate is None else float(cast(float, rate)), tuple(notes),
-            tuple(guesses),
+            tuple(guesses), known.large,
         )  # fmt: skip
 
     def weights(self, tensors: Mapping[str, Tensor]) -> Weights:
-        return Weights.from_tensors(_finite(tensors), activation=self.activation, attention_rate=self.attention_rate)
+        weights = Weights.from_tensors(_finite(tensors), activation=self.activation, attention_rate=self.attention_rate)
+        limits.check_table(weights.p, weights.d_mlp + weights.classes, insisted=self.large)
+        return weights
 
 
 def _stored_activation(config: Mapping[str, object]) -> str | None:
