@@ -211,7 +211,7 @@ def test_a_tensor_too_few_or_too_many_does_not_hide_the_format(format: str, tmp_
 
 def test_an_explanation_tells_what_was_read_guessed_and_ignored_and_writes_nothing(clock: Weights, tmp_path: Path) -> None:
     state = plain_linear(clock) | {"attn.mask": torch.ones(3, 3).tril()}
-    path = save({"model": state, "config": {"n_head": 4, "lr": 0.1}, "extra": 1}, tmp_path / "m.pt")
+    path = save({"model": state, "config": {"n_heads": 4, "lr": 0.1}, "extra": 1}, tmp_path / "m.pt")
     before = sorted(tmp_path.iterdir())
     text = explain(path).text
     assert sorted(tmp_path.iterdir()) == before
