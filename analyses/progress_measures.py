@@ -90,7 +90,7 @@ def figure(series):
 
 
 def _lead(series):
-    """Dots where restricted loss and test accuracy pass their half-way marks, and the span between them."""
+    """Dots where restricted loss and test accuracy first pass their half-way marks, and the span between them."""
     lead, accuracy, restricted = about(series).lead, series["history_test_accuracy"], series["restricted_loss"]
     if lead is None:
         return [], []
@@ -98,21 +98,23 @@ def _lead(series):
         {"type": "scatter", "mode": "markers", "x": [at.step], "y": [float(values.sel({values.dims[0]: at.step}))],
          "marker": {"color": colour, "size": 9}, "showlegend": False, "hovertemplate": f"{what}<extra></extra>", **on(cell)}
         for at, values, colour, cell, what in (
-            (lead.restricted, restricted, RESTRICTED, 1, "restricted loss has halved"),
-            (lead.accuracy, accuracy, TEST, 2, "test accuracy passes one half"),
+            (lead.first_of("restricted"), restricted, RESTRICTED, 1, "restricted loss has halved"),
+            (lead.first_of("accuracy"), accuracy, TEST, 2, "test accuracy passes one half"),
         )
         if at is not None
     ]  # fmt: skip
-    if not about(series).stands_out or lead.steps is None or lead.steps <= 0:
+    if not about(series).stands_out or lead.steps is None or lead.first is None or lead.first <= 0:
         return dots, []
-    begin, end, height = lead.restricted.step, lead.accuracy.step, float(accuracy.sel(history_step=lead.accuracy.step))
+    begin, end = (lead.first_of(name).step for name in ("restricted", "accuracy"))
+    height = float(accuracy.sel(history_step=end))
     start = {
         "type": "scatter", "mode": "markers", "x": [begin], "y": [height], "marker": {"color": RESTRICTED, "size": 9},
         "showlegend": False, "hovertemplate": "restricted loss has halved<extra></extra>", **on(2),
     }  # fmt: skip
     span = curve([begin, end], [height, height], name="lead", colour=NEUTRAL, cell=2, dash="dot", legend=False)
+    kept = "" if lead.steps == lead.first else f" ({lead.steps:,} for good)"
     note = {
-        "text": f"lead {counted(lead.steps, 'step')}", "x": begin, "y": height, "xref": "x2", "yref": "y2",
+        "text": f"lead {counted(lead.first, 'step')}{kept}", "x": begin, "y": height, "xref": "x2", "yref": "y2",
         "xanchor": "left", "yanchor": "bottom", "xshift": 8, "showarrow": False, "font": {"size": 11},
     }  # fmt: skip
     return [*dots, span | {"hoverinfo": "skip", "hovertemplate": None}, start], [note]
@@ -173,6 +175,7 @@ DEFINITIONS = (
             ("restricted =", "first step from which the restricted loss is at most half its first value, for good"),
             ("accuracy =", "first step from which test accuracy is at least 1/2, for good"),
             ("lead =", "accuracy - restricted; its interval from both boundaries' intervals"),
+            ("with dips", "also between the steps at which both first passed their marks; the interval covers both"),
         ),
         "the restricted loss at the checkpoints (all pairs), and test accuracy at every evaluated step",
         waves=True,

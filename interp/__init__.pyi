@@ -3,6 +3,7 @@ from . import errors as errors
 from . import figures as figures
 from . import harmonics as harmonics
 from . import measures as measures
+from . import studies as studies
 from . import synthetic as synthetic
 from . import wording as wording
 from .config.recipes import recipe as recipe
@@ -13,7 +14,7 @@ from .config.run_config import RunConfig as RunConfig
 from .harmonics.cyclic import FourierBasis as FourierBasis
 from .interop.export import export_series as export_series
 from .interop.export import export_weights as export_weights
-from .interop.imported import Known as Known
+from .interop.known import Known as Known
 from .interop.load import import_run as import_run
 from .interop.load import load_run as load_run
 from .interop.load import load_weights as load_weights
@@ -41,6 +42,8 @@ from .reporting.write import report as report
 from .store.checkpoint import Checkpoint as Checkpoint
 from .store.run import Run as Run
 from .store.run import open_run as open_run
+from .studies.study import Study as Study
+from .studies.study import open_study as open_study
 from .tasks.modular import ModularTask as ModularTask
 from .tasks.splits import Split as Split
 from .tasks.splits import SplitConfig as SplitConfig

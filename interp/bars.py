@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from interp.training.stream import Step
 
+log = logging.getLogger("interp")
+
 _REFRESH_SECONDS = 0.25
+_LINE_SECONDS = 30.0  # between two lines where there is no terminal
 
 
 @contextmanager
@@ -98,3 +102,61 @@ def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
             bar.update(task, description=part, completed=done, total=total)
 
         yield show
+
+
+@contextmanager
+def many_runs_progress(name: str, *, total: int, done: int) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar of many runs on stderr, as a context: what it yields is called with (runs done, what became of them).
+
+    If stderr is no terminal, a line is logged now and then.
+
+    Args:
+        name: what is shown beside the bar.
+        total: how many runs there are.
+        done: how many of them were done before: what they took says nothing of the time left.
+    """
+    begun = time.monotonic()
+
+    def left(now_done: int) -> str:
+        if now_done <= done:
+            return ""
+        seconds = (time.monotonic() - begun) / (now_done - done) * (total - now_done)
+        return f"about {_in_words(seconds)} left" if now_done < total else ""
+
+    if not on_terminal():
+        said = begun
+
+        def log_line(now_done: int, what: str) -> None:
+            nonlocal said
+            if time.monotonic() - said >= _LINE_SECONDS or now_done == total:
+                said = time.monotonic()
+                log.info("%s", ", ".join(filter(None, [f"{name}: {now_done} of {total} runs", what, left(now_done)])))
+
+        yield log_line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn(f"[bold]{name}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total, completed=done)
+        yield lambda now_done, what: bar.update(
+            task, completed=now_done, description=", ".join(filter(None, [what, left(now_done)]))
+        )
+
+
+def _in_words(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> _in_words(50), _in_words(200), _in_words(8000)
+    ('50 s', '3 min', '2.2 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -8,6 +8,7 @@ import torch
 from interp.anatomy.source import open_source
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import UsageError
+from interp.interop import Known
 from interp.recording.recorder import record
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
@@ -35,7 +36,9 @@ def test_an_earlier_checkpoint_says_whose_key_frequencies_it_has(run):
 
 
 def test_a_run_has_a_split_of_its_own(run):
-    with pytest.raises(UsageError, match="leave it out"):
-        open_source(run.path, split=SplitConfig())
+    with pytest.raises(UsageError, match=r"--split torch:598:0\.3: given for the run .*leave it out"):
+        open_source(run.path, known=Known(split=SplitConfig()))
+    with pytest.raises(UsageError, match=r"--format map --n-heads 4: given for the run .*leave it out"):
+        open_source(run.path, format="map", known=Known(n_heads=4))
     with pytest.raises(UsageError, match="leave one of them out"):
         open_source(run[5].path, step=10)

@@ -20,8 +20,8 @@ from retelling import saying
 
 from interp import figures
 from interp.figures import Cell, bands, curve, draw, line, on, phase_bands, slider, steps_of_colour, template
+from interp.figures.banding import last_step
 from interp.figures.cells import grid
-from interp.figures.drawing import last_step
 from interp.reporting.blocks import Blocks
 from interp.reporting.extract import extract
 

@@ -174,8 +174,9 @@ def test_almost_grokked_is_uncertain_to_the_end_of_the_run():
 
 
 def test_what_is_true_at_a_late_first_measurement_is_not_dated():
-    found = phases([107_790], [1e-7], [2e-7], [1.0], [1.0])
-    assert found == type(found)(None, None, None, None, None, "unknown")
+    found = phases([107_790, 107_791], [1e-7] * 2, [2e-7] * 2, [1.0] * 2, [1.0] * 2)
+    assert (found.memorized, found.onset, found.cleanup, found.grokked, found.settled) == (None,) * 5
+    assert found.outcome == "unknown"
     run = grokking()
     late = {name: (c[0][90:], c[1][90:]) if isinstance(c, tuple) else c[90:] for name, c in run.items()}
     found = phases(**late)
@@ -186,11 +187,12 @@ def test_what_is_true_at_a_late_first_measurement_is_not_dated():
     assert found.outcome == "grokking"  # train was right at least 3,000 steps before
 
 
-@pytest.mark.parametrize(("steps", "outcome"), [([0], "comprehension"), ([500], "comprehension"), ([1000], "unknown")])
-def test_a_first_measurement_dates_what_it_can(steps, outcome):
-    found = phases(steps, [1e-7], [1e-7], [1.0], [1.0])
-    assert found.outcome == outcome
-    assert found.grokked == (Boundary(0, 0, 0) if steps == [0] else None)
+@pytest.mark.parametrize("step", [0, 500, 1000, 107_790])
+@pytest.mark.parametrize("right", [0.0, 0.95, 1.0])
+def test_one_measurement_is_no_history(step, right):
+    curve = ([step], [1e-7])
+    found = phases([step], [1e-7], [1e-7], [right], [right], excluded=curve, sum_squared=curve)
+    assert found == type(found)(None, None, None, None, None, "unknown", undated="not known from one checkpoint")
 
 
 # Settled

@@ -26,13 +26,22 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def test_there_are_two_examples():
-    assert len(EXAMPLES) == 2
+def test_there_are_three_examples():
+    assert len(EXAMPLES) == 3
+
+
+def test_the_study_example_says_what_its_comment_says(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import interp\n{EXAMPLES[1]}"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    said = re.findall(r"print\(study\)  # (.*)", EXAMPLES[1])
+    assert said == done.stdout.splitlines()
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_analysis_example_measures_and_draws(folder, capsys):
     path = folder / "self_attention.py"
-    path.write_text(EXAMPLES[1])
+    path.write_text(EXAMPLES[2])
     page = folder / "page.html"
     with pytest.raises(SystemExit) as exit_:
         main(["report", str(folder / "checkpoints" / "readme"), "-a", "loss_curves", "--file", str(path), "-o", str(page)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from retelling import retold, saying
 
 from interp import measures, recipe, record
 from interp.errors import TrainingError
-from interp.observing.series import about
+from interp.observing.series import about, boundaries_of
 from interp.reporting.compare import compare
 from interp.reporting.story import tell
 
@@ -31,12 +31,14 @@ def drawn(train: list[float], test: list[float], *, steps: tuple[int, ...] = STE
         "sum_squared_weights": np.linspace(10, 5, len(at)),
     }
     columns = [values[name] for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy")]
-    found = asdict(measures.phases(at, *columns, sum_squared=(at, values["sum_squared_weights"])))
+    dated = measures.phases(at, *columns, sum_squared=(at, values["sum_squared_weights"]))
+    boundaries, reached = boundaries_of(dated)
     series = xr.Dataset(coords={"step": at})
     for name, value in values.items():
         series[f"history_{name}"] = xr.DataArray(value, dims="history_step", coords={"history_step": at})
     told = {
-        "p": 59, "key_frequencies": [4, 7], "run": "drawn", "outcome": found.pop("outcome"), "phases": json.dumps(found),
+        "p": 59, "key_frequencies": [4, 7], "run": "drawn", "outcome": dated.outcome, "phases": json.dumps(boundaries),
+        "reached": json.dumps(reached), "undated": dated.undated,
     }  # fmt: skip
     return saying(series, **{**told, **attributes})
 
@@ -58,7 +60,8 @@ def test_a_run_that_broke_off_names_its_last_step_not_the_last_that_was_evaluate
 def test_what_was_reached_before_a_run_broke_off_was_not_never_reached() -> None:
     facts = json.dumps({"status": "stopped", "last_step": 30_010})
     collapsed = drawn([0, 1, 1, 1, 1, 1, 1, 0.01], [0, 0.02, 0.1, 1, 1, 1, 1, 0.01], facts=facts)
-    assert milestones(collapsed)["Memorized"] == milestones(collapsed)["Grokked"] == "not for good"
+    assert milestones(collapsed)["Memorized"] == "step 100 (0 to 100), not for good: lost again at step 30,000"
+    assert milestones(collapsed)["Grokked"].startswith("step 5,000 (1,000 to 5,000), not for good")
     never = drawn([0] * 8, [0] * 8, facts=facts)
     assert milestones(never)["Memorized"] == milestones(never)["Grokked"] == "never"
 
@@ -83,9 +86,15 @@ def test_a_network_that_passed_90_percent_soon_and_99_late_is_not_said_to_have_g
 def test_a_network_that_grokked_is_not_said_to_have_learned_all_pairs_together() -> None:
     spike = drawn([0, 1, 1, 1, 1, 1, 0.8, 1], [0, 0.02, 0.02, 0.1, 1, 1, 0.7, 1])
     story = tell(spike)
-    assert story.title == "This network grokked at step 30,000"
+    assert story.title == (
+        "This network grokked at step 10,000 (for good only from the last measurement, step 30,000, just after a dip)"
+    )
     assert "together" not in str(story)
-    assert "long after those it was shown; it answers the latter for good from step 30,000 on" in story.short[0]
+    assert "answered those it never saw only 9,900 steps later" in story.short[0]
+    slow = drawn([0, 0.95, 0.95, 0.95, 0.95, 0.95, 1, 1], [0, 0.02, 0.02, 0.95, 1, 1, 1, 1])
+    assert about(slow).outcome == "grokking"
+    assert "99 % of the latter from step 25,000 on, of the others from step 10,000 on" in tell(slow).short[0]
+    assert "together" not in str(tell(slow))
     both = drawn([0, 0.5, 1, 1, 1, 1, 1, 1], [0, 0.5, 1, 1, 1, 1, 1, 1])
     assert "together" in tell(both).short[0]
 

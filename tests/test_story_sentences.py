@@ -125,10 +125,13 @@ def test_lead_time_is_the_distance_of_the_half_way_marks_and_needs_both() -> Non
     lead = lead_time((steps, falling), (steps, rising))
     assert (lead.restricted.step, lead.accuracy.step, lead.steps) == (10, 30, 20)
     assert lead.shortest <= lead.steps <= lead.longest
-    assert lead_time((steps, falling), (steps, [0.0, 0.1, 0.2, 0.3])) == LeadTime(lead.restricted, None, None, None, None)
+    never = lead_time((steps, falling), (steps, [0.0, 0.1, 0.2, 0.3]))
+    assert (never.restricted, never.accuracy, never.steps, never.first) == (lead.restricted, None, None, None)
     assert lead_time((steps, [4.0] * 4), (steps, rising)).steps is None
-    # A dip that does not last is not a date.
-    assert lead_time((steps, [4.0, 0.1, 4.0, 0.1]), (steps, rising)).restricted.step == 30
+    # What does not last is not for good; when it first was so is another date, with a lead of its own.
+    dipping = lead_time((steps, [4.0, 0.1, 4.0, 0.1]), (steps, rising))
+    assert (dipping.restricted.step, dipping.steps, dipping.first) == (30, 0, 20)
+    assert dipping.shortest <= dipping.steps < dipping.first <= dipping.longest
 
 
 def ending(losses: list[float]) -> str:
@@ -189,7 +192,9 @@ def test_the_interval_of_a_lead_keeps_its_signs_and_is_said_in_the_right_words()
 
 def test_an_accuracy_that_was_there_before_anybody_looked_has_no_lead() -> None:
     assert lead_time(([10, 20], [4.0, 0.1]), ([10, 20], [0.9, 1.0])).accuracy is None
-    assert lead_time(([0, 20], [4.0, 0.1]), ([0, 20], [0.9, 1.0])).accuracy is not None
+    assert lead_time(([0, 20], [4.0, 0.1]), ([0, 20], [0.9, 1.0])).accuracy.step == 20  # by chance at step 0
+    assert lead_time(([0], [4.0]), ([0], [0.9])) == LeadTime(None, None, None, None, None)
+    assert lead_time(([0, 20], [4.0, 0.1]), ([20], [0.9])).restricted.step == 20
 
 
 def end_only() -> xr.Dataset:

@@ -144,7 +144,7 @@ def test_seeds_and_rules_give_different_splits() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"rule": "numpy"}, r"split\.rule: given 'numpy', expected one of torch, python"),
+        ({"rule": "numpi"}, r"split\.rule: given 'numpi', expected one of torch, python, numpy"),
         ({"fraction": 0}, r"split\.fraction: given 0, expected a number strictly between 0 and 1"),
         ({"fraction": 1}, "strictly between"),
         ({"fraction": -0.3}, "strictly between"),

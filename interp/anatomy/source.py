@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interp.errors import UsageError
-from interp.interop import Known, load_run
+from interp.interop import Format, Known, check_is_not_said, load_run
 from interp.networks.one_layer import Weights
 from interp.store.manifest import MANIFEST
 from interp.store.run import Run, open_run
 from interp.tasks.modular import ModularTask
-from interp.tasks.splits import Split, SplitConfig
+from interp.tasks.splits import Split
 from interp.tasks.task import TableTask
+
+_NOTHING = Known()
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,24 +34,24 @@ class Source:
         return None if self.split is None else len(self.split.train) / self.weights.p**2
 
 
-def open_source(path: str | Path, *, step: int | None = None, split: SplitConfig | None = None) -> Source:
+def open_source(path: str | Path, *, step: int | None = None, format: Format = "auto", known: Known = _NOTHING) -> Source:
     """Find a model: ``path`` is a run, one of its checkpoint files, or a published file that `interp.interop.load_run` reads.
 
     Args:
         step: which checkpoint of a run or of a file with several; the last by default.
-        split: how the pairs of a published file were split, if the file does not tell.
+        format: of a published file, as in `interp.interop.load_run`.
+        known: what a published file does not tell.
 
     Raises:
-        UsageError: for a path or step that does not exist, or a split for a run, which has its own.
+        UsageError: for a path or step that does not exist, or for something known of a run, which has it stored.
         DataError: for a damaged or foreign file.
     """
     path = Path(path)
     run_path = path if (path / MANIFEST).is_file() else path.parent.parent
     if (run_path / MANIFEST).is_file():
-        if split is not None:
-            raise UsageError(f"--split: given for the run {run_path}, which has its own split; leave it out")
+        check_is_not_said(run_path, format, known)
         return _of_run(open_run(run_path), path, step)
-    imported = load_run(path, known=Known(split=split))
+    imported = load_run(path, format, known=known)
     found = dict(imported.checkpoints)
     if step is not None and step not in found:
         near = min(found, key=lambda saved: abs(saved - step))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from interp.errors import UsageError, unknown
-from interp.tasks.splits import SplitConfig
+from interp.interop.known import Known
+from interp.tasks.splits import SPLIT_RULES, SplitConfig
 
 if TYPE_CHECKING:
     from interp.observing.key_rules import KeyRule
@@ -49,7 +51,12 @@ def find_run(run: Path, root: Path) -> Run:
     """The run at a path or, if nothing is there, of that name under the root."""
     from interp.store.run import open_run
 
-    return open_run(run if run.exists() or len(run.parts) > 1 else root / run)
+    return open_run(find_path(run, root))
+
+
+def find_path(path: Path, root: Path) -> Path:
+    """What is at a path or, if nothing is there, of that name under the root."""
+    return path if path.exists() or len(path.parts) > 1 else root / path
 
 
 def parse_steps(text: str | None, run: Run) -> list[int] | None:
@@ -79,7 +86,8 @@ def parse_split(text: str) -> SplitConfig:
         return SplitConfig(rule, int(seed), float(fraction))  # type: ignore[arg-type] # an unknown rule is refused there
     except (UsageError, ValueError) as error:
         reason = f" ({error})" if isinstance(error, UsageError) else ""
-        raise UsageError(f"--split: given {text!r}, expected python:SEED:FRACTION or torch:SEED:FRACTION{reason}") from None
+        rules = ", ".join(rule for rule in SPLIT_RULES if rule != "python")
+        raise UsageError(f"--split: given {text!r}, expected python:SEED:FRACTION, or another rule ({rules}){reason}") from None
 
 
 def parse_keys(text: str) -> KeyRule | list[int]:
@@ -92,3 +100,43 @@ def parse_keys(text: str) -> KeyRule | list[int]:
         return [int(k) for k in text.split(",")]
     except ValueError:
         raise unknown("key frequency rule", text, KEY_RULES) from None
+
+
+def _split_of(words: list[str]) -> SplitConfig:
+    return parse_split(words[0])
+
+
+def _text_of(split: SplitConfig | None) -> list[str]:
+    return ["none" if split is None else f"{split.rule}:{split.seed}:{split.fraction}"]
+
+
+def _may_be_split(value: object) -> bool:
+    return value is None or isinstance(value, SplitConfig)
+
+
+_SPLIT = tyro.constructors.PrimitiveConstructorSpec(1, "RULE:SEED:FRACTION", _split_of, _may_be_split, _text_of)
+
+
+@dataclass(frozen=True)
+class KnownFlags(Known):
+    """Every field of `Known` as a flag; two of them have a form of their own on the command line."""
+
+    split: Annotated[SplitConfig | None, _SPLIT] = None
+    map: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="THEIRS=OURS")] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How other people's files are read: the same flags wherever one can be given.
+
+    Args:
+        format: auto, official, transformer-lens, bridge, pizza, safetensors, names or map.
+        known: what the file does not say.
+    """
+
+    format: str = "auto"
+    known: Annotated[KnownFlags, tyro.conf.arg(name="")] = KnownFlags()
+
+
+FileOptions = Annotated[Reading, tyro.conf.arg(name="")]
+NO_OPTIONS = Reading()

@@ -13,7 +13,9 @@ from interp.cli.exchange import export, import_
 from interp.cli.looking import analyze, anatomy, runs, show, verify
 from interp.cli.making import demo, resume, train, train_from
 from interp.cli.pages import figure, report, watch
+from interp.cli.studies import study, study_from
 from interp.errors import DataError, TrainingError, UsageError
+from interp.interop.known import UnknownFactError
 
 DESCRIPTION = """Watch a circuit form: train a one-layer transformer on modular arithmetic and look inside every checkpoint.
 
@@ -34,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
     "anatomy": anatomy,
     "export": export,
+    "study": study,
 }
 
 
@@ -50,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _dispatch(given: list[str]) -> None:
     if given[:1] == ["train"] and len(given) > 1 and not given[1].startswith("-"):
         train_from(given[1], given[2:])
+    elif given[:1] == ["study"]:
+        study_from(given[1:] or ["--help"])
     else:
         app = tyro.extras.SubcommandApp()
         for name, command in COMMANDS.items():
@@ -70,6 +75,7 @@ def _guarded(command: Callable[[], None], *, debug: bool) -> int:
         if isinstance(error, KeyboardInterrupt):
             print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
             return 130
-        print(f"error: {error}", file=sys.stderr)
+        said = error.on_command_line() if isinstance(error, UnknownFactError) else error
+        print(f"error: {said}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     return 0

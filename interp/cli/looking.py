@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Files, Keys, Names, Root, RunPath, Threads, find_run, parse_keys, parse_split, parse_steps
+from interp.cli.arguments import (
+    NO_OPTIONS,
+    ROOT,
+    FileOptions,
+    Files,
+    Keys,
+    Names,
+    Root,
+    RunPath,
+    Threads,
+    find_path,
+    find_run,
+    parse_keys,
+    parse_steps,
+)
 from interp.cli.printing import print_json, print_series, print_table, print_tree
 from interp.errors import DataError
 from interp.wording import checkpoints, counted
@@ -44,6 +59,9 @@ def show(
 ) -> None:
     """Show the facts of one run: configuration, split, checkpoints, phases, key frequencies, sizes.
 
+    A phase is dated by the step at which it was first reached; where the run dips later, the step from which it holds for good
+    and the dips are named as well. A run with one measured step has no dates.
+
     Args:
         json_output: print JSON.
     """
@@ -54,7 +72,7 @@ def show(
     if json_output:
         print_json(found)
     else:
-        print_tree(found)
+        print_tree(_in_words(found))
 
 
 def verify(run: RunPath, threads: Threads = None, root: Root = ROOT) -> None:
@@ -110,7 +128,7 @@ def analyze(
 def anatomy(
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")],
     step: int | None = None,
-    split: str | None = None,
+    reading: FileOptions = NO_OPTIONS,
     controls: int = 5,
     threads: Threads = None,
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
@@ -121,17 +139,17 @@ def anatomy(
     Args:
         path: a run, one of its checkpoints, or a published file (see `interp import --help`).
         step: which checkpoint (default: the last).
-        split: how a published file's pairs were split, if it does not say: python:SEED:FRACTION or torch:SEED:FRACTION.
+        reading: how a published file is read.
         controls: number of random controls for each ablation, whose distribution is shown beside it; 0 is faster.
         json_output: print JSON.
     """
-    there = path if path.exists() or len(path.parts) > 1 else root / path
+    there = find_path(path, root)
     with counted_progress("ablating") as on_step:
         from interp.anatomy import anatomy as dissect  # takes a second or two
         from interp.anatomy.published import beside_mainline
         from interp.anatomy.source import open_source
 
-        source = open_source(there, step=step, split=None if split is None else parse_split(split))
+        source = open_source(there, step=step, format=reading.format, known=reading.known)  # type: ignore[arg-type]
         found = dissect(source.weights, task=source.task, split=source.split, controls=controls, threads=threads, on_step=on_step)
     paper, paper_note = beside_mainline(source.weights, source.task, weight_decay=source.weight_decay, fraction=source.fraction)
     if json_output:
@@ -142,6 +160,12 @@ def anatomy(
     for note in (*source.notes, *([paper_note] if paper_note else [])):
         print(f"note: {note}")
     print_tree(found, paper=paper)
+
+
+def _in_words(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary in which each phase is a line: its first step, since when it has held for good, and the dips between."""
+    shown = {name: value for name, value in found.items() if name not in ("reached", "undated", "phases_in_words")}
+    return shown | {"outcome": found["undated"] or found["outcome"], "phases": found["phases_in_words"] or "not known"}
 
 
 def _row(run: Run) -> dict[str, object]:

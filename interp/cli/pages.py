@@ -13,7 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from interp.bars import counted_progress, progress_by_part
-from interp.cli.arguments import ROOT, Files, Keys, LiveThreads, Names, Out, Root, RunPath, Threads, find_run, parse_keys
+from interp.cli.arguments import (
+    NO_OPTIONS,
+    ROOT,
+    FileOptions,
+    Files,
+    Keys,
+    LiveThreads,
+    Names,
+    Out,
+    Root,
+    RunPath,
+    Threads,
+    find_path,
+    find_run,
+    parse_keys,
+)
 from interp.cores import check_threads
 from interp.errors import DataError, UsageError
 
@@ -22,22 +37,30 @@ if TYPE_CHECKING:
 
 
 def report(
-    run: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    run: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FILE")],
     out: Out = Path("report.html"),
     analysis: Names = (),
     file: Files = (),
     key_rule: Keys = "unembedding",
     threads: Threads = None,
     root: Root = ROOT,
+    reading: FileOptions = NO_OPTIONS,
 ) -> None:
     """Write one offline HTML page about a run, or one that compares several; open it in any browser.
 
+    Other people's files are read as `interp import` reads them; no run of them is kept.
+
     Args:
-        run: directories of runs, or their names under --root.
+        run: directories of runs, or their names under --root; or other people's files.
+        reading: how a file is read.
     """
+    from interp.interop import opened_runs
+
     if not run:
         raise UsageError("report: given no run, expected at least one; `interp runs` lists them")
-    write_report([find_run(one, root) for one in run], out, analyses=analysis, files=file, key_rule=key_rule, threads=threads)
+    there = [find_path(one, root) for one in run]
+    with opened_runs(there, reading.format, known=reading.known) as runs:  # type: ignore[arg-type] # checked there
+        write_report(runs, out, analyses=analysis, files=file, key_rule=key_rule, threads=threads)
 
 
 @dataclass(frozen=True, kw_only=True)

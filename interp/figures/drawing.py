@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from interp.figures.banding import last_step, phase_bands
 from interp.figures.cells import WHOLE_BELOW, Cell, grid, heading, on
 from interp.figures.theme import NEUTRAL, faded, template
-from interp.measures.boundary import Boundary
-from interp.observing.series import about_if_known
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -22,13 +21,8 @@ Trace = dict[str, Any]
 # A legend's pixels: of a row, across a figure as plotly draws it by itself, of an entry's line, of a letter.
 _ROW, _ACROSS, _KEY, _LETTER = 19, 880, 46, 7
 
-# Bands behind every time axis: what the run is in the middle of, until the next boundary.
-PHASES = (
-    ("memorization", None, "memorized", "#7d8590"),
-    ("circuit formation", "onset", "cleanup", "#009e73"),
-    ("cleanup", "cleanup", "grokked", "#e69f00"),
-)
-_BOUNDARIES = ("memorized", "onset", "cleanup", "grokked", "settled")
+# Up to so many points of a curve over time are marked; the size of a point that no line leads to.
+_FEW, _DOT = 12, 7
 
 
 def draw(
@@ -64,7 +58,7 @@ def draw(
     fixed, steps = list(fixed), [int(step) for step in series["step"].values]
     layout = _layout(series, rows, heights=heights, traces=[*fixed, *(moving(len(steps) - 1) if moving else [])])
     _tick_powers(layout, fixed)
-    layout["annotations"] += list(annotations)
+    layout["annotations"] += [*annotations, *_all_zero(layout, fixed)]
     if alt:
         layout["meta"]["alt"] = alt
     if moving is None:
@@ -141,23 +135,37 @@ def slider(steps: Sequence[int]) -> dict[str, Any]:
 
 
 def line(series: xr.Dataset, variable: str, *, name: str, colour: str, cell: int = 1, dash: str = "solid") -> Trace:
-    """A curve over time of one variable of a series, on a time cell. History variables are drawn over the evaluated steps.
+    """A curve over time of one variable of a series, on a time cell; points are marked where there are few.
+
+    History variables are drawn over the steps at which they were evaluated: where a run's accuracies are known at few of the
+    steps that have losses, the line goes from one to the next. Other variables have gaps where they are not a number.
 
     Raises:
         KeyError: if the series has no such variable.
     """
     values = series[variable]
-    return curve(values[values.dims[0]].values, values.values, name=name, colour=colour, cell=cell, dash=dash)
+    axis = values.dims[0]
+    known = values.dropna(axis) if axis == "history_step" else values
+    return marked_if_few(curve(known[axis].values, known.values, name=name, colour=colour, cell=cell, dash=dash))
+
+
+def marked_if_few(trace: Trace) -> Trace:
+    """A curve whose points are marked if there are few, so that it shows where it was measured."""
+    is_few = trace["mode"] == "lines" and np.count_nonzero(np.isfinite(np.asarray(trace["y"], dtype=float))) <= _FEW
+    return trace | {"mode": "lines+markers", "marker": {"color": trace["line"]["color"], "size": 5}} if is_few else trace
 
 
 def curve(x: Any, y: Any, *, name: str, colour: str, cell: int = 1, dash: str = "solid", legend: bool = True) -> Trace:
-    """A curve over given steps; gaps where it is not a number. A single number is drawn as a dot."""
+    """A curve over given steps; gaps where it is not a number. A single number, also one between two gaps, is drawn as a dot."""
     values = np.asarray(y)
-    alone = np.count_nonzero(np.isfinite(values.astype(float))) == 1
+    known = np.isfinite(values.astype(float))
+    beside = np.concatenate([[False], known, [False]])
+    alone = known & ~beside[:-2] & ~beside[2:]
+    size: Any = _DOT if alone.sum() == known.sum() else np.where(alone, _DOT, 0)
     return {
-        "type": "scatter", "mode": "lines+markers" if alone else "lines", "x": np.asarray(x), "y": values, "name": name,
+        "type": "scatter", "mode": "lines+markers" if alone.any() else "lines", "x": np.asarray(x), "y": values, "name": name,
         "showlegend": legend, "line": {"color": colour, "width": 2, "dash": dash}, "hovertemplate": "%{y:.4g}", **on(cell),
-        **({"marker": {"color": colour, "size": 7}, "cliponaxis": False} if alone else {}),
+        **({"marker": {"color": colour, "size": size}, "cliponaxis": False} if alone.any() else {}),
     }  # fmt: skip
 
 
@@ -189,51 +197,6 @@ def remark(text: str, *, cell: int = 1) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def phases(series: xr.Dataset) -> dict[str, Boundary | None]:
-    """The phases of a series by name, None for one that did not happen; empty for a Dataset without an `About`."""
-    known = about_if_known(series)
-    found = None if known is None else known.phases
-    return {} if found is None else {name: getattr(found, name) for name in _BOUNDARIES}
-
-
-def bands(series: xr.Dataset) -> list[tuple[str, float, float, str]]:
-    """The phases of a series as (name, first step, last step, colour), those that happened."""
-    known = phases(series)
-
-    def at(name: str | None) -> float | None:
-        if name is None:
-            return 0.0
-        boundary = known.get(name)
-        return None if boundary is None else float(boundary.step)
-
-    found = []
-    for name, start, stop, colour in PHASES:
-        left, right = at(start), at(stop)
-        if left is None or (right is None and name == "memorization"):
-            continue
-        right = last_step(series) if right is None else right
-        if right > left:
-            found.append((name, left, right, colour))
-    return found
-
-
-def phase_bands(series: xr.Dataset, axes: Sequence[str]) -> list[dict[str, Any]]:
-    """Shapes that tint the phases behind the given step axes."""
-    return [
-        {
-            "type": "rect", "name": f"phase: {name}", "layer": "below", "line": {"width": 0}, "fillcolor": faded(colour, 0.10),
-            "xref": axis, "x0": left, "x1": right, "yref": f"y{axis[1:]} domain", "y0": 0, "y1": 1,
-        }
-        for axis in axes for name, left, right, colour in bands(series)
-    ]  # fmt: skip
-
-
-def last_step(series: xr.Dataset) -> float:
-    """The last step of a series, checkpoints and history together."""
-    steps = [series[name].values[-1] for name in ("step", "history_step") if name in series.coords and series[name].size]
-    return float(max(steps, default=0))
-
-
 def _tick_powers(layout: dict[str, Any], traces: Sequence[Trace]) -> None:
     """Ticks only at powers of ten on logarithmic axes that have room for two: plotly's others are too small to be read."""
     for name in layout["meta"]["log_axis"]:
@@ -243,6 +206,23 @@ def _tick_powers(layout: dict[str, Any], traces: Sequence[Trace]) -> None:
         decades = np.log10(drawn.max() / drawn.min()) if drawn.size else 0.0
         if decades > 1:
             layout[f"yaxis{name[1:]}"]["dtick"] = math.ceil(decades / 7)
+
+
+def _all_zero(layout: dict[str, Any], traces: Sequence[Trace]) -> list[dict[str, Any]]:
+    """What is said of curves that are 0 wherever they were measured: a logarithmic axis, which has no 0, does not show them."""
+    found: dict[str, list[str]] = {}
+    for trace in traces:
+        values = np.ravel(np.asarray(trace["y"], dtype=float)) if trace.get("type") == "scatter" else np.empty(0)
+        known = values[np.isfinite(values)]
+        if trace.get("yaxis", "y") in layout["meta"]["log_axis"] and known.size and not known.any():
+            found.setdefault(trace.get("yaxis", "y"), []).append(str(trace.get("name", "")))
+    return [
+        {
+            "text": f"{', '.join(names)}: 0 throughout", "x": 1, "xref": f"x{axis[1:]} domain", "y": 0, "yref": f"{axis} domain",
+            "xanchor": "right", "yanchor": "bottom", "showarrow": False, "font": {"size": 10, "color": NEUTRAL},
+        }
+        for axis, names in found.items()
+    ]  # fmt: skip
 
 
 def _in_legend(traces: Iterable[Trace]) -> list[str]:

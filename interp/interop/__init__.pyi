@@ -1,3 +1,5 @@
+from .explained import Explanation as Explanation
+from .explained import explain as explain
 from .export import export_series as export_series
 from .export import export_weights as export_weights
 from .export import to_bridge as to_bridge
@@ -6,9 +8,14 @@ from .known import Known as Known
 from .load import import_run as import_run
 from .load import load_run as load_run
 from .load import load_weights as load_weights
-from .opening import FORMATS as FORMATS
-from .opening import Format as Format
+from .logs.training_log import TrainingLog as TrainingLog
+from .logs.training_log import read_log as read_log
+from .passing import check_is_not_said as check_is_not_said
+from .passing import opened_runs as opened_runs
+from .recognising import FORMATS as FORMATS
+from .recognising import Format as Format
 from .split import recover_split as recover_split
+from .split_file import read_split as read_split
 from .transformer_lens import from_bridge as from_bridge
 from .transformer_lens import legacy_state as legacy_state
 from .transformer_lens import weights_of_bridge_state as weights_of_bridge_state

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from numbers import Real
 from typing import TypeGuard
 
 import numpy as np
@@ -13,6 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from interp.errors import DataError
+from interp.interop.stored_losses import Placed, clues, number, place
 from interp.interop.untrusted import stored_attributes
 from interp.networks.tensor_layout import describe
 
@@ -40,29 +40,33 @@ class Content:
     precision: tuple[str, ...] = ()
 
     def losses(self, which: str) -> dict[int, float]:
-        """The ``train`` or ``test`` losses by epoch; empty if there are none, or if their epochs cannot be inferred.
-
-        A list as long as the training losses has one per epoch, from 0; a shorter one was recorded every k-th epoch.
-        """
-        values, epochs = self.rest.get(f"{which}_losses"), self._epochs(which)
-        if not _is_list(values) or len(epochs) != len(values):
-            return {}
-        return {epoch: _number(value, f"{which}_losses") for epoch, value in zip(epochs, values, strict=True)}
+        """The ``train`` or ``test`` losses by epoch; empty if there are none, or if the file does not tell their epochs."""
+        return self.placed(which).by_epoch
 
     def losses_note(self, which: str) -> str | None:
-        """How the epochs of the losses were inferred, if that was necessary."""
-        values, epochs = self.rest.get(f"{which}_losses"), self._epochs(which)
-        if not _is_list(values) or not values or epochs.step == 1 == epochs.stop // len(values):
-            return None
-        if len(epochs) != len(values):
-            return f"{which}_losses: {len(values)} for {epochs.stop} epochs, which no even spacing explains: left out"
-        return f"{which}_losses: {len(values)} for {epochs.stop} epochs, taken to be every {epochs.step}th from 0"
+        """How the epochs of the losses were found, or that they were not, if that was necessary."""
+        return self.placed(which).note
 
-    def _epochs(self, which: str) -> range:
-        values, every = self.rest.get(f"{which}_losses"), self.rest.get("train_losses")
-        if not _is_list(values) or not _is_list(every) or not values:
-            return range(0)
-        return range(0, len(every), max(round(len(every) / len(values)), 1))
+    def placed(self, which: str) -> Placed:
+        """The ``train`` or ``test`` losses, at the epochs that the file names; see `interp.interop.stored_losses`."""
+        return place(self.rest, which, clues(self.rest, self.config, [epoch for epoch, _ in self.states]))
+
+    def implied_step(self) -> tuple[int, str] | None:
+        """The step of a single state without an epoch, from its losses, with a note; None if they do not tell.
+
+        Losses of every update are one for each that was made; others were taken at epochs up to the last of theirs.
+        """
+        train = self.placed("train")
+        if self.states[0][0] is not None or not train.epochs:
+            return None
+        if train.epochs == tuple(range(len(train.epochs))):
+            return len(train.epochs), f"step {len(train.epochs)}: the file has so many training losses, one for each update"
+        return train.epochs[-1], f"step {train.epochs[-1]}: the last epoch of its training losses; the file names no other"
+
+    def carried_loss(self, which: str) -> float | None:
+        """The last ``train`` or ``test`` loss, carried on to the update after the last training loss; None if it cannot be."""
+        train = self.placed("train")
+        return self.placed(which).carried(train.epochs[-1] + 1 if train.epochs else None)
 
     def final_loss(self, which: str) -> float | None:
         """The last ``train`` or ``test`` loss, if any is stored."""
@@ -70,8 +74,8 @@ class Content:
         loss = values[-1] if _is_list(values) and values else last
         if loss is None:
             return None
-        number = _number(loss, f"{which}_loss")
-        return number if isfinite(number) else None
+        found = number(loss, f"{which}_loss")
+        return found if isfinite(found) else None
 
     def split(self, p: int) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " test"]] | None:
         """Stored train and test pairs as indices a * p + b, if both are stored."""
@@ -94,24 +98,16 @@ def _is_list(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, list | tuple)
 
 
-def _number(value: object, name: str) -> float:
-    if isinstance(value, Tensor) and value.numel() == 1:
-        return float(value.detach())
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise DataError(f"{name}: given {describe(value)}, expected a number")
-    return float(value)
-
-
 def integer(value: object, name: str) -> int:
     """A stored number as an integer >= 0.
 
     Raises:
         DataError: if it is something else.
     """
-    number = _number(value, name)
-    if not isfinite(number) or number != int(number) or number < 0:
-        raise DataError(f"{name}: given {number}, expected an integer >= 0")
-    return int(number)
+    found = number(value, name)
+    if not isfinite(found) or found != int(found) or found < 0:
+        raise DataError(f"{name}: given {found}, expected an integer >= 0")
+    return int(found)
 
 
 def _indices(value: object, p: int, name: str) -> Int64[np.ndarray, " pair"]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from interp.errors import DataError, UsageError, unknown
 from interp.interop.transformer_lens import legacy_state
+from interp.interop.zip_comment import with_comment
 from interp.networks.bridge import bridge_facts
 from interp.networks.bridge import to_bridge as to_bridge  # noqa: PLC0414  the stub of this room names it
 from interp.networks.one_layer import Weights
@@ -37,7 +38,8 @@ def export_weights(weights: Weights, path: str | Path, format: WeightsFormat = "
             HookedTransformer (`legacy_state`), for ``torch.load``; ``bridge``, for TransformerLens 4: a dict with the
             ``state_dict`` of a TransformerBridge, the ``config`` to boot it with, and the ``epoch``. (`to_bridge` makes the
             object.)
-        step: number of updates the model has had; ``transformer-lens`` has no place for it.
+        step: number of updates the model has had. A HookedTransformer's state dict has no place for it, nor for the activation:
+            they are in the comment of the file's zip archive, and the state dict is as TransformerLens expects it.
 
     Raises:
         UsageError: for an unknown format, or a model the format cannot hold.
@@ -54,7 +56,7 @@ def export_weights(weights: Weights, path: str | Path, format: WeightsFormat = "
         state = _on_cpu({name: tensor.detach() for name, tensor in bridge.state_dict().items()})
         content = {"state_dict": state, "config": bridge_facts(weights), "epoch": step}
     torch.save(content, buffer)
-    return write_output(Path(path), buffer.getvalue())
+    return write_output(Path(path), with_comment(buffer.getvalue(), {"step": step, "act_fn": weights.activation}))
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

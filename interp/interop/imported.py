@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import cast
 
-import numpy as np
 import torch
 
 from interp.config.run_config import Biases, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import DataError, UsageError
-from interp.interop.content import Content
-from interp.interop.known import Known
-from interp.interop.split import fits, recover_split
+from interp.interop.account import Account
+from interp.interop.logs.training_log import TrainingLog
 from interp.losses import correct, cross_entropy
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_tables
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split, SplitConfig
-
-# Published splits with which stored indices are compared, to find the rule they came from.
-_PUBLISHED = (SplitConfig("torch", 598), SplitConfig("python", 0))
-# Stored losses are from before the last update, so that the right split fits closely but not always exactly.
-_TIGHT, _LOOSE = 0.002, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +35,8 @@ class Imported:
         notes: what was inferred, assumed, left out or found wrong, in words.
         provenance: file name, hash, format, stored configuration and notes, as JSON values.
         unknown: fields of `config` that the file does not contain, and that have their defaults.
+        account: what was made of the file, tensor by tensor, and how well the last model works.
+        log: the training log that was given with it, or lies beside it; None if there is none.
         refuted: in words, how the published losses contradict the split that the caller gave; empty if they do not.
     """
 
@@ -53,8 +49,10 @@ class Imported:
     test_losses: Mapping[int, float]
     notes: tuple[str, ...]
     provenance: Mapping[str, object]
+    account: Account
     unknown: tuple[str, ...] = ()
     refuted: str = ""
+    log: TrainingLog | None = None
 
     @property
     def weights(self) -> Weights:
@@ -64,12 +62,15 @@ class Imported:
     def history_rows(self) -> Iterator[dict[str, float]]:
         """One row per epoch about which anything is known, ascending.
 
-        At checkpoints everything is measured on their weights, if the split is known; other rows have the published losses.
+        At checkpoints everything is measured on their weights, if the split is known; other rows have the values of the training
+        log, or else the published losses.
         """
         rows: dict[int, dict[str, float]] = {}
-        for name, losses in (("train_loss", self.train_losses), ("test_loss", self.test_losses)):
-            for step, loss in losses.items():
-                rows.setdefault(step, {})[name] = loss
+        logged = self.log.columns if self.log is not None else {}
+        for columns in ({"train_loss": self.train_losses, "test_loss": self.test_losses}, logged):
+            for name, values in columns.items():
+                for step, value in values.items():
+                    rows.setdefault(step, {})[name] = value
         if self.split is not None:
             for step, weights in self.checkpoints:
                 rows[step] = measured_row(weights, self.task, self.split)
@@ -89,51 +90,36 @@ def measured_row(weights: Weights, task: ModularTask, split: Split) -> dict[str,
     return row | {"sum_squared_weights": sum(float(t.double().square().sum()) for t in weights.tensors().values())}
 
 
-def find_split(
-    content: Content, weights: Weights, task: ModularTask, *, known: Known, drawn: SplitConfig | None
-) -> tuple[SplitConfig | None, Split | None, list[str]]:
-    """The split of a run, with the rule it came from if there is one, and notes on how certain it is.
+def disagreements(
+    log: TrainingLog, checkpoints: Sequence[tuple[int, Weights]], task: ModularTask, split: Split | None
+) -> list[str]:
+    """Where a log says clearly something else than what is measured at a checkpoint, column by column, in words.
 
-    Tried in this order: the caller's; the stored indices; the format's rule with the stored seed, if the published losses agree
-    with it; the one among the rule's first 100 seeds with which they agree.
+    Losses may differ by 5 % and by 1e-6, which is what float32 loses, accuracies by .05.
     """
-    if known.split is not None:
-        return known.split, known.split.draw(task), []
-    if stored := content.split(task.p):
-        split = _checked_split(*stored, task)
-        return *_name_rule(split, task), []
-    train_loss, test_loss = content.final_loss("train"), content.final_loss("test")
-    if drawn is None or not train_loss:
-        return None, None, ["the split is not stored and there is no published loss to find it by: train and test are unknown"]
-    try:
-        misfit = fits(weights, task, drawn.draw(task), train_loss=train_loss, test_loss=test_loss)
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    if misfit <= _LOOSE:
-        return drawn, drawn.draw(task), [f"split {_name(drawn)}: its losses agree with the published ones within {misfit:.2%}"]
-    why = ""
-    for tolerance in (_TIGHT, _LOOSE):
-        try:
-            found = recover_split(weights, task, rule=drawn, tolerance=tolerance, train_loss=train_loss, test_loss=test_loss)
-        except DataError as error:
-            why = str(error)
-        else:
-            return found, found.draw(task), [f"split {_name(found)}: found by the published losses; {_name(drawn)} does not fit"]
-    return None, None, [f"split {_name(drawn)} gives other losses than the published ones, by {misfit:.0%}; {why}"]
+    if split is None:
+        return []
+    measured = {step: measured_row(weights, task, split) for step, weights in checkpoints if _has(log, step)}
+    notes = []
+    for name, values in log.columns.items():
+        shared = {step: (values[step], row[name]) for step, row in measured.items() if step in values and name in row}
+        off = {step: both for step, both in shared.items() if isfinite(both[0]) and not _agree(name, *both)}
+        if off:
+            step = max(off, key=lambda each: abs(off[each][0] - off[each][1]))
+            notes.append(
+                f"{name}: the log differs from what is measured at {len(off)} of {len(shared)} checkpoints, most at step {step}: "
+                f"{off[step][0]:.6g}, measured {off[step][1]:.6g}, which is kept; is it the log of this run, with these steps?"
+            )
+    return notes
 
 
-def refuted(content: Content, weights: Weights, task: ModularTask, split: SplitConfig | None) -> str:
-    """In words, how the last model's losses under the caller's split differ from the published ones; empty if they do not.
+def _has(log: TrainingLog, step: int) -> bool:
+    return any(step in values for values in log.columns.values())
 
-    If no final training loss is published, no split can be refuted.
-    """
-    train_loss = content.final_loss("train")
-    if split is None or not train_loss:
-        return ""
-    misfit = fits(weights, task, split.draw(task), train_loss=train_loss, test_loss=content.final_loss("test"))
-    if misfit <= _LOOSE:
-        return ""
-    return f"split {_name(split)}, as given: the losses on it differ from the published ones by {misfit:.0%}"
+
+def _agree(name: str, logged: float, measured: float) -> bool:
+    slack = 0.05 if name.endswith("accuracy") else 0.05 * abs(measured) + 1e-6
+    return abs(logged - measured) <= slack
 
 
 def run_config(
@@ -171,27 +157,3 @@ def run_config(
     if weights.d_head * weights.n_heads != weights.d_model:
         raise DataError(f"a run's configuration cannot describe {weights.n_heads} heads of {weights.d_head} in {weights.d_model}")
     return config, unknown
-
-
-def _checked_split(train: np.ndarray, test: np.ndarray, task: ModularTask) -> Split:
-    try:
-        split = Split(train=train, test=test)
-    except ValueError as error:
-        raise DataError(f"the stored split is damaged: {error}") from error
-    if len(train) + len(test) != task.n_pairs:
-        raise DataError(f"the stored split has {len(train)} + {len(test)} pairs, expected {task.n_pairs} (p = {task.p})")
-    return split
-
-
-def _name_rule(split: Split, task: ModularTask) -> tuple[SplitConfig, Split]:
-    """The published rule that draws exactly this split, or else one with its fraction."""
-    exact = len(split.train) / task.n_pairs
-    fractions = [f for f in (round(exact, 1), round(exact, 2), exact) if 0 < f < 1 and int(f * task.n_pairs) == len(split.train)]
-    for candidate in (replace(rule, fraction=f) for rule in _PUBLISHED for f in fractions):
-        if np.array_equal(candidate.draw(task).train, split.train):
-            return candidate, split
-    return SplitConfig(fraction=exact), split
-
-
-def _name(split: SplitConfig) -> str:
-    return f"{split.rule}:{split.seed}:{split.fraction:g}"

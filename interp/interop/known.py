@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
 
 from interp.errors import UsageError
 from interp.networks.shapes import Activation
@@ -17,15 +21,24 @@ class Known:
     Args:
         activation: of the neurons.
         attention_rate: alpha of the clock/pizza models.
-        n_heads: number of heads, where a file merges them into one axis (TransformerLens 4).
+        n_heads: number of heads, where a file merges them into one axis.
         operation: the operation that the model learned.
-        split: how its train and test pairs were drawn.
+        split: how its train and test pairs were drawn: RULE:SEED:FRACTION, such as python:0:0.3; the rules are those of
+            `interp.SplitConfig`.
+        split_file: a file that lists its train pairs, or train and test; see `interp.interop.read_split`.
+        trust_split: take the given split even where the losses speak against it.
+        log: the training log that belongs to it; one beside it with the same stem is found without; see
+            `interp.interop.read_log`.
+        log_run: which run of the log, where it has several.
         leaves: names of arrays in their order, with commas between, for files that keep no names (equinox, numpy's arr_0 ...);
             - drops one.
         steps: the step of each model, where neither the file nor its name tells.
         within: where in a file the model is, such as trainer.net, if there are several.
         large: take a model whose function over all pairs needs more memory than the limit.
-        map: entries ``theirs=ours`` for the format ``map``; see `interp.interop.mapping.mapping_layout`.
+        map: an entry theirs=ours for each tensor whose name does not tell what it is, or for all with the format map; theirs.T
+            if it is transposed, theirs[axes] if heads are merged in it, theirs=- to leave it out.
+        orientation: how square matrices are stored, whose shapes do not tell: linear, (out, in), as nn.Linear does, or left, (in,
+            out), as TransformerLens does.
     """
 
     activation: Activation | None = None
@@ -33,7 +46,12 @@ class Known:
     n_heads: int | None = None
     operation: Operation | None = None
     split: SplitConfig | None = None
+    split_file: Path | None = None
+    trust_split: bool = False
+    log: Path | None = None
+    log_run: str | None = None
     map: tuple[str, ...] = ()
+    orientation: Literal["linear", "left"] | None = None
     leaves: str | None = None
     steps: tuple[int, ...] = ()
     within: str | None = None
@@ -43,6 +61,11 @@ class Known:
     def leaf_names(self) -> tuple[str, ...]:
         """The names in `leaves`, in order."""
         return tuple(name.strip() for name in self.leaves.split(",")) if self.leaves else ()
+
+    def given(self) -> dict[str, object]:
+        """What the caller says, without what has its default."""
+        values = {one.name: (getattr(self, one.name), one.default) for one in fields(self)}
+        return {name: value for name, (value, default) in values.items() if value != default}
 
     def settle(self, name: str, stored: object) -> object:
         """The value of a fact, from the file or from the caller; None if neither has it.
@@ -54,3 +77,56 @@ class Known:
         if mine is not None and stored is not None and mine != stored:
             raise UsageError(f"{name}: given {mine!r}, but the file says {stored!r}; leave it out")
         return mine if stored is None else stored
+
+
+class UnknownFactError(UsageError):
+    """A fact that a file does not contain and the caller did not give.
+
+    Args:
+        reason: what is not known, and what the file says of it.
+        example: options that would settle it, by the names of `Known`.
+    """
+
+    def __init__(self, reason: str, example: Mapping[str, object]) -> None:
+        super().__init__(f"{reason}; give it, for example {in_python(example)}")
+        self.reason, self.example = reason, dict(example)
+
+    def __reduce__(self) -> tuple[type[UnknownFactError], tuple[str, dict[str, object]]]:
+        return UnknownFactError, (self.reason, self.example)
+
+    def on_command_line(self) -> str:
+        """The message for someone who types commands."""
+        return f"{self.reason}; give it, for example {as_flags(self.example)}"
+
+
+def in_python(options: Mapping[str, object]) -> str:
+    """Options as a value in Python.
+
+    >>> in_python({"n_heads": 4, "split": SplitConfig("python", 0, 0.3)})
+    "Known(n_heads=4, split=SplitConfig('python', 0, 0.3))"
+    """
+    said = {
+        name: f"SplitConfig({value.rule!r}, {value.seed}, {value.fraction:g})" if isinstance(value, SplitConfig) else repr(value)
+        for name, value in options.items()
+    }
+    return f"Known({', '.join(f'{name}={value}' for name, value in said.items())})"
+
+
+def as_flags(options: Mapping[str, object]) -> str:
+    """Options as flags of a command; ``map`` is repeated for each of its entries, others that have several values take them all.
+
+    >>> as_flags({"n_heads": 4, "split": SplitConfig("python", 0, 0.3), "map": ("a=W_E", "b=-")})
+    '--n-heads 4 --split python:0:0.3 --map a=W_E --map b=-'
+    """
+    flags: list[str] = []
+    for name, value in options.items():
+        values = [_text(one) for one in value] if isinstance(value, tuple) else [_text(value)]
+        told = values if name == "map" else [" ".join(values)]
+        flags += [f"--{name.replace('_', '-')} {one}".strip() for one in told]
+    return " ".join(flags)
+
+
+def _text(value: object) -> str:
+    if value is True:
+        return ""
+    return shlex.quote(f"{value.rule}:{value.seed}:{value.fraction:g}" if isinstance(value, SplitConfig) else str(value))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
+from interp.interop.account import account_of
 from interp.interop.flat_states import step_number
+from interp.interop.found_split import find_split, refuted
 from interp.interop.gathering import Files, find_files
-from interp.interop.imported import Imported, find_split, refuted, run_config
-from interp.interop.known import Known
-from interp.interop.opening import Format, Opened, open_file
+from interp.interop.guess import Guess
+from interp.interop.imported import Imported, disagreements, run_config
+from interp.interop.known import Known, UnknownFactError
+from interp.interop.logs.training_log import TrainingLog, log_beside, read_log
+from interp.interop.opening import Opened, open_file
+from interp.interop.recognising import Format
 from interp.interop.untrusted import blaming, stored_attributes
+from interp.interop.working import working
 from interp.networks.one_layer import Weights
 from interp.store.foreign import create_run
 from interp.store.run import Run
@@ -29,9 +36,11 @@ def load_weights(path: Paths, format: Format = "auto", *, step: int | None = Non
 
     Args:
         path: a file of the official grokking code, TransformerLens (legacy or 4), the clock/pizza code (with its .json beside
-            it), one of this toolkit's checkpoints, or any other file of tensors with ``format="map"``; a folder of such files or
-            a list of them, each with the model of one step. docs/importing.md lists the kinds of file.
-        format: one of `interp.interop.FORMATS`; ``auto`` recognises all but ``map`` by the names in the file.
+            it), one of this toolkit's checkpoints, or any other file of tensors whose names are usual ones, or said by a map; a
+            folder of such files or a list of them, each with the model of one step. docs/importing.md lists the kinds of file.
+        format: one of `interp.interop.FORMATS`; ``auto`` recognises all but ``map`` by most of the names in the file. ``names``
+            reads tensors by what they are usually called, and the order of their axes by shapes and by what works; ``map`` takes
+            everything as `Known.map` says, and guesses nothing.
         step: the epoch, in a file with several checkpoints; the last one by default.
         known: what the file does not contain, such as ``Known(n_heads=4)`` or ``Known(map=("tok.T=W_E", ...))``.
 
@@ -81,14 +90,14 @@ def import_run(
     """
     imported, source = load_run(path, format, known=known), find_files(path)
     if imported.split is None:
-        raise UsageError(
-            f"{source.given}: its train and test pairs are not known, and a run needs them: {'; '.join(imported.notes)}. "
-            "Give them as known.split, for example SplitConfig('python', seed=0, fraction=0.3)"
+        raise UnknownFactError(
+            f"{source.given}: its train and test pairs are not known, and a run needs them: {'; '.join(_apart(imported))}",
+            {"split": SplitConfig("python", 0, 0.3)},
         )
     if imported.refuted:
         raise UsageError(
             f"{source.given}: {imported.refuted}, and the run would be measured on it; leave the split out to have it "
-            "found by the losses, or give the one that was trained on"
+            "found by the losses, give the one that was trained on, or insist on it with trust_split (--trust-split)"
         )
     return create_run(
         root,
@@ -101,20 +110,33 @@ def import_run(
     )
 
 
+def _apart(imported: Imported) -> list[str]:
+    """Notes but for those on how tensors were read."""
+    told = imported.account.notes()
+    return [note for note in imported.notes if note not in told]
+
+
 def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     content, notes = opened.content, [*opened.content.notes, *opened.notes]
     default = step_number(opened.config.get("epoch", 0), "epoch") if opened.format == "pizza" else 0
     if content.states[0][0] is None and opened.format != "pizza":
-        notes.append("the file does not say after how many updates it was saved: step 0")
+        unsaid = 0, "the file does not say after how many updates it was saved: step 0"
+        default, step_note = content.implied_step() or unsaid
+        notes.append(step_note)
     checkpoints = tuple((default if epoch is None else epoch, opened.read(state)) for epoch, state in content.states)
-    weights = checkpoints[-1][1]
-    task, task_notes = _task(opened, weights, known)
-    rule, split, split_notes = find_split(content, weights, task, known=known, drawn=_drawn(opened))
-    against = refuted(content, weights, task, known.split)
+    models = [model for _, model in checkpoints]
+    weights = models[-1]
+    task, task_guesses = _task(opened, weights, known)
+    rule, split, split_notes = find_split(content, models, task, known=known, drawn=_drawn(opened))
+    against, insisted = refuted(content, models, task, known)
     config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
     losses = {which: content.losses(which) for which in ("train", "test")}
+    log, log_notes = _log(source.given, known)
+    notes += [*log_notes, *(disagreements(log, checkpoints, task, split) if log is not None else [])]
     notes += [note for which in losses if (note := content.losses_note(which))]
-    notes += [*task_notes, *split_notes, *([against] if against else [])]
+    account = account_of(opened, weights, task, split, step=checkpoints[-1][0], guesses=task_guesses)
+    notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
+    notes += [*([against] if against else []), *account.notes()]
     notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened)]
     return Imported(
         format=opened.format,
@@ -125,21 +147,45 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
         train_losses=losses["train"],
         test_losses=losses["test"],
         notes=tuple(notes),
-        provenance={**_provenance(source, opened), "unknown": list(missing), "notes": notes},
+        provenance={**_provenance(source, opened), **_beside(known, log), "unknown": list(missing), "notes": notes},
+        account=account,
         unknown=missing,
         refuted=against,
+        log=log,
     )
 
 
-def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[str]]:
+def _log(path: Path, known: Known) -> tuple[TrainingLog | None, list[str]]:
+    """The training log that the caller names, or else the one beside the file, with notes."""
+    if known.log is None:
+        log, notes = log_beside(path)
+    else:
+        log, notes = read_log(known.log, known.log_run), []
+    if log is None:
+        return None, notes
+    return log, [*notes, *(f"log {log.path.name}: {note}" for note in log.notes)]
+
+
+def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[Guess]]:
     stored: object = opened.config.get("fn_name")
     if opened.format == "pizza" and opened.config:
         stored = pizza.operation_of(opened.config)
     if stored is not None and stored not in OPERATIONS:
         raise DataError(f"operation: the file says {stored!r}, expected one of {', '.join(OPERATIONS)}")
-    operation = known.settle("operation", stored)
-    notes = [] if operation else ["the operation is not stored: addition was assumed"]
-    return ModularTask(weights.p, cast(Operation, operation or "add"), equals_sign=weights.equals_sign), notes
+    operation, guesses = known.settle("operation", stored), []
+    if operation is None:
+        operation, guess = _likely_operation(weights)
+        guesses = [guess]
+    return ModularTask(weights.p, cast(Operation, operation), equals_sign=weights.equals_sign), guesses
+
+
+def _likely_operation(weights: Weights) -> tuple[Operation, Guess]:
+    """The operation that the model does far better than addition; addition if there is none."""
+    added, best = working(weights, ["add"]), working(weights)
+    if not best.is_far_better_than(added):
+        return "add", Guess("operation", "addition", "not stored", {"operation": "subtract"})
+    why = f"not stored, and the model does this one, right for {best.accuracy:.1%} of the pairs"
+    return best.operation, Guess("operation", best.operation, why, {"operation": "add"})
 
 
 def _drawn(opened: Opened) -> SplitConfig | None:
@@ -178,3 +224,17 @@ def _provenance(source: Files, opened: Opened) -> dict[str, object]:
     stored = {"stored_precision": " and ".join(opened.content.precision)} if opened.content.precision else {}
     facts = {"sha256": source.digest, "format": opened.format, "config": stored_attributes(opened.config)}
     return {"file": source.given.name if several else names[0], **several, **facts, **stored}
+
+
+def _beside(known: Known, log: TrainingLog | None) -> dict[str, object]:
+    """Names and hashes of the files that came with the weights."""
+    beside = {"split_file": known.split_file, "log": log.path if log is not None else None}
+    return {name: {"file": path.name, "sha256": _hash(path)} for name, path in beside.items() if path is not None}
+
+
+def _hash(path: Path) -> str | None:
+    """SHA-256 of a file; None for a folder."""
+    if path.is_dir():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

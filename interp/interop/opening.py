@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -17,21 +17,26 @@ from interp.interop.containers.widening import short_precisions, widened
 from interp.interop.content import Content, State
 from interp.interop.flat_states import step_number
 from interp.interop.gathering import Files, gather
-from interp.interop.known import Known
-from interp.interop.mapping import mapping_layout
-from interp.interop.nanda import OFFICIAL
-from interp.interop.transformer_lens import LEGACY, check_config
+from interp.interop.guess import Guess
+from interp.interop.known import Known, UnknownFactError
+from interp.interop.mapping import DROPPED, mapping_layout, parse_entries
+from interp.interop.plain_models import plain_model
+from interp.interop.recognising import FORMATS, LAYOUTS, NAMED, recognise
+from interp.interop.transformer_lens import check_config
+from interp.interop.unrepresentable import check_representable
 from interp.interop.untrusted import blaming, read_untrusted
-from interp.networks.bridge import BRIDGE
+from interp.interop.zip_comment import comment_of
 from interp.networks.one_layer import Weights
-from interp.networks.shapes import ACTIVATIONS, Activation
+from interp.networks.shapes import ACTIVATIONS, SHAPES, Activation
 from interp.networks.tensor_layout import Layout
 from interp.store.tensors import unpack_weights
 
-Format = Literal["auto", "official", "transformer-lens", "bridge", "pizza", "safetensors", "map"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+_HEADS = ("n_heads", "n_head", "num_heads", "nhead", "nheads", "heads")
+_ACTIVATIONS = ("act_fn", "act_type", "activation")
+_TRANSFORMER_LENS = ("transformer-lens", "bridge")
+_MOST_HEADS = 64  # of which it is said that they divide a width
 
-_LAYOUTS: dict[str, Layout] = {"official": OFFICIAL, "pizza": OFFICIAL, "transformer-lens": LEGACY, "bridge": BRIDGE}
+_Read = Callable[[State], Mapping[str, Tensor]]
 
 
 def open_file(source: Files, format: str, known: Known) -> Opened:
@@ -39,17 +44,39 @@ def open_file(source: Files, format: str, known: Known) -> Opened:
 
     Raises:
         UsageError: for an unknown format, a file that does not exist, or a fact that neither the file nor the caller gives.
-        DataError: for a file that is damaged, crafted, or of no known format.
+        DataError: for a file that is damaged, crafted, or of an architecture that cannot be held.
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    if known.map and format != "map":
-        raise UsageError(f"map: given a map with format {format!r}, expected format 'map'")
     if format == "safetensors" or (format == "auto" and all(map(_is_own, source.files))):
+        _check_options("safetensors", known)
         return _open_own(source, known)
-    content, path = gather(source, known), source.files[-1]
-    found = _recognise(path, content.states[-1][1], known) if format == "auto" else format
-    return _open_foreign(path, found, content, known)
+    if format != "auto":
+        _check_options(format, known)
+    path = source.files[-1]
+    content = _with_comment(gather(source, known), path)
+    why = "it was given"
+    if format == "auto":
+        format, why = recognise(path, content.states[-1][1], known)
+    _check_options(format, known)
+    return _open_foreign(path, format, why, _Foreign(content, known))
+
+
+def _check_options(format: str, known: Known) -> None:
+    if known.orientation is not None and format != "names":
+        raise UsageError(f"orientation: given {known.orientation!r} for format {format!r}, which states it; leave it out")
+    if known.map and format not in ("names", "map"):
+        raise UsageError(f"map: given a map with format {format!r}, which has its own; leave one of the two out")
+
+
+def _with_comment(content: Content, path: Path) -> Content:
+    """A file that we exported says its step and activation in its comment."""
+    facts = comment_of(path)
+    step, (first, *later) = facts.get("step"), content.states
+    if later or first[0] is not None or not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        return content
+    told = {name: value for name, value in facts.items() if name == "act_fn"}
+    return replace(content, states=((step, first[1]),), config={**told, **content.config})
 
 
 def _open_own(source: Files, known: Known) -> Opened:
@@ -76,47 +103,117 @@ def _open_own(source: Files, known: Known) -> Opened:
             _finite(cast(Mapping[str, Tensor], state)), activation=weights.activation, attention_rate=weights.attention_rate
         )
 
-    return Opened("safetensors", content, read)
+    layout = Layout("this toolkit", {name: (name, " ".join(axes)) for name, axes in SHAPES.items()})
+    return Opened("safetensors", content, read, layout, why="it is one of this toolkit's checkpoints")
 
 
-def _open_foreign(path: Path, format: str, content: Content, known: Known) -> Opened:
+def _open_foreign(path: Path, format: str, why: str, foreign: _Foreign) -> Opened:
     beside = pizza.read_config(path) if format == "pizza" else None
-    config = beside if beside is not None else content.config
-    layout = mapping_layout(known.map) if format == "map" else _LAYOUTS[format]
-    if format in ("transformer-lens", "bridge"):
+    config = beside if beside is not None else foreign.content.config
+    if format in _TRANSFORMER_LENS:
         check_config(config)
-    activation = known.settle("activation", _stored_activation(config))
-    notes = [] if activation else ["the activation is not stored: relu was assumed"]
-    if format in ("transformer-lens", "bridge") and not config:
-        # Normalization without parameters (LNPre) leaves no trace in a state dict.
-        notes.append("no configuration is stored: a model without normalization, with causal attention, was assumed")
-    rate = known.settle("attention_rate", beside["attn_coeff"] if beside is not None else None)
-    if format == "pizza" and rate is None:
-        raise DataError(
-            "the clock/pizza code keeps the attention rate (attn_coeff) in a .json beside the .pt, and there is none: "
-            f"put it at {path.with_suffix('.json').name}, or give the attention rate yourself"
-        )
-    n_heads = known.settle("n_heads", config.get("n_heads"))
-    if n_heads is None and "(" in layout.tensors.get("blocks.0.attn.q.weight", ("", ""))[1]:
-        raise UsageError("n_heads: a TransformerLens 4 state dict merges the heads and does not tell their number; give n_heads")
+    named, dropped = _said(foreign.known)
+    check_representable(foreign.content.states[-1][1], config, named=named, dropped=dropped)
+    facts = _Facts.of(path, format, config, beside, foreign.known)
+    stored = None if beside is not None else next((config[name] for name in _HEADS if name in config), None)
+    layout, read, guesses = _reader(format, foreign, facts, stored)
 
-    def read(state: State) -> Weights:
-        sizes = {"n_heads": n_heads} if isinstance(n_heads, int) and beside is None else {}
-        weights = Weights.from_tensors(
-            _finite(layout.read(state, sizes)),
-            activation=cast(Activation, activation or ACTIVATIONS[0]),
-            attention_rate=1.0 if rate is None else float(cast(float, rate)),
-        )
-        limits.check_table(weights.p, weights.d_mlp + weights.classes, insisted=known.large)
+    def weights_of(state: State) -> Weights:
+        weights = facts.weights(read(state))
         if beside is not None:
             pizza.check_config(beside, weights)
         return weights
 
-    return Opened(format, content, read, config, tuple(notes))
+    content = foreign.content
+    return Opened(
+        format, content, weights_of, layout, why, config, facts.notes, (*guesses, *facts.guesses), tuple(sorted(dropped))
+    )
+
+
+def _reader(format: str, foreign: _Foreign, facts: _Facts, stored: object) -> tuple[Layout, _Read, tuple[Guess, ...]]:
+    """The layout of a format's state dicts, how they are read, and what was guessed."""
+    known, state = foreign.known, foreign.content.states[-1][1]
+    given = known.settle("n_heads", stored)
+    n_heads = given if isinstance(given, int) else None
+    if format == "names":
+        found = plain_model(state, known=known, n_heads=n_heads, formats=f" ({NAMED})", make=facts.weights)
+        return found.layout, found.read, found.guesses
+    layout = mapping_layout(known.map) if format == "map" else LAYOUTS[format]
+    _check_heads(format, layout, state, n_heads)
+    sizes = {} if n_heads is None else {"n_heads": n_heads}
+    return layout, lambda state: layout.read(state, sizes), ()
+
+
+def _said(known: Known) -> tuple[set[str], set[str]]:
+    """Names of the tensors of which a map says what they are, and of those that it drops."""
+    entries = parse_entries(known.map)
+    dropped = {entry.theirs for entry in entries if entry.ours == DROPPED}
+    return {entry.theirs for entry in entries} - dropped, dropped
+
+
+def _check_heads(format: str, layout: Layout, state: State, n_heads: object) -> None:
+    """Error if every tensor merges the heads and nothing tells their number."""
+    merged = [name for name, (ours, axes) in layout.tensors.items() if ours in ("W_Q", "W_QKV") and "(" in axes and name in state]
+    apart = any("n_heads" in axes.split() for _, (_, axes) in layout.entries())
+    if n_heads is not None or not merged or apart:
+        return
+    tensor = state[merged[0]]
+    over = 3 if layout.tensors[merged[0]][0] == "W_QKV" else 1
+    width = max(tensor.shape) // over if isinstance(tensor, Tensor) and tensor.ndim else 0
+    divisors = [str(n) for n in range(1, min(width, _MOST_HEADS) + 1) if width % n == 0]
+    what = "a TransformerLens 4 state dict" if format == "bridge" else "this map"
+    raise UnknownFactError(
+        f"n_heads: {what} merges the heads and does not tell their number, which divides the width ({', '.join(divisors)})",
+        {"n_heads": 4 if "4" in divisors else 1},
+    )
+
+
+@dataclass(frozen=True)
+class _Foreign:
+    content: Content
+    known: Known
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What no tensor tells of a model: its activation and attention rate; what was said and guessed of them."""
+
+    activation: Activation
+    attention_rate: float
+    notes: tuple[str, ...]
+    guesses: tuple[Guess, ...]
+    large: bool
+
+    @classmethod
+    def of(
+        cls, path: Path, format: str, config: Mapping[str, object], beside: Mapping[str, object] | None, known: Known
+    ) -> _Facts:
+        activation = known.settle("activation", _stored_activation(config))
+        notes = [] if activation else ["the activation is not stored: relu was assumed"]
+        guesses = [] if activation else [Guess("activation", "relu", "it is not stored", {"activation": "gelu"})]
+        if format in _TRANSFORMER_LENS and not config:
+            # Normalization without parameters (LNPre) leaves no trace in a state dict.
+            notes.append("no configuration is stored: a model without normalization, with causal attention, was assumed")
+            guesses.append(Guess("normalization", "none", "no configuration is stored, and LNPre leaves no trace in tensors"))
+        rate = known.settle("attention_rate", beside["attn_coeff"] if beside is not None else None)
+        if format == "pizza" and rate is None:
+            raise DataError(
+                "the clock/pizza code keeps the attention rate (attn_coeff) in a .json beside the .pt, and there is none: "
+                f"put it at {path.with_suffix('.json').name}, or give the attention rate yourself"
+            )
+        return cls(
+            cast(Activation, activation or ACTIVATIONS[0]), 1.0 if rate is None else float(cast(float, rate)), tuple(notes),
+            tuple(guesses), known.large,
+        )  # fmt: skip
+
+    def weights(self, tensors: Mapping[str, Tensor]) -> Weights:
+        weights = Weights.from_tensors(_finite(tensors), activation=self.activation, attention_rate=self.attention_rate)
+        limits.check_table(weights.p, weights.d_mlp + weights.classes, insisted=self.large)
+        return weights
 
 
 def _stored_activation(config: Mapping[str, object]) -> str | None:
-    stored = config.get("act_fn", config.get("act_type"))
+    stored = next((config[name] for name in _ACTIVATIONS if config.get(name) is not None), None)
     if stored is not None and str(stored).lower() not in ACTIVATIONS:
         raise DataError(f"activation: the file says {stored!r}, expected one of {', '.join(ACTIVATIONS)}")
     return None if stored is None else str(stored).lower()
@@ -130,24 +227,6 @@ def _is_own(path: Path) -> bool:
             return "interp" in (file.metadata() or {})
     except (SafetensorError, OSError):
         return False
-
-
-def _recognise(path: Path, state: State, known: Known) -> str:
-    """The format of a state dict by its names. W_O has three axes in TransformerLens, two in the official code and its kin."""
-    if "embed.weight" in state:
-        return "bridge"
-    output = state.get("blocks.0.attn.W_O")
-    if "embed.W_E" not in state or not isinstance(output, Tensor):
-        names = ", ".join(sorted(state)[:12])
-        raise DataError(
-            f"given tensors named {names}{', ...' if len(state) > 12 else ''}, which is no known format "
-            f"({', '.join(FORMATS[1:-1])}); use format 'map' and say which tensor is which (--map theirs=ours)"
-        )
-    if output.ndim == 3:
-        return "transformer-lens"
-    positions = state.get("pos_embed.W_pos")
-    two = isinstance(positions, Tensor) and len(positions) == 2  # the official code always reads `=`
-    return "pizza" if two or known.attention_rate is not None or pizza.read_config(path) is not None else "official"
 
 
 def _finite(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -167,5 +246,9 @@ class Opened:
     format: str
     content: Content
     read: Callable[[State], Weights]
+    layout: Layout
+    why: str = ""
     config: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    guesses: tuple[Guess, ...] = ()
+    dropped: tuple[str, ...] = ()

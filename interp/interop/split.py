@@ -53,7 +53,7 @@ def recover_split(
         raise UsageError(f"recover_split: given train_loss {train_loss} and tolerance {tolerance}, expected numbers > 0")
     losses = pair_losses(weights, task)
     try:
-        errors = {seed: _misfit(losses, replace(rule, seed=seed).draw(task), train_loss, test_loss) for seed in seeds}
+        errors = {seed: misfit(losses, replace(rule, seed=seed).draw(task), train_loss, test_loss) for seed in seeds}
     except ValueError as error:
         raise UsageError(f"recover_split: {error}") from error
     if not errors:
@@ -76,9 +76,10 @@ def recover_split(
 
 def fits(weights: Weights, task: ModularTask, split: Split, *, train_loss: float, test_loss: float | None = None) -> float:
     """Largest relative difference between the losses of a model under a split and the published ones."""
-    return _misfit(pair_losses(weights, task), split, train_loss, test_loss)
+    return misfit(pair_losses(weights, task), split, train_loss, test_loss)
 
 
-def _misfit(losses: Float64[np.ndarray, " pair"], split: Split, train_loss: float, test_loss: float | None) -> float:
+def misfit(losses: Float64[np.ndarray, " pair"], split: Split, train_loss: float, test_loss: float | None = None) -> float:
+    """Largest relative difference between the means of losses over a split's pairs and the published ones."""
     train = abs(float(losses[split.train].mean()) / train_loss - 1)
     return train if not test_loss else max(train, abs(float(losses[split.test].mean()) / test_loss - 1))

@@ -14,6 +14,8 @@ from .cosine_fit import cos_fit as cos_fit
 from .dating import Phases as Phases
 from .dating import is_settled as is_settled
 from .dating import phases as phases
+from .dips import Dip as Dip
+from .dips import Reached as Reached
 from .exclusion import excluded_logits as excluded_logits
 from .exclusion import excluded_loss as excluded_loss
 from .exclusion import excluded_loss_single as excluded_loss_single

@@ -53,12 +53,6 @@ def for_good(at: Int64[np.ndarray, " step"], condition: Condition, *, not_before
     return boundary(at, first)
 
 
-def dated(at: Int64[np.ndarray, " step"], condition: Condition, *, not_before: int = 0) -> Boundary | None:
-    """As `for_good`, but None if the condition already held at a first measurement after step 0: its beginning was not seen."""
-    found = for_good(at, condition, not_before=not_before)
-    return None if found is not None and 0 < found.step == at[0] else found
-
-
 def boundary(at: Int64[np.ndarray, " step"], first: Callable[[float], int | None]) -> Boundary | None:
     """The boundary whose index at a threshold times slack is ``first(slack)``; None if there is none at the threshold itself."""
     found = first(1.0)

@@ -1,20 +1,24 @@
 """Phases of a run, dated from its curves, each with the interval in which it can have begun; numpy only.
 
 Every boundary is the first step from which a condition holds to the end of the run ("for good"); a phase that did not happen,
-or that was over before the first measurement, is None. `interp.measures.boundary` explains the intervals.
+or that was over before the first measurement, is None. `interp.measures.boundary` explains the intervals. Where a run dips,
+the step at which a phase was first reached is another one: `interp.measures.dips` has both.
 The rules are this toolkit's own; the outcome is that of Liu et al. 2022 (arXiv 2205.10343).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
-from interp.measures.boundary import SLACK, Boundary, Curve, boundary, checked_curve, dated, for_good
+from interp.measures.boundary import SLACK, Boundary, Condition, Curve, boundary, checked_curve
+from interp.measures.dips import Reached, reached, with_spikes
+from interp.measures.spikes import loss_spikes
 
 __all__ = ["Boundary", "Outcome", "Phases", "is_settled", "phases"]
 
@@ -27,6 +31,8 @@ FALLEN = 0.1
 # The excluded loss has risen again once it ends above this multiple of its minimum, and above the share FALLEN of its first
 # value: in runs that never generalize it creeps up from almost nothing, ninefold in 10,000 steps of one with too few pairs.
 RISEN = 10.0
+# The first step whose accuracy counts as learned: what is right at step 0 is so by chance.
+_BEGIN = 1
 # With at least so many steps between train and test accuracy it is grokking.
 GAP = 1000
 # The weights have settled once their sum of squares fell by less than this share ...
@@ -40,19 +46,28 @@ class Phases:
     """The boundaries of a run, None where there is none or it was not seen, and its outcome.
 
     What already holds at a first measurement after step 0, as in a model whose history begins late, is not dated. What holds at
-    step 0, before any training, holds by chance (small moduli have few pairs): an accuracy counts from the next measurement on,
-    or at step 0 if there is no other, as in a finished model whose step is not known.
+    step 0, before any training, holds by chance (small moduli have few pairs): an accuracy counts from the next measurement on.
+    One measurement is no history: nothing follows from it.
+
+    In the order of first steps, cleanup lies between `memorized` and `grokked`, and the onset between `memorized` and cleanup: a
+    loss that halves only after the run has generalized is no cleanup, and is not dated. `grokked` may come before `memorized`
+    where a run learns all pairs together, and has neither onset nor cleanup then.
 
     Args:
         memorized: train accuracy >= 0.99 for good.
-        onset: of circuit formation: minimum of the excluded loss after the train loss has fallen below a tenth of its first
-            value; there is none unless the excluded loss then ends above ten times that minimum and a tenth of its own first.
-        cleanup: test loss <= half its plateau maximum for good; the plateau goes from `memorized` to `grokked` or the end.
+        onset: of circuit formation: minimum of the excluded loss after the run has first memorized and the train loss has fallen
+            below a tenth of its first value, and before cleanup; there is none unless the excluded loss then ends above ten times
+            that minimum and a tenth of its own first.
+        cleanup: test loss <= half its plateau maximum for good; the plateau goes from the step at which the run first
+            memorized to that at which it first grokked, or the end; what was measured in a dip of train accuracy is left out.
         grokked: test accuracy >= 0.99 for good.
         settled: the sum of squared weights has stopped falling, see `is_settled`.
         outcome: of Liu et al. 2022 (arXiv 2205.10343): accuracy > 0.9 reached on train and test less than 1,000 steps apart
             (comprehension) or more (grokking), on train alone (memorization), or on neither (confusion); unknown if the first
-            measurement came too late to tell the first two apart.
+            measurement came too late to tell the first two apart, or was the only one.
+        reached: ``memorized``, ``cleanup``, ``grokked``, as far as the run came -> when each was first reached, from when on
+            it was kept for good (the boundary above), and the dips between.
+        undated: why nothing is dated, where nothing can be.
     """
 
     memorized: Boundary | None
@@ -61,6 +76,12 @@ class Phases:
     grokked: Boundary | None
     settled: Boundary | None
     outcome: Outcome
+    reached: Mapping[str, Reached] = field(default_factory=dict)
+    undated: str = ""
+
+
+# What is said of a single dated measurement.
+ONE_CHECKPOINT = "not known from one checkpoint"
 
 
 def phases(
@@ -82,29 +103,72 @@ def phases(
     Raises:
         UsageError: if lengths differ, steps do not ascend, or a value is NaN or infinite.
 
-    >>> found = phases([0, 100, 200], [4, 1e-3, 1e-4], [4, 5, 1e-3], [0, 1, 1], [0, 0.1, 1])
+    >>> found = phases([0, 100, 200, 300], [4, 1e-3, 1, 1e-4], [4, 5, 5, 1e-3], [0, 1, 0.9, 1], [0, 0.1, 0.1, 1])
     >>> found.memorized, found.outcome
-    (Boundary(step=100, earliest=0, latest=100), 'comprehension')
+    (Boundary(step=300, earliest=0, latest=300), 'comprehension')
+    >>> print(found.reached["memorized"])
+    step 100 (0 to 100), for good only from the last measurement, step 300, just after a dip
     """
     curves = {"test_loss": test_loss, "train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
     at, train = checked_curve((steps, train_loss), "train_loss")
     test, train_right, test_right = (checked_curve((steps, values), name)[1] for name, values in curves.items())
-    begin = _begin(at)
-    memorized = dated(at, lambda slack: train_right >= 1 - (1 - RIGHT) * slack, not_before=begin)
-    grokked = dated(at, lambda slack: test_right >= 1 - (1 - RIGHT) * slack, not_before=begin)
+    if len(at) == 1:
+        return Phases(None, None, None, None, None, "unknown", undated=ONE_CHECKPOINT)
+    found = _reached(at, test, train_right=train_right, test_right=test_right)
+    if any(one.dips for one in found.values()):
+        spikes = loss_spikes(at, train)
+        found = {name: replace(one, dips=with_spikes(one.dips, spikes)) for name, one in found.items()}
+    kept = {name: one.for_good for name, one in found.items()}
     return Phases(
-        memorized=memorized,
-        onset=None if excluded is None else _onset(at, train, checked_curve(excluded, "excluded")),
-        cleanup=_cleanup(at, test, (memorized, grokked)),
-        grokked=grokked,
+        memorized=kept.get("memorized"),
+        onset=None if excluded is None else _onset((at, train), checked_curve(excluded, "excluded"), found),
+        cleanup=kept.get("cleanup"),
+        grokked=kept.get("grokked"),
         settled=None if sum_squared is None else _settled(checked_curve(sum_squared, "sum_squared"), (at, test_right)),
         outcome=_outcome(at, train_right, test_right),
+        reached=found,
     )
 
 
-def _begin(at: Int64[np.ndarray, " step"]) -> int:
-    """The first step whose accuracy counts as learned."""
-    return 1 if len(at) > 1 else 0
+def _reached(
+    at: Int64[np.ndarray, " step"],
+    test: Float64[np.ndarray, " step"],
+    *,
+    train_right: Float64[np.ndarray, " step"],
+    test_right: Float64[np.ndarray, " step"],
+) -> dict[str, Reached]:
+    memorized = reached(at, _is_right(train_right), values=train_right, not_before=_BEGIN)
+    grokked = reached(at, _is_right(test_right), values=test_right, not_before=_BEGIN)
+    cleanup = None
+    if memorized is not None and memorized.first is not None:
+        begun = at >= memorized.first.step
+        right = begun & (test_right >= RIGHT)
+        until = at[right.argmax()] if right.any() else at[-1]
+        plateau = np.where(begun & (at <= until) & (train_right >= RIGHT), test, -np.inf)
+        cleanup = _cleanup(at, test, plateau)
+    if cleanup is not None and grokked is not None and (grokked.first is None or not _in_order(cleanup, grokked)):
+        cleanup = None
+    found = {"memorized": memorized, "cleanup": cleanup, "grokked": grokked}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _is_right(accuracy: Float64[np.ndarray, " step"]) -> Condition:
+    return lambda slack: accuracy >= 1 - (1 - RIGHT) * slack
+
+
+def _in_order(earlier: Reached, later: Reached) -> bool:
+    """Whether one was first reached no later than the other."""
+    return earlier.first is not None and later.first is not None and earlier.first.step <= later.first.step
+
+
+def _cleanup(
+    at: Int64[np.ndarray, " step"], test: Float64[np.ndarray, " step"], plateau: Float64[np.ndarray, " step"]
+) -> Reached | None:
+    """From the plateau's maximum on: before it, the test loss is low because it has not risen yet."""
+    top = plateau.max()
+    return reached(
+        at, lambda slack: test <= 0.5 * slack * top, values=test, worst="highest", not_before=int(at[plateau.argmax()])
+    )
 
 
 def is_settled(steps: ArrayLike, sum_squared: ArrayLike, test_accuracy: ArrayLike) -> bool:
@@ -152,18 +216,23 @@ def _settled(
 
 
 def _onset(
-    at: Int64[np.ndarray, " step"],
-    train: Float64[np.ndarray, " step"],
+    history: tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]],
     excluded: tuple[Int64[np.ndarray, " measured"], Float64[np.ndarray, " measured"]],
+    found: Mapping[str, Reached],
 ) -> Boundary | None:
+    at, train = history
     fallen = np.nonzero(train <= FALLEN * train[0])[0]
     if not len(fallen):
         return None
+    since, until = _window(found)
     late = excluded[0] >= at[fallen[0]]
     steps, values = excluded[0][late], excluded[1][late]
-    if not len(values) or not values[-1] > max(RISEN * values.min(), FALLEN * excluded[1][0]):
+    inside = (steps >= since) & (steps <= until)
+    if not inside.any():
         return None
-    lowest = int(values.argmin())
+    lowest = int(np.where(inside, values, np.inf).argmin())
+    if not values[-1] > max(RISEN * values[lowest], FALLEN * excluded[1][0]):
+        return None
     # Any step around the minimum with a value within 20 % of it could be the minimum; each is known to the spacing on both sides.
     high = values > (1 + SLACK) * values[lowest]
     first = int(np.nonzero(high[:lowest])[0].max(initial=-1)) + 1
@@ -171,21 +240,17 @@ def _onset(
     return Boundary(int(steps[lowest]), int(steps[max(first - 1, 0)]), int(steps[min(last + 1, len(steps) - 1)]))
 
 
-def _cleanup(
-    at: Int64[np.ndarray, " step"], test: Float64[np.ndarray, " step"], between: tuple[Boundary | None, Boundary | None]
-) -> Boundary | None:
-    memorized, grokked = between
-    if memorized is None:
-        return None
-    last = at[-1] if grokked is None else max(grokked.step, memorized.step)
-    plateau = test[(at >= memorized.step) & (at <= last)].max()
-    return for_good(at, lambda slack: test <= 0.5 * slack * plateau, not_before=memorized.step)
+def _window(found: Mapping[str, Reached]) -> tuple[float | int, float | int]:
+    """Between which steps a circuit can begin to form: after memorizing, before cleanup or, without one, before grokking."""
+    first = {name: one.first.step for name, one in found.items() if one.first is not None}
+    unseen = -np.inf if "grokked" in found else np.inf
+    return first.get("memorized", -np.inf), first.get("cleanup", first.get("grokked", unseen))
 
 
 def _outcome(
     at: Int64[np.ndarray, " step"], train_right: Float64[np.ndarray, " step"], test_right: Float64[np.ndarray, " step"]
 ) -> Outcome:
-    train, test = (np.nonzero((right > 0.9) & (at >= _begin(at)))[0] for right in (train_right, test_right))
+    train, test = (np.nonzero((right > 0.9) & (at >= _BEGIN))[0] for right in (train_right, test_right))
     if not len(train):
         return "confusion"
     if not len(test):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from interp.measures.boundary import Boundary, Curve, checked_curve, dated, for_good
+from jaxtyping import Bool
+from numpy import ndarray
+
+from interp.measures.boundary import Boundary, Curve, checked_curve, for_good
+from interp.measures.dips import Reached, reached
 
 # Both curves are dated at the half-way mark: the restricted loss at half its first value, the test accuracy at one half.
 HALF = 0.5
@@ -18,9 +24,10 @@ class LeadTime:
         restricted: when the restricted loss fell for good to at most half its first value; None if it never did.
         accuracy: when the test accuracy rose for good to at least one half; None if it never did, or already was at a first
             measurement after step 0.
-        steps: accuracy - restricted; None unless both happened.
-        shortest: the shortest lead that both intervals allow.
+        steps: accuracy - restricted; None unless both happened, and both beginnings were seen.
+        shortest: the shortest lead that the intervals allow, between the first steps or between those for good.
         longest: the longest.
+        reached: ``restricted``, ``accuracy`` -> when each first passed its mark, from when on for good, and the dips between.
     """
 
     restricted: Boundary | None
@@ -28,6 +35,22 @@ class LeadTime:
     steps: int | None
     shortest: int | None
     longest: int | None
+    reached: Mapping[str, Reached] = field(default_factory=dict)
+
+    @property
+    def first(self) -> int | None:
+        """The lead between the steps at which both first passed their marks: `steps` unless one of them dips."""
+        begun = [self.reached[name].first for name in ("restricted", "accuracy") if name in self.reached]
+        if len(begun) < 2:
+            return self.steps
+        restricted, accuracy = begun
+        return None if restricted is None or accuracy is None else accuracy.step - restricted.step
+
+    def first_of(self, name: Literal["restricted", "accuracy"]) -> Boundary | None:
+        """When a curve first passed its mark: its boundary unless it dips."""
+        found = self.reached.get(name)
+        kept: Boundary | None = getattr(self, name)
+        return kept if found is None else found.first
 
     @property
     def is_open(self) -> bool:
@@ -51,7 +74,9 @@ def lead_time(restricted: Curve, test_accuracy: Curve) -> LeadTime:
     """How many steps before the test accuracy the restricted loss moved; negative if it moved later.
 
     Each is dated by the first step from which it stays beyond its half-way mark to the end of the run, with an interval as in
-    `phases`: from the spacing of the measured steps, and from the mark moved by 20 % in both directions.
+    `phases`: from the spacing of the measured steps, and from the mark moved by 20 % in both directions. Where one of them dips,
+    the steps at which they first passed their marks have a lead of their own, `LeadTime.first`, and intervals cover both.
+    A curve with one measurement has no date.
 
     Args:
         restricted: steps and values of the restricted loss (mean over all pairs).
@@ -65,14 +90,30 @@ def lead_time(restricted: Curve, test_accuracy: Curve) -> LeadTime:
     """
     steps, loss = checked_curve(restricted, "restricted loss")
     at, right = checked_curve(test_accuracy, "test accuracy")
-    halved = for_good(steps, lambda slack: loss <= HALF * slack * loss[0])
-    passed = dated(at, lambda slack: right >= HALF / slack)
-    if halved is None or passed is None:
-        return LeadTime(halved, passed, None, None, None)
-    return LeadTime(
-        halved,
-        passed,
-        steps=passed.step - halved.step,
-        shortest=passed.earliest - halved.latest,
-        longest=passed.latest - halved.earliest,
+
+    def halved(slack: float) -> Bool[ndarray, " step"]:
+        return loss <= HALF * slack * loss[0]
+
+    def passed(slack: float) -> Bool[ndarray, " measured"]:
+        return right >= HALF / slack
+
+    found = {
+        "restricted": reached(steps, halved, values=loss, worst="highest", not_before=1) if len(steps) > 1 else None,
+        "accuracy": reached(at, passed, values=right, not_before=1) if len(at) > 1 else None,
+    }
+    known = {name: one for name, one in found.items() if one is not None}
+    kept = {name: known[name].for_good if name in known else None for name in found}
+    lead = LeadTime(kept["restricted"], kept["accuracy"], None, None, None, reached=known)
+    pairs = [
+        (lead.first_of("restricted"), lead.first_of("accuracy")),
+        (for_good(steps, halved, not_before=1), for_good(at, passed, not_before=1)),
+    ]
+    between = [(one, other) for one, other in pairs if one is not None and other is not None]
+    if len(between) < len(pairs) or lead.restricted is None or lead.accuracy is None:
+        return lead
+    return replace(
+        lead,
+        steps=lead.accuracy.step - lead.restricted.step,
+        shortest=min(accuracy.earliest - restricted.latest for restricted, accuracy in between),
+        longest=max(accuracy.latest - restricted.earliest for restricted, accuracy in between),
     )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
 from interp.errors import UsageError
@@ -58,9 +59,12 @@ def loss_spikes(steps: ArrayLike, loss: ArrayLike, *, factor: float = 10.0, wind
     if factor <= 1 or window < 1:
         raise UsageError(f"given factor {factor} and window {window}, expected a factor above 1 and a window of at least 1")
     values = np.where(np.isfinite(values), values, np.inf)
+    # The medians of all whole windows at once: a history may have a measurement for every update.
+    medians = np.median(sliding_window_view(values, window), axis=1) if len(values) >= window else np.empty(0)
     found, first, i = [], 0, 1
     while i < len(values):
-        level = max(float(np.median(values[max(first, i - window) : i])), FLOOR)
+        is_whole = i - window >= first
+        level = max(float(medians[i - window] if is_whole else np.median(values[first:i])), FLOOR)
         if values[i] > factor * level and np.isfinite(level):
             high = values[i : i + window] > factor * level
             length = int(np.argmin(high)) if not high.all() else len(high)

@@ -1,49 +1,40 @@
 """HookedModel: the function of `interp.forward` at every position, with TransformerLens' hooks, names and shapes.
 
-This is the only module, besides interop/, that loads transformer_lens (which takes seconds to import).
+Only this module, those beside it and interop/ load transformer_lens (which takes seconds to import).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformer_lens import ActivationCache, HookedRootModule
+from transformer_lens import ActivationCache, FactoredMatrix, HookedRootModule
 from transformer_lens.hook_points import HookPoint
 
-from interp.errors import UsageError, unknown
+from interp.errors import UsageError
+from interp.losses import cross_entropy
+from interp.networks.hooked_block import HOOKS, Block, HookPoints, Parameters
+from interp.networks.hooked_inputs import (
+    ReturnType,
+    check_backward,
+    in_range,
+    known_return_type,
+    right_answers,
+    stopping_layer,
+    token_rows,
+)
+from interp.networks.notebook_names import INSTEAD, NAMES, Refused, refusal
 from interp.networks.one_layer import Weights, or_zero
-from interp.networks.one_layer import tokens as tokens_of_pairs
 
 if TYPE_CHECKING:
     from transformer_lens.config import TransformerBridgeConfig
     from transformer_lens.model_bridge import TransformerBridge
-
-# The map of hook points, in the order they fire: name -> axes of the activation.
-# ``query`` and ``key`` are positions too; ``result`` is computed only while something listens to it.
-HOOKS: dict[str, tuple[str, ...]] = {
-    "hook_embed": ("batch", "pos", "d_model"),
-    "hook_pos_embed": ("batch", "pos", "d_model"),
-    "blocks.0.hook_resid_pre": ("batch", "pos", "d_model"),
-    "blocks.0.attn.hook_q": ("batch", "pos", "n_heads", "d_head"),
-    "blocks.0.attn.hook_k": ("batch", "pos", "n_heads", "d_head"),
-    "blocks.0.attn.hook_v": ("batch", "pos", "n_heads", "d_head"),
-    "blocks.0.attn.hook_attn_scores": ("batch", "n_heads", "query", "key"),
-    "blocks.0.attn.hook_pattern": ("batch", "n_heads", "query", "key"),
-    "blocks.0.attn.hook_z": ("batch", "pos", "n_heads", "d_head"),
-    "blocks.0.attn.hook_result": ("batch", "pos", "n_heads", "d_model"),
-    "blocks.0.hook_attn_out": ("batch", "pos", "d_model"),
-    "blocks.0.hook_resid_mid": ("batch", "pos", "d_model"),
-    "blocks.0.mlp.hook_pre": ("batch", "pos", "d_mlp"),
-    "blocks.0.mlp.hook_post": ("batch", "pos", "d_mlp"),
-    "blocks.0.hook_mlp_out": ("batch", "pos", "d_model"),
-    "blocks.0.hook_resid_post": ("batch", "pos", "d_model"),
-}
+    from transformer_lens.utilities.slice import Slice, SliceInput
 
 
 class HookedModel(HookedRootModule):
@@ -55,32 +46,62 @@ class HookedModel(HookedRootModule):
 
     Attention is causal as in TransformerLens (scores of masked positions are -inf) unless ``attention_rate < 1``: those models
     (Zhong et al. 2023) have no mask. The parameters are copies under TransformerLens' names (``blocks.0.attn.W_Q``); ``weights``
-    gives them back exactly, live, so that gradients reach them.
+    gives them back exactly, live, so that gradients reach them. ``W_E``, ``W_Q`` and the others have TransformerLens' shapes
+    (those of the block: with a first axis for the layer); a bias that the model does not have is zeros. What of TransformerLens
+    is here, and what to use for the rest: docs/hooks.md.
 
     >>> from interp.synthetic import clock_weights
     >>> model = HookedModel(clock_weights(7, [1, 2, 3]))
     >>> logits, cache = model.run_with_cache(torch.tensor([[3, 5]]))
     >>> logits[0, -1, :7].argmax().item(), tuple(cache["pattern", 0].shape)
     (1, (1, 2, 3, 3))
+    >>> right, wrong = (model(torch.tensor([[3, 5]]), return_type="loss", labels=torch.tensor([c])).item() for c in (1, 2))
+    >>> right < wrong
+    True
     """
 
     blocks: nn.ModuleList
+    # Found by `__getattr__`.
+    W_E: Float[Tensor, "d_vocab d_model"]
+    W_pos: Float[Tensor, "n_ctx d_model"]
+    W_E_pos: Float[Tensor, "d_vocab_and_n_ctx d_model"]
+    W_Q: Float[Tensor, "layer n_heads d_model d_head"]
+    W_K: Float[Tensor, "layer n_heads d_model d_head"]
+    W_V: Float[Tensor, "layer n_heads d_model d_head"]
+    W_O: Float[Tensor, "layer n_heads d_head d_model"]
+    W_in: Float[Tensor, "layer d_model d_mlp"]
+    W_out: Float[Tensor, "layer d_mlp d_model"]
+    W_U: Float[Tensor, "d_model classes"]
+    b_Q: Float[Tensor, "layer n_heads d_head"]
+    b_K: Float[Tensor, "layer n_heads d_head"]
+    b_V: Float[Tensor, "layer n_heads d_head"]
+    b_O: Float[Tensor, "layer d_model"]
+    b_in: Float[Tensor, "layer d_mlp"]
+    b_out: Float[Tensor, "layer d_model"]
+    b_U: Float[Tensor, " classes"]
+    QK: FactoredMatrix
+    OV: FactoredMatrix
+    all_head_labels: list[str]
+
+    from_pretrained = Refused()
+    from_pretrained_no_processing = Refused()
+    boot_transformers = Refused()
 
     def __init__(self, weights: Weights) -> None:
         super().__init__()
         self.activation = weights.activation
         self.attention_rate = weights.attention_rate
         parameters = {name: nn.Parameter(tensor.detach().clone()) for name, tensor in weights.tensors().items()}
-        self.embed = _Parameters(parameters, "W_E")
+        self.embed = Parameters(parameters, "W_E")
         self.hook_embed = HookPoint()
-        self.pos_embed = _Parameters(parameters, "W_pos")
+        self.pos_embed = Parameters(parameters, "W_pos")
         self.hook_pos_embed = HookPoint()
-        block = _Block(parameters, activation=weights.activation, attention_rate=weights.attention_rate)
+        block = Block(parameters, activation=weights.activation, attention_rate=weights.attention_rate)
         self.blocks = nn.ModuleList([block])
-        self.unembed = _Parameters(parameters, "W_U", "b_U")
+        self.unembed = Parameters(parameters, "W_U", "b_U")
         self.setup()  # type: ignore[no-untyped-call]  # TransformerLens leaves it untyped
         # TransformerLens looks names up here: hook points only, and an error that helps, for add_hook, hooks and run_with_hooks.
-        self.mod_dict = _HookPoints((name, self.hook_dict[name]) for name in HOOKS)
+        self.mod_dict = HookPoints((name, self.hook_dict[name]) for name in HOOKS)
 
     @property
     def weights(self) -> Weights:
@@ -110,144 +131,125 @@ class HookedModel(HookedRootModule):
 
         return to_bridge(self.weights)
 
+    def __getattr__(self, name: str) -> object:  # type: ignore[override] # more than tensors and modules
+        if name in NAMES:
+            return NAMES[name](self.weights)
+        if name in INSTEAD:
+            raise AttributeError(refusal(name))
+        return super().__getattr__(name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *NAMES})  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    def accumulated_bias(
+        self, layer: int, mlp_input: bool = False, include_mlp_biases: bool = True
+    ) -> Float[Tensor, " d_model"]:  # positional, because TransformerLens' caches call it so
+        """The sum of the biases that are written into the residual stream before a layer: b_O and b_out.
+
+        Args:
+            layer: 0 or 1; 1 is before the unembedding.
+            mlp_input: before the MLP of that layer: its b_O too.
+            include_mlp_biases: False leaves b_out out.
+        """
+        b_O, b_out = self.b_O[0], self.b_out[0]
+        return b_O * (layer + mlp_input) + b_out * (layer * include_mlp_biases)
+
+    def tokens_to_residual_directions(self, tokens: int | Int[Tensor, "*shape"]) -> Float[Tensor, "*shape d_model"]:
+        """The columns of W_U: for each answer the direction in the residual stream whose product is its logit (less b_U)."""
+        answers = in_range("tokens", torch.as_tensor(tokens, device=self.W_U.device), self.W_U.shape[1])
+        # A batch of one answer is one direction, as in TransformerLens.
+        return self.W_U.T[answers.reshape(()) if answers.numel() == 1 else answers]
+
     def forward(
-        self, pairs: Int[Tensor, "batch two_or_pos"] | Int[np.ndarray, "batch two_or_pos"]
-    ) -> Float[Tensor, "batch pos classes"]:
+        self,
+        pairs: Int[Tensor, "batch two_or_pos"] | Int[np.ndarray, "batch two_or_pos"],
+        return_type: ReturnType | None = "logits",
+        *,
+        labels: Int[Tensor, " batch"] | Int[np.ndarray, " batch"] | None = None,
+        loss_per_token: bool = False,
+        stop_at_layer: int | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor] | None:
         """Logits at every position. Pairs (n, 2) get their ``=`` appended; rows of n_ctx tokens are taken as they are.
 
+        Args:
+            return_type: ``logits`` (batch, pos, classes); ``loss``, the mean cross-entropy in nats of the answers at the last
+                position, over all classes; ``both``, (logits, loss); None: nothing, where only the hooks matter.
+            labels: the right answers, for the loss. There is no loss of the next token: an input is not a text.
+            loss_per_token: one loss for every input, (batch,), instead of their mean.
+            stop_at_layer: 0 or -1 returns the residual stream before the block, ``embed + pos_embed``; 1 the one after it, before
+                the unembedding (as HookedTransformer did; a bridge returns the logits there).
+
         Raises:
-            UsageError: if the input is neither, or a token is out of range.
+            UsageError: if the input is neither, a token or label is out of range, the loss is asked for without labels, or there
+                is no such layer.
         """
-        tokens = self._tokens(pairs)
+        known_return_type(return_type)
+        stop, tokens, needs_loss = stopping_layer(stop_at_layer), token_rows(self.weights, pairs), return_type in ("loss", "both")
+        classes = self.unembed.W_U.shape[1]
+        answers = right_answers(labels, like=tokens, n=len(tokens), classes=classes) if needs_loss and stop is None else None
         embed = self.hook_embed(F.embedding(tokens, self.embed.W_E))
-        pos_embed = self.hook_pos_embed(self.pos_embed.W_pos.repeat(len(tokens), 1, 1))
-        resid_post = self.blocks[0](embed + pos_embed)
-        return resid_post @ self.unembed.W_U + or_zero(self.unembed.b_U)
+        residual = embed + self.hook_pos_embed(self.pos_embed.W_pos.repeat(len(tokens), 1, 1))
+        if stop == 0:
+            return residual
+        residual = self.blocks[0](residual)
+        if stop == 1:
+            return residual
+        logits = residual @ self.unembed.W_U + or_zero(self.unembed.b_U)
+        if answers is None:
+            return None if return_type is None else logits
+        losses = cross_entropy(logits[:, -1], answers)
+        loss = losses if loss_per_token else losses.mean()
+        return (logits, loss) if return_type == "both" else loss
 
-    def _tokens(self, pairs: Tensor | np.ndarray) -> Int[Tensor, "batch pos"]:
-        given, (d_vocab, _), n_ctx = torch.as_tensor(pairs), self.embed.W_E.shape, len(self.pos_embed.W_pos)
-        if given.ndim != 2 or given.shape[1] not in (2, n_ctx) or given.is_floating_point():
-            raise UsageError(
-                f"input: given {tuple(given.shape)} of {given.dtype}, expected integers: pairs (n, 2) or tokens (n, {n_ctx})"
-            )
-        if given.shape[1] == 2:
-            return tokens_of_pairs(self.weights, given.long())
-        if len(given) and not (int(given.min()) >= 0 and int(given.max()) < d_vocab):
-            raise UsageError(f"tokens: given {int(given.min())}..{int(given.max())}, expected 0..{d_vocab - 1}")
-        return given.to(self.embed.W_E.device).long()
-
-    def run_with_cache(  # type: ignore[override] # explicit arguments instead of *args and **kwargs
+    def run_with_cache(  # type: ignore[override] # noqa: PLR0913 # TransformerLens' arguments, by name instead of **kwargs
         self,
         pairs: Int[Tensor, "batch two_or_pos"] | Int[np.ndarray, "batch two_or_pos"],
         *,
         names_filter: str | Sequence[str] | Callable[[str], bool] | None = None,
         device: torch.device | str | None = None,
-    ) -> tuple[Float[Tensor, "batch pos classes"], ActivationCache]:
-        """Logits and the cache of detached activations; ``cache["pattern", 0]`` and full hook names both work.
-
-        For gradients with respect to activations keep them yourself in a hook, or use ``hooks(bwd_hooks=...)``.
+        remove_batch_dim: bool = False,
+        incl_bwd: bool = False,
+        pos_slice: Slice | SliceInput = None,
+        stop_at_layer: int | None = None,
+        return_type: ReturnType | None = "logits",
+        labels: Int[Tensor, " batch"] | Int[np.ndarray, " batch"] | None = None,
+        loss_per_token: bool = False,
+        return_cache_object: bool = True,
+        reset_hooks_end: bool = True,
+        clear_contexts: bool = False,
+    ) -> tuple[Any, Any]:
+        """What `forward` returns and the cache of detached activations; ``cache["pattern", 0]`` and full hook names both work.
 
         Args:
             names_filter: one hook name, several, or a function of the name that says which to keep; None keeps all.
             device: where to keep the activations; None leaves them where they are.
+            remove_batch_dim: for one input: the cache without its first axis.
+            incl_bwd: also the gradients of the loss, as ``cache[name + "_grad"]``; needs ``return_type="loss"`` and labels. As in
+                TransformerLens the gradients of the parameters are added to their ``grad``.
+            pos_slice: the positions to keep, in every activation (of scores and pattern: those of the query): -1, (0, 2), [0, 2];
+                the axis stays.
+            stop_at_layer, return_type, labels, loss_per_token: as in `forward`; what comes after the stop is not in the cache.
+            return_cache_object: False gives a plain dict in place of an `ActivationCache`.
+            reset_hooks_end: False leaves the hooks that fill the cache in place.
+            clear_contexts: empty the hooks' contexts at the end.
 
         Raises:
-            UsageError: for a hook name that does not exist; the message has the nearest one.
+            UsageError: for a hook name that does not exist (the message has the nearest one), a batch dimension that cannot go,
+                or gradients of what is no loss.
         """
         if names_filter is not None and not callable(names_filter):
             names_filter = [names_filter] if isinstance(names_filter, str) else list(names_filter)
             for name in names_filter:
                 _ = self.mod_dict[name]  # a name that does not exist would keep nothing, silently
-        where = torch.device(device) if device is not None else None
-        logits, cache = super().run_with_cache(pairs, names_filter=names_filter, device=where)
-        return logits, ActivationCache(cache, self)
-
-
-class _HookPoints(dict[str, nn.Module]):
-    """Hook points by name; asking for one that does not exist says which are near."""
-
-    def __missing__(self, name: str) -> nn.Module:
-        raise unknown("hook", name, self)
-
-
-class _Parameters(nn.Module):
-    """Some of a model's tensors, under the names they have in `Weights`; an absent bias is None."""
-
-    W_E: Tensor
-    W_pos: Tensor
-    W_Q: Tensor
-    W_K: Tensor
-    W_V: Tensor
-    W_O: Tensor
-    W_in: Tensor
-    W_out: Tensor
-    W_U: Tensor
-    b_Q: Tensor | None
-    b_K: Tensor | None
-    b_V: Tensor | None
-    b_O: Tensor | None
-    b_in: Tensor | None
-    b_out: Tensor | None
-    b_U: Tensor | None
-
-    def __init__(self, parameters: Mapping[str, nn.Parameter], *names: str) -> None:
-        super().__init__()
-        for name in names:
-            self.register_parameter(name, parameters.get(name))
-
-
-class _Attention(_Parameters):
-    """The attention layer, every query position attending to the key positions up to it (or to all: see HookedModel)."""
-
-    def __init__(self, parameters: Mapping[str, nn.Parameter], *, attention_rate: float) -> None:
-        super().__init__(parameters, "W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O")
-        self.attention_rate = attention_rate
-        self.hook_q, self.hook_k, self.hook_v, self.hook_z = HookPoint(), HookPoint(), HookPoint(), HookPoint()
-        self.hook_attn_scores, self.hook_pattern, self.hook_result = HookPoint(), HookPoint(), HookPoint()
-
-    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        q = self.hook_q(torch.einsum("bpd,hde->bphe", x, self.W_Q) + or_zero(self.b_Q))
-        k = self.hook_k(torch.einsum("bpd,hde->bphe", x, self.W_K) + or_zero(self.b_K))
-        v = self.hook_v(torch.einsum("bpd,hde->bphe", x, self.W_V) + or_zero(self.b_V))
-        scores = torch.einsum("bqhe,bkhe->bhqk", q, k) / q.shape[-1] ** 0.5
-        if self.attention_rate == 1:
-            future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
-            scores = scores.masked_fill(future, -torch.inf)
-        softmax = self.hook_attn_scores(scores).softmax(dim=-1)
-        pattern = self.hook_pattern(self.attention_rate * softmax + (1 - self.attention_rate))
-        z = self.hook_z(torch.einsum("bhqk,bkhe->bqhe", pattern, v))
-        # One vector per head and position is d_model / d_head times as large as z: only made where it is asked for.
-        if self.hook_result.has_hooks():
-            attn_out = self.hook_result(torch.einsum("bphe,hed->bphd", z, self.W_O)).sum(dim=2)
-        else:
-            attn_out = torch.einsum("bphe,hed->bpd", z, self.W_O)
-        return attn_out + or_zero(self.b_O)
-
-
-class _MLP(_Parameters):
-    """The MLP layer."""
-
-    def __init__(self, parameters: Mapping[str, nn.Parameter], *, activation: str) -> None:
-        super().__init__(parameters, "W_in", "W_out", "b_in", "b_out")
-        self.activation = F.relu if activation == "relu" else F.gelu
-        self.hook_pre, self.hook_post = HookPoint(), HookPoint()
-
-    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        pre = self.hook_pre(x @ self.W_in + or_zero(self.b_in))
-        return self.hook_post(self.activation(pre)) @ self.W_out + or_zero(self.b_out)
-
-
-class _Block(nn.Module):
-    """The residual stream's two writers, with their hook points."""
-
-    def __init__(self, parameters: Mapping[str, nn.Parameter], *, activation: str, attention_rate: float) -> None:
-        super().__init__()
-        self.hook_resid_pre, self.hook_attn_out = HookPoint(), HookPoint()
-        self.hook_resid_mid, self.hook_mlp_out, self.hook_resid_post = HookPoint(), HookPoint(), HookPoint()
-        self.attn = _Attention(parameters, attention_rate=attention_rate)
-        self.mlp = _MLP(parameters, activation=activation)
-
-    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        resid_pre = self.hook_resid_pre(x)
-        resid_mid = self.hook_resid_mid(resid_pre + self.hook_attn_out(self.attn(resid_pre)))
-        return self.hook_resid_post(resid_mid + self.hook_mlp_out(self.mlp(resid_mid)))
+        inputs = token_rows(self.weights, pairs)
+        if remove_batch_dim and len(inputs) != 1:
+            raise UsageError(f"remove_batch_dim: given {len(inputs)} inputs, expected one; leave the option out")
+        if incl_bwd:
+            check_backward(scalar=return_type == "loss" and not loss_per_token and stop_at_layer is None)
+        found, cache = super().run_with_cache(
+            inputs, names_filter=names_filter, device=None if device is None else torch.device(device), incl_bwd=incl_bwd,
+            remove_batch_dim=remove_batch_dim, reset_hooks_end=reset_hooks_end, clear_contexts=clear_contexts,
+            pos_slice=pos_slice, return_type=return_type, labels=labels, loss_per_token=loss_per_token,
+            stop_at_layer=stop_at_layer,
+        )  # fmt: skip
+        return found, ActivationCache(cache, self, has_batch_dim=not remove_batch_dim) if return_cache_object else cache

@@ -1,7 +1,9 @@
 """Layouts: how other people's code names and orients the tensors of a one-layer transformer.
 
 A layout is a table, ``their name -> (our name, axes of their tensor)``; our axes are in `interp.networks.one_layer.SHAPES`, so a
-transposition is read off the names of the axes and never guessed from sizes. "(n_heads d_head)" is one axis that holds both.
+transposition is read off the names of the axes and never guessed from sizes. "(n_heads d_head)" is one axis that holds both, and
+"1" an axis of size one. Two more names are for tensors of theirs alone: ``W_QKV`` and ``b_QKV`` hold queries, keys and values
+along an axis ``qkv`` of size three.
 """
 
 from __future__ import annotations
@@ -20,6 +22,11 @@ from interp.errors import DataError
 from interp.networks.one_layer import Weights
 from interp.networks.shapes import REQUIRED, SHAPES
 
+# What one tensor of theirs holds three of ours in, with its axes when they are taken apart.
+PACKED: dict[str, tuple[str, str, str]] = {"W_QKV": ("W_Q", "W_K", "W_V"), "b_QKV": ("b_Q", "b_K", "b_V")}
+TARGETS: dict[str, tuple[str, ...]] = SHAPES | {packed: ("qkv", *SHAPES[parts[0]]) for packed, parts in PACKED.items()}
+_CERTAIN = {"1": 1, "qkv": 3}
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -30,12 +37,14 @@ class Layout:
         tensors: their name -> (our name, axes of theirs), merged axes after those that tell them apart.
         masks: names of causal masks, which carry no weights; they are checked and dropped.
         constants: names of other buffers without weights; dropped.
+        tied: tensors of theirs that are two of ours: their name -> (our second name, axes of theirs).
     """
 
     name: str
     tensors: Mapping[str, tuple[str, str]]
     masks: frozenset[str] = field(default_factory=frozenset)
     constants: frozenset[str] = field(default_factory=frozenset)
+    tied: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def read(self, state: Mapping[str, object], sizes: Mapping[str, int] | None = None) -> dict[str, Tensor]:
         """Copies of the tensors under our names and in our orientation; everything in the state is accounted for.
@@ -46,19 +55,37 @@ class Layout:
         Raises:
             DataError: naming every missing, surplus and wrongly shaped tensor, with the shapes given and expected.
         """
-        known = dict(sizes or {})
-        problems = self._names(state)
-        problems += [_compare(name, state[name], axes, known) for name, (_, axes) in self.tensors.items() if name in state]
-        problems += [_check_mask(name, state[name], known.get("n_ctx")) for name in sorted(self.masks & state.keys())]
-        if found := [problem for problem in problems if problem]:
+        found, known = self.misfits(state, sizes)
+        if found:
             raise DataError(
                 f"not a model in the layout of {self.name}:\n  " + "\n  ".join(found) + "\n  "
                 "If these are the right tensors under other names or transposed, say which is which (--map theirs=ours)."
             )
-        present = {name: entry for name, entry in self.tensors.items() if name in state}
-        return {
-            ours: _rearrange(state[name], f"{axes} -> {' '.join(SHAPES[ours])}", known) for name, (ours, axes) in present.items()
+        taken = {
+            ours: _rearrange(state[name], f"{axes} -> {' '.join(TARGETS[ours])}", known)
+            for name, (ours, axes) in self.entries()
+            if name in state
         }
+        for packed in PACKED.keys() & taken.keys():
+            parts = taken.pop(packed)
+            taken |= {ours: part.clone() for ours, part in zip(PACKED[packed], parts, strict=True)}
+        return taken
+
+    def misfits(self, state: Mapping[str, object], sizes: Mapping[str, int] | None = None) -> tuple[list[str], dict[str, int]]:
+        """What is missing, surplus or wrongly shaped in a state dict, in words; and the dimensions that its shapes tell."""
+        known = _CERTAIN | dict(sizes or {})
+        problems = self._names(state)
+        problems += [_compare(name, state[name], axes, known) for name, (_, axes) in self.entries() if name in state]
+        problems += [_check_mask(name, state[name], known.get("n_ctx")) for name in sorted(self.masks & state.keys())]
+        return [problem for problem in problems if problem], known
+
+    def entries(self) -> list[tuple[str, tuple[str, str]]]:
+        """Their names with ours and the axes of theirs; a tied tensor twice."""
+        return [*self.tensors.items(), *self.tied.items()]
+
+    def ours(self) -> set[str]:
+        """Our names of everything that is read, packed tensors by their parts."""
+        return {part for _, (ours, _) in self.entries() for part in PACKED.get(ours, (ours,))}
 
     def write(self, weights: Weights) -> dict[str, Tensor]:
         """Copies of the tensors under their names and in their orientation; absent biases are left out."""
@@ -70,7 +97,7 @@ class Layout:
         }
 
     def _names(self, state: Mapping[str, object]) -> list[str | None]:
-        required = {name: axes for name, (ours, axes) in self.tensors.items() if ours in REQUIRED}
+        required = {name: axes for name, (ours, axes) in self.entries() if ours in REQUIRED or ours == "W_QKV"}
         surplus = [name for name in state if name not in {*self.tensors, *self.masks, *self.constants}]
         return [
             *(f"missing {name}: expected ({axes})" for name, axes in required.items() if name not in state),
@@ -90,7 +117,9 @@ def describe(value: object) -> str:
 def is_causal_mask(mask: object, n_ctx: int) -> bool:
     """Whether this is the lower triangle of ones, of size n_ctx, in any dtype."""
     triangle = torch.ones(n_ctx, n_ctx).tril()
-    return isinstance(mask, Tensor) and mask.shape == triangle.shape and torch.equal(mask.cpu().float(), triangle)
+    if not isinstance(mask, Tensor) or mask.shape != triangle.shape or mask.layout is not torch.strided or mask.is_complex():
+        return False
+    return torch.equal(mask.cpu().float(), triangle)
 
 
 def _check_mask(name: str, mask: object, n_ctx: int | None) -> str | None:

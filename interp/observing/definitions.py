@@ -58,16 +58,26 @@ _PHASES = Definition(
     "have been.",
     (
         ("memorized", "first step with train accuracy >= 0.99 for good"),
-        ("cleanup", "test loss <= half its plateau maximum for good"),
+        (
+            "cleanup",
+            "test loss <= half its plateau maximum for good; the plateau goes from where memorized was first reached to where "
+            "grokked was, or the end, without dips of train accuracy; none if the loss halves only after that",
+        ),
         ("grokked", "test accuracy >= 0.99 for good; called so where the outcome is grokking"),
         (
             "settled",
             "over the last tenth of all steps test accuracy >= 0.99 throughout and the sum of squared weights fell by < 1 %",
         ),
         (
+            "first reached",
+            "the same steps without \"for good\", for cleanup after the plateau's maximum; between the two lie dips, counted and "
+            "dated, which are loss spikes where the train loss spikes",
+        ),
+        (
             "outcome",
             "grokking if train and test accuracy passed 0.9 at least 1,000 steps apart, comprehension if fewer, memorization "
-            "if train alone did, confusion if neither; unknown if the history begins too late to tell",
+            "if train alone did, confusion if neither; unknown if the history begins too late to tell, or is "
+            "one step",
         ),
     ),
     "the run's history at every evaluated step",
@@ -82,8 +92,8 @@ PHASES = replace(
         _PHASES.formula[0],
         (
             "onset",
-            "minimum of the excluded loss after the train loss has fallen to a tenth; none unless it then rises above ten times "
-            "that minimum and a tenth of its first value",
+            "minimum of the excluded loss after the train loss has fallen to a tenth and memorized was first reached, and before "
+            "cleanup was; none unless it then rises above ten times that minimum and a tenth of its first value",
         ),
         *_PHASES.formula[1:],
     ),

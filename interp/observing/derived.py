@@ -34,7 +34,7 @@ def finite_curve(series: xr.Dataset, name: str) -> tuple[Int64[np.ndarray, " ste
 def date_phases(series: xr.Dataset) -> Phases | None:
     """The phases of a run, from its history and, for the onset, from the excluded loss.
 
-    None if the history has no step with losses and accuracies (an imported model may have none).
+    None if the history has no step with losses and accuracies (an imported model may have none); one such step dates nothing.
     """
     if any(f"history_{name}" not in series for name in _CURVES):
         return None

@@ -6,11 +6,16 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import interp
 from interp.observing.analysis import builtin_directory
 from interp.store.manifest import RESUME
 from interp.store.run import Run
+
+if TYPE_CHECKING:
+    from interp.harmonics.harmonics import Name
+    from interp.observing.analysis import Analysis
 
 
 @cache
@@ -33,3 +38,12 @@ def run_state(run: Run) -> str:
 def key_of(*parts: object) -> str:
     """Hash of several things by their texts."""
     return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()
+
+
+def cache_key(analysis: Analysis, keys: tuple[Name, ...], run: Run, *, brief: bool) -> str | None:
+    """Hash of all that results depend on besides the checkpoint; None where they are not kept."""
+    if analysis.digest is None:
+        return None
+    # What sees the whole run depends on it, and its results may have another form at every checkpoint.
+    seen = [brief, run_state(run)] if analysis.at == "last" else []
+    return key_of(analysis.digest, toolkit_digest(), keys, *seen)

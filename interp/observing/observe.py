@@ -14,7 +14,8 @@ from interp.networks.shapes import KIND as ONE_LAYER
 from interp.observing.analysis import Analysis, find_analyses
 from interp.observing.applying import Nature, does_not_apply
 from interp.observing.described import describe, evaluated_history
-from interp.observing.fingerprint import key_of, run_state, toolkit_digest
+from interp.observing.fingerprint import cache_key
+from interp.observing.kept_series import is_kept, kept_bytes, no_longer_there
 from interp.observing.measuring import Measuring
 from interp.observing.run_keys import run_keys
 from interp.observing.series import ABOUT
@@ -24,7 +25,6 @@ from interp.store.results import Results
 from interp.store.run import Run
 
 if TYPE_CHECKING:
-    from interp.harmonics.harmonics import Name
     from interp.observing.key_rules import KeyRule
 
 
@@ -46,6 +46,10 @@ def observe(
     and hold for the whole series. Each variable's attribute ``analysis`` names the analysis
     it comes from.
 
+    Of a run whose checkpoints were thinned out, what was measured before they went is part of the run and is taken from there,
+    whatever version measured it. Analyses that were not measured then are left out, with the reason; at the steps whose
+    checkpoints are there (``steps=run.steps``) everything can be measured.
+
     The Dataset also has the run's history (``history_train_loss`` ... over ``history_step``). What else is known of it is one
     value, `interp.about(series)`: the run, its key frequencies, phases, lead time, verdicts and configuration; analyses that
     raised (``failures``) and those that do not apply to this task or network (``left_out``), each with the reason.
@@ -54,7 +58,7 @@ def observe(
         run: a recorded run.
         analyses: names of built-in analyses or `Analysis` objects; all built-in ones that draw figures by default.
         files: Python files with an ``ANALYSIS`` each.
-        steps: which checkpoints; all by default.
+        steps: which checkpoints; all by default, of a thinned run all that were measured.
         key_rule: how key frequencies are chosen: a rule or an explicit list.
         brief: what analyses see as `View.brief`: an answer is wanted soon rather than complete.
         threads: checkpoints that are measured at once, each by one thread, so that none waits for another program; as many as
@@ -62,14 +66,19 @@ def observe(
             depend on it. Analyses that are not built in are measured by the calling thread, in the order of steps.
         on_step: called with (checkpoints done, checkpoints in all).
     """
-    chosen, asked = choose_steps(run, steps), find_analyses(analyses, files=files)
+    asked = find_analyses(analyses, files=files)
+    chosen = choose_steps(run, steps, measured=any(is_kept(run, analysis) for analysis in asked))
     workers = check_threads(threads)
     (keys, last), nature = run_keys(run, key_rule), Nature.of(run)
     # A rule by name reads a one-layer transformer; of another network key frequencies must be given.
     are_known = not isinstance(key_rule, str) or nature.kind == ONE_LAYER
     left_out = {a.name: why for a in asked if (why := does_not_apply(a, nature, keys_are_known=are_known))}
+    left_out |= {a.name: why for a in asked if (why := no_longer_there(run, a, chosen, keys))}
     asked = [a for a in asked if a.name not in left_out]
-    results = {a.name: Results(run.path, a.name, key=_cache_key(a, keys, run, brief=brief)) for a in asked}
+    results = {
+        a.name: Results(run.path, a.name, key=cache_key(a, keys, run, brief=brief), kept=kept_bytes(run, a, chosen))
+        for a in asked
+    }
     measuring = Measuring(run, asked, keys, brief, workers, results, last)
     measuring.over(chosen, on_step=on_step)
     series = _combine(run, chosen, {a: results[a.name] for a in asked if a.name not in measuring.failures})
@@ -83,15 +92,6 @@ def observe(
         left_out=left_out,
     )
     return series.assign_attrs({ABOUT: described})
-
-
-def _cache_key(analysis: Analysis, keys: tuple[Name, ...], run: Run, *, brief: bool) -> str | None:
-    """Hash of all that results depend on besides the checkpoint; None where they are not kept."""
-    if analysis.digest is None:
-        return None
-    # What sees the whole run depends on it, and its results may have another form at every checkpoint.
-    seen = [brief, run_state(run)] if analysis.at == "last" else []
-    return key_of(analysis.digest, toolkit_digest(), keys, *seen)
 
 
 def _combine(run: Run, steps: list[int], results: dict[Analysis, Results]) -> xr.Dataset:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from interp.errors import DataError, UsageError
 from interp.measures.boundary import Boundary
 from interp.measures.dating import Outcome, Phases
+from interp.measures.dips import Dip, Reached
 from interp.measures.lead import LeadTime, stand_out
 from interp.measures.since import Since
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 ABOUT = "about"
 # Nested values, which are JSON where attributes must be text.
 _NESTED = ("failures", "left_out", "config", "facts")
+
+
+_BOUNDARIES = ("memorized", "onset", "cleanup", "grokked", "settled")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class About:
         key_step: in which checkpoint.
         failures: name of an analysis that raised -> at which step, and what.
         left_out: name of an analysis that does not apply -> why.
-        phases: of the run; None where its history has no accuracies.
+        phases: of the run; None where its history has no accuracies. Where it has them at one step only, nothing is dated, and
+            `Phases.undated` says why.
         verdicts: ``algorithm`` and ``generalization``, where their readings were measured.
         lead: how long before the test accuracy the restricted loss moved, where both were measured; it says nothing unless the
             key frequencies stand out.
@@ -123,9 +128,12 @@ def as_attributes(value: About) -> dict[str, Any]:
         "frequencies": value.n_frequencies,
         "outcome": value.outcome,
     }
-    boundaries = {} if value.phases is None else asdict(value.phases)
-    boundaries.pop("outcome", None)
+    boundaries, reached = boundaries_of(value.phases)
     found["phases"] = json.dumps(boundaries)
+    if value.phases is not None and value.phases.undated:
+        found["undated"] = value.phases.undated
+    if reached:
+        found["reached"] = json.dumps(reached)
     found["verdicts"] = json.dumps({name: asdict(since) for name, since in value.verdicts.items()})
     if value.lead is not None:
         found["lead"] = json.dumps(asdict(value.lead))
@@ -140,6 +148,14 @@ def as_attributes(value: About) -> dict[str, Any]:
     return found
 
 
+def boundaries_of(phases: Phases | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The boundaries by name, and when each was first reached, as plain values; both empty where there are no phases."""
+    if phases is None:
+        return {}, {}
+    found = asdict(phases)
+    return {name: found[name] for name in _BOUNDARIES}, found["reached"]
+
+
 def from_attributes(attributes: Mapping[str, Any]) -> About:
     """What `as_attributes` wrote, also where a file has made its list text; what is missing is unknown.
 
@@ -148,7 +164,7 @@ def from_attributes(attributes: Mapping[str, Any]) -> About:
     """
     try:
         return _decoded(attributes)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise DataError(
             f"attributes of a series: {type(error).__name__}: {error}; expected those that export_series writes"
         ) from error
@@ -162,8 +178,7 @@ def plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _decoded(attributes: Mapping[str, Any]) -> About:
     boundaries, outcome = _nested(attributes, "phases"), attributes.get("outcome", "unknown")
-    names = ("memorized", "onset", "cleanup", "grokked", "settled")
-    found = {name: _boundary(boundaries.get(name)) for name in names}
+    found = {name: _boundary(boundaries.get(name)) for name in _BOUNDARIES}
     is_dated = bool(boundaries) or outcome != "unknown"
     keys, lead = attributes.get("key_frequencies"), _nested(attributes, "lead")
     step = attributes.get("key_step")
@@ -176,7 +191,11 @@ def _decoded(attributes: Mapping[str, Any]) -> About:
         key_frequencies=None if keys is None else tuple(json.loads(keys) if isinstance(keys, str) else keys),
         key_rule=str(attributes.get("key_rule", "")),
         key_step=None if step is None else int(step),
-        phases=Phases(**found, outcome=outcome) if is_dated else None,
+        phases=Phases(
+            **found, outcome=outcome, reached=_reached(_nested(attributes, "reached")), undated=str(attributes.get("undated", ""))
+        )
+        if is_dated
+        else None,
         verdicts={
             name: Since(since["verdict"], Boundary(**since["boundary"]))
             for name, since in _nested(attributes, "verdicts").items()
@@ -188,7 +207,20 @@ def _decoded(attributes: Mapping[str, Any]) -> About:
 
 def _lead(values: Mapping[str, Any]) -> LeadTime:
     numbers = {name: values[name] for name in ("steps", "shortest", "longest")}
-    return LeadTime(_boundary(values["restricted"]), _boundary(values["accuracy"]), **numbers)
+    known = _reached(values.get("reached", {}))
+    return LeadTime(_boundary(values["restricted"]), _boundary(values["accuracy"]), **numbers, reached=known)
+
+
+def _reached(values: Mapping[str, Any]) -> dict[str, Reached]:
+    return {
+        name: Reached(
+            _boundary(one["first"]),
+            _boundary(one["for_good"]),
+            tuple(Dip(**dip) for dip in one["dips"]),
+            span=(int(one["span"][0]), int(one["span"][1])),
+        )
+        for name, one in values.items()
+    }
 
 
 def _boundary(values: Mapping[str, int] | None) -> Boundary | None:

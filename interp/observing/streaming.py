@@ -54,15 +54,16 @@ def activations(
     return stream()
 
 
-def choose_steps(run: Run, steps: Iterable[int] | None) -> list[int]:
-    """The steps asked for, ascending; all that were saved by default.
+def choose_steps(run: Run, steps: Iterable[int] | None, *, measured: bool = False) -> list[int]:
+    """The steps asked for, ascending; by default all whose checkpoints are there or, if so asked, that were measured.
 
     Raises:
         UsageError: for a step that was not saved, or if there is none.
     """
     if not run.steps:
         raise UsageError(f"run {run.path} has no checkpoints yet")
-    chosen = sorted(set(run.steps if steps is None else steps))
+    known = (*run.steps, *run.manifest.thinned_steps) if measured else run.steps
+    chosen = sorted(set(known if steps is None else steps))
     if not chosen:
         raise UsageError("steps: given none, expected at least one of the run's checkpoints")
     for step in chosen:

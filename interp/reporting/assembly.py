@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import UsageError
-from interp.figures.drawing import bands, last_step
+from interp.figures.banding import bands, last_step
 from interp.figures.neuron_pictures import Neurons
 from interp.figures.tabled import Table, Tables
 from interp.figures.theme import template
@@ -110,7 +110,7 @@ def page(
         "steps": [int(step) for step in series["step"].values],
         "last_step": last_step(series),
         "bands": bands(series),
-        "milestones": [{"label": m.label, "step": m.boundary.step} for m in story.milestones if m.boundary],
+        "milestones": [{"label": m.label, "step": m.first.step} for m in story.milestones if m.first],
         "panels": [one["source"] for one in shown],
         "readout": readings(series, blocks) if looks is None else readings_of_runs(series, looks, blocks),
         "tables": tabled,
@@ -182,7 +182,8 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
 
 def _notes(known: About) -> dict[str, str]:
     """What a downloaded table says about where it comes from."""
-    names = ("run", "p", "operation", "key_frequencies", "key_rule", "key_step", "outcome", "phases", "config")
+    dates = ("outcome", "phases", "reached", "undated")
+    names = ("run", "p", "operation", "key_frequencies", "key_rule", "key_step", *dates, "config")
     attributes = as_attributes(known)
     texts = {name: attributes[name] for name in names if name in attributes}
     return {name: value if isinstance(value, str) else as_json(value) for name, value in texts.items()}

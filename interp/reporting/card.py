@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interp.figures.drawing import bands
+from interp.figures.banding import bands
 from interp.figures.theme import TEST, TRAIN
 from interp.reporting.story import tell
 from interp.wording import counted
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _WIDTH, _HEIGHT = 300, 96  # of a plot's area
 _COLUMNS = 150  # a curve is drawn by its least and greatest value in each of this many parts of its axis
+_FEW = 12  # up to so many points are marked
 _FLOOR = 1e-12  # a loss of 0 has no logarithm
 
 _STATUS = {
@@ -83,15 +84,17 @@ def _plot(
     first, last = float(steps[0]), float(max(steps[-1], steps[0] + 1))
     finite = np.concatenate([curve[np.isfinite(curve)] for _, curve, _ in curves])
     low, high = span or ((float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0))
-    x = _WIDTH * (steps - first) / (last - first)
     drawn = [
         f'<rect x="{_at(left, first, last):.1f}" y="0" width="{_at(right, first, last) - _at(left, first, last):.1f}" '
         f'height="{_HEIGHT}" fill="{colour}" opacity=".14"><title>{escape(name)}</title></rect>'
         for name, left, right, colour in bands(series)
     ]
     for _, curve, colour in curves:
-        y = _HEIGHT * (1 - (curve - low) / ((high - low) or 1.0))
+        known = np.isfinite(curve)  # what was not measured at a step is no gap in the curve
+        x, y = _WIDTH * (steps[known] - first) / (last - first), _HEIGHT * (1 - (curve[known] - low) / ((high - low) or 1.0))
         drawn.append(f'<path d="{_path(x, y)}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        if len(x) <= _FEW:
+            drawn.append(f'<path d="{_dots(x, y)}" fill="none" stroke="{colour}" stroke-width="5" stroke-linecap="round"/>')
     ends = ", ".join(f"{name} {_last(curve)}" for name, curve, _ in values)
     label = f"{title} from step {int(first):,} to {int(steps[-1]):,}; at the end {ends}"
     words = "; ".join(f'<span style="color:{colour}">{name}</span> {_last(curve)}' for name, curve, colour in values)
@@ -112,6 +115,11 @@ def _at(step: float, first: float, last: float) -> float:
 def _last(curve: np.ndarray) -> str:
     known = curve[np.isfinite(curve)]
     return f"{known[-1]:.3g}" if known.size else "not measured"
+
+
+def _dots(x: np.ndarray, y: np.ndarray) -> str:
+    """The commands of a dot at every point: a line of no length, which round ends make one."""
+    return "".join(f"M{px:.1f} {py:.1f}h0" for px, py in zip(x.tolist(), y.tolist(), strict=True))
 
 
 def _path(x: np.ndarray, y: np.ndarray) -> str:

@@ -11,7 +11,9 @@ import xarray as xr
 
 from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
+from interp.figures.drawing import marked_if_few
 from interp.figures.tabled import Table
+from interp.measures.lead import LeadTime
 from interp.observing.series import ABOUT, About, about
 from interp.reporting.assembly import Page, Panel, page
 from interp.reporting.fact_tables import flat
@@ -133,9 +135,9 @@ _INSIDE_CAPTION = (
     "stand out, the restricted loss also falls with memorization, and says nothing."
 )
 _ALIGNED_CAPTION = (
-    "The same curves with every run shifted so that its test accuracy is 99 % for good from 0 on, which is grokking if it came "
-    "late. Runs without such a step are left out. If the curves coincide, the runs take the same path and differ only in when "
-    "they start."
+    "The same curves with every run shifted so that its test accuracy is 99 % from 0 on, which is grokking if it came late. "
+    "Where a run dips after that, 0 is where it first was 99 %. Runs that do not end with 99 % are left out. If the curves "
+    "coincide, the runs take the same path and differ only in when they start."
 )
 
 
@@ -212,7 +214,7 @@ def _curves(
             found, zero = Curves(series).curve(variable), origin(series)
             if found is None or zero is None:
                 continue
-            trace = curve(found[0] - zero, found[1], name=name, cell=cell, legend=cell == 1, **_look(i))
+            trace = marked_if_few(curve(found[0] - zero, found[1], name=name, cell=cell, legend=cell == 1, **_look(i)))
             traces.append({**trace, "legendgroup": name, "hovertemplate": "%{y:.4g}"})
     return traces
 
@@ -222,8 +224,8 @@ def _begun(_: xr.Dataset) -> int:
 
 
 def _generalized(series: xr.Dataset) -> int | None:
-    boundary = tell(series).boundary("grokked")
-    return None if boundary is None else boundary.step
+    found = tell(series).milestone("grokked")
+    return None if found is None or found.boundary is None or found.first is None else found.first.step
 
 
 def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
@@ -249,16 +251,25 @@ def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
     """What was found in each run, and the fields of the configurations that differ."""
     stories = [tell(series) for series in runs]
     known = [about(series) for series in runs]
-    rows: list[tuple[str, ...]] = [("outcome", *(one.outcome for one in known))]
+    undated = [Curves(series).undated for series in runs]
+    outcomes = (why or one.outcome for why, one in zip(undated, known, strict=True))
+    rows: list[tuple[str, ...]] = [("outcome", *outcomes)]
     for name in MILESTONES:
         found = [story.milestone(name) for story in stories]
         if labels := dict.fromkeys(one.label.lower() for one in found if one):
             rows.append((" or ".join(labels), *("-" if one is None else str(one) for one in found)))
     if any(one.has_waves for one in known):
-        leads = [story.lead.steps if story.lead else None for story in stories]
-        rows.append(("lead time", *("none" if steps is None else counted(steps, "step") for steps in leads)))
+        rows.append(("lead time", *(why or _lead(story.lead) for why, story in zip(undated, stories, strict=True))))
         rows.append(("key frequencies", *map(_keys, known)))
     return [Table("What was found", ("", *names), tuple(rows)), Table("How they differ", ("", *names), _differences(runs))]
+
+
+def _lead(lead: LeadTime | None) -> str:
+    """The lead between first steps; beside it, where a curve dips, that between the steps from which both hold for good."""
+    if lead is None or lead.steps is None or lead.first is None:
+        return "none"
+    kept = "" if lead.first == lead.steps else f" ({counted(lead.steps, 'step')} for good)"
+    return f"{counted(lead.first, 'step')}{kept}"
 
 
 def _keys(known: About) -> str:

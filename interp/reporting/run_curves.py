@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interp.figures.drawing import phases
+from interp.figures.banding import phases
 from interp.measures.dating import RIGHT, Boundary
+from interp.measures.dips import Reached
 from interp.measures.lead import LeadTime
 from interp.observing.derived import finite_curve
 from interp.observing.series import About, about
@@ -38,6 +39,25 @@ class Curves:
         """The phases' boundaries; None for those that did not happen, or cannot be dated."""
         return {**dict.fromkeys([*_ACCURACIES, *_MOVING]), **phases(self.series)}
 
+    def reached(self, name: str) -> Reached | None:
+        """When a phase was first reached, and the dips after it; None where it never was, or a file does not say."""
+        return None if self.about.phases is None else self.about.phases.reached.get(name)
+
+    def first(self, name: str) -> Boundary | None:
+        """When a phase was first reached: its boundary unless the run dips."""
+        known = self.reached(name)
+        return self.found[name] if known is None else known.first
+
+    def aside(self, name: str) -> str:
+        """What is to be said beside that step, in parentheses: since when it holds for good; nothing without dips."""
+        known = self.reached(name)
+        return "" if known is None or not known.dips else f" ({known.aside})"
+
+    def dated(self, name: str) -> str:
+        """The same step in words, with its interval and what is to be said beside it."""
+        known = self.reached(name)
+        return str(self.found[name] if known is None or not known.dips else known)
+
     def curve(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Steps and finite values of a variable, None if there are none."""
         return finite_curve(self.series, name)
@@ -61,17 +81,24 @@ class Curves:
         return self.about.lead if self.about.key_frequencies is None or self.about.stands_out else None
 
     @property
+    def undated(self) -> str:
+        """Why nothing is dated, where nothing can be."""
+        return "" if self.about.phases is None else self.about.phases.undated
+
+    @property
     def generalizes(self) -> bool:
         """Whether it answers the pairs it never saw for good, whether or not the step is known."""
         return self.found["grokked"] is not None or self.is_late("grokked")
 
     def is_late(self, name: str) -> bool:
-        """Whether `memorized` or `grokked` already held at a first measurement after step 0, so that its start was unseen."""
+        """Whether `memorized` or `grokked` held at a first measurement after step 0 and ever after, or at the only one."""
         curve = self.curve(_ACCURACIES[name])
-        return curve is not None and curve[0][0] > 0 and bool((curve[1] >= RIGHT).all())
+        return curve is not None and (len(curve[0]) == 1 or curve[0][0] > 0) and bool((curve[1] >= RIGHT).all())
 
     def is_unknown(self, name: str) -> bool:
         """Whether the measurements cannot tell when a phase began, or if it did."""
+        if self.undated:
+            return True
         if name in _ACCURACIES:
             return self.curve(_ACCURACIES[name]) is None or self.is_late(name)
         if name == "cleanup" and self.is_unknown("memorized"):

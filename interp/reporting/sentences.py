@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from interp.measures.lead import LeadTime
+from interp.observing.dips_in_words import dips_in_words
 from interp.observing.series import About
 from interp.reporting.run_curves import Curves
 from interp.wording import counted, percent, signed
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # A test loss has risen again if it ends at this many times its lowest value since the run generalized.
 RISEN = 10.0
+_NOT_LEARNED = "the training pairs themselves are not learned"
 
 
 def sentences(curves: Curves) -> list[str]:
@@ -24,6 +26,7 @@ def sentences(curves: Curves) -> list[str]:
         _memorized(curves),
         _formed(curves),
         _cleaned(curves),
+        *_dips(curves),
         _risen(curves),
         _undecided(curves),
         *_missing(curves),
@@ -42,13 +45,13 @@ def _task(about: About) -> str:
 
 
 def _memorized(curves: Curves) -> str:
-    memorized, grokked = curves.found["memorized"], curves.found["grokked"]
+    memorized, grokked = curves.first("memorized"), curves.first("grokked")
     if memorized is None:
         return ""
-    until = curves.found["cleanup"] or grokked
+    until = curves.first("cleanup") or grokked
     middle = (memorized.step + (until.step if until else curves.last)) / 2
     accuracy, loss = curves.at("history_test_accuracy", middle), curves.at("history_test_loss", middle)
-    sentence = f"By {memorized} it knew the training pairs by heart"
+    sentence = f"By {memorized} it knew the training pairs by heart{curves.aside('memorized')}"
     if accuracy is None or loss is None or accuracy > 0.9:
         return f"{sentence}."
     return f"{sentence}. At step {int(middle):,} its test accuracy was still {percent(accuracy)}, its test loss {loss:.3g} nats."
@@ -57,12 +60,8 @@ def _memorized(curves: Curves) -> str:
 def _formed(curves: Curves) -> str:
     lead, onset, parts = curves.lead, curves.found["onset"], []
     if lead is not None and lead.restricted is not None:
-        which = ", which sees only the circuit," if curves.generalizes else ""
-        parts.append(f"the restricted loss{which} had halved for good by {lead.restricted}")
-        if lead.steps is not None and lead.accuracy is not None:
-            parts[-1] += f": {_ahead(lead)} the test accuracy passed one half, at step {lead.accuracy.step:,}"
-            parts[-1] += "; within this interval either may have come first" if lead.is_open else ""
-    elif lead is None and curves.about.lead is not None and curves.generalizes:
+        parts.append(_halved(lead, which=", which sees only the circuit," if curves.generalizes else ""))
+    elif lead is None and curves.about.lead is not None and curves.generalizes and not curves.undated:
         parts.append(f"the restricted loss has no lead time, because {_mixed(curves)}")
     if onset is not None:
         parts.append(
@@ -75,9 +74,26 @@ def _formed(curves: Curves) -> str:
     return ("Inside, a circuit formed: " if formed else "Inside: ") + "; ".join(parts) + "."
 
 
+def _halved(lead: LeadTime, *, which: str) -> str:
+    """When the restricted loss halved, how long before the test accuracy passed one half; with dips, both readings of it."""
+    known = lead.reached.get("restricted")
+    is_dipping = known is not None and bool(known.dips)
+    told = f"the restricted loss{which} had halved {f'by {known}' if is_dipping else f'for good by {lead.restricted}'}"
+    accuracy = lead.first_of("accuracy")
+    if lead.steps is None or lead.first is None or accuracy is None:
+        return told
+    told += f": {_ahead(lead)} the test accuracy passed one half, at step {accuracy.step:,}"
+    right = lead.reached.get("accuracy")
+    if right is not None and right.dips:
+        told += f" ({right.aside})"
+    if lead.first != lead.steps:
+        told += f"; between the steps from which both hold for good there are {counted(lead.steps, 'step')}"
+    return told + ("; within this interval either may have come first" if lead.is_open else "")
+
+
 def _ahead(lead: LeadTime) -> str:
     """How long before or after, with an interval in the same direction: negative ends lie the other way."""
-    steps, bounds = lead.steps or 0, (lead.shortest or 0, lead.longest or 0)
+    steps, bounds = lead.first or 0, (lead.shortest or 0, lead.longest or 0)
     direction, order = (1, "before") if steps >= 0 else (-1, "after")
     low, high = sorted(direction * bound for bound in bounds)
     return f"{counted(abs(steps), 'step')} ({signed(low)} to {signed(high)}) {order}"
@@ -91,14 +107,30 @@ def _factor(curves: Curves, name: str, step: int) -> str:
 
 
 def _cleaned(curves: Curves) -> str:
-    cleanup, grokked, sentences = curves.found["cleanup"], curves.found["grokked"], []
+    cleanup, grokked, sentences = curves.first("cleanup"), curves.first("grokked"), []
     if cleanup is not None:
         before, after = (curves.at("history_sum_squared_weights", step) for step in (cleanup.step, curves.last))
         weights = f"; the sum of squared weights went from {before:,.0f} to {after:,.0f}" if before and after else ""
-        sentences.append(f"From {cleanup} on the memorized answers were cleaned up{weights}.")
+        sentences.append(f"From {cleanup} on the memorized answers were cleaned up{curves.aside('cleanup')}{weights}.")
     if grokked is not None:
-        sentences.append(f"Test accuracy was 99 % for good from {grokked}.")
+        how = "first at" if curves.aside("grokked") else "for good from"
+        sentences.append(f"Test accuracy was 99 % {how} {curves.dated('grokked')}.")
     return " ".join(sentences)
+
+
+def _dips(curves: Curves) -> list[str]:
+    """Each level that was lost again: how often, when, how far, and whether the training loss had a spike."""
+    lost = {
+        "memorized": "Train accuracy fell below 99 % again",
+        "cleanup": "The test loss rose above half its plateau again",
+        "grokked": "Test accuracy fell below 99 % again",
+    }
+    known = {name: curves.reached(name) for name in lost}
+    return [
+        f"{lost[name]}: {dips_in_words(found, is_share=name != 'cleanup')}."
+        for name, found in known.items()
+        if found is not None and found.dips
+    ]
 
 
 def _undecided(curves: Curves) -> str:
@@ -112,8 +144,8 @@ def _undecided(curves: Curves) -> str:
 
 def _risen(curves: Curves) -> str:
     """Whether the test loss has risen again after the run generalized."""
-    grokked, measured = curves.found["grokked"], curves.curve("history_test_loss")
-    if grokked is None or measured is None or not (measured[0] >= grokked.step).any():
+    grokked, measured = curves.first("grokked"), curves.curve("history_test_loss")
+    if curves.found["grokked"] is None or grokked is None or measured is None or not (measured[0] >= grokked.step).any():
         return ""
     since = measured[0] >= grokked.step
     steps, losses = measured[0][since], measured[1][since]
@@ -132,9 +164,12 @@ def _missing(curves: Curves) -> list[str]:
     train, test = (curves.at(f"history_{part}_accuracy", curves.last) for part in ("train", "test"))
     sentences = []
     if train is not None and curves.found["memorized"] is None and not curves.is_late("memorized"):
-        sentences.append(f"What is missing: the training pairs themselves are not learned, train accuracy is {percent(train)}.")
+        is_lost = curves.reached("memorized") is not None
+        what = "not all of the training pairs are known at the last step" if is_lost else _NOT_LEARNED
+        sentences.append(f"What is missing: {what}, train accuracy is {percent(train)}.")
     elif test is not None:
-        sentences.append(f"What is missing: test accuracy is {percent(test)} at the last step, not 99 % for good.")
+        good = "" if curves.undated else " for good"
+        sentences.append(f"What is missing: test accuracy is {percent(test)} at the last step, not 99 %{good}.")
     halves, restricted = curves.about.lead, curves.curve("restricted_loss")
     if restricted is not None and len(restricted[0]) > 1:
         moved = "has halved" if halves is not None and halves.restricted is not None else "has not halved"

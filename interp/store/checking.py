@@ -177,5 +177,5 @@ def _check_surplus(run: Run) -> Iterator[Problem]:
         pending = unfinished and (
             path.suffix == ".tmp" or (step is not None and step > (-1 if run.manifest.step is None else run.manifest.step))
         )
-        if name not in run.manifest.files and name not in _OWN and not pending:
+        if name not in run.manifest.files and name not in run.manifest.thinned and name not in _OWN and not pending:
             yield Problem(name, "surplus: not a file of this run")

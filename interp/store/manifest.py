@@ -24,6 +24,7 @@ LOG = "log.jsonl"
 CHECKPOINTS = "checkpoints"
 TASK = "task.safetensors"
 MOMENTS = "moments"
+SERIES = "series"
 IMPORTED = "imported"  # in place of an engine's name
 
 Status = Literal["running", "interrupted", "finished", "stopped"]
@@ -54,12 +55,14 @@ class Manifest:
         status: `running` (or killed while it was), `interrupted`, `finished`, `stopped`.
         reason: why it is finished (`budget`, `settled`, `ended`, `imported`) or stopped (`non-finite`).
         files: an entry per file, by its path inside the run.
+        thinned: the entries of checkpoints that were measured and are no longer there.
     """
 
     step: int | None = None
     status: Status = "running"
     reason: Reason | None = None
     files: Mapping[str, Entry] = field(default_factory=dict)
+    thinned: Mapping[str, Entry] = field(default_factory=dict)
 
     @property
     def final(self) -> bool:
@@ -72,14 +75,20 @@ class Manifest:
         return tuple(sorted(step for name in self.files if (step := step_of(name)) is not None))
 
     @cached_property
+    def thinned_steps(self) -> tuple[int, ...]:
+        """Steps whose checkpoints were thinned out, ascending."""
+        return tuple(sorted(step for name in self.thinned if (step := step_of(name)) is not None))
+
+    @cached_property
     def moments(self) -> tuple[int, ...]:
         """Steps whose whole state is kept, ascending."""
         return tuple(sorted(step for name in self.files if (step := step_of(name, MOMENTS)) is not None))
 
     def to_dict(self) -> dict[str, Any]:
         """As it is written: with the format version, files in the order of their names."""
-        files = {name: asdict(self.files[name]) for name in sorted(self.files)}
-        return {"format": FORMAT, "status": self.status, "reason": self.reason, "step": self.step, "files": files}
+        files, thinned = ({name: asdict(group[name]) for name in sorted(group)} for group in (self.files, self.thinned))
+        made = {"format": FORMAT, "status": self.status, "reason": self.reason, "step": self.step, "files": files}
+        return {**made, **({"thinned": thinned} if thinned else {})}
 
     def to_json(self) -> bytes:
         """The bytes of manifest.json."""
@@ -90,8 +99,11 @@ class Manifest:
         """Read what `to_dict` returned; `where` names the file in errors."""
         check_format(values, where=where)
         try:
-            files = {name: Entry(int(entry["size"]), str(entry["sha256"])) for name, entry in values["files"].items()}
-            manifest = cls(values["step"], values["status"], values["reason"], files)
+            files, thinned = (
+                {name: Entry(int(entry["size"]), str(entry["sha256"])) for name, entry in group.items()}
+                for group in (values["files"], values.get("thinned", {}))
+            )
+            manifest = cls(values["step"], values["status"], values["reason"], files, thinned)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{where}: damaged, not a manifest ({type(error).__name__}: {error})") from error
         if manifest.status not in get_args(Status) or not isinstance(manifest.step, int | None):

@@ -38,3 +38,13 @@ def no_step(path: Path, steps: Sequence[int], step: object) -> UsageError:
         f"step: given {step!r}, which was not saved in {path}; did you mean {near}? {saved}, see run.steps; "
         f"run.nearest(step) takes the nearest"
     )
+
+
+def thinned_out(path: Path, steps: Sequence[int], step: int) -> UsageError:
+    """The error for a step whose checkpoint was thinned out."""
+    kept = ", ".join(f"{saved:,}" for saved in steps[:10])
+    return UsageError(
+        f"step: given {step}, whose checkpoint in {path} was thinned out after it had been measured; there are those of "
+        f"{'steps' if len(steps) > 1 else 'step'} {kept}{', ...' if len(steps) > 10 else ''}. Equal configurations give equal "
+        "bytes: training the run again under another name brings it back"
+    )

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from interp.errors import DataError
 from interp.store.durable import write_atomically
 from interp.store.kept import prune
+from interp.store.packed import pack_arrays, unpack_arrays
 
 _KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
 
@@ -27,9 +28,10 @@ class Results:
         run: the run's directory; results lie in its ``results`` folder.
         name: the analysis.
         key: hash of all that the results depend on besides the checkpoint; None means that nothing is kept.
+        kept: the series that is part of the run, in place of what lies beside it: its checkpoints are gone.
     """
 
-    def __init__(self, run: Path, name: str, *, key: str | None) -> None:
+    def __init__(self, run: Path, name: str, *, key: str | None, kept: bytes | None = None) -> None:
         self.name = name
         self._key = key
         self._path = run / "results" / f"{name}-{key[:16]}.safetensors" if key else None
@@ -38,7 +40,10 @@ class Results:
         self._stacked: tuple[list[int], dict[str, np.ndarray]] = ([], {})
         self._labels: dict[str, dict[str, Any]] = {}
         self._changed = False
-        if self._path is not None and self._path.is_file():
+        if kept is not None:
+            self._path = None
+            self._take(*unpack_arrays(kept, where=f"{run}: the series of {name}"))
+        elif self._path is not None and self._path.is_file():
             self._load(self._path)
 
     def has(self, step: int, sha256: str) -> bool:
@@ -94,12 +99,20 @@ class Results:
             self._stacked = (steps, arrays)
         return self._stacked
 
+    def packed(self, facts: Mapping[str, object]) -> bytes:
+        """Everything that was measured as the bytes of a file, with facts about it: what `kept` takes."""
+        steps, arrays = self._stack()
+        return pack_arrays(arrays, {**facts, **self._header(steps)})
+
+    def _header(self, steps: list[int]) -> dict[str, Any]:
+        return {"steps": steps, "sha256": [self._rows[step][0] for step in steps], "labels": self._labels}
+
     def save(self) -> None:
         """Write what is new, atomically. If that cannot be written (a disk that is full or read-only), they are not kept."""
         if self._path is None or not self._changed:
             return
         steps, arrays = self._stack()
-        header = {"steps": steps, "sha256": [self._rows[step][0] for step in steps], "labels": self._labels}
+        header = self._header(steps)
         with suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
             write_atomically(self._path, save(arrays, metadata={_KEY: json.dumps({"key": self._key, **header})}))
@@ -112,11 +125,14 @@ class Results:
             header = json.loads(file.metadata()[_KEY])
             if header["key"] != self._key:
                 return
-            arrays = {name: file.get_tensor(name) for name in header["labels"]}
-            for i, (step, sha256) in enumerate(zip(header["steps"], header["sha256"], strict=True)):
-                self._rows[step] = (sha256, {name: array[i] for name, array in arrays.items()})
-            self._labels = header["labels"]
-            self._stacked = (list(header["steps"]), arrays)
+            self._take({name: file.get_tensor(name) for name in header["labels"]}, header)
+
+    def _take(self, arrays: dict[str, np.ndarray], header: Mapping[str, Any]) -> None:
+        """Rows from arrays over steps."""
+        for i, (step, sha256) in enumerate(zip(header["steps"], header["sha256"], strict=True)):
+            self._rows[step] = (sha256, {name: array[i] for name, array in arrays.items()})
+        self._labels = header["labels"]
+        self._stacked = (list(header["steps"]), arrays)
 
     def _difference(self, labels: dict[str, dict[str, Any]]) -> str:
         if labels.keys() != self._labels.keys():

@@ -39,7 +39,7 @@ from interp.store.manifest import (
     parse_json,
     read_checked,
 )
-from interp.store.missing import nearest_step, no_run, no_step, run_names
+from interp.store.missing import nearest_step, no_run, no_step, run_names, thinned_out
 from interp.store.packed import unpack_arrays
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
@@ -74,14 +74,22 @@ def open_run(path: str | Path, network: NetworkMakers | None = None) -> Run:
     interp.errors.UsageError: no run at nowhere/nanda (nothing is there): unknown run 'nanda'. Known: none
     """
     path = Path(path)
-    if not (path / MANIFEST).is_file():
-        raise no_run(path)
-    manifest = Manifest.from_dict(
-        parse_json((path / MANIFEST).read_bytes(), where=f"{path / MANIFEST}"), where=f"{path / MANIFEST}"
-    )
+    manifest = read_manifest(path)
     record = parse_json(read_checked(path, RECORD, manifest), where=f"{path / RECORD}")
     check_format(record, where=f"{path / RECORD}")
     return Run(path, manifest, record, network)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """What a run holds, without its config.
+
+    Raises:
+        UsageError, DataError: as `open_run`.
+    """
+    where = path / MANIFEST
+    if not where.is_file():
+        raise no_run(path)
+    return Manifest.from_dict(parse_json(where.read_bytes(), where=f"{where}"), where=f"{where}")
 
 
 def list_runs(root: str | Path = "checkpoints") -> list[Run]:
@@ -130,6 +138,8 @@ class Run:
         from interp.store.tensors import unpack_network
 
         expected, name = self.sha256(step), checkpoint_name(step)
+        if name in self.manifest.thinned:
+            raise thinned_out(self.path, self.steps, step)
         found, network = unpack_network(self.read(name), where=f"{self.path / name}", makers=self.makers)
         if found != step:
             check = f"interp verify {shlex.quote(str(self.path))}"
@@ -280,11 +290,12 @@ class Run:
         return self[nearest_step(self.steps, step)]
 
     def sha256(self, step: int) -> str:
-        """Hash of a checkpoint's file, from the manifest."""
+        """Hash of a checkpoint's file, from the manifest; also of one that was thinned out."""
         try:
-            entry = self.manifest.files.get(checkpoint_name(index(step)))
+            name = checkpoint_name(index(step))
         except TypeError:  # not an integer
-            entry = None
+            name = ""
+        entry = self.manifest.files.get(name) or self.manifest.thinned.get(name)
         if entry is None:
             raise no_step(self.path, self.steps, step)
         return entry.sha256

@@ -12,9 +12,12 @@ from jaxtyping import Int64
 from interp.errors import UsageError
 from interp.tasks.task import Task
 
-SplitRule = Literal["torch", "python"]
+SplitRule = Literal["torch", "python", "numpy", "numpy-generator", "sklearn", "random-split"]
 
 SPLIT_RULES: tuple[SplitRule, ...] = get_args(SplitRule)
+
+# Seeds of numpy's older generator have 32 bits.
+_SEEDS: dict[str, int] = {"numpy": 2**32, "sklearn": 2**32}
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,19 @@ class Split:
 class SplitConfig:
     """How the train/test split is drawn.
 
+    In every rule all pairs stand in order, (0, 0), (0, 1), ..., and are shuffled by somebody's generator; n = p^2.
+
     Args:
-        rule: ``torch``: the first int(fraction * p^2) of ``torch.randperm(p^2)`` on the CPU after seeding, as
-            TransformerLens' grokking demo does; ``python``: all pairs in order, ``random.seed``, ``random.shuffle``,
-            first int(fraction * p^2), as the official grokking code does, so that its seeds give its splits exactly.
-        seed: seed of the split; independent of the seed of the weights.
+        rule: ``torch``: the first int(fraction * n) of ``torch.randperm(n)`` on the CPU after seeding, as TransformerLens'
+            grokking demo does; ``python``: ``random.seed``, ``random.shuffle``, first int(fraction * n), as the official
+            grokking code does, so that its seeds give its splits exactly; ``numpy``: the first int(fraction * n) of
+            ``np.random.seed(seed); np.random.permutation(n)`` (``np.random.shuffle`` draws the same); ``numpy-generator``:
+            those of ``np.random.default_rng(seed).permutation(n)``; ``sklearn``: ``train_test_split(pairs,
+            train_size=fraction, random_state=seed)``; ``random-split``: ``torch.utils.data.random_split(pairs, [fraction,
+            1 - fraction])`` after seeding, whose train set is one pair larger than int(fraction * n) where n is not divided
+            evenly (given lengths instead of fractions it is ``torch``). numpy keeps the streams of its older generator for
+            good; those of ``default_rng`` may change with its version, and so may ``numpy-generator``.
+        seed: seed of the split; independent of the seed of the weights. Those of ``numpy`` and ``sklearn`` are below 2^32.
         fraction: share of all pairs that is trained on, strictly between 0 and 1.
     """
 
@@ -51,8 +62,9 @@ class SplitConfig:
     def __post_init__(self) -> None:
         if self.rule not in SPLIT_RULES:
             raise UsageError(f"split.rule: given {self.rule!r}, expected one of {', '.join(SPLIT_RULES)}")
-        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or not 0 <= self.seed < 2**63:
-            raise UsageError(f"split.seed: given {self.seed!r}, expected an integer in 0..2^63-1")
+        most = _SEEDS.get(self.rule, 2**63)
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or not 0 <= self.seed < most:
+            raise UsageError(f"split.seed: given {self.seed!r}, expected an integer in 0..2^{most.bit_length() - 1}-1")
         if not isinstance(self.fraction, int | float) or not 0 < self.fraction < 1:
             raise UsageError(f"split.fraction: given {self.fraction!r}, expected a number strictly between 0 and 1")
 
@@ -63,24 +75,44 @@ class SplitConfig:
             UsageError: if train or test would be empty.
         """
         rows = len(task.labels)
-        n_train = int(self.fraction * rows)
+        n_train = self.count(rows)
         if not 0 < n_train < rows:
             raise UsageError(
                 f"split: fraction {self.fraction} of {rows} pairs ({task.name}) leaves the "
                 f"{'train' if n_train == 0 else 'test'} set empty; choose another fraction or a larger task"
             )
-        order = _torch_order(rows, self.seed) if self.rule == "torch" else _python_order(rows, self.seed)
+        order = shuffled(self.rule, self.seed, rows)
+        if self.rule == "sklearn":  # the test set is taken first, then the train set
+            return Split(train=order[rows - n_train :], test=order[: rows - n_train])
         return Split(train=order[:n_train], test=order[n_train:])
 
+    def count(self, rows: int) -> int:
+        """The number of rows that are trained on.
 
-def _python_order(n: int, seed: int) -> Int64[np.ndarray, " n"]:
-    order = list(range(n))
-    random.Random(seed).shuffle(order)
-    return np.array(order, dtype=np.int64)
+        >>> SplitConfig(fraction=0.3).count(49), SplitConfig("random-split", fraction=0.3).count(49)
+        (14, 15)
+        """
+        if self.rule == "random-split":
+            return rows - int(rows * (1 - self.fraction))
+        return int(self.fraction * rows)
 
 
-def _torch_order(n: int, seed: int) -> Int64[np.ndarray, " n"]:
+def shuffled(rule: SplitRule, seed: int, n: int) -> Int64[np.ndarray, " n"]:
+    """The numbers below n in the order in which a rule draws them; a split cuts it in two.
+
+    >>> shuffled("numpy", 0, 5).tolist()
+    [2, 0, 1, 3, 4]
+    """
+    if rule == "python":
+        order = list(range(n))
+        random.Random(seed).shuffle(order)
+        return np.array(order, dtype=np.int64)
+    if rule in ("numpy", "sklearn"):
+        legacy = np.random.RandomState(seed)  # the stream that splits were drawn from
+        return legacy.permutation(n).astype(np.int64)
+    if rule == "numpy-generator":
+        return np.random.default_rng(seed).permutation(n).astype(np.int64)
     import torch  # only here: the configuration and the command line must not wait for torch
 
-    order: Int64[np.ndarray, " n"] = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).numpy()
-    return order
+    found: Int64[np.ndarray, " n"] = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).numpy()
+    return found

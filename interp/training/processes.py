@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import signal
+import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from types import FrameType
 from typing import Any
 
 import torch
@@ -18,6 +23,8 @@ import torch
 from interp.config.run_config import RunConfig
 from interp.cores import available_threads
 from interp.errors import TrainingError, UsageError
+
+_LOOK_SECONDS = 1.0  # between two looks at whether the calling process is still there
 
 
 @dataclass(frozen=True)
@@ -117,12 +124,31 @@ def _work(connection: Connection) -> None:
     torch.set_num_threads(1)
     # Ctrl-C reaches every process of a terminal; the calling process ends this one, with SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+    end_with_parent()
     while True:
         try:
             job, config = pickle.loads(connection.recv_bytes())
         except EOFError:
             return
         connection.send_bytes(_outcome(job, config))
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End this process in order, so that what it holds is released."""
+    sys.exit(128 + number)
+
+
+def end_with_parent() -> None:
+    """Have this process told to save and end, by SIGTERM, once the one that started it is gone, however that ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_SECONDS)
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
 
 
 def _outcome(job: bytes, config: RunConfig) -> bytes:

@@ -24,7 +24,7 @@ class Swift {
     if (trace.type === "heatmap") return Number.isFinite(trace.zmin) && Number.isFinite(trace.zmax) && !trace.zsmooth && !trace.text;
     if (trace.type === "bar") return trace.orientation === "h" && !trace.base && !trace.text;
     const shape = trace.line?.shape ?? "linear";
-    return trace.type === "scatter" && /^(lines|markers|lines\+markers)$/.test(trace.mode) && !trace.fill && shape === "linear" && !Array.isArray(trace.marker?.size);
+    return trace.type === "scatter" && /^(lines|markers|lines\+markers)$/.test(trace.mode) && !trace.fill && shape === "linear" && typeof (trace.marker?.size ?? 0) === "number";
   }
 
   draw() {

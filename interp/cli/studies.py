@@ -1,0 +1,251 @@
+"""Commands about many runs: `interp study new`, `run`, `show`, `export`, `list`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import tyro
+
+from interp.bars import counted_progress
+from interp.cli.arguments import ROOT, Out, Root
+from interp.cli.printing import print_json, print_table
+from interp.errors import DataError, UsageError
+from interp.studies.study_plan import DEFAULT_MEASURES
+
+if TYPE_CHECKING:
+    from interp.studies.study import Study
+    from interp.training.executor import Executor
+
+StudyName = Annotated[
+    Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY", help="name of a study under --root, or its folder")
+]
+Repeated = tyro.conf.UseAppendAction[tuple[str, ...]]
+
+DESCRIPTION = """Many runs that answer one question: plan them, train them, count them.
+
+Begin with: interp study new wd --recipe demo --vary optimizer.weight-decay=0.3,1,2,3 --seeds 0-9"""
+
+
+@dataclass(frozen=True)
+class New:
+    """Arguments of `interp study new`.
+
+    Args:
+        name: of the study, and of its folder under --root.
+        recipe: what is varied: a recipe, or a configuration file (.toml, .json).
+        vary: a field of the configuration and its values: 0.3,1,2 or FIRST:LAST:COUNT or FIRST:LAST:COUNT:log; fields that move
+            together: task.p+split.fraction=59/0.4,97/0.3. Repeat it for each axis.
+        set: a field that is the same in all runs and not as in the recipe, such as steps=3000; may be repeated.
+        seeds: repetitions of every combination, such as 0-9.
+        seeds_are: what a seed sets: initial weights and split, or one of them.
+        keep: checkpoints that stay once a run is measured: ends, all, or steps such as 500,1000.
+        measures: analyses measured at every checkpoint, with commas.
+        plan: a file with all of this instead (.toml, .json).
+        root: directory that holds studies and runs.
+    """
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    recipe: Annotated[str, tyro.conf.arg(metavar="RECIPE|FILE")] = "demo"
+    vary: Annotated[Repeated, tyro.conf.arg(metavar="FIELD=VALUES")] = ()
+    set: Annotated[Repeated, tyro.conf.arg(metavar="FIELD=VALUE")] = ()
+    seeds: str = "0"
+    seeds_are: Literal["both", "weights", "split"] = "both"
+    keep: Annotated[str, tyro.conf.arg(metavar="ends|all|STEPS")] = "ends"
+    measures: Annotated[str, tyro.conf.arg(metavar="NAMES")] = ",".join(DEFAULT_MEASURES)
+    plan: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    root: Path = ROOT
+
+
+def new(given: Annotated[New, tyro.conf.arg(name="")]) -> None:
+    """Plan a study, and say how many runs, hours and bytes it is. To a study that is there, values or seeds are added."""
+    study = _planned(given)
+    study.save()
+    with counted_progress("timing some steps"):
+        from interp.studies.effort import effort
+
+        needed = effort(study)
+    print(study)
+    print(needed)
+    print(f"Next: interp study run {_named(study)}")
+
+
+def run(
+    study: StudyName,
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    on: Annotated[str, tyro.conf.arg(metavar="WHERE")] = "here",
+    adaptive: Annotated[str | None, tyro.conf.arg(metavar="P(grok)=0.5")] = None,
+    width: float | None = None,
+    falling: bool = False,
+    root: Root = ROOT,
+) -> None:
+    """Train what a study lacks, on all cores. Ctrl-C and the same command again lose nothing; several may run at once.
+
+    Args:
+        workers: runs at a time (default: one for every core this process may use).
+        on: here (processes of this machine); ray (a Ray of this machine, or the cluster that RAY_ADDRESS names); or shard:K/N,
+            the K-th of N parts, for one of N tasks of a batch system.
+        adaptive: along the study's one axis, train only the runs that tell most about where half of them grok.
+        width: with --adaptive: how narrow the boundary's 95 % interval must be (default: a fortieth of the axis).
+        falling: with --adaptive: runs grok at small values of the field.
+    """
+    from interp.studies.placing import placed
+
+    opened = _opened(study, root)
+    shard, executor = placed(on, workers=workers, study=opened)
+    if adaptive is not None:
+        if shard is not None:
+            raise UsageError(f"--on: given {on} with --adaptive, expected here or ray: the next runs depend on those before")
+        _find(
+            opened, adaptive, width=width, falling=falling, workers=None if executor is not None else workers, executor=executor
+        )
+        return
+    if width is not None or falling:
+        raise UsageError("--width, --falling: given without --adaptive, which they belong to")
+    try:
+        tally = opened.run(workers=None if executor is not None else workers, shard=shard, executor=executor)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"what was trained is saved; go on with: interp study run {_named(opened)}") from None
+    broke_off = f", {tally.stopped} broke off (their loss was not finite)" if tally.stopped else ""
+    print(f"{opened.folder}: {tally.finished} of {len(opened.points)} runs finished{broke_off}; {tally.trained} of them now")
+    if tally.failed:
+        listed = "\n".join(f"  {name}: {why}" for name, why in tally.failed.items())
+        raise DataError(f"{len(tally.failed)} runs failed; the same command tries them again:\n{listed}")
+    print(f"Next: interp study show {_named(opened)}")
+
+
+def _find(
+    study: Study, asked: str, *, width: float | None, falling: bool, workers: int | None, executor: Executor | None
+) -> None:
+    """Train what tells most about the boundary, and say where it is after each round."""
+    from interp.studies.placed_runs import axis_width, find_boundary
+
+    if asked.replace(" ", "").lower() not in ("p(grok)=0.5", "p(grok)=.5"):
+        raise UsageError(f"--adaptive: given {asked!r}, expected P(grok)=0.5")
+    try:
+        found = find_boundary(
+            study,
+            width=axis_width(study) / 40 if width is None else width,
+            falling=falling,
+            workers=workers,
+            executor=executor,
+            on_round=lambda known: print(known, flush=True),
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("what was trained is saved; the same command goes on") from None
+    if found.failed:
+        raise DataError("\n".join(f"{name}: {why}" for name, why in found.failed.items()))
+    print(f"Next: interp study show {_named(study)}")
+
+
+def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+    """Show what became of a study's runs: a row for each cell, with how many grokked and when.
+
+    Args:
+        json_output: print a row for each run as JSON.
+    """
+    from interp.studies.outcomes import counts, rows
+
+    opened = _opened(study, root)
+    found = rows(opened)
+    if json_output:
+        print_json(found)
+        return
+    print(opened)
+    print(", ".join(f"{count} {what}" for what, count in counts(found).items() if count))
+    from interp.studies.cells import cell_table
+
+    print_table(cell_table(opened, found))
+
+
+def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
+    """Write a row for each run of a study to a file: .csv, .parquet or .json."""
+    if out.suffix not in (".csv", ".parquet", ".json"):
+        raise UsageError(f"-o: given {out}, expected a file that ends in .csv, .parquet or .json")
+    from io import BytesIO
+
+    from interp.store.durable import write_output
+
+    frame = _opened(study, root).outcomes().reset_index()
+    buffer = BytesIO()
+    if out.suffix == ".csv":
+        frame.to_csv(buffer, index=False)
+    elif out.suffix == ".parquet":
+        frame.to_parquet(buffer, index=False)
+    else:
+        frame.to_json(buffer, orient="records", indent=1)
+    print(f"wrote {write_output(out, buffer.getvalue())}")
+
+
+def list_(root: Root = ROOT) -> None:
+    """List the studies in a directory."""
+    from interp.studies.outcomes import counts, rows
+    from interp.studies.study import open_study, study_names
+
+    names = study_names(root)
+    if not names:
+        print(f"no studies in {root}; plan one with: interp study new")
+        return
+    table = []
+    for name in names:
+        opened = open_study(root / name)
+        varied = ", ".join(axis.name for axis in opened.plan.axes)
+        table.append({"name": name, "varies": varied, "runs": len(opened.points), **counts(rows(opened))})
+    print_table(table)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"new": new, "run": run, "show": show, "export": export, "list": list_}
+
+
+def study() -> None:
+    """Many runs that answer one question: plan, train, count (`interp study --help` lists its commands)."""
+    study_from(["--help"])
+
+
+def study_from(arguments: Sequence[str]) -> None:
+    """`interp study COMMAND ...`."""
+    app = tyro.extras.SubcommandApp()
+    for name, command in COMMANDS.items():
+        app.command(name=name)(command)
+    app.cli(prog="interp study", description=DESCRIPTION, args=list(arguments))
+
+
+def _planned(given: New) -> Study:
+    from interp.studies.study import study_of
+    from interp.studies.study_plan import StudyPlan, base_of, read_plan
+    from interp.studies.vary import read_axis, read_seeds
+
+    if given.plan is not None:
+        if given.vary or given.set:
+            raise UsageError("--plan: given with --vary or --set, expected one or the other: the file says all")
+        return study_of(read_plan(given.plan), given.name, given.root)
+    kept = given.keep if given.keep in ("all", "ends") else _steps(given.keep)
+    plan = StudyPlan(
+        base_of(given.recipe, [read_axis(text) for text in given.set]),
+        tuple(read_axis(text) for text in given.vary),
+        read_seeds(given.seeds),
+        given.seeds_are,
+        cast('Literal["all", "ends"] | tuple[int, ...]', kept),
+        tuple(filter(None, given.measures.split(","))),
+    )
+    return study_of(plan, given.name, given.root)
+
+
+def _steps(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(step) for step in text.split(","))
+    except ValueError:
+        raise UsageError(f"--keep: given {text!r}, expected ends, all, or steps such as 500,1000") from None
+
+
+def _opened(study: Path, root: Path) -> Study:
+    from interp.studies.study import PLAN, open_study
+
+    return open_study(study if (study / PLAN).is_file() or len(study.parts) > 1 else root / study)
+
+
+def _named(study: Study) -> str:
+    return shlex.quote(study.name) + ("" if Path(study.root) == ROOT else f" --root {shlex.quote(str(study.root))}")

@@ -1,0 +1,51 @@
+"""Runs and other people's files side by side: a file becomes a run for as long as it is looked at."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from interp.errors import UsageError
+from interp.interop.known import Known, as_flags
+from interp.interop.load import import_run
+from interp.interop.recognising import Format
+from interp.store.manifest import MANIFEST
+from interp.store.run import Run, open_run
+
+_NOTHING = Known()
+
+
+@contextmanager
+def opened_runs(paths: Sequence[Path], format: Format = "auto", *, known: Known = _NOTHING) -> Iterator[list[Run]]:
+    """The runs at some paths; other people's files are runs inside the block, and are gone after it.
+
+    Args:
+        format: of the files, as in `import_run`.
+        known: what the files do not tell.
+
+    Raises:
+        UsageError: as `open_run` and `import_run`; if something is said about files and all are runs.
+        DataError: as `open_run` and `import_run`.
+    """
+    foreign = [path for path in paths if path.exists() and not (path / MANIFEST).is_file()]
+    if not foreign and paths:
+        check_is_not_said(paths[0], format, known)
+    with tempfile.TemporaryDirectory(prefix="interp-") as folder:
+        taken = [
+            import_run(path, Path(folder) / str(i), format=format, known=known) if path in foreign else open_run(path)
+            for i, path in enumerate(paths)
+        ]
+        yield taken
+
+
+def check_is_not_said(run: Path, format: str, known: Known) -> None:
+    """Error if a caller says something about a run that is stored with it.
+
+    Raises:
+        UsageError: naming what was said.
+    """
+    said = ({} if format == "auto" else {"format": format}) | known.given()
+    if said:
+        raise UsageError(f"{as_flags(said)}: given for the run {run}, which has it stored; leave it out")

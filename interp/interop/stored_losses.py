@@ -1,0 +1,179 @@
+"""Losses that a file stores as bare lists, placed at epochs that the file itself names; what fits nothing is kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import isfinite
+from numbers import Real
+
+import numpy as np
+from torch import Tensor
+
+from interp.errors import DataError
+from interp.networks.tensor_layout import describe
+
+# A spacing is inferred from lengths alone only for lists of at least this many values: short ones fit by chance.
+_ENOUGH = 10
+_COUNTERS = ("epoch", "step", "iter", "update")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A list of losses.
+
+    Attributes:
+        values: every one of them, in order; empty if there is no list.
+        epochs: the epoch of each, ascending; empty if the file does not tell.
+        note: how their epochs were found, or that they were not, in words; None where nothing was inferred.
+    """
+
+    values: tuple[float, ...] = ()
+    epochs: tuple[int, ...] = ()
+    note: str | None = None
+
+    @property
+    def by_epoch(self) -> dict[int, float]:
+        """The losses by epoch; empty if their epochs are not known."""
+        return dict(zip(self.epochs, self.values, strict=True)) if self.epochs else {}
+
+    def carried(self, to: int | None = None) -> float | None:
+        """The last loss carried on at the rate of the last two, to an epoch, by default one further; None if it cannot be.
+
+        A stored loss is that of the weights before the update of its epoch, and the weights beside it have had that update.
+        """
+        if len(self.values) < 2 or not all(isfinite(value) and value > 0 for value in self.values[-2:]):
+            return None
+        before, last = self.values[-2:]
+        gap = self.epochs[-1] - self.epochs[-2] if self.epochs else 1
+        ahead = 1 if to is None or not self.epochs else max(to - self.epochs[-1], 0)
+        return float(last * np.exp(np.clip(np.log(last / before) * ahead / gap, -1, 1)))
+
+
+@dataclass(frozen=True)
+class Clues:
+    """What a file says about its epochs.
+
+    Attributes:
+        saved: the epochs of its state dicts, where it names them.
+        lists: its ascending lists of integers, by name, such as ``epochs``.
+        budgets: numbers of epochs or steps in its configuration.
+    """
+
+    saved: tuple[int, ...] = ()
+    lists: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    budgets: frozenset[int] = frozenset()
+
+
+def clues(rest: Mapping[str, object], config: Mapping[str, object], saved: Sequence[int | None]) -> Clues:
+    """What the entries of a file, its configuration and its state dicts say about epochs."""
+    lists = {name: found for name, value in rest.items() if _counts(name) and (found := _ascending(value))}
+    budgets = {int(value) for name, value in config.items() if _counts(name) and isinstance(value, int)}
+    return Clues(tuple(epoch for epoch in saved if epoch is not None), lists, frozenset(budgets))
+
+
+def place(rest: Mapping[str, object], which: str, known: Clues) -> Placed:
+    """The ``train`` or ``test`` losses of a file, at the epochs that it names.
+
+    A list as long as a stored list of epochs belongs to it. A list of training losses without such a one has one for every epoch
+    from 0, if it is as long as the training was; test losses without have the epochs of the training losses, or every k-th.
+
+    Raises:
+        DataError: if a value is not a number.
+    """
+    name = f"{which}_losses"
+    values = tuple(number(value, name) for value in _listed(rest.get(name)))
+    if not values:
+        return Placed()
+    fitting = {key: epochs for key, epochs in known.lists.items() if len(epochs) == len(values)}
+    fitting = {key: epochs for key, epochs in fitting.items() if which in key.lower()} or fitting
+    if len(set(fitting.values())) == 1:
+        key, epochs = next(iter(fitting.items()))
+        return Placed(values, epochs, f"{name}: {len(values)}, as many as the {key} of the file, which they were placed at")
+    if fitting:
+        return _apart(name, values, f"{' and '.join(sorted(fitting))} of the file are all as many, and differ")
+    if which == "train":
+        return _one_each(name, values, known)
+    return _beside(name, values, place(rest, "train", known))
+
+
+def number(value: object, name: str) -> float:
+    """A stored number as a float.
+
+    Raises:
+        DataError: if it is something else.
+    """
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return float(value.detach())
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise DataError(f"{name}: given {describe(value)}, expected a number")
+    return float(value)
+
+
+def _one_each(name: str, values: tuple[float, ...], known: Clues) -> Placed:
+    """Training losses one for every epoch, if the length of the training says so."""
+    count, saved = len(values), known.saved
+    every = tuple(range(count))
+    if not saved:
+        return Placed(values, every, f"{name}: {count}, taken to be one for each update")
+    last = saved[-1]
+    gap = max((after - before for before, after in pairwise(saved)), default=1)
+    if last <= count <= last + gap or {count, count - 1} & known.budgets:
+        return Placed(values, every)
+    if stride := _stride(count, last + 1):
+        return Placed(values, tuple(range(0, last + 1, stride)), _spaced(name, count, last + 1, stride))
+    return _apart(name, values, f"the epochs go to {last}")
+
+
+def _beside(name: str, values: tuple[float, ...], train: Placed) -> Placed:
+    """Test losses at the epochs of the training losses, or at every k-th of them."""
+    count, every = len(values), train.epochs
+    if not every:
+        return _apart(name, values, "the epochs of the training losses are not known" if train.values else "nothing says when")
+    if count == len(every):
+        return Placed(values, every, train.note and train.note.replace("train_losses", name))
+    if stride := _stride(count, len(every)):
+        return Placed(values, every[::stride], _spaced(name, count, len(every), stride))
+    shown = _summary(values)
+    text = f"{name}: {count} for {len(every)} epochs, which no even spacing explains: kept apart, not placed in time ({shown})"
+    return Placed(values, (), text)
+
+
+def _stride(count: int, epochs: int) -> int:
+    """The k for which every k-th of the epochs from 0 are so many; 0 if there is none, or too few to tell."""
+    stride = round(epochs / count)
+    return stride if count >= _ENOUGH and stride > 1 and len(range(0, epochs, stride)) == count else 0
+
+
+def _spaced(name: str, count: int, epochs: int, stride: int) -> str:
+    return f"{name}: {count} for {epochs} epochs, taken to be every {stride}th from 0"
+
+
+def _apart(name: str, values: tuple[float, ...], why: str) -> Placed:
+    return Placed(
+        values, (), f"{name}: {len(values)}, which fit no epochs ({why}): kept apart, not placed in time ({_summary(values)})"
+    )
+
+
+def _summary(values: tuple[float, ...]) -> str:
+    return f"first {values[0]:.6g}, last {values[-1]:.6g}, least {min(values):.6g}, greatest {max(values):.6g}"
+
+
+def _counts(name: str) -> bool:
+    return any(word in name.lower() for word in _COUNTERS)
+
+
+def _listed(value: object) -> Sequence[object]:
+    if isinstance(value, Tensor) and value.ndim == 1:
+        return list(value.tolist())
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _ascending(value: object) -> tuple[int, ...]:
+    """A list of ascending integers >= 0; empty if it is something else."""
+    numbers = _listed(value)
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) and each >= 0 and each % 1 == 0 for each in numbers):
+        return ()
+    found = tuple(int(each) for each in numbers if isinstance(each, int | float))
+    return found if all(after > before for before, after in pairwise(found)) else ()

@@ -1,0 +1,70 @@
+"""Thinning a run out: measure at every checkpoint, make what was measured part of the run, then delete checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from interp.errors import DataError
+from interp.observing.analysis import builtin_names, find_analyses
+from interp.observing.fingerprint import cache_key, toolkit_digest
+from interp.observing.observe import observe
+from interp.observing.run_keys import run_keys
+from interp.observing.series import about
+from interp.store.results import Results
+from interp.store.run import Run
+from interp.store.thinning import thin
+from interp.wording import listed
+
+
+def thin_measured(
+    run: Run,
+    keep: Iterable[int] = (),
+    *,
+    measures: Iterable[str],
+    threads: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Measure a finished run at every checkpoint, make that part of the run, and delete the checkpoints but some.
+
+    Args:
+        run: a finished run; one that was thinned before keeps what was measured then.
+        keep: steps whose checkpoints stay besides the first and the last.
+        measures: names of built-in analyses.
+        threads: checkpoints that are measured at once.
+        on_step: called with (checkpoints done, checkpoints in all).
+
+    Raises:
+        UsageError: if the run is unfinished.
+        DataError: if an analysis fails, or the run cannot be written: then nothing is deleted.
+    """
+    if run.manifest.thinned:
+        return thin(run.path, keep)
+    series = _packed(run, list(measures), threads=threads, on_step=on_step)
+    thinned = thin(run.path, keep, series=series)
+    for name in series:  # the same numbers once more
+        for beside in (run.path / "results").glob(f"{name}-*.safetensors"):
+            beside.unlink(missing_ok=True)
+    return thinned
+
+
+def _packed(run: Run, names: list[str], *, threads: int | None, on_step: Callable[[int, int], None] | None) -> dict[str, bytes]:
+    asked = find_analyses(names)
+    if others := [a.name for a in asked if a.name not in builtin_names() or a.at == "last"]:
+        raise DataError(f"measures: given {listed(others)}, expected built-in analyses that are measured at every checkpoint")
+    found = about(observe(run, names, threads=threads, on_step=on_step))
+    if found.failures:
+        raise DataError(
+            f"run {run.path}: nothing was thinned out, since " + "; ".join(f"{n} failed {w}" for n, w in found.failures.items())
+        )
+    keys, _ = run_keys(run, "unembedding")
+    packed = {}
+    for analysis in asked:
+        if analysis.name in found.left_out:
+            continue
+        results = Results(run.path, analysis.name, key=cache_key(analysis, keys, run, brief=False))
+        if not all(results.has(step, run.sha256(step)) for step in run.steps):
+            raise DataError(
+                f"run {run.path}: nothing was thinned out, since what was measured cannot be kept there; is the disk full?"
+            )
+        packed[analysis.name] = results.packed({"keys": list(keys), "toolkit": toolkit_digest()})
+    return packed

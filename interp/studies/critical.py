@@ -1,0 +1,134 @@
+"""The critical value of an axis: where half of the runs grok, with an interval that also exists where the change is abrupt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from scipy.optimize import brentq
+from scipy.special import chdtri
+
+from interp.errors import UsageError
+from interp.studies.durations import Estimate, NotBounded, cells, fewest, numbers
+from interp.studies.logistic import fit_logistic
+
+
+@dataclass(frozen=True)
+class CriticalPoint:
+    """``P(grok) = 1 / (1 + exp(-k (x - x_c)))``.
+
+    Args:
+        at: x_c.
+        slope: k, negative where runs grok below x_c. None: every k up to infinity fits better than the last, because no run on
+            one side did what those on the other do; then only one end exists.
+        gap: the values next to the change where it is so abrupt, else None. x_c is then said to be halfway.
+        few: whether a value of x has fewer than 10 runs.
+    """
+
+    at: Estimate
+    slope: Estimate
+    gap: tuple[float, float] | None
+    few: bool
+
+
+def critical_point(x: object, grokked: object, *, level: float = 0.95) -> CriticalPoint | NotBounded:
+    """The value of an axis at which P(grok) is one half, by logistic regression.
+
+    The interval is that of the likelihood ratio: every x_c at which the best likelihood, over all k, is within half a quantile of
+    chi squared of the best. (Resampling cannot give one: where every run below a value fails and every run above succeeds, so
+    it is in every resample, and the interval would have no width.)
+
+    Args:
+        x: one value for each run.
+        grokked: whether it did within the budget. A run that was not seen for the whole budget and had not grokked has no
+            outcome: finish it first, `outcomes_within` says which they are.
+        level: of the intervals.
+
+    Returns:
+        The point, or `NotBounded`: all runs have one outcome, or P(grok) does not change along x by more than chance.
+
+    Raises:
+        UsageError: for unequal lengths, or outcomes that are not true or false.
+
+    >>> point = critical_point([0.2] * 10 + [0.3] * 10 + [0.4] * 10, [0] * 10 + [1, 0] * 5 + [1] * 10)
+    >>> round(point.at.value, 6), 0.25 < point.at.low < 0.3 < point.at.high < 0.35
+    (0.3, True)
+    """
+    happened = outcomes(grokked)
+    values = numbers("x", x, len(happened))
+    if happened.all() or not happened.any():
+        where = f"{values.min():g} to {values.max():g}"
+        return NotBounded("the critical value", f"{'every run' if happened.all() else 'no run'} grokked from {where}")
+    profile = _Profile(values, happened, float(chdtri(1, 1 - level)) / 2)
+    groups = cells(values, n=len(values))
+    few, n = fewest(groups), len(values)
+    if profile.lead_over_none() < profile.drop:
+        return NotBounded("the critical value", "the share of runs that grok does not change along x by more than chance")
+    at = Estimate(profile.centre, *profile.ends(profile.excess_at, profile.centre, profile.unit), level, n, few)
+    start = float(profile.best.beta[0, 1])
+    low, high = profile.ends(profile.excess_slope, start, max(abs(start), 1 / profile.unit) / 4)
+    if profile.gap is not None:
+        low, high = (low, None) if profile.is_rising else (None, high)
+    return CriticalPoint(at, Estimate(None if profile.gap else start, low, high, level, n, few), profile.gap, few)
+
+
+def outcomes(grokked: object) -> Bool[np.ndarray, " run"]:
+    """Outcomes as truth values.
+
+    Raises:
+        UsageError: if they are something else.
+    """
+    given = np.asarray(grokked)
+    if given.ndim != 1 or not len(given) or (given.dtype != bool and not np.isin(given, (0, 1)).all()):
+        raise UsageError(f"grokked: given {given!r}, expected one True or False for each run")
+    return given.astype(bool)
+
+
+class _Profile:
+    """Log-likelihoods of logistic curves with one number held."""
+
+    def __init__(self, x: Float64[np.ndarray, " run"], happened: Bool[np.ndarray, " run"], drop: float) -> None:
+        self.x, self.happened, self.drop = x, happened, drop
+        self.middle, self.unit = float(x.mean()), float(np.std(x)) or 1.0
+        self.best = fit_logistic(np.stack([np.ones_like(x), x - self.middle], axis=1), happened)
+        self.gap = _gap(x, happened)
+        self.is_rising = bool(x[happened].mean() > x[~happened].mean())
+        intercept, slope = self.best.beta[0]
+        self.centre = sum(self.gap) / 2 if self.gap else self.middle - float(intercept / (slope or np.inf))
+
+    def lead_over_none(self) -> float:
+        """Lead over a share that is everywhere the same."""
+        none = fit_logistic(np.ones((len(self.x), 1)), self.happened)
+        return float(self.best.log_likelihood[0] - none.log_likelihood[0])
+
+    def excess_at(self, centre: float) -> float:
+        """Above 0: x_c is not there."""
+        held = fit_logistic((self.x - centre)[:, None], self.happened)
+        return float(self.best.log_likelihood[0] - held.log_likelihood[0]) - self.drop
+
+    def excess_slope(self, slope: float) -> float:
+        """Above 0: k is not that."""
+        shifts = np.linspace(self.x.min() - 2 * self.unit, self.x.max() + 2 * self.unit, 400)
+        odds = slope * (self.x - shifts[:, None]) * np.where(self.happened, 1, -1)
+        return float(self.best.log_likelihood[0] + np.logaddexp(0, -odds).sum(axis=1).min()) - self.drop
+
+    def ends(self, excess: Callable[[float], float], centre: float, step: float) -> tuple[float | None, float | None]:
+        """Where a profile has fallen by the drop, below and above its best."""
+        found: list[float | None] = []
+        for side in (-1.0, 1.0):
+            inside, length, end = centre, side * step, None
+            for _ in range(40):
+                if excess(inside + length) > 0:
+                    end = float(brentq(excess, inside, inside + length, xtol=1e-10))
+                    break
+                inside, length = inside + length, 2 * length
+            found.append(end)
+        return found[0], found[1]
+
+
+def _gap(x: np.ndarray, happened: np.ndarray) -> tuple[float, float] | None:
+    """The values between which every run changes its outcome, if they are separated."""
+    low, high = (happened, ~happened) if x[happened].mean() < x[~happened].mean() else (~happened, happened)
+    return (float(x[low].max()), float(x[high].min())) if x[low].max() < x[high].min() else None

@@ -1,0 +1,164 @@
+"""Training what a study lacks: its runs are handed to an executor, and what became of each is counted."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from interp.bars import many_runs_progress
+from interp.errors import UsageError
+from interp.store.durable import make_directory, write_atomically
+from interp.studies.leases import Leases
+from interp.studies.study_plan import Point
+from interp.studies.working import LEASES, RUNS, State, Work, settled
+
+if TYPE_CHECKING:
+    from interp.studies.study import Study
+    from interp.training.executor import Executor
+
+FAILURES = "failures"
+_PATIENCE = 1.0  # seconds between two looks at runs that other workers train
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of a study's runs, or of one shard's.
+
+    Attributes:
+        finished: runs at their end, including those that were before.
+        stopped: runs whose loss was not finite.
+        failed: name of a run that could not be trained here -> why.
+        trained: how many were brought to their end by this call.
+    """
+
+    finished: int
+    stopped: int
+    failed: Mapping[str, str] = field(default_factory=dict)
+    trained: int = 0
+
+
+def go(study: Study, points: Sequence[Point], *, workers: int | None, executor: Executor | None, progress: bool) -> Tally:
+    """Bring these runs of a study to their end; see `Study.run`."""
+    if executor is not None and workers is not None:
+        raise UsageError(f"study: given workers {workers!r} and an executor, expected one of them: the executor has its own")
+    if executor is None:
+        from interp.training.processes import Processes
+
+        executor = Processes(workers)
+    work = Work(study.folder.resolve(), study.plan.keep, study.plan.measures)
+    states: dict[str, State] = {}
+    failed: dict[str, str] = {}
+    for point in points:
+        if (state := settled(study.path_of(point.name), study.plan.keep)) is not None:
+            states[point.name] = state
+    before = len(states)
+    shown = many_runs_progress(study.name, total=len(points), done=before) if progress else nullcontext(lambda _done, _what: None)
+    with ended_by_signals(), shown as show:
+        show(before, said(states, failed))
+        for name, result in _results(points, states, executor, work):
+            if result == "held":
+                show(len(states) + len(failed), f"{said(states, failed)}, other workers train")
+                continue
+            if isinstance(result, Exception):
+                failed[name] = f"{type(result).__name__}: {result}"
+                _write_failure(study.folder, name, failed[name])
+            else:
+                states[name] = result
+                failed.pop(name, None)
+                (study.folder / FAILURES / f"{name}.json").unlink(missing_ok=True)
+            show(len(states) + len(failed), said(states, failed))
+    kinds = list(states.values())
+    return Tally(kinds.count("finished"), kinds.count("stopped"), failed, len(states) - before)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Inside the block SIGTERM and SIGHUP, as batch systems send them, end the work as Ctrl-C does: everything is saved first."""
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+        before = {number: signal.signal(number, interrupt) for number in (int(signal.SIGTERM), int(signal.SIGHUP))}
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not received:
+            raise
+        signal.signal(received[0], before.pop(received[0]))
+        signal.raise_signal(received[0])
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def shard_of(points: tuple[Point, ...], shard: tuple[int, int] | None) -> tuple[Point, ...]:
+    """The k-th of n parts of a study's runs: every n-th, so that each part has some of every cell.
+
+    Raises:
+        UsageError: for a part that does not exist.
+    """
+    if shard is None:
+        return points
+    k, n = shard
+    if not 1 <= k <= n:
+        raise UsageError(f"shard: given {k}/{n}, expected K/N with K from 1 to N")
+    return points[k - 1 :: n]
+
+
+def failures(folder: Path) -> dict[str, str]:
+    """Why runs of a study could not be trained, as of the last attempt, by the run's name."""
+    found = {}
+    for path in sorted((folder / FAILURES).glob("*.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            found[path.stem] = str(json.loads(path.read_bytes())["error"])
+    return found
+
+
+def _results(
+    points: Sequence[Point], states: Mapping[str, State], executor: Executor, work: Work
+) -> Iterator[tuple[str, State | Exception]]:
+    """What the executor did. Runs that others train are looked at until they are done, or their lease is over."""
+    leases = Leases(work.folder / LEASES, seconds=work.lease_seconds)
+    left = [point for point in points if point.name not in states]
+    while left:
+        numbered = dict(enumerate(left))
+        held: list[Point] = []
+        for number, result in executor({number: point.config for number, point in numbered.items()}, work):
+            if result == "held":
+                held.append(numbered[number])
+            yield numbered[number].name, result
+        left = []
+        while held and not left:
+            time.sleep(_PATIENCE)
+            left = [point for point in held if _is_due(point, work, leases)]
+
+
+def _is_due(point: Point, work: Work, leases: Leases) -> bool:
+    """Whether a run that somebody else had is done, or can be gone on with."""
+    return settled(work.folder / RUNS / point.name, work.keep) is not None or leases.free(point.name)
+
+
+def said(states: Mapping[str, State], failed: Mapping[str, str]) -> str:
+    """What the bar says."""
+    kinds = list(states.values())
+    parts = {"finished": kinds.count("finished"), "broke off": kinds.count("stopped"), "failed": len(failed)}
+    return ", ".join(f"{count} {what}" for what, count in parts.items() if count or what == "finished")
+
+
+def _write_failure(folder: Path, name: str, error: str) -> None:
+    with suppress(OSError):  # a full disk may be the reason
+        make_directory(folder / FAILURES)
+        write_atomically(folder / FAILURES / f"{name}.json", json.dumps({"error": error}).encode())

@@ -1,0 +1,144 @@
+"""What the laws of time share: the fitted law as a value, its resamples, and when it is not said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from interp.studies.censored_fit import Fit
+from interp.studies.durations import Durations, Estimate, NotBounded, cells, fewest
+from interp.studies.gathering import Rows, gathered
+from interp.studies.profiling import Bent, ProfiledFit, fit_bent
+from interp.studies.resampling import checked_resamples, percentile_interval, resampled_weights
+
+# An exponent is said where its interval is narrower than this, a factor or a length where its ends are within this ratio.
+WIDEST_EXPONENT, WIDEST_RATIO = 2.0, 10.0
+
+FORMULAS: dict[str, Callable[[dict[str, float], np.ndarray], np.ndarray]] = {
+    "a w^-b": lambda k, w: k["a"] * w ** -k["b"],
+    "a (f - f_c)^-b": lambda k, f: np.where(f > k["f_c"], k["a"] * np.where(f > k["f_c"], f - k["f_c"], 1.0) ** -k["b"], np.inf),
+    "-omega ln(1 - p_c / p)": lambda k, p: np.where(p > k["p_c"], -k["omega"] * np.log1p(-np.minimum(k["p_c"] / p, 1)), np.inf),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """A law with its parameters.
+
+    Args:
+        formula: of the median time, one of `FORMULAS`.
+        parameters: by name, with intervals.
+        scatter: standard deviation of ln T around the law.
+        tests: probabilities of a fit as bad if a further claim holds, by the claim (likelihood ratio, chi squared).
+        x: where each run is.
+        residual: ln T less the law's, one per run; of a censored run it is a lower bound. Minus infinity: the law says never.
+        event: whether the run had the event.
+        log_likelihood: of ln T at the maximum.
+        few: whether a value of x has fewer than 10 runs.
+    """
+
+    formula: str
+    parameters: dict[str, Estimate]
+    scatter: float
+    tests: dict[str, float]
+    x: Float64[np.ndarray, " run"]
+    residual: Float64[np.ndarray, " run"]
+    event: Bool[np.ndarray, " run"]
+    log_likelihood: float
+    few: bool
+
+    def time(self, x: object) -> Float64[np.ndarray, "*x"]:
+        """The law's median time at x; infinite where it says never."""
+        values = {name: float(estimate.value or 0.0) for name, estimate in self.parameters.items()}
+        return FORMULAS[self.formula](values, np.asarray(x, dtype=np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Runs along one axis, and the rows that stand for them and their resamples: the first fit is that of the runs themselves."""
+
+    what: str
+    axis: str
+    x: Float64[np.ndarray, " run"]
+    runs: Durations
+    rows: Rows
+    level: float
+    few: bool
+
+    @classmethod
+    def of(cls, x: np.ndarray, runs: Durations, *, what: str, axis: str, seed: int, level: float, resamples: int) -> Sample:
+        """Runs resampled within the values of x.
+
+        Raises:
+            UsageError: for a time of 0, or fewer than 100 resamples.
+        """
+        log_time, groups = runs.log_time(), cells(x, n=runs.n)
+        drawn = resampled_weights(groups, n=runs.n, resamples=checked_resamples(resamples), rng=np.random.default_rng(seed))
+        weights = np.concatenate([np.ones((1, runs.n)), drawn])
+        return cls(what, axis, x, runs, gathered(x, log_time, runs.event, weights), level, fewest(groups))
+
+    def too_few_values(self, at_least: int) -> NotBounded | None:
+        """The refusal where events were seen at fewer values of x than the law needs."""
+        values = len(np.unique(self.x[self.runs.event]))
+        if values < at_least:
+            return NotBounded(self.what, f"events were seen at {values} {self.axis}, and {at_least} are needed")
+        return None
+
+    def smallest_event(self) -> Float64[np.ndarray, " fit"]:
+        """The smallest x with an event, in each resample."""
+        seen = (self.rows.weights > 0) & self.rows.event
+        at_least = np.where(seen.any(axis=1), np.inf, self.rows.x[self.rows.event].min())
+        return np.where(seen, self.rows.x, at_least[:, None]).min(axis=1)
+
+    def bent_fit(self, bent: Bent) -> ProfiledFit:
+        """The fits with a critical value, given by its depth: ``x_c = x_1 (1 - 10^-depth)``, x_1 the smallest x with an event."""
+        none = np.zeros(len(self.rows.weights))
+        return fit_bent(self.rows.log_time, self.rows.event, bent, weights=self.rows.weights, ends=(none, none + 3.0))
+
+    def estimates(
+        self, draws: dict[str, np.ndarray], *, fitted: np.ndarray, exponents: Sequence[str], ratios: Sequence[str]
+    ) -> dict[str, Estimate] | NotBounded:
+        """Every parameter with its interval, or the first that is not bounded.
+
+        Args:
+            draws: each parameter of each fit.
+            fitted: which fits have a maximum.
+            exponents: those whose intervals must be narrower than 2.
+            ratios: those the ends of whose intervals must be within a factor of 10.
+        """
+        if not fitted[0]:
+            return NotBounded(self.what, "the runs do not scatter around it, and without scatter there are no intervals")
+        found: dict[str, Estimate] = {}
+        for name, values in draws.items():
+            kept = np.where(fitted, values, np.nan)
+            each = percentile_interval(f"{name} of {self.what}", kept[0], kept[1:], level=self.level, n=self.runs.n, few=self.few)
+            if isinstance(each, NotBounded):
+                return each
+            low, high = float(each.low or 0.0), float(each.high or 0.0)
+            if name in exponents and high - low > WIDEST_EXPONENT:
+                return NotBounded(f"{name} of {self.what}", f"its interval, {low:.2g} to {high:.2g}, is too wide")
+            if name in ratios and (low <= 0 or low * WIDEST_RATIO < high):
+                return NotBounded(f"{name} of {self.what}", f"its interval, {low:.2g} to {high:.2g}, is too wide")
+            found[name] = each
+        return found
+
+    def law(self, formula: str, estimates: dict[str, Estimate], *, fit: Fit, tests: dict[str, float]) -> Law:
+        """The law that was fitted."""
+        values = {name: float(estimate.value or 0.0) for name, estimate in estimates.items()}
+        with np.errstate(divide="ignore"):
+            residual = self.runs.log_time() - np.log(FORMULAS[formula](values, self.x))
+        return Law(
+            formula=formula, parameters=estimates, scatter=float(fit.sigma[0]), tests=tests, x=self.x, residual=residual,
+            event=self.runs.event, log_likelihood=float(fit.log_likelihood[0]), few=self.few,
+        )  # fmt: skip
+
+
+def from_depth(depth: np.ndarray, smallest: np.ndarray) -> np.ndarray:
+    """The critical value at a depth below the smallest value with an event: a thousandth below it at depth 3, 0 at depth 0.
+
+    Depths under .005, a critical value of a hundredth of that smallest one, are 0: nothing at larger values tells them apart.
+    """
+    return np.where(depth < 0.005, 0.0, smallest * (1 - 10.0**-depth))

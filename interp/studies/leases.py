@@ -1,0 +1,194 @@
+"""Leases: which worker trains which run, by files alone, so that it works on any file system that workers share.
+
+The lease of a run is the file ``NAME.N`` with the greatest N: whoever creates it first holds it (a hard link to a name that
+exists is refused everywhere). Its owner renews it while it works. A lease that was released, whose owner is dead, or that was
+not renewed for as long as it holds, is taken over by creating ``NAME.(N+1)``: again only one can. No clock is compared with
+another machine's: each observer measures by its own how long a lease has not changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from interp.errors import DataError
+from interp.store.durable import make_directory
+
+SECONDS = 60.0  # how long a lease holds after it was last renewed
+_RENEWALS = 6  # how often it is renewed in that time
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease that somebody else holds: by whom."""
+
+    owner: str
+
+
+@dataclass
+class Leases:
+    """The leases in a directory, as one worker sees them.
+
+    Args:
+        directory: where they lie; made if it is not there.
+        seconds: how long one holds after it was last renewed.
+    """
+
+    directory: Path
+    seconds: float = SECONDS
+    _seen: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+
+    def take(self, name: str) -> Lease | Held:
+        """The lease of a run; or who holds it.
+
+        Raises:
+            DataError: if the directory cannot be written to.
+        """
+        try:
+            make_directory(self.directory)
+            number, content = self._last(name)
+            if content is not None and not self._is_over(name, content):
+                return Held(_owner(content))
+            lease = Lease(self.directory, name, number + 1, seconds=self.seconds)
+            if not lease.create():
+                return Held(_owner(self._last(name)[1] or b""))
+        except OSError as error:
+            raise DataError(f"{self.directory}: leases cannot be written there ({error.strerror})") from error
+        for older in range(1, number + 1):
+            (self.directory / f"{name}.{older}").unlink(missing_ok=True)
+        return lease
+
+    def free(self, name: str) -> bool:
+        """Whether the lease of a run can be taken by anybody; one that ran out, as seen from here, is marked as released."""
+        with suppress(OSError):
+            number, content = self._last(name)
+            if content is None or _parsed(content).get("released"):
+                return True
+            if self._is_over(name, content):
+                Lease(self.directory, name, number + 1, seconds=self.seconds).create(released=True)
+                return True
+        return False
+
+    def _last(self, name: str) -> tuple[int, bytes | None]:
+        """The number of the present lease, and its content; (0, None) if there was none."""
+        for _ in range(100):  # one that is taken over while it is looked at has gone when it is read
+            found = [p for p in self.directory.glob(f"{name}.*") if p.suffix[1:].isdecimal()]
+            last = max((int(p.suffix[1:]) for p in found), default=0)
+            if not last:
+                return 0, None
+            with suppress(FileNotFoundError):
+                return last, (self.directory / f"{name}.{last}").read_bytes()
+        raise DataError(f"{self.directory}: the lease of {name} changes faster than it can be read")
+
+    def _is_over(self, name: str, content: bytes) -> bool:
+        found = _parsed(content)
+        if found.get("released"):
+            return True
+        if found.get("host") == socket.gethostname() and not _is_alive(found.get("pid"), found.get("started")):
+            return True
+        now = time.monotonic()
+        before = self._seen.get(name)
+        if before is None or before[0] != content:
+            self._seen[name] = (content, now)
+            return False
+        return now - before[1] > self.seconds
+
+
+class Lease:
+    """A lease that this process holds, inside `kept`."""
+
+    def __init__(self, directory: Path, name: str, number: int, *, seconds: float) -> None:
+        self._path = directory / f"{name}.{number}"
+        self._next = directory / f"{name}.{number + 1}"
+        self._seconds, self._beat = seconds, 0
+
+    def create(self, *, released: bool = False) -> bool:
+        """Create its file; False if somebody else was faster."""
+        temporary = self._write(released=released)
+        try:
+            os.link(temporary, self._path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Hold the lease inside the block: it is renewed meanwhile and released afterwards.
+
+        If it is lost all the same, because this process stood still for longer than it holds, the process is told to save and end
+        what it trains, as by Ctrl-C.
+        """
+        done = threading.Event()
+        keeper = threading.Thread(target=self._renew, args=(done,), daemon=True, name="lease")
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
+            with suppress(OSError):
+                os.replace(self._write(released=True), self._path)
+
+    def _renew(self, done: threading.Event) -> None:
+        while not done.wait(self._seconds / _RENEWALS):
+            if self._next.exists():
+                signal.raise_signal(signal.SIGTERM)
+                return
+            self._beat += 1
+            with suppress(OSError):  # a full disk: the lease may run out, the run is not harmed
+                os.replace(self._write(), self._path)
+
+    def _write(self, *, released: bool = False) -> Path:
+        """Its content in a temporary file beside it."""
+        content = {**_me(), "beat": self._beat, "seconds": self._seconds, **({"released": True} if released else {})}
+        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.tmp")
+        temporary.write_bytes(json.dumps(content).encode())
+        return temporary
+
+
+def _me() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this machine was started, where the system tells: numbers of processes are used again."""
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return None
+
+
+def _is_alive(pid: object, started: object) -> bool:
+    if not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return started is None or _started(pid) in (started, None)
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        found = json.loads(content)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _owner(content: bytes) -> str:
+    found = _parsed(content)
+    return f"process {found.get('pid', '?')} on {found.get('host', '?')}"

@@ -1,0 +1,212 @@
+"""What became of a study's runs: one row each, derived from the runs alone and kept only to save time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interp.errors import DataError, UsageError, unknown
+from interp.measures.dating import phases
+from interp.observing.fingerprint import toolkit_digest
+from interp.store import history
+from interp.store.durable import sha256, write_atomically
+from interp.store.manifest import MANIFEST
+from interp.store.run import Run, open_run
+from interp.studies.going import failures
+from interp.studies.study_plan import Point
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from interp.studies.study import Study
+
+Row = dict[str, Any]
+
+_KEPT = "outcomes.json"
+
+
+def outcomes(study: Study) -> pd.DataFrame:
+    """A row for each run of a study's plan, indexed by the run's name.
+
+    Columns: the fields that vary and ``seed``; ``status`` (``missing``, ``unfinished``, ``finished``, ``stopped``: its loss was
+    not finite, ``failed``: it could not be trained) and ``why``; ``last_step``, up to which it was watched, and its ``budget``;
+    ``memorized_first`` and ``grokked_first``, the first step at which train and test accuracy are 99 % or more; ``memorized`` and
+    ``grokked``, that from which on they are so for good; ``memorized_dips`` and ``grokked_dips``, how often they are not between
+    the two; ``delay_first`` and ``delay``, from memorizing to grokking; ``outcome``; last losses and accuracies. Times and
+    outcome are those of `interp.measures.phases`.
+
+    A time that was not seen is NaN: the run is right-censored at ``last_step``. It is neither left out nor counted as if it had
+    grokked then.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(rows(study)).set_index("run")
+    return frame.astype({**dict.fromkeys(_NUMBERS, "float64"), "outcome": "category", "status": "category"})
+
+
+def rows(study: Study, *, on_run: Callable[[int, int], None] | None = None) -> list[Row]:
+    """The same as a list of plain rows, without pandas; None where nothing was seen."""
+    kept, failed = KeptRows(study.folder), failures(study.folder)
+    found = []
+    for number, point in enumerate(study.points, start=1):
+        found.append({**_place(point, study.seeds_are), **_state(study.path_of(point.name), kept, failed.get(point.name))})
+        if on_run is not None:
+            on_run(number, len(study.points))
+    kept.save()
+    return found
+
+
+class KeptRows:
+    """Rows that were worked out before, by the hash of the run's manifest and of this toolkit's source.
+
+    Args:
+        folder: the study's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path, self._changed = folder / _KEPT, False
+        self._rows: dict[str, tuple[str, Row]] = {}
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            found = json.loads(self._path.read_bytes())
+            if found["toolkit"] == toolkit_digest() and found["sha256"] == _hash(found["rows"]):
+                self._rows = {name: (manifest, row) for name, (manifest, row) in found["rows"].items()}
+
+    def of(self, path: Path) -> Row:
+        """The row of the run in a folder.
+
+        Raises:
+            DataError: if the run is damaged.
+        """
+        manifest = sha256((path / MANIFEST).read_bytes())
+        known = self._rows.get(path.name)
+        if known is None or known[0] != manifest:
+            known = self._rows[path.name] = (manifest, row_of(open_run(path)))
+            self._changed = True
+        return known[1]
+
+    def save(self) -> None:
+        """Write them, if there is something new. If that cannot be written, they are worked out again next time."""
+        if self._changed:
+            values = {"toolkit": toolkit_digest(), "sha256": _hash(self._rows), "rows": self._rows}
+            with suppress(OSError):
+                write_atomically(self._path, json.dumps(values).encode())
+            self._changed = False
+
+
+def row_of(run: Run) -> Row:
+    """What a run's manifest and history say of it, see `outcomes`."""
+    columns = run.columns
+    curves = {name: columns[name] for name in history.COLUMNS}
+    whole = np.isfinite([curves[name] for name in history.COLUMNS[:4]]).all(axis=0)
+    steps = columns["step"][whole]
+    last_step = int(columns["step"][-1]) if len(columns["step"]) else None
+    found: Row = {
+        "status": run.manifest.status if run.manifest.final else "unfinished",
+        "why": run.reason,
+        "last_step": last_step,
+        "budget": run.budget,
+    }
+    dated = phases(steps, *(curves[name][whole] for name in history.COLUMNS[:4])) if len(steps) else None
+    times: dict[str, int | None] = {}
+    for what in ("memorized", "grokked"):
+        reached = None if dated is None else dated.reached.get(what)
+        times[f"{what}_first"] = None if reached is None or reached.first is None else reached.first.step
+        times[what] = None if reached is None or reached.for_good is None else reached.for_good.step
+        times[f"{what}_dips"] = None if reached is None else len(reached.dips)
+    found |= times
+    for delay, of in (("delay_first", "_first"), ("delay", "")):
+        begun, ended = times[f"memorized{of}"], times[f"grokked{of}"]
+        found[delay] = None if begun is None or ended is None else ended - begun
+    found["outcome"] = "unknown" if dated is None else dated.outcome
+    return found | {name: float(curves[name][whole][-1]) if len(steps) else None for name in history.COLUMNS}
+
+
+def series(study: Study, variable: str) -> xr.DataArray:
+    """A measure (``restricted_loss``) or a curve of the history (``test_accuracy``) over runs and steps.
+
+    Runs are named and have the fields that vary and the seed as coordinates; steps are those of any run, NaN where a run has
+    none. Runs that have no checkpoint yet are left out.
+
+    Raises:
+        UsageError: for a variable that is not measured in this study, or if no run has one yet.
+    """
+    import xarray as xr
+
+    found, points = [], []
+    for point in study.points:
+        path = study.path_of(point.name)
+        if (path / MANIFEST).is_file() and (run := open_run(path)).steps:
+            found.append(_of_run(run, variable, study.measures))
+            points.append(point)
+    if not found:
+        raise UsageError(
+            f"study {study.folder}: none of its runs has a checkpoint yet; train them with: interp study run {study.name}"
+        )
+    whole = xr.concat(found, dim="run", join="outer", coords="minimal", compat="override", combine_attrs="override")
+    places = [_place(point, study.seeds_are) for point in points]
+    coords = {name: ("run", [place[name] for place in places]) for name in places[0]}
+    return whole.rename(variable).assign_coords(coords)
+
+
+def _of_run(run: Run, variable: str, measures: Iterable[str]) -> xr.DataArray:
+    import xarray as xr
+
+    if variable in history.COLUMNS:
+        values = run.columns[variable]
+        known = np.isfinite(values)
+        return xr.DataArray(values[known], dims="step", coords={"step": run.columns["step"][known]})
+    from interp.observing.observe import observe
+
+    measured = observe(run, list(measures))
+    if variable not in measured or "step" not in measured[variable].dims:
+        names = [str(name) for name, values in measured.data_vars.items() if "step" in values.dims]
+        raise unknown("variable", variable, [*history.COLUMNS, *names])
+    return measured[variable]
+
+
+def _place(point: Point, seeds_are: str) -> Row:
+    return {"run": point.name, **point.values, "seed": point.seed, "seeds_are": seeds_are}
+
+
+def _state(path: Path, kept: KeptRows, failure: str | None) -> Row:
+    """The row of a run that may not be there, or be damaged; a run that goes on has no failure any more."""
+    nothing: Row = dict.fromkeys(_COLUMNS)
+    try:
+        if (path / MANIFEST).is_file():
+            found = kept.of(path)
+            is_over = found["status"] in ("finished", "stopped")
+            return found if failure is None or is_over else {**found, "status": "failed", "why": failure}
+    except (DataError, OSError) as error:
+        return {**nothing, "status": "failed", "why": str(error), "outcome": "unknown"}
+    missing = {"status": "missing"} if failure is None else {"status": "failed", "why": failure}
+    return {**nothing, **missing, "outcome": "unknown"}
+
+
+_NUMBERS = (
+    "last_step", "budget", "memorized_first", "memorized", "memorized_dips", "grokked_first", "grokked", "grokked_dips",
+    "delay_first", "delay", *history.COLUMNS,
+)  # fmt: skip
+_COLUMNS = ("status", "why", *_NUMBERS, "outcome")
+
+
+def _hash(value: Any) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode())
+
+
+def counts(found: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many runs grokked for good, how many did not within their budget (censored), and what became of the others."""
+    told = {"grokked": 0, "not grokked within the budget": 0, "broke off": 0, "failed": 0, "unfinished": 0, "missing": 0}
+    named = {"stopped": "broke off"}
+    for row in found:
+        status = row["status"]
+        if status == "finished":
+            told["grokked" if row["grokked"] is not None else "not grokked within the budget"] += 1
+        else:
+            told[named.get(status, status)] += 1
+    return told

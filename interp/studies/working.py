@@ -1,0 +1,83 @@
+"""One run of a study: leased, recorded, measured, thinned. What a worker does, wherever it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from interp.config.run_config import RunConfig
+from interp.errors import TrainingError
+from interp.store.manifest import MANIFEST, RESUME, SERIES
+from interp.store.run import read_manifest
+from interp.studies.leases import SECONDS, Held, Leases
+from interp.studies.study_plan import Keep, point_name
+
+RUNS, LEASES = "runs", "leases"
+
+# How a point is left: its run is at its end and tidied up, or broke off since its loss was not finite; or another worker has it.
+State = Literal["finished", "stopped", "held"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """The job of a study's worker, a function of one configuration that can be sent to any process.
+
+    Args:
+        folder: the study's.
+        keep: which checkpoints stay.
+        measures: what is measured before any goes.
+        lease_seconds: how long a lease holds.
+    """
+
+    folder: Path
+    keep: Keep
+    measures: tuple[str, ...]
+    lease_seconds: float = SECONDS
+
+    def __call__(self, config: RunConfig) -> State:
+        """Bring a run to its end, unless somebody else does; a run that was begun goes on.
+
+        Raises:
+            DataError, UsageError, OSError: if that cannot be done here.
+        """
+        name = point_name(config)
+        if (state := settled(self.folder / RUNS / name, self.keep)) is not None:
+            return state
+        lease = Leases(self.folder / LEASES, seconds=self.lease_seconds).take(name)
+        if isinstance(lease, Held):
+            return "held"
+        with lease.kept():
+            # Another worker may have finished it between the look and the lease.
+            return settled(self.folder / RUNS / name, self.keep) or self._do(config, name)
+
+    def _do(self, config: RunConfig, name: str) -> State:
+        from interp.recording.recorder import record
+
+        try:
+            run = record(config, root=self.folder / RUNS, name=name, progress=False)
+        except TrainingError:
+            if settled(self.folder / RUNS / name, "all") == "stopped":
+                return "stopped"
+            raise
+        if self.keep != "all":
+            from interp.observing.thinning_out import thin_measured
+
+            thin_measured(run, self.keep if isinstance(self.keep, tuple) else (), measures=self.measures, threads=1)
+        return "finished"
+
+
+def settled(run: Path, keep: Keep) -> State | None:
+    """Whether nothing is left to do for a run, and how it ended; None if something is."""
+    if not (run / MANIFEST).is_file() or (run / RESUME).exists():
+        return None
+    manifest = read_manifest(run)
+    if manifest.status == "stopped":
+        return "stopped"
+    if not manifest.final:
+        return None
+    if keep == "all":
+        return "finished"
+    stay = {*manifest.steps[:1], *manifest.steps[-1:], *(keep if isinstance(keep, tuple) else ())}
+    is_measured = bool(manifest.thinned) or any(name.startswith(f"{SERIES}/") for name in manifest.files)
+    return "finished" if is_measured and set(manifest.steps) <= stay else None

@@ -1,0 +1,554 @@
+"""Training logs of other people's runs: every format into the same columns, and every decision said."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sqlite3
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from foreign import official_state, save
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_models import memorizer
+from written_logs import crc32c, event, framed, leveldb, masked, session, tensorboard, text, trackio, wandb, whole
+
+import interp
+from interp.errors import DataError, UsageError
+from interp.interop import Known, import_run, load_run
+from interp.interop.imported import measured_row
+from interp.interop.logs import log_rows
+from interp.interop.logs.column_names import meaning
+from interp.interop.logs.training_log import read_log
+from interp.interop.logs.wandb_log import MAGIC
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
+
+STEPS = [0, 10, 20, 30, 40]
+COLUMNS = {
+    "train_loss": [4.5, 2.25, 0.125, 1e-3, 1.25e-7],
+    "test_loss": [4.5, 5.5, math.nan, 2.5, 0.5],
+    "train_accuracy": [0.0, 0.25, 0.75, 1.0, 1.0],
+    "test_accuracy": [0.0, 0.0, 0.125, 0.5, 0.875],
+}
+NAMES = {"train_loss": "train/loss", "test_loss": "val/loss", "train_accuracy": "train/acc", "test_accuracy": "val/acc"}
+ROWS = [{"step": step, **{NAMES[name]: values[at] for name, values in COLUMNS.items()}} for at, step in enumerate(STEPS)]
+
+
+def write(folder: Path, form: str) -> Path:
+    """The same log in one of the formats."""
+    values = [{name: value for name, value in row.items() if name != "step"} for row in ROWS]
+    cells = [[*ROWS[0]], *([*row.values()] for row in ROWS)]
+    texts = {
+        "csv": ("log.csv", "".join(",".join(map(str, line)) + "\n" for line in cells)),
+        "tsv": ("log.tsv", "".join("\t".join(map(str, line)) + "\n" for line in cells)),
+        "jsonl": ("log.jsonl", "".join(json.dumps(row) + "\n" for row in ROWS)),
+        "rows": ("log.json", json.dumps(ROWS)),
+        "lists": ("log.json", json.dumps({name: [row[name] for row in ROWS] for name in ROWS[0]})),
+    }
+    if form in texts:
+        return _text(folder / texts[form][0], texts[form][1])
+    if form == "tensorboard":
+        events = [event(row["step"], name, value) for row in ROWS for name, value in row.items() if name != "step"]
+        return tensorboard(folder / "events.out.tfevents.1.vm.1.0", events)
+    if form == "wandb":
+        return wandb(
+            folder / "run-x1y2z3.wandb", [{"_step": at, "epoch": row["step"], **values[at]} for at, row in enumerate(ROWS)]
+        )
+    return trackio(folder / "project.db", {"run-a": [(row["step"], values[at]) for at, row in enumerate(ROWS)]})
+
+
+def _text(path: Path, content: str) -> Path:
+    path.write_text(content)
+    return path
+
+
+FORMS = ("csv", "tsv", "jsonl", "rows", "lists", "tensorboard", "wandb", "trackio")
+
+
+def as_columns(path: Path, run: str | None = None) -> dict[str, dict[int, float]]:
+    return {name: dict(values) for name, values in read_log(path, run).columns.items()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_format_gives_the_same_columns(tmp_path: Path, form: str) -> None:
+    found = read_log(write(tmp_path, form))
+    assert found.columns.keys() == COLUMNS.keys()
+    for name, values in COLUMNS.items():
+        assert [*found.columns[name]] == STEPS
+        wanted = np.float32(values) if form == "tensorboard" else values
+        np.testing.assert_array_equal([*found.columns[name].values()], wanted)  # NaN is NaN
+    assert any(
+        "train_loss from 'train/loss'; test_loss from 'val/loss'; train_accuracy from 'train/acc'" in n for n in found.notes
+    )
+    assert any("float32" in note for note in found.notes) == (form == "tensorboard")
+    assert ("steps are its column 'epoch' (it also has '_step')" in found.notes) == (form == "wandb")
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("train_loss", "train_loss"), ("loss/train", "train_loss"), ("Loss/Train", "train_loss"), ("trainLoss", "train_loss"),
+        ("training loss", "train_loss"), ("epoch_loss", "train_loss"), ("loss", "train_loss"),
+        ("train_cross_entropy", "train_loss"),
+        ("val_loss", "test_loss"), ("validation/loss", "test_loss"), ("eval_loss", "test_loss"), ("test/ce", "test_loss"),
+        ("test_losses", "test_loss"), ("Test Accuracy (%)", "test_accuracy"), ("val_acc", "test_accuracy"),
+        ("accuracy", "train_accuracy"), ("train/acc_pct", "train_accuracy"), ("sum_squared_weights", "sum_squared_weights"),
+        ("train_log_loss", None), ("log_train_loss", None), ("batch_loss", None), ("lr", None), ("excluded_loss", None),
+        ("train_loss_std", None), ("test_error", None), ("grad_norm", None), ("val_perplexity", None),
+        ("loss_ratio_train_test", None),
+        ("closs", None), ("accelerator", None), ("weight_norm", None),
+    ],
+)  # fmt: skip
+def test_columns_are_known_by_their_words(name: str, column: str | None) -> None:
+    found = meaning(name)
+    assert (found and found.column) == column
+
+
+def test_of_several_columns_of_one_meaning_the_surest_is_taken(tmp_path: Path) -> None:
+    found = read_log(
+        _text(tmp_path / "l.csv", "step,val_loss,test_loss,loss,train_loss_step,train_loss_epoch,lr\n0,1,2,3,4,5,6\n")
+    )
+    assert {name: [*values.values()] for name, values in found.columns.items()} == {"test_loss": [2.0], "train_loss": [5.0]}
+    assert "test_loss: 'val_loss' would be one too, and was left out" in found.notes
+    assert "train_loss: 'train_loss_step' would be one too, and was left out" in found.notes
+    assert "not read from the log: 'lr'" in found.notes
+    assert as_columns(_text(tmp_path / "l.csv", "step,dev_loss,test_loss\n0,1,2\n")) == {"test_loss": {0: 2.0}}
+    found = read_log(_text(tmp_path / "l.csv", "epoch,loss,val_loss\n0,1,2\n"))
+    assert "CSV: read train_loss from 'loss', taken to be of training; test_loss from 'val_loss'" in found.notes
+    assert "steps are its column 'epoch'" in found.notes
+
+
+def test_the_last_of_a_step_counts_and_what_a_resumed_training_had_beyond_is_void(tmp_path: Path) -> None:
+    twice = _text(tmp_path / "l.csv", "step,train_loss\n" + "".join(f"{s},{v}\n" for s, v in [(0, 1), (1, 2), (1, 3), (2, 4)]))
+    assert as_columns(twice) == {"train_loss": {0: 1.0, 1: 3.0, 2: 4.0}}
+    assert "train_loss: 1 steps were logged again, of which the last counts" in read_log(twice).notes
+    resumed = [(s, s) for s in range(0, 100, 10)] + [(s, -s) for s in range(50, 80, 10)]
+    path = _text(tmp_path / "l.csv", "step,train_loss\n" + "".join(f"{s},{v}\n" for s, v in resumed))
+    assert as_columns(path) == {"train_loss": {s: float(s if s < 50 else -s) for s in range(0, 80, 10)}}
+    assert any("resumed 1 times; 5 values logged beyond and again are void" in note for note in read_log(path).notes)
+    rows = [(s, s) for s in range(50)]
+    path = _text(tmp_path / "l.csv", "step,train_loss\n" + "".join(f"{s},{v}\n" for s, v in rows[::-1]))
+    assert as_columns(path) == {"train_loss": {s: float(s) for s in range(50)}}
+    assert "train_loss: its rows are in no order: sorted by step" in read_log(path).notes
+
+
+def test_curves_written_one_after_the_other_are_no_resumed_training(tmp_path: Path) -> None:
+    events = [event(s, tag, s) for tag in ("train_loss", "test_loss") for s in range(5)]
+    assert as_columns(tensorboard(tmp_path / "events.tfevents.1", events)) == {
+        tag: {s: float(s) for s in range(5)} for tag in ("train_loss", "test_loss")
+    }
+
+
+@pytest.mark.parametrize("names", [("train_acc", "test_acc"), ("train_acc", "val_acc_pct")])
+def test_accuracies_in_per_cent_become_shares(tmp_path: Path, names: tuple[str, str]) -> None:
+    path = _text(tmp_path / "l.csv", f"step,{names[0]},{names[1]}\n0,1,0.5\n9,100,0.5\n")
+    found = read_log(path)
+    assert as_columns(path) == {"train_accuracy": {0: 0.01, 9: 1.0}, "test_accuracy": {0: 0.005, 9: 0.005}}
+    assert f"{names[0]} and {names[1]}: in per cent (up to 100): divided by 100" in found.notes
+    for wrong in ("101", "-1", "inf"):
+        with pytest.raises(DataError, match=r"train_acc: given .* at step 9, expected a share in 0\.\.1 or per cent"):
+            read_log(_text(tmp_path / "l.csv", f"step,train_acc\n0,1\n9,{wrong}\n"))
+
+
+def test_missing_values_are_missing_and_nan_is_nan(tmp_path: Path) -> None:
+    path = _text(tmp_path / "l.csv", "step,train_loss,val_loss\n0,1.5,\n1,nan,\n2,inf,3\n,7,\n")
+    found = as_columns(path)
+    assert math.isnan(found["train_loss"].pop(1))
+    assert found == {"train_loss": {0: 1.5, 2: math.inf}, "test_loss": {2: 3.0}}
+    assert "1 of 4 rows have no 'step': left out" in read_log(path).notes
+    rows = [{"step": 0, "train_loss": 1, "val_loss": None}, {"step": 1, "train_loss": math.nan}, {"step": 2, "train_loss": "NaN"}]
+    found = as_columns(_text(tmp_path / "l.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+    assert [math.isnan(value) for value in found["train_loss"].values()] == [False, True, True]
+
+
+def test_lists_of_a_table_belong_to_the_steps_that_are_as_many(tmp_path: Path) -> None:
+    table = {
+        "epoch": [0, 1, 2, 3],
+        "train_losses": [4, 3, 2, 1],
+        "eval/epoch": [0, 2],
+        "test_losses": [5, 4],
+        "val_acc": [0.5] * 3,
+    }
+    path = _text(tmp_path / "l.json", json.dumps(table))
+    assert as_columns(path) == {"train_loss": {0: 4, 1: 3, 2: 2, 3: 1}, "test_loss": {0: 5, 2: 4}}
+    assert "val_acc: 3 values, and no list of as many steps (step, epoch): left out" in read_log(path).notes
+    with pytest.raises(DataError, match="train_loss: 3 values, and no list of as many steps"):
+        read_log(_text(path, json.dumps({"train_loss": [1, 2, 3]})))
+
+
+def test_long_tables_are_spread(tmp_path: Path) -> None:
+    lines = "step,split,loss\n0,train,1\n0,val,2\n5,train,3\n5,val,4\n"
+    assert as_columns(_text(tmp_path / "l.csv", lines)) == {"train_loss": {0: 1, 5: 3}, "test_loss": {0: 2, 5: 4}}
+    lines = "step,tag,value\n0,loss/train,1\n0,lr,7\n5,loss/train,3\n"
+    assert as_columns(_text(tmp_path / "l.csv", lines)) == {"train_loss": {0: 1, 5: 3}}
+
+
+# Several runs
+
+
+def test_several_runs_are_refused_with_their_names_and_one_can_be_chosen(tmp_path: Path) -> None:
+    path = _text(tmp_path / "l.csv", "run,step,train_loss\na,0,1\nb,0,2\na,1,3\n")
+    with pytest.raises(UsageError, match=r"a log of 2 runs \('a', 'b'\), expected one; choose it with log_run \(--log-run\)"):
+        read_log(path)
+    assert as_columns(path, "a") == {"train_loss": {0: 1, 1: 3}}
+    with pytest.raises(UsageError, match="unknown run of the log 'c'"):
+        read_log(path, "c")
+    path = trackio(tmp_path / "p.db", {"one": [(0, {"train_loss": 1.0})], "two": [(0, {"train_loss": 2.0})]})
+    with pytest.raises(UsageError, match=r"2 runs \('one', 'two'\)"):
+        read_log(path)
+    assert as_columns(path, "two") == {"train_loss": {0: 2.0}}
+    for name in ("one", "two/deeper"):
+        tensorboard(tmp_path / "tb" / name / "events.out.tfevents.1", [event(0, "train_loss", 1)])
+    with pytest.raises(UsageError, match=r"2 runs \('one', 'two/deeper'\)"):
+        read_log(tmp_path / "tb")
+    assert as_columns(tmp_path / "tb", "two/deeper") == {"train_loss": {0: 1.0}}
+
+
+# TensorBoard
+
+
+def test_the_checksum_is_castagnolis() -> None:
+    assert crc32c(b"123456789") == 0xE3069283  # the check value of its catalogue
+    assert masked(b"") == (0xA282EAD8).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("kind", ["simple", "floats", "content", "double"])
+def test_scalars_of_every_kind_are_read(tmp_path: Path, kind: str) -> None:
+    path = tensorboard(tmp_path / "tfevents", [event(7, "train_loss", 0.25, kind=kind), event(7, "h", 1, kind="histogram")])
+    assert as_columns(path) == {"train_loss": {7: 0.25}}
+
+
+def test_a_session_voids_what_was_logged_from_its_step_on(tmp_path: Path) -> None:
+    first = [event(s, "train_loss", s) for s in range(0, 100, 10)]
+    tensorboard(tmp_path / "events.tfevents.1", first)
+    tensorboard(tmp_path / "events.tfevents.2", [session(50), event(50, "train_loss", -1)])
+    assert as_columns(tmp_path) == {"train_loss": {0: 0, 10: 10, 20: 20, 30: 30, 40: 40, 50: -1}}
+    assert "resumed at step 50: 5 values from that step on are void" in read_log(tmp_path).notes
+
+
+def test_folders_named_after_the_sets_are_one_run(tmp_path: Path) -> None:
+    for name, value in (("train", 1.0), ("validation", 2.0)):
+        tensorboard(tmp_path / name / "events.tfevents.1", [event(3, "epoch_loss", value)])
+    assert as_columns(tmp_path) == {"train_loss": {3: 1.0}, "test_loss": {3: 2.0}}
+
+
+def test_records_without_scalars_are_passed_over_whatever_their_size(tmp_path: Path) -> None:
+    path = tensorboard(tmp_path / "tfevents", [b"\xff" * 5000, event(1, "train_loss", 2)])
+    assert as_columns(path) == {"train_loss": {1: 2.0}}
+
+
+def test_a_record_that_claims_gigabytes_is_refused_and_a_damaged_one_named(tmp_path: Path) -> None:
+    path = tensorboard(tmp_path / "tfevents", [event(s, "train_loss", s) for s in range(3)])
+    good = path.read_bytes()
+    length = (2**40).to_bytes(8, "little")
+    path.write_bytes(good + length + masked(length) + b"\0" * 100)
+    with pytest.raises(DataError, match=rf"the record at byte {len(good)} claims 1,099,511,627,776 bytes"):
+        read_log(path)
+    place = good.index(b"train_loss", good.index(b"train_loss") + 1)
+    path.write_bytes(good[:place] + b"T" + good[place + 1 :])
+    with pytest.raises(DataError, match=r"the record at byte \d+ is damaged: it does not have its checksum"):
+        read_log(path)
+    path.write_bytes(good + framed(b"\x0a\xff"))  # a checksum of its own, and no message
+    with pytest.raises(DataError, match=rf"the record at byte {len(good)} is no event"):
+        read_log(path)
+
+
+# Weights & Biases
+
+
+def test_records_over_many_blocks_are_put_together(tmp_path: Path) -> None:
+    rows = [{"_step": s, "train_loss": 1 / (s + 1), "test/loss": math.nan} for s in range(300)]
+    path = wandb(tmp_path / "r.wandb", rows, name="mine", padding=1013)
+    assert path.stat().st_size > 8 * 32768
+    found = read_log(path)
+    assert found.columns["train_loss"] == {s: 1 / (s + 1) for s in range(300)}
+    assert len(found.columns["test_loss"]) == 300
+    assert "run mine" in found.notes
+    assert read_log(tmp_path).columns.keys() == found.columns.keys()  # the folder that wandb made
+    long = [{"_step": 0, "train_loss": 1.0, "note": "x" * 100_000}]
+    assert as_columns(wandb(tmp_path / "r.wandb", long)) == {"train_loss": {0: 1.0}}
+
+
+@pytest.mark.parametrize("left", range(16))
+def test_blocks_end_wherever_their_records_do(tmp_path: Path, left: int) -> None:
+    rows = [text(2, text(1, text(1, "train_loss") + text(16, "1")) + text(1, text(1, "step") + text(16, str(s)))) for s in (0, 1)]
+    path = tmp_path / "r.wandb"
+    path.write_bytes(leveldb([text(3, bytes(32768 - 7 - 7 - 4 - left)), *rows]))
+    assert as_columns(path) == {"train_loss": {0: 1.0, 1: 1.0}}
+
+
+def test_steps_that_were_given_are_kept_before_other_counters(tmp_path: Path) -> None:
+    path = wandb(tmp_path / "r.wandb", [{"_step": 100 * s, "epoch": s // 2, "train_loss": s} for s in range(6)])
+    assert [*as_columns(path)["train_loss"]] == [0, 100, 200, 300, 400, 500]
+
+
+def test_damaged_records_of_wandb_are_named(tmp_path: Path) -> None:
+    path = wandb(tmp_path / "r.wandb", [{"_step": s, "train_loss": s} for s in range(20)])
+    good = path.read_bytes()
+    place = good.index(b"train_loss")
+    path.write_bytes(good[:place] + b"T" + good[place + 1 :])
+    with pytest.raises(DataError, match=r"the record at byte \d+ is damaged: it does not have its checksum"):
+        read_log(path)
+    path.write_bytes(good[:11] + b"\xff\xff" + good[13:])
+    with pytest.raises(DataError, match=r"the record at byte 7 is damaged: it claims 65535 bytes"):
+        read_log(path)
+    path.write_bytes(leveldb([text(2, text(1, text(1, "train_loss") + text(16, "not json")))]))
+    with pytest.raises(DataError, match=r"the record at byte 7 is none of a run"):
+        read_log(path)
+    path.write_bytes(good + bytes(40_000))  # space that was set aside
+    assert len(read_log(path).columns["train_loss"]) == 20
+    path.write_bytes(MAGIC)
+    with pytest.raises(DataError, match="a Weights & Biases log without a single value"):
+        read_log(path)
+
+
+# trackio
+
+
+def test_what_was_written_last_is_read_from_the_file_beside_the_database(tmp_path: Path) -> None:
+    path = trackio(tmp_path / "p.db", {"a": [(0, {"train_loss": 1.0})]})
+    with closing(sqlite3.connect(path)) as writing:
+        writing.execute("PRAGMA journal_mode = WAL")
+        writing.execute(
+            "INSERT INTO metrics (run_id, timestamp, run_name, step, metrics) VALUES ('', '', 'a', 1, '{\"train_loss\": 2}')"
+        )
+        writing.commit()
+        before = sorted(each.name for each in tmp_path.iterdir())
+        assert as_columns(path) == {"train_loss": {0: 1.0, 1: 2.0}}
+        assert sorted(each.name for each in tmp_path.iterdir()) == before
+
+
+def test_databases_that_are_none_of_trackios_or_run_on_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    endless = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n) SELECT 'a' run_name, i step, '{}' metrics FROM n"
+    for statement in ("CREATE TABLE other (x)", "CREATE TABLE metrics (x)", f"CREATE VIEW metrics AS {endless}"):
+        path.unlink(missing_ok=True)
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(statement)
+        with pytest.raises(DataError, match="without trackio's table of metrics"):
+            read_log(path)
+    trackio(path, {"a": [(0, {"train_loss": 1.0})]})
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE metrics SET metrics = '[1'")
+    with pytest.raises(DataError, match="row 1 of its metrics is not JSON"):
+        read_log(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(DataError, match="a damaged SQLite database"):
+        read_log(path)
+
+
+# Damaged and foreign files
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("l.csv", "step,train_loss\n0,1\n1,x\n", r"line 3: train_loss: given 'x', expected a number"),
+        ("l.csv", "step,train_loss\n0,1\n1.5,2\n", r"line 3: step: given '1\.5', expected an integer >= 0"),
+        ("l.csv", "step,train_loss\n0,1\n-1,2\n", "line 3: step: given '-1'"),
+        ("l.csv", "step,train_loss\n0,1\nnan,2\n", "line 3: step: given 'nan'"),
+        ("l.csv", "step,train_loss\n0,1\n1,2,3\n", "line 3 has 3 cells, expected 2"),
+        ("l.csv", "0,1\n1,2\n", "given '0,1' as its first line, expected a header"),
+        ("l.csv", "time,train_loss\n0,1\n", "expected one of steps: step, global_step"),
+        ("l.csv", "step,lr\n0,1\n", "given columns 'step', 'lr', expected some like train_loss"),
+        ("l.csv", "step,train_loss\n0,\n", "none of its columns train_loss has a value with a step"),
+        ("l.csv", b"step,train_loss\n0,\xff\n", "byte 18 is no text"),
+        ("l.csv", b"step,train_loss\n0,\0\n", "not a CSV file|expected a number"),
+        ("l.csv", "", "an empty file"),
+        ("l.jsonl", '{"step": 0, "train_loss": 1}\n{"step": 1,\n{"step": 2, "train_loss": 1}\n', "line 2: not JSON"),
+        ("l.jsonl", "[1]\n", "line 1: given list, expected an object"),
+        ("l.jsonl", '{"step": 0, "train_loss": {"mean": [1]}}\n', "expected a number"),
+        ("l.jsonl", '{"step": 0, "train_loss": true}\n', "given True, expected a number"),
+        ("l.json", "[{]", "not JSON"),
+        ("l.json", "[" * 100_000, "not JSON that is read"),
+        ("l.json", "7", "given int, expected a list of rows"),
+        ("l.json", '{"lr": 1}', "expected lists of losses"),
+        ("l.xyz", "hello", "a file that begins with b'hello', expected a training log"),
+    ],
+)  # fmt: skip
+def test_damaged_logs_are_refused(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=message) as raised:
+        read_log(path)
+    assert str(raised.value).startswith(str(path))
+
+
+def test_logs_that_are_too_large_are_refused_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("l.csv", "l.json", "l.jsonl", "tfevents", "l.wandb", "l.db"):
+        with (path := tmp_path / name).open("wb") as file:
+            file.write({"l.wandb": MAGIC, "l.db": b"SQLite format 3\0"}.get(name, b"step"))
+            file.truncate(2**40)
+        with pytest.raises(DataError, match=r"given 1,099,511,627,776 bytes, expected at most"):
+            read_log(path)
+        path.unlink()
+    for form in ("csv", "jsonl", "tensorboard", "wandb", "trackio"):
+        monkeypatch.setattr(log_rows, "MOST_ROWS", 4)
+        with pytest.raises(DataError, match="given more than 4 rows, expected a training log"):
+            read_log(write(tmp_path, form))
+        for path in tmp_path.iterdir():
+            path.unlink()
+    with pytest.raises(UsageError, match="does not exist, expected a training log"):
+        read_log(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="without a single value"):
+        read_log(tmp_path)
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in ("rows", "lists", "trackio")])
+def test_a_last_record_that_is_cut_off_is_left_out_and_said(tmp_path: Path, form: str) -> None:
+    path = write(tmp_path, form)
+    good = path.read_bytes()
+    path.write_bytes(good[: -20 if form == "wandb" else -3])  # in wandb's a short record follows every row
+    found = read_log(path)
+    left = [len(values) for values in found.columns.values()]
+    assert sum(left) < sum(map(len, COLUMNS.values()))
+    assert any("cut off" in note and note.endswith("left out") for note in found.notes)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(data=st.data())
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_mutated_logs_end_in_a_clear_error_or_in_a_log(tmp_path: Path, form: str, data: st.DataObject) -> None:
+    read_mutated(tmp_path, form, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+@given(data=st.data())
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_thousands_of_mutated_logs(tmp_path: Path, form: str, data: st.DataObject) -> None:
+    read_mutated(tmp_path, form, data)
+
+
+def read_mutated(tmp_path: Path, form: str, data: st.DataObject) -> None:
+    """Cut, flipped, doubled, overwritten: an error of ours that names the file, or numbers at steps; nothing left behind."""
+    path = write(tmp_path, form)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 1)) if content else 0
+        match data.draw(st.sampled_from(["cut", "flip", "double", "overwrite"])):
+            case "cut":
+                del content[at:]
+            case "flip" if content:
+                content[at] ^= 1 << data.draw(st.integers(0, 7))
+            case "double":
+                content[at:at] = content[at : at + data.draw(st.integers(1, 64))]
+            case "overwrite":
+                content[at : at + 8] = data.draw(st.binary(min_size=0, max_size=8))
+    path.write_bytes(content)
+    begun = time.process_time()
+    try:
+        found = read_log(path)
+    except (DataError, UsageError) as error:
+        failed = str(error)
+    else:
+        failed = ""
+        for values in found.columns.values():
+            assert all(isinstance(step, int) and step >= 0 and isinstance(value, float) for step, value in values.items())
+            assert [*values] == sorted(values)
+    assert not failed or failed.startswith(str(path))
+    assert time.process_time() - begun < 2
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    path.unlink()
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=100)
+def test_checksums_alone_do_not_make_an_event(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
+    folder = tmp_path_factory.mktemp("logs")
+    for path in (
+        tensorboard(folder / "tfevents", [junk, event(0, "train_loss", 1.0)]),
+        folder / "r.wandb",
+    ):
+        if path.suffix == ".wandb":
+            path.write_bytes(leveldb([junk, text(2, junk), text(2, text(1, junk)), whole(3, 5)]))
+        with suppress(DataError):  # and no other error
+            read_log(path)
+
+
+# As the history of an imported run
+
+P = 11
+TASK = ModularTask(P)
+SPLIT = SplitConfig("python", 3, 0.3)
+
+
+def saved(folder: Path, **more: object) -> Path:
+    return save({"model": official_state(memorizer(SPLIT.draw(TASK).train, P)), **more}, folder / "model.pth")
+
+
+def test_a_log_is_the_history_of_the_run(tmp_path: Path) -> None:
+    path = saved(tmp_path, epoch=40)
+    log = write(tmp_path, "tensorboard")
+    run = import_run(path, tmp_path / "runs", known=Known(log=log))
+    assert run.steps == (40,)
+    measured = measured_row(run[40].weights, TASK, SPLIT.draw(TASK))
+    history = run.history
+    assert history["step"].values.tolist() == STEPS
+    for name, values in COLUMNS.items():
+        np.testing.assert_allclose(
+            history[name].values, [*values[:-1], measured[name]], rtol=1e-6
+        )  # at the checkpoint as measured
+    assert np.isnan(history["sum_squared_weights"].values[:-1]).all()
+    assert run.verify() == ()
+    assert any(note.startswith(f"log {log.name}: TensorBoard: read train_loss") for note in run.provenance["notes"])
+    assert run.provenance["log"] == {"file": log.name, "sha256": hashlib.sha256(log.read_bytes()).hexdigest()}
+    assert interp.observe(run, ["loss_curves"]).sizes["history_step"] == 4  # where both losses are numbers
+
+
+def test_a_clear_disagreement_at_a_checkpoint_is_said(tmp_path: Path) -> None:
+    path = saved(tmp_path, epoch=40)
+    row = measured_row(load_run(path).weights, TASK, SPLIT.draw(TASK))
+    log = tmp_path / "other.csv"
+    for factor, said in ((1.04, False), (1.06, True)):
+        log.write_text(f"step,test_loss,test_acc\n40,{row['test_loss'] * factor},{row['test_accuracy'] + factor - 1}\n")
+        notes = load_run(path, known=Known(log=log)).notes
+        assert (
+            any(note.startswith("test_loss: the log differs from what is measured at 1 of 1 checkpoints") for note in notes)
+            == said
+        )
+        assert any(note.startswith("test_accuracy: the log differs") for note in notes) == said
+    log.write_text(f"step,train_loss\n40,{row['train_loss'] + 9e-7}\n")  # what float32 loses
+    assert not any("differs" in note for note in load_run(path, known=Known(log=log)).notes)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "wandb", "lists", "trackio"])
+def test_a_log_with_the_same_stem_beside_is_found(tmp_path: Path, form: str) -> None:
+    path = saved(tmp_path, epoch=40)
+    log = write(tmp_path, form)
+    beside = log.rename(log.with_stem("model"))
+    run = load_run(path)
+    assert run.log is not None
+    assert [*run.log.columns["train_loss"]] == STEPS
+    assert f"{beside.name}, which lies beside, was taken for its training log" in run.notes
+    beside.rename(beside.with_stem("other"))
+    assert load_run(path).log is None
+
+
+def test_what_lies_beside_and_is_no_log_does_no_harm(tmp_path: Path) -> None:
+    path = saved(tmp_path, epoch=40)
+    (tmp_path / "model.json").write_text(json.dumps({"lr": 0.1, "seed": 3}))  # a configuration
+    assert not any("beside" in note for note in load_run(path).notes)
+    (tmp_path / "model.csv").write_text("step,lr\n0,1\n")
+    assert any("model.csv, which lies beside, was not read as its training log" in note for note in load_run(path).notes)
+    with pytest.raises(DataError, match="expected some like train_loss"):
+        load_run(path, known=Known(log=tmp_path / "model.csv"))
+
+
+def test_logged_values_come_before_those_in_the_file_and_measured_ones_before_both(tmp_path: Path) -> None:
+    path = saved(tmp_path, epoch=4, train_losses=[5.0, 4.0, 3.0, 2.0])
+    (tmp_path / "model.csv").write_text("step,train_loss,test_acc\n1,7,\n2,,0.5\n9,1,\n")
+    rows = [*load_run(path).history_rows()]
+    assert rows[:4] == [
+        {"step": 0, "train_loss": 5.0}, {"step": 1, "train_loss": 7.0}, {"step": 2, "train_loss": 3.0, "test_accuracy": 0.5},
+        {"step": 3, "train_loss": 2.0},
+    ]  # fmt: skip
+    assert (rows[4]["step"], rows[5]) == (4, {"step": 9, "train_loss": 1.0})
+    assert "sum_squared_weights" in rows[4]
+    assert import_run(path, tmp_path / "runs").history["step"].values.tolist() == [0, 1, 2, 3, 4, 9]

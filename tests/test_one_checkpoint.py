@@ -1,0 +1,156 @@
+"""One model is no history: of a single imported checkpoint nothing is dated, wherever dates are shown; verdicts stay."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from foreign import legacy_state_by_hand, save
+from random_models import memorizer
+from torch.nn.functional import pad
+
+import interp
+from interp.cli import main
+from interp.figures import bands
+from interp.interop import Known, import_run
+from interp.measures import Phases
+from interp.networks.one_layer import Weights
+from interp.observing.derived import date_lead, date_phases
+from interp.observing.summary import summary
+from interp.reporting import page
+from interp.reporting.compare import compare
+from interp.reporting.story import tell
+from interp.synthetic import clock_weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
+
+P = 7
+SPLIT = SplitConfig("python", seed=3, fraction=0.5)
+WHY = "not known from one checkpoint"
+
+
+def generalizer() -> Weights:
+    """A clock whose heads are as wide as a configuration has them: what is added is zero, and queries make up for the scale."""
+    clock = clock_weights(P, [1, 3], amplitude=20.0)
+    wide = clock.d_model // clock.n_heads
+    tensors = dict(clock.tensors())
+    for name in ("W_Q", "W_K", "W_V", "b_Q", "b_K", "b_V"):
+        if name in tensors:
+            scale = (wide / clock.d_head) ** 0.5 if name.endswith("Q") else 1.0
+            tensors[name] = scale * pad(tensors[name], (0, wide - clock.d_head))
+    tensors["W_O"] = pad(tensors["W_O"], (0, 0, 0, wide - clock.d_head))
+    return Weights.from_tensors(tensors).to(dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, interp.Run]:
+    root = tmp_path_factory.mktemp("models")
+    models = {"generalizer": generalizer(), "memorizer": memorizer(SPLIT.draw(ModularTask(P)).train, P).to(dtype=torch.float32)}
+    files = {name: save(legacy_state_by_hand(model), root / f"{name}.pth") for name, model in models.items()}
+    return {name: import_run(file, root / "runs", name, known=Known(split=SPLIT)) for name, file in files.items()}
+
+
+@pytest.fixture(scope="module")
+def observed(imported: dict[str, interp.Run]) -> dict[str, xr.Dataset]:
+    asked = ["loss_curves", "progress_measures", "memorizer_or_generalizer"]
+    return {name: interp.observe(run, asked) for name, run in imported.items()}
+
+
+BOTH = pytest.mark.parametrize("name", ["generalizer", "memorizer"])
+
+
+@BOTH
+def test_nothing_is_dated_and_the_verdict_stays(observed: dict[str, xr.Dataset], name: str) -> None:
+    found = interp.about(observed[name])
+    assert found.phases == Phases(None, None, None, None, None, "unknown", undated=WHY)
+    assert found.lead.restricted is found.lead.accuracy is found.lead.steps is found.lead.first is None
+    assert found.verdicts["generalization"].verdict == name
+    assert bands(observed[name]) == []
+
+
+@BOTH
+def test_the_story_says_what_is_known_and_what_is_not(observed: dict[str, xr.Dataset], name: str) -> None:
+    story = tell(observed[name])
+    share = float(observed[name]["history_test_accuracy"][-1])
+    known = {
+        "generalizer": f"This network answers 100 % of the pairs it never saw at step 0; since when is {WHY}",
+        "memorizer": f"This network answers 100 % of its training pairs and {100 * share:.0f} % of the others at step 0; "
+        f"since when is {WHY}",
+    }
+    assert story.title == known[name]
+    assert [str(milestone) for milestone in story.milestones] == [WHY] * 5
+    assert story.end == {"generalizer": "generalized at an unknown step", "memorizer": "of unknown outcome"}[name]
+    says_too_much(str(story))
+
+
+TOO_MUCH = ("grok", "generalized by", "comprehension", "by heart at", "for good", "memorized but", "lead", "(0 to 0)", "halved")
+
+
+def says_too_much(text: str) -> None:
+    for word in TOO_MUCH:
+        assert word not in text, word
+
+
+@BOTH
+def test_show_says_so_in_words_and_in_json(
+    imported: dict[str, interp.Run], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = summary(imported[name])
+    assert (found["outcome"], found["undated"], found["reached"]) == ("unknown", WHY, {})
+    assert found["phases"] == dict.fromkeys(("memorized", "onset", "cleanup", "grokked", "settled"))
+    for flags in ([], ["--json"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["show", str(imported[name].path), *flags])
+        assert ended.value.code == 0
+        shown = capsys.readouterr().out
+        if flags:
+            assert json.loads(shown)["phases_in_words"] == dict.fromkeys(found["phases"], WHY)
+        else:
+            assert f"outcome: {WHY}\n" in shown
+            assert shown.count(WHY) == 6
+            assert "grokking" not in shown
+
+
+@BOTH
+def test_the_page_and_the_notebook_say_so(observed: dict[str, xr.Dataset], imported: dict[str, interp.Run], name: str) -> None:
+    html = page(observed[name], []).html
+    cards = dict(re.findall(r'data-phase="(\w+)">(.*?)</li>', html, flags=re.DOTALL))
+    assert set(cards) == {"memorized", "onset", "cleanup", "grokked", "settled"}
+    assert all(WHY in card and "data-step" not in card for card in cards.values())
+    assert 'class="milestone lead"' not in html
+    assert f"is {WHY}" in imported[name]._repr_html_()
+    says_too_much(imported[name]._repr_html_())
+
+
+def test_compared_models_have_no_dates_and_no_lead(observed: dict[str, xr.Dataset]) -> None:
+    html = unescape(compare(list(observed.values())).html)
+    table = html[html.index("What was found") : html.index("How they differ")]
+    rows = dict(re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', table, flags=re.DOTALL))
+    known = {name: re.findall("<td>(.*?)</td>", cells) for name, cells in rows.items()}
+    assert known.pop("key frequencies")
+    assert len(known) == 7
+    assert set(map(tuple, known.values())) == {(WHY, WHY)}
+
+
+def accuracies_at(n_known: int) -> xr.Dataset:
+    """Losses of every epoch, accuracies at the last of them: a history of losses is not one of accuracies."""
+    steps = np.arange(0, 1001, 10)
+    series = xr.Dataset(coords={"step": [1000]})
+    for name, value in (("train_loss", 1e-7), ("test_loss", 1e-6), ("train_accuracy", 1.0), ("test_accuracy", 1.0)):
+        values = np.full(len(steps), value)
+        if "accuracy" in name:
+            values[: len(steps) - n_known] = np.nan
+        series[f"history_{name}"] = xr.DataArray(values, dims="history_step", coords={"history_step": steps})
+    return series
+
+
+def test_accuracies_at_one_step_date_nothing_however_many_losses_there_are() -> None:
+    assert date_phases(accuracies_at(1)).undated == WHY
+    assert date_phases(accuracies_at(2)).undated == ""
+    assert date_phases(accuracies_at(0)) is None
+    assert date_lead(accuracies_at(1).assign(restricted_loss=("step", [1e-6]))).accuracy is None

@@ -1,0 +1,104 @@
+"""Finding the boundary by placing runs: planted ones are found with a third of an even grid's runs; real runs are trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_study import in_turn, small_base, small_study
+
+from interp.errors import UsageError
+from interp.studies import placed_runs
+from interp.studies.placed_runs import find_boundary
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs that are not trained: whether one groks is drawn from a logistic in split.fraction, once for each run."""
+
+    def plant(centre: float, slope: float, *, seed: int = 0) -> dict[str, bool]:
+        trained: dict[str, bool] = {}
+        rng = np.random.default_rng(seed)
+
+        def go(_study: Any, points: Any, **_: Any) -> Any:
+            for point in points:
+                assert point.name not in trained
+                share = 1 / (1 + np.exp(-slope * (point.values["split.fraction"] - centre)))
+                trained[point.name] = bool(rng.random() < share)
+            return type("Tally", (), {"failed": {}})
+
+        def rows(study: Any) -> list[dict[str, Any]]:
+            return [
+                {
+                    "run": point.name, **point.values, "status": "finished" if point.name in trained else "missing",
+                    "grokked": 100 if trained.get(point.name) else None,
+                }
+                for point in study.points
+            ]  # fmt: skip
+
+        monkeypatch.setattr(placed_runs, "go", go)
+        monkeypatch.setattr(placed_runs, "rows", rows)
+        return trained
+
+    return plant
+
+
+def a_study(root: Path, seeds: int = 40) -> Any:
+    return small_study(root, vary={"split.fraction": "0.1:0.9:33"}, seeds=range(seeds))
+
+
+def test_a_planted_boundary_is_found_where_it_is(planted: Any, tmp_path: Path) -> None:
+    inside, used = 0, []
+    for number, centre in enumerate(np.linspace(0.25, 0.75, 12)):
+        trained = planted(float(centre), 80.0, seed=number)
+        found = find_boundary(a_study(tmp_path / str(number)), width=0.05, workers=2, progress=False)
+        assert found.is_found
+        assert found.value.high - found.value.low <= 0.05
+        assert found.runs == len(trained)
+        inside += bool(found.value.low <= centre <= found.value.high)
+        used.append(len(trained))
+    assert inside >= 10
+    # An even grid with 16 intervals of this width needs runs at each: at a third of its runs two a value would be left.
+    assert np.median(used) < 33 * 4 / 3
+
+
+def test_without_seeds_left_it_says_so(planted: Any, tmp_path: Path) -> None:
+    planted(0.5, 8.0)
+    found = find_boundary(a_study(tmp_path, seeds=1), width=0.02, workers=4, progress=False)
+    assert not found.is_found
+    assert "add seeds" in str(found)
+    assert found.runs == 33
+
+
+def test_real_runs_are_placed_and_those_that_are_there_count(tmp_path: Path) -> None:
+    study = small_study(tmp_path, base=small_base(steps=6), vary={"split.fraction": [0.2, 0.4, 0.6, 0.8]}, seeds=range(2))
+    seen: list[int] = []
+    how: dict[str, Any] = {"width": 0.1, "executor": in_turn, "workers": 2, "progress": False}
+    found = find_boundary(study, **how, on_round=lambda known: seen.append(known.runs))
+    assert found.runs == len(list(study.folder.glob("runs/*/manifest.json"))) == seen[-1]
+    again = find_boundary(study, **how)
+    assert again.runs == found.runs
+    assert again.value == found.value
+
+
+def test_an_axis_of_factors_is_taken_by_factors(planted: Any, tmp_path: Path) -> None:
+    study = small_study(tmp_path, vary={"optimizer.lr": "1e-4:1e-1:4:log"})
+    assert placed_runs.axis_width(study) == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("vary", "width", "said"),
+    [
+        ({}, 0.1, "expected one axis"),
+        ({"split.fraction": [0.4, 0.5], "optimizer.lr": [1e-3, 1e-2]}, 0.1, "expected one axis"),
+        ({"split.fraction": [0.4]}, 0.1, "at least two numbers"),
+        ({"optimizer.loss": ["cross_entropy", "stablemax"]}, 0.1, "at least two numbers"),
+        ({"split.fraction": [0.4, 0.8]}, 1e-9, "width"),
+    ],
+)
+def test_studies_without_a_boundary(tmp_path: Path, vary: dict[str, Any], width: float, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        find_boundary(small_study(tmp_path, vary=vary), width=width)
+    assert not list(tmp_path.glob("*/runs/*"))
