@@ -13,7 +13,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from interp.errors import DataError
-from interp.interop.stored_losses import Placed, clues, number, place
+from interp.interop.stored_losses import Placed, clues, loss_lists, number, place
 from interp.interop.untrusted import stored_attributes
 from interp.networks.tensor_layout import describe
 
@@ -74,11 +74,10 @@ class Content:
 
     def final_loss(self, which: str) -> float | None:
         """The last ``train`` or ``test`` loss, if any is stored."""
-        values, last = self.rest.get(f"{which}_losses"), self.rest.get(f"{which}_loss")
-        loss = values[-1] if _is_list(values) and values else last
-        if loss is None:
+        values, last = self.placed(which).values, self.rest.get(f"{which}_loss")
+        if not values and last is None:
             return None
-        found = number(loss, f"{which}_loss")
+        found = values[-1] if values else number(last, f"{which}_loss")
         return found if isfinite(found) else None
 
     def split(self, p: int) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " test"]] | None:
@@ -120,9 +119,10 @@ def take_apart(content: object) -> Content:
     epoch = integer(content["epoch"], "epoch") if content.get("epoch") is not None else None
     if final is not None:
         notes += _add_final(states, final, epoch)
-    if unread := [str(name) for name in content if name not in _READ]:
-        notes.append(f"not read from the file: {', '.join(sorted(unread))}")
     rest = {str(name): value for name, value in content.items()}
+    losses = {name.partition("/")[0] for which in ("train", "test") for name in loss_lists(rest, which)}
+    if unread := [name for name in rest if name not in _READ | losses]:
+        notes.append(f"not read from the file: {', '.join(sorted(unread))}")
     return Content(states=tuple(states), config=stored_attributes(content.get("config")), rest=rest, notes=tuple(notes))
 
 
