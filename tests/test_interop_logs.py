@@ -388,7 +388,7 @@ def test_logs_that_are_too_large_are_refused_before_they_are_read(tmp_path: Path
         with pytest.raises(DataError, match=r"given 1,099,511,627,776 bytes, expected at most"):
             read_log(path)
         path.unlink()
-    for form in ("csv", "jsonl", "tensorboard", "wandb", "trackio"):
+    for form in FORMS:
         monkeypatch.setattr(log_rows, "MOST_ROWS", 4)
         with pytest.raises(DataError, match="given more than 4 rows, expected a training log"):
             read_log(write(tmp_path, form))

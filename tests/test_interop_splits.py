@@ -348,6 +348,21 @@ def test_losses_that_fit_nothing_are_kept_apart(tmp_path: Path, count: int) -> N
     assert any(note.startswith("test_losses: 4, which fit no epochs") for note in run.notes)
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"train_loss": [3.0, 2.0, 1.0], "val_loss": [4.0, 3.5, 3.0]},
+        {"train_loss_history": [3.0, 2.0, 1.0], "validation_losses": [4.0, 3.5, 3.0]},
+        {"history": {"loss": [3.0, 2.0, 1.0], "val_loss": [4.0, 3.5, 3.0]}},
+        {"metrics": {"train/loss": (3.0, 2.0, 1.0), "test/loss": [4.0, 3.5, 3.0], "epoch": [0, 5, 9]}},
+    ],
+)
+def test_losses_are_known_by_any_of_their_names(tmp_path: Path, stored: dict[str, object]) -> None:
+    run = read(series([0, 5, 9], **stored) if "metrics" not in stored else series([0, 9], **stored), tmp_path)
+    assert (run.train_losses, run.test_losses) == ({0: 3.0, 5: 2.0, 9: 1.0}, {0: 4.0, 5: 3.5, 9: 3.0})
+    assert not any("not read from the file" in note for note in run.notes)
+
+
 def test_two_lists_of_epochs_of_one_length_decide_nothing(tmp_path: Path) -> None:
     run = read(series([0, 10], train_losses=[2.0, 1.0], log_steps=[5, 6]), tmp_path)
     assert run.train_losses == {}

@@ -70,11 +70,10 @@ class Content:
 
     def final_loss(self, which: str) -> float | None:
         """The last ``train`` or ``test`` loss, if any is stored."""
-        values, last = self.rest.get(f"{which}_losses"), self.rest.get(f"{which}_loss")
-        loss = values[-1] if _is_list(values) and values else last
-        if loss is None:
+        values, last = self.placed(which).values, self.rest.get(f"{which}_loss")
+        if not values and last is None:
             return None
-        found = number(loss, f"{which}_loss")
+        found = values[-1] if values else number(last, f"{which}_loss")
         return found if isfinite(found) else None
 
     def split(self, p: int) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " test"]] | None:

@@ -12,10 +12,12 @@ import numpy as np
 from torch import Tensor
 
 from interp.errors import DataError
+from interp.interop.logs.column_names import meaning
 from interp.networks.tensor_layout import describe
 
 # A spacing is inferred from lengths alone only for lists of at least this many values: short ones fit by chance.
 _ENOUGH = 10
+_TABLES = ("history", "metrics", "logs", "log", "losses", "results", "stats")
 _COUNTERS = ("epoch", "step", "iter", "update")
 
 
@@ -68,7 +70,11 @@ class Clues:
 
 def clues(rest: Mapping[str, object], config: Mapping[str, object], saved: Sequence[int | None]) -> Clues:
     """What the entries of a file, its configuration and its state dicts say about epochs."""
-    lists = {name: found for name, value in rest.items() if _counts(name) and (found := _ascending(value))}
+    entries = {
+        **rest,
+        **{name: value for table in _TABLES if isinstance(inner := rest.get(table), Mapping) for name, value in inner.items()},
+    }
+    lists = {name: found for name, value in entries.items() if _counts(str(name)) and (found := _ascending(value))}
     budgets = {int(value) for name, value in config.items() if _counts(name) and isinstance(value, int)}
     return Clues(tuple(epoch for epoch in saved if epoch is not None), lists, frozenset(budgets))
 
@@ -82,8 +88,8 @@ def place(rest: Mapping[str, object], which: str, known: Clues) -> Placed:
     Raises:
         DataError: if a value is not a number.
     """
-    name = f"{which}_losses"
-    values = tuple(number(value, name) for value in _listed(rest.get(name)))
+    name, listed = next(iter(loss_lists(rest, which).items()), ("", ()))
+    values = tuple(number(value, name) for value in listed)
     if not values:
         return Placed()
     fitting = {key: epochs for key, epochs in known.lists.items() if len(epochs) == len(values)}
@@ -96,6 +102,24 @@ def place(rest: Mapping[str, object], which: str, known: Clues) -> Placed:
     if which == "train":
         return _one_each(name, values, known)
     return _beside(name, values, place(rest, "train", known))
+
+
+def loss_lists(rest: Mapping[str, object], which: str) -> dict[str, Sequence[object]]:
+    """The lists of ``train`` or ``test`` losses by their names, the surest first: at the top or in a table such as ``history``.
+
+    >>> loss_lists({"history": {"val_loss": [3.0, 2.0], "lr": [0.1, 0.1]}}, "test")
+    {'history/val_loss': [3.0, 2.0]}
+    """
+    found = {name: value for name in (f"{which}_losses", f"{which}_loss") if (value := _listed(rest.get(name)))}
+    tables = {name: value for name, value in rest.items() if name.lower() in _TABLES and isinstance(value, Mapping)}
+    named = {"": rest, **tables}
+    others = {
+        ((means.bare, *means.rank), f"{table}/{name}" if table else str(name)): value
+        for table, entries in named.items()
+        for name, value in entries.items()
+        if isinstance(value, list | tuple) and value and (means := meaning(str(name))) and means.column == f"{which}_loss"
+    }
+    return found | {name: others[rank, name] for rank, name in sorted(others)}
 
 
 def number(value: object, name: str) -> float:
@@ -132,7 +156,7 @@ def _beside(name: str, values: tuple[float, ...], train: Placed) -> Placed:
     if not every:
         return _apart(name, values, "the epochs of the training losses are not known" if train.values else "nothing says when")
     if count == len(every):
-        return Placed(values, every, train.note and train.note.replace("train_losses", name))
+        return Placed(values, every, train.note and f"{name}: {count}, at the epochs of the training losses")
     if stride := _stride(count, len(every)):
         return Placed(values, every[::stride], _spaced(name, count, len(every), stride))
     shown = _summary(values)

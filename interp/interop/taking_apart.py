@@ -17,6 +17,7 @@ from interp.interop.flat_states import STEPS, is_list, step_beside, step_number,
 from interp.interop.known import Known
 from interp.interop.prefixes import common_prefix, without_prefix
 from interp.interop.state_search import FINAL, Found, find_states
+from interp.interop.stored_losses import loss_lists
 from interp.interop.stored_settings import CONFIGS, loose_settings, stored_config
 from interp.networks.tensor_layout import describe
 
@@ -64,9 +65,10 @@ def _content(
         notes.append(f"the prefix {prefix!r} before every name was left out")
     if short:
         notes.append(f"stored in {' and '.join(short)}: widened to float32 as it was read")
-    if unread := _unread(around[0], found) if around else []:
-        notes.append(f"not read from the file: {_some(unread)}")
     rest = {str(name): _listed_losses(str(name), value) for container in reversed(around) for name, value in container.items()}
+    losses = {name.partition("/")[0] for which in ("train", "test") for name in loss_lists(rest, which)}
+    if unread := [name for name in _unread(around[0], found) if name not in losses] if around else []:
+        notes.append(f"not read from the file: {_some(unread)}")
     return Content(
         states=tuple((step, widened(without_prefix(state, prefix))) for step, state in states),
         config=config,

@@ -22,6 +22,8 @@ def read_json_log(path: Path) -> Rows:
     """
     check_size(path, LARGEST_JSON)
     content = _parsed(decoded(path), f"{path}")
+    if isinstance(content, list):
+        check_count(content, path)
     if isinstance(content, Sequence) and not isinstance(content, str) and all(isinstance(row, Mapping) for row in content):
         rows = [Row(at, dict(flattened(row))) for at, row in enumerate(content, start=1) if isinstance(row, Mapping)]
         return Rows("JSON", "row", {"": rows})
@@ -72,6 +74,7 @@ def _of_lists(table: Mapping[str, object], path: Path) -> Rows:
         if steps is None:
             notes.append(f"{name}: {len(values)} values, and no list of as many steps (step, epoch): left out")
             continue
+        check_count(values, path)
         rows += [
             Row(at, {"step": step, name: value}) for at, (step, value) in enumerate(zip(steps, values, strict=True), start=1)
         ]
