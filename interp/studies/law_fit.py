@@ -114,7 +114,10 @@ class Sample:
         found: dict[str, Estimate] = {}
         for name, values in draws.items():
             kept = np.where(fitted, values, np.nan)
-            each = percentile_interval(f"{name} of {self.what}", kept[0], kept[1:], level=self.level, n=self.runs.n, few=self.few)
+            each = percentile_interval(
+                f"{name} of {self.what}", kept[0], kept[1:], level=self.level, n=self.runs.n, few=self.few,
+                freedom=self.runs.events - len(draws),
+            )  # fmt: skip
             if isinstance(each, NotBounded):
                 return each
             low, high = float(each.low or 0.0), float(each.high or 0.0)
