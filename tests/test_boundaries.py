@@ -183,11 +183,11 @@ def searched(seed: int, *, batch: int, width: float) -> tuple[int, int, bool]:
     rng = np.random.default_rng(seed)
     at, slope = rng.uniform(0.15, 0.85), np.exp(rng.uniform(np.log(20), np.log(200)))
     placed, even = boundary_search(0, 1), boundary_search(0, 1)
-    while not placed.is_found(width=width):
+    while not placed.is_found(width=width) and placed.n < 500:
         points = next_points(placed, batch)
         placed = placed.after(points, drawn(rng, np.array(points), at=at, slope=slope))
     grid = np.linspace(0, 1, round(1 / width) + 1)
-    while not even.is_found(width=width):  # one seed more at every point
+    while not even.is_found(width=width) and even.n < 5000:  # one seed more at every point
         even = even.after(grid, drawn(rng, grid, at=at, slope=slope))
     found = placed.boundary()
     return placed.n, even.n, found.low <= at <= found.high
