@@ -58,6 +58,27 @@ def test_an_abrupt_change_has_a_point_and_one_end_of_the_slope() -> None:
     assert found.slope.low > 50
 
 
+def test_however_narrow_the_change_is_the_slope_has_one_end() -> None:
+    x = np.repeat([0.0, 0.3, 0.3 + 1e-7, 1.0], 10)
+    rising, falling = critical_point(x, x > 0.3), critical_point(x, x <= 0.3)
+    assert rising.slope.value is None
+    assert rising.slope.high is None
+    assert falling.slope.low is None
+    assert rising.at.value == pytest.approx(0.3, abs=1e-6)
+
+
+def test_half_of_the_runs_at_one_value_are_an_abrupt_change_too() -> None:
+    x = np.repeat([0.2, 0.3, 0.4], 10)
+    for happened in (np.repeat([0, 0, 1], 10), np.repeat([1, 0, 0], 10)):
+        mixed = np.where(x == 0.3, np.tile([0, 1], 15), happened)
+        found = critical_point(x, mixed)
+        assert found.gap == (0.3, 0.3)
+        assert found.at.value == pytest.approx(0.3)
+        assert 0.2 < found.at.low < 0.3 < found.at.high < 0.4
+        assert found.slope.value is None
+        assert (found.slope.low is None) != (found.slope.high is None)
+
+
 def test_both_directions_and_all_units_are_alike() -> None:
     happened = drawn(np.random.default_rng(0), FRACTIONS)
     rising, falling = critical_point(FRACTIONS, happened), critical_point(FRACTIONS, ~happened)

@@ -69,6 +69,13 @@ def test_without_censoring_it_is_the_count(times: list[int]) -> None:
     assert curve.restricted_mean(until=5000).value == pytest.approx(np.minimum(times, 5000).mean())
 
 
+def test_without_censoring_the_restricted_mean_has_the_error_of_a_mean() -> None:
+    times = np.random.default_rng(0).exponential(100, 50)
+    found = kaplan_meier(Durations.of(times, [True] * 50)).restricted_mean(until=float(times.max()))
+    error = 1.959964 * np.std(times) / np.sqrt(50)
+    np.testing.assert_allclose([found.low, found.high], [times.mean() - error, min(times.mean() + error, times.max())], rtol=1e-6)
+
+
 @pytest.mark.parametrize("n", range(2, 41, 2))
 def test_exactly_half_is_reached(n: int) -> None:
     """By rounding, products of survival come out above or below one half."""
