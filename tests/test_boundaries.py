@@ -67,16 +67,18 @@ def test_however_narrow_the_change_is_the_slope_has_one_end() -> None:
     assert rising.at.value == pytest.approx(0.3, abs=1e-6)
 
 
-def test_half_of_the_runs_at_one_value_are_an_abrupt_change_too() -> None:
+@pytest.mark.parametrize("of_ten", range(1, 10))
+@pytest.mark.parametrize("is_rising", [True, False])
+def test_some_of_the_runs_at_one_value_are_an_abrupt_change_too(of_ten: int, is_rising: bool) -> None:
     x = np.repeat([0.2, 0.3, 0.4], 10)
-    for happened in (np.repeat([0, 0, 1], 10), np.repeat([1, 0, 0], 10)):
-        mixed = np.where(x == 0.3, np.tile([0, 1], 15), happened)
-        found = critical_point(x, mixed)
-        assert found.gap == (0.3, 0.3)
-        assert found.at.value == pytest.approx(0.3)
-        assert 0.2 < found.at.low < 0.3 < found.at.high < 0.4
-        assert found.slope.value is None
-        assert (found.slope.low is None) != (found.slope.high is None)
+    happened = np.where(x == 0.3, np.tile(np.arange(10) < of_ten, 3), (x > 0.3) == is_rising)
+    found = critical_point(x, happened)
+    assert found.gap == (0.3, 0.3)
+    assert found.at.value == pytest.approx(0.3)
+    assert 0.2 < found.at.low <= 0.3001
+    assert 0.2999 <= found.at.high < 0.4
+    assert found.slope.value is None
+    assert (found.slope.low is None) != (found.slope.high is None)
 
 
 def test_both_directions_and_all_units_are_alike() -> None:

@@ -67,7 +67,8 @@ def critical_point(x: object, grokked: object, *, level: float = 0.95) -> Critic
     few, n = fewest(groups), len(values)
     if profile.lead_over_none() < profile.drop:
         return NotBounded("the critical value", "the share of runs that grok does not change along x by more than chance")
-    at = Estimate(profile.centre, *profile.ends(profile.excess_at, profile.centre, profile.unit), level, n, few)
+    value = sum(profile.gap) / 2 if profile.gap else profile.centre
+    at = Estimate(value, *profile.ends(profile.excess_at, profile.centre, profile.unit), level, n, few)
     start = profile.steepness
     low, high = profile.ends(profile.excess_slope, start, max(abs(start), 1 / profile.unit) / 4)
     if profile.gap is not None:
@@ -102,8 +103,10 @@ class _Profile:
         else:  # the maximum is a limit: only runs at a value where both outcomes occur cost anything
             at = happened[x == self.gap[0]] if self.gap[0] == self.gap[1] else happened[:0]
             self.top = -float(entr(at.mean()) + entr(1 - at.mean())) * len(at) if len(at) else 0.0
-            nearest = np.diff(np.unique(x)).min()
-            self.centre, self.steepness = sum(self.gap) / 2, (60 if self.is_rising else -60) / float(nearest)
+            nearest, sign = float(np.diff(np.unique(x)).min()), 1 if self.is_rising else -1
+            # Where most runs of a value with both outcomes grok, x_c lies on that side of it, however near.
+            side = sign * float(np.sign(at.mean() - 0.5)) if len(at) else 0.0
+            self.centre, self.steepness = sum(self.gap) / 2 - 1e-3 * side * nearest, sign * 60 / nearest
 
     def lead_over_none(self) -> float:
         """Lead over a share that is everywhere the same."""
