@@ -95,6 +95,7 @@ def test_both_directions_and_all_units_are_alike() -> None:
 def test_without_a_change_there_is_no_point() -> None:
     assert "every run grokked from 0.2 to 0.4" in str(critical_point(FRACTIONS, FRACTIONS > 0))
     assert "no run grokked" in str(critical_point(FRACTIONS, FRACTIONS < 0))
+    assert "all runs are at 0.2" in str(critical_point([0.2] * 4, [0, 1, 0, 1]))
     chance = np.random.default_rng(0).random(len(FRACTIONS)) < 0.5
     assert "by more than chance" in str(critical_point(FRACTIONS, chance))
     with pytest.raises(UsageError, match="expected one True or False"):

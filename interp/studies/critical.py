@@ -62,6 +62,8 @@ def critical_point(x: object, grokked: object, *, level: float = 0.95) -> Critic
     if happened.all() or not happened.any():
         where = f"{values.min():g} to {values.max():g}"
         return NotBounded("the critical value", f"{'every run' if happened.all() else 'no run'} grokked from {where}")
+    if len(np.unique(values)) < 2:
+        return NotBounded("the critical value", f"all runs are at {values[0]:g}")
     profile = _Profile(values, happened, float(chdtri(1, 1 - level)) / 2)
     groups = cells(values, n=len(values))
     few, n = fewest(groups), len(values)
