@@ -58,6 +58,29 @@ def test_an_abrupt_change_has_a_point_and_one_end_of_the_slope() -> None:
     assert found.slope.low > 50
 
 
+def test_however_narrow_the_change_is_the_slope_has_one_end() -> None:
+    x = np.repeat([0.0, 0.3, 0.3 + 1e-7, 1.0], 10)
+    rising, falling = critical_point(x, x > 0.3), critical_point(x, x <= 0.3)
+    assert rising.slope.value is None
+    assert rising.slope.high is None
+    assert falling.slope.low is None
+    assert rising.at.value == pytest.approx(0.3, abs=1e-6)
+
+
+@pytest.mark.parametrize("of_ten", range(1, 10))
+@pytest.mark.parametrize("is_rising", [True, False])
+def test_some_of_the_runs_at_one_value_are_an_abrupt_change_too(of_ten: int, is_rising: bool) -> None:
+    x = np.repeat([0.2, 0.3, 0.4], 10)
+    happened = np.where(x == 0.3, np.tile(np.arange(10) < of_ten, 3), (x > 0.3) == is_rising)
+    found = critical_point(x, happened)
+    assert found.gap == (0.3, 0.3)
+    assert found.at.value == pytest.approx(0.3)
+    assert 0.2 < found.at.low <= 0.3001
+    assert 0.2999 <= found.at.high < 0.4
+    assert found.slope.value is None
+    assert (found.slope.low is None) != (found.slope.high is None)
+
+
 def test_both_directions_and_all_units_are_alike() -> None:
     happened = drawn(np.random.default_rng(0), FRACTIONS)
     rising, falling = critical_point(FRACTIONS, happened), critical_point(FRACTIONS, ~happened)
@@ -72,6 +95,7 @@ def test_both_directions_and_all_units_are_alike() -> None:
 def test_without_a_change_there_is_no_point() -> None:
     assert "every run grokked from 0.2 to 0.4" in str(critical_point(FRACTIONS, FRACTIONS > 0))
     assert "no run grokked" in str(critical_point(FRACTIONS, FRACTIONS < 0))
+    assert "all runs are at 0.2" in str(critical_point([0.2] * 4, [0, 1, 0, 1]))
     chance = np.random.default_rng(0).random(len(FRACTIONS)) < 0.5
     assert "by more than chance" in str(critical_point(FRACTIONS, chance))
     with pytest.raises(UsageError, match="expected one True or False"):
@@ -183,11 +207,11 @@ def searched(seed: int, *, batch: int, width: float) -> tuple[int, int, bool]:
     rng = np.random.default_rng(seed)
     at, slope = rng.uniform(0.15, 0.85), np.exp(rng.uniform(np.log(20), np.log(200)))
     placed, even = boundary_search(0, 1), boundary_search(0, 1)
-    while not placed.is_found(width=width):
+    while not placed.is_found(width=width) and placed.n < 500:
         points = next_points(placed, batch)
         placed = placed.after(points, drawn(rng, np.array(points), at=at, slope=slope))
     grid = np.linspace(0, 1, round(1 / width) + 1)
-    while not even.is_found(width=width):  # one seed more at every point
+    while not even.is_found(width=width) and even.n < 5000:  # one seed more at every point
         even = even.after(grid, drawn(rng, grid, at=at, slope=slope))
     found = placed.boundary()
     return placed.n, even.n, found.low <= at <= found.high

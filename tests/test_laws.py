@@ -64,15 +64,15 @@ def coverage(case: tuple, simulations: int, resamples: int) -> dict[str, float]:
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_planted_laws_lie_within_their_intervals(case: tuple) -> None:
-    simulations = 100 if case[0] is decays else 25
-    assert min(coverage(case, simulations, 150).values()) >= 0.84  # 25 intervals of 95 % have it 97 times in 100
+    found = coverage(case, 200 if case[0] is decays else 80, 150)
+    assert min(found.values()) >= 0.88, found  # 95 % less three standard errors of 80
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_intervals_hold_the_truth_as_often_as_they_say(case: tuple) -> None:
-    found = coverage(case, 200, 400)
-    assert min(found.values()) >= 0.90, found  # 95 % less three standard errors
+    found = coverage(case, 1000, 400)
+    assert min(found.values()) >= 0.92, found
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
@@ -95,7 +95,8 @@ def test_the_same_seed_gives_the_same_intervals(case: tuple) -> None:
     first, again, other = (case[1](x, runs, seed=seed, resamples=100) for seed in (0, 0, 1))
     assert first.parameters == again.parameters
     assert first.parameters != other.parameters
-    assert {k: e.value for k, e in first.parameters.items()} == {k: e.value for k, e in other.parameters.items()}
+    for name, estimate in first.parameters.items():
+        assert other.parameters[name].value == pytest.approx(estimate.value, rel=1e-9)
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
@@ -190,6 +191,19 @@ def test_other_reasons_to_decline() -> None:
     near = np.repeat([1.0, 1.01, 1.02], 4)
     found = weight_decay_law(near, censored(scattered(np.random.default_rng(0), 1000 / near, 0.3), 1e6), resamples=100)
     assert "too wide" in str(found)
+
+
+@pytest.mark.parametrize("law", [weight_decay_law, fraction_law, modulus_law])
+def test_a_law_of_a_handful_of_runs_is_fitted_or_declined(law: Callable[..., Law | NotBounded]) -> None:
+    """Resamples in which no event is left, or none below a critical value, are no error."""
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(3, 20))
+        x = rng.choice(rng.uniform(0.1, 1, rng.integers(3, 7)), n)
+        times = np.exp(rng.uniform(0.05, 2) * rng.standard_normal(n))
+        found = law(x, censored(times, float(np.quantile(times, rng.uniform(0.3, 1)))), resamples=100)
+        if isinstance(found, Law):
+            assert all(each.low <= each.high for each in found.parameters.values())
 
 
 def test_few_runs_are_said() -> None:

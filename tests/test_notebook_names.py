@@ -257,6 +257,31 @@ def test_accumulated_biases_are_the_bridges(model: HookedModel, bridge: object, 
     same(model.accumulated_bias(*layer), bridge.accumulated_bias(*layer))
 
 
+def test_activation_patching_of_transformer_lens_works() -> None:
+    from transformer_lens.patching import get_act_patch_attn_head_out_all_pos, get_act_patch_resid_pre
+
+    model = HookedModel(random_weights()).eval()  # it refuses a model in training mode
+    clean, corrupted = PAIRS[:5], tokens(model.weights, PAIRS[10:15])
+    wanted, cache = model.run_with_cache(clean)
+
+    def metric(logits: Tensor) -> Tensor:
+        return logits[:, -1, 3].mean()
+
+    heads = get_act_patch_attn_head_out_all_pos(model, corrupted, cache, metric)
+    for head in range(2):
+        z = cache["z", 0][:, :, head]
+
+        def patch(value: Tensor, hook: object, head: int = head, z: Tensor = z) -> Tensor:
+            value[:, :, head] = z
+            return value
+
+        same(heads[0, head], metric(model.run_with_hooks(corrupted, fwd_hooks=[("blocks.0.attn.hook_z", patch)])))
+    # The residual stream at `=` is the same for all inputs; at a and b together it is the input.
+    positions = get_act_patch_resid_pre(model, corrupted, cache, metric)
+    same(positions[0, 2], metric(model(corrupted)))
+    assert metric(wanted) != metric(model(corrupted))
+
+
 # What has no counterpart
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from interp.errors import UsageError
 from interp.studies.comparing import Comparison, log_rank, paired
-from interp.studies.durations import Durations, NotBounded
+from interp.studies.durations import Durations, NotBounded, cells, delays, fewest
 from interp.studies.proportions import exact_share, grok_share, outcomes_within
 from interp.studies.survival import kaplan_meier
 
@@ -67,6 +67,13 @@ def test_without_censoring_it_is_the_count(times: list[int]) -> None:
     curve = kaplan_meier(Durations.of(times, [True] * len(times)))
     np.testing.assert_allclose(curve.survival, [np.mean(np.array(times) > t) for t in curve.time], atol=1e-12)
     assert curve.restricted_mean(until=5000).value == pytest.approx(np.minimum(times, 5000).mean())
+
+
+def test_without_censoring_the_restricted_mean_has_the_error_of_a_mean() -> None:
+    times = np.random.default_rng(0).exponential(100, 50)
+    found = kaplan_meier(Durations.of(times, [True] * 50)).restricted_mean(until=float(times.max()))
+    error = 1.959964 * np.std(times) / np.sqrt(50)
+    np.testing.assert_allclose([found.low, found.high], [times.mean() - error, min(times.mean() + error, times.max())], rtol=1e-6)
 
 
 @pytest.mark.parametrize("n", range(2, 41, 2))
@@ -241,6 +248,27 @@ def test_false_alarms_are_as_many_as_stated() -> None:
         alarms += [log_rank(cells).p < 0.05, paired(*cells[:2]).p < 0.05]
     assert 0.03 <= alarms[0] / 500 <= 0.08
     assert alarms[1] / 500 <= 0.05  # exact: never more
+
+
+def test_delays_of_runs_that_did_not_grok_are_censored() -> None:
+    memorized = Durations.of([100, 200, 150, 800], [1, 1, 1, 0])
+    grokked = Durations.of([300, 800, 100, 800], [1, 0, 1, 0])
+    found, rows = delays(memorized, grokked)
+    assert rows.tolist() == [0, 1, 2]
+    assert found.time.tolist() == [200, 600, 0]
+    assert found.event.tolist() == [True, False, True]
+    with pytest.raises(UsageError, match="0 of which memorized"):
+        delays(Durations.of([5], [0]), Durations.of([5], [0]))
+    with pytest.raises(UsageError, match="given 1 and 2 runs"):
+        delays(Durations.of([5], [1]), Durations.of([5, 6], [1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "few"), [([10, 10], False), ([10, 9], True), ([1] * 12, False), ([1] * 9, True), ([1, 12], True)]
+)
+def test_few_runs_are_those_of_the_smallest_cell(sizes: list[int], few: bool) -> None:
+    keys = np.repeat(np.arange(len(sizes)), sizes)
+    assert fewest(cells(keys, n=len(keys))) is few
 
 
 # Bad input

@@ -174,7 +174,9 @@ class _Regression:
 
 
 def _end(excess: Callable[[float], float], centre: float, step: float) -> float | None:
-    """The root of a function that is negative at a centre, on one side of it; None where it stays negative for ever."""
+    """The root of a function that is negative at a centre, on one side of it; None where there is none."""
+    if not excess(centre) < 0:  # a maximum so flat that it was not reached
+        return None
     inside = centre
     for _ in range(30):
         outside = inside + step

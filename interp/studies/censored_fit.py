@@ -158,7 +158,7 @@ class _Problem:
         hessian = (turned * (self.weights * curvature)[:, None, :]) @ self.design
         hessian[:, -1, -1] -= seen / gamma**2
         size = np.trace(hessian, axis1=1, axis2=2)[:, None, None]
-        direction = np.linalg.solve(hessian + 1e-12 * size * np.eye(theta.shape[1]), -gradient[:, :, None])[:, :, 0]
+        direction = np.linalg.solve(hessian + (1e-12 * size - 1e-12) * np.eye(theta.shape[1]), -gradient[:, :, None])[:, :, 0]
         gain = (gradient * direction).sum(1)
         before = (self.weights * value).sum(1) + seen * np.log(gamma)
         is_done = np.abs(gain) < TOLERANCE  # a difference that rounding hides is not looked for
@@ -169,4 +169,5 @@ class _Problem:
                 break
             length[is_worse] /= 2
         length[is_worse] = 0.0
-        return theta + length[:, None] * direction, is_done
+        moved = theta + length[:, None] * direction
+        return np.where(moved[:, -1:] > 0, moved, theta), is_done

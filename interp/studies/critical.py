@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from scipy.optimize import brentq
-from scipy.special import chdtri
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import chdtri, entr
 
 from interp.errors import UsageError
 from interp.studies.durations import Estimate, NotBounded, cells, fewest, numbers
@@ -23,7 +23,8 @@ class CriticalPoint:
         at: x_c.
         slope: k, negative where runs grok below x_c. None: every k up to infinity fits better than the last, because no run on
             one side did what those on the other do; then only one end exists.
-        gap: the values next to the change where it is so abrupt, else None. x_c is then said to be halfway.
+        gap: the values next to the change where it is so abrupt, else None; x_c is then said to be halfway. Twice the same value:
+            some of its runs grok, none on one side of it and all on the other.
         few: whether a value of x has fewer than 10 runs.
     """
 
@@ -61,13 +62,16 @@ def critical_point(x: object, grokked: object, *, level: float = 0.95) -> Critic
     if happened.all() or not happened.any():
         where = f"{values.min():g} to {values.max():g}"
         return NotBounded("the critical value", f"{'every run' if happened.all() else 'no run'} grokked from {where}")
+    if len(np.unique(values)) < 2:
+        return NotBounded("the critical value", f"all runs are at {values[0]:g}")
     profile = _Profile(values, happened, float(chdtri(1, 1 - level)) / 2)
     groups = cells(values, n=len(values))
     few, n = fewest(groups), len(values)
     if profile.lead_over_none() < profile.drop:
         return NotBounded("the critical value", "the share of runs that grok does not change along x by more than chance")
-    at = Estimate(profile.centre, *profile.ends(profile.excess_at, profile.centre, profile.unit), level, n, few)
-    start = float(profile.best.beta[0, 1])
+    value = sum(profile.gap) / 2 if profile.gap else profile.centre
+    at = Estimate(value, *profile.ends(profile.excess_at, profile.centre, profile.unit), level, n, few)
+    start = profile.steepness
     low, high = profile.ends(profile.excess_slope, start, max(abs(start), 1 / profile.unit) / 4)
     if profile.gap is not None:
         low, high = (low, None) if profile.is_rising else (None, high)
@@ -92,27 +96,40 @@ class _Profile:
     def __init__(self, x: Float64[np.ndarray, " run"], happened: Bool[np.ndarray, " run"], drop: float) -> None:
         self.x, self.happened, self.drop = x, happened, drop
         self.middle, self.unit = float(x.mean()), float(np.std(x)) or 1.0
-        self.best = fit_logistic(np.stack([np.ones_like(x), x - self.middle], axis=1), happened)
-        self.gap = _gap(x, happened)
+        best = fit_logistic(np.stack([np.ones_like(x), x - self.middle], axis=1), happened)
         self.is_rising = bool(x[happened].mean() > x[~happened].mean())
-        intercept, slope = self.best.beta[0]
-        self.centre = sum(self.gap) / 2 if self.gap else self.middle - float(intercept / (slope or np.inf))
+        self.gap = _gap(x, happened)
+        if self.gap is None:
+            (intercept, slope), self.top = best.beta[0].tolist(), float(best.log_likelihood[0])
+            self.centre, self.steepness = self.middle - intercept / (slope or np.inf), slope
+        else:  # the maximum is a limit: only runs at a value where both outcomes occur cost anything
+            at = happened[x == self.gap[0]] if self.gap[0] == self.gap[1] else happened[:0]
+            self.top = -float(entr(at.mean()) + entr(1 - at.mean())) * len(at) if len(at) else 0.0
+            nearest, sign = float(np.diff(np.unique(x)).min()), 1 if self.is_rising else -1
+            # Where most runs of a value with both outcomes grok, x_c lies on that side of it, however near.
+            side = sign * float(np.sign(at.mean() - 0.5)) if len(at) else 0.0
+            self.centre, self.steepness = sum(self.gap) / 2 - 1e-3 * side * nearest, sign * 60 / nearest
 
     def lead_over_none(self) -> float:
         """Lead over a share that is everywhere the same."""
         none = fit_logistic(np.ones((len(self.x), 1)), self.happened)
-        return float(self.best.log_likelihood[0] - none.log_likelihood[0])
+        return float(self.top - none.log_likelihood[0])
 
     def excess_at(self, centre: float) -> float:
         """Above 0: x_c is not there."""
         held = fit_logistic((self.x - centre)[:, None], self.happened)
-        return float(self.best.log_likelihood[0] - held.log_likelihood[0]) - self.drop
+        return float(self.top - held.log_likelihood[0]) - self.drop
 
     def excess_slope(self, slope: float) -> float:
         """Above 0: k is not that."""
-        shifts = np.linspace(self.x.min() - 2 * self.unit, self.x.max() + 2 * self.unit, 400)
-        odds = slope * (self.x - shifts[:, None]) * np.where(self.happened, 1, -1)
-        return float(self.best.log_likelihood[0] + np.logaddexp(0, -odds).sum(axis=1).min()) - self.drop
+        sign, reach = np.where(self.happened, 1, -1), 20 / max(abs(slope), 1e-9)
+
+        def loss(odds: float) -> float:  # convex in the log odds at the centre
+            return float(np.logaddexp(0, -sign * (odds + slope * (self.x - self.centre))).sum())
+
+        end = min(abs(slope) * (float(np.ptp(self.x)) + reach), 1e9)
+        found = minimize_scalar(loss, bounds=(-end, end), method="bounded", options={"xatol": 1e-9})
+        return self.top + min(float(found.fun), loss(0.0)) - self.drop
 
     def ends(self, excess: Callable[[float], float], centre: float, step: float) -> tuple[float | None, float | None]:
         """Where a profile has fallen by the drop, below and above its best."""
@@ -131,4 +148,4 @@ class _Profile:
 def _gap(x: np.ndarray, happened: np.ndarray) -> tuple[float, float] | None:
     """The values between which every run changes its outcome, if they are separated."""
     low, high = (happened, ~happened) if x[happened].mean() < x[~happened].mean() else (~happened, happened)
-    return (float(x[low].max()), float(x[high].min())) if x[low].max() < x[high].min() else None
+    return (float(x[low].max()), float(x[high].min())) if x[low].max() <= x[high].min() else None

@@ -166,7 +166,7 @@ def _crossing(curves: list[tuple[np.ndarray, np.ndarray]], seed: int, level: flo
     few = min(fewest(cells(x, n=len(x))) for x, _ in curves)
     if not np.isfinite(draws[0]):
         return NotBounded(what, "P(grok) jumps from 0 to 1 between two neighbouring values, so the slope has no upper end")
-    found = percentile_interval(what, float(draws[0]), draws[1:], level=level, n=n, few=few)
+    found = percentile_interval(what, float(draws[0]), draws[1:], level=level, n=n, few=few, freedom=n - 4)
     spread = max(float(x.max()) for x, _ in curves) - min(float(x.min()) for x, _ in curves)
     if isinstance(found, Estimate) and float(found.high or 0) - float(found.low or 0) > spread:
         return NotBounded(what, "its interval is wider than the range of x: the two curves are too nearly parallel")

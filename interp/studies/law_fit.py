@@ -114,7 +114,10 @@ class Sample:
         found: dict[str, Estimate] = {}
         for name, values in draws.items():
             kept = np.where(fitted, values, np.nan)
-            each = percentile_interval(f"{name} of {self.what}", kept[0], kept[1:], level=self.level, n=self.runs.n, few=self.few)
+            each = percentile_interval(
+                f"{name} of {self.what}", kept[0], kept[1:], level=self.level, n=self.runs.n, few=self.few,
+                freedom=self.runs.events - len(draws),
+            )  # fmt: skip
             if isinstance(each, NotBounded):
                 return each
             low, high = float(each.low or 0.0), float(each.high or 0.0)
@@ -142,3 +145,9 @@ def from_depth(depth: np.ndarray, smallest: np.ndarray) -> np.ndarray:
     Depths under .005, a critical value of a hundredth of that smallest one, are 0: nothing at larger values tells them apart.
     """
     return np.where(depth < 0.005, 0.0, smallest * (1 - 10.0**-depth))
+
+
+def exp_or_inf(logarithm: np.ndarray) -> np.ndarray:
+    """exp, infinite where it is too large for a number: such a resample counts as one without a best value."""
+    with np.errstate(over="ignore"):
+        return np.exp(logarithm)

@@ -12,7 +12,7 @@ from scipy.special import gammaincc
 
 from interp.studies.censored_fit import fit_censored
 from interp.studies.durations import Durations, NotBounded, positive
-from interp.studies.law_fit import Law, Sample, from_depth
+from interp.studies.law_fit import Law, Sample, exp_or_inf, from_depth
 from interp.studies.resampling import RESAMPLES
 
 
@@ -48,7 +48,7 @@ def weight_decay_law(
     line = np.stack([np.ones_like(rows.x), -np.log(rows.x)], axis=1)
     free = fit_censored(rows.log_time, rows.event, line, weights=rows.weights)
     held = fit_censored(rows.log_time + np.log(rows.x), rows.event, line[:, :1], weights=rows.weights)
-    draws = {"a": np.exp(free.beta[:, 0]), "b": free.beta[:, 1], "a if b = 1": np.exp(held.beta[:, 0])}
+    draws = {"a": exp_or_inf(free.beta[:, 0]), "b": free.beta[:, 1], "a if b = 1": exp_or_inf(held.beta[:, 0])}
     found = sample.estimates(draws, fitted=free.converged & held.converged, exponents=["b"], ratios=["a if b = 1"])
     if isinstance(found, NotBounded):
         return found
@@ -91,7 +91,7 @@ def fraction_law(
         return np.stack([np.ones_like(logs), -logs], axis=2), np.zeros_like(logs), is_timed
 
     best = sample.bent_fit(bent)
-    draws = {"a": np.exp(best.fit.beta[:, 0]), "f_c": from_depth(best.bend, smallest), "b": best.fit.beta[:, 1]}
+    draws = {"a": exp_or_inf(best.fit.beta[:, 0]), "f_c": from_depth(best.bend, smallest), "b": best.fit.beta[:, 1]}
     found = sample.estimates(draws, fitted=best.fit.converged, exponents=["b"], ratios=["f_c"])
     return found if isinstance(found, NotBounded) else sample.law("a (f - f_c)^-b", found, fit=best.fit, tests={})
 
@@ -133,6 +133,6 @@ def modulus_law(
         return np.ones((*offset.shape, 1)), offset, is_timed
 
     best = sample.bent_fit(bent)
-    draws = {"omega": np.exp(best.fit.beta[:, 0]), "p_c": from_depth(best.bend, smallest)}
+    draws = {"omega": exp_or_inf(best.fit.beta[:, 0]), "p_c": from_depth(best.bend, smallest)}
     found = sample.estimates(draws, fitted=best.fit.converged, exponents=[], ratios=["omega", "p_c"])
     return found if isinstance(found, NotBounded) else sample.law("-omega ln(1 - p_c / p)", found, fit=best.fit, tests={})

@@ -62,7 +62,7 @@ def fit_logistic(
             if not is_worse.any():
                 break
             length[is_worse] /= 2
-        length[is_worse | is_done] = 0.0
+        length[is_worse] = 0.0
         beta = beta + length[:, None] * direction
         if is_done.all():
             break

@@ -82,7 +82,7 @@ def _estimate(name: str, draws: np.ndarray, *, level: float, n: int, few: bool) 
         return NotBounded(name, "the order parameter of every run is 0")
     if n == 1:
         return NotBounded(name, "there is one run")
-    return percentile_interval(name, float(draws[0]), draws[1:], level=level, n=n, few=few)
+    return percentile_interval(name, float(draws[0]), draws[1:], level=level, n=n, few=few, freedom=n - 1)
 
 
 def _binder(m: np.ndarray, weights: np.ndarray) -> np.ndarray:
