@@ -75,7 +75,7 @@ def train_from(source: str, flags: Sequence[str]) -> None:
     with counted_progress("loading libraries"):
         from interp.recording.naming import run_name
         from interp.recording.recorder import record
-        from interp.store.writer import run_path
+        from interp.store.run_paths import run_path
 
     name = run_name(arguments.config) if arguments.name is None else arguments.name
     with _attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live):

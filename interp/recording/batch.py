@@ -20,7 +20,8 @@ from interp.store.beginning import begin
 from interp.store.manifest import MANIFEST
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
-from interp.store.writer import RunWriter, run_path, writing
+from interp.store.run_paths import run_path
+from interp.store.writer import RunWriter, writing
 from interp.training.lockstep import Advance, rounds
 from interp.training.loop import Training
 from interp.training.stacked.stacked_runs import stack_key

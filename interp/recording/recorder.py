@@ -22,7 +22,8 @@ from interp.store.beginning import begin
 from interp.store.manifest import MANIFEST, RESUME
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
-from interp.store.writer import RunWriter, run_path, writing
+from interp.store.run_paths import run_path
+from interp.store.writer import RunWriter, writing
 from interp.training.stream import Plan, Stream
 
 log = logging.getLogger("interp")

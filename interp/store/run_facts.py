@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +36,24 @@ def facts(run: Run) -> dict[str, Any]:
         "last_step": run.manifest.step,
         "checkpoints": len(run.steps),
         "checkpoint_bytes": sum(files[checkpoint_name(step)].size for step in run.steps),
-        "total_bytes": sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()),
+        "total_bytes": bytes_in(run.path),
         "engine": run.engine,
         "threads": run.threads,
         "created": _created(run.path),
         "provenance": dict(run.provenance),
     }
+
+
+def bytes_in(folder: str | Path) -> int:
+    """Bytes of all files in a folder and the folders inside it."""
+    found = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                found += bytes_in(entry.path)
+            elif entry.is_file():
+                found += entry.stat().st_size
+    return found
 
 
 def elements(task: ModularTask | TableTask) -> int | None:

@@ -56,17 +56,6 @@ from interp.store.tensors import pack, pack_network
 _NOT_YET_A_RUN = {LOCK, CHECKPOINTS, MOMENTS, RECORD, SPLIT, TASK, LOG}
 
 
-def run_path(root: str | Path, name: str) -> Path:
-    """Where a run of this name is.
-
-    Raises:
-        UsageError: if the name cannot be that of a directory in the root.
-    """
-    if not name or name.startswith(".") or Path(name).name != name or "\0" in name:
-        raise UsageError(f"name: given {name!r}, expected a plain name such as nanda-seed1; --root says where the run is kept")
-    return Path(root) / name
-
-
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Be the only writer of a run's directory, which is made if it is not there.

@@ -15,7 +15,7 @@ from interp.errors import DataError, UsageError, unknown
 from interp.store.durable import make_directory, write_atomically
 from interp.store.manifest import TASK
 from interp.store.run import Run, open_run
-from interp.store.writer import run_path
+from interp.store.run_paths import run_path
 from interp.studies.study_plan import DEFAULT_MEASURES, Keep, Point, SeedsAre, StudyPlan, plan_from_dict
 from interp.studies.vary import make_axis
 from interp.studies.working import LEASES, RUNS
@@ -49,6 +49,7 @@ class Study:
         seeds_are: what a seed sets: initial weights and split (``both``), the ``weights`` alone, or the ``split`` alone.
         keep: the checkpoints that stay: ``all``, those of the first and the last step (``ends``), or also those of named steps.
         measures: names of analyses that are measured at every checkpoint before any goes.
+        ready: the plan that all of this makes, where there is one already.
 
     Raises:
         UsageError: with everything that is wrong in the plan.
@@ -67,14 +68,17 @@ class Study:
     seeds_are: SeedsAre = "both"
     keep: Keep = "ends"
     measures: Sequence[str] = DEFAULT_MEASURES
+    ready: StudyPlan | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.base, RunConfig):
             raise UsageError(f"study: given {self.base!r}, expected a RunConfig, such as interp.recipe('demo')")
-        axes = tuple(make_axis(fields, values) for fields, values in self.vary.items())
-        kept = tuple(self.keep) if isinstance(self.keep, list) else self.keep
-        plan = StudyPlan(self.base, axes, tuple(self.seeds), self.seeds_are, kept, tuple(self.measures))
-        object.__setattr__(self, "_plan", plan)
+        if self.ready is None:
+            axes = tuple(make_axis(fields, values) for fields, values in self.vary.items())
+            kept = tuple(self.keep) if isinstance(self.keep, list) else self.keep
+            plan = StudyPlan(self.base, axes, tuple(self.seeds), self.seeds_are, kept, tuple(self.measures))
+            object.__setattr__(self, "ready", plan)
+        plan = self.plan
         object.__setattr__(self, "name", self.name or _default_name(plan))
         run_path(self.root, self.name)  # refuses what cannot be a folder's name
 
@@ -87,8 +91,8 @@ class Study:
     @property
     def plan(self) -> StudyPlan:
         """Which runs it consists of."""
-        plan: StudyPlan = self.__dict__["_plan"]
-        return plan
+        assert self.ready is not None
+        return self.ready
 
     @property
     def folder(self) -> Path:
@@ -199,7 +203,7 @@ def open_study(path: str | Path) -> Study:
 def study_of(plan: StudyPlan, name: str, root: str | Path) -> Study:
     """The study of a plan, which may not be there yet."""
     vary = {axis.name: [value if len(axis.fields) > 1 else value[0] for value in axis.values] for axis in plan.axes}
-    settings = {"seeds_are": plan.seeds_are, "keep": plan.keep, "measures": plan.measures}
+    settings = {"seeds_are": plan.seeds_are, "keep": plan.keep, "measures": plan.measures, "ready": plan}
     return Study(plan.base, vary, plan.seeds, name, root, **settings)  # type: ignore[arg-type]  # of these types there
 
 
