@@ -231,3 +231,13 @@ def test_bad_input_is_refused(law: Callable[..., object]) -> None:
         law([1, 2, 3], runs, resamples=10)
     with pytest.raises(UsageError, match="given a time of 0"):
         law([1, 2, 3], Durations.of([0, 20, 30], [1, 1, 1]))
+
+
+def test_a_law_prints_as_one_line() -> None:
+    w = np.repeat([0.5, 1.0, 2.0, 4.0], 12)
+    time = 4000 / w * np.exp(0.3 * np.random.default_rng(0).standard_normal(len(w)))
+    found = weight_decay_law(w, Durations.of(time, np.ones(len(w), dtype=bool)))
+    assert isinstance(found, Law)
+    assert str(found).startswith("T = a w^-b: a = ")
+    assert "48 runs, 48 with the event" in str(found)
+    assert "\n" not in str(found)

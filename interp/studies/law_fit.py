@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -26,7 +26,7 @@ FORMULAS: dict[str, Callable[[dict[str, float], np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """A law with its parameters.
+    """A law with its parameters. Prints as one line.
 
     Args:
         formula: of the median time, one of `FORMULAS`.
@@ -44,16 +44,29 @@ class Law:
     parameters: dict[str, Estimate]
     scatter: float
     tests: dict[str, float]
-    x: Float64[np.ndarray, " run"]
-    residual: Float64[np.ndarray, " run"]
-    event: Bool[np.ndarray, " run"]
+    x: Float64[np.ndarray, " run"] = field(repr=False)
+    residual: Float64[np.ndarray, " run"] = field(repr=False)
+    event: Bool[np.ndarray, " run"] = field(repr=False)
     log_likelihood: float
     few: bool
+
+    def __str__(self) -> str:
+        told = [f"{name} = {_told(estimate)}" for name, estimate in self.parameters.items()]
+        told += [f"p = {p:.2g} if {claim}" for claim, p in self.tests.items()]
+        runs = f"{len(self.event)} runs, {int(self.event.sum())} with the event"
+        few = "; fewer than 10 runs at some values" if self.few else ""
+        return f"T = {self.formula}: {', '.join(told)}; scatter of ln T {self.scatter:.2g}; {runs}{few}"
 
     def time(self, x: object) -> Float64[np.ndarray, "*x"]:
         """The law's median time at x; infinite where it says never."""
         values = {name: float(estimate.value or 0.0) for name, estimate in self.parameters.items()}
         return FORMULAS[self.formula](values, np.asarray(x, dtype=np.float64))
+
+
+def _told(found: Estimate) -> str:
+    """A parameter with its interval; an end that the data do not bound is a question mark."""
+    value, low, high = ("?" if end is None else f"{end:.4g}" for end in (found.value, found.low, found.high))
+    return f"{value} ({low} to {high})"
 
 
 @dataclass(frozen=True, eq=False)
