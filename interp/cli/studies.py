@@ -172,7 +172,7 @@ def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
     frame = _opened(study, root).outcomes().reset_index()
     buffer = BytesIO()
     if out.suffix == ".csv":
-        frame.to_csv(buffer, index=False)
+        frame.convert_dtypes().to_csv(buffer, index=False)  # steps as whole numbers
     elif out.suffix == ".parquet":
         frame.to_parquet(buffer, index=False)
     else:

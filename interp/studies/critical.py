@@ -17,7 +17,7 @@ from interp.studies.logistic import fit_logistic
 
 @dataclass(frozen=True)
 class CriticalPoint:
-    """``P(grok) = 1 / (1 + exp(-k (x - x_c)))``.
+    """``P(grok) = 1 / (1 + exp(-k (x - x_c)))``. Prints as one line.
 
     Args:
         at: x_c.
@@ -32,6 +32,12 @@ class CriticalPoint:
     slope: Estimate
     gap: tuple[float, float] | None
     few: bool
+
+    def __str__(self) -> str:
+        value, low, high = ("?" if end is None else f"{end:.4g}" for end in (self.at.value, self.at.low, self.at.high))
+        abrupt = f"; the change is abrupt, between {self.gap[0]:g} and {self.gap[1]:g}" if self.gap else ""
+        few = "; fewer than 10 runs at some values" if self.few else ""
+        return f"one half at {value} ({low} to {high}), by {self.at.n} runs{abrupt}{few}"
 
 
 def critical_point(x: object, grokked: object, *, level: float = 0.95) -> CriticalPoint | NotBounded:
