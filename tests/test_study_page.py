@@ -140,7 +140,10 @@ def test_curves_come_back_as_they_were_thinned() -> None:
 
 
 def test_a_page_of_a_thousand_runs_is_small() -> None:
-    axes = {"optimizer.weight_decay": np.geomspace(0.3, 5, 10).round(2).tolist(), "split.fraction": np.linspace(0.25, 0.7, 10).round(3).tolist()}
+    axes = {
+        "optimizer.weight_decay": np.geomspace(0.3, 5, 10).round(2).tolist(),
+        "split.fraction": np.linspace(0.25, 0.7, 10).round(3).tolist(),
+    }
     made = study_page(planted_source(axes, seeds=10))
     assert len(made.html) < 10e6
     data = data_of(made.html)

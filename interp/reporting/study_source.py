@@ -25,8 +25,6 @@ from interp.store.run import Run, open_run
 if TYPE_CHECKING:
     from interp.studies.study import Study
 
-_EVALUATED = b'"test_accuracy"'
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -107,10 +105,9 @@ _MEASURED = {kind.name for kind in KINDS} - set(history.COLUMNS)
 
 
 def _evaluated(run: Run) -> dict[str, Curve]:
-    """The history's curves at the steps that were evaluated: their lines are picked out before any is parsed."""
+    """The history's curves at the steps that were evaluated."""
     data = run.read(HISTORY) if HISTORY in run.manifest.files else b""
-    lines = [line for line in data.splitlines() if _EVALUATED in line]
-    columns = history.decode(b"\n".join(lines), where=f"{run.path / HISTORY}")
+    columns = history.decode_evaluated(data, where=f"{run.path / HISTORY}")
     return {kind.name: (columns["step"], columns[kind.name]) for kind in KINDS if kind.name in history.COLUMNS}
 
 

@@ -135,6 +135,7 @@ async function drawFacts(study) {
   const data = groups.flatMap(([name, rows], g) => {
     const known = rows.map((row) => ({ row, x: study.drawn(x, row), y: study.drawn(y, row) })).filter((one) => one.x !== null && one.y !== null);
     if (!known.length) return [];
+    known.sort((one, other) => Number(one.x.beyond || one.y.beyond) - Number(other.x.beyond || other.y.beyond)); // the legend shows the first
     return [{
       type: "scatter", mode: "markers", name, x: known.map((one) => one.x.value), y: known.map((one) => one.y.value), text: known.map(({ row }) => study.nameOf(row)), customdata: known.map(({ row }) => row),
       hovertemplate: "%{text}<br>%{x}, %{y}<extra></extra>",

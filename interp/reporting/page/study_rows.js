@@ -26,10 +26,11 @@ function headOf(study, column) {
   const { by, down } = study.sort;
   const mark = by === column.name ? (down ? " ↓" : " ↑") : "";
   const button = make("button", { type: "button" }, said(column.name) + mark);
+  button.dataset.column = column.name;
   button.addEventListener("click", () => {
     study.sort = by !== column.name ? { by: column.name, down: false } : down ? { by: null, down: false } : { by, down: true };
     drawRows(study);
-    [...document.querySelectorAll("#runs thead button")].find((other) => other.textContent.startsWith(said(column.name)))?.focus();
+    [...document.querySelectorAll("#runs thead button")].find((other) => other.dataset.column === column.name).focus();
   });
   const head = make("th", { scope: "col" }, button);
   if (mark) head.setAttribute("aria-sort", down ? "descending" : "ascending");
