@@ -15,7 +15,7 @@ import pytest
 from planted_study import BUDGET, planted_curves, planted_row, planted_rows, planted_source, unseen_row
 from small_study import in_turn, small_study
 
-from interp import open_study
+from interp import Study, open_study
 from interp.cli import main
 from interp.errors import UsageError
 from interp.figures.cell_numbers import answer, questions
@@ -196,6 +196,21 @@ def test_the_command_writes_the_page(folder: Path, capsys: pytest.CaptureFixture
         study_report(folder / "small", folder / "nowhere" / "x.html")
     with pytest.raises(UsageError, match="no study at"):
         study_report(folder / "other", out)
+
+
+def test_the_guides_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "studies.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    smaller = example.replace("steps=12_000", "steps=12, engine='reference', task=interp.ModularTask(p=7)").replace(
+        "range(10)", "range(2)"
+    )
+    assert smaller.count("12") == 1
+    monkeypatch.chdir(tmp_path)
+    run = Study.run
+    monkeypatch.setattr(Study, "run", lambda study: run(study, executor=in_turn, progress=False))
+    exec(compile(smaller, "studies.md", "exec"), {})  # what a reader would type
+    assert "optimizer.weight_decay" in capsys.readouterr().out
+    assert (tmp_path / "share.html").is_file()
 
 
 def test_a_damaged_run_takes_no_other_along(folder: Path, tmp_path: Path) -> None:
