@@ -293,6 +293,15 @@ def test_no_point_that_is_left_out_is_further_from_the_line_than_the_tolerance(v
     assert np.abs(drawn - curve).max() <= tolerance * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_slow_bend_keeps_points_along_it(sign: int) -> None:
+    steps = np.arange(400)
+    curve = sign * (steps / 400.0) ** 2
+    kept = thinned(steps, curve, tolerance=1 / 400)
+    assert np.abs(np.interp(steps, steps[kept], curve[kept]) - curve).max() <= 1 / 400 * (1 + 1e-9)
+    assert 5 < len(kept) < 20
+
+
 def test_a_straight_line_needs_two_points_and_a_jump_keeps_its_corners() -> None:
     assert thinned(np.arange(1000), np.linspace(0, 1, 1000), tolerance=1e-6).tolist() == [0, 999]
     jump = (np.arange(1000) >= 500).astype(float)

@@ -48,6 +48,10 @@ def phase_diagram(
 
     Raises:
         UsageError: for an unknown axis, measure or value, or if no run is finished.
+
+    >>> phase_diagram("nowhere/wd")
+    Traceback (most recent call last):
+    interp.errors.UsageError: no study at nowhere/wd (nothing is there): unknown study 'wd'. Known: none
     """
     table = table_of(study)
     across = _axis(table, x)
@@ -76,6 +80,10 @@ def survival(
 
     Raises:
         UsageError: for an unknown axis, time or value, or if no run is finished.
+
+    >>> survival("nowhere/wd")
+    Traceback (most recent call last):
+    interp.errors.UsageError: no study at nowhere/wd (nothing is there): unknown study 'wd'. Known: none
     """
     table = table_of(study)
     number, asked = _axis(table, by), find_question(_time(of), table.rows)
@@ -103,6 +111,10 @@ def law(
     Raises:
         UsageError: for an unknown axis, time or value, an axis without a law, if no run is finished, or where the data do not
             bound the law's parameters, with the reason.
+
+    >>> law("nowhere/wd")
+    Traceback (most recent call last):
+    interp.errors.UsageError: no study at nowhere/wd (nothing is there): unknown study 'wd'. Known: none
     """
     table = table_of(study)
     lawful = law_axes(table)

@@ -52,6 +52,10 @@ def study_report(
     Raises:
         UsageError: if there is no such study, or no folder to write to.
         DataError: if the study's plan is damaged, or the page cannot be written.
+
+    >>> study_report("nowhere/wd")
+    Traceback (most recent call last):
+    interp.errors.UsageError: no study at nowhere/wd (nothing is there): unknown study 'wd'. Known: none
     """
     from interp.studies.study import open_study
 
