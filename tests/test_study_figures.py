@@ -233,6 +233,12 @@ def test_of_many_values_some_are_drawn_and_all_are_tested() -> None:
     assert len(found.test.n) == 20
 
 
+def test_hundreds_of_groups_are_not_compared() -> None:
+    found = survival_of(table({"optimizer.weight_decay": np.linspace(0.5, 4, 101).tolist()}, seeds=1), "grokked", by=0, fixed={})
+    assert isinstance(found.test, NotBounded)
+    assert "there are 101, and at most 100 are compared" in str(found.test)
+
+
 def test_one_group_cannot_be_compared_and_none_cannot_be_drawn() -> None:
     rows = [planted_row({"split.fraction": 0.4}, s, grokked=500, name=str(s)) for s in range(3)]
     known = table({"split.fraction": []}, rows=[*rows, unseen_row({"split.fraction": 0.5}, 0, name="9")])

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # More curves than this are not told apart.
 MOST_CURVES = 12
+# More groups than this are not compared: a test of hundreds of groups says little, and its covariance takes long.
+MOST_COMPARED = 100
 _DASHES = ("solid", "dash")
 _BANDS_UP_TO = 4  # curves whose intervals are shaded; those of more would hide each other, and are told on hover
 
@@ -74,7 +76,11 @@ def survival_of(table: StudyTable, of: str, *, by: int, fixed: Mapping[int, int]
     groups = [found for i, text in enumerate(axis.texts) if (found := _group(text, table.at({**fixed, by: i}), of))]
     test: Comparison | NotBounded = NotBounded("the difference between the groups", "fewer than two of them have a finished run")
     paired: Comparison | NotBounded | None = None
-    if len(groups) > 1:
+    if len(groups) > MOST_COMPARED:
+        test = NotBounded(
+            "the difference between the groups", f"there are {len(groups)}, and at most {MOST_COMPARED} are compared"
+        )
+    elif len(groups) > 1:
         test = log_rank([group.runs for group in groups])
         if len({tuple(sorted(group.seeds)) for group in groups}) == 1 and len(groups[0].seeds) > 1:
             paired = log_rank([group.runs for group in groups], strata=[group.seeds for group in groups])

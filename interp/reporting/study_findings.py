@@ -22,8 +22,9 @@ OnPart = Callable[[str, int, int], None]
 
 # Times that laws are fitted to, in the order in which fits are made.
 _LAWFUL = ("grokked", "delay", "grokked_first", "delay_first")
-# Up to this many fits have all resamples; of more, each has fewer, and those beyond the last are left out, which is said.
-_CAREFUL, _FEWER, _MOST_FITS = 8, 200, 48
+# Fits to up to this many runs together have all resamples; to more, each has fewer, and those beyond the last are left out: both
+# is said.
+_CAREFUL, _FEWER, _MOST_FITS = 1_000, 200, 48
 _RARE = 1e-4
 _LARGE = 100.0
 
@@ -92,7 +93,7 @@ def law_findings(table: StudyTable, *, on_part: OnPart) -> dict[str, Any]:
     places = [(along, fixed) for along in axes for fixed in table.others(along)]
     asked = [(of, along, fixed) for of in _LAWFUL for along, fixed in places]
     titled = {one.name: one for one in questions(table.rows)}
-    resamples = RESAMPLES if len(asked) <= _CAREFUL else _FEWER
+    resamples = RESAMPLES if len(_LAWFUL) * len(axes) * len(table.rows) <= _CAREFUL else _FEWER
     found: dict[str, Any] = {}
     for done, (of, along, fixed) in enumerate(asked, start=1):
         key, axis = key_of(of, along, fixed), table.axes[along].label

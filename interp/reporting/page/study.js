@@ -16,7 +16,7 @@ class Study {
     const many = this.axes.map((axis, i) => [axis.texts.length, i]).sort((a, b) => b[0] - a[0]).map(([, i]) => i);
     [this.x, this.y] = this.axes.length > 1 ? [Math.min(many[0], many[1]), Math.max(many[0], many[1])] : [this.axes.length - 1, -1];
     this.held = this.axes.map(() => 0);
-    Object.assign(this, { mark: "", asked: "grokked", by: Math.max(0, this.x), along: source.laws.axes[0] ?? 0, timeAsked: "grokked", lawAsked: "grokked", multiple: 0, colour: this.x });
+    Object.assign(this, { mark: "", asked: "grokked", by: Math.max(0, this.x), along: source.laws.axes[0] ?? 0, timeAsked: "grokked", lawAsked: "grokked", multiple: 0, colour: this.x >= 0 && this.axes[this.x].texts.length <= MOST_WORDS ? this.x : -1 });
     Object.assign(this, { factX: this.axes.length ? this.fieldOf(this.x) : "seed", factY: "grokked", logX: false, logY: false, filter: "", status: "", onlyCell: false, sort: { by: null, down: false }, rowsShown: AT_FIRST });
     this.cell = source.cells.find((cell) => cell.rows.some((row) => this.column("grokked").values[row] !== null)) || source.cells[0];
     this.cell = this.cellAt(Math.max(0, this.rows[this.cell.rows[0]][this.x] ?? 0), Math.max(0, this.cell.place[this.y] ?? 0)) || this.shown[0];

@@ -3,6 +3,8 @@
 const WIDEST = 140; // pixels of a cell
 const TINY = 46; // narrower ones have no text
 const NARROWEST_CELL = 15;
+const HIGHEST = 760; // pixels of a map, where its cells are not too low for that
+const LOW = 34; // lower cells have no text either: it has two lines
 
 // Put a map into a box. `fill(button, cell, size)` draws a cell, `told(cell)` says it in words, for the tip and for those who cannot see it.
 function drawMap(study, box, { name, fill, told, high }) {
@@ -10,14 +12,14 @@ function drawMap(study, box, { name, fill, told, high }) {
   const headWidth = 22 + 7 * Math.max(4, ...rows.map((j) => (study.y < 0 ? 0 : study.axes[study.y].texts[j].length)));
   const free = box.getBoundingClientRect().width - headWidth - 8;
   const wide = Math.max(NARROWEST_CELL, Math.min(WIDEST, Math.floor(free / columns.length) - 3));
-  const tall = high ? high(wide) : Math.max(18, Math.min(60, wide));
+  const tall = high ? high(wide) : Math.max(18, Math.min(60, wide, Math.floor(HIGHEST / rows.length)));
   const table = make("table", { className: "map" });
   table.setAttribute("role", "grid");
   table.setAttribute("aria-label", name);
   const body = table.createTBody();
   for (const j of [...rows].reverse()) body.append(mapRow(study, columns, j, { fill, told, size: [wide, tall] }));
   body.append(acrossRow(study, columns, wide));
-  const scroll = make("div", { className: `map-scroll${wide < TINY ? " tiny" : ""}` }, table);
+  const scroll = make("div", { className: `map-scroll${wide < TINY || tall < LOW ? " tiny" : ""}` }, table);
   scroll.style.setProperty("--wide", `${wide}px`);
   scroll.style.setProperty("--high", `${tall}px`);
   const label = (axis, arrow) => make("p", { className: "axis" }, axis < 0 ? "" : `${study.axes[axis].label} ${arrow}`);

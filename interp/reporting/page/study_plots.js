@@ -1,6 +1,7 @@
 // Plots of a study: points over one axis, curves of a cell, survival, laws, any fact against any other. What is drawn was computed before.
 
 const CONFIG = { displayModeBar: false, showSendToCloud: false, plotlyServerURL: "", responsive: false, scrollZoom: false };
+const MOST_WORDS = 12; // at points, and names in a legend that are told apart
 const PLOT_MARGIN = { l: 66, r: 18, t: 30, b: 48 };
 
 // Draw a figure in the width there is; `alt` is what it shows, for those who cannot see it.
@@ -44,9 +45,9 @@ async function drawPoints(study) {
     error_y: { type: "data", symmetric: false, color: colour, thickness: 1.5, width: 4, array: reached.map(({ said }) => (said.high ?? top) - said.value), arrayminus: reached.map(({ said }) => said.value - (said.low ?? said.value)) },
   };
   const beyond = known.filter(({ said }) => said.value === null);
-  const grey = getComputedStyle(document.body).getPropertyValue("--faint");
+  const grey = study.templates[study.theme].layout.xaxis.tickfont.color;
   const triangles = {
-    type: "scatter", mode: "markers+text", x: beyond.map(({ x }) => x), y: beyond.map(() => 1), yaxis: "y2", showlegend: false, text: beyond.map(() => "not reached"), textposition: "bottom center", textfont: { size: 10 },
+    type: "scatter", mode: "markers+text", x: beyond.map(({ x }) => x), y: beyond.map(() => 1), yaxis: "y2", showlegend: false, text: beyond.map(() => (beyond.length > MOST_WORDS ? "" : "not reached")), textposition: "bottom center", textfont: { size: 10 },
     customdata: beyond.map(({ cell }) => study.told(cell)), hovertemplate: "%{customdata}<extra></extra>", marker: { symbol: "triangle-up-open", size: 11, color: grey },
   };
   const share = question.kind === "share" ? { range: [-0.03, 1.03], tickformat: ".0%" } : question.kind === "time" ? { range: [0, top || 1], tickformat: ",d" } : {};
@@ -143,8 +144,9 @@ async function drawFacts(study) {
     }];
   });
   if (!data.length) return clear("facts-of-runs", "No run has both of these facts yet.");
+  const isNamed = data.length > 1 && data.length <= 2 * MOST_WORDS;
   const axis = (column, isLog) => ({ title: { text: said(column.name) }, type: column.kind === "text" ? "category" : isLog ? "log" : "linear", ...(column.kind === "time" ? { tickformat: ",d" } : {}) });
-  await plot(study, "facts-of-runs", data, { height: 420, xaxis: axis(x, study.logX), yaxis: axis(y, study.logY), showlegend: data.length > 1, margin: { ...PLOT_MARGIN, t: 24 + 20 * Math.ceil(data.length / 5) } }, `${said(y.name)} of every run against ${said(x.name)}.`);
+  await plot(study, "facts-of-runs", data, { height: 420, xaxis: axis(x, study.logX), yaxis: axis(y, study.logY), showlegend: isNamed, margin: { ...PLOT_MARGIN, t: isNamed ? 24 + 20 * Math.ceil(data.length / 5) : 24 } }, `${said(y.name)} of every run against ${said(x.name)}.`);
   const box = document.getElementById("facts-of-runs");
   box.removeAllListeners?.("plotly_click");
   box.on("plotly_click", ({ points }) => study.chooseRun(points[0].customdata));
