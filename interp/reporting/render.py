@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent / "page"
 _SCRIPTS = (
     "decode.js",
-    "opening.js",
+    "startup.js",
     "swift.js",
     "axes.js",
     "cells.js",

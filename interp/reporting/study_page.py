@@ -26,9 +26,9 @@ from interp.studies.durations import FEW
 from interp.studies.timed import BEGINS, EVENTS
 
 _SCRIPTS = (
-    "decode.js", "opening.js", "parquet.js", "tables.js", "study_grid.js", "study_plots.js", "study_rows.js", "study.js",
+    "decode.js", "startup.js", "parquet.js", "tables.js", "study_grid.js", "study_plots.js", "study_rows.js", "study_page.js",
 )  # fmt: skip
-_STYLES = ("page.css", "study.css")
+_STYLES = ("page.css", "study_page.css")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def study_page(source: StudySource, *, on_part: Callable[[str, int, int], None] 
     script, library = joined(_SCRIPTS), plotly_library()
     html = (
         templates()
-        .get_template("study.html.jinja")
+        .get_template("study_page.html.jinja")
         .render(
             study=table.name,
             story=story,
