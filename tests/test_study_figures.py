@@ -145,10 +145,11 @@ def test_a_map_has_the_medians_and_what_is_not_reached_is_not_on_its_scale() -> 
         if told.value is None:
             assert np.isnan(values[j, i])
             assert beyond[j, i] == 1
-            assert drawn.data[0].text[j][i] == "not reached"
+            assert (drawn.data[0].text[j][i], drawn.data[1].text[j][i]) == ("", "not reached")
         else:
             assert 10 ** values[j, i] == pytest.approx(told.value)
             assert np.isnan(beyond[j, i])
+            assert (drawn.data[0].text[j][i], drawn.data[1].text[j][i]) == (f"{told.value:,.0f}", "")
         assert words(told, asked) in drawn.data[0].customdata[j][i]
     assert np.isfinite(beyond).sum() == 1
     assert "#" not in drawn.data[1].colorscale[0][1]  # a grey that the scale does not have
@@ -157,8 +158,10 @@ def test_a_map_has_the_medians_and_what_is_not_reached_is_not_on_its_scale() -> 
 
 def test_few_seeds_are_said_in_every_cell() -> None:
     few, many = (phase_figure(k, ask("grokked", k), x=0, y=1) for k in (table(seeds=3), table(seeds=10)))
-    assert all("n = 3" in text for row in few.data[0].text for text in row)
-    assert not any("n =" in text for row in many.data[0].text for text in row)
+    written = [[text for trace in drawn.data for row in trace.text for text in row if text] for drawn in (few, many)]
+    assert [len(texts) for texts in written] == [9, 9]
+    assert all("n = 3" in text for text in written[0])
+    assert not any("n =" in text for text in written[1])
 
 
 def test_outcomes_are_colours_without_an_order() -> None:
@@ -328,6 +331,7 @@ def test_figures_of_a_study_on_disk(folder: Path) -> None:
     drawn = phase_diagram(folder / "small", x="weight_decay", y="fraction", of="test_loss", theme="dark")
     assert np.array(drawn.data[0].z).shape == (2, 2)
     assert drawn.layout.paper_bgcolor == "#15191e"
+    assert drawn.data[1].textfont.color == drawn.layout.template.layout.font.color  # read on both papers
     assert phase_diagram(folder / "small", of="test_loss", fixed={"fraction": 0.8}).data[0].y
     assert survival(folder / "small", by="fraction", of="memorized").data
     with pytest.raises(UsageError, match="not bounded"):

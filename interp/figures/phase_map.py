@@ -23,6 +23,9 @@ OUTCOME_COLOURS = {
     "grokking": "#009e73", "comprehension": "#4477aa", "memorization": "#b35fa3", "confusion": "#8c7a1e", "unknown": "#7d8590",
     "mixed": "#a8622d",
 }  # fmt: skip
+# The scale begins this share of it below the least value, so that no value has the colour of the paper.
+_FAINTEST = 0.12
+_BEYOND = "not reached"
 _TEXT_UP_TO = 12  # columns of a map whose cells are wide enough for a number
 
 
@@ -61,7 +64,7 @@ def phase_figure(
         traces, layout = _points(answers, asked, table.axes[x])
     else:
         traces, layout = _map(answers, asked, (table.axes[x], table.axes[y]))
-    title = f"{asked.title[0].upper()}{asked.title[1:]}" + (f" ({table.told(fixed)})" if fixed else "")
+    title = f"{asked.title[0].upper()}{asked.title[1:]}" + (f", {table.told(fixed)}" if fixed else "")
     layout |= {"template": template(), "title": {"text": title, "font": {"size": 14}, "x": 0.01}, "meta": {"alt": title}}
     return go.Figure(data=traces, layout=layout)
 
@@ -81,13 +84,17 @@ def _map(
         hover[j, i] = f"{axes[0].label} {axes[0].texts[i]}, {axes[1].label} {axes[1].texts[j]}: {hover[j, i]}"
     values = filled(lambda told: _on_scale(told, asked), np.float64)
     off = filled(lambda told: 1.0 if _is_off(told, asked) else np.nan, np.float64)
-    shared: dict[str, Any] = {"type": "heatmap", "text": said, "customdata": hover, "xgap": 1, "ygap": 1}
+    shared: dict[str, Any] = {"type": "heatmap", "customdata": hover, "xgap": 1, "ygap": 1}
     shared["hovertemplate"] = "%{customdata}<extra></extra>"
     if wide <= _TEXT_UP_TO:
         shared |= {"texttemplate": "%{text}", "textfont": {"size": 11}}
     grey = faded(NEUTRAL, 0.28)
-    flat = {"colorscale": [[0, grey], [1, grey]], "showscale": False, "zmin": 0, "zmax": 1, "name": "not reached"}
-    traces = [{**shared, **_scale(values, asked), "z": values, "name": asked.title}, {**shared, **flat, "z": off}]
+    flat = {"colorscale": [[0, grey], [1, grey]], "showscale": False, "zmin": 0, "zmax": 1, "name": _BEYOND}
+    is_off = np.isfinite(off)  # every text is drawn once, by the trace that its cell belongs to
+    traces = [
+        {**shared, **_scale(values, asked), "z": values, "name": asked.title, "text": np.where(is_off, "", said)},
+        {**shared, **flat, "z": off, "text": np.where(is_off, said, "")},
+    ]
     layout = {
         f"{side}axis": {
             "title": {"text": axis.label}, "tickmode": "array", "tickvals": list(range(len(axis.values))),
@@ -115,7 +122,7 @@ def _scale(values: np.ndarray, asked: Asked) -> dict[str, Any]:
     low, high = float(seen.min()), float(seen.max())
     ticks = np.linspace(low, high, 5) if high > low else np.array([low])
     bar = {"tickvals": ticks.tolist(), "ticktext": [f"{step:,.0f}" for step in 10**ticks]}
-    return {"zmin": low, "zmax": max(high, low + 1e-9), "colorbar": bar}
+    return {"zmin": low - _FAINTEST * (high - low), "zmax": max(high, low + 1e-9), "colorbar": bar}
 
 
 def _on_scale(told: Answer, asked: Asked) -> float:
@@ -165,6 +172,8 @@ def _points(
         return _stacked(told, axis.texts, hover), {**layout, "barmode": "stack", "xaxis": categories}
     if asked.kind == "share":
         y_axis |= {"range": [-0.03, 1.03], "tickformat": ".0%"}
+    elif asked.kind == "time":
+        y_axis |= {"range": [0, _top(told) or 1], "tickformat": ",d"}
     layout["yaxis2"] = {"overlaying": "y", "range": [0, 1.12], "visible": False}  # where "not reached" stands, at no number
     return [*_reached(told, at, hover), *_beyond(told, at, hover)], layout
 
@@ -172,7 +181,7 @@ def _points(
 def _reached(told: Sequence[Answer], at: Sequence[float], hover: Sequence[str]) -> list[dict[str, Any]]:
     """Points with intervals; an end that the data do not bound goes on beyond all others."""
     known = [(x, one, text) for x, one, text in zip(at, told, hover, strict=True) if one.value is not None]
-    top = 1.12 * max((high for one in told for high in (one.high, one.value) if high is not None), default=0.0)
+    top = _top(told)
     ends = [(one.value, one.low, one.high) for _, one, _ in known if one.value is not None]
     return [
         {
@@ -186,6 +195,11 @@ def _reached(told: Sequence[Answer], at: Sequence[float], hover: Sequence[str]) 
             },
         }
     ]  # fmt: skip
+
+
+def _top(told: Sequence[Answer]) -> float:
+    """Where the axis ends, beyond all values and ends of intervals."""
+    return 1.12 * max((high for one in told for high in (one.high, one.value) if high is not None), default=0.0)
 
 
 def _beyond(told: Sequence[Answer], at: Sequence[float], hover: Sequence[str]) -> list[dict[str, Any]]:
@@ -220,7 +234,9 @@ def _stacked(told: Sequence[Answer], texts: Sequence[str], hover: Sequence[str])
 
 
 def on_paper(figure: go.Figure, theme: str) -> go.Figure:
-    """The figure in the colours of a theme, with its paper."""
-    figure.layout.template = template("dark" if theme == "dark" else "light")
+    """The figure in the colours of a theme, with its paper; what stands on a grey that lets it through has the theme's ink."""
+    look = template("dark" if theme == "dark" else "light")
+    figure.layout.template = look
+    figure.update_traces(textfont={"color": look["layout"]["font"]["color"]}, selector={"type": "heatmap", "name": _BEYOND})
     figure.layout.paper_bgcolor = PAPER[theme]
     return figure
