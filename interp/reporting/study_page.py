@@ -26,7 +26,8 @@ from interp.studies.durations import FEW
 from interp.studies.timed import BEGINS, EVENTS
 
 _SCRIPTS = (
-    "decode.js", "startup.js", "parquet.js", "tables.js", "study_grid.js", "study_plots.js", "study_rows.js", "study_page.js",
+    "decode.js", "startup.js", "parquet.js", "tables.js", "study_grid.js", "study_plots.js", "study_rows.js", "study_choices.js",
+    "study_page.js",
 )  # fmt: skip
 _STYLES = ("page.css", "study_page.css")
 

@@ -21,12 +21,13 @@ class Study {
     this.cell = source.cells.find((cell) => cell.rows.some((row) => this.column("grokked").values[row] !== null)) || source.cells[0];
     this.cell = this.cellAt(Math.max(0, this.rows[this.cell.rows[0]][this.x] ?? 0), Math.max(0, this.cell.place[this.y] ?? 0)) || this.shown[0];
     this.run = this.cell.rows[0];
+    this.choices = new Choices(this);
   }
 
   async start() {
     this.chooseTheme(stored("theme") || "auto");
     this.connect();
-    this.drawChoices();
+    this.choices.draw();
     await this.draw();
     document.documentElement.dataset.ready = "true";
   }
@@ -148,69 +149,6 @@ class Study {
 
   // ---- Choices ----
 
-  drawChoices() {
-    const axes = this.axes.map(({ label }, i) => [i, label]);
-    const free = (axis) => axis === this.x || axis === this.y;
-    const bar = [];
-    if (this.axes.length > 1) {
-      bar.push(this.pick("across", axes, this.x, (value) => { if (Number(value) === this.y) this.y = this.x; this.x = Number(value); }));
-      bar.push(this.pick("up", [[-1, "nothing"], ...axes.filter(([i]) => i !== this.x)], this.y, (value) => { this.y = Number(value); }));
-    }
-    this.axes.forEach((axis, i) => {
-      if (!free(i) && axis.texts.length > 1) bar.push(this.pick(`${axis.label} held at`, axis.texts.map((text, at) => [at, text]), this.held[i], (value) => { this.held[i] = Number(value); }));
-    });
-    bar.push(this.pick("99 % reached", [["", "for good"], ["_first", "first crossing"]], this.mark, (value) => { this.mark = value; }));
-    document.getElementById("choices").replaceChildren(...bar);
-    const times = [["grokked", "grokked"], ["memorized", "memorized"], ["delay", "delay between them"]];
-    const plain = this.source.questions.filter(({ name }) => !name.endsWith("_first")).map(({ name, title }) => [name, title.replace(" (for good)", "")]);
-    this.fill("choose-question", this.pick("shown", plain, this.asked, (value) => { this.asked = value; }));
-    this.fill("choose-survival", this.pick("waiting for", times, this.timeAsked, (value) => { this.timeAsked = value; }), this.pick("by", axes, this.by, (value) => { this.by = Number(value); }), ...this.heldPicks(this.by));
-    const lawful = this.source.laws.axes.map((i) => [i, this.axes[i]?.label]);
-    this.fill("choose-law", this.pick("time", [times[0], times[2]], this.lawAsked, (value) => { this.lawAsked = value; }), this.pick("along", lawful, this.along, (value) => { this.along = Number(value); }), ...this.heldPicks(this.along));
-    const facts = this.source.columns.filter(({ name }) => name !== "run" && name !== "why").map(({ name }) => [name, said(name)]);
-    this.fill("choose-facts",
-      this.pick("across", facts, this.factX, (value) => { this.factX = value; }), this.mark_("logarithmic across", this.logX, (on) => { this.logX = on; }),
-      this.pick("up", facts, this.factY, (value) => { this.factY = value; }), this.mark_("logarithmic up", this.logY, (on) => { this.logY = on; }),
-      ...(axes.length ? [this.pick("colour", [[-1, "one"], ...axes], this.colour, (value) => { this.colour = Number(value); })] : []));
-    this.fill("choose-multiple", this.pick("curve", this.curves.map(({ title }, i) => [i, title]), this.multiple, (value) => { this.multiple = Number(value); }));
-    this.fillRows();
-  }
-
-  // Values at which the axes are held that the bar does not hold, since they are axes of the map.
-  heldPicks(along) {
-    return this.axes.flatMap((axis, i) => {
-      if (i === along || (i !== this.x && i !== this.y) || axis.texts.length < 2) return [];
-      return [this.pick(`at ${axis.label}`, axis.texts.map((text, at) => [at, text]), this.held[i], (value) => { this.held[i] = Number(value); })];
-    });
-  }
-
-  fillRows() {
-    const states = [...new Set(this.column("status").values)];
-    const search = make("input", { type: "search", value: this.filter });
-    search.addEventListener("input", () => { this.filter = search.value; this.rowsShown = AT_FIRST; drawRows(this); });
-    this.fill("choose-runs", make("label", { className: "pick" }, "filter", search),
-      this.pick("status", [["", "all"], ...states.map((state) => [state, state])], this.status, (value) => { this.status = value; }),
-      this.mark_("only the chosen cell", this.onlyCell, (on) => { this.onlyCell = on; }));
-  }
-
-  fill(id, ...children) {
-    document.getElementById(id)?.replaceChildren(...children);
-  }
-
-  pick(label, options, value, change) {
-    const select = make("select", {}, ...options.map(([at, text]) => make("option", { value: at, selected: String(at) === String(value) }, String(text))));
-    select.dataset.pick = label;
-    select.addEventListener("change", () => this.changed(() => change(select.value), select));
-    return make("label", { className: "pick" }, label, select);
-  }
-
-  mark_(label, on, change) {
-    const box = make("input", { type: "checkbox", checked: on });
-    box.dataset.pick = label;
-    box.addEventListener("change", () => this.changed(() => change(box.checked), box));
-    return make("label", { className: "pick mark" }, box, label);
-  }
-
   // Something was chosen: draw anew, and keep the place of the keyboard.
   async changed(change, control) {
     const { pick } = control.dataset;
@@ -218,7 +156,7 @@ class Study {
     change();
     if (!this.shown.includes(this.cell)) this.cell = this.shown[0] || this.cell;
     if (!this.cell.rows.includes(this.run)) [this.run] = this.cell.rows;
-    this.drawChoices();
+    this.choices.draw();
     document.querySelector(`#${where} [data-pick="${pick}"]`)?.focus();
     await this.draw();
   }
@@ -248,7 +186,7 @@ class Study {
     this.run = row;
     if (place.some((at, i) => i !== this.x && i !== this.y && at !== this.held[i])) {
       place.forEach((at, i) => { this.held[i] = at; });
-      this.drawChoices();
+      this.choices.draw();
       return this.draw();
     }
     this.pressed();
