@@ -14,7 +14,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from page_parts import HOSTILE
 from planted_study import planted_row, planted_rows, planted_source, unseen_row
 from playwright.sync_api import Browser
-from test_report_accessibility import AXE, CONTROLS, FAINT, FIGURES, UNFOLD
+from test_report_accessibility import AXE, CONTROLS, FAINT, FIGURES, STOP, UNFOLD
 from visiting import Visit, until, visit
 
 from interp.figures.cell_numbers import answer, find_question, words
@@ -255,6 +255,23 @@ def test_figures_and_controls_have_names_and_text_can_be_read(seen: Visit) -> No
         until(seen.page, "theme => document.documentElement.dataset.theme === theme", arg=theme)
         faint = seen.page.evaluate(FAINT)
         assert {name: ratio for name, ratio in faint.items() if not name.startswith("BUTTON.place")} == {}
+
+
+def test_the_tabulator_key_visits_every_control_in_the_order_of_reading(seen: Visit) -> None:
+    page, stop_of = seen.page, STOP.replace(".transport", ".choices")
+    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    stops = []
+    page.keyboard.press("Tab")
+    while (stop := page.evaluate(stop_of)) and len(stops) < 400:
+        stops.append(stop)
+        page.keyboard.press("Tab")
+    assert stops[0]["name"] == "skip"
+    assert [stop for stop in stops if not stop["after"] or stop["hidden"] or not stop["outlined"]] == []
+    # Of each map one cell is reached by Tab, the others by arrow keys.
+    controls = "[...document.querySelectorAll('button, input, select, summary, a[href]')]"
+    seen_ones = page.evaluate(f"{controls}.filter((e) => e.checkVisibility() && !e.disabled && e.tabIndex >= 0).length")
+    assert len(stops) >= seen_ones
+    assert sum(stop["name"].startswith("place") for stop in stops) == 2
 
 
 def test_the_page_draws_itself_anew_at_another_width(seen: Visit) -> None:

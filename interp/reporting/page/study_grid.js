@@ -70,7 +70,6 @@ function acrossRow(study, columns, wide) {
 function moveInMap(event, table) {
   const at = event.target.closest("button");
   const change = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -1e9], End: [0, 1e9] }[event.key];
-  if (event.key === "Escape") hideTip();
   if (!at || !change) return;
   event.preventDefault();
   const lines = [...table.rows].map((row) => [...row.querySelectorAll("button")]).filter((buttons) => buttons.length);
