@@ -38,6 +38,7 @@ from .observing.view import View as View
 from .recording.batch import record_batch as record_batch
 from .recording.recorder import record as record
 from .recording.recorder import resume as resume
+from .reporting.study_source import study_report as study_report
 from .reporting.write import report as report
 from .store.checkpoint import Checkpoint as Checkpoint
 from .store.run import Run as Run

@@ -58,7 +58,7 @@ def test_no_module_bears_the_name_of_a_public_function():
 
 
 # What Python prepares and the page draws is one thing in two languages: it has one name.
-DRAWN_ON_THE_PAGE = {"cells", "definitions", "explorer", "waiting"}
+DRAWN_ON_THE_PAGE = {"cells", "definitions", "explorer", "study_page", "waiting"}
 
 
 def test_a_file_stem_names_one_thing():

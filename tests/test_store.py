@@ -415,3 +415,18 @@ def test_a_writer_never_overwrites_a_committed_step(tmp_path):
             writer.save(0, weights_of(1))
     assert open_run(path).verify() == ()
     assert torch.equal(open_run(path)[0].weights.W_E, weights_of(0).W_E)
+
+
+def test_the_evaluated_steps_of_a_history_are_those_of_the_whole(tmp_path):
+    rows = [
+        {"train_loss": 1 / (step + 1), **({"test_accuracy": 0.5, "test_loss": 2.0} if step % 3 == 0 else {})}
+        for step in range(11)
+    ]
+    data = b"".join(history.encode(step, row) for step, row in enumerate(rows))
+    whole, few = history.decode(data, where="x"), history.decode_evaluated(data, where="x")
+    assert few["step"].tolist() == [0, 3, 6, 9, 10]
+    for name, values in few.items():
+        np.testing.assert_array_equal(values, whole[name][few["step"]])
+    assert history.decode_evaluated(b"", where="x")["step"].size == 0
+    with pytest.raises(DataError, match="x"):
+        history.decode_evaluated(data[:-5], where="x")

@@ -1,4 +1,4 @@
-"""Commands about many runs: `interp study new`, `run`, `show`, `export`, `list`."""
+"""Commands about many runs: `interp study new`, `run`, `show`, `report`, `figure`, `export`, `list`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import tyro
 
-from interp.bars import counted_progress
+from interp.bars import counted_progress, progress_by_part
 from interp.cli.arguments import ROOT, Out, Root
 from interp.cli.printing import print_json, print_table
 from interp.errors import DataError, UsageError
 from interp.studies.study_plan import DEFAULT_MEASURES
+from interp.studies.vary import read_axis
 
 if TYPE_CHECKING:
     from interp.studies.study import Study
@@ -180,6 +181,67 @@ def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
     print(f"wrote {write_output(out, buffer.getvalue())}")
 
 
+def report(study: StudyName, out: Out = Path("study.html"), root: Root = ROOT) -> None:
+    """Write one offline HTML page about a study: phase diagrams, survival curves, laws, every run. Open it in any browser."""
+    from interp.reporting.study_source import study_report
+
+    opened = _opened(study, root)
+    with progress_by_part("counting runs") as show:
+        made = study_report(opened, out, on_run=show)
+    print(f"wrote {out}")
+    print(made.headline)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFigure:
+    """Arguments of `interp study figure`.
+
+    Args:
+        name: phase-diagram, survival or law.
+        x: axis of the figure: across, of the groups, or along which there is a law (default: the first).
+        y: vertical axis of a phase diagram; without it, points with intervals.
+        of: what is asked: grokked, memorized, delay (with _first: of the first crossing), share_grokked, outcome, test_loss ...
+        at: a value at which another axis is held, such as split.fraction=0.4; may be repeated (default: the first).
+        width: width of a picture in CSS pixels.
+        height: height of a picture in CSS pixels.
+        scale: pixels of a PNG per CSS pixel (default: 2).
+        theme: colours of the background and of text and lines.
+    """
+
+    study: StudyName
+    name: Annotated[Literal["phase-diagram", "survival", "law"], tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    out: Out
+    x: Annotated[str | None, tyro.conf.arg(metavar="FIELD")] = None
+    y: Annotated[str | None, tyro.conf.arg(metavar="FIELD")] = None
+    of: str = "grokked"
+    at: Annotated[Repeated, tyro.conf.arg(metavar="FIELD=VALUE")] = ()
+    width: int | None = None
+    height: int | None = None
+    scale: float | None = None
+    theme: Literal["light", "dark"] = "light"
+    root: Root = ROOT
+
+
+def figure(asked: Annotated[StudyFigure, tyro.conf.arg(name="")]) -> None:
+    """Write a figure of a study: a picture (.svg, .png, .pdf), an interactive page (.html), or plotly's JSON (.json)."""
+    from interp.figures.of_study import law, phase_diagram, survival
+    from interp.figures.saving import check_target, save
+
+    size = {"width": asked.width, "height": asked.height, "scale": asked.scale}
+    check_target(asked.out, **size)
+    if asked.y is not None and asked.name != "phase-diagram":
+        raise UsageError(f"--y: given for {asked.name}, expected only for phase-diagram")
+    held = {axis.name: axis.values[0] if len(axis.fields) > 1 else axis.values[0][0] for axis in map(read_axis, asked.at)}
+    study = _opened(asked.study, asked.root)
+    if asked.name == "phase-diagram":
+        drawn = phase_diagram(study, x=asked.x, y=asked.y, of=asked.of, fixed=held, theme=asked.theme)
+    elif asked.name == "survival":
+        drawn = survival(study, by=asked.x, of=asked.of, fixed=held, theme=asked.theme)
+    else:
+        drawn = law(study, along=asked.x, of=asked.of, fixed=held, theme=asked.theme)
+    print(f"wrote {save(drawn, asked.out, **size)}")
+
+
 def list_(root: Root = ROOT) -> None:
     """List the studies in a directory."""
     from interp.studies.outcomes import counts, rows
@@ -197,7 +259,9 @@ def list_(root: Root = ROOT) -> None:
     print_table(table)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"new": new, "run": run, "show": show, "export": export, "list": list_}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "new": new, "run": run, "show": show, "report": report, "figure": figure, "export": export, "list": list_,
+}  # fmt: skip
 
 
 def study() -> None:
@@ -216,7 +280,7 @@ def study_from(arguments: Sequence[str]) -> None:
 def _planned(given: New) -> Study:
     from interp.studies.study import study_of
     from interp.studies.study_plan import StudyPlan, base_of, read_plan
-    from interp.studies.vary import read_axis, read_seeds
+    from interp.studies.vary import read_seeds
 
     if given.plan is not None:
         if given.vary or given.set:

@@ -17,6 +17,9 @@ from .held import at_step as at_step
 from .held import titled as titled
 from .neuron_pictures import Neurons as Neurons
 from .of_run import figure as figure
+from .of_study import law as law
+from .of_study import phase_diagram as phase_diagram
+from .of_study import survival as survival
 from .saving import save as save
 from .tabled import Table as Table
 from .tabled import Tables as Tables

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent / "page"
 _SCRIPTS = (
     "decode.js",
+    "startup.js",
     "swift.js",
     "axes.js",
     "cells.js",
@@ -76,17 +77,10 @@ def render(
     blocks: Blocks,
 ) -> str:
     """The page's text: the template with everything in it, every name escaped."""
-    environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
-    environment.filters |= {
-        "terms": _coloured,
-        "steps": _linked,
-        "maths": typeset,
-        "breakable": _breakable,
-        "signed": signed,
-    }
+    environment = templates()
     data = {**data, "blocks": blocks.header}
     is_live = data["live"] is not None
-    script, library = _joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS), plotly_library()
+    script, library = joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS), plotly_library()
     known = about(series)
     definitions = _definitions(shown, words=_words(known))
     return environment.get_template("page.html.jinja").render(
@@ -105,13 +99,26 @@ def render(
         key_step=data["steps"][-1] if known.key_step is None else known.key_step,
         key_rule=known.key_rule,
         policy=policy(script, library.script, connect=is_live),
-        css=Markup(_joined(_STYLES + _LIVE_STYLES if is_live else _STYLES)),
+        css=Markup(joined(_STYLES + _LIVE_STYLES if is_live else _STYLES)),
         script=Markup(script),
         data=Markup(as_json(data)),
         blocks=blocks.payload(),
         plotly=library.packed,
         notice=library.notice,
     )
+
+
+def templates() -> jinja2.Environment:
+    """The page's templates, in which every name is escaped, with what sets words and formulas."""
+    environment = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(_HERE), undefined=jinja2.StrictUndefined)
+    environment.filters |= {
+        "terms": _coloured,
+        "steps": _linked,
+        "maths": typeset,
+        "breakable": _breakable,
+        "signed": signed,
+    }
+    return environment
 
 
 def _words(known: About) -> tuple[Definition, ...]:
@@ -141,7 +148,8 @@ def _definitions(shown: Sequence[Mapping[str, Any]], *, words: Sequence[Definiti
     return [{"definition": found[name], "users": users[name]} for name in order]
 
 
-def _joined(names: Sequence[str]) -> str:
+def joined(names: Sequence[str]) -> str:
+    """Files of the page's folder, one after the other."""
     return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 

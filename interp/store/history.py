@@ -13,6 +13,8 @@ from jaxtyping import Shaped
 from interp.errors import DataError
 
 COLUMNS = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "sum_squared_weights")
+# In the line of a step at which more than the train loss was measured.
+_EVALUATED = b'"test_accuracy"'
 
 
 def encode(step: int, values: Mapping[str, float | None]) -> bytes:
@@ -47,6 +49,19 @@ def decode(data: bytes, *, where: str) -> dict[str, Shaped[np.ndarray, " step"]]
         at = int(back[0])
         raise DataError(f"{where}: line {at + 2} has step {steps[at + 1]} after step {steps[at]}; steps must ascend")
     return {"step": steps, **dict(zip(COLUMNS, columns[1:], strict=True))}
+
+
+def decode_evaluated(data: bytes, *, where: str) -> dict[str, Shaped[np.ndarray, " step"]]:
+    """The columns at the steps that were evaluated, and at the last step whether or not it was: of most histories a few percent.
+
+    Their lines are picked out before any is parsed, so the others are not looked at: only for data whose hash was checked.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    lines = data.splitlines()
+    kept = [line for line in lines[:-1] if _EVALUATED in line]
+    return decode(b"\n".join([*kept, *lines[-1:]]), where=where)
 
 
 def _all_at_once(lines: Sequence[bytes]) -> list[tuple[float, ...]] | None:

@@ -15,7 +15,7 @@ from interp.measures.dating import phases
 from interp.observing.fingerprint import toolkit_digest
 from interp.store import history
 from interp.store.durable import sha256, write_atomically
-from interp.store.manifest import MANIFEST
+from interp.store.manifest import HISTORY, MANIFEST
 from interp.store.run import Run, open_run
 from interp.studies.going import failures
 from interp.studies.study_plan import Point
@@ -101,7 +101,8 @@ class KeptRows:
 
 def row_of(run: Run) -> Row:
     """What a run's manifest and history say of it, see `outcomes`."""
-    columns = run.columns
+    data = run.read(HISTORY) if HISTORY in run.manifest.files else b""
+    columns = history.decode_evaluated(data, where=f"{run.path / HISTORY}")
     curves = {name: columns[name] for name in history.COLUMNS}
     whole = np.isfinite([curves[name] for name in history.COLUMNS[:4]]).all(axis=0)
     steps = columns["step"][whole]

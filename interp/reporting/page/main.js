@@ -237,35 +237,10 @@ class Page {
 const PAPER = 850;
 // Milliseconds of drawing after which a frame is handed back to the browser.
 const PATIENCE = 24;
-const DARK = window.matchMedia("(prefers-color-scheme: dark)");
-
-// Files opened from disk may not be allowed to store anything: the choice then lasts as long as the page.
-function stored(name) {
-  try { return localStorage.getItem(`interp.${name}`); } catch { return null; }
-}
-
-function store(name, value) {
-  try { localStorage.setItem(`interp.${name}`, value); } catch { /* see above */ }
-}
-
-function report(element, error) {
-  const box = element || document.getElementById("trouble");
-  box.hidden = false;
-  box.textContent = `This could not be drawn: ${error.message || error}`;
-  document.documentElement.dataset.failed = "true";
-}
 
 let shown = null; // the page, once there is one
 
-async function main() {
-  const text = (id) => document.getElementById(id).textContent;
-  if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old; any from 2023 on will do");
-  const [library, buffer] = await Promise.all([inflate(text("plotly")), inflate(text("blocks"))]);
-  const script = document.createElement("script");
-  script.textContent = new TextDecoder().decode(library); // its hash is in the page's security policy
-  document.head.append(script);
-  shown = new Page(JSON.parse(text("page")), buffer);
+const begun = openPage(async (buffer) => {
+  shown = new Page(JSON.parse(textOf("page")), buffer);
   await shown.start();
-}
-
-const begun = main().catch((error) => report(null, error));
+});

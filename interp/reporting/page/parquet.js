@@ -1,21 +1,23 @@
 // Parquet: one flat table of numbers as a file, made in the page. One row group, one page a column, no compression, no gaps
-// (a missing number is NaN): the plainest file of parquet-format 2, which every reader knows. Its headers are Thrift's compact protocol.
+// (a missing number is NaN, a missing text empty): the plainest file of parquet-format 2, which every reader knows. Its headers are
+// Thrift's compact protocol.
 
 const PARQUET = {
-  types: new Map([[Int32Array, 1], [Float32Array, 4], [Float64Array, 5]]), // INT32, FLOAT, DOUBLE
+  types: new Map([[Int32Array, 1], [Float32Array, 4], [Float64Array, 5], [Array, 6]]), // INT32, FLOAT, DOUBLE, BYTE_ARRAY
+  utf8: 0, // what the bytes of texts are
   plain: 0, // the encoding of values: little-endian, one after the other
   levels: 3, // the encoding (RLE) of the levels that required columns do not have
   required: 0,
 };
 
-// `columns`: [{ title, values }], typed arrays of equal length; `notes`: names and texts that are kept in the file.
+// `columns`: [{ title, values }], typed arrays or arrays of texts, of equal length; `notes`: names and texts that are kept in the file.
 function parquet(columns, notes) {
   const parts = [new TextEncoder().encode("PAR1")];
   let at = 4;
   const put = (bytes) => { parts.push(bytes); at += bytes.length; };
   const rows = columns[0].values.length;
   const chunks = columns.map(({ title, values }) => {
-    const data = littleEndian(values);
+    const data = Array.isArray(values) ? lengthAndText(values) : littleEndian(values);
     const start = at;
     put(new Thrift().struct([
       [1, "i32", 0], [2, "i32", data.length], [3, "i32", data.length],
@@ -27,7 +29,7 @@ function parquet(columns, notes) {
       [6, "i64", at - start], [7, "i64", at - start], [9, "i64", start],
     ]]];
   });
-  const leaf = ({ title, values }) => [[1, "i32", typeOf(values)], [3, "i32", PARQUET.required], [4, "string", title]];
+  const leaf = ({ title, values }) => [[1, "i32", typeOf(values)], [3, "i32", PARQUET.required], [4, "string", title], ...(Array.isArray(values) ? [[6, "i32", PARQUET.utf8]] : [])];
   const foot = new Thrift().struct([
     [1, "i32", 2],
     [2, "list struct", [[[4, "string", "series"], [5, "i32", columns.length]], ...columns.map(leaf)]],
@@ -52,6 +54,19 @@ function littleEndian(values) {
   const set = { 1: "setInt32", 4: "setFloat32", 5: "setFloat64" }[typeOf(values)];
   values.forEach((value, i) => view[set](i * size, value, true));
   return new Uint8Array(view.buffer);
+}
+
+// Texts in UTF-8, each after its length.
+function lengthAndText(values) {
+  const texts = values.map((value) => new TextEncoder().encode(value));
+  const bytes = new Uint8Array(texts.reduce((sum, text) => sum + 4 + text.length, 0));
+  let at = 0;
+  for (const text of texts) {
+    new DataView(bytes.buffer).setInt32(at, text.length, true);
+    bytes.set(text, at + 4);
+    at += 4 + text.length;
+  }
+  return bytes;
 }
 
 // Thrift's compact protocol, as far as it is needed: structs of [field, type, value] with ascending fields.

@@ -1,0 +1,192 @@
+"""A study as a table for figures: its axes in order, and its rows by their place on them. Plain values, no files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from interp.errors import UsageError, unknown
+
+Row = Mapping[str, Any]
+Place = tuple[int, ...]
+
+# An axis whose values reach further than this is logarithmic.
+_LOG_FROM = 5.0
+
+
+@dataclass(frozen=True)
+class StudyAxis:
+    """An axis with its values, ascending where they are numbers.
+
+    Args:
+        fields: of the configuration, several if they move together.
+        values: a tuple for each position, with a value for each field.
+    """
+
+    fields: tuple[str, ...]
+    values: tuple[tuple[Any, ...], ...]
+
+    @classmethod
+    def of(cls, fields: Sequence[str], rows: Sequence[Row]) -> StudyAxis:
+        """The axis of some fields, with the values that rows have."""
+        found = list(dict.fromkeys(tuple(_fixed(row[field]) for field in fields) for row in rows))
+        if all(_is_number(value[0]) for value in found):
+            found.sort(key=lambda value: float(value[0]))
+        return cls(tuple(fields), tuple(found))
+
+    @property
+    def name(self) -> str:
+        """Its fields, with `+` between those that move together."""
+        return "+".join(self.fields)
+
+    @property
+    def label(self) -> str:
+        """Its name for people: the last parts of the fields.
+
+        >>> StudyAxis(("optimizer.weight_decay",), ((1.0,),)).label
+        'weight decay'
+        """
+        return " and ".join(field.rpartition(".")[2].replace("_", " ") for field in self.fields)
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Each value for people."""
+        return tuple(" / ".join(map(said, value)) for value in self.values)
+
+    @cached_property
+    def numbers(self) -> tuple[float, ...] | None:
+        """Each value as a number (of the first field); None if one is not."""
+        found = [value[0] for value in self.values]
+        return tuple(float(value) for value in found) if all(map(_is_number, found)) else None
+
+    @property
+    def is_log(self) -> bool:
+        """Whether its numbers are better spaced by their ratios."""
+        found = self.numbers
+        return found is not None and len(found) > 1 and found[0] > 0 and found[-1] / found[0] > _LOG_FROM
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """The rows of a study by their place.
+
+    Args:
+        name: of the study.
+        axes: what varies.
+        rows: one for each run, see `interp.studies.outcomes.rows`.
+        seeds_are: what a seed sets: both, weights, split.
+    """
+
+    name: str
+    axes: tuple[StudyAxis, ...]
+    rows: tuple[Row, ...]
+    seeds_are: str = "both"
+
+    @classmethod
+    def of(cls, name: str, fields: Sequence[Sequence[str]], rows: Sequence[Row], *, seeds_are: str = "both") -> StudyTable:
+        """The table of rows that vary in some fields, given by axis.
+
+        Raises:
+            UsageError: if there is no row.
+        """
+        if not rows:
+            raise UsageError("study: given no run, expected at least one")
+        return cls(name, tuple(StudyAxis.of(of, rows) for of in fields), tuple(rows), seeds_are)
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Of each row: its position on every axis."""
+        at = [{value: i for i, value in enumerate(axis.values)} for axis in self.axes]
+        return tuple(
+            tuple(known[tuple(_fixed(row[field]) for field in axis.fields)] for known, axis in zip(at, self.axes, strict=True))
+            for row in self.rows
+        )
+
+    @cached_property
+    def cells(self) -> dict[Place, list[Row]]:
+        """The rows at every place that has some, in the order of the places."""
+        found: dict[Place, list[Row]] = {}
+        for place, row in zip(self.places, self.rows, strict=True):
+            found.setdefault(place, []).append(row)
+        return dict(sorted(found.items()))
+
+    def find(self, name: str) -> int:
+        """The number of the axis of a name: its whole name, that of a field, or a field's last part.
+
+        Raises:
+            UsageError: for a name that no axis has.
+        """
+        asked = name.replace("-", "_")
+        for number, axis in enumerate(self.axes):
+            if asked in (axis.name, *axis.fields, *(field.rpartition(".")[2] for field in axis.fields)):
+                return number
+        raise unknown("axis", name, [axis.name for axis in self.axes])
+
+    def others(self, *numbers: int) -> list[dict[int, int]]:
+        """Every combination of positions on the axes that are not among some."""
+        rest = [number for number in range(len(self.axes)) if number not in numbers]
+        return [
+            dict(zip(rest, place, strict=True)) for place in product(*(range(len(self.axes[number].values)) for number in rest))
+        ]
+
+    def fixed(self, given: Mapping[str, Any], *numbers: int) -> dict[int, int]:
+        """Positions on the axes that are not among some: those that are given, the first ones elsewhere.
+
+        Args:
+            given: values by the name of their axis.
+            numbers: the axes that are free.
+
+        Raises:
+            UsageError: for an unknown axis, one that is free, or a value that it does not have.
+        """
+        found = self.others(*numbers)[0]
+        for name, value in given.items():
+            number = self.find(name)
+            axis = self.axes[number]
+            if number in numbers:
+                raise UsageError(f"fixed: given {axis.name}, which is an axis of the figure; leave it out")
+            near = [i for i, text in enumerate(axis.texts) if text == said(value) or _equal(axis.values[i], value)]
+            if not near:
+                raise unknown(f"value of {axis.name}", said(value), axis.texts)
+            found[number] = near[0]
+        return found
+
+    def at(self, positions: Mapping[int, int]) -> list[Row]:
+        """The rows of one cell, given by its position on every axis; none if it has none."""
+        return self.cells.get(tuple(positions[number] for number in range(len(self.axes))), [])
+
+    def told(self, positions: Mapping[int, int]) -> str:
+        """Positions in words."""
+        return ", ".join(f"{self.axes[number].label} {self.axes[number].texts[i]}" for number, i in sorted(positions.items()))
+
+
+def said(value: Any) -> str:
+    """A value of an axis for people.
+
+    >>> [said(value) for value in (0.30000001, 1200, True, None, "relu", [1, 2])]
+    ['0.3', '1,200', 'yes', 'none', 'relu', '1, 2']
+    """
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(map(said, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _equal(values: tuple[Any, ...], given: Any) -> bool:
+    return values == (tuple(given) if isinstance(given, list | tuple) and len(values) > 1 else (_fixed(given),))
+
+
+def _fixed(value: Any) -> Any:
+    """A value that can be a key."""
+    return tuple(map(_fixed, value)) if isinstance(value, list) else value

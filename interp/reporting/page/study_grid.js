@@ -1,0 +1,215 @@
+// Maps of cells: a table of buttons, over the axes that are across and up. One of them can be reached by Tab, the others by arrow keys.
+
+const WIDEST = 140; // pixels of a cell
+const TINY = 46; // narrower ones have no text
+const NARROWEST_CELL = 15;
+const HIGHEST = 760; // pixels of a map, where its cells are not too low for that
+const LOW = 34; // lower cells have no text either: it has two lines
+
+// Put a map into a box. `fill(button, cell, size)` draws a cell, `told(cell)` says it in words, for the tip and for those who cannot see it.
+function drawMap(study, box, { name, fill, told, high }) {
+  const [columns, rows] = [study.positions(study.x), study.positions(study.y)];
+  const headWidth = 22 + 7 * Math.max(4, ...rows.map((j) => (study.y < 0 ? 0 : study.axes[study.y].texts[j].length)));
+  const free = box.getBoundingClientRect().width - headWidth - 8;
+  const wide = Math.max(NARROWEST_CELL, Math.min(WIDEST, Math.floor(free / columns.length) - 3));
+  const tall = high ? high(wide) : Math.max(18, Math.min(60, wide, Math.floor(HIGHEST / rows.length)));
+  const table = make("table", { className: "map" });
+  table.setAttribute("role", "grid");
+  table.setAttribute("aria-label", name);
+  const body = table.createTBody();
+  for (const j of [...rows].reverse()) body.append(mapRow(study, columns, j, { fill, told, size: [wide, tall] }));
+  body.append(acrossRow(study, columns, wide));
+  const scroll = make("div", { className: `map-scroll${wide < TINY || tall < LOW ? " tiny" : ""}` }, table);
+  scroll.style.setProperty("--wide", `${wide}px`);
+  scroll.style.setProperty("--high", `${tall}px`);
+  const label = (axis, arrow) => make("p", { className: "axis" }, axis < 0 ? "" : `${study.axes[axis].label} ${arrow}`);
+  box.replaceChildren(label(study.y, "↑"), scroll, label(study.x, "→"));
+  box.lastChild.style.paddingLeft = `${headWidth}px`;
+  table.addEventListener("keydown", (event) => moveInMap(event, table));
+  const buttons = [...table.querySelectorAll("button")];
+  (buttons.find((button) => button.getAttribute("aria-pressed") === "true") || buttons[0]).tabIndex = 0;
+}
+
+function mapRow(study, columns, j, { fill, told, size }) {
+  const line = make("tr");
+  line.append(make("th", { scope: "row" }, study.y < 0 ? "" : study.axes[study.y].texts[j]));
+  if (study.y < 0) line.firstChild.replaceWith(make("td"));
+  for (const i of columns) {
+    const cell = study.cellAt(i, j);
+    const button = make("button", { type: "button", className: "place", tabIndex: -1 });
+    if (cell) {
+      fill(button, cell, size);
+      const words = told(cell);
+      button.setAttribute("aria-label", words);
+      button.setAttribute("aria-pressed", cell === study.cell);
+      button.addEventListener("click", () => study.choose(cell));
+      for (const [event, shows] of [["pointerenter", true], ["focus", true], ["pointerleave", false], ["blur", false]]) {
+        button.addEventListener(event, () => (shows ? showTip(button, words) : hideTip()));
+      }
+    } else {
+      button.classList.add("none");
+      button.setAttribute("aria-label", "no run is planned here");
+    }
+    line.append(make("td", {}, button));
+  }
+  return line;
+}
+
+// The values across, as many as have room.
+function acrossRow(study, columns, wide) {
+  const line = make("tr", { className: "across" });
+  line.append(make("td"));
+  if (study.x < 0) return line;
+  const texts = study.axes[study.x].texts;
+  const every = Math.ceil((Math.max(...texts.map((text) => text.length)) * 7 + 6) / (wide + 2));
+  for (const i of columns) line.append(make("th", { scope: "col", title: texts[i] }, every > 1 && i % every ? "" : texts[i]));
+  if (every > 1) for (const head of line.querySelectorAll("th")) head.setAttribute("aria-label", head.title);
+  return line;
+}
+
+function moveInMap(event, table) {
+  const at = event.target.closest("button");
+  const change = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -1e9], End: [0, 1e9] }[event.key];
+  if (!at || !change) return;
+  event.preventDefault();
+  const lines = [...table.rows].map((row) => [...row.querySelectorAll("button")]).filter((buttons) => buttons.length);
+  const row = lines.findIndex((buttons) => buttons.includes(at));
+  const inside = (value, count) => Math.min(Math.max(value, 0), count - 1);
+  const next = lines[inside(row + change[0], lines.length)];
+  const target = next[inside(lines[row].indexOf(at) + change[1], next.length)];
+  for (const button of lines.flat()) button.tabIndex = button === target ? 0 : -1;
+  target.focus();
+}
+
+// What is asked of every cell, in colour and in numbers.
+function drawPhase(study) {
+  const { question, theme } = study;
+  const box = document.getElementById("phase-map");
+  const scale = scaleOf(study);
+  const fill = (button, cell, [wide]) => {
+    const said = study.answer(cell);
+    const colour = scale.colour(cell);
+    if (colour) Object.assign(button.style, { backgroundColor: `rgb(${colour.join(",")})`, color: inkOn(colour) });
+    else button.classList.add(said.n ? "beyond" : "none");
+    button.append(study.short(cell, wide));
+    if (said.n && said.few && wide >= TINY) button.append(make("small", {}, `n = ${said.n}`));
+    else if (said.n && wide > 88 && question.kind !== "outcome") button.append(make("small", {}, study.span(said)));
+  };
+  drawMap(study, box, { name: `${question.title}, by cell`, fill, told: (cell) => study.told(cell) });
+  box.append(scale.key());
+  box.dataset.theme = theme;
+}
+
+// Colours of a question's answers over all cells that are seen: { colour(cell), key() }.
+function scaleOf(study) {
+  const { question } = study;
+  const beyond = question.kind === "time" ? [swatch("beyond", "not reached: half of the runs were not seen to")] : [];
+  const ends = [...beyond, ...(study.shown.some((cell) => !study.answer(cell).n) ? [swatch("none", "no finished run")] : [])];
+  if (question.kind === "outcome") {
+    const { outcomes } = study.colours;
+    const seen = new Set(study.shown.map((cell) => study.commonOutcome(cell)).filter(Boolean));
+    return {
+      colour: (cell) => (study.commonOutcome(cell) ? parsed(outcomes[study.commonOutcome(cell)]) : null),
+      key: () => make("div", { className: "key" }, ...[...seen].map((name) => swatch(outcomes[name], name)), ...ends),
+    };
+  }
+  const values = study.shown.map((cell) => study.answer(cell).value).filter((value) => value !== null);
+  const [low, high] = question.kind === "share" ? [0, 1] : [Math.min(...values), Math.max(...values)];
+  const isLog = low > 0 && high / low > 10 && question.kind !== "share";
+  const on = isLog ? Math.log : (value) => value;
+  const shades = study.templates[study.theme].layout.colorscale.sequential;
+  const first = question.kind === "share" ? 0 : 0.1;
+  const share = (value) => (high > low ? first + ((1 - first) * (on(value) - on(low))) / (on(high) - on(low)) : 0.5);
+  const ramp = make("i", { className: "ramp" });
+  ramp.style.background = `linear-gradient(90deg, ${Array.from({ length: 11 }, (_, i) => `rgb(${mixed(shades, first + ((1 - first) * i) / 10).join(",")})`).join(",")})`;
+  const text = (value) => study.number(value);
+  return {
+    colour: (cell) => (study.answer(cell).value === null ? null : mixed(shades, share(study.answer(cell).value))),
+    key: () => make("div", { className: "key" }, ...(values.length ? [make("span", {}, text(low), ramp, text(high), isLog ? " (logarithmic)" : "")] : []), ...ends),
+  };
+}
+
+function swatch(look, text) {
+  const mark = make("i");
+  if (look.startsWith("#")) mark.style.background = look;
+  else mark.className = look;
+  return make("span", {}, mark, text);
+}
+
+// A colour of a plotly colour scale, as red, green, blue.
+function mixed(scale, share) {
+  const next = Math.max(1, scale.findIndex(([at]) => at >= share - 1e-9));
+  const [[from, low], [to, high]] = [scale[next - 1], scale[next]];
+  const part = to > from ? Math.min(1, Math.max(0, (share - from) / (to - from))) : 1;
+  const [one, other] = [parsed(low), parsed(high)];
+  return one.map((channel, c) => Math.round(channel + part * (other[c] - channel)));
+}
+
+const parsed = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+
+// Black or white, whichever is read better.
+function inkOn(colour) {
+  const light = colour.reduce((sum, channel, i) => {
+    const v = channel / 255;
+    return sum + [0.2126, 0.7152, 0.0722][i] * (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  }, 0);
+  return light > 0.179 ? "#000000" : "#ffffff";
+}
+
+// One small plot a cell: all its runs, at the scales that all cells share.
+function drawMultiples(study) {
+  const kind = study.curves[study.multiple];
+  const box = document.getElementById("multiples");
+  if (!kind) return box.replaceChildren(make("p", {}, "No run has curves yet."));
+  const { lastStep, low, high } = study.ranges[study.multiple];
+  const fill = (button, cell, [wide, tall]) => {
+    const picture = svgOf("svg", { width: wide - 4, height: tall - 4, viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" });
+    picture.append(svgOf("path", { d: cell.rows.map((row) => pathOf(study.curve(kind, row), { lastStep, low, high })).join("") }));
+    button.append(picture);
+  };
+  const told = (cell) => `${study.placeInWords(cell)}: ${kind.title.toLowerCase()} of ${cell.rows.length} runs`;
+  drawMap(study, box, { name: `${kind.title} of every cell`, fill, told, high: (wide) => Math.max(26, Math.round(wide * 0.62)) });
+  box.querySelectorAll("path").forEach((path) => { path.style.stroke = colourOf(kind.name); });
+  const ends = [low, high].map((value) => study.number(kind.is_log ? 10 ** value : value));
+  box.append(make("p", { className: "key" }, `Across each: steps 0 to ${lastStep.toLocaleString("en-US")}; up: ${kind.unit}, ${ends[0]} to ${ends[1]}${kind.is_log ? " (logarithmic)" : ""}.`));
+}
+
+function pathOf({ steps, values }, { lastStep, low, high }) {
+  let d = "";
+  for (let i = 0; i < steps.length; i++) {
+    d += `${i ? "L" : "M"}${((100 * steps[i]) / lastStep).toFixed(1)} ${(98 - (96 * (values[i] - low)) / (high - low || 1)).toFixed(1)}`;
+  }
+  return d;
+}
+
+function colourOf(name) {
+  return { test_accuracy: "var(--test)", train_accuracy: "var(--train)", restricted_loss: "var(--restricted)" }[name] || "var(--faint)";
+}
+
+function svgOf(name, attributes) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}
+
+function showTip(button, words) {
+  const tip = document.getElementById("tip");
+  tip.textContent = words;
+  tip.hidden = false;
+  const box = button.getBoundingClientRect();
+  const left = Math.min(Math.max(8, box.left + box.width / 2 - tip.offsetWidth / 2), document.documentElement.clientWidth - tip.offsetWidth - 8);
+  const above = box.top > tip.offsetHeight + 12;
+  tip.style.left = `${left + window.scrollX}px`;
+  tip.style.top = `${window.scrollY + (above ? box.top - tip.offsetHeight - 8 : box.bottom + 8)}px`;
+}
+
+function hideTip() {
+  document.getElementById("tip").hidden = true;
+}
+
+// An element with properties and children, texts among them.
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children.filter((child) => child !== ""));
+  return element;
+}
