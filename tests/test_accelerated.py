@@ -15,7 +15,7 @@ from interp.errors import UsageError
 from interp.studies.accelerated import Regression, accelerated_failure, separation
 from interp.studies.censored_fit import FAMILIES, fit_censored
 from interp.studies.durations import Durations, NotBounded
-from interp.studies.gathering import gathered
+from interp.studies.gathered_cells import gathered
 from interp.studies.resampling import resampled_weights
 
 

@@ -21,10 +21,10 @@ from interp import Study, observe, open_run, open_study, record
 from interp.cli import main
 from interp.errors import UsageError
 from interp.observing.thinning_out import thin_measured
-from interp.studies.cells import cells_of
 from interp.studies.going import FAILURES, shard_of
 from interp.studies.outcomes import counts, rows
-from interp.studies.working import RUNS
+from interp.studies.study_cells import cells_of
+from interp.studies.worker import RUNS
 
 
 @pytest.fixture(scope="module")

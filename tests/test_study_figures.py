@@ -23,10 +23,10 @@ from interp.figures.phase_map import OUTCOME_COLOURS, phase_figure
 from interp.figures.study_table import StudyTable
 from interp.figures.survival_figure import MOST_CURVES, survival_figure, survival_of
 from interp.reporting.curve_thinning import thinned
-from interp.studies.cells import cell
 from interp.studies.comparing import log_rank
 from interp.studies.durations import NotBounded
 from interp.studies.law_fit import Law
+from interp.studies.study_cells import cell
 from interp.studies.survival import kaplan_meier
 from interp.studies.timed import timed
 

@@ -23,7 +23,7 @@ from interp.store.parcel import pack_run, unpack_run
 from interp.studies import ray_tasks
 from interp.studies.placing import placed
 from interp.studies.study_plan import point_name
-from interp.studies.working import RUNS, Work
+from interp.studies.worker import RUNS, Work
 
 HAS_RAY = True
 try:

@@ -157,7 +157,7 @@ def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.
         return
     print(opened)
     print(", ".join(f"{count} {what}" for what, count in counts(found).items() if count))
-    from interp.studies.cells import cell_table
+    from interp.studies.study_cells import cell_table
 
     print_table(cell_table(opened, found))
 

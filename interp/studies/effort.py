@@ -10,7 +10,7 @@ from statistics import mean
 from interp.cores import available_threads
 from interp.studies.study import Study
 from interp.studies.study_plan import Point
-from interp.studies.working import settled
+from interp.studies.worker import settled
 from interp.wording import counted
 
 _PROBED, _WARM, _STEPS = 3, 5, 20

@@ -18,7 +18,7 @@ from interp.errors import UsageError
 from interp.store.durable import make_directory, write_atomically
 from interp.studies.leases import Leases
 from interp.studies.study_plan import Point
-from interp.studies.working import LEASES, RUNS, State, Work, settled
+from interp.studies.worker import LEASES, RUNS, State, Work, settled
 
 if TYPE_CHECKING:
     from interp.studies.study import Study

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64
 
 from interp.studies.censored_fit import Fit
 from interp.studies.durations import Durations, Estimate, NotBounded, cells, fewest
-from interp.studies.gathering import Rows, gathered
+from interp.studies.gathered_cells import Rows, gathered
 from interp.studies.profiling import Bent, ProfiledFit, fit_bent
 from interp.studies.resampling import checked_resamples, percentile_interval, resampled_weights
 

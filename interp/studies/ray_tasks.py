@@ -24,7 +24,7 @@ from interp.errors import DataError, TrainingError, UsageError
 from interp.observing.fingerprint import toolkit_digest
 from interp.store.parcel import pack_run, unpack_run
 from interp.studies.study_plan import point_name
-from interp.studies.working import RUNS, Work
+from interp.studies.worker import RUNS, Work
 
 # Read when Ray starts here: no usage report, no token written into the home folder, workers as urgent as this process.
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}

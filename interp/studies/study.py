@@ -18,7 +18,7 @@ from interp.store.run import Run, open_run
 from interp.store.run_paths import run_path
 from interp.studies.study_plan import DEFAULT_MEASURES, Keep, Point, SeedsAre, StudyPlan, plan_from_dict
 from interp.studies.vary import make_axis
-from interp.studies.working import LEASES, RUNS
+from interp.studies.worker import LEASES, RUNS
 from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
 
