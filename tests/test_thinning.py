@@ -16,7 +16,7 @@ from interp.errors import DataError, UsageError
 from interp.observing.thinning_out import thin_measured
 from interp.recording.session import Session
 from interp.store.beginning import begin
-from interp.store.thinning import kept_series, thin
+from interp.store.thinning import thin
 from interp.store.writer import RunWriter, writing
 
 
@@ -40,7 +40,7 @@ def test_what_was_measured_stays_bit_for_bit(run: Run) -> None:
     assert thinned.steps == (run.steps[0], run.steps[-1])
     assert thinned.manifest.thinned_steps == run.steps[1:-1]
     assert len(list((run.path / "checkpoints").iterdir())) == 2
-    assert kept_series(thinned) == tuple(sorted(MEASURES))
+    assert thinned.manifest.series == tuple(sorted(MEASURES))
     after = observe(thinned, MEASURES)
     assert after.identical(before.assign_attrs(after.attrs))
     assert about(after).phases == about(before).phases

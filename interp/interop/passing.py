@@ -6,13 +6,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from interp.errors import UsageError
 from interp.interop.known import Known, as_flags
-from interp.interop.load import import_run
-from interp.interop.recognising import Format
 from interp.store.manifest import MANIFEST
 from interp.store.run import Run, open_run
+
+if TYPE_CHECKING:
+    from interp.interop.recognising import Format
 
 _NOTHING = Known()
 
@@ -30,8 +32,13 @@ def opened_runs(paths: Sequence[Path], format: Format = "auto", *, known: Known 
         DataError: as `open_run` and `import_run`.
     """
     foreign = [path for path in paths if path.exists() and not (path / MANIFEST).is_file()]
-    if not foreign and paths:
-        check_is_not_said(paths[0], format, known)
+    if not foreign:
+        if paths:
+            check_is_not_said(paths[0], format, known)
+        yield [open_run(path) for path in paths]
+        return
+    from interp.interop.load import import_run  # only here: a run that was measured is looked at without torch
+
     with tempfile.TemporaryDirectory(prefix="interp-") as folder:
         taken = [
             import_run(path, Path(folder) / str(i), format=format, known=known) if path in foreign else open_run(path)

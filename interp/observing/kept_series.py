@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from interp.observing.analysis import Analysis
+from interp.store.manifest import series_name
 from interp.store.packed import unpack_arrays
 from interp.store.run import Run
-from interp.store.thinning import kept_series, series_name
 from interp.wording import listed
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def is_kept(run: Run, analysis: Analysis) -> bool:
     """Whether the series of an analysis is part of a run whose checkpoints were thinned out."""
-    return bool(run.manifest.thinned) and analysis.is_built_in and analysis.name in kept_series(run)
+    return bool(run.manifest.thinned) and analysis.is_built_in and analysis.name in run.manifest.series
 
 
 def kept_bytes(run: Run, analysis: Analysis, steps: Sequence[int]) -> bytes | None:

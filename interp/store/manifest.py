@@ -30,6 +30,7 @@ IMPORTED = "imported"  # in place of an engine's name
 Status = Literal["running", "interrupted", "finished", "stopped"]
 Reason = Literal["budget", "settled", "ended", "imported", "non-finite"]
 
+_SERIES_SUFFIX = ".safetensors"
 _OF_STEP = re.compile(r"/step_(\d{8,})\.safetensors")
 
 
@@ -80,6 +81,12 @@ class Manifest:
         return tuple(sorted(step for name in self.thinned if (step := step_of(name)) is not None))
 
     @cached_property
+    def series(self) -> tuple[str, ...]:
+        """Names of the analyses whose series are part of the run."""
+        inside = (name for name in self.files if name.startswith(f"{SERIES}/"))
+        return tuple(sorted(name.removeprefix(f"{SERIES}/").removesuffix(_SERIES_SUFFIX) for name in inside))
+
+    @cached_property
     def moments(self) -> tuple[int, ...]:
         """Steps whose whole state is kept, ascending."""
         return tuple(sorted(step for name in self.files if (step := step_of(name, MOMENTS)) is not None))
@@ -123,6 +130,11 @@ def checkpoint_name(step: int) -> str:
 def moments_name(step: int) -> str:
     """Path of the kept state of a step inside its run."""
     return f"{MOMENTS}/step_{step:08d}.safetensors"
+
+
+def series_name(analysis: str) -> str:
+    """Path of an analysis' kept series inside its run."""
+    return f"{SERIES}/{analysis}{_SERIES_SUFFIX}"
 
 
 def step_of(name: str, folder: str = CHECKPOINTS) -> int | None:

@@ -11,22 +11,9 @@ from pathlib import Path
 
 from interp.errors import UsageError
 from interp.store.durable import explained, make_directory, remove_temporaries, write_atomically
-from interp.store.manifest import MANIFEST, SERIES, Entry, checkpoint_name
+from interp.store.manifest import MANIFEST, SERIES, Entry, checkpoint_name, series_name
 from interp.store.run import Run, open_run
 from interp.store.writer import write_log, writing
-
-_SUFFIX = ".safetensors"
-
-
-def series_name(analysis: str) -> str:
-    """Path of an analysis' kept series inside its run."""
-    return f"{SERIES}/{analysis}{_SUFFIX}"
-
-
-def kept_series(run: Run) -> tuple[str, ...]:
-    """Names of the analyses whose series are part of the run."""
-    inside = (name for name in run.manifest.files if name.startswith(f"{SERIES}/"))
-    return tuple(sorted(name.removeprefix(f"{SERIES}/").removesuffix(_SUFFIX) for name in inside))
 
 
 def thin(path: Path, keep: Iterable[int], *, series: Mapping[str, bytes] | None = None) -> Run:
