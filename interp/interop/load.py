@@ -19,6 +19,7 @@ from interp.interop.known import Known, UnknownFactError
 from interp.interop.logs.training_log import TrainingLog, log_beside, read_log
 from interp.interop.opening import Opened, open_file
 from interp.interop.recognising import Format
+from interp.interop.stored_sizes import size_notes
 from interp.interop.untrusted import blaming, stored_attributes
 from interp.interop.working import working
 from interp.networks.one_layer import Weights
@@ -137,7 +138,7 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     account = account_of(opened, weights, task, split, step=checkpoints[-1][0], guesses=task_guesses)
     notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
     notes += [*([against] if against else []), *account.notes()]
-    notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened)]
+    notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened), *size_notes(opened.config, weights)]
     return Imported(
         format=opened.format,
         checkpoints=checkpoints,

@@ -22,6 +22,7 @@ from interp.interop.known import Known, UnknownFactError
 from interp.interop.mapping import DROPPED, mapping_layout, parse_entries
 from interp.interop.plain_models import plain_model
 from interp.interop.recognising import FORMATS, LAYOUTS, NAMED, recognise
+from interp.interop.stored_sizes import check_modulus
 from interp.interop.transformer_lens import check_config
 from interp.interop.unrepresentable import check_representable
 from interp.interop.untrusted import blaming, read_untrusted
@@ -183,6 +184,7 @@ class _Facts:
     notes: tuple[str, ...]
     guesses: tuple[Guess, ...]
     large: bool
+    config: Mapping[str, object]
 
     @classmethod
     def of(
@@ -203,11 +205,12 @@ class _Facts:
             )
         return cls(
             cast(Activation, activation or ACTIVATIONS[0]), 1.0 if rate is None else float(cast(float, rate)), tuple(notes),
-            tuple(guesses), known.large,
+            tuple(guesses), known.large, config,
         )  # fmt: skip
 
     def weights(self, tensors: Mapping[str, Tensor]) -> Weights:
         weights = Weights.from_tensors(_finite(tensors), activation=self.activation, attention_rate=self.attention_rate)
+        check_modulus(self.config, weights)
         limits.check_table(weights.p, weights.d_mlp + weights.classes, insisted=self.large)
         return weights
 
