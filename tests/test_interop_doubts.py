@@ -49,3 +49,85 @@ def test_another_size_in_the_configuration_is_said(field: str, size: int, clock:
     assert any(f"the configuration says {size}, the tensors have" in note for note in load_run(path).notes)
     right = save({"model": plain_linear(clock), "config": {"n_heads": 4, "p": 13, "d_model": 16}}, tmp_path / "right.pt")
     assert not any("the configuration says" in note for note in load_run(right).notes)
+
+
+# A model that works neither well nor by chance
+
+
+def noisy(weights: Weights, scale: float) -> Weights:
+    """With a disturbed embedding, so that it is right for a part of the pairs."""
+    noise = torch.randn(weights.W_E.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return Weights.from_tensors({**weights.tensors(), "W_E": weights.W_E + scale * noise})
+
+
+@pytest.fixture
+def poor(clock: Weights) -> Weights:
+    return noisy(clock, 0.6)
+
+
+def test_the_refusal_for_want_of_a_split_says_how_well_the_model_works(clock: Weights, poor: Weights, tmp_path: Path) -> None:
+    for weights, words in ((clock, "accuracy 1 and loss"), (poor, "WARNING: the model is right for")):
+        path = save(legacy_state_by_hand(weights), tmp_path / "m.pt")
+        with pytest.raises(UsageError, match="interp anatomy and interp.load_weights do not") as error:
+            import_run(path, tmp_path / "runs")
+        assert words in str(error.value)
+        assert "the page would call pairs seen that were not" in str(error.value)
+    nothing = save(legacy_state_by_hand(random_weights(11, d_model=6, n_heads=2, d_head=3, d_mlp=6)), tmp_path / "n.pt")
+    with pytest.raises(UsageError, match="a constant answer would be.*square, so that no shape tells"):
+        import_run(nothing, tmp_path / "runs")
+
+
+def test_a_model_far_from_chance_and_from_good_is_warned_of(clock: Weights, poor: Weights, tmp_path: Path) -> None:
+    path = save(legacy_state_by_hand(poor), tmp_path / "m.pt")
+    whole = load_run(path)
+    assert not whole.account.performance.working.is_near_chance
+    assert whole.account.performance.accuracy < 0.5
+    assert "of all pairs, far more than by chance and fewer than a trained model" in whole.account.warnings[0]
+    split = load_run(path, known=Known(split=SPLIT))
+    assert "of its training pairs" in split.account.warnings[0]
+    for known in (Known(), Known(split=SPLIT)):
+        assert not load_run(save(legacy_state_by_hand(clock), tmp_path / "good.pt"), known=known).account.warnings
+
+
+def test_a_published_training_loss_as_large_explains_it(poor: Weights, tmp_path: Path) -> None:
+    known = Known(split=SPLIT)
+    state = legacy_state_by_hand(poor)
+    loss = load_run(save(state, tmp_path / "m.pt"), known=known).account.performance.train[0]
+    content = {"model": state, "train_losses": [2 * loss, loss]}
+    assert not load_run(save(content, tmp_path / "early.pt"), known=known).account.warnings
+    assert load_run(save(content | {"train_losses": [loss / 9]}, tmp_path / "other.pt"), known=known).account.warnings
+
+
+def test_only_the_last_model_of_a_series_is_judged(clock: Weights, poor: Weights, tmp_path: Path) -> None:
+    states = [legacy_state_by_hand(poor), legacy_state_by_hand(clock)]
+    path = save({"checkpoints": states, "checkpoint_epochs": [0, 9]}, tmp_path / "m.pt")
+    assert not load_run(path).account.warnings
+
+
+def test_a_reading_is_not_said_to_work_if_it_does_not(clock: Weights, poor: Weights, tmp_path: Path) -> None:
+    path = save(plain_linear(poor), tmp_path / "m.pt")
+    text = explain(path, known=Known(n_heads=4)).text
+    assert "because the model works so" not in text
+    assert "in which the model does best, though not well: right for" in text
+    good = save(plain_linear(clock), tmp_path / "good.pt")
+    assert "because the model works so" in explain(good, known=Known(n_heads=4)).text
+
+
+def test_a_given_orientation_is_said_to_be_given(clock: Weights, tmp_path: Path) -> None:
+    path = save(plain_linear(clock), tmp_path / "m.pt")
+    guesses = explain(path, known=Known(n_heads=4, orientation="linear")).guesses
+    assert next(guess.why for guess in guesses if guess.what == "orientation") == "as given"
+
+
+# A split that nothing confirms
+
+
+def test_the_stored_seed_of_an_official_final_model_is_taken_with_a_note(tmp_path: Path) -> None:
+    weights = random_weights(13, biases=["b_in", "b_out"], equals_class=True, n_heads=2, d_head=3, d_model=6, d_mlp=8)
+    config = {"seed": 5, "frac_train": 0.4, "fn_name": "add", "p": 13}
+    run = load_run(save({"model": official_state(weights), "config": config, "epoch": 9}, tmp_path / "final.pth"))
+    assert run.config.split == SplitConfig("python", 5, 0.4)
+    assert any("by the stored seed and fraction; there is no loss that confirms it" in note for note in run.notes)
+    del config["frac_train"]
+    unsaid = load_run(save({"model": official_state(weights), "config": config, "epoch": 9}, tmp_path / "final.pth"))
+    assert unsaid.split is None

@@ -92,7 +92,9 @@ def import_run(
     imported, source = load_run(path, format, known=known), find_files(path)
     if imported.split is None:
         raise UnknownFactError(
-            f"{source.given}: its train and test pairs are not known, and a run needs them: {'; '.join(_apart(imported))}",
+            f"{source.given}: its train and test pairs are not known, and a run needs them (interp anatomy and interp.load_weights "
+            f"do not): {'; '.join([*_apart(imported), *imported.account.result()])}; with a split that is not the model's own, the "
+            "page would call pairs seen that were not, so that the example shows the form only",
             {"split": SplitConfig("python", 0, 0.3)},
         )
     if imported.refuted:
@@ -135,7 +137,9 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     log, log_notes = _log(source.given, known)
     notes += [*log_notes, *(disagreements(log, checkpoints, task, split) if log is not None else [])]
     notes += [note for which in losses if (note := content.losses_note(which))]
-    account = account_of(opened, weights, task, split, step=checkpoints[-1][0], guesses=task_guesses)
+    last = checkpoints[-1][0]
+    logged = log.columns.get("train_loss", {}).get(last) if log is not None else None
+    account = account_of(opened, weights, task, split=split, step=last, logged_loss=logged, guesses=task_guesses)
     notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
     notes += [*([against] if against else []), *account.notes()]
     notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened), *size_notes(opened.config, weights)]

@@ -85,7 +85,8 @@ def plain_model(state: Mapping[str, object], *, known: Known, n_heads: int | Non
     kept = found if known.orientation is None else _oriented(found, known.orientation)
     chosen, why = _chosen(trial, kept, n_heads)
     model = trial.model(chosen, n_heads)
-    return PlainModel(model.layout, model.sizes, model.positions, model.zeros, tuple(_guesses(names, found, chosen, why)))
+    guesses = _guesses(names, found, chosen, (why, "as given" if len(kept) < len(found) else why))
+    return PlainModel(model.layout, model.sizes, model.positions, model.zeros, tuple(guesses))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +147,9 @@ def _chosen(trial: _Trial, found: Sequence[Reading], n_heads: int | None) -> tup
     usual, best = tried[0], max(tried, key=lambda pair: pair[1].excess)
     reading, how = best if best[1].is_far_better_than(usual[1]) else usual
     if how.works:
-        return reading, f"because the model works so: it is right for {how.accuracy:.1%} of the pairs, by chance {how.chance:.1%}"
+        odds = f"right for {how.accuracy:.1%} of the pairs, by chance {how.chance:.1%}"
+        so = "because the model works so: it is" if how.is_mostly_right else "in which the model does best, though not well:"
+        return reading, f"{so} {odds}"
     if trial.names.has_positions and not usual[0].is_cut and not _unoriented(found):
         return usual[0], "as they are usually stored; the model works in no way"
     raise _none_works(trial, found, best)
@@ -188,7 +191,8 @@ def _heads_not_known(trial: _Trial, found: Sequence[Reading]) -> UnknownFactErro
     )
 
 
-def _guesses(names: Assignment, found: Sequence[Reading], chosen: Reading, why: str) -> list[Guess]:
+def _guesses(names: Assignment, found: Sequence[Reading], chosen: Reading, whys: tuple[str, str]) -> list[Guess]:
+    why, why_oriented = whys
     stated = tuple(f"{name}{_axes_of(chosen, name)}={role}" for name, role in names.roles.items())
     stated += tuple(f"{name}={DROPPED}" for name in sorted(names.ignored))
     if names.tied is not None:
@@ -203,7 +207,7 @@ def _guesses(names: Assignment, found: Sequence[Reading], chosen: Reading, why: 
     if unclear := _unoriented(found):
         kinds = ", ".join(dict.fromkeys(chosen.orientation[name] for name in unclear))
         other = "left" if kinds == "linear" else "linear"
-        guesses.append(Guess("orientation", f"{kinds}, of {', '.join(unclear)}", why, {"orientation": other}))
+        guesses.append(Guess("orientation", f"{kinds}, of {', '.join(unclear)}", why_oriented, {"orientation": other}))
     if names.tied is not None:
         guesses.append(Guess("unembedding", f"{names.tied}, transposed", "there is no other: the two are tied"))
     if not names.has_positions:
