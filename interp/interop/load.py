@@ -142,7 +142,11 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     account = account_of(opened, weights, task, split=split, step=last, logged_loss=logged, guesses=task_guesses)
     notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
     notes += [*([against] if against else []), *account.notes()]
-    notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened), *size_notes(opened.config, weights)]
+    notes += [
+        f"not stored, so the config has defaults for: {', '.join(missing)}",
+        *_contradictions(opened),
+        *size_notes(opened.config, weights),
+    ]
     return Imported(
         format=opened.format,
         checkpoints=checkpoints,
