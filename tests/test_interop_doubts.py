@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from foreign import legacy_state_by_hand, official_state, save
@@ -11,8 +13,11 @@ from foreign_forms import plain_linear
 from random_models import random_weights
 from wide_clock import wide_clock
 
+from interp.anatomy.source import open_source
+from interp.cli.entry import main
 from interp.errors import DataError, UsageError
 from interp.interop import Known, explain, import_run, load_run, load_weights
+from interp.networks.bridge import BRIDGE
 from interp.networks.one_layer import Weights
 from interp.tasks.splits import SplitConfig
 
@@ -68,12 +73,12 @@ def poor(clock: Weights) -> Weights:
 def test_the_refusal_for_want_of_a_split_says_how_well_the_model_works(clock: Weights, poor: Weights, tmp_path: Path) -> None:
     for weights, words in ((clock, "accuracy 1 and loss"), (poor, "WARNING: the model is right for")):
         path = save(legacy_state_by_hand(weights), tmp_path / "m.pt")
-        with pytest.raises(UsageError, match="interp anatomy and interp.load_weights do not") as error:
+        with pytest.raises(UsageError, match=r"interp anatomy and interp\.load_weights do not") as error:
             import_run(path, tmp_path / "runs")
         assert words in str(error.value)
         assert "the page would call pairs seen that were not" in str(error.value)
     nothing = save(legacy_state_by_hand(random_weights(11, d_model=6, n_heads=2, d_head=3, d_mlp=6)), tmp_path / "n.pt")
-    with pytest.raises(UsageError, match="a constant answer would be.*square, so that no shape tells"):
+    with pytest.raises(UsageError, match=r"a constant answer would be.*square, so that no shape tells"):
         import_run(nothing, tmp_path / "runs")
 
 
@@ -131,3 +136,101 @@ def test_the_stored_seed_of_an_official_final_model_is_taken_with_a_note(tmp_pat
     del config["frac_train"]
     unsaid = load_run(save({"model": official_state(weights), "config": config, "epoch": 9}, tmp_path / "final.pth"))
     assert unsaid.split is None
+
+
+# Numbers that a caller gives
+
+
+@pytest.mark.parametrize("wrong", [
+    {"n_heads": -4}, {"n_heads": 0}, {"n_heads": 1.5}, {"n_heads": True}, {"attention_rate": 2.0},
+    {"attention_rate": float("nan")}, {"steps": (-1,)}, {"activation": "silu"}, {"operation": "divide"}, {"orientation": "up"},
+])  # fmt: skip
+def test_what_cannot_be_known_is_refused_at_once(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        Known(**wrong)
+
+
+def test_a_number_of_heads_that_does_not_divide_is_refused_with_those_that_do(clock: Weights, tmp_path: Path) -> None:
+    for state in (plain_linear(clock), BRIDGE.write(clock)):
+        path = save(state, tmp_path / "m.pt")
+        with pytest.raises(UsageError, match=r"n_heads: given 5, which does not divide the axis of 16.*1, 2, 4, 8, 16"):
+            load_weights(path, known=Known(n_heads=5))
+    stored = save({"model": plain_linear(clock), "config": {"n_heads": 0}}, tmp_path / "m.pt")
+    with pytest.raises(UsageError, match="n_heads of the configuration: given 0"):
+        load_weights(stored)
+
+
+def test_a_wrong_number_on_the_command_line_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(tmp_path / "m.pt"), "--n-heads", "-4"])
+    assert ended.value.code == 2
+    assert "n_heads: given -4, expected an integer >= 1" in " ".join(capsys.readouterr().err.split())
+
+
+# What a configuration says of the training
+
+
+def test_every_single_setting_that_is_not_stored_is_named(clock: Weights, tmp_path: Path) -> None:
+    path = save({"model": plain_linear(clock), "config": {"n_heads": 4, "lr": 0.1, "seed": 0}}, tmp_path / "m.pt")
+    run = load_run(path)
+    assert run.config.optimizer.lr == 0.1
+    assert run.unknown == ("split", *(f"optimizer.{name}" for name in ("weight_decay", "beta1", "beta2", "eps")), "model.init")
+    assert open_source(path).weight_decay is None
+    more = save({"model": plain_linear(clock), "config": {"n_heads": 4, "wd": 0.3, "seed": 7}}, tmp_path / "more.pt")
+    assert open_source(more).weight_decay == 0.3
+    assert load_run(more).config.seed == 7
+    imported = import_run(path, tmp_path / "runs", known=Known(split=SPLIT))
+    assert open_source(imported.path).weight_decay is None
+
+
+def test_another_optimizer_is_said_and_normalization_is_refused(clock: Weights, tmp_path: Path) -> None:
+    def with_config(**config: object) -> Path:
+        return save({"model": plain_linear(clock), "config": {"n_heads": 4, **config}}, tmp_path / "m.pt")
+
+    assert any("the configuration says 'SGD'" in note for note in load_run(with_config(optimizer="SGD")).notes)
+    assert not any("AdamW" in note for note in load_run(with_config(optimizer="torch.optim.AdamW")).notes)
+    for said in ({"normalization": "LN"}, {"use_ln": True}, {"norm": "rms"}):
+        with pytest.raises(DataError, match=r"a network with normalization \(the configuration says") as error:
+            load_run(with_config(**said))
+        assert "what can be held is" in str(error.value)
+    for said in ({"normalization": None}, {"use_ln": False}, {"norm": "none"}, {"norm": 1.0}):
+        load_run(with_config(**said))
+
+
+# How a file is read
+
+
+def test_a_setting_beside_the_tensors_that_is_used_is_not_said_to_be_unread(clock: Weights, tmp_path: Path) -> None:
+    path = save({"model": plain_linear(clock), "n_heads": 4, "colour": "red"}, tmp_path / "m.pt")
+    notes = [note for note in load_run(path).notes if note.startswith("not read from the file")]
+    assert notes == ["not read from the file: colour"]
+
+
+def test_names_for_arrays_that_have_names_are_refused(clock: Weights, tmp_path: Path) -> None:
+    path = save(plain_linear(clock), tmp_path / "m.pt")
+    np.savez(tmp_path / "m.npz", **{name: tensor.numpy() for name, tensor in plain_linear(clock).items()})
+    for file in (path, tmp_path / "m.npz"):
+        with pytest.raises(UsageError, match="leaves: given 'a,b', but"):
+            load_weights(file, known=Known(n_heads=4, leaves="a,b"))
+
+
+def test_two_precisions_are_widened_with_a_note(clock: Weights, tmp_path: Path) -> None:
+    state = plain_linear(clock)
+    path = save({**state, "embed.weight": state["embed.weight"].float()}, tmp_path / "m.pt")
+    run = load_run(path, known=Known(n_heads=4))
+    assert {tensor.dtype for tensor in run.weights.tensors().values()} == {torch.float64}
+    assert "stored in float32 and float64: all was widened to the widest as it was read" in run.notes
+    assert not any("widened" in note for note in load_run(save(state, path), known=Known(n_heads=4)).notes)
+
+
+def test_what_is_no_file_is_said(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pt")
+    (tmp_path / "zero.pt").symlink_to("/dev/zero")
+    (tmp_path / "lost.pt").symlink_to("nowhere.pt")
+    said = {
+        "pipe.pt": "is a named pipe", "zero.pt": "is a link to /dev/zero, a device", "none.pt": "does not exist",
+        "lost.pt": r"is a link to nowhere\.pt, which does not exist",
+    }  # fmt: skip
+    for name, words in said.items():
+        with pytest.raises(UsageError, match=words):
+            load_weights(tmp_path / name)

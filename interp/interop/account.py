@@ -63,7 +63,7 @@ class Account:
 _TOLD = ("tensors", "axes", "orientation", "unembedding", "positions")
 
 
-def account_of(  # noqa: PLR0913 # by name
+def account_of(
     opened: Opened,
     weights: Weights,
     task: ModularTask,
@@ -101,7 +101,8 @@ def _warnings(opened: Opened, state: State, found: Performance, published: float
     if how.is_near_chance:
         yield (
             f"WARNING: the model is right for {how.accuracy:.2%} of the pairs, and a constant answer would be for "
-            f"{how.chance:.2%}: it has not learned {how.operation}, or a tensor is not what it was taken for, or the other way round"
+            f"{how.chance:.2%}: it has not learned {how.operation}, or a tensor is not what it was taken for, or the other way "
+            "round"
         )
     elif found.is_too_seldom_right and not _explained(found, published):
         of, right = ("all pairs", how.accuracy) if found.train is None else ("its training pairs", found.train[1])

@@ -11,7 +11,7 @@ from interp.errors import DataError
 from interp.interop.axis_orders import Reading, readings
 from interp.interop.by_names import Assignment, assign
 from interp.interop.guess import Guess
-from interp.interop.known import Known, UnknownFactError
+from interp.interop.known import Known, UnknownFactError, check_divides, divisors
 from interp.interop.mapping import DROPPED, layout_of
 from interp.interop.unrepresentable import HOLDS
 from interp.interop.usual_names import stacked_heads
@@ -82,6 +82,8 @@ def plain_model(state: Mapping[str, object], *, known: Known, n_heads: int | Non
     trial = _Trial(state, names, make, (known.operation,) if known.operation else OPERATIONS)
     if n_heads is None and all(one.merges_heads for one in found):
         raise _heads_not_known(trial, found)
+    if all(one.merges_heads for one in found):
+        check_divides(n_heads, found[0].sizes["n_heads d_head"])
     kept = found if known.orientation is None else _oriented(found, known.orientation)
     chosen, why = _chosen(trial, kept, n_heads)
     model = trial.model(chosen, n_heads)
@@ -177,13 +179,13 @@ def _none_works(trial: _Trial, found: Sequence[Reading], best: tuple[Reading, Wo
 
 def _heads_not_known(trial: _Trial, found: Sequence[Reading]) -> UnknownFactError:
     width = found[0].sizes["n_heads d_head"]
-    divisors = [n for n in range(1, min(width, 64) + 1) if width % n == 0]
-    tried = {n: [how for one in found if (how := trial.working(one, n)) is not None] for n in divisors}
+    possible = divisors(width)
+    tried = {n: [how for one in found if (how := trial.working(one, n)) is not None] for n in possible}
     best = {n: max(hows, key=lambda how: how.excess) for n, hows in tried.items() if hows}
     works = any(how.works for how in best.values())
-    told = [f"{n} ({percent(best[n].accuracy)})" if works and n in best else str(n) for n in divisors]
+    told = [f"{n} ({percent(best[n].accuracy)})" if works and n in best else str(n) for n in possible]
     right = ", with each of which the model is right for as many of the pairs as it says" if works else ""
-    likely = max(best, key=lambda n: best[n].accuracy) if works else next(n for n in (4, 2, 1) if n in divisors)
+    likely = max(best, key=lambda n: best[n].accuracy) if works else next(n for n in (4, 2, 1) if n in possible)
     return UnknownFactError(
         f"n_heads: the heads are merged into one axis of {width}, and no configuration tells their number, which divides it: "
         f"{', '.join(told)}{right}",
