@@ -17,6 +17,8 @@ from interp.anatomy.source import open_source
 from interp.cli.entry import main
 from interp.errors import DataError, UsageError
 from interp.interop import Known, explain, import_run, load_run, load_weights
+from interp.interop.unsaid_activation import chosen_activation
+from interp.interop.working import Working
 from interp.networks.bridge import BRIDGE
 from interp.networks.one_layer import Weights
 from interp.tasks.splits import SplitConfig
@@ -234,3 +236,27 @@ def test_what_is_no_file_is_said(tmp_path: Path) -> None:
     for name, words in said.items():
         with pytest.raises(UsageError, match=words):
             load_weights(tmp_path / name)
+
+
+# Heads and activations that nothing tells
+
+
+def test_several_numbers_of_heads_that_work_are_all_named(tmp_path: Path) -> None:
+    path = save(plain_linear(wide_clock(operation="subtract")), tmp_path / "m.pt")
+    with pytest.raises(UsageError, match="about as well do 4 with relu") as error:
+        load_weights(path)
+    assert "8 with relu (100 %), 16 with relu (100 %)" in str(error.value)
+    assert "so that this does not tell which it is" in str(error.value)
+    with pytest.raises(UsageError, match=r"about as well do 4 \(100 %\), 8 \(100 %\), 16 \(100 %\), so"):
+        load_weights(path, known=Known(activation="relu"))
+
+
+@pytest.mark.parametrize(("right", "taken"), [
+    ({"relu": 1.0, "gelu": 0.9}, "relu"), ({"relu": 0.88, "gelu": 1.0}, "gelu"),
+    ({"relu": 0.86, "gelu": 0.88}, "relu"), ({"relu": 0.05, "gelu": 0.1}, "relu"),
+])  # fmt: skip
+def test_the_activation_is_the_one_with_which_the_model_clearly_works(right: dict[str, float], taken: str) -> None:
+    likely = chosen_activation({name: Working("add", share, 1 / 13, 169) for name, share in right.items()})
+    assert likely.activation == taken
+    assert any(note.startswith(f"the activation is not stored: {taken} was") for note in likely.notes)
+    assert any("WARNING" in note for note in likely.notes) == (0.2 < max(right.values()) < 0.9)

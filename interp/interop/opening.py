@@ -26,6 +26,7 @@ from interp.interop.recognising import FORMATS, LAYOUTS, NAMED, recognise
 from interp.interop.stored_sizes import check_modulus
 from interp.interop.transformer_lens import check_config
 from interp.interop.unrepresentable import check_representable
+from interp.interop.unsaid_activation import likely_activation
 from interp.interop.untrusted import blaming, read_untrusted
 from interp.interop.zip_comment import comment_of
 from interp.networks.one_layer import Weights
@@ -101,7 +102,9 @@ def _open_own(source: Files, known: Known) -> Opened:
 
     def read(state: State) -> Weights:
         return Weights.from_tensors(
-            _finite(cast(Mapping[str, Tensor], state)), activation=weights.activation, attention_rate=weights.attention_rate
+            _finite(_in_one_precision(cast(Mapping[str, Tensor], state))),
+            activation=weights.activation,
+            attention_rate=weights.attention_rate,
         )
 
     layout = Layout("this toolkit", {name: (name, " ".join(axes)) for name, axes in SHAPES.items()})
@@ -118,6 +121,7 @@ def _open_foreign(path: Path, format: str, why: str, foreign: _Foreign) -> Opene
     facts = _Facts.of(path, format, config, beside, foreign.known)
     stored = None if beside is not None else next((config[name] for name in _HEADS if name in config), None)
     layout, read, guesses = _reader(format, foreign, facts, stored)
+    facts = facts.with_activation(read, foreign.content.states[-1][1])
 
     def weights_of(state: State) -> Weights:
         weights = facts.weights(read(state))
@@ -147,7 +151,7 @@ def _reader(format: str, foreign: _Foreign, facts: _Facts, stored: object) -> tu
     given = known.settle("n_heads", stored)
     n_heads = given if isinstance(given, int) else None
     if format == "names":
-        found = plain_model(state, known=known, n_heads=n_heads, formats=f" ({NAMED})", make=facts.weights)
+        found = plain_model(state, known=known, n_heads=n_heads, formats=f" ({NAMED})", makes=facts.makes())
         return found.layout, found.read, found.guesses
     layout = mapping_layout(known.map) if format == "map" else LAYOUTS[format]
     _check_heads(format, layout, state, n_heads)
@@ -200,7 +204,7 @@ class _Foreign:
 class _Facts:
     """What no tensor tells of a model: its activation and attention rate; what was said and guessed of them."""
 
-    activation: Activation
+    activation: Activation | None
     attention_rate: float
     notes: tuple[str, ...]
     guesses: tuple[Guess, ...]
@@ -212,8 +216,8 @@ class _Facts:
         cls, path: Path, format: str, config: Mapping[str, object], beside: Mapping[str, object] | None, known: Known
     ) -> _Facts:
         activation = known.settle("activation", _stored_activation(config))
-        notes = [] if activation else ["the activation is not stored: relu was assumed"]
-        guesses = [] if activation else [Guess("activation", "relu", "it is not stored", {"activation": "gelu"})]
+        notes: list[str] = []
+        guesses: list[Guess] = []
         if format in _TRANSFORMER_LENS and not config:
             # Normalization without parameters (LNPre) leaves no trace in a state dict.
             notes.append("no configuration is stored: a model without normalization, with causal attention, was assumed")
@@ -225,9 +229,22 @@ class _Facts:
                 f"put it at {path.with_suffix('.json').name}, or give the attention rate yourself"
             )
         return cls(
-            cast(Activation, activation or ACTIVATIONS[0]), 1.0 if rate is None else float(cast(float, rate)), tuple(notes),
+            cast(Activation | None, activation), 1.0 if rate is None else float(cast(float, rate)), tuple(notes),
             tuple(guesses), known.large, config,
         )  # fmt: skip
+
+    def makes(self) -> dict[Activation, Callable[[Mapping[str, Tensor]], Weights]]:
+        """How tensors become a model, for each activation that it may have."""
+        possible = ACTIVATIONS if self.activation is None else (self.activation,)
+        return {name: replace(self, activation=name).weights for name in possible}
+
+    def with_activation(self, read: _Read, state: State) -> _Facts:
+        """With the activation with which a model works, if it is not known."""
+        if self.activation is not None:
+            return self
+        tensors, makes = read(state), self.makes()
+        found = likely_activation(lambda name: makes[name](tensors))
+        return replace(self, activation=found.activation, notes=(*found.notes, *self.notes), guesses=(found.guess, *self.guesses))
 
     def weights(self, tensors: Mapping[str, Tensor]) -> Weights:
         weights = Weights.from_tensors(
