@@ -341,7 +341,7 @@ def test_a_misspelt_argument_is_refused_with_the_nearest(model: HookedModel) -> 
 
 def test_a_text_is_no_input(model: HookedModel) -> None:
     for call in (model, model.run_with_cache):
-        with pytest.raises(UsageError, match="input: given '1.2=', expected integers: a token is a number here"):
+        with pytest.raises(UsageError, match=r"input: given '1\+2=', expected integers: a token is a number here"):
             call("1+2=")
 
 

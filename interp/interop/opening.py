@@ -247,9 +247,9 @@ class _Facts:
         return replace(self, activation=found.activation, notes=(*found.notes, *self.notes), guesses=(found.guess, *self.guesses))
 
     def weights(self, tensors: Mapping[str, Tensor]) -> Weights:
-        weights = Weights.from_tensors(
-            _finite(_in_one_precision(tensors)), activation=self.activation, attention_rate=self.attention_rate
-        )
+        activation: Activation = self.activation or ACTIVATIONS[0]
+        whole = _finite(_in_one_precision(tensors))
+        weights = Weights.from_tensors(whole, activation=activation, attention_rate=self.attention_rate)
         check_modulus(self.config, weights)
         limits.check_table(weights.p, weights.d_mlp + weights.classes, insisted=self.large)
         return weights

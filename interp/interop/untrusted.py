@@ -76,12 +76,9 @@ def _no_file(path: Path) -> str:
         return "is a directory: a run is opened with interp.open_run"
     if path.is_symlink() and not path.exists():
         return f"is a link to {os.readlink(path)}, which does not exist"
-    kinds = {
-        "a named pipe": path.is_fifo,
-        "a socket": path.is_socket,
-        "a device": lambda: path.is_char_device() or path.is_block_device(),
-    }
-    kind = next((kind for kind, is_it in kinds.items() if is_it()), None)
+    is_device = path.is_char_device() or path.is_block_device()
+    kinds = {"a named pipe": path.is_fifo(), "a socket": path.is_socket(), "a device": is_device}
+    kind = next((kind for kind, is_it in kinds.items() if is_it), None)
     link = f"a link to {path.resolve()}, " if path.is_symlink() else ""
     return f"is {link}{kind}, expected a file; copy what comes from it into one" if kind else "does not exist"
 

@@ -245,7 +245,7 @@ class HookedModel(HookedRootModule):
             UsageError: for a hook name that does not exist (the message has the nearest one), a batch dimension that cannot go,
                 or gradients of what is no loss.
         """
-        check_arguments(others, HookedModel.run_with_cache.__kwdefaults__)
+        check_arguments(others, HookedModel.run_with_cache.__kwdefaults__ or ())
         if names_filter is not None and not callable(names_filter):
             names_filter = [names_filter] if isinstance(names_filter, str) else list(names_filter)
             for name in names_filter:
