@@ -20,8 +20,11 @@ from wide_clock import wide_clock
 
 from interp.errors import DataError, UsageError
 from interp.interop import Known, load_run
+from interp.interop.imported import measured_row
 from interp.networks.bridge import BRIDGE, bridge_facts
 from interp.networks.one_layer import Weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.splits import SplitConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "importing-sources.md"
 BEGIN, END = "<!-- made: sources -->\n", "<!-- end -->"
@@ -67,12 +70,15 @@ def with_mlp_biases(weights: Weights) -> Weights:
 
 def official_run(folder: Path) -> Path:
     states = [official_state(with_mlp_biases(model())) for _ in range(3)]
-    content = {"state_dicts": states, "epochs": [0, 100, 200], "train_losses": [1.0] * 201, "test_losses": [2.0] * 201}
+    measured = measured_row(model(), ModularTask(13), SplitConfig("python", 0, 0.3).draw(ModularTask(13)))
+    content: dict[str, object] = {"state_dicts": states, "epochs": [0, 100, 200]}
+    content |= {f"{which}_losses": [measured[f"{which}_loss"]] * 201 for which in ("train", "test")}
     return save(content | {"config": {"p": 13, "fn_name": "add", "frac_train": 0.3, "seed": 0}}, folder / "full_run_data.pth")
 
 
 def official_final(folder: Path) -> Path:
-    content = {"model": official_state(with_mlp_biases(model())), "config": {"seed": 0, "fn_name": "add"}, "epoch": 200}
+    content = {"model": official_state(with_mlp_biases(model())), "epoch": 200}
+    content |= {"config": {"seed": 0, "frac_train": 0.3, "fn_name": "add", "p": 13}}
     return save(content, folder / "final.pth")
 
 
@@ -232,7 +238,7 @@ SOURCES = (
         "the same",
         "a dict with `model`, `config`, `epoch`",
         official_final,
-        "the model, its step, the split by its seed if losses agree",
+        "the model, its step, the split by its seed and fraction unless losses speak against it",
     ),
     Source(
         "TransformerLens' grokking demo",
@@ -363,25 +369,28 @@ SOURCES = (
 )
 
 
-def became(source: Source, folder: Path) -> tuple[str, str]:
-    """The format as which a file of the source is read, or nothing; and what is said where it is not."""
+def became(source: Source, folder: Path) -> tuple[str, str, bool]:
+    """The format as which a file of the source is read, or nothing; what is said where it is not; whether a split is found."""
     path = source.make(folder)
     try:
-        return load_run(path, known=source.known).format, ""
+        found = load_run(path, known=source.known)
     except (DataError, UsageError) as error:
-        return "", str(error).replace(f"{path}: ", "").replace(f"{folder}/", "")
+        return "", str(error).replace(f"{path}: ", "").replace(f"{folder}/", ""), False
+    return found.format, "", found.split is not None
 
 
 def table(folder: Path) -> str:
     """The table of all sources."""
     torch.manual_seed(0)
-    lines = ["| source | version | form | read as | what comes in, or why not |", "|---|---|---|---|---|"]
+    lines = ["| source | version | form | read as | as a run | what comes in, or why not |", "|---|---|---|---|---|---|"]
     for i, source in enumerate(SOURCES):
         inside = folder / str(i)
         inside.mkdir()
-        format, refused = became(source, inside)
+        format, refused, has_split = became(source, inside)
         said = refused.partition("; what can be held")[0].replace("\n ", "").replace("|", "\\|")
-        lines.append(f"| {source.name} | {source.version} | {source.form} | {format or 'refused'} | {source.comes_in or said} |")
+        run = "no" if not format else "yes" if has_split else "with `--split`"
+        told = [source.name, source.version, source.form, format or "refused", run, source.comes_in or said]
+        lines.append(f"| {' | '.join(told)} |")
     return "\n".join(lines) + "\n"
 
 

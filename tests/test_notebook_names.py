@@ -321,3 +321,56 @@ def test_the_guide_has_every_name_and_every_sentence() -> None:
         (row,) = [line for line in GUIDE.splitlines() if line.startswith(f"| `{names[0]}`")]
         assert row.lower().endswith(f"| {advice.lower()} |")
         assert re.findall(r"`(\w+)`", row.split("|")[1]) == list(names)
+
+
+# What notebooks do that has no counterpart, or has one that they do not expect
+
+
+@pytest.mark.parametrize("call", [HookedModel.forward, HookedModel.run_with_cache, HookedModel.run_with_hooks])
+@pytest.mark.parametrize("name", ["prepend_bos", "past_kv_cache", "start_at_layer", "padding_side", "tokens"])
+def test_arguments_without_counterpart_are_refused_in_one_sentence(call: object, name: str, model: HookedModel) -> None:
+    with pytest.raises(UsageError, match=f"^{name}: "):
+        call(model, PAIRS, **{name: None})
+
+
+def test_a_misspelt_argument_is_refused_with_the_nearest(model: HookedModel) -> None:
+    for call in (model, model.run_with_cache):
+        with pytest.raises(UsageError, match="unknown argument 'retrun_type'; did you mean 'return_type'"):
+            call(PAIRS, retrun_type="loss")
+
+
+def test_a_text_is_no_input(model: HookedModel) -> None:
+    for call in (model, model.run_with_cache):
+        with pytest.raises(UsageError, match=r"input: given '1\+2=', expected integers: a token is a number here"):
+            call("1+2=")
+
+
+def test_labels_of_heads_are_a_list_and_a_method(model: HookedModel) -> None:
+    assert model.all_head_labels() == model.all_head_labels == [f"L0H{head}" for head in range(model.weights.n_heads)]
+
+
+def test_a_block_has_circuits_and_no_normalization(model: HookedModel) -> None:
+    attention = model.blocks[0].attn
+    torch.testing.assert_close(attention.QK.AB, model.W_Q[0] @ model.W_K[0].mT)
+    torch.testing.assert_close(attention.OV.AB, model.W_V[0] @ model.W_O[0])
+    with pytest.raises(AttributeError, match="no ln1: there is no layer normalization here"):
+        _ = model.blocks[0].ln1
+
+
+def test_what_a_cache_does_not_have_is_said(model: HookedModel) -> None:
+    cache = model.run_with_cache(PAIRS, names_filter="hook_embed")[1]
+    for name, words in {
+        "ln_final.hook_scale": "there is no layer normalization here",
+        "blocks.0.ln1.hook_normalized": "there is no layer normalization here",
+        "hook_pos_embed": "hook_pos_embed was not kept; it has hook_embed",
+        "hook_embeb": "unknown activation 'hook_embeb'; did you mean 'hook_embed'",
+    }.items():
+        with pytest.raises(UsageError, match=words):
+            _ = cache[name]
+
+
+def test_names_are_checked_after_another_setup_too() -> None:
+    model = HookedModel(random_weights())
+    model.setup()
+    with pytest.raises(UsageError, match="unknown hook 'hook_embd'; did you mean 'hook_embed'"):
+        model.run_with_cache(PAIRS, names_filter="hook_embd")

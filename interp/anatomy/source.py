@@ -15,6 +15,7 @@ from interp.tasks.splits import Split
 from interp.tasks.task import TableTask
 
 _NOTHING = Known()
+_DECAY = {"optimizer", "optimizer.weight_decay"}  # among what is unknown; runs of earlier versions have the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def open_source(path: str | Path, *, step: int | None = None, format: Format = "
         near = min(found, key=lambda saved: abs(saved - step))
         raise UsageError(f"--step: given {step}, which is not in {path}; did you mean {near}?")
     chosen = imported.checkpoints[-1][0] if step is None else step
-    decay = None if "optimizer" in imported.unknown else imported.config.optimizer.weight_decay
+    decay = None if _DECAY & set(imported.unknown) else imported.config.optimizer.weight_decay
     return Source(found[chosen], imported.task, imported.split, chosen, imported.notes, decay)
 
 
@@ -65,7 +66,7 @@ def known_weight_decay(run: Run) -> float | None:
     """The weight decay that a run was trained with; None where it is not known: of a loop of one's own, or lacking in a file."""
     if not run.has_config:
         return None
-    told = not run.is_imported or "optimizer" not in run.provenance.get("unknown", ["optimizer"])
+    told = not run.is_imported or not _DECAY & set(run.provenance.get("unknown", _DECAY))
     return run.config.optimizer.weight_decay if told else None
 
 

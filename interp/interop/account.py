@@ -20,6 +20,7 @@ from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 
 _MANY = 64  # tries; a model has nine matrices
+_AS_LARGE = 1.5  # of two losses; one published is from some updates before or after
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,11 @@ class Account:
         told = [f"{guess.what}: {guess.value} ({guess.why})" for guess in self.guesses if guess.what in _TOLD]
         if self.dropped:
             told.append(f"dropped, as the map says: {', '.join(f'{name} ({self.ignored[name]})' for name in self.dropped)}")
-        return [*told, f"the model of step {self.performance.step:,}: {self.performance}", *self.warnings]
+        return [*told, *self.result()]
+
+    def result(self) -> list[str]:
+        """How well the last model works, with the warnings, in words."""
+        return [f"the model of step {self.performance.step:,}: {self.performance}", *self.warnings]
 
 
 # Guesses that only the reading of names makes; the others have notes of their own.
@@ -59,9 +64,20 @@ _TOLD = ("tensors", "axes", "orientation", "unembedding", "positions")
 
 
 def account_of(
-    opened: Opened, weights: Weights, task: ModularTask, split: Split | None, *, step: int, guesses: Sequence[Guess] = ()
+    opened: Opened,
+    weights: Weights,
+    task: ModularTask,
+    *,
+    split: Split | None,
+    step: int,
+    logged_loss: float | None = None,
+    guesses: Sequence[Guess] = (),
 ) -> Account:
-    """The account of a file whose last model and task are known."""
+    """The account of a file whose last model and task are known.
+
+    Args:
+        logged_loss: the training loss of the last model in a log; a stored one comes first.
+    """
     state, layout = opened.content.states[-1][1], opened.layout
     how = performance(weights, task, split, step=step)
     tensors = {name: f"{ours} ({axes})" for name, (ours, axes) in layout.tensors.items() if name in state or ".*." in name}
@@ -74,21 +90,39 @@ def account_of(
         config=stored_attributes(opened.config),
         guesses=(*opened.guesses, *guesses),
         performance=how,
-        warnings=tuple(_warnings(opened, state, how.working)),
+        warnings=tuple(_warnings(opened, state, how, opened.content.final_loss("train") or logged_loss)),
     )
 
 
-def _warnings(opened: Opened, state: State, how: Working) -> Iterator[str]:
-    """A model that is right no more often than by chance: perhaps untrained, perhaps a matrix is the wrong way round."""
-    if not how.is_near_chance:
+def _warnings(opened: Opened, state: State, found: Performance, published: float | None) -> Iterator[str]:
+    """A model that is right no more often than by chance, or too seldom for one that was trained: perhaps it was not, perhaps a
+    matrix is the wrong way round."""
+    how = found.working
+    if how.is_near_chance:
+        yield (
+            f"WARNING: the model is right for {how.accuracy:.2%} of the pairs, and a constant answer would be for "
+            f"{how.chance:.2%}: it has not learned {how.operation}, or a tensor is not what it was taken for, or the other way "
+            "round"
+        )
+    elif found.is_too_seldom_right and not _explained(found, published):
+        of, right = ("all pairs", how.accuracy) if found.train is None else ("its training pairs", found.train[1])
+        fewer = ", or it was trained on no more of them" if found.train is None else ", or these are not its training pairs"
+        yield (
+            f"WARNING: the model is right for {right:.2%} of {of}, far more than by chance and fewer than a trained model: "
+            f"its training was stopped early{fewer}, or a fact that was assumed (activation, heads, operation) is another, or a "
+            "tensor is not what it was taken for"
+        )
+    else:
         return
-    yield (
-        f"WARNING: the model is right for {how.accuracy:.2%} of the pairs, and a constant answer would be for {how.chance:.2%}: "
-        f"it has not learned {how.operation}, or a tensor is not what it was taken for, or the other way round"
-    )
     square = [name for name in opened.layout.tensors if _is_square(state.get(name))]
     if square:
         yield f"square, so that no shape tells their orientation: {', '.join(square)}{_turned(opened, state, square, how)}"
+
+
+def _explained(found: Performance, published: float | None) -> bool:
+    """Whether the training loss that was published with a model is as large as the one that it has here."""
+    measured = found.loss if found.train is None else found.train[0]
+    return published is not None and measured <= _AS_LARGE * published
 
 
 def _turned(opened: Opened, state: State, square: Sequence[str], how: Working) -> str:

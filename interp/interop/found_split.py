@@ -168,6 +168,8 @@ def _of_rule(evidence: Evidence, drawn: SplitConfig, split: Split) -> Found:
     if found.split is not None and _differs(found.split.draw(evidence.task), split):
         rule, other, notes = _taken(evidence, found.split, found)
         return rule, other, [f"{notes[0]}; {shown(drawn)} does not fit", *notes[1:]]
+    if not evidence.published and {"seed", "frac_train"} <= evidence.config.keys():
+        return drawn, split, [f"split {shown(drawn)}: by the stored seed and fraction; there is no loss that confirms it"]
     if not evidence.published:
         return None, None, ["the split is not stored and there is no published loss to find it by: train and test are unknown"]
     if nearest <= _CLOSE:

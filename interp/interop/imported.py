@@ -123,14 +123,25 @@ def _agree(name: str, logged: float, measured: float) -> bool:
 
 
 def run_config(
-    weights: Weights, task: ModularTask, *, split: SplitConfig | None, optimizer: Mapping[str, object], steps: int
+    weights: Weights,
+    task: ModularTask,
+    *,
+    split: SplitConfig | None,
+    optimizer: Mapping[str, object],
+    steps: int,
+    seed: int | None = None,
 ) -> tuple[RunConfig, tuple[str, ...]]:
     """A RunConfig with what is known of an imported run, and the names of the fields that are not known.
 
     Raises:
         DataError: if a RunConfig cannot describe the architecture.
     """
-    unknown = (*(["split"] if split is None else []), *([] if optimizer else ["optimizer"]), "seed", "model.init")
+    unknown = (
+        *(["split"] if split is None else []),
+        *(f"optimizer.{name}" for name in ("lr", "weight_decay", "beta1", "beta2", "eps") if name not in optimizer),
+        *(["seed"] if seed is None else []),
+        "model.init",
+    )
     biases = {name for name in weights.tensors() if name.startswith("b_")}
     kind = "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"
     try:
@@ -150,6 +161,7 @@ def run_config(
             optimizer=replace(OptimizerConfig(), **optimizer),  # type: ignore[arg-type] # from a file; checked by the class
             recipe="imported",
             steps=steps,
+            seed=seed or 0,
             dtype="float64" if weights.W_E.element_size() == 8 else "float32",
         )
     except (UsageError, TypeError) as error:

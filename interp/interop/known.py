@@ -6,12 +6,14 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from interp.errors import UsageError
+from interp.errors import UsageError, unknown
 from interp.networks.shapes import Activation
 from interp.tasks.modular import Operation
 from interp.tasks.splits import SplitConfig
+
+_MOST_HEADS = 64  # of which it is said that they divide a width
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,20 @@ class Known:
     within: str | None = None
     large: bool = False
 
+    def __post_init__(self) -> None:
+        check_heads("n_heads", self.n_heads)
+        for name, kind in (("activation", Activation), ("operation", Operation)):
+            value = getattr(self, name)
+            if value is not None and value not in get_args(kind):
+                raise unknown(name, value, get_args(kind))
+        if self.orientation not in (None, "linear", "left"):
+            raise unknown("orientation", self.orientation, ("linear", "left"))
+        rate = self.attention_rate
+        if rate is not None and (not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate <= 1):
+            raise UsageError(f"attention_rate: given {rate!r}, expected a number in 0..1")
+        if wrong := [step for step in self.steps if not isinstance(step, int) or isinstance(step, bool) or step < 0]:
+            raise UsageError(f"steps: given {wrong[0]!r}, expected integers >= 0")
+
     @property
     def leaf_names(self) -> tuple[str, ...]:
         """The names in `leaves`, in order."""
@@ -77,6 +93,38 @@ class Known:
         if mine is not None and stored is not None and mine != stored:
             raise UsageError(f"{name}: given {mine!r}, but the file says {stored!r}; leave it out")
         return mine if stored is None else stored
+
+
+def check_heads(what: str, number: object) -> None:
+    """Error unless a number of heads can be one, or is None.
+
+    Raises:
+        UsageError: naming it.
+    """
+    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
+        raise UsageError(f"{what}: given {number!r}, expected an integer >= 1")
+
+
+def check_divides(n_heads: int | None, width: int) -> None:
+    """Error unless a number of heads divides the width of the axis in which they are merged.
+
+    Raises:
+        UsageError: naming the numbers that do.
+    """
+    if n_heads is not None and width % n_heads:
+        raise UsageError(
+            f"n_heads: given {n_heads}, which does not divide the axis of {width} in which the heads are merged; expected one of "
+            f"{', '.join(map(str, divisors(width)))}"
+        )
+
+
+def divisors(width: int) -> list[int]:
+    """The numbers of heads that divide a width, as far as anyone would have so many.
+
+    >>> divisors(32)
+    [1, 2, 4, 8, 16, 32]
+    """
+    return [n for n in range(1, min(width, _MOST_HEADS) + 1) if width % n == 0]
 
 
 class UnknownFactError(UsageError):

@@ -19,6 +19,8 @@ from interp.interop.known import Known, UnknownFactError
 from interp.interop.logs.training_log import TrainingLog, log_beside, read_log
 from interp.interop.opening import Opened, open_file
 from interp.interop.recognising import Format
+from interp.interop.stored_settings import optimizer_notes
+from interp.interop.stored_sizes import size_notes, whole_number
 from interp.interop.untrusted import blaming, stored_attributes
 from interp.interop.working import working
 from interp.networks.one_layer import Weights
@@ -91,7 +93,9 @@ def import_run(
     imported, source = load_run(path, format, known=known), find_files(path)
     if imported.split is None:
         raise UnknownFactError(
-            f"{source.given}: its train and test pairs are not known, and a run needs them: {'; '.join(_apart(imported))}",
+            f"{source.given}: its train and test pairs are not known, and a run needs them (interp anatomy and "
+            f"interp.load_weights do not): {'; '.join([*_apart(imported), *imported.account.result()])}; with a split that is "
+            "not the model's own, the page would call pairs seen that were not, so that the example shows the form only",
             {"split": SplitConfig("python", 0, 0.3)},
         )
     if imported.refuted:
@@ -129,15 +133,23 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     task, task_guesses = _task(opened, weights, known)
     rule, split, split_notes = find_split(content, models, task, known=known, drawn=_drawn(opened))
     against, insisted = refuted(content, models, task, known)
-    config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
+    config, missing = run_config(
+        weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0], seed=_seed(opened)
+    )
     losses = {which: content.losses(which) for which in ("train", "test")}
     log, log_notes = _log(source.given, known)
     notes += [*log_notes, *(disagreements(log, checkpoints, task, split) if log is not None else [])]
     notes += [note for which in losses if (note := content.losses_note(which))]
-    account = account_of(opened, weights, task, split, step=checkpoints[-1][0], guesses=task_guesses)
+    last = checkpoints[-1][0]
+    logged = log.columns.get("train_loss", {}).get(last) if log is not None else None
+    account = account_of(opened, weights, task, split=split, step=last, logged_loss=logged, guesses=task_guesses)
     notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
     notes += [*([against] if against else []), *account.notes()]
-    notes += [f"not stored, so the config has defaults for: {', '.join(missing)}", *_contradictions(opened)]
+    notes += [
+        f"not stored, so the config has defaults for: {', '.join(missing)}",
+        *_contradictions(opened),
+        *size_notes(opened.config, weights),
+    ]
     return Imported(
         format=opened.format,
         checkpoints=checkpoints,
@@ -209,13 +221,19 @@ def _optimizer(opened: Opened) -> dict[str, object]:
     return {**settings, "warmup_steps": 10} if settings and opened.format in ("official", "pizza") else settings
 
 
+def _seed(opened: Opened) -> int | None:
+    """The stored seed, if there is one."""
+    seed = whole_number(opened.config.get("seed"))
+    return seed if seed is not None and 0 <= seed < 2**63 else None
+
+
 def _contradictions(opened: Opened) -> list[str]:
     stored, config = opened.content.optimizer(), opened.config
     return [
         f"{name}: the configuration says {config[name]!r}, the optimizer's state {stored[name]!r}, which was taken"
         for name in ("lr", "weight_decay")
         if name in stored and name in config and stored[name] != config[name]
-    ]
+    ] + optimizer_notes(config)
 
 
 def _provenance(source: Files, opened: Opened) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,12 +19,14 @@ from interp.interop.content import Content, State
 from interp.interop.flat_states import step_number
 from interp.interop.gathering import Files, gather
 from interp.interop.guess import Guess
-from interp.interop.known import Known, UnknownFactError
+from interp.interop.known import Known, UnknownFactError, check_divides, check_heads, divisors
 from interp.interop.mapping import DROPPED, mapping_layout, parse_entries
 from interp.interop.plain_models import plain_model
 from interp.interop.recognising import FORMATS, LAYOUTS, NAMED, recognise
+from interp.interop.stored_sizes import check_modulus
 from interp.interop.transformer_lens import check_config
 from interp.interop.unrepresentable import check_representable
+from interp.interop.unsaid_activation import likely_activation
 from interp.interop.untrusted import blaming, read_untrusted
 from interp.interop.zip_comment import comment_of
 from interp.networks.one_layer import Weights
@@ -34,7 +37,6 @@ from interp.store.tensors import unpack_weights
 _HEADS = ("n_heads", "n_head", "num_heads", "nhead", "nheads", "heads")
 _ACTIVATIONS = ("act_fn", "act_type", "activation")
 _TRANSFORMER_LENS = ("transformer-lens", "bridge")
-_MOST_HEADS = 64  # of which it is said that they divide a width
 
 _Read = Callable[[State], Mapping[str, Tensor]]
 
@@ -100,7 +102,9 @@ def _open_own(source: Files, known: Known) -> Opened:
 
     def read(state: State) -> Weights:
         return Weights.from_tensors(
-            _finite(cast(Mapping[str, Tensor], state)), activation=weights.activation, attention_rate=weights.attention_rate
+            _finite(_in_one_precision(cast(Mapping[str, Tensor], state))),
+            activation=weights.activation,
+            attention_rate=weights.attention_rate,
         )
 
     layout = Layout("this toolkit", {name: (name, " ".join(axes)) for name, axes in SHAPES.items()})
@@ -117,6 +121,7 @@ def _open_foreign(path: Path, format: str, why: str, foreign: _Foreign) -> Opene
     facts = _Facts.of(path, format, config, beside, foreign.known)
     stored = None if beside is not None else next((config[name] for name in _HEADS if name in config), None)
     layout, read, guesses = _reader(format, foreign, facts, stored)
+    facts = facts.with_activation(read, foreign.content.states[-1][1])
 
     def weights_of(state: State) -> Weights:
         weights = facts.weights(read(state))
@@ -125,18 +130,28 @@ def _open_foreign(path: Path, format: str, why: str, foreign: _Foreign) -> Opene
         return weights
 
     content = foreign.content
+    mixed = _mixed(content.states[-1][1], layout)
     return Opened(
-        format, content, weights_of, layout, why, config, facts.notes, (*guesses, *facts.guesses), tuple(sorted(dropped))
+        format,
+        content,
+        weights_of,
+        layout,
+        why,
+        config,
+        (*facts.notes, *mixed),
+        (*guesses, *facts.guesses),
+        tuple(sorted(dropped)),
     )
 
 
 def _reader(format: str, foreign: _Foreign, facts: _Facts, stored: object) -> tuple[Layout, _Read, tuple[Guess, ...]]:
     """The layout of a format's state dicts, how they are read, and what was guessed."""
     known, state = foreign.known, foreign.content.states[-1][1]
+    check_heads("n_heads of the configuration", stored)
     given = known.settle("n_heads", stored)
     n_heads = given if isinstance(given, int) else None
     if format == "names":
-        found = plain_model(state, known=known, n_heads=n_heads, formats=f" ({NAMED})", make=facts.weights)
+        found = plain_model(state, known=known, n_heads=n_heads, formats=f" ({NAMED})", makes=facts.makes())
         return found.layout, found.read, found.guesses
     layout = mapping_layout(known.map) if format == "map" else LAYOUTS[format]
     _check_heads(format, layout, state, n_heads)
@@ -151,21 +166,32 @@ def _said(known: Known) -> tuple[set[str], set[str]]:
     return {entry.theirs for entry in entries} - dropped, dropped
 
 
-def _check_heads(format: str, layout: Layout, state: State, n_heads: object) -> None:
-    """Error if every tensor merges the heads and nothing tells their number."""
+def _check_heads(format: str, layout: Layout, state: State, n_heads: int | None) -> None:
+    """Error if every tensor merges the heads, and nothing tells their number, or what does cannot be it."""
     merged = [name for name, (ours, axes) in layout.tensors.items() if ours in ("W_Q", "W_QKV") and "(" in axes and name in state]
     apart = any("n_heads" in axes.split() for _, (_, axes) in layout.entries())
-    if n_heads is not None or not merged or apart:
+    if not merged or apart:
         return
-    tensor = state[merged[0]]
-    over = 3 if layout.tensors[merged[0]][0] == "W_QKV" else 1
-    width = max(tensor.shape) // over if isinstance(tensor, Tensor) and tensor.ndim else 0
-    divisors = [str(n) for n in range(1, min(width, _MOST_HEADS) + 1) if width % n == 0]
+    width = _merged_width(state[merged[0]], layout.tensors[merged[0]][1])
+    if n_heads is not None:
+        check_divides(n_heads, width)
+        return
+    possible = divisors(width)
     what = "a TransformerLens 4 state dict" if format == "bridge" else "this map"
     raise UnknownFactError(
-        f"n_heads: {what} merges the heads and does not tell their number, which divides the width ({', '.join(divisors)})",
-        {"n_heads": 4 if "4" in divisors else 1},
+        f"n_heads: {what} merges the heads and does not tell their number, which divides the width "
+        f"({', '.join(map(str, possible))})",
+        {"n_heads": 4 if 4 in possible else 1},
     )
+
+
+def _merged_width(tensor: object, axes: str) -> int:
+    """The size of the axis in which heads are merged, of queries alone; 0 if the tensor has other axes."""
+    groups = re.findall(r"\([^)]*\)|\S+", axes)
+    if not isinstance(tensor, Tensor) or tensor.ndim != len(groups):
+        return 0
+    at = next(i for i, group in enumerate(groups) if "n_heads" in group)
+    return tensor.shape[at] // (3 if "qkv" in groups[at] else 1)
 
 
 @dataclass(frozen=True)
@@ -178,19 +204,20 @@ class _Foreign:
 class _Facts:
     """What no tensor tells of a model: its activation and attention rate; what was said and guessed of them."""
 
-    activation: Activation
+    activation: Activation | None
     attention_rate: float
     notes: tuple[str, ...]
     guesses: tuple[Guess, ...]
     large: bool
+    config: Mapping[str, object]
 
     @classmethod
     def of(
         cls, path: Path, format: str, config: Mapping[str, object], beside: Mapping[str, object] | None, known: Known
     ) -> _Facts:
         activation = known.settle("activation", _stored_activation(config))
-        notes = [] if activation else ["the activation is not stored: relu was assumed"]
-        guesses = [] if activation else [Guess("activation", "relu", "it is not stored", {"activation": "gelu"})]
+        notes: list[str] = []
+        guesses: list[Guess] = []
         if format in _TRANSFORMER_LENS and not config:
             # Normalization without parameters (LNPre) leaves no trace in a state dict.
             notes.append("no configuration is stored: a model without normalization, with causal attention, was assumed")
@@ -202,12 +229,28 @@ class _Facts:
                 f"put it at {path.with_suffix('.json').name}, or give the attention rate yourself"
             )
         return cls(
-            cast(Activation, activation or ACTIVATIONS[0]), 1.0 if rate is None else float(cast(float, rate)), tuple(notes),
-            tuple(guesses), known.large,
+            cast(Activation | None, activation), 1.0 if rate is None else float(cast(float, rate)), tuple(notes),
+            tuple(guesses), known.large, config,
         )  # fmt: skip
 
+    def makes(self) -> dict[Activation, Callable[[Mapping[str, Tensor]], Weights]]:
+        """How tensors become a model, for each activation that it may have."""
+        possible = ACTIVATIONS if self.activation is None else (self.activation,)
+        return {name: replace(self, activation=name).weights for name in possible}
+
+    def with_activation(self, read: _Read, state: State) -> _Facts:
+        """With the activation with which a model works, if it is not known."""
+        if self.activation is not None:
+            return self
+        tensors, makes = read(state), self.makes()
+        found = likely_activation(lambda name: makes[name](tensors))
+        return replace(self, activation=found.activation, notes=(*found.notes, *self.notes), guesses=(found.guess, *self.guesses))
+
     def weights(self, tensors: Mapping[str, Tensor]) -> Weights:
-        weights = Weights.from_tensors(_finite(tensors), activation=self.activation, attention_rate=self.attention_rate)
+        activation: Activation = self.activation or ACTIVATIONS[0]
+        whole = _finite(_in_one_precision(tensors))
+        weights = Weights.from_tensors(whole, activation=activation, attention_rate=self.attention_rate)
+        check_modulus(self.config, weights)
         limits.check_table(weights.p, weights.d_mlp + weights.classes, insisted=self.large)
         return weights
 
@@ -229,10 +272,26 @@ def _is_own(path: Path) -> bool:
         return False
 
 
-def _finite(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def _in_one_precision(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """All in the widest of their precisions, in which every value is the same."""
     kinds = {tensor.dtype for tensor in tensors.values()}
-    if len(kinds) > 1:
-        raise DataError(f"given tensors of {' and '.join(sorted(map(str, kinds)))}, expected one precision for all")
+    widest = max(kinds, key=lambda kind: kind.itemsize)
+    return tensors if len(kinds) == 1 else {name: tensor.to(widest) for name, tensor in tensors.items()}
+
+
+def _mixed(state: State, layout: Layout) -> tuple[str, ...]:
+    kinds = sorted(
+        {
+            str(value.dtype)
+            for name, _ in layout.entries()
+            if isinstance(value := state.get(name), Tensor) and value.is_floating_point()
+        }
+    )
+    told = " and ".join(kind.removeprefix("torch.") for kind in kinds)
+    return (f"stored in {told}: all was widened to the widest as it was read",) if len(kinds) > 1 else ()
+
+
+def _finite(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     wrong = [f"{name}: {int((~t.isfinite()).sum())} of {t.numel()} values are not finite" for name, t in tensors.items()]
     if bad := [text for text, t in zip(wrong, tensors.values(), strict=True) if not bool(t.isfinite().all())]:
         raise DataError("a damaged model:\n  " + "\n  ".join(bad))

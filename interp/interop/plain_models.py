@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -11,17 +11,20 @@ from interp.errors import DataError
 from interp.interop.axis_orders import Reading, readings
 from interp.interop.by_names import Assignment, assign
 from interp.interop.guess import Guess
-from interp.interop.known import Known, UnknownFactError
+from interp.interop.known import Known, UnknownFactError, check_divides, divisors
 from interp.interop.mapping import DROPPED, layout_of
 from interp.interop.unrepresentable import HOLDS
+from interp.interop.unsaid_activation import is_clearly_better
 from interp.interop.usual_names import stacked_heads
 from interp.interop.working import Working, working
 from interp.networks.one_layer import Weights
+from interp.networks.shapes import Activation
 from interp.networks.tensor_layout import TARGETS, Layout
 from interp.tasks.modular import OPERATIONS, Operation
 from interp.wording import percent
 
 Make = Callable[[Mapping[str, Tensor]], Weights]
+_SIMILAR = 0.05  # of two accuracies that do not tell one number of heads from another
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +63,16 @@ class PlainModel:
         return tensors
 
 
-def plain_model(state: Mapping[str, object], *, known: Known, n_heads: int | None, formats: str, make: Make) -> PlainModel:
+def plain_model(
+    state: Mapping[str, object], *, known: Known, n_heads: int | None, formats: str, makes: Mapping[Activation, Make]
+) -> PlainModel:
     """The one way in which a state dict can be read.
 
     Args:
         known: what the caller says: entries of a map, orientation, operation.
         n_heads: number of heads, if the file or the caller tells it.
         formats: the known formats, none of which this is, for messages.
-        make: the model that tensors of ours make.
+        makes: the model that tensors of ours make, for each activation that it may have, the usual one first.
 
     Raises:
         DataError: if names or shapes are not those of a model that can be held.
@@ -79,13 +84,16 @@ def plain_model(state: Mapping[str, object], *, known: Known, n_heads: int | Non
     found, reasons = readings(names.roles, shapes, stated=names.stated, tied=names.tied is not None)
     if not found:
         raise DataError(f"{reasons[0]}; {HOLDS}" if reasons else _unfitting(names, shapes))
-    trial = _Trial(state, names, make, (known.operation,) if known.operation else OPERATIONS)
+    trial = _Trial(state, names, next(iter(makes.values())), (known.operation,) if known.operation else OPERATIONS)
     if n_heads is None and all(one.merges_heads for one in found):
-        raise _heads_not_known(trial, found)
+        raise _heads_not_known({name: replace(trial, make=make) for name, make in makes.items()}, found)
+    if all(one.merges_heads for one in found):
+        check_divides(n_heads, found[0].sizes["n_heads d_head"])
     kept = found if known.orientation is None else _oriented(found, known.orientation)
     chosen, why = _chosen(trial, kept, n_heads)
     model = trial.model(chosen, n_heads)
-    return PlainModel(model.layout, model.sizes, model.positions, model.zeros, tuple(_guesses(names, found, chosen, why)))
+    guesses = _guesses(names, found, chosen, (why, "as given" if len(kept) < len(found) else why))
+    return PlainModel(model.layout, model.sizes, model.positions, model.zeros, tuple(guesses))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +154,9 @@ def _chosen(trial: _Trial, found: Sequence[Reading], n_heads: int | None) -> tup
     usual, best = tried[0], max(tried, key=lambda pair: pair[1].excess)
     reading, how = best if best[1].is_far_better_than(usual[1]) else usual
     if how.works:
-        return reading, f"because the model works so: it is right for {how.accuracy:.1%} of the pairs, by chance {how.chance:.1%}"
+        odds = f"right for {how.accuracy:.1%} of the pairs, by chance {how.chance:.1%}"
+        so = "because the model works so: it is" if how.is_mostly_right else "in which the model does best, though not well:"
+        return reading, f"{so} {odds}"
     if trial.names.has_positions and not usual[0].is_cut and not _unoriented(found):
         return usual[0], "as they are usually stored; the model works in no way"
     raise _none_works(trial, found, best)
@@ -172,23 +182,47 @@ def _none_works(trial: _Trial, found: Sequence[Reading], best: tuple[Reading, Wo
     )
 
 
-def _heads_not_known(trial: _Trial, found: Sequence[Reading]) -> UnknownFactError:
+def _heads_not_known(trials: Mapping[Activation, _Trial], found: Sequence[Reading]) -> UnknownFactError:
+    """How well the model does with every number that divides the width; with the usual activation, or clearly another."""
     width = found[0].sizes["n_heads d_head"]
-    divisors = [n for n in range(1, min(width, 64) + 1) if width % n == 0]
-    tried = {n: [how for one in found if (how := trial.working(one, n)) is not None] for n in divisors}
-    best = {n: max(hows, key=lambda how: how.excess) for n, hows in tried.items() if hows}
-    works = any(how.works for how in best.values())
-    told = [f"{n} ({percent(best[n].accuracy)})" if works and n in best else str(n) for n in divisors]
-    right = ", with each of which the model is right for as many of the pairs as it says" if works else ""
-    likely = max(best, key=lambda n: best[n].accuracy) if works else next(n for n in (4, 2, 1) if n in divisors)
+    possible = divisors(width)
+    usual, *others = trials
+    best = {name: _best_by_heads(trial, found, possible) for name, trial in trials.items()}
+    tops = {name: max(each.values(), key=lambda how: how.accuracy, default=None) for name, each in best.items()}
+    better = [name for name in others if (one := tops[name]) and (other := tops[usual]) and is_clearly_better(one, other)]
+    activation = better[0] if better else usual
+    hows, odd = best[activation], f" with {activation}" if better else ""
+    works = any(how.works for how in hows.values())
+    told = [f"{n} ({percent(hows[n].accuracy)})" if works and n in hows else str(n) for n in possible]
+    right = f", with each of which the model is right{odd} for as many of the pairs as it says" if works else ""
+    likely = max(hows, key=lambda n: hows[n].accuracy) if works else next(n for n in (4, 2, 1) if n in possible)
+    right += _as_good(best, hows[likely]) if works else ""
     return UnknownFactError(
         f"n_heads: the heads are merged into one axis of {width}, and no configuration tells their number, which divides it: "
         f"{', '.join(told)}{right}",
-        {"n_heads": likely},
+        {"n_heads": likely, **({"activation": activation} if better else {})},
     )
 
 
-def _guesses(names: Assignment, found: Sequence[Reading], chosen: Reading, why: str) -> list[Guess]:
+def _as_good(best: Mapping[Activation, Mapping[int, Working]], top: Working) -> str:
+    """Which numbers of heads, and activations, do about as well as the best, if several do."""
+    near = {
+        f"{n} with {name}" if len(best) > 1 else str(n): how
+        for name, hows in best.items()
+        for n, how in hows.items()
+        if how.accuracy > top.accuracy - _SIMILAR
+    }
+    told = ", ".join(f"{what} ({percent(how.accuracy)})" for what, how in near.items())
+    return f"; about as well do {told}, so that this does not tell which it is" if len(near) > 1 else ""
+
+
+def _best_by_heads(trial: _Trial, found: Sequence[Reading], possible: Sequence[int]) -> dict[int, Working]:
+    tried = {n: [how for one in found if (how := trial.working(one, n)) is not None] for n in possible}
+    return {n: max(hows, key=lambda how: how.excess) for n, hows in tried.items() if hows}
+
+
+def _guesses(names: Assignment, found: Sequence[Reading], chosen: Reading, whys: tuple[str, str]) -> list[Guess]:
+    why, why_oriented = whys
     stated = tuple(f"{name}{_axes_of(chosen, name)}={role}" for name, role in names.roles.items())
     stated += tuple(f"{name}={DROPPED}" for name in sorted(names.ignored))
     if names.tied is not None:
@@ -203,7 +237,7 @@ def _guesses(names: Assignment, found: Sequence[Reading], chosen: Reading, why: 
     if unclear := _unoriented(found):
         kinds = ", ".join(dict.fromkeys(chosen.orientation[name] for name in unclear))
         other = "left" if kinds == "linear" else "linear"
-        guesses.append(Guess("orientation", f"{kinds}, of {', '.join(unclear)}", why, {"orientation": other}))
+        guesses.append(Guess("orientation", f"{kinds}, of {', '.join(unclear)}", why_oriented, {"orientation": other}))
     if names.tied is not None:
         guesses.append(Guess("unembedding", f"{names.tied}, transposed", "there is no other: the two are tied"))
     if not names.has_positions:

@@ -45,6 +45,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "d_vocab": ("vocab_size", "n_vocab", "num_tokens", "n_tokens"),
 }
 _OURS = {theirs.lower(): ours for ours, others in _FIELDS.items() for theirs in (ours, *others)}
+_OPTIMIZERS = ("optimizer", "optimizer_name", "optimizer_type", "optim", "opt")
 _OPERATIONS = {
     "add": "add", "addition": "add", "+": "add", "plus": "add", "x+y": "add", "sum": "add", "modular_addition": "add",
     "modadd": "add", "subtract": "subtract", "subtraction": "subtract", "-": "subtract", "minus": "subtract", "x-y": "subtract",
@@ -91,6 +92,21 @@ def loose_settings(container: Mapping[str, object]) -> dict[str, object]:
     """Known fields that stand beside the tensors, without a configuration around them: single numbers and texts."""
     found = {our_name(str(name)): _single(value) for name, value in container.items()}
     return {name: value for name, value in found.items() if name is not None and value is not None}
+
+
+def optimizer_notes(config: Mapping[str, object]) -> list[str]:
+    """That a configuration names an optimizer which a run's configuration cannot, in words.
+
+    >>> optimizer_notes({"optimizer": "SGD"})
+    ["optimizer: the configuration says 'SGD'; a run's configuration describes AdamW only, so that its optimizer is not this one"]
+    """
+    name = next((config[field] for field in _OPTIMIZERS if isinstance(config.get(field), str)), None)
+    if name is None or str(name).lower().rpartition(".")[2] == "adamw":
+        return []
+    return [
+        f"optimizer: the configuration says {name!r}; a run's configuration describes AdamW only, so that its optimizer is not "
+        "this one"
+    ]
 
 
 def _take(fields: dict[str, object], notes: list[str], config: object, where: str) -> None:

@@ -107,6 +107,7 @@ def _within(content: object, path: str) -> Found | None:
 
 def _unread(container: Mapping[str, object], found: Found) -> list[str]:
     taken = {found.where.partition(".")[0]} if found.where else set(weights_in(container))
+    taken |= {str(name) for name, value in container.items() if loose_settings({str(name): value})}
     return sorted(str(name) for name in container if str(name) not in _READ | taken)
 
 

@@ -15,6 +15,11 @@ from interp.interop.usual_names import GATE, MASK, NORM, ROTARY, layers_of, role
 
 HOLDS = "what can be held is one layer of attention and one MLP without normalization, on `a b` or `a b =`"
 _LAYERS = ("n_layers", "n_layer", "num_layers", "num_hidden_layers", "depth")
+_NORMS = (
+    "normalization", "normalization_type", "norm", "norm_type", "norm_layer", "use_ln", "use_norm", "use_layernorm",
+    "use_layer_norm", "layer_norm", "layernorm",
+)  # fmt: skip
+_NO_NORM = {"", "none", "no", "false", "off", "identity", "null"}
 # `embed_a`, `lembed`, `emb.x` ...; `W_x` beside `W_y`.
 _SIDED = (
     re.compile(r"(^|[._])(?P<side>l|r|left|right)_?(emb\w*|w_?e)([._]|$)", re.IGNORECASE),
@@ -54,6 +59,8 @@ def _reasons(state: Mapping[str, object], config: Mapping[str, object], *, compl
         yield f"a network of {layers} layers"
     if norms := [name for name, value in state.items() if _is_norm(name, value)]:
         yield f"a network with {_norm_kind(norms)} ({_some(norms)})"
+    elif normalized := _says_normalization(config):
+        yield f"a network with normalization (the configuration says {normalized})"
     if rotary := [name for name in state if ROTARY.search(name)]:
         yield f"a network with rotary positions ({_some(rotary)})"
     if attends(roles) and (gates := [name for name, value in state.items() if GATE.search(name) and _ndim(value) == 2]):
@@ -100,6 +107,12 @@ def _two_vocabularies(state: Mapping[str, object]) -> list[str]:
 
 def _is_norm(name: str, value: object) -> bool:
     return bool(NORM.search(name)) and _ndim(value) < 2
+
+
+def _says_normalization(config: Mapping[str, object]) -> str:
+    """The field of a configuration that says so, with its value; empty if none does."""
+    said = {name: config[name] for name in _NORMS if isinstance(config.get(name), str | bool)}
+    return next((f"{name} = {value!r}" for name, value in said.items() if str(value).lower() not in _NO_NORM), "")
 
 
 def _norm_kind(names: Collection[str]) -> str:

@@ -6,6 +6,7 @@ and with the limits there, before anything is read or allocated for it.
 
 from __future__ import annotations
 
+import os
 import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,11 +41,11 @@ def read_untrusted(path: Path, leaves: Sequence[str] = ()) -> object:
         DataError: if it is truncated, of another kind, beyond a limit, or asks for code to be run; nothing is run in any case.
     """
     if path.is_dir() and (item := orbax_item(path)):
+        _check_leaves(path, leaves, named=True)
         with blaming(path):
             return weighed(read_orbax(item))
     if not path.is_file():
-        what = "is a directory: a run is opened with interp.open_run" if path.is_dir() else "does not exist"
-        raise UsageError(f"{path} {what}")
+        raise UsageError(f"{path} {_no_file(path)}")
     readers: dict[Kind, Callable[[], object]] = {
         "torch archive": lambda: read_torch_archive(path),
         "old torch": lambda: read_old_torch(path),
@@ -55,11 +56,31 @@ def read_untrusted(path: Path, leaves: Sequence[str] = ()) -> object:
     }
     try:
         with blaming(path):
-            return weighed(readers[kind_of(path)]())
+            kind = kind_of(path)
+            _check_leaves(path, leaves, named=kind not in ("leaves", "npz"))
+            return weighed(readers[kind]())
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
     except (MemoryError, RecursionError, OverflowError) as error:
         raise DataError(f"{path}: damaged or crafted: it asks for more than there is; fetch it again") from error
+
+
+def _check_leaves(path: Path, leaves: Sequence[str], *, named: bool) -> None:
+    if leaves and named:
+        raise UsageError(f"leaves: given {','.join(leaves)[: limits.TEXT]!r}, but {path.name} keeps the names; leave it out")
+
+
+def _no_file(path: Path) -> str:
+    """What is there instead of a file."""
+    if path.is_dir():
+        return "is a directory: a run is opened with interp.open_run"
+    if path.is_symlink() and not path.exists():
+        return f"is a link to {os.readlink(path)}, which does not exist"
+    is_device = path.is_char_device() or path.is_block_device()
+    kinds = {"a named pipe": path.is_fifo(), "a socket": path.is_socket(), "a device": is_device}
+    kind = next((kind for kind, is_it in kinds.items() if is_it), None)
+    link = f"a link to {path.resolve()}, " if path.is_symlink() else ""
+    return f"is {link}{kind}, expected a file; copy what comes from it into one" if kind else "does not exist"
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from interp.tasks.splits import Split
 _SAMPLE = 1024
 # A model works if it is right for a tenth of the pairs that a constant answer gets wrong, and not by luck.
 _SHARE, _SIGMAS = 0.1, 5.0
+# Trained models are right for this share of their training pairs, and seldom trained on more than half of all.
+_TRAINED, _HALF = 0.9, 0.5
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Working:
         return self.excess > max(_SHARE, self._luck)
 
     @property
+    def is_mostly_right(self) -> bool:
+        """Whether it is right for more than half of the pairs."""
+        return self.works and self.accuracy > _HALF
+
+    @property
     def is_near_chance(self) -> bool:
         """Whether a constant answer would do about as well."""
         return self.excess <= max(0.02, self._luck)
@@ -73,6 +80,14 @@ class Performance:
     train: tuple[float, float] | None
     test: tuple[float, float] | None
     working: Working
+
+    @property
+    def is_too_seldom_right(self) -> bool:
+        """Whether a model that was trained to the end would be right more often on the pairs that it was trained on.
+
+        Where these are not known: on half of all pairs, more than most train on.
+        """
+        return self.accuracy < _HALF if self.train is None else self.train[1] < _TRAINED
 
     def __str__(self) -> str:
         """In words."""

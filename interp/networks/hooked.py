@@ -18,9 +18,10 @@ from transformer_lens.hook_points import HookPoint
 
 from interp.errors import UsageError
 from interp.losses import cross_entropy
-from interp.networks.hooked_block import HOOKS, Block, HookPoints, Parameters
+from interp.networks.hooked_block import HOOKS, Block, Cached, HookPoints, Parameters
 from interp.networks.hooked_inputs import (
     ReturnType,
+    check_arguments,
     check_backward,
     in_range,
     known_return_type,
@@ -99,7 +100,11 @@ class HookedModel(HookedRootModule):
         block = Block(parameters, activation=weights.activation, attention_rate=weights.attention_rate)
         self.blocks = nn.ModuleList([block])
         self.unembed = Parameters(parameters, "W_U", "b_U")
-        self.setup()  # type: ignore[no-untyped-call]  # TransformerLens leaves it untyped
+        self.setup()
+
+    def setup(self) -> None:
+        """Name the hook points, as TransformerLens does; once more after a change of modules."""
+        super().setup()  # type: ignore[no-untyped-call]  # TransformerLens leaves it untyped
         # TransformerLens looks names up here: hook points only, and an error that helps, for add_hook, hooks and run_with_hooks.
         self.mod_dict = HookPoints((name, self.hook_dict[name]) for name in HOOKS)
 
@@ -168,6 +173,7 @@ class HookedModel(HookedRootModule):
         labels: Int[Tensor, " batch"] | Int[np.ndarray, " batch"] | None = None,
         loss_per_token: bool = False,
         stop_at_layer: int | None = None,
+        **others: object,
     ) -> Tensor | tuple[Tensor, Tensor] | None:
         """Logits at every position. Pairs (n, 2) get their ``=`` appended; rows of n_ctx tokens are taken as they are.
 
@@ -183,6 +189,7 @@ class HookedModel(HookedRootModule):
             UsageError: if the input is neither, a token or label is out of range, the loss is asked for without labels, or there
                 is no such layer.
         """
+        check_arguments(others, ("return_type", "labels", "loss_per_token", "stop_at_layer"))
         known_return_type(return_type)
         stop, tokens, needs_loss = stopping_layer(stop_at_layer), token_rows(self.weights, pairs), return_type in ("loss", "both")
         classes = self.unembed.W_U.shape[1]
@@ -217,6 +224,7 @@ class HookedModel(HookedRootModule):
         return_cache_object: bool = True,
         reset_hooks_end: bool = True,
         clear_contexts: bool = False,
+        **others: object,
     ) -> tuple[Any, Any]:
         """What `forward` returns and the cache of detached activations; ``cache["pattern", 0]`` and full hook names both work.
 
@@ -237,6 +245,7 @@ class HookedModel(HookedRootModule):
             UsageError: for a hook name that does not exist (the message has the nearest one), a batch dimension that cannot go,
                 or gradients of what is no loss.
         """
+        check_arguments(others, HookedModel.run_with_cache.__kwdefaults__ or ())
         if names_filter is not None and not callable(names_filter):
             names_filter = [names_filter] if isinstance(names_filter, str) else list(names_filter)
             for name in names_filter:
@@ -252,4 +261,4 @@ class HookedModel(HookedRootModule):
             pos_slice=pos_slice, return_type=return_type, labels=labels, loss_per_token=loss_per_token,
             stop_at_layer=stop_at_layer,
         )  # fmt: skip
-        return found, ActivationCache(cache, self, has_batch_dim=not remove_batch_dim) if return_cache_object else cache
+        return found, ActivationCache(Cached(cache), self, has_batch_dim=not remove_batch_dim) if return_cache_object else cache

@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from transformer_lens import FactoredMatrix
 from transformer_lens.hook_points import HookPoint
 
-from interp.errors import unknown
+from interp.errors import UsageError, unknown
+from interp.networks.notebook_names import INSTEAD, refusal
 from interp.networks.one_layer import or_zero
 
 # The map of hook points, in the order they fire: name -> axes of the activation.
@@ -40,6 +42,18 @@ class HookPoints(dict[str, nn.Module]):
 
     def __missing__(self, name: str) -> nn.Module:
         raise unknown("hook", name, self)
+
+
+class Cached(dict[str, Tensor]):
+    """Activations by hook name; asking for one that is not there says why."""
+
+    def __missing__(self, name: str) -> Tensor:
+        part = next((part for part in str(name).split(".") if part in INSTEAD), None)
+        if part is not None:
+            raise UsageError(refusal(part))
+        if name in HOOKS:
+            raise UsageError(f"cache: {name} was not kept; it has {', '.join(self) or 'nothing'}")
+        raise unknown("activation", name, self)
 
 
 class Parameters(nn.Module):
@@ -76,6 +90,16 @@ class _Attention(Parameters):
         self.attention_rate = attention_rate
         self.hook_q, self.hook_k, self.hook_v, self.hook_z = HookPoint(), HookPoint(), HookPoint(), HookPoint()
         self.hook_attn_scores, self.hook_pattern, self.hook_result = HookPoint(), HookPoint(), HookPoint()
+
+    @property
+    def QK(self) -> FactoredMatrix:
+        """``W_Q W_K^T`` of every head, factored, (head, d_model, d_model)."""
+        return FactoredMatrix(self.W_Q, self.W_K.transpose(-2, -1))
+
+    @property
+    def OV(self) -> FactoredMatrix:
+        """``W_V W_O`` of every head, factored, (head, d_model, d_model)."""
+        return FactoredMatrix(self.W_V, self.W_O)
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         q = self.hook_q(torch.einsum("bpd,hde->bphe", x, self.W_Q) + or_zero(self.b_Q))
@@ -118,6 +142,11 @@ class Block(nn.Module):
         self.hook_resid_mid, self.hook_mlp_out, self.hook_resid_post = HookPoint(), HookPoint(), HookPoint()
         self.attn = _Attention(parameters, attention_rate=attention_rate)
         self.mlp = _MLP(parameters, activation=activation)
+
+    def __getattr__(self, name: str) -> Tensor | nn.Module:
+        if name in INSTEAD:
+            raise AttributeError(refusal(name))
+        return super().__getattr__(name)
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """The residual stream after the block."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import numpy as np
@@ -15,11 +17,26 @@ from interp.networks.one_layer import tokens as tokens_of_pairs
 
 ReturnType = Literal["logits", "loss", "both"]
 RETURN_TYPES = ("logits", "loss", "both")
+_NO_TEXT = "a token is a number here, and none is put before or beside those that are given; leave it out"
+INSTEAD_OF_ARGUMENT = {
+    **dict.fromkeys(("prepend_bos", "padding_side", "attention_mask", "input_ids"), _NO_TEXT),
+    **dict.fromkeys(("past_kv_cache", "past_key_values", "use_cache"), "the whole input is read at once; leave it out"),
+    "start_at_layer": "there is one block; to start from another residual stream, replace blocks.0.hook_resid_pre with a hook",
+    "tokens": "the tokens are the input; give them first, as rows of n_ctx integers",
+    "shortformer_pos_embed": "positions are embedded by W_pos; replace hook_pos_embed with a hook",
+}
 
 
 def token_rows(weights: Weights, pairs: Tensor | np.ndarray) -> Int[Tensor, "batch pos"]:
     """The tokens of pairs (n, 2), or of rows of n_ctx tokens as they are."""
-    given, d_vocab, n_ctx = torch.as_tensor(pairs), len(weights.W_E), weights.n_ctx
+    d_vocab, n_ctx = len(weights.W_E), weights.n_ctx
+    try:
+        given = torch.as_tensor(pairs)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(
+            f"input: given {reprlib.repr(pairs)}, expected integers: a token is a number here, and `=` is token p; give pairs "
+            f"(n, 2) or tokens (n, {n_ctx})"
+        ) from None
     if given.ndim != 2 or given.shape[1] not in (2, n_ctx) or given.is_floating_point():
         raise UsageError(
             f"input: given {tuple(given.shape)} of {given.dtype}, expected integers: pairs (n, 2) or tokens (n, {n_ctx})"
@@ -29,6 +46,14 @@ def token_rows(weights: Weights, pairs: Tensor | np.ndarray) -> Int[Tensor, "bat
     if len(given) and not (int(given.min()) >= 0 and int(given.max()) < d_vocab):
         raise UsageError(f"tokens: given {int(given.min())}..{int(given.max())}, expected 0..{d_vocab - 1}")
     return given.to(weights.W_E.device).long()
+
+
+def check_arguments(given: Mapping[str, object], known: Collection[str]) -> None:
+    """Error for any argument of TransformerLens' models that has no counterpart, with what to use; or for a misspelt one."""
+    for name in given:
+        if name in INSTEAD_OF_ARGUMENT:
+            raise UsageError(f"{name}: {INSTEAD_OF_ARGUMENT[name]}")
+        raise unknown("argument", name, known)
 
 
 def right_answers(labels: Tensor | np.ndarray | None, *, like: Tensor, n: int, classes: int) -> Int[Tensor, " batch"]:

@@ -32,8 +32,8 @@ INSTEAD_OF: dict[str, tuple[str, ...]] = {
         "generate", "generate_stream", "hf_generate",
     ),
     "there is no layer normalization here, and the weights are used as they are: leave the line out": (
-        "ln_final", "fold_layer_norm", "process_weights", "process_weights_", "center_writing_weights", "center_unembed",
-        "fold_value_biases", "refactor_factored_attn_matrices", "enable_compatibility_mode",
+        "ln1", "ln2", "ln_final", "fold_layer_norm", "process_weights", "process_weights_", "center_writing_weights",
+        "center_unembed", "fold_value_biases", "refactor_factored_attn_matrices", "enable_compatibility_mode",
     ),
     "leave the line out: hook_result is computed whenever a hook or a cache listens to it, and the inputs of attention and MLP "
     "are hook_resid_pre and hook_resid_mid": (
@@ -76,13 +76,25 @@ def ov_circuit(weights: Weights) -> FactoredMatrix:
     return FactoredMatrix(weight(weights, "W_V"), weight(weights, "W_O"))
 
 
+class Labels(list[str]):
+    """A list that may be called: TransformerLens 4 has it as a property, earlier versions as a method.
+
+    >>> Labels(["L0H0"])() == Labels(["L0H0"]) == ["L0H0"]
+    True
+    """
+
+    def __call__(self) -> list[str]:
+        """The list itself."""
+        return self
+
+
 # Everything that a model has under another name; each is made when it is asked for, from the live parameters.
 NAMES: dict[str, Callable[[Weights], object]] = {
     **{name: partial(weight, name=name) for name in (*IN_NO_BLOCK, *IN_A_BLOCK)},
     "W_E_pos": lambda weights: torch.cat([weights.W_E, weights.W_pos]),
     "QK": qk_circuit,
     "OV": ov_circuit,
-    "all_head_labels": lambda weights: [f"L0H{head}" for head in range(weights.n_heads)],
+    "all_head_labels": lambda weights: Labels(f"L0H{head}" for head in range(weights.n_heads)),
 }
 
 

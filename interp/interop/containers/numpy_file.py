@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from torch import Tensor
 
-from interp.errors import DataError
+from interp.errors import DataError, UsageError
 from interp.interop.containers import limits
 from interp.interop.containers.archive import opened_archive
 from interp.interop.containers.raw_tensor import dtype_named, tensor_of
@@ -34,6 +34,7 @@ def read_npz(path: Path, leaves: Sequence[str] = ()) -> object:
 
     Raises:
         DataError: if it is damaged, or holds Python objects, which only a pickle could restore.
+        UsageError: if names are given for arrays that have some.
     """
     arrays: dict[str, Tensor | str] = {}
     with opened_archive(path) as archive:
@@ -46,6 +47,10 @@ def read_npz(path: Path, leaves: Sequence[str] = ()) -> object:
     unnamed = [f"arr_{number}" for number in range(len(arrays))]
     if [*arrays] == unnamed:
         return named_leaves([*arrays.values()], leaves)
+    if leaves:
+        raise UsageError(
+            f"leaves: given {','.join(leaves)[: limits.TEXT]!r}, but the arrays have names of their own; leave it out"
+        )
     return arrays
 
 
