@@ -79,6 +79,9 @@ def written(folder: Path, *names: str, inside: dict[str, dict[str, object]] | No
         (["lr0.001-epoch4.pt", "lr0.001-epoch8.pt"], (4, 8)),
         (["run2_final_40.pt", "run2_final_70.pt"], (40, 70)),
         (["checkpoint-500.pt", "checkpoint-1500.pt", "config.json.pt"], (500, 1500)),
+        (["ckpt_500.pt", "ckpt_1k.pt", "ckpt_20K.pt"], (500, 1000, 20000)),
+        (["seed3_10k.pt", "seed3_20k.pt"], (10000, 20000)),
+        (["epoch=1-step=10-val_loss=0.50.ckpt", "epoch=2-step=20-val_loss=0.31.ckpt"], (10, 20)),
     ],
 )
 def test_steps_are_read_from_names(tmp_path: Path, names: list[str], steps: tuple[int, ...]) -> None:
@@ -94,7 +97,21 @@ def test_steps_are_read_from_names(tmp_path: Path, names: list[str], steps: tupl
     [
         (["a1_b2.pt", "a2_b3.pt"], "2 numbers differ between them: a1_b2, a2_b3"),
         (["step1_step7.pt", "step2_step9.pt"], "2 numbers differ between them"),
-        (["model_10k.pt", "model_20k.pt"], "is no step"),
+        (["model_10g.pt", "model_20g.pt"], "is no step"),
+        (["p13_seed0.pt", "p13_seed1.pt"], r"differ in seed \(p13_seed0, p13_seed1\): import each by itself, or give --steps"),
+        (["seed0_step5.pt", "seed1_step9.pt"], "differ in seed"),
+        (["run_0.pt", "run_1.pt"], "differ in run"),
+        (["foldx3.pt", "foldx4.pt", "fold3.pt", "fold4.pt"], "several series"),
+        (["trial3.pt", "trial4.pt"], "differ in trial"),
+        (["modelSeed3.pt", "modelSeed4.pt"], "differ in seed"),
+        (["layer0.pt", "layer1.pt"], "they differ in layer"),
+        (["model_v1.pt", "model_v2.pt"], "they differ in v "),
+        (["wd_1.pt", "wd_3.pt"], "differ in wd"),
+        (["wd_0.1.pt", "wd_0.3.pt"], "differ in wd"),
+        (["lr_1e-3.pt", "lr_1e-4.pt"], "differ in lr"),
+        (["m_p11.pt", "m_p13.pt"], "differ in p "),
+        (["train_frac30.pt", "train_frac40.pt"], "differ in train_frac"),
+        (["d_model64.pt", "d_model128.pt"], "differ in d_model"),
         (["m_1.pt", "m_2.pt", "n_1.pt", "n_2.pt"], r"several series of files \(m_#\.pt, n_#\.pt\)"),
         (["one.pt", "two.pt"], "the names tell no steps"),
         (["model_1.pt", "model_01.pt"], "step 1, which model_01.pt has as well|step 1, which model_1.pt has as well"),
@@ -450,3 +467,12 @@ def test_torch_reads_the_same_numbers(tmp_path: Path) -> None:
             assert torch.equal(read[name].double(), tensor.double()), name
     eight = old_torch({"w": base.to(torch.float8_e5m2)}, tmp_path / "eight.pt")  # which torch saves and cannot load
     assert torch.equal(read_untrusted(eight)["w"].double(), base.to(torch.float8_e5m2).double())
+
+
+def test_trainings_of_several_seeds_are_no_run_though_each_file_says_a_step_of_its_own(tmp_path: Path) -> None:
+    inside = {f"seed{seed}.pt": {"step": 100 + seed} for seed in range(2)}
+    folder = written(tmp_path / "run", *inside, inside=inside)
+    with pytest.raises(DataError, match="the files differ in seed"):
+        load_run(folder)
+    run = load_run(folder, known=Known(steps=(4, 7)))
+    assert [step for step, _ in run.checkpoints] == [4, 7]

@@ -552,3 +552,19 @@ def test_logged_values_come_before_those_in_the_file_and_measured_ones_before_bo
     assert (rows[4]["step"], rows[5]) == (4, {"step": 9, "train_loss": 1.0})
     assert "sum_squared_weights" in rows[4]
     assert import_run(path, tmp_path / "runs").history["step"].values.tolist() == [0, 1, 2, 3, 4, 9]
+
+
+@pytest.mark.parametrize("given", [".", "./", ["a_0.pt", "a_500.pt"], ["./a_0.pt", "./a_500.pt"], ["./a_0.pt"], "a_0.pt"])
+def test_files_are_read_from_within_their_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | list[str]
+) -> None:
+    folder = tmp_path / "run.v1"
+    folder.mkdir()
+    for step in (0, 500):
+        state = official_state(memorizer(SPLIT.draw(TASK).train, P))
+        save({n: tensor * (1 + step) if n == "unembed.W_U" else tensor for n, tensor in state.items()}, folder / f"a_{step}.pt")
+    monkeypatch.chdir(folder)
+    assert load_run(given).log is None
+    assert load_run(given).provenance["file"] in ("run.v1", "a_0.pt")
+    _text(folder.with_name("run.v1.csv"), "step,test_acc\n3,0.5\n")
+    assert (load_run(given).log is not None) == (given in (".", "./") or len(given) == 2)

@@ -15,7 +15,7 @@ from interp.interop.containers.orbax_folder import orbax_item
 from interp.interop.content import Content
 from interp.interop.flat_states import alike
 from interp.interop.known import Known
-from interp.interop.step_names import natural, step_in_name, steps_in_names, template
+from interp.interop.step_names import differing_trainings, natural, step_in_name, steps_in_names, template
 from interp.interop.taking_apart import take_apart
 from interp.interop.untrusted import blaming, read_untrusted
 from interp.store.manifest import MANIFEST
@@ -129,6 +129,10 @@ def _steps(files: Sequence[Path], contents: Sequence[Content], known: Known) -> 
     told = [step for step in inside if step is not None]
     names = [_stem(file) for file in files]
     if len(told) == len(files) == len({*told}):
+        if apart := differing_trainings(names):
+            raise DataError(
+                f"the files differ in {apart} ({', '.join(names[:4])}): import each by itself, or give --steps (known.steps)"
+            )
         return told, []
     try:
         found = steps_in_names(names)

@@ -223,7 +223,7 @@ def _provenance(source: Files, opened: Opened) -> dict[str, object]:
     several = {"files": names} if len(names) > 1 else {}
     stored = {"stored_precision": " and ".join(opened.content.precision)} if opened.content.precision else {}
     facts = {"sha256": source.digest, "format": opened.format, "config": stored_attributes(opened.config)}
-    return {"file": source.given.name if several else names[0], **several, **facts, **stored}
+    return {"file": source.name if several else names[0], **several, **facts, **stored}
 
 
 def _beside(known: Known, log: TrainingLog | None) -> dict[str, object]:

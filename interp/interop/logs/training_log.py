@@ -77,9 +77,12 @@ def read_log(path: str | Path, run: str | None = None) -> TrainingLog:
 
 
 def log_beside(path: Path) -> tuple[TrainingLog | None, list[str]]:
-    """The log with the same stem beside a file of weights, if there is one that can be read, and notes."""
+    """The log with the same stem beside a file of weights, or with the name of a folder, if one can be read, and notes."""
+    # A folder may be given as ".", which has no name of its own, and a dot in its name begins no suffix.
+    whole = path.resolve() if path.is_dir() else path
+    stem = whole.name if whole.is_dir() else whole.stem
     for end in _BESIDE:
-        beside = path.with_suffix(end)
+        beside = whole.parent / f"{stem}{end}"
         if beside == path or not beside.is_file():
             continue
         try:
