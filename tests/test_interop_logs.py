@@ -499,7 +499,7 @@ def test_a_log_is_the_history_of_the_run(tmp_path: Path) -> None:
     assert run.verify() == ()
     assert any(note.startswith(f"log {log.name}: TensorBoard: read train_loss") for note in run.provenance["notes"])
     assert run.provenance["log"] == {"file": log.name, "sha256": hashlib.sha256(log.read_bytes()).hexdigest()}
-    assert interp.observe(run, ["loss_curves"]).sizes["history_step"] == 4  # where both losses are numbers
+    assert interp.observe(run, ["loss_curves"]).sizes["history_step"] == 5  # one of them without a test loss
 
 
 def test_a_clear_disagreement_at_a_checkpoint_is_said(tmp_path: Path) -> None:
@@ -568,3 +568,33 @@ def test_files_are_read_from_within_their_own_folder(
     assert load_run(given).provenance["file"] in ("run.v1", "a_0.pt")
     _text(folder.with_name("run.v1.csv"), "step,test_acc\n3,0.5\n")
     assert (load_run(given).log is not None) == (given in (".", "./") or len(given) == 2)
+
+
+EVEN, ODD = range(0, 200, 2), range(1, 200, 2)
+LOGGED = {
+    "disjoint": {"train_loss": EVEN, "test_loss": ODD},
+    "accuracies": {"train_acc": EVEN, "test_acc": EVEN},
+    "test-accuracies": {"test_acc": ODD},
+    "training": {"train_loss": EVEN},
+    "test": {"test_loss": ODD},
+    "crossed": {"train_loss": EVEN, "train_acc": ODD, "test_loss": ODD, "test_acc": EVEN},
+}
+
+
+@pytest.mark.parametrize("form", LOGGED)
+def test_every_logged_value_is_drawn(tmp_path: Path, form: str) -> None:
+    rows = [{"step": step, **{n: 0.25 for n, at in LOGGED[form].items() if step in at}} for step in range(200)]
+    log = _text(tmp_path / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    run = import_run(saved(tmp_path, epoch=200), tmp_path / "runs", known=Known(log=log))
+    series = interp.observe(run, ["loss_curves"])
+    for name, at in LOGGED[form].items():
+        curve = series[f"history_{name.replace('_acc', '_accuracy')}"].dropna("history_step")
+        assert curve["history_step"].values.tolist() == [*at, 200]
+    assert any("share no step" in note for note in run.provenance["notes"]) == (form in ("disjoint", "crossed"))
+
+
+def test_training_losses_between_many_evaluations_are_left_out(tmp_path: Path) -> None:
+    rows = [{"step": s, "train_loss": 0.5} | ({"test_loss": 0.25} if s % 10 == 0 else {}) for s in range(300)]
+    log = _text(tmp_path / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    run = import_run(saved(tmp_path, epoch=300), tmp_path / "runs", known=Known(log=log))
+    assert interp.observe(run, ["loss_curves"])["history_step"].values.tolist() == [*range(0, 301, 10)]

@@ -163,7 +163,7 @@ def _log(path: Path, known: Known) -> tuple[TrainingLog | None, list[str]]:
         log, notes = read_log(known.log, known.log_run), []
     if log is None:
         return None, notes
-    return log, [*notes, *(f"log {log.path.name}: {note}" for note in log.notes)]
+    return log, [*notes, *(f"log {log.path.name}: {note}" for note in (*log.notes, *log.apart()))]
 
 
 def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[Guess]]:

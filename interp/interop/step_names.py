@@ -20,75 +20,17 @@ _WORDS = {
     **dict.fromkeys(("checkpoint", "ckpt", "chkpt", "cp"), 3),
 }
 # What tells one training from another: files that differ in it are several runs, whatever else they differ in.
-_TRAININGS = frozenset(
-    [
-        "seed",
-        "run",
-        "trial",
-        "rep",
-        "repeat",
-        "replica",
-        "replicate",
-        "fold",
-        "exp",
-        "experiment",
-        "init",
-        "try",
-        "attempt",
-        "wd",
-        "weight_decay",
-        "decay",
-        "lr",
-        "learning_rate",
-        "p",
-        "mod",
-        "modulus",
-        "prime",
-        "frac",
-        "fraction",
-        "train_frac",
-        "d_model",
-        "dim",
-        "d_mlp",
-        "width",
-        "depth",
-        "n_layers",
-        "n_heads",
-        "n_layer",
-        "n_head",
-        "bs",
-        "batch",
-        "batch_size",
-        "dropout",
-        "beta",
-        "temperature",
-        "temp",
-        "sweep",
-    ]
-)
+_TRAININGS = frozenset({
+    "seed", "run", "trial", "rep", "repeat", "replica", "replicate", "fold", "exp", "experiment", "init", "try", "attempt", "sweep",
+    "wd", "weight_decay", "decay", "lr", "learning_rate", "beta", "dropout", "temp", "temperature", "bs", "batch", "batch_size",
+    "p", "mod", "modulus", "prime", "frac", "fraction", "train_frac", "d_model", "d_mlp", "dim", "width", "depth", "n_layers",
+    "n_layer", "n_heads", "n_head",
+})  # fmt: skip
 # What tells parts and editions of one model from each other, and values that were measured; none is a step.
-_PARTS = frozenset(
-    [
-        "layer",
-        "block",
-        "head",
-        "id",
-        "index",
-        "idx",
-        "v",
-        "ver",
-        "version",
-        "part",
-        "shard",
-        "rank",
-        "gpu",
-        "worker",
-        "of",
-        "loss",
-        "acc",
-        "accuracy",
-    ]
-)
+_PARTS = frozenset({
+    "layer", "block", "head", "id", "index", "idx", "v", "ver", "version", "part", "shard", "rank", "gpu", "worker", "of", "loss",
+    "acc", "accuracy",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,16 @@ class TrainingLog:
     columns: Mapping[str, Mapping[int, float]]
     notes: tuple[str, ...] = ()
 
+    def apart(self) -> list[str]:
+        """Pairs of curves that share no step, in words: each is drawn on its own, and nothing is dated by both."""
+        pairs = [("train_loss", "test_loss"), ("train_accuracy", "test_accuracy"), ("test_loss", "test_accuracy")]
+        both = [(self.columns.get(one, {}), self.columns.get(other, {})) for one, other in pairs]
+        return [
+            f"{one} ({len(first)} steps) and {other} ({len(second)}) share no step: each is kept at its own"
+            for (one, other), (first, second) in zip(pairs, both, strict=True)
+            if first and second and not first.keys() & second.keys()
+        ]
+
 
 def read_log(path: str | Path, run: str | None = None) -> TrainingLog:
     """A training log: CSV, TSV, JSON lines, JSON, TensorBoard events or a folder of them, Weights & Biases offline, trackio.
