@@ -13,6 +13,7 @@ import torch
 from foreign import save
 from foreign_containers import FORMS, LEAVES, SPLIT, STEPS, P, eqx, models, nested, old_torch, orbax, states, stored
 from random_models import assert_same
+from safetensors.torch import save_file
 
 import interp
 from interp.cli import main
@@ -155,7 +156,7 @@ def test_what_else_is_in_a_folder_is_said_and_left(tmp_path: Path) -> None:
     assert [step for step, _ in run.checkpoints] == [1, 2]
     assert "not read from the folder: final.pt" in run.notes
     assert run.provenance["files"] == ["model_1.pt", "model_2.pt"]
-    with pytest.raises(UsageError, match="no file of tensors"):
+    with pytest.raises(UsageError, match=r"no file of tensors .* import each of the folders in it by itself: run"):
         load_run(tmp_path)
     with pytest.raises(UsageError, match="given no files"):
         load_run([])
@@ -476,3 +477,59 @@ def test_trainings_of_several_seeds_are_no_run_though_each_file_says_a_step_of_i
         load_run(folder)
     run = load_run(folder, known=Known(steps=(4, 7)))
     assert [step for step, _ in run.checkpoints] == [4, 7]
+
+
+def trainers_folder(folder: Path) -> Path:
+    """Folders as transformers' trainer writes them, and a log in the last."""
+    for at, step in enumerate((0, 500, 1000)):
+        inner = folder / f"checkpoint-{step}"
+        inner.mkdir(parents=True)
+        save_file(states()[at], inner / "model.safetensors")
+        torch.save({"state": {}}, inner / "optimizer.pt")
+        (inner / "config.json").write_text(json.dumps({"num_heads": 2, "lr": 0.25}))
+        rows = [{"step": s, "epoch": s / 10, "loss": 2.0} for s in (10, 20)] + [{"step": 20, "eval_loss": 3.0}]
+        summary = {"step": 20, "train_loss": 7.0, "train_runtime": 3.5}
+        (inner / "trainer_state.json").write_text(json.dumps({"global_step": step, "log_history": [*rows, summary]}))
+    return folder
+
+
+def test_a_folder_of_folders_is_one_run_with_configuration_and_log(tmp_path: Path) -> None:
+    folder = trainers_folder(tmp_path / "run")
+    run = load_run(folder)
+    assert [step for step, _ in run.checkpoints] == [0, 500, 1000]
+    assert run.provenance["files"][1] == "checkpoint-500/model.safetensors"
+    assert run.provenance["config"] == {"n_heads": 2, "lr": 0.25}
+    assert run.log is not None
+    assert run.log.columns == {"train_loss": {10: 2.0, 20: 2.0}, "test_loss": {20: 3.0}}
+    assert "trainer_state.json, which lies in the folder, was taken for its training log" in run.notes
+    assert "config.json, which lies in the folder, was taken for its configuration" in run.notes
+    again = load_run([folder / f"checkpoint-{step}" / "model.safetensors" for step in (500, 1000)])
+    assert [step for step, _ in again.checkpoints] == [500, 1000]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (folder / "checkpoint-500").rename(alone / "checkpoint-500")
+    assert load_run(alone).checkpoints[0][0] == 500
+    for step in (0, 1000):
+        (folder / f"checkpoint-{step}").rename(folder / f"seed{step}")
+    with pytest.raises(DataError, match="differ in seed"):
+        load_run(folder)
+
+
+def test_files_beside_the_models_are_used_or_named(tmp_path: Path) -> None:
+    folder = written(tmp_path / "run", "ckpt_500.pt", "ckpt_1k.pt")
+    (folder / "config.json").write_text(json.dumps({"wd": 0.5}))
+    (folder / "log.csv").write_text("step,test_acc\n3,0.5\n")
+    (folder / "train_indices.json").write_text("[1, 2]")
+    (folder / "notes.json").write_text("{}")
+    run = load_run(folder)
+    assert run.provenance["config"]["weight_decay"] == 0.5
+    assert run.log is not None
+    assert run.log.columns == {"test_accuracy": {3: 0.5}}
+    assert "not read from the folder: notes.json, train_indices.json (give it with --split-file, if it lists pairs)" in run.notes
+    (folder / "more.csv").write_text("step,test_acc\n3,0.75\n")
+    run = load_run(folder)
+    assert run.log is None
+    assert any("several training logs lie in the folder (log.csv, more.csv)" in note for note in run.notes)
+    run = load_run(folder, known=Known(log=folder / "more.csv"))
+    assert run.log is not None
+    assert run.log.columns == {"test_accuracy": {3: 0.75}}

@@ -598,3 +598,67 @@ def test_training_losses_between_many_evaluations_are_left_out(tmp_path: Path) -
     log = _text(tmp_path / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     run = import_run(saved(tmp_path, epoch=300), tmp_path / "runs", known=Known(log=log))
     assert interp.observe(run, ["loss_curves"])["history_step"].values.tolist() == [*range(0, 301, 10)]
+
+
+CALLS = {
+    "after": (
+        [{"train_loss": 3.0, "epoch": 0}, {"test_loss": 4.0}, {"train_loss": 2.0, "epoch": 50}, {"test_loss": 3.5}], "before",
+    ),
+    "before": (
+        [{"train_loss": 3.0}, {"test_loss": 4.0, "epoch": 0}, {"train_loss": 2.0}, {"test_loss": 3.5, "epoch": 50}], "after",
+    ),
+    "two counters": (
+        [{"train_loss": 3.0, "step": 0}, {"test_loss": 4.0, "epoch": 0}, {"train_loss": 2.0, "step": 50},
+         {"test_loss": 3.5, "epoch": 1}],
+        "before",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", CALLS)
+def test_rows_of_a_counter_of_calls_have_the_steps_of_their_neighbours(tmp_path: Path, form: str) -> None:
+    rows, beside = CALLS[form]
+    path = wandb(tmp_path / "r.wandb", [{"_step": at, **row} for at, row in enumerate(rows)])
+    assert as_columns(path) == {"train_loss": {0: 3.0, 50: 2.0}, "test_loss": {0: 4.0, 50: 3.5}}
+    assert any(f"2 others, which have none, have that of the row {beside} them" in note for note in read_log(path).notes)
+    assert read_log(path).last_call is None
+
+
+def test_several_calls_between_two_steps_lie_between_them(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"test_loss": 9.0, "step": 0}]
+    for step in range(1, 201):
+        rows += [{"train_loss": float(step)}] if step % 10 else [{"test_loss": 8.0, "step": step}]
+    path = wandb(tmp_path / "r.wandb", [{"_step": at + 7, **row} for at, row in enumerate(rows)])
+    found = as_columns(path)
+    assert found["train_loss"] == {step: float(step) for step in range(1, 200) if step % 10}
+    assert [*found["test_loss"]] == [*range(0, 201, 10)]
+
+
+def test_calls_that_are_no_updates_are_said_with_the_models_step(tmp_path: Path) -> None:
+    rows = [{"_step": at, "train_loss": 1.0, "test_loss": 2.0} for at in range(41)]
+    log = wandb(tmp_path / "r.wandb", rows)
+    notes = load_run(saved(tmp_path, epoch=4000), known=Known(log=log)).notes
+    assert any("its steps are its writer's count of calls, up to 40" in note for note in notes)
+    assert any("its steps are calls, up to 40, and the model's step is 4000" in note for note in notes)
+    notes = load_run(saved(tmp_path, epoch=40), known=Known(log=log)).notes
+    assert not any("the model's step is" in note for note in notes)
+
+
+@pytest.mark.parametrize(("factor", "name"), [(1.01, "test_loss"), (1.2, "test_loss"), (1.0, "test_accuracy")])
+def test_a_model_of_no_known_step_is_the_end_of_its_log_if_it_agrees_with_it(tmp_path: Path, factor: float, name: str) -> None:
+    path = saved(tmp_path)
+    known = Known(split=SPLIT)
+    row = measured_row(load_run(path, known=known).weights, TASK, SPLIT.draw(TASK))
+    (tmp_path / "model.csv").write_text(
+        f"step,{name},train_accuracy\n0,0.75,0.125\n900,{row[name] * factor},{row['train_accuracy']}\n"
+    )
+    run = import_run(path, tmp_path / "runs", known=known)
+    first = run.history.isel(step=0)
+    fits = factor == 1.01
+    assert run.steps == ((900,) if fits else (0,))
+    assert (float(first[name]), float(first["train_accuracy"])) == (0.75, 0.125)  # the log's own values in any case
+    told = [note for note in run.provenance["notes"] if "after how many updates" in note]
+    assert len(told) == 1
+    assert ("agrees with the last values of the log" in told[0]) == fits
+    assert ("not the model at the end of the log" in told[0]) != fits
+    assert not any("the log differs" in note for note in run.provenance["notes"])

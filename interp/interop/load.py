@@ -10,14 +10,14 @@ from typing import cast
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
 from interp.interop.account import account_of
-from interp.interop.flat_states import step_number
 from interp.interop.found_split import find_split, refuted
 from interp.interop.gathering import Files, find_files
 from interp.interop.guess import Guess
 from interp.interop.imported import Imported, disagreements, run_config
 from interp.interop.known import Known, UnknownFactError
-from interp.interop.logs.training_log import TrainingLog, log_beside, read_log
+from interp.interop.logs.training_log import TrainingLog
 from interp.interop.opening import Opened, open_file
+from interp.interop.own_log import find_log, miscounted, unsaid_step
 from interp.interop.recognising import Format
 from interp.interop.untrusted import blaming, stored_attributes
 from interp.interop.working import working
@@ -118,21 +118,22 @@ def _apart(imported: Imported) -> list[str]:
 
 def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     content, notes = opened.content, [*opened.content.notes, *opened.notes]
-    default = step_number(opened.config.get("epoch", 0), "epoch") if opened.format == "pizza" else 0
-    if content.states[0][0] is None and opened.format != "pizza":
-        unsaid = 0, "the file does not say after how many updates it was saved: step 0"
-        default, step_note = content.implied_step() or unsaid
-        notes.append(step_note)
-    checkpoints = tuple((default if epoch is None else epoch, opened.read(state)) for epoch, state in content.states)
-    models = [model for _, model in checkpoints]
+    models = [opened.read(state) for _, state in content.states]
     weights = models[-1]
     task, task_guesses = _task(opened, weights, known)
     rule, split, split_notes = find_split(content, models, task, known=known, drawn=_drawn(opened))
     against, insisted = refuted(content, models, task, known)
+    log, log_notes = find_log(source, known)
+    step, step_notes = unsaid_step(opened, log, weights, task=task, split=split)
+    notes += step_notes
+    unplaced = bool(step_notes) and not step
+    checkpoints = tuple(
+        (step if epoch is None else epoch, model) for (epoch, _), model in zip(content.states, models, strict=True)
+    )
     config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0])
     losses = {which: content.losses(which) for which in ("train", "test")}
-    log, log_notes = _log(source.given, known)
-    notes += [*log_notes, *(disagreements(log, checkpoints, task, split) if log is not None else [])]
+    notes += [*log_notes, *(miscounted(log, checkpoints[-1][0]) if log is not None else [])]
+    notes += [*(disagreements(log, checkpoints, task, split) if log and not unplaced else [])]
     notes += [note for which in losses if (note := content.losses_note(which))]
     account = account_of(opened, weights, task, split, step=checkpoints[-1][0], guesses=task_guesses)
     notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
@@ -152,18 +153,8 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
         unknown=missing,
         refuted=against,
         log=log,
+        unplaced=unplaced,
     )
-
-
-def _log(path: Path, known: Known) -> tuple[TrainingLog | None, list[str]]:
-    """The training log that the caller names, or else the one beside the file, with notes."""
-    if known.log is None:
-        log, notes = log_beside(path)
-    else:
-        log, notes = read_log(known.log, known.log_run), []
-    if log is None:
-        return None, notes
-    return log, [*notes, *(f"log {log.path.name}: {note}" for note in (*log.notes, *log.apart()))]
 
 
 def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[Guess]]:
@@ -219,7 +210,7 @@ def _contradictions(opened: Opened) -> list[str]:
 
 
 def _provenance(source: Files, opened: Opened) -> dict[str, object]:
-    names = [file.name for file in source.files]
+    names = source.names
     several = {"files": names} if len(names) > 1 else {}
     stored = {"stored_precision": " and ".join(opened.content.precision)} if opened.content.precision else {}
     facts = {"sha256": source.digest, "format": opened.format, "config": stored_attributes(opened.config)}

@@ -21,10 +21,10 @@ _WORDS = {
 }
 # What tells one training from another: files that differ in it are several runs, whatever else they differ in.
 _TRAININGS = frozenset({
-    "seed", "run", "trial", "rep", "repeat", "replica", "replicate", "fold", "exp", "experiment", "init", "try", "attempt", "sweep",
-    "wd", "weight_decay", "decay", "lr", "learning_rate", "beta", "dropout", "temp", "temperature", "bs", "batch", "batch_size",
-    "p", "mod", "modulus", "prime", "frac", "fraction", "train_frac", "d_model", "d_mlp", "dim", "width", "depth", "n_layers",
-    "n_layer", "n_heads", "n_head",
+    "seed", "run", "trial", "rep", "repeat", "replica", "replicate", "fold", "exp", "experiment", "init", "try", "attempt",
+    "sweep", "wd", "weight_decay", "decay", "lr", "learning_rate", "beta", "dropout", "temp", "temperature", "bs", "batch",
+    "batch_size", "p", "mod", "modulus", "prime", "frac", "fraction", "train_frac", "d_model", "d_mlp", "dim", "width", "depth",
+    "n_layers", "n_layer", "n_heads", "n_head",
 })  # fmt: skip
 # What tells parts and editions of one model from each other, and values that were measured; none is a step.
 _PARTS = frozenset({
