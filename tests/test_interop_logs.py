@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from foreign import official_state, save
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -662,3 +663,70 @@ def test_a_model_of_no_known_step_is_the_end_of_its_log_if_it_agrees_with_it(tmp
     assert ("agrees with the last values of the log" in told[0]) == fits
     assert ("not the model at the end of the log" in told[0]) != fits
     assert not any("the log differs" in note for note in run.provenance["notes"])
+
+
+# Inside the file of weights
+
+CURVES = {
+    "lists": {"train_accs": [0.25, 0.5, 0.75], "test_accs": [0.0, 0.0, 0.5]},
+    "singular": {"train_acc": [0.25, 0.5, 0.75], "test_acc": [0.0, 0.0, 0.5]},
+    "tensors": {"train_accuracies": torch.tensor([0.25, 0.5, 0.75]), "test_accuracies": torch.tensor([0.0, 0.0, 0.5])},
+    "per cent": {"train_accs": [25, 50.0, 75.0], "val_accs": [0.0, 0.0, 50.0]},
+    "table": {"history": {"train_accuracy": [0.25, 0.5, 0.75], "val_accuracy": [0.0, 0.0, 0.5]}},
+    "rows": {"history": [{"epoch": at, "train_acc": a, "test_acc": b} for at, a, b in ((0, .25, 0), (1, .5, 0), (2, .75, .5))]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", CURVES)
+def test_accuracies_in_the_file_are_its_history(tmp_path: Path, form: str) -> None:
+    path = saved(tmp_path, epoch=3, train_losses=[4.0, 3.0, 2.0], **CURVES[form])
+    run = import_run(path, tmp_path / "runs", known=Known(split=SPLIT, trust_split=True))
+    history = run.history.sel(step=[0, 1, 2])
+    assert history["train_accuracy"].values.tolist() == [0.25, 0.5, 0.75]
+    assert history["test_accuracy"].values.tolist() == [0.0, 0.0, 0.5]
+    assert history["train_loss"].values.tolist() == [4.0, 3.0, 2.0]
+    assert not any("not read from the file" in note for note in run.provenance["notes"])
+
+
+@pytest.mark.parametrize("values", [[1.0, 999.0, 3.0], ["a", "b", "c"], [-4.0, 0.0, 0.5]])
+def test_what_is_no_list_of_accuracies_is_named(tmp_path: Path, values: list[object]) -> None:
+    run = load_run(saved(tmp_path, epoch=3, train_losses=[4.0, 3.0, 2.0], test_accs=values))
+    assert any(note.startswith("not read from the file: test_accs") for note in run.notes)
+    assert not run.accuracies
+
+
+def stored_pairs(form: str) -> dict[str, object]:
+    split = SPLIT.draw(TASK)
+    train, test = torch.from_numpy(split.train), torch.from_numpy(split.test)
+    mask = torch.zeros(P * P, dtype=torch.bool)
+    mask[train] = True
+    return {
+        "idx": {"train_idx": train, "test_idx": test.tolist()},
+        "train alone": {"train_idx": train},
+        "train_indices alone": {"train_indices": train},
+        "train_data alone": {"train_data": torch.stack([train // P, train % P], 1)},
+        "pairs": {"train_pairs": torch.stack([train // P, train % P], 1)},
+        "mask": {"train_mask": mask},
+        "table": {"split": {"train": train, "test": test}},
+    }[form]
+
+
+@pytest.mark.parametrize("form", ["idx", "train alone", "train_indices alone", "train_data alone", "pairs", "mask", "table"])
+def test_pairs_in_the_file_are_its_split(tmp_path: Path, form: str) -> None:
+    run = load_run(saved(tmp_path, epoch=3, **stored_pairs(form)))
+    assert run.split is not None
+    assert {*run.split.train.tolist()} == {*SPLIT.draw(TASK).train.tolist()}
+    assert any(note.startswith("the split is stored: ") for note in run.notes)
+
+
+@pytest.mark.parametrize("value", [torch.rand(9, 4), torch.tensor([1, 999]), torch.rand(3).bfloat16(), [1, 1], "a"])
+def test_pairs_that_do_not_fit_are_said(tmp_path: Path, value: object) -> None:
+    run = load_run(saved(tmp_path, epoch=3, train_idx=value))
+    assert any(note.startswith("train_idx of the file was not read as its split: ") for note in run.notes)
+
+
+def test_no_difference_from_published_losses_is_told_where_none_are(tmp_path: Path) -> None:
+    config = {"seed": SPLIT.seed, "frac_train": SPLIT.fraction, "p": P}
+    run = load_run(saved(tmp_path, epoch=3, config=config))
+    assert any("the losses on the single pairs tell it" in note for note in run.notes)
+    assert not any("published ones differ" in note for note in run.notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite, nan
 from typing import cast
 
@@ -37,6 +37,7 @@ class Imported:
         unknown: fields of `config` that the file does not contain, and that have their defaults.
         account: what was made of the file, tensor by tensor, and how well the last model works.
         log: the training log that was given with it, or lies beside it; None if there is none.
+        accuracies: published accuracies by epoch, by the names of a history: ``train_accuracy``, ``test_accuracy``.
         unplaced: whether nothing tells the step of its only model, so that it has step 0.
         refuted: in words, how the published losses contradict the split that the caller gave; empty if they do not.
     """
@@ -55,6 +56,7 @@ class Imported:
     refuted: str = ""
     log: TrainingLog | None = None
     unplaced: bool = False
+    accuracies: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     @property
     def weights(self) -> Weights:
@@ -65,11 +67,12 @@ class Imported:
         """One row per epoch about which anything is known, ascending.
 
         At checkpoints everything is measured on their weights, if the split is known; other rows have the values of the training
-        log, or else the published losses. A model whose step nothing tells does not replace what a log has at step 0.
+        log, or else the published losses and accuracies. A model whose step nothing tells does not replace what a log has at
+        step 0.
         """
         rows: dict[int, dict[str, float]] = {}
         logged = self.log.columns if self.log is not None else {}
-        for columns in ({"train_loss": self.train_losses, "test_loss": self.test_losses}, logged):
+        for columns in ({"train_loss": self.train_losses, "test_loss": self.test_losses}, self.accuracies, logged):
             for name, values in columns.items():
                 for step, value in values.items():
                     rows.setdefault(step, {})[name] = value

@@ -123,7 +123,7 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     task, task_guesses = _task(opened, weights, known)
     rule, split, split_notes = find_split(content, models, task, known=known, drawn=_drawn(opened))
     against, insisted = refuted(content, models, task, known)
-    log, log_notes = find_log(source, known)
+    log, log_notes = find_log(source, content, known)
     step, step_notes = unsaid_step(opened, log, weights, task=task, split=split)
     notes += step_notes
     unplaced = bool(step_notes) and not step
@@ -134,7 +134,8 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     losses = {which: content.losses(which) for which in ("train", "test")}
     notes += [*log_notes, *(miscounted(log, checkpoints[-1][0]) if log is not None else [])]
     notes += [*(disagreements(log, checkpoints, task, split) if log and not unplaced else [])]
-    notes += [note for which in losses if (note := content.losses_note(which))]
+    shares = {which: content.accuracies(which) for which in losses}
+    notes += [note for which in losses for note in (content.losses_note(which), shares[which].note) if note]
     account = account_of(opened, weights, task, split, step=checkpoints[-1][0], guesses=task_guesses)
     notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
     notes += [*([against] if against else []), *account.notes()]
@@ -147,8 +148,14 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
         split=split,
         train_losses=losses["train"],
         test_losses=losses["test"],
+        accuracies={f"{which}_accuracy": placed.by_epoch for which, placed in shares.items() if placed.epochs},
         notes=tuple(notes),
-        provenance={**_provenance(source, opened), **_beside(known, log), "unknown": list(missing), "notes": notes},
+        provenance={
+            **_provenance(source, opened),
+            **_beside(known, log if log and log.path not in source.files else None),
+            "unknown": list(missing),
+            "notes": notes,
+        },
         account=account,
         unknown=missing,
         refuted=against,

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor
+
+from interp.errors import DataError
 from interp.interop.beside_models import configs, log_in, unread
+from interp.interop.content import Content
 from interp.interop.flat_states import step_number
 from interp.interop.gathering import Files
 from interp.interop.imported import fits_end, measured_row
 from interp.interop.known import Known
+from interp.interop.logs.log_rows import Row, Rows, flattened
+from interp.interop.logs.tidying import tidy
 from interp.interop.logs.training_log import TrainingLog, log_beside, read_log
 from interp.interop.opening import Opened
+from interp.interop.stored_losses import stored_rows
 from interp.networks.one_layer import Weights
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 
 
-def find_log(source: Files, known: Known) -> tuple[TrainingLog | None, list[str]]:
-    """The training log that the caller names, else the one in the folder, else the one beside, with notes.
+def find_log(source: Files, content: Content, known: Known) -> tuple[TrainingLog | None, list[str]]:
+    """The training log that the caller names, else the one in the folder, beside, or in the file.
 
     Raises:
         UsageError: if the one that the caller names does not exist, or has several runs.
@@ -29,11 +38,31 @@ def find_log(source: Files, known: Known) -> tuple[TrainingLog | None, list[str]
         if log is None:
             log, beside = log_beside(source.given)
             notes += beside
+        if log is None:
+            log, inside = _log_inside(source, content)
+            notes += inside
     taken = (known.split_file, None if log is None else log.path)
     notes += unread(source.beside, [*configs(source.beside), *(path for path in taken if path is not None)])
     if log is None:
         return None, notes
     return log, [*notes, *(f"log {log.path.name}: {note}" for note in (*log.notes, *log.apart()))]
+
+
+def _log_inside(source: Files, content: Content) -> tuple[TrainingLog | None, list[str]]:
+    """The rows of a history that the file itself has."""
+    rows = [Row(at, dict(_plain(row))) for at, row in enumerate(stored_rows(content.rest))]
+    if not rows:
+        return None, []
+    try:
+        found = tidy(rows, Rows("rows in the file", "row", {"": rows}))
+    except DataError as error:
+        return None, [f"the history in the file was not read: {error}"]
+    return TrainingLog(source.files[-1], found.columns, found.notes), []
+
+
+def _plain(row: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for name, value in flattened(row):
+        yield name, value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
 
 
 def miscounted(log: TrainingLog, step: int) -> list[str]:
