@@ -13,6 +13,7 @@ import torch
 from foreign import save
 from foreign_containers import FORMS, LEAVES, SPLIT, STEPS, P, eqx, models, nested, old_torch, orbax, states, stored
 from random_models import assert_same
+from safetensors.torch import save_file
 
 import interp
 from interp.cli import main
@@ -79,6 +80,9 @@ def written(folder: Path, *names: str, inside: dict[str, dict[str, object]] | No
         (["lr0.001-epoch4.pt", "lr0.001-epoch8.pt"], (4, 8)),
         (["run2_final_40.pt", "run2_final_70.pt"], (40, 70)),
         (["checkpoint-500.pt", "checkpoint-1500.pt", "config.json.pt"], (500, 1500)),
+        (["ckpt_500.pt", "ckpt_1k.pt", "ckpt_20K.pt"], (500, 1000, 20000)),
+        (["seed3_10k.pt", "seed3_20k.pt"], (10000, 20000)),
+        (["epoch=1-step=10-val_loss=0.50.ckpt", "epoch=2-step=20-val_loss=0.31.ckpt"], (10, 20)),
     ],
 )
 def test_steps_are_read_from_names(tmp_path: Path, names: list[str], steps: tuple[int, ...]) -> None:
@@ -94,7 +98,21 @@ def test_steps_are_read_from_names(tmp_path: Path, names: list[str], steps: tupl
     [
         (["a1_b2.pt", "a2_b3.pt"], "2 numbers differ between them: a1_b2, a2_b3"),
         (["step1_step7.pt", "step2_step9.pt"], "2 numbers differ between them"),
-        (["model_10k.pt", "model_20k.pt"], "is no step"),
+        (["model_10g.pt", "model_20g.pt"], "is no step"),
+        (["p13_seed0.pt", "p13_seed1.pt"], r"differ in seed \(p13_seed0, p13_seed1\): import each by itself, or give --steps"),
+        (["seed0_step5.pt", "seed1_step9.pt"], "differ in seed"),
+        (["run_0.pt", "run_1.pt"], "differ in run"),
+        (["foldx3.pt", "foldx4.pt", "fold3.pt", "fold4.pt"], "several series"),
+        (["trial3.pt", "trial4.pt"], "differ in trial"),
+        (["modelSeed3.pt", "modelSeed4.pt"], "differ in seed"),
+        (["layer0.pt", "layer1.pt"], "they differ in layer"),
+        (["model_v1.pt", "model_v2.pt"], "they differ in v "),
+        (["wd_1.pt", "wd_3.pt"], "differ in wd"),
+        (["wd_0.1.pt", "wd_0.3.pt"], "differ in wd"),
+        (["lr_1e-3.pt", "lr_1e-4.pt"], "differ in lr"),
+        (["m_p11.pt", "m_p13.pt"], "differ in p "),
+        (["train_frac30.pt", "train_frac40.pt"], "differ in train_frac"),
+        (["d_model64.pt", "d_model128.pt"], "differ in d_model"),
         (["m_1.pt", "m_2.pt", "n_1.pt", "n_2.pt"], r"several series of files \(m_#\.pt, n_#\.pt\)"),
         (["one.pt", "two.pt"], "the names tell no steps"),
         (["model_1.pt", "model_01.pt"], "step 1, which model_01.pt has as well|step 1, which model_1.pt has as well"),
@@ -138,7 +156,7 @@ def test_what_else_is_in_a_folder_is_said_and_left(tmp_path: Path) -> None:
     assert [step for step, _ in run.checkpoints] == [1, 2]
     assert "not read from the folder: final.pt" in run.notes
     assert run.provenance["files"] == ["model_1.pt", "model_2.pt"]
-    with pytest.raises(UsageError, match="no file of tensors"):
+    with pytest.raises(UsageError, match=r"no file of tensors .* import each of the folders in it by itself: run"):
         load_run(tmp_path)
     with pytest.raises(UsageError, match="given no files"):
         load_run([])
@@ -450,3 +468,68 @@ def test_torch_reads_the_same_numbers(tmp_path: Path) -> None:
             assert torch.equal(read[name].double(), tensor.double()), name
     eight = old_torch({"w": base.to(torch.float8_e5m2)}, tmp_path / "eight.pt")  # which torch saves and cannot load
     assert torch.equal(read_untrusted(eight)["w"].double(), base.to(torch.float8_e5m2).double())
+
+
+def test_trainings_of_several_seeds_are_no_run_though_each_file_says_a_step_of_its_own(tmp_path: Path) -> None:
+    inside = {f"seed{seed}.pt": {"step": 100 + seed} for seed in range(2)}
+    folder = written(tmp_path / "run", *inside, inside=inside)
+    with pytest.raises(DataError, match="the files differ in seed"):
+        load_run(folder)
+    run = load_run(folder, known=Known(steps=(4, 7)))
+    assert [step for step, _ in run.checkpoints] == [4, 7]
+
+
+def trainers_folder(folder: Path) -> Path:
+    """Folders as transformers' trainer writes them, and a log in the last."""
+    for at, step in enumerate((0, 500, 1000)):
+        inner = folder / f"checkpoint-{step}"
+        inner.mkdir(parents=True)
+        save_file(states()[at], inner / "model.safetensors")
+        torch.save({"state": {}}, inner / "optimizer.pt")
+        (inner / "config.json").write_text(json.dumps({"num_heads": 2, "lr": 0.25}))
+        rows = [{"step": s, "epoch": s / 10, "loss": 2.0} for s in (10, 20)] + [{"step": 20, "eval_loss": 3.0}]
+        summary = {"step": 20, "train_loss": 7.0, "train_runtime": 3.5}
+        (inner / "trainer_state.json").write_text(json.dumps({"global_step": step, "log_history": [*rows, summary]}))
+    return folder
+
+
+def test_a_folder_of_folders_is_one_run_with_configuration_and_log(tmp_path: Path) -> None:
+    folder = trainers_folder(tmp_path / "run")
+    run = load_run(folder)
+    assert [step for step, _ in run.checkpoints] == [0, 500, 1000]
+    assert run.provenance["files"][1] == "checkpoint-500/model.safetensors"
+    assert run.provenance["config"] == {"n_heads": 2, "lr": 0.25}
+    assert run.log is not None
+    assert run.log.columns == {"train_loss": {10: 2.0, 20: 2.0}, "test_loss": {20: 3.0}}
+    assert "trainer_state.json, which lies in the folder, was taken for its training log" in run.notes
+    assert "config.json, which lies in the folder, was taken for its configuration" in run.notes
+    again = load_run([folder / f"checkpoint-{step}" / "model.safetensors" for step in (500, 1000)])
+    assert [step for step, _ in again.checkpoints] == [500, 1000]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (folder / "checkpoint-500").rename(alone / "checkpoint-500")
+    assert load_run(alone).checkpoints[0][0] == 500
+    for step in (0, 1000):
+        (folder / f"checkpoint-{step}").rename(folder / f"seed{step}")
+    with pytest.raises(DataError, match="differ in seed"):
+        load_run(folder)
+
+
+def test_files_beside_the_models_are_used_or_named(tmp_path: Path) -> None:
+    folder = written(tmp_path / "run", "ckpt_500.pt", "ckpt_1k.pt")
+    (folder / "config.json").write_text(json.dumps({"wd": 0.5}))
+    (folder / "log.csv").write_text("step,test_acc\n3,0.5\n")
+    (folder / "train_indices.json").write_text("[1, 2]")
+    (folder / "notes.json").write_text("{}")
+    run = load_run(folder)
+    assert run.provenance["config"]["weight_decay"] == 0.5
+    assert run.log is not None
+    assert run.log.columns == {"test_accuracy": {3: 0.5}}
+    assert "not read from the folder: notes.json, train_indices.json (give it with --split-file, if it lists pairs)" in run.notes
+    (folder / "more.csv").write_text("step,test_acc\n3,0.75\n")
+    run = load_run(folder)
+    assert run.log is None
+    assert any("several training logs lie in the folder (log.csv, more.csv)" in note for note in run.notes)
+    run = load_run(folder, known=Known(log=folder / "more.csv"))
+    assert run.log is not None
+    assert run.log.columns == {"test_accuracy": {3: 0.75}}

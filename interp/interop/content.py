@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from interp.errors import DataError
-from interp.interop.stored_losses import Placed, clues, number, place
+from interp.interop.stored_losses import Placed, clues, number, place, place_shares
 from interp.interop.untrusted import stored_attributes
 from interp.networks.tensor_layout import describe
 
@@ -46,6 +46,10 @@ class Content:
     def losses_note(self, which: str) -> str | None:
         """How the epochs of the losses were found, or that they were not, if that was necessary."""
         return self.placed(which).note
+
+    def accuracies(self, which: str) -> Placed:
+        """The ``train`` or ``test`` accuracies as shares, at the epochs that the file names."""
+        return place_shares(self.rest, which, clues(self.rest, self.config, [epoch for epoch, _ in self.states]))
 
     def placed(self, which: str) -> Placed:
         """The ``train`` or ``test`` losses, at the epochs that the file names; see `interp.interop.stored_losses`."""

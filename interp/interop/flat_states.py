@@ -17,7 +17,7 @@ from interp.interop.stored_settings import our_name
 STEPS = ("global_step", "step", "train_step", "iteration", "iter", "update", "n_updates", "epoch", "current_epoch")
 _NOT_WEIGHTS = re.compile(r"(opt|optim|opt_state|.*optimizer.*|.*scheduler.*|scaler|rng.*|.*callbacks|loops)", re.IGNORECASE)
 _BESIDE = re.compile(
-    r"(.*loss(es)?|.*acc(s|uracy|uracies)?|.*_indices|.*_data|.*_idx|.*history|.*epochs|.*steps|metrics|train|test|val|labels|time)",
+    r"(.*loss(es)?|.*acc(s|uracy|uracies)?|.*_indices|.*_data|.*_idx|.*_pairs|train_mask|test_mask|.*history|.*epochs|.*steps|metrics|train|test|val|labels|time)",
     re.IGNORECASE,
 )
 

@@ -15,7 +15,7 @@ from interp.errors import DataError, UsageError
 from interp.interop.content import Content
 from interp.interop.known import Known
 from interp.interop.split import misfit, pair_losses
-from interp.interop.split_file import read_split
+from interp.interop.split_file import read_split, stored_split
 from interp.interop.split_search import Search, clear, clearness, search, shortest_fraction, shown, supports
 from interp.networks.one_layer import Weights
 from interp.tasks.modular import ModularTask
@@ -54,6 +54,16 @@ def find_split(
         return _listed(read_split(known.split_file, task), task, content.config)
     if stored := content.split(task.p):
         return _listed(_checked(*stored, task), task, content.config)
+    inside, told = stored_split(content.rest, task)
+    if inside is not None:
+        rule, split, notes = _listed(inside, task, content.config)
+        return rule, split, [*told, *notes]
+    rule, split, notes = _worked_out(content, models, task, drawn)
+    return rule, split, [*told, *notes]
+
+
+def _worked_out(content: Content, models: Sequence[Weights], task: ModularTask, drawn: SplitConfig | None) -> Found:
+    """The split of the format's rule, or the one that the losses tell."""
     evidence = Evidence.of(content, models, task)
     if drawn is not None:
         try:
@@ -162,7 +172,8 @@ def _of_rule(evidence: Evidence, drawn: SplitConfig, split: Split) -> Found:
     raw, nearest = evidence.misfits(split)
     agree = f"split {shown(drawn)}: its losses agree with the published ones within {nearest:.2%}"
     if evidence.told(split, drawn):
-        own = f"split {shown(drawn)}: the losses on the single pairs tell it; the published ones differ by {raw:.2%}"
+        own = f"split {shown(drawn)}: the losses on the single pairs tell it"
+        own += f"; the published ones differ by {raw:.2%}" if evidence.published else ", and none are published"
         return drawn, split, [agree if nearest <= _CLOSE and evidence.published else own]
     found = evidence.search(drawn)
     if found.split is not None and _differs(found.split.draw(evidence.task), split):

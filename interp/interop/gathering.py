@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from interp.errors import DataError, UsageError
+from interp.interop.beside_models import config_in
 from interp.interop.containers import limits
 from interp.interop.containers.orbax_folder import orbax_item
 from interp.interop.content import Content
 from interp.interop.flat_states import alike
 from interp.interop.known import Known
-from interp.interop.step_names import natural, step_in_name, steps_in_names, template
+from interp.interop.step_names import differing_trainings, natural, step_in_name, steps_in_names, template
 from interp.interop.taking_apart import take_apart
 from interp.interop.untrusted import blaming, read_untrusted
 from interp.store.manifest import MANIFEST
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".npz", ".npy", ".msgpack", ".flax", ".eqx", ".pkl", ".model", ".tar")
+
+# What trainers write beside a model, and is none.
+_NO_MODEL = re.compile(r"(optim(izer)?|scheduler|scaler|rng_state|training_args)([_-]?\d+)?\.[a-z]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,19 @@ class Files:
         given: what the caller named: a file, a folder, or the folder of the files in a list.
         files: the files (an orbax folder counts as one), in the natural order of their names.
         notes: what in a folder was left out.
+        beside: the other files of a folder, which may be its configuration or its log.
     """
 
     given: Path
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    beside: tuple[Path, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the files, with those of their folders where these tell them apart."""
+        together = len({file.name for file in self.files}) == len(self.files)
+        return [file.name if together else f"{file.parent.name}/{file.name}" for file in self.files]
 
     @property
     def name(self) -> str:
@@ -80,12 +93,18 @@ def gather(source: Files, known: Known) -> Content:
     for file in source.files:
         with blaming(file):
             contents.append(take_apart(read_untrusted(file, known.leaf_names), each))
-    content = _of_one(source.files[0], contents[0]) if alone else _of_several(source.files, contents, known)
-    return replace(content, notes=(*source.notes, *content.notes))
+    content = _of_one(source, contents[0]) if alone else _of_several(source.files, contents, known)
+    config, notes = config_in(source.beside)
+    return replace(content, config={**config, **content.config}, notes=(*source.notes, *content.notes, *notes))
 
 
-def _of_one(file: Path, content: Content) -> Content:
-    step = step_in_name(_stem(file)) if len(content.states) == 1 and content.states[0][0] is None else None
+def _of_one(source: Files, content: Content) -> Content:
+    file = source.files[0]
+    if len(content.states) > 1 or content.states[0][0] is not None:
+        return content
+    step = step_in_name(_stem(file))
+    if step is None and source.given.is_dir() and file.parent != source.given:
+        step = step_in_name(file.parent.name)
     if step is None:
         return content
     note = f"step {step}: taken from the file's name, which is all that tells it"
@@ -127,8 +146,14 @@ def _steps(files: Sequence[Path], contents: Sequence[Content], known: Known) -> 
         raise DataError(f"{many[0]} has a series of models of its own; import it alone")
     inside = [content.states[0][0] for content in contents]
     told = [step for step in inside if step is not None]
-    names = [_stem(file) for file in files]
+    names = _labels(files)
+    if apart := differing_trainings([file.parent.name for file in files]):
+        raise DataError(f"their folders differ in {apart}: import each by itself, or give --steps (known.steps)")
     if len(told) == len(files) == len({*told}):
+        if apart := differing_trainings(names):
+            raise DataError(
+                f"the files differ in {apart} ({', '.join(names[:4])}): import each by itself, or give --steps (known.steps)"
+            )
         return told, []
     try:
         found = steps_in_names(names)
@@ -155,31 +180,66 @@ def _differences(contents: Sequence[Content]) -> list[str]:
 def _in_folder(folder: Path) -> Files:
     if (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is a directory: a run is opened with interp.open_run")
-    files = []
+    entries = []
     for number, path in enumerate(folder.iterdir()):
         limits.check("the folder", number + 1, limits.RECORDS, "files")
-        if not path.name.startswith(".") and _may_hold_tensors(path):
-            files.append(path)
-    if not files:
+        if not path.name.startswith("."):
+            entries.append(path)
+    files = [path for path in entries if _may_hold_tensors(path)]
+    beside = [path for path in entries if path.is_file() and path not in files]
+    if files:
+        return _of_one_series(folder, {path: path.name for path in files}, beside)
+    found = {path: _models_in(path) for path in entries if path.is_dir()}
+    inner = {path: models[0] for path, models in found.items() if len(models) == 1}
+    series = sorted(path.name for path, models in found.items() if len(models) > 1)
+    if not inner:
         raise UsageError(
             f"{folder} is a directory: a run is opened with interp.open_run, and no file of tensors "
             f"({', '.join(SUFFIXES[:8])} ...) is in it"
+            + (f"; import each of the folders in it by itself: {', '.join(series[:6])}" if series else "")
         )
-    files.sort(key=lambda path: natural(path.name))
-    series = Counter(template(path.name) for path in files)
+    last = max(inner, key=lambda path: natural(path.name))
+    beside += sorted(path for path in last.iterdir() if path.is_file() and not path.name.startswith(".") and path != inner[last])
+    files_in = _of_one_series(folder, {model: path.name for path, model in inner.items()}, beside)
+    left = [f"not read from the folder: {', '.join(series[:10])}, with several models each"] if series else []
+    return replace(files_in, notes=(*files_in.notes, *left))
+
+
+def _models_in(folder: Path) -> list[Path]:
+    """The files of a folder that may be models."""
+    found = []
+    for number, path in enumerate(folder.iterdir()):
+        limits.check("the folder", number + 1, limits.RECORDS, "files")
+        if path.is_file() and not path.name.startswith(".") and _may_hold_tensors(path):
+            found.append(path)
+    return found
+
+
+def _of_one_series(folder: Path, names: Mapping[Path, str], beside: Sequence[Path]) -> Files:
+    """The only series of numbered names, or every file if there is none; a note tells what was left out."""
+    files = sorted(names, key=lambda path: natural(names[path]))
+    series = Counter(template(names[path]) for path in files)
     large = [name for name, number in series.items() if number > 1]
     if len(large) > 1:
         raise DataError(f"{folder}: several series of files ({', '.join(sorted(large)[:6])}); give the files of one of them")
-    chosen = [path for path in files if not large or template(path.name) == large[0]]
-    left = [path.name for path in files if large and template(path.name) != large[0]]
+    chosen = [path for path in files if not large or template(names[path]) == large[0]]
+    left = [names[path] for path in files if large and template(names[path]) != large[0]]
     notes = (f"not read from the folder: {', '.join(left[:10])}{', ...' if len(left) > 10 else ''}",) if left else ()
-    return Files(folder, tuple(chosen), notes)
+    return Files(folder, tuple(chosen), notes, tuple(sorted(beside)))
 
 
 def _may_hold_tensors(path: Path) -> bool:
     if path.is_dir():
         return orbax_item(path) is not None
+    if _NO_MODEL.fullmatch(path.name) or "tfevents" in path.name:
+        return False
     return path.is_file() and (path.suffix.lower() in SUFFIXES or not path.suffix or path.suffix[1:].isdigit())
+
+
+def _labels(files: Sequence[Path]) -> list[str]:
+    """What names the step of each file: its own name, or that of its folder where all files are called alike."""
+    alike = len(files) > 1 and len({file.name for file in files}) == 1
+    return [file.parent.name if alike else _stem(file) for file in files]
 
 
 def _stem(file: Path) -> str:

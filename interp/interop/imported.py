@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import dataclass, field, replace
+from math import isfinite, nan
 from typing import cast
 
 import torch
@@ -37,6 +37,8 @@ class Imported:
         unknown: fields of `config` that the file does not contain, and that have their defaults.
         account: what was made of the file, tensor by tensor, and how well the last model works.
         log: the training log that was given with it, or lies beside it; None if there is none.
+        accuracies: published accuracies by epoch, by the names of a history: ``train_accuracy``, ``test_accuracy``.
+        unplaced: whether nothing tells the step of its only model, so that it has step 0.
         refuted: in words, how the published losses contradict the split that the caller gave; empty if they do not.
     """
 
@@ -53,6 +55,8 @@ class Imported:
     unknown: tuple[str, ...] = ()
     refuted: str = ""
     log: TrainingLog | None = None
+    unplaced: bool = False
+    accuracies: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     @property
     def weights(self) -> Weights:
@@ -63,16 +67,19 @@ class Imported:
         """One row per epoch about which anything is known, ascending.
 
         At checkpoints everything is measured on their weights, if the split is known; other rows have the values of the training
-        log, or else the published losses.
+        log, or else the published losses and accuracies. A model whose step nothing tells does not replace what a log has at
+        step 0.
         """
         rows: dict[int, dict[str, float]] = {}
         logged = self.log.columns if self.log is not None else {}
-        for columns in ({"train_loss": self.train_losses, "test_loss": self.test_losses}, logged):
+        for columns in ({"train_loss": self.train_losses, "test_loss": self.test_losses}, self.accuracies, logged):
             for name, values in columns.items():
                 for step, value in values.items():
                     rows.setdefault(step, {})[name] = value
         if self.split is not None:
             for step, weights in self.checkpoints:
+                if self.unplaced and any(step in values for values in logged.values()):
+                    continue
                 rows[step] = measured_row(weights, self.task, self.split)
         for step in sorted(rows):
             yield {"step": step, **rows[step]}
@@ -111,6 +118,19 @@ def disagreements(
                 f"{off[step][0]:.6g}, measured {off[step][1]:.6g}, which is kept; is it the log of this run, with these steps?"
             )
     return notes
+
+
+def fits_end(log: TrainingLog, measured: Mapping[str, float]) -> tuple[int, str]:
+    """The last step of a log, and in words the first column whose value there is not what is measured; empty if all are.
+
+    A loss must be among them: accuracies alone are often 1 long before the end.
+    """
+    last = max(max(values) for values in log.columns.values())
+    ends = {name: values[last] for name, values in log.columns.items() if name in measured and isfinite(values.get(last, nan))}
+    off = [name for name, value in ends.items() if not _agree(name, value, measured[name])]
+    if off:
+        return last, f"{off[0]} {ends[off[0]]:.6g} at its last step {last}, measured {measured[off[0]]:.6g}"
+    return last, "" if any(name.endswith("loss") for name in ends) else f"it has no loss at its last step {last}"
 
 
 def _has(log: TrainingLog, step: int) -> bool:

@@ -10,14 +10,14 @@ from typing import cast
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
 from interp.interop.account import account_of
-from interp.interop.flat_states import step_number
 from interp.interop.found_split import find_split, refuted
 from interp.interop.gathering import Files, find_files
 from interp.interop.guess import Guess
 from interp.interop.imported import Imported, disagreements, run_config
 from interp.interop.known import Known, UnknownFactError
-from interp.interop.logs.training_log import TrainingLog, log_beside, read_log
+from interp.interop.logs.training_log import TrainingLog
 from interp.interop.opening import Opened, open_file
+from interp.interop.own_log import find_log, miscounted, unsaid_step
 from interp.interop.recognising import Format
 from interp.interop.stored_settings import optimizer_notes
 from interp.interop.stored_sizes import size_notes, whole_number
@@ -122,25 +122,25 @@ def _apart(imported: Imported) -> list[str]:
 
 def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     content, notes = opened.content, [*opened.content.notes, *opened.notes]
-    default = step_number(opened.config.get("epoch", 0), "epoch") if opened.format == "pizza" else 0
-    if content.states[0][0] is None and opened.format != "pizza":
-        unsaid = 0, "the file does not say after how many updates it was saved: step 0"
-        default, step_note = content.implied_step() or unsaid
-        notes.append(step_note)
-    checkpoints = tuple((default if epoch is None else epoch, opened.read(state)) for epoch, state in content.states)
-    models = [model for _, model in checkpoints]
+    models = [opened.read(state) for _, state in content.states]
     weights = models[-1]
     task, task_guesses = _task(opened, weights, known)
     rule, split, split_notes = find_split(content, models, task, known=known, drawn=_drawn(opened))
     against, insisted = refuted(content, models, task, known)
-    config, missing = run_config(
-        weights, task, split=rule, optimizer=_optimizer(opened), steps=checkpoints[-1][0], seed=_seed(opened)
+    log, log_notes = find_log(source, content, known)
+    step, step_notes = unsaid_step(opened, log, weights, task=task, split=split)
+    notes += step_notes
+    unplaced = bool(step_notes) and not step
+    checkpoints = tuple(
+        (step if epoch is None else epoch, model) for (epoch, _), model in zip(content.states, models, strict=True)
     )
-    losses = {which: content.losses(which) for which in ("train", "test")}
-    log, log_notes = _log(source.given, known)
-    notes += [*log_notes, *(disagreements(log, checkpoints, task, split) if log is not None else [])]
-    notes += [note for which in losses if (note := content.losses_note(which))]
     last = checkpoints[-1][0]
+    config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=last, seed=_seed(opened))
+    losses = {which: content.losses(which) for which in ("train", "test")}
+    notes += [*log_notes, *(miscounted(log, last) if log is not None else [])]
+    notes += [*(disagreements(log, checkpoints, task, split) if log and not unplaced else [])]
+    shares = {which: content.accuracies(which) for which in losses}
+    notes += [note for which in losses for note in (content.losses_note(which), shares[which].note) if note]
     logged = log.columns.get("train_loss", {}).get(last) if log is not None else None
     account = account_of(opened, weights, task, split=split, step=last, logged_loss=logged, guesses=task_guesses)
     notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
@@ -158,24 +158,20 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
         split=split,
         train_losses=losses["train"],
         test_losses=losses["test"],
+        accuracies={f"{which}_accuracy": placed.by_epoch for which, placed in shares.items() if placed.epochs},
         notes=tuple(notes),
-        provenance={**_provenance(source, opened), **_beside(known, log), "unknown": list(missing), "notes": notes},
+        provenance={
+            **_provenance(source, opened),
+            **_beside(known, log if log and log.path not in source.files else None),
+            "unknown": list(missing),
+            "notes": notes,
+        },
         account=account,
         unknown=missing,
         refuted=against,
         log=log,
+        unplaced=unplaced,
     )
-
-
-def _log(path: Path, known: Known) -> tuple[TrainingLog | None, list[str]]:
-    """The training log that the caller names, or else the one beside the file, with notes."""
-    if known.log is None:
-        log, notes = log_beside(path)
-    else:
-        log, notes = read_log(known.log, known.log_run), []
-    if log is None:
-        return None, notes
-    return log, [*notes, *(f"log {log.path.name}: {note}" for note in log.notes)]
 
 
 def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[Guess]]:
@@ -237,11 +233,11 @@ def _contradictions(opened: Opened) -> list[str]:
 
 
 def _provenance(source: Files, opened: Opened) -> dict[str, object]:
-    names = [file.name for file in source.files]
+    names = source.names
     several = {"files": names} if len(names) > 1 else {}
     stored = {"stored_precision": " and ".join(opened.content.precision)} if opened.content.precision else {}
     facts = {"sha256": source.digest, "format": opened.format, "config": stored_attributes(opened.config)}
-    return {"file": source.given.name if several else names[0], **several, **facts, **stored}
+    return {"file": source.name if several else names[0], **several, **facts, **stored}
 
 
 def _beside(known: Known, log: TrainingLog | None) -> dict[str, object]:

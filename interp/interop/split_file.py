@@ -19,8 +19,11 @@ from interp.tasks.splits import Split
 
 # A list of all pairs of p = 1,000 as text is about 10 MB.
 _LARGEST = 64 * 2**20
-_TRAIN = ("train", "train_indices", "train_idx", "train_pairs", "train_data", "train_split")
+_TRAIN = ("train", "train_indices", "train_idx", "train_pairs", "train_data", "train_split", "train_mask")
 _TEST = tuple(name.replace("train", "test") for name in _TRAIN)
+_TABLES = ("split", "splits", "indices", "data_split")
+# Under which names a file of weights has a list of pairs; ``train`` alone may be anything there.
+STORED_PAIRS = (*_TRAIN[1:], *_TEST[1:], *_TABLES)
 _SETS = ("split", "set", "subset", "part")
 _BINARY = (".pt", ".pth", ".safetensors")
 
@@ -46,6 +49,22 @@ def read_split(path: Path, task: ModularTask) -> Split:
         return _split(listed, task)
     except DataError as error:
         raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from error
+
+
+def stored_split(rest: Mapping[str, object], task: ModularTask) -> tuple[Split | None, list[str]]:
+    """The split that is listed in a file of weights beside them, in the forms of `read_split`, with notes on what fits none."""
+    named = {name: value for name, value in rest.items() if name in STORED_PAIRS and name not in _TABLES}
+    notes: list[str] = []
+    for where, content in (("", named), *((name, rest[name]) for name in _TABLES if isinstance(rest.get(name), Mapping))):
+        if not content:
+            continue
+        try:
+            train, test = _parts(content)
+            listed = {name: _indices(part, task, name) for name, part in (("train", train), ("test", test)) if part is not None}
+            return _split(listed, task), [*notes, f"the split is stored: {where or ' and '.join(named)}"]
+        except (DataError, TypeError, ValueError, IndexError, RuntimeError) as error:  # a tensor may be anything
+            notes.append(f"{where or ' and '.join(named)} of the file was not read as its split: {error}")
+    return None, notes
 
 
 def _read(path: Path) -> object:

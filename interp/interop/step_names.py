@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from interp.errors import DataError
 from interp.interop.containers import limits
 
-_NUMBER = re.compile(r"\d+")
+# A thousand may be written as a k: 2k is 2000.
+_NUMBER = re.compile(r"\d+(?:[kK](?![a-zA-Z0-9]))?")
 _LABEL = re.compile(r"([a-z_]+?)[-_=. ]*$", re.IGNORECASE)
 # Words before a number that make it a step; updates before epochs, both before words that only say what the file is.
 _WORDS = {
@@ -18,6 +19,18 @@ _WORDS = {
     **dict.fromkeys(("epoch", "epochs", "ep"), 2),
     **dict.fromkeys(("checkpoint", "ckpt", "chkpt", "cp"), 3),
 }
+# What tells one training from another: files that differ in it are several runs, whatever else they differ in.
+_TRAININGS = frozenset({
+    "seed", "run", "trial", "rep", "repeat", "replica", "replicate", "fold", "exp", "experiment", "init", "try", "attempt",
+    "sweep", "wd", "weight_decay", "decay", "lr", "learning_rate", "beta", "dropout", "temp", "temperature", "bs", "batch",
+    "batch_size", "p", "mod", "modulus", "prime", "frac", "fraction", "train_frac", "d_model", "d_mlp", "dim", "width", "depth",
+    "n_layers", "n_layer", "n_heads", "n_head",
+})  # fmt: skip
+# What tells parts and editions of one model from each other, and values that were measured; none is a step.
+_PARTS = frozenset({
+    "layer", "block", "head", "id", "index", "idx", "v", "ver", "version", "part", "shard", "rank", "gpu", "worker", "of", "loss",
+    "acc", "accuracy",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,12 +45,17 @@ class _Field:
     def rank(self) -> int | None:
         return _WORDS.get(self.word) if self.whole else None
 
+    @property
+    def value(self) -> int:
+        thousands = self.digits[-1] in "kK"
+        return int(self.digits[:-1]) * 1000 if thousands else int(self.digits)
+
 
 def template(name: str) -> str:
     """A name with a sign in place of each number: files of one series have one template.
 
-    >>> template("epoch=3-step=900")
-    'epoch=#-step=#'
+    >>> template("epoch=3-step=900"), template("ckpt_500") == template("ckpt_1k")
+    ('epoch=#-step=#', True)
     """
     return _NUMBER.sub("#", name)
 
@@ -54,7 +72,7 @@ def natural(name: str) -> tuple[tuple[str, int], ...]:
 def step_in_name(name: str) -> int | None:
     """The step that one name tells: a number after a word for steps, or one that is the whole name; None if it tells none.
 
-    >>> step_in_name("epoch=3-step=900"), step_in_name("1000"), step_in_name("wd_0.1_final"), step_in_name("seed1")
+    >>> step_in_name("epoch=3-step=900"), step_in_name("ckpt_1k"), step_in_name("wd_0.1_final"), step_in_name("seed1")
     (900, 1000, None, None)
     """
     fields = _fields(name)
@@ -71,7 +89,7 @@ def steps_in_names(names: Sequence[str]) -> list[int]:
     [0, 1000]
 
     Raises:
-        DataError: if no number or several could be the step; with what was seen.
+        DataError: if no number or several could be the step, or one that differs tells trainings apart; with what was seen.
     """
     rows = [_fields(name) for name in names]
     shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
@@ -79,9 +97,15 @@ def steps_in_names(names: Sequence[str]) -> list[int]:
     if len(words) != 1:
         raise DataError(f"the names tell no steps: {shown}; give the steps, in this order, with --steps (known.steps)")
     chosen = _of_best_rank(rows[0])
-    varying = [at for at, column in enumerate(zip(*rows, strict=True)) if len({field.digits for field in column}) > 1]
+    varying = _varying(rows)
+    if apart := differing_trainings(names):
+        raise DataError(f"the files differ in {apart} ({shown}): import each by itself, or give --steps (known.steps)")
     if len(chosen) != 1:
         chosen = varying
+        if len(chosen) == 1 and (word := rows[0][chosen[0]].word.rpartition("_")[2]) in _PARTS:
+            raise DataError(
+                f"the names tell no steps: they differ in {word} ({shown}); give the files of one model, or --steps (known.steps)"
+            )
     if len(chosen) != 1:
         said = "no number differs" if not chosen else f"{len(chosen)} numbers differ"
         raise DataError(
@@ -91,10 +115,41 @@ def steps_in_names(names: Sequence[str]) -> list[int]:
     return [_checked(row[chosen[0]], name) for row, name in zip(rows, names, strict=True)]
 
 
+def differing_trainings(names: Sequence[str]) -> str:
+    """The word before a number in which names differ as those of several trainings do, such as ``seed``; empty if there is none.
+
+    >>> differing_trainings(["p13_seed0", "p13_seed1"]), differing_trainings(["seed1_step0", "seed1_step9"])
+    ('seed', '')
+    """
+    rows = [_fields(name) for name in names]
+    if len({tuple(field.word for field in row) for row in rows}) != 1:
+        return ""
+    words = [_training(rows[0][at].word) for at in _varying(rows)]
+    return next(filter(None, words), "")
+
+
+def _training(word: str) -> str:
+    """The word for a training at the end of a label: ``seed`` of ``model_seed`` and ``modelseed``; empty if there is none."""
+    ends = (word.removesuffix("s"), word)
+    known = [each for each in _TRAININGS for end in ends if end == each or end.endswith(f"_{each}")]
+    return max(known, key=len, default="seed" if word.endswith("seed") else "")
+
+
+def _varying(rows: Sequence[Sequence[_Field]]) -> list[int]:
+    return [at for at, column in enumerate(zip(*rows, strict=True)) if len({field.digits for field in column}) > 1]
+
+
 def _fields(name: str) -> list[_Field]:
-    found = []
+    found: list[_Field] = []
+    end = -1
     for match in _NUMBER.finditer(name):
+        # The digits after the point or the exponent of a number have the word of that number.
+        goes_on = end >= 0 and re.fullmatch(r"\.|e[-+]?", name[end : match.start()], re.IGNORECASE)
         label = _LABEL.search(name[: match.start()])
+        end = match.end()
+        if goes_on:
+            found.append(_Field(found[-1].word, match[0], whole=False))
+            continue
         word = (label[1] if label else "").lower().strip("_")
         known = next((w for w in sorted(_WORDS, key=len, reverse=True) if word == w or word.endswith(f"_{w}")), word)
         decimal = re.search(r"\d\.$", name[: match.start()]) or re.match(r"\.\d|[a-zA-Z]", name[match.end() :])
@@ -108,6 +163,6 @@ def _of_best_rank(fields: Sequence[_Field]) -> list[int]:
 
 
 def _checked(field: _Field, name: str) -> int:
-    if not field.whole or len(field.digits) > 18 or int(field.digits) > limits.STEP:
+    if not field.whole or len(field.digits) > 18 or field.value > limits.STEP:
         raise DataError(f"{name[: limits.TEXT]}: {field.digits[:20]!r} is no step, expected an integer from 0 to {limits.STEP:,}")
-    return int(field.digits)
+    return field.value

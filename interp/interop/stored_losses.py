@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
 from numbers import Real
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
@@ -17,8 +18,11 @@ from interp.networks.tensor_layout import describe
 
 # A spacing is inferred from lengths alone only for lists of at least this many values: short ones fit by chance.
 _ENOUGH = 10
-_TABLES = ("history", "metrics", "logs", "log", "losses", "results", "stats")
+TABLES = ("history", "metrics", "logs", "log", "losses", "results", "stats")
 _COUNTERS = ("epoch", "step", "iter", "update")
+
+Kind = Literal["loss", "accuracy"]
+KINDS: tuple[Kind, Kind] = ("loss", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -72,23 +76,23 @@ def clues(rest: Mapping[str, object], config: Mapping[str, object], saved: Seque
     """What the entries of a file, its configuration and its state dicts say about epochs."""
     entries = {
         **rest,
-        **{name: value for table in _TABLES if isinstance(inner := rest.get(table), Mapping) for name, value in inner.items()},
+        **{name: value for table in TABLES if isinstance(inner := rest.get(table), Mapping) for name, value in inner.items()},
     }
     lists = {name: found for name, value in entries.items() if _counts(str(name)) and (found := _ascending(value))}
     budgets = {int(value) for name, value in config.items() if _counts(name) and isinstance(value, int)}
     return Clues(tuple(epoch for epoch in saved if epoch is not None), lists, frozenset(budgets))
 
 
-def place(rest: Mapping[str, object], which: str, known: Clues) -> Placed:
-    """The ``train`` or ``test`` losses of a file, at the epochs that it names.
+def place(rest: Mapping[str, object], which: str, known: Clues, kind: Kind = "loss") -> Placed:
+    """The ``train`` or ``test`` losses or accuracies of a file, at the epochs that it names.
 
     A list as long as a stored list of epochs belongs to it. A list of training losses without such a one has one for every epoch
-    from 0, if it is as long as the training was; test losses without have the epochs of the training losses, or every k-th.
+    from 0, if it is as long as the training was; other lists without have the epochs of the training losses, or every k-th.
 
     Raises:
         DataError: if a value is not a number.
     """
-    name, listed = next(iter(loss_lists(rest, which).items()), ("", ()))
+    name, listed = next(iter(curve_lists(rest, which, kind).items()), ("", ()))
     values = tuple(number(value, name) for value in listed)
     if not values:
         return Placed()
@@ -99,27 +103,58 @@ def place(rest: Mapping[str, object], which: str, known: Clues) -> Placed:
         return Placed(values, epochs, f"{name}: {len(values)}, as many as the {key} of the file, which they were placed at")
     if fitting:
         return _apart(name, values, f"{' and '.join(sorted(fitting))} of the file are all as many, and differ")
-    if which == "train":
+    leading = next((each for each in KINDS if curve_lists(rest, "train", each)), kind)
+    if (which, kind) == ("train", leading):
         return _one_each(name, values, known)
-    return _beside(name, values, place(rest, "train", known))
+    return _beside(name, values, place(rest, "train", known, leading))
 
 
-def loss_lists(rest: Mapping[str, object], which: str) -> dict[str, Sequence[object]]:
-    """The lists of ``train`` or ``test`` losses by their names, the surest first: at the top or in a table such as ``history``.
+def place_shares(rest: Mapping[str, object], which: str, known: Clues) -> Placed:
+    """The ``train`` or ``test`` accuracies of a file as `place` has them, those in per cent divided by 100.
 
-    >>> loss_lists({"history": {"val_loss": [3.0, 2.0], "lr": [0.1, 0.1]}}, "test")
+    What is no list of accuracies is left out, with a note: nothing but the history depends on them.
+    """
+    try:
+        found = place(rest, which, known, "accuracy")
+    except DataError as error:
+        return Placed(note=f"not read from the file: {error}")
+    top = max(filter(isfinite, found.values), default=0.0)
+    name = next(iter(curve_lists(rest, which, "accuracy")), "")
+    if top > 100 * (1 + 1e-6) or min(filter(isfinite, found.values), default=0.0) < -1e-6:
+        return Placed(note=f"not read from the file: {name}, whose values are no accuracies (up to {top:g})")
+    if top <= 1 + 1e-6:
+        return found
+    note = f"{name}: in per cent (up to {top:g}): divided by 100"
+    return Placed(tuple(value / 100 for value in found.values), found.epochs, f"{found.note}; {note}" if found.note else note)
+
+
+def curve_lists(rest: Mapping[str, object], which: str, kind: Kind = "loss") -> dict[str, Sequence[object]]:
+    """The lists of ``train`` or ``test`` values by their names, the surest first: at the top or in a table such as ``history``.
+
+    >>> curve_lists({"history": {"val_loss": [3.0, 2.0], "lr": [0.1, 0.1]}}, "test")
     {'history/val_loss': [3.0, 2.0]}
     """
-    found = {name: value for name in (f"{which}_losses", f"{which}_loss") if (value := _listed(rest.get(name)))}
-    tables = {name: value for name, value in rest.items() if name.lower() in _TABLES and isinstance(value, Mapping)}
+    usual = (f"{which}_losses", f"{which}_loss") if kind == "loss" else (f"{which}_accs", f"{which}_acc")
+    found = {name: value for name in usual if (value := _listed(rest.get(name)))}
+    tables = {name: value for name, value in rest.items() if name.lower() in TABLES and isinstance(value, Mapping)}
     named = {"": rest, **tables}
     others = {
         ((means.bare, *means.rank), f"{table}/{name}" if table else str(name)): value
         for table, entries in named.items()
         for name, value in entries.items()
-        if isinstance(value, list | tuple) and value and (means := meaning(str(name))) and means.column == f"{which}_loss"
+        if isinstance(value, list | tuple) and value and (means := meaning(str(name))) and means.column == f"{which}_{kind}"
     }
     return found | {name: others[rank, name] for rank, name in sorted(others)}
+
+
+def stored_rows(rest: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
+    """The rows of the only table that a file stores as a list of rows, as ``history: [{"step": 0, "train_loss": 5.0}, ...]``."""
+    found = [
+        value
+        for name, value in rest.items()
+        if name.lower() in TABLES and isinstance(value, list | tuple) and value and all(isinstance(row, Mapping) for row in value)
+    ]
+    return tuple(found[0]) if len(found) == 1 else ()
 
 
 def number(value: object, name: str) -> float:

@@ -16,16 +16,17 @@ from interp.interop.content import Content, State
 from interp.interop.flat_states import STEPS, is_list, step_beside, step_number, weights_in
 from interp.interop.known import Known
 from interp.interop.prefixes import common_prefix, without_prefix
+from interp.interop.split_file import STORED_PAIRS
 from interp.interop.state_search import FINAL, Found, find_states
-from interp.interop.stored_losses import loss_lists
+from interp.interop.stored_losses import KINDS, curve_lists, stored_rows
 from interp.interop.stored_settings import CONFIGS, loose_settings, stored_config
 from interp.networks.tensor_layout import describe
 
 # Where a series of state dicts and its epochs are stored: the names in the official code, then those in TransformerLens' demo.
 _SERIES = {"state_dicts": "epochs", "checkpoints": "checkpoint_epochs"}
 _READ = {*_SERIES, *_SERIES.values(), *FINAL, *STEPS, *CONFIGS}
-_READ |= {"train_indices", "test_indices", "train_data", "test_data", "train_losses", "test_losses", "train_loss", "test_loss"}
-_READ |= {"optimizer"}
+# A list of pairs that does not fit is noted where the split is looked for.
+_READ |= {*STORED_PAIRS, "train_losses", "test_losses", "train_loss", "test_loss", "optimizer"}
 _NOTHING = Known()
 _SHOWN = 40  # names in a note, and letters of each
 
@@ -66,8 +67,9 @@ def _content(
     if short:
         notes.append(f"stored in {' and '.join(short)}: widened to float32 as it was read")
     rest = {str(name): _listed_losses(str(name), value) for container in reversed(around) for name, value in container.items()}
-    losses = {name.partition("/")[0] for which in ("train", "test") for name in loss_lists(rest, which)}
-    if unread := [name for name in _unread(around[0], found) if name not in losses] if around else []:
+    curves = {name.partition("/")[0] for which in ("train", "test") for kind in KINDS for name in curve_lists(rest, which, kind)}
+    curves |= {name for name in rest if stored_rows({name: rest[name]})}
+    if unread := [name for name in _unread(around[0], found) if name not in curves] if around else []:
         notes.append(f"not read from the file: {_some(unread)}")
     return Content(
         states=tuple((step, widened(without_prefix(state, prefix))) for step, state in states),

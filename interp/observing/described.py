@@ -16,16 +16,26 @@ from interp.store.run import Run
 if TYPE_CHECKING:
     from interp.harmonics.harmonics import Name
 
+_EVALUATED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+# Evaluations that draw the curve of the training loss without the losses between them.
+_MANY = 20
+
 
 def evaluated_history(run: Run) -> xr.Dataset:
-    """The run's history at the steps where both losses are known: ``history_train_loss`` ... over ``history_step``.
+    """The run's history at the steps where it was evaluated: ``history_train_loss`` ... over ``history_step``.
 
-    What else was not measured there is NaN: imported models may have more losses than accuracies.
+    Of a run recorded here those are the steps where both losses are known. An imported one may have losses and accuracies at
+    steps that they do not share, or only some of them: every step with any of the four counts, and what else was not measured
+    there is NaN. Training losses between evaluations that have one themselves, as dense as the updates, are left out.
     """
     history = run.history
-    whole = np.isfinite(history["test_loss"].values) & np.isfinite(history["train_loss"].values)
     names = {"step": "history_step", **{str(name): f"history_{name}" for name in history.data_vars}}
-    return history.isel(step=whole).rename(names)
+    known = {name: np.isfinite(history[name].values) for name in _EVALUATED}
+    if not run.is_imported:
+        return history.isel(step=known["train_loss"] & known["test_loss"]).rename(names)
+    evaluated = known["test_loss"] | known["test_accuracy"] | known["train_accuracy"]
+    dense = np.count_nonzero(evaluated) >= _MANY and bool(known["train_loss"][evaluated].all())
+    return history.isel(step=evaluated if dense else evaluated | known["train_loss"]).rename(names)
 
 
 def history_series(run: Run) -> xr.Dataset:

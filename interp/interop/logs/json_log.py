@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 from interp.errors import DataError
 from interp.interop.logs.column_names import step_rank
 from interp.interop.logs.csv_log import decoded
 from interp.interop.logs.log_rows import LARGEST_JSON, LARGEST_TEXT, Row, Rows, check_count, check_size, flattened
 
+# Under which names files of JSON have their rows, transformers' trainer_state.json first; and what tells its last row.
+_ROWS = ("log_history", "history", "logs", "log", "metrics", "rows")
+_SUMMARY = "train_runtime"
+
 
 def read_json_log(path: Path) -> Rows:
-    """The rows of a JSON file: ``[{"step": 0, "train_loss": ...}, ...]`` or ``{"step": [...], "train_loss": [...]}``.
+    """The rows of a JSON file: ``[{"step": 0, "train_loss": ...}, ...]`` or ``{"step": [...], "train_loss": [...]}``,
+    or a table with such rows under ``log_history`` or the like, as transformers' ``trainer_state.json``.
 
     Lists of a table belong to the list of steps that is as long as they are.
 
@@ -28,6 +34,9 @@ def read_json_log(path: Path) -> Rows:
         rows = [Row(at, dict(flattened(row))) for at, row in enumerate(content, start=1) if isinstance(row, Mapping)]
         return Rows("JSON", "row", {"": rows})
     if isinstance(content, Mapping):
+        listed = {name: found for name in _ROWS if (found := content.get(name)) and _is_rows(found)}
+        if len(listed) == 1:
+            return _of_trainer(*next(iter(listed.items())), path)
         return _of_lists(dict(flattened(content)), path)
     raise DataError(f"{path}: given {type(content).__name__}, expected a list of rows, or a table of lists")
 
@@ -56,6 +65,19 @@ def read_json_lines(path: Path) -> Rows:
         rows.append(Row(number, dict(flattened(row))))
         check_count(rows, path)
     return Rows("JSON lines", "line", {"": rows}, tuple(notes))
+
+
+def _is_rows(value: object) -> TypeGuard[list[Mapping[str, object]]]:
+    return isinstance(value, list) and all(isinstance(row, Mapping) for row in value)
+
+
+def _of_trainer(name: str, listed: Sequence[Mapping[str, object]], path: Path) -> Rows:
+    """Rows in a trainer's state. The row that sums up a whole training has means over it, which are values of no step."""
+    check_count(listed, path)
+    rows = [Row(at, dict(flattened(row))) for at, row in enumerate(listed, start=1) if _SUMMARY not in row]
+    left = len(listed) - len(rows)
+    notes = (f"{left} rows with {_SUMMARY!r}, which sum up the training: left out",) if left else ()
+    return Rows(f"JSON ({name})", "row", {"": rows}, notes)
 
 
 def _of_lists(table: Mapping[str, object], path: Path) -> Rows:

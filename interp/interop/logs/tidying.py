@@ -8,6 +8,7 @@ from itertools import pairwise
 from math import isfinite, isnan
 
 from interp.errors import DataError
+from interp.interop.logs.call_counts import carried, counts_calls
 from interp.interop.logs.column_names import COUNTER, TEST, TRAIN, Meaning, meaning, step_rank, steps_known
 from interp.interop.logs.log_rows import Row, Rows
 
@@ -22,10 +23,11 @@ Pairs = list[tuple[int, float]]
 
 @dataclass(frozen=True)
 class Tidy:
-    """Columns by name, each with its values by step, and what was done, in words."""
+    """Columns by name, each with its values by step, what was done, in words, and the last call if the steps count calls."""
 
     columns: Mapping[str, Column]
     notes: tuple[str, ...]
+    last_call: int | None = None
 
 
 def tidy(rows: Sequence[Row], log: Rows) -> Tidy:
@@ -37,6 +39,10 @@ def tidy(rows: Sequence[Row], log: Rows) -> Tidy:
     rows = [_spread(row) for row in rows]
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     chosen, notes = _chosen(names, log)
+    by_calls = COUNTER in names and counts_calls(rows)
+    if by_calls:
+        rows, placed = carried(rows, [name for name, _ in chosen.values()])
+        notes += placed
     step = _step_name(names, rows, chosen)
     wholly = sum(not _is_missing(row.values.get(step)) for row in rows)
     if step != "step":
@@ -56,7 +62,10 @@ def tidy(rows: Sequence[Row], log: Rows) -> Tidy:
     if not columns:
         raise DataError(f"none of its columns {', '.join(chosen)} has a value with a step")
     notes += _in_fractions(columns, {column: means for column, (_, means) in chosen.items()}, chosen)
-    return Tidy(columns, tuple(dict.fromkeys(notes)))
+    last = max(max(column) for column in columns.values()) if by_calls and step == COUNTER else None
+    if last is not None:
+        notes.append(f"its steps are its writer's count of calls, up to {last}: they are updates only if each was logged once")
+    return Tidy(columns, tuple(dict.fromkeys(notes)), last)
 
 
 def _spread(row: Row) -> Row:
@@ -104,15 +113,9 @@ def _step_name(names: Sequence[str], rows: Sequence[Row], chosen: Mapping[str, t
     read = [name for name, _ in chosen.values()]
     wanted = [row for row in rows if any(not _is_missing(row.values.get(name)) for name in read)]
     has = {name: sum(not _is_missing(row.values.get(name)) for row in wanted) for name in candidates}
-    if COUNTER in candidates and not _counts_calls(rows):
+    if COUNTER in candidates and not counts_calls(rows):
         candidates.insert(0, COUNTER)
     return max(candidates, key=lambda name: (has[name] >= 0.9 * len(wanted), -candidates.index(name)))
-
-
-def _counts_calls(rows: Sequence[Row]) -> bool:
-    """Whether a writer's own steps count its calls, one by one but for a few, and are not steps that it was given."""
-    steps = [step for row in rows if isinstance(step := row.values.get(COUNTER), int)]
-    return sum(after - before <= 1 for before, after in pairwise(steps)) >= 0.5 * (len(steps) - 1)
 
 
 def _step(row: Row, name: str, log: Rows) -> int:

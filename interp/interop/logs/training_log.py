@@ -22,7 +22,7 @@ _TEXTS: dict[str, Callable[[Path], Rows]] = {
     ".ndjson": read_json_lines,
 }
 # What lies beside weights with the same stem is looked at; a .json there is mostly a configuration.
-_BESIDE = (".csv", ".tsv", ".jsonl", ".ndjson", ".wandb", ".db", ".json")
+BESIDE = (".csv", ".tsv", ".jsonl", ".ndjson", ".wandb", ".db", ".json")
 _RUN_COLUMNS = ("run", "run_id", "run_name", "dir_name", "experiment", "trial", "seed")
 
 
@@ -34,11 +34,23 @@ class TrainingLog:
         path: where it was read from.
         columns: values by step, by the names of a run's history: ``train_loss``, ``test_loss``, ``train_accuracy``, ...
         notes: what was read, chosen, left out and converted, in words.
+        last_call: the last step, if the steps only count the calls of its writer; None if they are steps.
     """
 
     path: Path
     columns: Mapping[str, Mapping[int, float]]
     notes: tuple[str, ...] = ()
+    last_call: int | None = None
+
+    def apart(self) -> list[str]:
+        """Pairs of curves that share no step, in words: each is drawn on its own, and nothing is dated by both."""
+        pairs = [("train_loss", "test_loss"), ("train_accuracy", "test_accuracy"), ("test_loss", "test_accuracy")]
+        both = [(self.columns.get(one, {}), self.columns.get(other, {})) for one, other in pairs]
+        return [
+            f"{one} ({len(first)} steps) and {other} ({len(second)}) share no step: each is kept at its own"
+            for (one, other), (first, second) in zip(pairs, both, strict=True)
+            if first and second and not first.keys() & second.keys()
+        ]
 
 
 def read_log(path: str | Path, run: str | None = None) -> TrainingLog:
@@ -73,13 +85,16 @@ def read_log(path: str | Path, run: str | None = None) -> TrainingLog:
         found = tidy(next(iter(runs.values())) if run is None else runs[run], rows)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    return TrainingLog(path, found.columns, (*found.notes, *rows.notes))
+    return TrainingLog(path, found.columns, (*found.notes, *rows.notes), found.last_call)
 
 
 def log_beside(path: Path) -> tuple[TrainingLog | None, list[str]]:
-    """The log with the same stem beside a file of weights, if there is one that can be read, and notes."""
-    for end in _BESIDE:
-        beside = path.with_suffix(end)
+    """The log with the same stem beside a file of weights, or with the name of a folder, if one can be read, and notes."""
+    # A folder may be given as ".", which has no name of its own, and a dot in its name begins no suffix.
+    whole = path.resolve() if path.is_dir() else path
+    stem = whole.name if whole.is_dir() else whole.stem
+    for end in BESIDE:
+        beside = whole.parent / f"{stem}{end}"
         if beside == path or not beside.is_file():
             continue
         try:
