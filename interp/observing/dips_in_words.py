@@ -16,6 +16,22 @@ def phases_in_words(found: Phases) -> dict[str, str]:
     return {name: _phase(found, name) for name in _NAMES}
 
 
+def outcome_in_words(found: Phases) -> str:
+    """Why nothing is dated, or the outcome, and that it was lost again where the last measurement says so.
+
+    >>> dip = Dip(start=900, worst=900, end=None, value=0.4)
+    >>> lost = Reached(None, None, (dip,), span=(0, 900))
+    >>> outcome_in_words(Phases(None, None, None, None, None, "grokking", reached={"grokked": lost}))
+    'grokking, but lost again at step 900'
+    """
+    if found.undated:
+        return found.undated
+    known = found.reached.get("grokked")
+    if found.outcome in ("grokking", "comprehension") and known is not None and known.is_lost:
+        return f"{found.outcome}, but lost again at step {known.dips[-1].start:,}"
+    return found.outcome
+
+
 def _phase(found: Phases, name: str) -> str:
     if found.undated:
         return found.undated
