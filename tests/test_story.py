@@ -13,6 +13,8 @@ from retelling import retold, saying
 
 from interp import measures, recipe, record
 from interp.errors import TrainingError
+from interp.observing.derived import date_phases
+from interp.observing.dips_in_words import phases_in_words
 from interp.observing.series import about, boundaries_of
 from interp.reporting import page
 from interp.reporting.compare import compare
@@ -216,3 +218,16 @@ def test_a_stray_evaluation_dates_nothing_and_is_told_as_one() -> None:
     assert about(never).outcome == "memorization"
     assert milestones(never)["Grokked"] == "not yet"
     assert "a stray evaluation" in str(tell(never))
+
+
+def test_what_lacks_its_curve_is_said_to_lack_it_and_the_other_accuracy_is_dated() -> None:
+    series = drawn(KNOWN, [0, 0.02, 0.02, 0.02, 1, 1, 1, 1]).drop_vars("history_train_accuracy")
+    found = date_phases(series)
+    assert (found.grokked.step, found.memorized, found.outcome) == (10_000, None, "unknown")
+    why = "not known: the history has no train accuracy"
+    series = series.assign_attrs(about=replace(about(series), phases=found))
+    assert (milestones(series)["Memorized"], milestones(series)["Cleanup"]) == (why, why)
+    assert phases_in_words(found, known=["test_accuracy"])["memorized"] == why
+    story = tell(series)
+    assert story.title == "This network generalized by step 10,000; whether that was grokking is not known"
+    assert "Its history has no train accuracy: whether it grokked is not known." in str(story)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from interp.measures.dating import Phases
 from interp.measures.dips import Dip, Reached
 from interp.wording import counted, percent
@@ -11,9 +13,29 @@ _NAMED = 4
 _NAMES = ("memorized", "onset", "cleanup", "grokked", "settled")
 
 
-def phases_in_words(found: Phases) -> dict[str, str]:
-    """What is known of each phase: its first step with its interval, since when it has held for good, and the dips between."""
-    return {name: _phase(found, name) for name in _NAMES}
+# The accuracy that a phase is dated by, or needs.
+NEEDS = {"memorized": "train_accuracy", "cleanup": "train_accuracy", "grokked": "test_accuracy"}
+
+
+def phases_in_words(found: Phases, *, known: Collection[str] | None = None) -> dict[str, str]:
+    """What is known of each phase: its first step with its interval, since when it has held for good, and the dips between.
+
+    Args:
+        known: the curves that the history has, by which a phase that has none is called unknown; by default all.
+    """
+    told = {name: _phase(found, name) for name in _NAMES}
+    if known is None or found.undated:
+        return told
+    return told | {name: without(curve) for name, curve in NEEDS.items() if curve not in known}
+
+
+def without(curve: str) -> str:
+    """Why nothing is known that needs a curve which a history lacks.
+
+    >>> without("train_accuracy")
+    'not known: the history has no train accuracy'
+    """
+    return f"not known: the history has no {curve.replace('_', ' ')}"
 
 
 def outcome_in_words(found: Phases) -> str:

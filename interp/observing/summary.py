@@ -50,6 +50,7 @@ def _worked_out(run: Run, *, on_step: Callable[[int, int], None] | None, threads
 
     curves = evaluated_history(run)
     known = {str(name).removeprefix("history_"): values.dropna("history_step").values for name, values in curves.items()}
+    measured = [name for name, values in known.items() if len(values)]
     found = about(observe(run, ["progress_measures"], on_step=on_step, threads=threads))
     phases, reached = boundaries_of(found.phases)
     keys = {"rule": found.key_rule, "step": found.key_step, "frequencies": list(found.key_frequencies or ())}
@@ -60,7 +61,7 @@ def _worked_out(run: Run, *, on_step: Callable[[int, int], None] | None, threads
         "phases": phases,
         "reached": reached,
         "undated": None if found.phases is None else found.phases.undated or None,
-        "phases_in_words": {} if found.phases is None else phases_in_words(found.phases),
+        "phases_in_words": {} if found.phases is None else phases_in_words(found.phases, known=measured),
         **({"health": run_health(run)} if run.has_config and run.kind == ONE_LAYER else {}),
         **({"key_frequencies": keys} if found.has_waves else {}),
     }

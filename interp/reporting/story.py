@@ -11,6 +11,7 @@ from interp.measures.dips import Reached
 from interp.measures.lead import LeadTime
 from interp.measures.outcome import GAP
 from interp.measures.strays import confirmed
+from interp.observing.dips_in_words import NEEDS, without
 from interp.observing.series import About, about
 from interp.reporting.in_short import inside, outside
 from interp.reporting.run_curves import Curves
@@ -161,6 +162,9 @@ def _absent(name: str, curves: Curves, usual: str) -> str:
     """Why a phase has no boundary. Where a run generalizes, a circuit has formed, whatever its curves show."""
     if curves.undated:
         return curves.undated
+    needed = NEEDS.get(name)
+    if needed is not None and curves.about.phases is not None and curves.curve(f"history_{needed}") is None:
+        return without(needed)
     if curves.is_unknown(name):
         return "not known"
     if name in ("onset", "cleanup") and curves.generalizes:
