@@ -103,7 +103,7 @@ def _lead(series):
         )
         if at is not None
     ]  # fmt: skip
-    if not about(series).stands_out or lead.steps is None or lead.first is None or lead.first <= 0:
+    if not about(series).stands_out or not lead.is_told or lead.first <= 0:
         return dots, []
     begin, end = (lead.first_of(name).step for name in ("restricted", "accuracy"))
     height = float(accuracy.sel(history_step=end))

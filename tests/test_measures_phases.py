@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from interp.errors import UsageError
 from interp.measures import Boundary, is_settled, phases
+from interp.measures.dating import phases_of
 
 STEPS = np.arange(0, 20_001, 100)
 
@@ -261,3 +262,54 @@ def test_steps_that_restart_are_refused():
 def test_phases_need_no_torch():
     code = "import sys; from interp.measures.dating import is_settled; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# What the spacing of the measurements can tell
+
+
+@pytest.mark.parametrize(
+    ("steps", "outcome"),
+    [
+        ([0, 10_000], "unknown"),
+        ([0, 900], "comprehension"),
+        ([0, 500, 1500], "unknown"),
+        ([0, 500, 1000, 2600], "unknown"),
+        ([0, 500, 1500, 2600], "grokking"),
+    ],
+)
+def test_an_outcome_needs_measurements_that_are_close_enough(steps: list[int], outcome: str) -> None:
+    """Train is right from the first measurement after step 0 on, test at the last."""
+    train, test = [0.0, *[1.0] * (len(steps) - 1)], [*[0.0] * (len(steps) - 1), 1.0]
+    assert phases(steps, np.subtract(1.001, train), np.subtract(1.001, test), train, test).outcome == outcome
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 3000), st.integers(1, 3000), st.lists(st.integers(101, 2500), min_size=1, max_size=30))
+def test_far_apart_measurements_never_tell_another_outcome_than_all_steps(train: int, test: int, gaps: list[int]) -> None:
+    every, some = np.arange(0, 6001), np.cumsum([0, *gaps])
+    some = np.append(some[some < 6000], 6000)
+    dense, sparse = (
+        phases(at, *(1.001 - (at >= t) for t in (train, test)), *((at >= t).astype(float) for t in (train, test))).outcome
+        for at in (every, some)
+    )
+    assert dense == ("grokking" if test - train >= 1000 else "comprehension")
+    assert sparse in (dense, "unknown")
+
+
+# Curves with steps of their own
+
+
+def test_curves_that_are_measured_at_steps_of_their_own_are_all_dated() -> None:
+    often = np.arange(0, 20_001, 70)
+    run, fine = grokking(), grokking(often)
+    own = {name: (often, fine[name]) for name in ("train_loss", "train_accuracy")}
+    own |= {name: (STEPS, run[name]) for name in ("test_loss", "test_accuracy")}
+    inner = {name: run[name] for name in ("excluded", "sum_squared")}
+    found, together = phases_of(own, **inner), phases(**run)
+    assert (found.grokked, found.cleanup, found.settled) == (together.grokked, together.cleanup, together.settled)
+    assert (found.memorized, found.onset, found.outcome) == (phases(**fine).memorized, together.onset, "grokking")
+    alone = {name: curve for name, curve in own.items() if name == "test_accuracy"}
+    assert (phases_of(alone).grokked, phases_of(alone).outcome) == (together.grokked, "unknown")
+    assert phases_of({"train_loss": own["train_loss"]}).undated == "not known: the history has no accuracy"
+    same = {name: (STEPS, run[name]) for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy")}
+    assert phases_of(same, **inner) == together

@@ -21,6 +21,7 @@ from interp.interop import Known, import_run
 from interp.measures import Phases
 from interp.networks.one_layer import Weights
 from interp.observing.derived import date_lead, date_phases
+from interp.observing.numerics import run_health
 from interp.observing.summary import summary
 from interp.reporting import page
 from interp.reporting.compare import compare
@@ -154,3 +155,17 @@ def test_accuracies_at_one_step_date_nothing_however_many_losses_there_are() -> 
     assert date_phases(accuracies_at(2)).undated == ""
     assert date_phases(accuracies_at(0)) is None
     assert date_lead(accuracies_at(1).assign(restricted_loss=("step", [1e-6]))).accuracy is None
+
+
+def test_nothing_is_said_of_what_depends_on_an_unknown_optimizer(imported: dict[str, interp.Run]) -> None:
+    run = imported["generalizer"]
+    assert "optimizer" in run.provenance["unknown"]
+    health = run_health(run)
+    assert (health["epsilon_share"], health["epsilon_from"]) == (None, None)
+    assert not any("epsilon" in warning for warning in health["warnings"])
+
+
+def test_a_page_of_an_imported_model_says_which_of_its_settings_are_defaults(observed: dict[str, xr.Dataset]) -> None:
+    html = page(observed["generalizer"], []).html
+    assert "number for number" not in html
+    assert "Not known, so that the configuration shows defaults for it: optimizer" in html

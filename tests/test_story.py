@@ -13,7 +13,10 @@ from retelling import retold, saying
 
 from interp import measures, recipe, record
 from interp.errors import TrainingError
+from interp.observing.derived import date_phases
+from interp.observing.dips_in_words import phases_in_words
 from interp.observing.series import about, boundaries_of
+from interp.reporting import page
 from interp.reporting.compare import compare
 from interp.reporting.story import tell
 
@@ -91,7 +94,7 @@ def test_a_network_that_grokked_is_not_said_to_have_learned_all_pairs_together()
     )
     assert "together" not in str(story)
     assert "answered those it never saw only 9,900 steps later" in story.short[0]
-    slow = drawn([0, 0.95, 0.95, 0.95, 0.95, 0.95, 1, 1], [0, 0.02, 0.02, 0.95, 1, 1, 1, 1])
+    slow = drawn([0, 0.95, 0.95, 0.95, 0.95, 0.95, 1, 1], [0, 0.02, 0.02, 0.02, 1, 1, 1, 1])
     assert about(slow).outcome == "grokking"
     assert "99 % of the latter from step 25,000 on, of the others from step 10,000 on" in tell(slow).short[0]
     assert "together" not in str(tell(slow))
@@ -135,3 +138,96 @@ def test_a_run_that_broke_off_says_so_in_a_notebook(tmp_path: Path) -> None:
 
     run = open_run(tmp_path / "broken")
     assert f"broke off after step {run.facts()['last_step']:,}" in run._repr_html_()
+
+
+TWO = drawn([0, 1], [0, 1], steps=(0, 10_000))
+
+
+def test_two_checkpoints_do_not_tell_whether_a_network_grokked() -> None:
+    assert about(TWO).outcome == "unknown"
+    story = tell(TWO)
+    apart = "checkpoints are too far apart to tell whether it grokked"
+    assert story.title == f"This network generalized by step 10,000; its {apart}"
+    assert story.end == "generalized and may have grokked"
+    assert f"Its {apart}" in str(story)
+    assert "which it learned first was not measured" in story.short[0]
+    for word in ("soon", "together", "no grokking", "only"):
+        assert word not in f"{story} {' '.join(story.short)}", word
+    made = compare([TWO, retold(TWO, run="other")])
+    assert made.headline.startswith("2 runs compared: both generalized and may have grokked.")
+    assert "unknown: checkpoints too far apart" in made.html
+    assert made.html.count("without grokking") == 0
+
+
+def test_a_lead_that_may_as_well_be_the_other_way_round_is_not_told() -> None:
+    series = retold(TWO.assign(restricted_loss=("step", [4.0, 0.1])))
+    lead = tell(series).lead
+    assert (lead.steps, lead.shortest, lead.longest, lead.is_told) == (0, -10_000, 10_000, False)
+    html = page(series, []).html
+    assert 'class="milestone lead"' not in html
+    assert "10,000 to 10,000" not in html
+    assert "which came first was not measured" in str(tell(series))
+    compared = compare([series, retold(series, run="other")])
+    assert "either may have come first" in compared.html
+    assert ": 0 steps" not in compared.headline
+
+
+def sparse_test_accuracy() -> xr.Dataset:
+    """Memorized at 100, no test accuracy between 200 and 1,000."""
+    return drawn([0, 1, 1, 1, 1], [0, 0.03, 0.06, 1, 1], steps=(0, 100, 200, 3000, 3100))
+
+
+def test_a_number_is_told_at_the_step_at_which_it_was_measured() -> None:
+    text = str(tell(sparse_test_accuracy()))
+    assert "At step 200 its test accuracy was still 6 %" in text
+    apart = sparse_test_accuracy()
+    apart["history_test_loss"][2] = np.nan
+    assert "At step 200 its test accuracy was still 6 %, its test loss at step 100 3.88 nats." in str(tell(apart))
+    late = drawn(KNOWN[:4], [0, 0.02, 0.03, 0.04], steps=STEPS[:4])
+    late["history_test_accuracy"][-1] = np.nan
+    assert "test accuracy is 3 % at step 1,000, where it was last measured, not 99 %" in str(tell(late))
+    assert "after 1,000 steps it answers 3 % of the others" in tell(late).short[0]
+
+
+def test_a_network_that_answers_unseen_pairs_first_is_not_said_to_have_learned_them_later() -> None:
+    first = drawn([0, 0.5, 0.9, 0.95, 1], [0, 0.5, 1, 1, 1], steps=(0, 50, 100, 150, 200))
+    story = tell(first)
+    assert story.title == "This network generalized by step 100, before it knew the pairs it was shown: no grokking"
+    assert (
+        story.short[0]
+        == "It answered 99 % of the pairs it never saw from step 100 on, of those it was shown only from step 200 on."
+    )
+
+
+def stray() -> xr.Dataset:
+    """A flat run with one evaluation that is right by mistake, and 99 % for good from step 2,900."""
+    steps = tuple(range(0, 4001, 100))
+    test = [0.995 if step == 300 else 0.03 if step < 2900 else 1.0 for step in steps]
+    return drawn([0.0 if step < 100 else 1.0 for step in steps], test, steps=steps)
+
+
+def test_a_stray_evaluation_dates_nothing_and_is_told_as_one() -> None:
+    story, known = tell(stray()), about(stray())
+    assert known.outcome == "grokking"
+    assert story.title == "This network grokked at step 2,900"
+    assert known.phases.cleanup == known.phases.grokked
+    assert "dip" not in str(story)
+    assert "At step 300 alone test accuracy was 99.5 %: a stray evaluation, between 3 % and 3 %" in str(story)
+    never = stray()
+    never = drawn([0, *[1.0] * 9], [0, 0.02, 0.02, 0.999, *[0.02] * 6], steps=tuple(range(0, 1000, 100)))
+    assert about(never).outcome == "memorization"
+    assert milestones(never)["Grokked"] == "not yet"
+    assert "a stray evaluation" in str(tell(never))
+
+
+def test_what_lacks_its_curve_is_said_to_lack_it_and_the_other_accuracy_is_dated() -> None:
+    series = drawn(KNOWN, [0, 0.02, 0.02, 0.02, 1, 1, 1, 1]).drop_vars("history_train_accuracy")
+    found = date_phases(series)
+    assert (found.grokked.step, found.memorized, found.outcome) == (10_000, None, "unknown")
+    why = "not known: the history has no train accuracy"
+    series = series.assign_attrs(about=replace(about(series), phases=found))
+    assert (milestones(series)["Memorized"], milestones(series)["Cleanup"]) == (why, why)
+    assert phases_in_words(found, known=["test_accuracy"])["memorized"] == why
+    story = tell(series)
+    assert story.title == "This network generalized by step 10,000; whether that was grokking is not known"
+    assert "Its history has no train accuracy: whether it grokked is not known." in str(story)

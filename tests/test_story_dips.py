@@ -19,6 +19,7 @@ from interp.cli import main
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.figures import bands
 from interp.observing.analysis import find_analyses
+from interp.observing.dips_in_words import outcome_in_words
 from interp.observing.series import as_attributes, from_attributes
 from interp.reporting import Panel, page
 from interp.reporting.compare import _aligned, _together, compare
@@ -76,6 +77,7 @@ def test_what_was_lost_at_the_end_is_not_said_never_to_have_been_reached() -> No
     assert known in story.short[0]
     assert "the training pairs themselves are not learned" not in str(story)
     assert "not all of the training pairs are known at the last step, train accuracy is 80 %" in str(story)
+    assert outcome_in_words(interp.about(series_of(lost_at_the_end())).phases) == "grokking, but lost again at step 11,100"
     milestone = story.milestone("grokked")
     assert (milestone.boundary, milestone.first.step) == (None, 1900)
     assert str(milestone).endswith("not for good: lost again at step 11,100, in the last of 4 dips")
@@ -84,7 +86,7 @@ def test_what_was_lost_at_the_end_is_not_said_never_to_have_been_reached() -> No
 def test_a_page_shows_both_dates_of_a_phase_and_the_interval_that_covers_them() -> None:
     html = page(series_of(spiky_history()), []).html
     cards = dict(re.findall(r'data-phase="(\w+)">(.*?)</li>', html, flags=re.DOTALL))
-    assert text_of(cards["grokked"]) == "Grokked 1,900 1,800 to 8,200 for good from step 8,200 , after 3 dips test accuracy 99 %"
+    assert text_of(cards["grokked"]) == "Grokked 1,900 1,800 to 1,900 for good from step 8,200 , after 3 dips test accuracy 99 %"
     assert 'data-step="1900"' in cards["grokked"]
     assert 'data-step="8200"' in cards["grokked"]
     assert text_of(cards["cleanup"]).endswith("test loss under half its plateau for good")
@@ -188,6 +190,7 @@ def test_show_prints_both_dates_and_the_dips_and_its_json_has_them(
     assert f"  grokked: {BOTH}: step 4,300 (87 %, back at step 4,400, a loss spike), step 5,800" in shown
     assert "  memorized: step 100 (0 to 100), for good from step 8,200, after 2 dips: step 4,300" in shown
     assert "  cleanup: step 1,500 (1,400 to 1,500)\n" in shown
+    assert "outcome: grokking\n" in shown
     show(dipping, "--json")
     found = json.loads(capsys.readouterr().out)
     assert set(found["phases"]) == {"memorized", "onset", "cleanup", "grokked", "settled"}

@@ -164,8 +164,10 @@ def anatomy(
 
 def _in_words(found: Mapping[str, Any]) -> dict[str, Any]:
     """A summary in which each phase is a line: its first step, since when it has held for good, and the dips between."""
-    shown = {name: value for name, value in found.items() if name not in ("reached", "undated", "phases_in_words")}
-    return shown | {"outcome": found["undated"] or found["outcome"], "phases": found["phases_in_words"] or "not known"}
+    shown = {
+        name: value for name, value in found.items() if name not in ("reached", "undated", "phases_in_words", "outcome_in_words")
+    }
+    return shown | {"outcome": found["outcome_in_words"], "phases": found["phases_in_words"] or "not known"}
 
 
 def _row(run: Run) -> dict[str, object]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -18,11 +17,13 @@ from numpy.typing import ArrayLike
 
 from interp.measures.boundary import SLACK, Boundary, Condition, Curve, boundary, checked_curve
 from interp.measures.dips import Reached, reached, with_spikes
+from interp.measures.outcome import BEGIN, Outcome, outcome_of
 from interp.measures.spikes import loss_spikes
+from interp.measures.strays import confirmed
 
 __all__ = ["Boundary", "Outcome", "Phases", "is_settled", "phases"]
 
-Outcome = Literal["comprehension", "grokking", "memorization", "confusion", "unknown"]
+_Curve = tuple[Int64[np.ndarray, " step"], Float64[np.ndarray, " step"]]
 
 # The accuracy from which a task counts as learned; what is moved by 20 % is the share of errors it allows.
 RIGHT = 0.99
@@ -31,10 +32,6 @@ FALLEN = 0.1
 # The excluded loss has risen again once it ends above this multiple of its minimum, and above the share FALLEN of its first
 # value: in runs that never generalize it creeps up from almost nothing, ninefold in 10,000 steps of one with too few pairs.
 RISEN = 10.0
-# The first step whose accuracy counts as learned: what is right at step 0 is so by chance.
-_BEGIN = 1
-# With at least so many steps between train and test accuracy it is grokking.
-GAP = 1000
 # The weights have settled once their sum of squares fell by less than this share ...
 SETTLED_FALL = 0.01
 # ... over this last share of all steps so far.
@@ -47,7 +44,8 @@ class Phases:
 
     What already holds at a first measurement after step 0, as in a model whose history begins late, is not dated. What holds at
     step 0, before any training, holds by chance (small moduli have few pairs): an accuracy counts from the next measurement on.
-    One measurement is no history: nothing follows from it.
+    One measurement is no history: nothing follows from it. A single measurement far above what was before and comes after, on
+    the way to a level, is no level reached: see `interp.measures.strays`.
 
     In the order of first steps, cleanup lies between `memorized` and `grokked`, and the onset between `memorized` and cleanup: a
     loss that halves only after the run has generalized is no cleanup, and is not dated. `grokked` may come before `memorized`
@@ -64,7 +62,8 @@ class Phases:
         settled: the sum of squared weights has stopped falling, see `is_settled`.
         outcome: of Liu et al. 2022 (arXiv 2205.10343): accuracy > 0.9 reached on train and test less than 1,000 steps apart
             (comprehension) or more (grokking), on train alone (memorization), or on neither (confusion); unknown if the first
-            measurement came too late to tell the first two apart, or was the only one.
+            measurement came too late to tell the first two apart, was the only one, or if each of the two may have happened
+            between the measurements around the crossings. Crossings known to 100 steps are compared as measured.
         reached: ``memorized``, ``cleanup``, ``grokked``, as far as the run came -> when each was first reached, from when on
             it was kept for good (the boundary above), and the dips between.
         undated: why nothing is dated, where nothing can be.
@@ -109,46 +108,83 @@ def phases(
     >>> print(found.reached["memorized"])
     step 100 (0 to 100), for good only from the last measurement, step 300, just after a dip
     """
-    curves = {"test_loss": test_loss, "train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
-    at, train = checked_curve((steps, train_loss), "train_loss")
-    test, train_right, test_right = (checked_curve((steps, values), name)[1] for name, values in curves.items())
-    if len(at) == 1:
-        return Phases(None, None, None, None, None, "unknown", undated=ONE_CHECKPOINT)
-    found = _reached(at, test, train_right=train_right, test_right=test_right)
-    if any(one.dips for one in found.values()):
-        spikes = loss_spikes(at, train)
+    columns = {
+        "train_loss": train_loss, "test_loss": test_loss, "train_accuracy": train_accuracy, "test_accuracy": test_accuracy,
+    }  # fmt: skip
+    return phases_of({name: (steps, values) for name, values in columns.items()}, excluded=excluded, sum_squared=sum_squared)
+
+
+def phases_of(curves: Mapping[str, Curve], *, excluded: Curve | None = None, sum_squared: Curve | None = None) -> Phases:
+    """Date the phases of a run from the curves there are, each measured at ascending steps of its own.
+
+    Where all have the same steps it is `phases`. Memorizing is dated by the train accuracy alone, grokking by the test accuracy,
+    cleanup by the test loss and both accuracies, each taken as it was last measured. What lacks its curve, or has it at one step
+    only, is None.
+
+    Args:
+        curves: ``train_loss``, ``test_loss``, ``train_accuracy``, ``test_accuracy``, those that are known -> steps and values.
+        excluded: as in `phases`.
+        sum_squared: as in `phases`.
+
+    Raises:
+        UsageError: as `phases`.
+
+    >>> right = {"train_accuracy": ([0, 100], [0, 1]), "test_accuracy": ([0, 5000, 5100], [0, 0, 1])}
+    >>> found = phases_of(right)
+    >>> found.memorized.step, found.grokked.step, found.outcome
+    (100, 5100, 'grokking')
+    """
+    known = {name: checked_curve(curve, name) for name, curve in curves.items()}
+    if why := _undated(known):
+        return Phases(None, None, None, None, None, "unknown", undated=why)
+    known = {name: curve for name, curve in known.items() if len(curve[0]) > 1}
+    for name in _ACCURACIES & known.keys():
+        at, right = known[name]
+        known[name] = at, confirmed(right, level=RIGHT, base=min(float(right[0]), RIGHT))
+    found = _reached(known)
+    train, test_right = known.get("train_loss"), known.get("test_accuracy")
+    if train is not None and any(one.dips for one in found.values()):
+        spikes = loss_spikes(*train)
         found = {name: replace(one, dips=with_spikes(one.dips, spikes)) for name, one in found.items()}
     kept = {name: one.for_good for name, one in found.items()}
+    inner, weight = (
+        None if curve is None else checked_curve(curve, name)
+        for name, curve in (("excluded", excluded), ("sum_squared", sum_squared))
+    )
     return Phases(
         memorized=kept.get("memorized"),
-        onset=None if excluded is None else _onset((at, train), checked_curve(excluded, "excluded"), found),
+        onset=None if inner is None or train is None else _onset(train, inner, found),
         cleanup=kept.get("cleanup"),
         grokked=kept.get("grokked"),
-        settled=None if sum_squared is None else _settled(checked_curve(sum_squared, "sum_squared"), (at, test_right)),
-        outcome=_outcome(at, train_right, test_right),
+        settled=None if weight is None or test_right is None else _settled(weight, test_right),
+        outcome=outcome_of(known["train_accuracy"], known["test_accuracy"]) if known.keys() >= _ACCURACIES else "unknown",
         reached=found,
     )
 
 
-def _reached(
-    at: Int64[np.ndarray, " step"],
-    test: Float64[np.ndarray, " step"],
-    *,
-    train_right: Float64[np.ndarray, " step"],
-    test_right: Float64[np.ndarray, " step"],
-) -> dict[str, Reached]:
-    memorized = reached(at, _is_right(train_right), values=train_right, not_before=_BEGIN)
-    grokked = reached(at, _is_right(test_right), values=test_right, not_before=_BEGIN)
-    cleanup = None
-    if memorized is not None and memorized.first is not None:
-        begun = at >= memorized.first.step
-        right = begun & (test_right >= RIGHT)
-        until = at[right.argmax()] if right.any() else at[-1]
-        plateau = np.where(begun & (at <= until) & (train_right >= RIGHT), test, -np.inf)
-        cleanup = _cleanup(at, test, plateau)
+_ACCURACIES = {"train_accuracy", "test_accuracy"}
+
+
+def _undated(known: Mapping[str, _Curve]) -> str:
+    """Why nothing can be dated; nothing if something can."""
+    accuracies = [curve for name, curve in known.items() if name in _ACCURACIES]
+    if not accuracies:
+        return "not known: the history has no accuracy"
+    return ONE_CHECKPOINT if all(len(at) == 1 for at, _ in accuracies) else ""
+
+
+def _reached(known: Mapping[str, _Curve]) -> dict[str, Reached]:
+    found: dict[str, Reached | None] = {"memorized": None, "cleanup": None, "grokked": None}
+    for name, part in (("memorized", "train_accuracy"), ("grokked", "test_accuracy")):
+        if part in known:
+            at, right = known[part]
+            found[name] = reached(at, _is_right(right), values=right, not_before=BEGIN)
+    memorized, grokked = found["memorized"], found["grokked"]
+    if memorized is not None and memorized.first is not None and known.keys() >= {"test_loss", "test_accuracy"}:
+        found["cleanup"] = _cleanup(known, memorized.first.step)
+    cleanup = found["cleanup"]
     if cleanup is not None and grokked is not None and (grokked.first is None or not _in_order(cleanup, grokked)):
-        cleanup = None
-    found = {"memorized": memorized, "cleanup": cleanup, "grokked": grokked}
+        found["cleanup"] = None
     return {name: one for name, one in found.items() if one is not None}
 
 
@@ -161,14 +197,21 @@ def _in_order(earlier: Reached, later: Reached) -> bool:
     return earlier.first is not None and later.first is not None and earlier.first.step <= later.first.step
 
 
-def _cleanup(
-    at: Int64[np.ndarray, " step"], test: Float64[np.ndarray, " step"], plateau: Float64[np.ndarray, " step"]
-) -> Reached | None:
+def _cleanup(known: Mapping[str, _Curve], since: int) -> Reached | None:
     """From the plateau's maximum on: before it, the test loss is low because it has not risen yet."""
-    top = plateau.max()
-    return reached(
-        at, lambda slack: test <= 0.5 * slack * top, values=test, worst="highest", not_before=int(at[plateau.argmax()])
-    )
+    (at, test), (right_at, right) = known["test_loss"], known["test_accuracy"]
+    generalizes = right_at[(right_at >= since) & (right >= RIGHT)]
+    until = generalizes[0] if len(generalizes) else at[-1]
+    train_at, train_right = known["train_accuracy"]
+    last = np.searchsorted(train_at, at, side="right") - 1
+    knows = (last >= 0) & (train_right[np.maximum(last, 0)] >= RIGHT)
+    inside = (at >= since) & (at <= until) & knows
+    if not inside.any():
+        return None
+    plateau = np.where(inside, test, -np.inf)
+    start, top = int(plateau.argmax()), float(plateau.max())
+    test = np.concatenate([test[:start], confirmed(test[start:], level=0.5 * top, base=top)])
+    return reached(at, lambda slack: test <= 0.5 * slack * top, values=test, worst="highest", not_before=int(at[start]))
 
 
 def is_settled(steps: ArrayLike, sum_squared: ArrayLike, test_accuracy: ArrayLike) -> bool:
@@ -245,17 +288,3 @@ def _window(found: Mapping[str, Reached]) -> tuple[float | int, float | int]:
     first = {name: one.first.step for name, one in found.items() if one.first is not None}
     unseen = -np.inf if "grokked" in found else np.inf
     return first.get("memorized", -np.inf), first.get("cleanup", first.get("grokked", unseen))
-
-
-def _outcome(
-    at: Int64[np.ndarray, " step"], train_right: Float64[np.ndarray, " step"], test_right: Float64[np.ndarray, " step"]
-) -> Outcome:
-    train, test = (np.nonzero((right > 0.9) & (at >= _BEGIN))[0] for right in (train_right, test_right))
-    if not len(train):
-        return "confusion"
-    if not len(test):
-        return "memorization"
-    if at[test[0]] - at[train[0]] >= GAP:
-        return "grokking"
-    # Right from a late first measurement on: train may have been so long before, and the gap have been any.
-    return "unknown" if train[0] == 0 < at[0] and at[test[0]] >= GAP else "comprehension"

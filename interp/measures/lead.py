@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from interp.measures.boundary import Boundary, Curve, checked_curve, for_good
 from interp.measures.dips import Reached, reached
+from interp.measures.strays import confirmed
 
 # Both curves are dated at the half-way mark: the restricted loss at half its first value, the test accuracy at one half.
 HALF = 0.5
@@ -57,6 +58,21 @@ class LeadTime:
         """Whether, given both intervals, either of the two may have come first."""
         return self.shortest is not None and self.longest is not None and self.shortest < 0 < self.longest
 
+    @property
+    def is_told(self) -> bool:
+        """Whether there is a lead to speak of: known, and not as likely to be as long the other way round.
+
+        The latter is so where the interval reaches as far beyond 0, on both sides, as the lead is long.
+
+        >>> [LeadTime(None, None, steps, -1000, 1000).is_told for steps in (0, 900, 1000)]
+        [False, False, False]
+        >>> LeadTime(None, None, 1900, 900, 2000).is_told, LeadTime(None, None, 900, -100, 1000).is_told
+        (True, True)
+        """
+        if self.steps is None or self.first is None or self.shortest is None or self.longest is None:
+            return False
+        return not self.is_open or min(-self.shortest, self.longest) < abs(self.first)
+
 
 def stand_out(n_keys: int, n_frequencies: int) -> bool:
     """Whether key frequencies are few enough to stand out: at most half of all frequencies (modulo p, floor(p/2)).
@@ -90,6 +106,8 @@ def lead_time(restricted: Curve, test_accuracy: Curve) -> LeadTime:
     """
     steps, loss = checked_curve(restricted, "restricted loss")
     at, right = checked_curve(test_accuracy, "test accuracy")
+    loss = confirmed(loss, level=HALF * float(loss[0]), base=float(loss[0]))
+    right = confirmed(right, level=HALF, base=min(float(right[0]), HALF))
 
     def halved(slack: float) -> Bool[ndarray, " step"]:
         return loss <= HALF * slack * loss[0]

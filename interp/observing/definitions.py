@@ -71,13 +71,14 @@ _PHASES = Definition(
         (
             "first reached",
             "the same steps without \"for good\", for cleanup after the plateau's maximum; between the two lie dips, counted and "
-            "dated, which are loss spikes where the train loss spikes",
+            "dated, which are loss spikes where the train loss spikes; one evaluation alone beyond half way to a level, two "
+            "after it far from that, is stray and reaches nothing",
         ),
         (
             "outcome",
             "grokking if train and test accuracy passed 0.9 at least 1,000 steps apart, comprehension if fewer, memorization "
-            "if train alone did, confusion if neither; unknown if the history begins too late to tell, or is "
-            "one step",
+            "if train alone did, confusion if neither; unknown if the history begins too late to tell, is one step, or has steps "
+            "so far apart that both of the first two fit between them",
         ),
     ),
     "the run's history at every evaluated step",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from interp.measures.dating import Phases, phases
+from interp.measures.dating import Phases, phases_of
 from interp.measures.lead import LeadTime, lead_time
 from interp.measures.since import Since, algorithm_since, generalization_since
 
@@ -34,22 +34,18 @@ def finite_curve(series: xr.Dataset, name: str) -> tuple[Int64[np.ndarray, " ste
 def date_phases(series: xr.Dataset) -> Phases | None:
     """The phases of a run, from its history and, for the onset, from the excluded loss.
 
-    None if the history has no step with losses and accuracies (an imported model may have none); one such step dates nothing.
+    Each curve counts where it is finite: a log may have losses and accuracies at steps of their own. What lacks its curve has no
+    date. None if the history has no accuracy at all (an imported model may have none); accuracies at one step date nothing.
     """
-    if any(f"history_{name}" not in series for name in _CURVES):
+    known = {name: finite_curve(series, f"history_{name}") for name in _CURVES}
+    curves = {name: curve for name, curve in known.items() if curve is not None}
+    if not any("accuracy" in name for name in curves):
         return None
-    columns = [np.asarray(series[f"history_{name}"].values, dtype=np.float64) for name in _CURVES]
-    whole = np.isfinite(columns).all(axis=0)
-    at = np.asarray(series["history_step"].values)[whole]
-    if not len(at):
-        return None
-    excluded, weight = finite_curve(series, "excluded_loss"), None
-    if "history_sum_squared_weights" in series:
-        weight = finite_curve(series.isel(history_step=whole), "history_sum_squared_weights")
+    excluded, weight = finite_curve(series, "excluded_loss"), finite_curve(series, "history_sum_squared_weights")
     # Without an excluded loss at every checkpoint the onset stays unknown; the other phases do not need it.
     if excluded is not None and len(excluded[0]) < series.sizes["step"]:
         excluded = None
-    return phases(at, *(column[whole] for column in columns), excluded=excluded, sum_squared=weight)
+    return phases_of(curves, excluded=excluded, sum_squared=weight)
 
 
 def date_lead(series: xr.Dataset) -> LeadTime | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from interp.measures.dating import Phases
 from interp.measures.dips import Dip, Reached
 from interp.wording import counted, percent
@@ -11,9 +13,45 @@ _NAMED = 4
 _NAMES = ("memorized", "onset", "cleanup", "grokked", "settled")
 
 
-def phases_in_words(found: Phases) -> dict[str, str]:
-    """What is known of each phase: its first step with its interval, since when it has held for good, and the dips between."""
-    return {name: _phase(found, name) for name in _NAMES}
+# The accuracy that a phase is dated by, or needs.
+NEEDS = {"memorized": "train_accuracy", "cleanup": "train_accuracy", "grokked": "test_accuracy"}
+
+
+def phases_in_words(found: Phases, *, known: Collection[str] | None = None) -> dict[str, str]:
+    """What is known of each phase: its first step with its interval, since when it has held for good, and the dips between.
+
+    Args:
+        known: the curves that the history has, by which a phase that has none is called unknown; by default all.
+    """
+    told = {name: _phase(found, name) for name in _NAMES}
+    if known is None or found.undated:
+        return told
+    return told | {name: without(curve) for name, curve in NEEDS.items() if curve not in known}
+
+
+def without(curve: str) -> str:
+    """Why nothing is known that needs a curve which a history lacks.
+
+    >>> without("train_accuracy")
+    'not known: the history has no train accuracy'
+    """
+    return f"not known: the history has no {curve.replace('_', ' ')}"
+
+
+def outcome_in_words(found: Phases) -> str:
+    """Why nothing is dated, or the outcome, and that it was lost again where the last measurement says so.
+
+    >>> dip = Dip(start=900, worst=900, end=None, value=0.4)
+    >>> lost = Reached(None, None, (dip,), span=(0, 900))
+    >>> outcome_in_words(Phases(None, None, None, None, None, "grokking", reached={"grokked": lost}))
+    'grokking, but lost again at step 900'
+    """
+    if found.undated:
+        return found.undated
+    known = found.reached.get("grokked")
+    if found.outcome in ("grokking", "comprehension") and known is not None and known.is_lost:
+        return f"{found.outcome}, but lost again at step {known.dips[-1].start:,}"
+    return found.outcome
 
 
 def _phase(found: Phases, name: str) -> str:

@@ -31,7 +31,7 @@ def run_health(run: Run, *, step: int | None = None, weights: Weights | None = N
     - ``gradient_ratio``: norm of the gradient of the mean training loss over the norm of the weights, per tensor and in all.
     - ``epsilon_share``: share of the weights whose update Adam's epsilon rules, see `interp.measures.adam_epsilon_share`; from
       Adam's second moments where the run still has them (``epsilon_from`` says ``second moments``), else from this checkpoint's
-      gradient, whose squares they would be if it stood still (``gradient``).
+      gradient, whose squares they would be if it stood still (``gradient``). None if the optimizer is not known.
     - ``warnings``: what follows from that, in sentences.
 
     Args:
@@ -56,7 +56,10 @@ def run_health(run: Run, *, step: int | None = None, weights: Weights | None = N
     still = {name: gradient.double().square() * (1 - optimizer.beta2) for name, gradient in gradients.items()}
     moments, updates = (_second_moments(run) if step == run.steps[-1] else None) or (still, 1)
     source = "gradient" if moments is still else "second moments"
-    epsilon = measures.adam_epsilon_share(moments, step=updates, beta2=optimizer.beta2, eps=optimizer.eps)["total"]
+    told = not run.is_imported or "optimizer" not in run.provenance.get("unknown", ["optimizer"])
+    epsilon = (
+        measures.adam_epsilon_share(moments, step=updates, beta2=optimizer.beta2, eps=optimizer.eps)["total"] if told else None
+    )
     steps, losses = _training_losses(run)
     spikes, not_finite = measures.loss_spikes(steps, losses), measures.first_not_finite(steps, losses)
     collapsed = float(measures.collapsed(logits, labels).double().mean())
@@ -67,7 +70,7 @@ def run_health(run: Run, *, step: int | None = None, weights: Weights | None = N
         "not_finite": not_finite,
         "gradient_ratio": measures.gradient_ratio(gradients, weights.tensors()),
         "epsilon_share": epsilon,
-        "epsilon_from": source,
+        "epsilon_from": source if told else None,
         "warnings": measures.health_warnings(
             collapsed_share=collapsed, spikes=spikes, not_finite=not_finite, epsilon_share=epsilon
         ),

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from interp.errors import DataError, UsageError
 from interp.measures.boundary import Boundary
-from interp.measures.dating import Outcome, Phases
+from interp.measures.dating import Phases
 from interp.measures.dips import Dip, Reached
 from interp.measures.lead import LeadTime, stand_out
+from interp.measures.outcome import Outcome
 from interp.measures.since import Since
 
 if TYPE_CHECKING:

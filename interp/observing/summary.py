@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from interp.networks.shapes import KIND as ONE_LAYER
-from interp.observing.dips_in_words import phases_in_words
+from interp.observing.dips_in_words import outcome_in_words, phases_in_words
 from interp.observing.fingerprint import key_of, run_state, toolkit_digest
 from interp.observing.series import about, boundaries_of, plain
 from interp.store.kept import keep, recall
@@ -19,7 +19,8 @@ def summary(run: Run, *, threads: int | None = None, on_step: Callable[[int, int
     The onset of circuit formation needs the excluded loss of every checkpoint: it is measured the first time. What follows from
     checkpoints and history is kept beside the run. Where the answers have no harmonics there are neither onset nor key
     frequencies. ``phases`` has the boundaries; ``reached`` when each was first reached, from when on for good, and the dips
-    between; ``phases_in_words`` says both in a line each; ``undated`` why nothing is dated, where nothing can be.
+    between; ``phases_in_words`` says both in a line each, ``outcome_in_words`` also
+    whether the answer was lost again; ``undated`` why nothing is dated, where nothing can be.
 
     Args:
         run: a recorded run.
@@ -49,16 +50,18 @@ def _worked_out(run: Run, *, on_step: Callable[[int, int], None] | None, threads
 
     curves = evaluated_history(run)
     known = {str(name).removeprefix("history_"): values.dropna("history_step").values for name, values in curves.items()}
+    measured = [name for name, values in known.items() if len(values)]
     found = about(observe(run, ["progress_measures"], on_step=on_step, threads=threads))
     phases, reached = boundaries_of(found.phases)
     keys = {"rule": found.key_rule, "step": found.key_step, "frequencies": list(found.key_frequencies or ())}
     worked_out = {
         "last": {name: float(values[-1]) for name, values in known.items() if len(values)},
         "outcome": found.outcome,
+        "outcome_in_words": found.outcome if found.phases is None else outcome_in_words(found.phases),
         "phases": phases,
         "reached": reached,
         "undated": None if found.phases is None else found.phases.undated or None,
-        "phases_in_words": {} if found.phases is None else phases_in_words(found.phases),
+        "phases_in_words": {} if found.phases is None else phases_in_words(found.phases, known=measured),
         **({"health": run_health(run)} if run.has_config and run.kind == ONE_LAYER else {}),
         **({"key_frequencies": keys} if found.has_waves else {}),
     }

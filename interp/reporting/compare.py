@@ -14,6 +14,7 @@ from interp.figures import CYCLE, Cell, curve, draw
 from interp.figures.drawing import marked_if_few
 from interp.figures.tabled import Table
 from interp.measures.lead import LeadTime
+from interp.observing.dips_in_words import outcome_in_words
 from interp.observing.series import ABOUT, About, about
 from interp.reporting.assembly import Page, Panel, page
 from interp.reporting.fact_tables import flat
@@ -252,7 +253,7 @@ def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
     stories = [tell(series) for series in runs]
     known = [about(series) for series in runs]
     undated = [Curves(series).undated for series in runs]
-    outcomes = (why or one.outcome for why, one in zip(undated, known, strict=True))
+    outcomes = (why or _outcome(series) for why, series in zip(undated, runs, strict=True))
     rows: list[tuple[str, ...]] = [("outcome", *outcomes)]
     for name in MILESTONES:
         found = [story.milestone(name) for story in stories]
@@ -264,10 +265,20 @@ def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
     return [Table("What was found", ("", *names), tuple(rows)), Table("How they differ", ("", *names), _differences(runs))]
 
 
+def _outcome(series: xr.Dataset) -> str:
+    """The outcome, whether it was lost again, and why it is unknown where the measured steps do not tell."""
+    curves = Curves(series)
+    if curves.is_apart:
+        return f"unknown: {curves.what_is_apart} too far apart"
+    return "unknown" if curves.about.phases is None else outcome_in_words(curves.about.phases)
+
+
 def _lead(lead: LeadTime | None) -> str:
     """The lead between first steps; beside it, where a curve dips, that between the steps from which both hold for good."""
     if lead is None or lead.steps is None or lead.first is None:
         return "none"
+    if not lead.is_told:
+        return "either may have come first"
     kept = "" if lead.first == lead.steps else f" ({counted(lead.steps, 'step')} for good)"
     return f"{counted(lead.first, 'step')}{kept}"
 

@@ -18,6 +18,22 @@ def facts_of(about: About) -> list[Table]:
     return [Table(title, (), tuple(rows)) for title, value in found.items() if (rows := flat(value))]
 
 
+def what_was_run(about: About) -> str:
+    """What the tables are: all that repeats a run, or of an imported one what is known, and what is a default.
+
+    >>> what_was_run(About(facts={"engine": "imported", "provenance": {"unknown": ["optimizer", "seed"]}}))
+    'What is known of this imported run. Not known, so that the configuration shows defaults for it: optimizer, seed.'
+    """
+    if about.facts.get("engine") != "imported":
+        return "The configuration and the facts needed to repeat this run, number for number."
+    provenance = about.facts.get("provenance")
+    unknown = provenance.get("unknown", ()) if isinstance(provenance, Mapping) else ()
+    known = "What is known of this imported run."
+    if not unknown:
+        return known
+    return f"{known} Not known, so that the configuration shows defaults for it: {', '.join(map(str, unknown))}."
+
+
 def plain(value: object) -> str:
     """A value for people.
 

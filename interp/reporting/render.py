@@ -21,6 +21,7 @@ from interp.observing.definitions import PHASES, Definition
 from interp.observing.series import About, about
 from interp.reporting.blocks import Blocks
 from interp.reporting.columns import HISTORY
+from interp.reporting.fact_tables import what_was_run
 from interp.reporting.library import plotly_library
 from interp.reporting.maths import typeset
 from interp.reporting.story import Story, run_name
@@ -95,6 +96,7 @@ def render(
         is_plain_addition=known.operation in _ADDITION,
         has_waves=known.has_waves,
         facts=facts,
+        what_was_run=what_was_run(known),
         history=HISTORY if HISTORY in data["tables"] else None,
         key_step=data["steps"][-1] if known.key_step is None else known.key_step,
         key_rule=known.key_rule,

@@ -12,6 +12,7 @@ from interp.figures.banding import phases
 from interp.measures.dating import RIGHT, Boundary
 from interp.measures.dips import Reached
 from interp.measures.lead import LeadTime
+from interp.measures.outcome import CROSSED
 from interp.observing.derived import finite_curve
 from interp.observing.series import About, about
 
@@ -62,12 +63,38 @@ class Curves:
         """Steps and finite values of a variable, None if there are none."""
         return finite_curve(self.series, name)
 
-    def at(self, name: str, step: float) -> float | None:
-        """A variable at the last step it was measured at, up to the given one."""
+    def measured(self, name: str, step: float) -> tuple[int, float] | None:
+        """The last step at which a variable was measured, up to the given one, and its value there."""
         curve = self.curve(name)
         if curve is None or not (curve[0] <= step).any():
             return None
-        return float(curve[1][curve[0] <= step][-1])
+        last = int((curve[0] <= step).nonzero()[0][-1])
+        return int(curve[0][last]), float(curve[1][last])
+
+    def at(self, name: str, step: float) -> float | None:
+        """A variable at the last step it was measured at, up to the given one."""
+        known = self.measured(name, step)
+        return None if known is None else known[1]
+
+    def last_of(self, name: str) -> int:
+        """The last step at which a variable was measured; that of the run if it never was."""
+        known = self.measured(name, self.last)
+        return self.last if known is None else known[0]
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the outcome is unknown because the measured steps around both crossings are too far apart."""
+        curves = [self.curve(name) for name in _ACCURACIES.values()]
+        if self.undated or self.about.outcome != "unknown" or any(curve is None or len(curve[0]) < 2 for curve in curves):
+            return False
+        return not any(curve[0][0] > 0 and curve[1][0] > CROSSED for curve in curves if curve is not None)
+
+    @property
+    def what_is_apart(self) -> str:
+        """Evaluations, or checkpoints if nothing else was measured."""
+        both = all(name in self.series.coords for name in ("step", "history_step"))
+        is_same = both and np.array_equal(self.series["step"].values, self.series["history_step"].values)
+        return "checkpoints" if is_same else "evaluations"
 
     @property
     def last(self) -> int:

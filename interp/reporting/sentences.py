@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from interp.measures.dating import RIGHT
 from interp.measures.lead import LeadTime
+from interp.measures.outcome import CROSSED
+from interp.measures.strays import strays
 from interp.observing.dips_in_words import dips_in_words
 from interp.observing.series import About
 from interp.reporting.run_curves import Curves
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 # A test loss has risen again if it ends at this many times its lowest value since the run generalized.
 RISEN = 10.0
+_NAMED = 4  # up to so many stray evaluations are named one by one
 _NOT_LEARNED = "the training pairs themselves are not learned"
 
 
@@ -27,6 +31,7 @@ def sentences(curves: Curves) -> list[str]:
         _formed(curves),
         _cleaned(curves),
         *_dips(curves),
+        *_strays(curves),
         _risen(curves),
         _undecided(curves),
         *_missing(curves),
@@ -50,11 +55,13 @@ def _memorized(curves: Curves) -> str:
         return ""
     until = curves.first("cleanup") or grokked
     middle = (memorized.step + (until.step if until else curves.last)) / 2
-    accuracy, loss = curves.at("history_test_accuracy", middle), curves.at("history_test_loss", middle)
+    right, nats = curves.measured("history_test_accuracy", middle), curves.measured("history_test_loss", middle)
     sentence = f"By {memorized} it knew the training pairs by heart{curves.aside('memorized')}"
-    if accuracy is None or loss is None or accuracy > 0.9:
+    if right is None or nats is None or right[1] > CROSSED or right[0] < memorized.step:
         return f"{sentence}."
-    return f"{sentence}. At step {int(middle):,} its test accuracy was still {percent(accuracy)}, its test loss {loss:.3g} nats."
+    where = "" if nats[0] == right[0] else f" at step {nats[0]:,}"
+    told = f"At step {right[0]:,} its test accuracy was still {percent(right[1])}"
+    return f"{sentence}. {told}, its test loss{where} {nats[1]:.3g} nats."
 
 
 def _formed(curves: Curves) -> str:
@@ -82,6 +89,8 @@ def _halved(lead: LeadTime, *, which: str) -> str:
     accuracy = lead.first_of("accuracy")
     if lead.steps is None or lead.first is None or accuracy is None:
         return told
+    if not lead.is_told:
+        return f"{told}; the test accuracy passed one half by {accuracy}, and which came first was not measured"
     told += f": {_ahead(lead)} the test accuracy passed one half, at step {accuracy.step:,}"
     right = lead.reached.get("accuracy")
     if right is not None and right.dips:
@@ -109,8 +118,11 @@ def _factor(curves: Curves, name: str, step: int) -> str:
 def _cleaned(curves: Curves) -> str:
     cleanup, grokked, sentences = curves.first("cleanup"), curves.first("grokked"), []
     if cleanup is not None:
-        before, after = (curves.at("history_sum_squared_weights", step) for step in (cleanup.step, curves.last))
-        weights = f"; the sum of squared weights went from {before:,.0f} to {after:,.0f}" if before and after else ""
+        before, after = (curves.measured("history_sum_squared_weights", step) for step in (cleanup.step, curves.last))
+        weights = ""
+        if before is not None and after is not None:
+            where = "" if before[0] == cleanup.step else f" at step {before[0]:,}"
+            weights = f"; the sum of squared weights went from {before[1]:,.0f}{where} to {after[1]:,.0f}"
         sentences.append(f"From {cleanup} on the memorized answers were cleaned up{curves.aside('cleanup')}{weights}.")
     if grokked is not None:
         how = "first at" if curves.aside("grokked") else "for good from"
@@ -133,11 +145,36 @@ def _dips(curves: Curves) -> list[str]:
     ]
 
 
+def _strays(curves: Curves) -> list[str]:
+    """Single evaluations at a level that was not reached there."""
+    found = []
+    for part in ("train", "test"):
+        curve = curves.curve(f"history_{part}_accuracy")
+        if curve is None:
+            continue
+        steps, right = curve
+        stray = strays(right, level=RIGHT, base=min(float(right[0]), RIGHT)) & (right >= RIGHT)
+        found += [
+            f"At step {int(steps[i]):,} alone {part} accuracy was {percent(right[i])}: a stray evaluation, between "
+            f"{percent(right[i - 1])} and {percent(right[i + 1])}, that no date follows from."
+            for i in stray.nonzero()[0][:_NAMED]
+        ]
+        if (more := int(stray.sum()) - _NAMED) > 0:
+            found.append(f"There are {counted(more, 'more such evaluation')}.")
+    return found
+
+
 def _undecided(curves: Curves) -> str:
     """Why it is unknown whether a run that generalizes grokked."""
     measured = curves.curve("history_train_accuracy")
-    if curves.about.outcome != "unknown" or curves.found["grokked"] is None or measured is None:
+    if curves.about.outcome != "unknown" or curves.found["grokked"] is None:
         return ""
+    if measured is None or len(measured[0]) == 1:
+        known = "Its history has no train accuracy" if measured is None else "Its train accuracy is known at one step only"
+        return f"{known}: whether it grokked is not known."
+    if curves.is_apart:
+        apart = f"Its {curves.what_is_apart} are too far apart to tell whether it grokked"
+        return f"{apart}, 1,000 steps after its training pairs or more."
     begun = f"Its accuracies are known from step {int(measured[0][0]):,} on, when it already answered most of its training pairs"
     return f"{begun}: whether it generalized soon after learning them, or long after, which is grokking, is not known."
 
@@ -169,7 +206,9 @@ def _missing(curves: Curves) -> list[str]:
         sentences.append(f"What is missing: {what}, train accuracy is {percent(train)}.")
     elif test is not None:
         good = "" if curves.undated else " for good"
-        sentences.append(f"What is missing: test accuracy is {percent(test)} at the last step, not 99 %{good}.")
+        last = curves.last_of("history_test_accuracy")
+        when = "the last step" if last == curves.last else f"step {last:,}, where it was last measured"
+        sentences.append(f"What is missing: test accuracy is {percent(test)} at {when}, not 99 %{good}.")
     halves, restricted = curves.about.lead, curves.curve("restricted_loss")
     if restricted is not None and len(restricted[0]) > 1:
         moved = "has halved" if halves is not None and halves.restricted is not None else "has not halved"

@@ -6,10 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from interp.measures.dating import GAP, RIGHT, Boundary
+from interp.measures.dating import RIGHT, Boundary
 from interp.measures.dips import Reached
 from interp.measures.lead import LeadTime
+from interp.measures.outcome import GAP
+from interp.measures.strays import confirmed
+from interp.observing.dips_in_words import NEEDS, without
 from interp.observing.series import About, about
+from interp.reporting.in_short import inside, outside
 from interp.reporting.run_curves import Curves
 from interp.reporting.sentences import sentences
 from interp.wording import counted, percent
@@ -60,8 +64,8 @@ class Milestone:
 
     @property
     def interval(self) -> tuple[int, int] | None:
-        """Where it can have begun, whether first or for good."""
-        known = self.boundary or self.first
+        """Where it can have begun first."""
+        known = self.first
         return None if known is None else (known.earliest, known.latest)
 
     @property
@@ -135,7 +139,7 @@ def tell(series: xr.Dataset) -> Story:
         stopped = f"Its {broke_off}: {why}"
         if outcome == "confusion":
             title, stopped = f"This network's {broke_off}, before it had learned its task", why.capitalize()
-    short = (stopped, _short(curves, outcome), _short_inside(curves))
+    short = (stopped, outside(curves, outcome), inside(curves))
     return Story(
         title,
         tuple(s for s in short if s),
@@ -158,13 +162,19 @@ def _absent(name: str, curves: Curves, usual: str) -> str:
     """Why a phase has no boundary. Where a run generalizes, a circuit has formed, whatever its curves show."""
     if curves.undated:
         return curves.undated
+    needed = NEEDS.get(name)
+    if needed is not None and curves.about.phases is not None and curves.curve(f"history_{needed}") is None:
+        return without(needed)
     if curves.is_unknown(name):
         return "not known"
     if name in ("onset", "cleanup") and curves.generalizes:
         return "not seen"
     accuracy = {"memorized": "history_train_accuracy", "grokked": "history_test_accuracy"}.get(name)
     measured = curves.curve(accuracy) if accuracy else None
-    return "not for good" if measured is not None and (measured[1] >= RIGHT).any() else usual
+    if measured is None:
+        return usual
+    right = confirmed(measured[1], level=RIGHT, base=min(float(measured[1][0]), RIGHT))
+    return "not for good" if (right >= RIGHT).any() else usual
 
 
 def _stopped_after(about: About) -> int | None:
@@ -181,7 +191,9 @@ def _end(outcome: str, curves: Curves) -> End:
         return ends.get(outcome, "generalized and may have grokked")
     if curves.generalizes:
         return "generalized at an unknown step"
-    return "not settled on the answer" if outcome in ("grokking", "comprehension") else "of unknown outcome"
+    known = curves.reached("grokked")
+    is_lost = known is not None and known.is_lost
+    return "not settled on the answer" if is_lost or outcome in ("grokking", "comprehension") else "of unknown outcome"
 
 
 def _title(outcome: str, end: End, curves: Curves) -> str:
@@ -189,12 +201,12 @@ def _title(outcome: str, end: End, curves: Curves) -> str:
     if curves.found["grokked"] is not None and grokked is not None and end != "not grokked":
         return _generalized(grokked.step, end, curves)
     if end == "generalized at an unknown step" and accuracy is not None:
-        known = f"This network answers {percent(accuracy)} of the pairs it never saw at step {curves.last:,}"
+        last = curves.last_of("history_test_accuracy")
+        known = f"This network answers {percent(accuracy)} of the pairs it never saw at step {last:,}"
         return f"{known}; {_since(curves) if curves.undated else 'its history does not show when it learned to'}"
-    if outcome in ("grokking", "comprehension") and accuracy is not None:
-        return (
-            f"This network has not settled on the answer: test accuracy {percent(accuracy)} after {counted(curves.last, 'step')}"
-        )
+    if end == "not settled on the answer" and accuracy is not None:
+        after = counted(curves.last_of("history_test_accuracy"), "step")
+        return f"This network has not settled on the answer: test accuracy {percent(accuracy)} after {after}"
     train = curves.at("history_train_accuracy", curves.last)
     if curves.undated and train is not None and accuracy is not None:
         answers = f"This network answers {percent(train)} of its training pairs and {percent(accuracy)} of the others"
@@ -219,47 +231,12 @@ def _generalized(step: int, end: End, curves: Curves) -> str:
     known = f"This network generalized by step {step:,}{aside}"
     is_soon = memorized is None or step - memorized.step < GAP
     soon = "soon after it learned" if is_soon else "and mostly soon after it learned"
+    if memorized is not None and step < memorized.step:
+        soon = "before it knew the pairs it was shown"
     titles: dict[End, str] = {
         "grokked": f"This network grokked at step {step:,}{aside}",
         "generalized without grokking": f"{known}, {soon}: no grokking",
     }
+    if end not in titles and curves.is_apart:
+        return f"{known}; its {curves.what_is_apart} are too far apart to tell whether it grokked"
     return titles.get(end, f"{known}; whether that was grokking is not known")
-
-
-def _short(curves: Curves, outcome: str) -> str:
-    """What can be seen from outside."""
-    memorized, grokked = curves.first("memorized"), curves.first("grokked")
-    accuracy = curves.at("history_test_accuracy", curves.last)
-    if memorized is None:
-        return ""
-    known = f"It knew its training pairs by heart at step {memorized.step:,}{curves.aside('memorized')}"
-    if grokked is None:
-        after = f"{known}; after {counted(curves.last, 'step')}"
-        return "" if accuracy is None else f"{after} it answers {percent(accuracy)} of the others."
-    if grokked.step <= memorized.step and outcome == "grokking":
-        return (
-            f"It answered most of the pairs it never saw long after most of those it was shown; it answers 99 % of the latter "
-            f"from step {memorized.step:,}{curves.aside('memorized')} on, of the others from step {grokked.step:,}"
-            f"{curves.aside('grokked')} on."
-        )
-    if grokked.step <= memorized.step:
-        return f"It learned the pairs it was shown and those it never saw together, by step {memorized.step:,}."
-    later = counted(grokked.step - memorized.step, "step")
-    if curves.found["grokked"] is None:
-        return f"{known}, and first answered those it never saw {later} later, at step {grokked.step:,}{curves.aside('grokked')}."
-    return f"{known}, but answered those it never saw only {later} later."
-
-
-def _short_inside(curves: Curves) -> str:
-    """What the measures saw."""
-    lead = curves.lead
-    restricted = None if lead is None else lead.first_of("restricted")
-    if lead is None or lead.restricted is None or restricted is None:
-        return ""
-    ahead = lead.first
-    if lead.steps is None or ahead is None or ahead <= 0 or lead.is_open or curves.found["grokked"] is None:
-        return f"Inside, the restricted loss had halved by step {restricted.step:,}."
-    return (
-        f"Inside, the answer was forming all along: the restricted loss had halved by step {restricted.step:,}, "
-        f"{counted(ahead, 'step')} before the test accuracy passed one half."
-    )
