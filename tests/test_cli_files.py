@@ -44,7 +44,7 @@ def test_every_command_that_reads_files_has_every_option(command: str, capsys: p
 def test_a_bad_split_is_told_in_the_command_lines_words(command: str, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(command, model, "--split", "nonsense") == 2
     words = " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert "--split: given 'nonsense', expected python:SEED:FRACTION, or another rule" in words
+    assert "--split: given 'nonsense', expected python:SEED:FRACTION, or another rule (torch" in words
 
 
 @pytest.mark.parametrize("command", READERS)

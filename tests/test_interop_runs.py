@@ -230,7 +230,11 @@ def test_transformer_lens_demo_run(tmp_path: Path, biases: list[str]) -> None:
     assert run.config.split == rule  # recognised by its indices
     np.testing.assert_array_equal(run.split.train, rule.draw(TASK).train)
     assert run.config.model.biases == ("all" if biases else "none")
-    assert any("defaults for: optimizer, seed, model.init" in note for note in run.notes)
+    assert any(
+        "defaults for: optimizer.lr, optimizer.weight_decay, optimizer.beta1, optimizer.beta2, optimizer.eps, seed, model.init"
+        in note
+        for note in run.notes
+    )
     assert not any("activation" in note for note in run.notes)
 
 
