@@ -159,7 +159,7 @@ def test_accuracies_at_one_step_date_nothing_however_many_losses_there_are() -> 
 
 def test_nothing_is_said_of_what_depends_on_an_unknown_optimizer(imported: dict[str, interp.Run]) -> None:
     run = imported["generalizer"]
-    assert "optimizer" in run.provenance["unknown"]
+    assert "optimizer.eps" in run.provenance["unknown"]
     health = run_health(run)
     assert (health["epsilon_share"], health["epsilon_from"]) == (None, None)
     assert not any("epsilon" in warning for warning in health["warnings"])

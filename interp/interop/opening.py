@@ -147,7 +147,10 @@ def _open_foreign(path: Path, format: str, why: str, foreign: _Foreign) -> Opene
 def _reader(format: str, foreign: _Foreign, facts: _Facts, stored: object) -> tuple[Layout, _Read, tuple[Guess, ...]]:
     """The layout of a format's state dicts, how they are read, and what was guessed."""
     known, state = foreign.known, foreign.content.states[-1][1]
-    check_heads("n_heads of the configuration", stored)
+    try:
+        check_heads("n_heads of the configuration", stored)
+    except UsageError as error:  # the file is at fault
+        raise DataError(str(error)) from error
     given = known.settle("n_heads", stored)
     n_heads = given if isinstance(given, int) else None
     if format == "names":

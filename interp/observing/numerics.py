@@ -21,6 +21,9 @@ from interp.store.run import Run
 # Where the resume state keeps Adam's second moments.
 _MOMENTS = "engine.adamw.exp_avg_sq"
 
+# What Adam's epsilon is compared with; among what is unknown of a run, those of earlier versions have the first.
+_EPSILON = {"optimizer", "optimizer.eps", "optimizer.beta2"}
+
 
 def run_health(run: Run, *, step: int | None = None, weights: Weights | None = None) -> dict[str, Any]:
     """The numerical health of a run as plain values.
@@ -56,7 +59,7 @@ def run_health(run: Run, *, step: int | None = None, weights: Weights | None = N
     still = {name: gradient.double().square() * (1 - optimizer.beta2) for name, gradient in gradients.items()}
     moments, updates = (_second_moments(run) if step == run.steps[-1] else None) or (still, 1)
     source = "gradient" if moments is still else "second moments"
-    told = not run.is_imported or "optimizer" not in run.provenance.get("unknown", ["optimizer"])
+    told = not run.is_imported or not _EPSILON & set(run.provenance.get("unknown", _EPSILON))
     epsilon = (
         measures.adam_epsilon_share(moments, step=updates, beta2=optimizer.beta2, eps=optimizer.eps)["total"] if told else None
     )
