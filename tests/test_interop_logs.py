@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from interp.interop.logs import log_rows
 from interp.interop.logs.column_names import meaning
 from interp.interop.logs.training_log import read_log
 from interp.interop.logs.wandb_log import MAGIC
+from interp.interop.split_file import read_split
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
 
@@ -395,7 +398,7 @@ def test_logs_that_are_too_large_are_refused_before_they_are_read(tmp_path: Path
             read_log(write(tmp_path, form))
         for path in tmp_path.iterdir():
             path.unlink()
-    with pytest.raises(UsageError, match="does not exist, expected a training log"):
+    with pytest.raises(UsageError, match="does not exist; expected a training log"):
         read_log(tmp_path / "none.csv")
     with pytest.raises(DataError, match="without a single value"):
         read_log(tmp_path)
@@ -638,11 +641,24 @@ def test_several_calls_between_two_steps_lie_between_them(tmp_path: Path) -> Non
 def test_calls_that_are_no_updates_are_said_with_the_models_step(tmp_path: Path) -> None:
     rows = [{"_step": at, "train_loss": 1.0, "test_loss": 2.0} for at in range(41)]
     log = wandb(tmp_path / "r.wandb", rows)
-    notes = load_run(saved(tmp_path, epoch=4000), known=Known(log=log)).notes
+    imported = load_run(saved(tmp_path, epoch=4000), known=Known(log=log))
+    notes = imported.notes
+    assert imported.log is None  # its values would stand, and be dated, at steps that nobody measured
+    assert imported.provenance["log"]["file"] == "r.wandb"
     assert any("its steps are its writer's count of calls, up to 40" in note for note in notes)
     assert any("its steps are calls, up to 40, and the model's step is 4000" in note for note in notes)
-    notes = load_run(saved(tmp_path, epoch=40), known=Known(log=log)).notes
-    assert not any("the model's step is" in note for note in notes)
+    imported = load_run(saved(tmp_path, epoch=40), known=Known(log=log))
+    assert not any("the model's step is" in note for note in imported.notes)
+    assert imported.log is not None
+
+
+@pytest.mark.parametrize("read", [read_log, lambda path: read_split(path, ModularTask(5))])
+def test_devices_and_pipes_are_named_and_not_read(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "device.csv").symlink_to("/dev/zero")
+    for name, what in (("pipe.csv", "a named pipe"), ("device.csv", "a device")):
+        with pytest.raises(UsageError, match=what):
+            read(tmp_path / name)
 
 
 @pytest.mark.parametrize(("factor", "name"), [(1.01, "test_loss"), (1.2, "test_loss"), (1.0, "test_accuracy")])

@@ -97,6 +97,12 @@ def test_every_rule_shuffles(rule: str, seed: int, n: int) -> None:
     assert sorted(shuffled(rule, seed, n).tolist()) == list(range(n))
 
 
+def test_every_count_of_small_tables_has_a_fraction() -> None:
+    for p in range(2, 24):
+        for count in range(1, p * p):
+            assert SplitConfig(fraction=shortest_fraction(count, p * p)).count(p * p) == count
+
+
 @given(st.integers(2, 200), st.data())
 def test_the_shortest_fraction_draws_its_count(p: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(1, p * p - 1))
@@ -508,5 +514,5 @@ def test_arrays_that_hold_code_or_claim_too_much_are_refused(tmp_path: Path) -> 
     np.save(tmp_path / "mask.npy", np.zeros(49, dtype=bool))
     with pytest.raises(DataError, match=r"given \(49,\) truth values, expected one for each of the 121 pairs"):
         read_split(tmp_path / "mask.npy", TASK)
-    with pytest.raises(UsageError, match="does not exist, expected a file that lists pairs"):
+    with pytest.raises(UsageError, match="does not exist; expected one that lists pairs"):
         read_split(tmp_path / "none.json", TASK)

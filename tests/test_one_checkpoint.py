@@ -151,7 +151,7 @@ def accuracies_at(n_known: int) -> xr.Dataset:
 
 
 def test_accuracies_at_one_step_date_nothing_however_many_losses_there_are() -> None:
-    assert date_phases(accuracies_at(1)).undated == WHY
+    assert date_phases(accuracies_at(1)).undated == "not known: accuracies were measured at one step only"
     assert date_phases(accuracies_at(2)).undated == ""
     assert date_phases(accuracies_at(0)) is None
     assert date_lead(accuracies_at(1).assign(restricted_loss=("step", [1e-6]))).accuracy is None

@@ -137,11 +137,13 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     last = checkpoints[-1][0]
     config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=last, seed=_seed(opened))
     losses = {which: content.losses(which) for which in ("train", "test")}
-    notes += [*log_notes, *(miscounted(log, last) if log is not None else [])]
-    notes += [*(disagreements(log, checkpoints, task, split) if log and not unplaced else [])]
+    counts_calls = miscounted(log, last) if log is not None else []
+    placed = None if counts_calls else log  # values at invented steps would be dated
+    notes += [*log_notes, *counts_calls]
+    notes += [*(disagreements(placed, checkpoints, task, split) if placed and not unplaced else [])]
     shares = {which: content.accuracies(which) for which in losses}
     notes += [note for which in losses for note in (content.losses_note(which), shares[which].note) if note]
-    logged = log.columns.get("train_loss", {}).get(last) if log is not None else None
+    logged = placed.columns.get("train_loss", {}).get(last) if placed is not None else None
     account = account_of(opened, weights, task, split=split, step=last, logged_loss=logged, guesses=task_guesses)
     notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
     notes += [*([against] if against else []), *account.notes()]
@@ -169,7 +171,7 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
         account=account,
         unknown=missing,
         refuted=against,
-        log=log,
+        log=placed,
         unplaced=unplaced,
     )
 

@@ -71,7 +71,7 @@ def miscounted(log: TrainingLog, step: int) -> list[str]:
         return []
     return [
         f"log {log.path.name}: its steps are calls, up to {log.last_call}, and the model's step is {step}: its curves do not lie "
-        "at the updates of the checkpoints; give a log with a step or epoch in its rows"
+        "at the updates of the checkpoints, and are kept apart; give a log with a step or epoch in its rows"
     ]
 
 

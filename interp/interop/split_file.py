@@ -13,7 +13,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from interp.errors import DataError, UsageError
-from interp.interop.untrusted import read_untrusted
+from interp.interop.untrusted import read_untrusted, why_no_file
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 
@@ -40,7 +40,9 @@ def read_split(path: Path, task: ModularTask) -> Split:
         DataError: if it is damaged, or its pairs are none of the task's; the message names the row and its value.
     """
     if not path.is_file():
-        raise UsageError(f"{path} does not exist, expected a file that lists pairs (.json, .csv, .npy, .npz, .pt, .safetensors)")
+        raise UsageError(
+            f"{path} {why_no_file(path)}; expected one that lists pairs (.json, .csv, .npy, .npz, .pt, .safetensors)"
+        )
     if path.stat().st_size > _LARGEST:
         raise DataError(f"{path}: given {path.stat().st_size} bytes, expected a list of at most {task.n_pairs} pairs")
     try:

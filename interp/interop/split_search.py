@@ -166,14 +166,16 @@ def search(
 def shortest_fraction(count: int, rows: int) -> float:
     """The fraction with fewest decimals that draws so many of all rows.
 
-    >>> shortest_fraction(3830, 12769), shortest_fraction(3831, 12769)
-    (0.3, 0.3001)
+    >>> shortest_fraction(3830, 12769), shortest_fraction(3831, 12769), shortest_fraction(29, 100)
+    (0.3, 0.3001, 0.291)
     """
     for digits in range(1, 17):
-        fraction = round(-(-count * 10**digits // rows) / 10**digits, digits)
-        if int(fraction * rows) == count:
-            return fraction
-    return count / rows
+        least = -(-count * 10**digits // rows)
+        for tenths in (least, least + 1):  # .29 of 100 rows is 28.999... of them
+            fraction = round(tenths / 10**digits, digits)
+            if int(fraction * rows) == count:
+                return fraction
+    return (count + 0.5) / rows
 
 
 def shown(split: SplitConfig) -> str:

@@ -45,7 +45,7 @@ def read_untrusted(path: Path, leaves: Sequence[str] = ()) -> object:
         with blaming(path):
             return weighed(read_orbax(item))
     if not path.is_file():
-        raise UsageError(f"{path} {_no_file(path)}")
+        raise UsageError(f"{path} {why_no_file(path)}")
     readers: dict[Kind, Callable[[], object]] = {
         "torch archive": lambda: read_torch_archive(path),
         "old torch": lambda: read_old_torch(path),
@@ -70,7 +70,7 @@ def _check_leaves(path: Path, leaves: Sequence[str], *, named: bool) -> None:
         raise UsageError(f"leaves: given {','.join(leaves)[: limits.TEXT]!r}, but {path.name} keeps the names; leave it out")
 
 
-def _no_file(path: Path) -> str:
+def why_no_file(path: Path) -> str:
     """What is there instead of a file."""
     if path.is_dir():
         return "is a directory: a run is opened with interp.open_run"

@@ -81,6 +81,8 @@ class Phases:
 
 # What is said of a single dated measurement.
 ONE_CHECKPOINT = "not known from one checkpoint"
+# The same where losses are known at several steps.
+ONE_ACCURACY = "not known: accuracies were measured at one step only"
 
 
 def phases(
@@ -170,7 +172,9 @@ def _undated(known: Mapping[str, _Curve]) -> str:
     accuracies = [curve for name, curve in known.items() if name in _ACCURACIES]
     if not accuracies:
         return "not known: the history has no accuracy"
-    return ONE_CHECKPOINT if all(len(at) == 1 for at, _ in accuracies) else ""
+    if any(len(at) > 1 for at, _ in accuracies):
+        return ""
+    return ONE_ACCURACY if any(len(at) > 1 for at, _ in known.values()) else ONE_CHECKPOINT
 
 
 def _reached(known: Mapping[str, _Curve]) -> dict[str, Reached]:

@@ -13,6 +13,7 @@ from interp.interop.logs.json_log import read_json_lines, read_json_log
 from interp.interop.logs.log_rows import Row, Rows, grouped
 from interp.interop.logs.tensorboard_log import is_events, read_tensorboard
 from interp.interop.logs.tidying import tidy
+from interp.interop.untrusted import why_no_file
 
 _TEXTS: dict[str, Callable[[Path], Rows]] = {
     ".csv": read_csv_log,
@@ -68,8 +69,8 @@ def read_log(path: str | Path, run: str | None = None) -> TrainingLog:
         DataError: if it is damaged, of no known format, or has no losses and accuracies over steps.
     """
     path = Path(path)
-    if not path.exists():
-        raise UsageError(f"{path} does not exist, expected a training log")
+    if not (path.is_file() or path.is_dir()):  # a device or a pipe would be read for ever
+        raise UsageError(f"{path} {why_no_file(path)}; expected a training log")
     rows = _reader(path)(path)
     runs: Mapping[str, Sequence[Row]] = rows.runs
     if [*runs] == [""]:
