@@ -158,7 +158,7 @@ def test_a_number_of_heads_that_does_not_divide_is_refused_with_those_that_do(cl
         with pytest.raises(UsageError, match=r"n_heads: given 5, which does not divide the axis of 16.*1, 2, 4, 8, 16"):
             load_weights(path, known=Known(n_heads=5))
     stored = save({"model": plain_linear(clock), "config": {"n_heads": 0}}, tmp_path / "m.pt")
-    with pytest.raises(UsageError, match="n_heads of the configuration: given 0"):
+    with pytest.raises(DataError, match="n_heads of the configuration: given 0"):
         load_weights(stored)
 
 
