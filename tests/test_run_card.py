@@ -125,8 +125,8 @@ def test_losses_without_accuracies_are_drawn_and_date_nothing(tmp_path):
     assert series.sizes["history_step"] == 400
     assert about(series).outcome == "unknown"
     read = Read(card(run))
-    known = "answers 100 % of the pairs it never saw at step 9,975; since when is not known: accuracies were measured at one step only."
-    assert known in read.text
+    assert "answers 100 % of the pairs it never saw at step 9,975; since when is not known: accuracies were" in read.text
+    assert "measured at one step only." in read.text
     assert "grok" not in read.text
     lines = [attrs["d"] for tag, attrs in read.tags if tag == "path" and attrs["stroke"] in (TRAIN, TEST)]
     assert [line.count("L") > 100 for line in lines] == [True, True, False, False, False, False]
