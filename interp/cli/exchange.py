@@ -50,7 +50,7 @@ def import_(given: Annotated[Import, tyro.conf.arg(name="")]) -> None:
         if given.explain:
             found = explain(path, format, known=known)  # type: ignore[arg-type] # checked there
         else:
-            run = import_run(path, given.root, given.name, format=format, known=known)  # type: ignore[arg-type]
+            run = import_run(path, given.root, given.name, format=format, known=known)  # type: ignore[arg-type] # checked there
     if given.explain:
         print(found.text)
         return

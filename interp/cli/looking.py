@@ -149,7 +149,7 @@ def anatomy(
         from interp.anatomy.published import beside_mainline
         from interp.anatomy.source import open_source
 
-        source = open_source(there, step=step, format=reading.format, known=reading.known)  # type: ignore[arg-type]
+        source = open_source(there, step=step, format=reading.format, known=reading.known)  # type: ignore[arg-type] # checked there
         found = dissect(source.weights, task=source.task, split=source.split, controls=controls, threads=threads, on_step=on_step)
     paper, paper_note = beside_mainline(source.weights, source.task, weight_decay=source.weight_decay, fraction=source.fraction)
     if json_output:
