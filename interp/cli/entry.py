@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import tyro
 
 from interp.cli.exchange import export, import_
+from interp.cli.foresight import forecast
 from interp.cli.looking import analyze, anatomy, runs, show, verify
 from interp.cli.making import demo, resume, train, train_from
 from interp.cli.pages import figure, report, watch
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
     "verify": verify,
     "analyze": analyze,
+    "forecast": forecast,
     "report": report,
     "figure": figure,
     "watch": watch,
