@@ -49,7 +49,7 @@ def forecast(
 
 
 def _one(run: Run, at: int | None, target: Any) -> Forecast:
-    from interp.forecasting.foresee import forecast
+    from interp.forecasting.measured import forecast
 
     return forecast(run, at, target=target)
 

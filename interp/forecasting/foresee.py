@@ -1,4 +1,4 @@
-"""A forecast: when a run will generalize, with an interval, a chance and a reason; or why nothing can be said."""
+"""A forecast: when a run will generalize, with an interval, a chance and a reason; or why nothing can be said; numpy only."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from interp.wording import counted
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from interp.store.run import Run
 
 LEVEL = 0.8
 # Before this multiple of the step of memorizing nothing is said: the spectra have not yet turned to their course.
@@ -80,37 +78,6 @@ class Forecast:
         if self.speaks_from is not None:
             return f"{self.verdict}{because}; a forecast from step {self.speaks_from:,} on"
         return f"{self.verdict}{because}"
-
-
-def forecast(run: Run | xr.Dataset, at: int | None = None, *, target: Target = "for_good") -> Forecast:
-    """When a run will grok, said at one of its checkpoints from weights and training pairs alone.
-
-    The effective number of frequencies N of W_L falls exponentially all along the plateau, to about 4 when the run groks, and
-    that of W_E to about sqrt(p). Lines through ln N over the second half of the time since memorizing, extrapolated, give the
-    time that remains (the *law*); inside the range of the corpus it was fitted on, a log-normal accelerated-failure model adds
-    the shift agreement and the configuration (the *model*). No test label is used: scrambled ones change no forecast.
-    docs/forecast.md has the formulas, the corpus, and how often the intervals hold.
-
-    Args:
-        run: a recorded run, or a series of it with ``embedding_spectrum`` and, for the model, ``memorizer_or_generalizer``. Of a
-            run only the checkpoints that are needed are measured.
-        at: the step; its last checkpoint by default. What came later is not looked at.
-        target: test accuracy at least 99 % from then on (``for_good``), or for the first time.
-
-    Raises:
-        UsageError: for a step before the first checkpoint, or a target that is none.
-    """
-    if target not in ("for_good", "first"):
-        raise UsageError(f"target: given {target!r}, expected 'for_good' or 'first'")
-    from interp.forecasting.measured import series_for  # a series needs no store
-
-    series, why = series_for(run, at)
-    found = about(series)
-    known = label_free(series) if why is None else None
-    step = int(series["step"].values[-1]) if at is None else at
-    if known is None:
-        return Forecast(found.run, step, "cannot be said", because=why or f"the series lacks {WEIGHTS}")
-    return foretell(known, step, run=found.run, target=target)
 
 
 def forecasts(series: xr.Dataset, *, target: Target = "for_good") -> tuple[Forecast, ...]:
@@ -205,16 +172,10 @@ def _speaks_from(known: LabelFree, memorized: int) -> int | None:
     return None
 
 
-def _planned(config: Mapping[str, Any]) -> tuple[int, ...]:
-    from interp.config.run_config import CheckpointConfig
-
+def _planned(config: Mapping[str, Any]) -> range:
     schedule, steps = config.get("checkpoints"), _budget(config)
-    if not isinstance(schedule, Mapping) or steps is None:
-        return ()
-    try:
-        return tuple(CheckpointConfig(log=schedule["log"], every=schedule["every"]).steps(steps))
-    except (UsageError, KeyError):  # the configuration of another version
-        return ()
+    every = schedule.get("every") if isinstance(schedule, Mapping) else None
+    return range(0) if steps is None or not isinstance(every, int) or every < 1 else range(0, steps + 1, every)
 
 
 def _budget(config: Mapping[str, Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""The series that a forecast needs: all spectra of a window of checkpoints, and the logits of its two ends only."""
+"""The forecast of a recorded run: all spectra of a window of checkpoints are measured, and the logits of its two ends only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,43 @@ import numpy as np
 import xarray as xr
 
 from interp.errors import UsageError
-from interp.forecasting.label_free import LOGITS, RIGHT, WEIGHTS
+from interp.forecasting.foresee import Forecast, Target, foretell
+from interp.forecasting.label_free import LOGITS, RIGHT, WEIGHTS, label_free
 from interp.forecasting.landmark import window_of
 from interp.observing.observe import observe
 from interp.observing.series import ABOUT, about
 
 if TYPE_CHECKING:
     from interp.store.run import Run
+
+
+def forecast(run: Run | xr.Dataset, at: int | None = None, *, target: Target = "for_good") -> Forecast:
+    """When a run will grok, said at one of its checkpoints from weights and training pairs alone.
+
+    The effective number of frequencies N of W_L falls exponentially all along the plateau, to about 4 when the run groks, and
+    that of W_E to about sqrt(p). Lines through ln N over the second half of the time since memorizing, extrapolated, give the
+    time that remains (the *law*); inside the range of the corpus it was fitted on, a log-normal accelerated-failure model adds
+    the shift agreement and the configuration (the *model*). No test label is used: scrambled ones change no forecast.
+    docs/forecast.md has the formulas, the corpus, and how often the intervals hold.
+
+    Args:
+        run: a recorded run, or a series of it with ``embedding_spectrum`` and, for the model, ``memorizer_or_generalizer``. Of a
+            run only the checkpoints that are needed are measured.
+        at: the step; its last checkpoint by default. What came later is not looked at.
+        target: test accuracy at least 99 % from then on (``for_good``), or for the first time.
+
+    Raises:
+        UsageError: for a step before the first checkpoint, or a target that is none.
+    """
+    if target not in ("for_good", "first"):
+        raise UsageError(f"target: given {target!r}, expected 'for_good' or 'first'")
+    series, why = series_for(run, at)
+    found = about(series)
+    known = label_free(series) if why is None else None
+    step = int(series["step"].values[-1]) if at is None else at
+    if known is None:
+        return Forecast(found.run, step, "cannot be said", because=why or f"the series lacks {WEIGHTS}")
+    return foretell(known, step, run=found.run, target=target)
 
 
 def series_for(run: Run | xr.Dataset, at: int | None) -> tuple[xr.Dataset, str | None]:
