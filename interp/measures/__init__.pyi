@@ -31,6 +31,9 @@ from .lead import stand_out as stand_out
 from .logit_map import NeuronLogitMap as NeuronLogitMap
 from .logit_map import neuron_logit_map as neuron_logit_map
 from .logit_map import sum_squared_weights as sum_squared_weights
+from .margin import MarginParts as MarginParts
+from .margin import margin_parts as margin_parts
+from .margin import margins as margins
 from .neurons import NeuronFrequencies as NeuronFrequencies
 from .neurons import degree_two_fit as degree_two_fit
 from .neurons import frequency_shares as frequency_shares
