@@ -193,6 +193,7 @@ def test_evidence_is_part_of_it():
     assert f"{found.evidence.W_L.number:.1f} now" in str(found)
 
 
+@pytest.mark.slow
 def test_the_tables_are_those_of_the_corpus():
     done = subprocess.run(
         [sys.executable, "docs/forecast/score.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fit import CORPUS, METHODS, NAMES, Table, cells_of, fitted, scatter
+from fit import CORPUS, METHODS, NAMES, Table, cells_of, whole_fit
 
 GUIDE = Path(__file__).parent.parent / "forecast.md"
 # What is compared with the law and the model knows nothing of a run but its settings, and how long ago it memorized.
@@ -33,24 +33,24 @@ def foretold(runs: Sequence[Mapping[str, Any]], names: Sequence[str], where: str
     cells, table = cells_of(runs), Table(runs, names, "for_good")
     found: list[tuple[Any, ...]] = []
     for cell in np.unique(cells):
-        others = cells[table.run] != cell
-        centre, scale, beta = fitted(table, others)
-        sigma = scatter(table, np.where(others, beta[0] + (table.x - centre) / scale @ beta[1:], np.nan), others)
+        fit, spread = whole_fit(table, np.where(cells == cell, -1, cells))
         for number in np.flatnonzero(cells == cell):
-            found += _of_run(runs[number], int(number), names, (centre, scale, beta, sigma), where)
+            found += _of_run(runs[number], int(number), names, (fit, spread), where)
     columns = ("key", "run", "error", "holds", "width")
     return {name: np.array([row[i] for row in found]) for i, name in enumerate(columns)}
 
 
-def _of_run(run: Mapping[str, Any], number: int, names: Sequence[str], fit: tuple[Any, ...], where: str) -> list[tuple[Any, ...]]:
-    centre, scale, beta, sigma = fit
-    end, rows = run["for_good"], []
+def _of_run(
+    run: Mapping[str, Any], number: int, names: Sequence[str], found: tuple[Any, ...], where: str
+) -> list[tuple[Any, ...]]:
+    (fit, (log_sigma, narrowing)), end, rows = found, run["for_good"], []
     for key, (step, *values) in run[where].items():
         known = dict(zip(NAMES, values, strict=True))
         x = np.array([known[name] for name in names], dtype=np.float64)
         if end is None or step >= end or not np.isfinite(x).all():
             continue
-        left = max(step - run["memorized"], 1) * np.exp(beta[0] + (x - centre) / scale @ beta[1:])
+        left = max(step - run["memorized"], 1) * float(np.exp(fit(x)))
+        sigma = np.exp(log_sigma + narrowing * known["level_W_L"])
         low, high = (step + left * np.exp(sign * Z * sigma) for sign in (-1, 1))
         rows.append((key, number, float(np.log((step + left) / end)), low <= end <= high, high / low))
     return rows

@@ -46,7 +46,9 @@ class Fitted:
         scale: their standard deviations there.
         coefficients: of the centred and scaled features.
         intercept: the prediction at the centre.
-        sigma: scatter on runs of settings that were held out.
+        sigma: scatter of the logarithm where ln N of W_L is at its end, on runs of settings that were held out.
+        narrowing: by which ln sigma changes for each unit of ln N above that: little is left near the end, and what is left is
+            known less well, relative to itself.
     """
 
     features: tuple[str, ...]
@@ -55,6 +57,7 @@ class Fitted:
     coefficients: tuple[float, ...]
     intercept: float
     sigma: float
+    narrowing: float
 
     def remaining(self, features: Mapping[str, float], since: int) -> Remaining | None:
         """The time that remains; None if a feature is not known."""
@@ -65,7 +68,7 @@ class Fitted:
             beta * (value - centre) / scale
             for beta, value, centre, scale in zip(self.coefficients, values, self.centre, self.scale, strict=True)
         )
-        return Remaining(since * exp(total), self.sigma)
+        return Remaining(since * exp(total), self.sigma * exp(self.narrowing * features["level_W_L"]))
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def frozen() -> Frozen:
                 **{name: tuple(one[name]) for name in ("features", "centre", "scale", "coefficients")},
                 intercept=float(one["intercept"]),
                 sigma=float(one["sigma"]),
+                narrowing=float(one["narrowing"]),
             )
             for target, one in found[name].items()
         }
