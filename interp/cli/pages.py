@@ -192,7 +192,8 @@ def watch(
         port: port of the live report; any free one by default.
     """
     from interp.live.follower import Follower, give_way, line_of
-    from interp.live.server import Published, listen, serving, url
+    from interp.live.published import Published
+    from interp.live.server import listen, serving, url
     from interp.observing.analysis import builtin_names, find_analyses
     from interp.store.run import open_run
 
@@ -204,7 +205,7 @@ def watch(
         opened.path, published, analyses=analysis or None, files=file, key_rule=rule, threads=check_threads(threads)
     )
     print(f"{opened.path}: {line_of(opened)}")
-    print(f"Live: {url(listener)} (on this machine only; Ctrl-C ends it)", flush=True)
+    print(f"Live: {url(listener, published.token)} (on this machine only; Ctrl-C ends it)", flush=True)
     if not opened.manifest.final:
         give_way()
     with serving(listener, published), suppress(KeyboardInterrupt):
