@@ -110,7 +110,9 @@ def text(result: dict[str, object], rounds: list[dict[str, dict[str, float]]]) -
     """The figures as lines."""
     lines = []
     for way in rounds[0]:
-        wall, used = (statistics.median(row[way][unit] for row in rounds) for unit in ("steps_per_second", "steps_per_cpu_second"))
+        wall, used = (
+            statistics.median(row[way][unit] for row in rounds) for unit in ("steps_per_second", "steps_per_cpu_second")
+        )
         seconds, versions = (statistics.median(row[way][unit] for row in rounds) for unit in ("seconds", "versions"))
         told = f"{way:24} {wall:7.1f} steps/s, {used:7.1f} steps per CPU second; {seconds:.0f} s, {versions:.0f} pages"
         if way != "alone":
