@@ -5,7 +5,7 @@ The public names stand in ``__init__.pyi``, which type checkers read too. Each i
 function's place.)
 """
 
-import interp.early  # noqa: F401  before anything that takes time: what Ctrl-C does to the command
+import interp.early  # before all that takes time: what Ctrl-C does to the command
 
 # isort: split
 import lazy_loader

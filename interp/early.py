@@ -4,10 +4,9 @@ The first thing that `import interp` loads, and it loads nothing itself. What co
 of a second, in which Ctrl-C ends Python as Python does it.
 """
 
+import _signal  # type: ignore[import-not-found]  # not `signal`, whose import takes longer than all else until the handler stands
 import os
 import sys
-
-import _signal  # type: ignore[import-not-found]  # not `signal`, whose import takes longer than all else until the handler stands
 
 INTERRUPTED = 130
 
@@ -28,7 +27,7 @@ def is_command() -> bool:
     """Whether this process is ``python -m interp`` or the installed `interp`: neither a script of others nor a worker process."""
     given = sys.orig_argv
     if sys.argv[:1] == ["-m"]:  # as it is while Python looks for the module that it is to run
-        return ("-m", "interp") in zip(given, given[1:], strict=False)
+        return ("-m", "interp") in zip(given, given[1:], strict=False)  # noqa: RUF007  nothing is imported here
     installed = os.path.join(os.path.dirname(sys.executable), "interp")
     return sys.argv[:1] == [installed] and installed in given
 

@@ -25,8 +25,8 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 """
 TRAIN = [
-    "train", "demo", "--task.p", "7", "--split.fraction", "0.5", "--model.d-model", "8", "--model.n-heads", "2", "--model.d-mlp", "8",
-    "--checkpoints.log", "0", "--checkpoints.every", "20", "--engine", "reference", "--threads", "1", "--no-until-settled",
+    "train", "demo", "--task.p", "7", "--split.fraction", "0.5", "--model.d-model", "8", "--model.n-heads", "2",
+    "--model.d-mlp", "8", "--checkpoints.log", "0", "--checkpoints.every", "20", "--engine", "reference", "--threads", "1", "--no-until-settled",
     "--steps", "40", "--name", "tiny",
 ]  # fmt: skip
 
