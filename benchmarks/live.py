@@ -1,150 +1,193 @@
-"""What a live page costs the training beside it: alone, and with one viewer, in turns.
+"""What a live page with one viewer costs the training beside it, in pairs of moments of one and the same training.
 
-    python benchmarks/live.py [--recipe demo] [--p P] [--steps N] [--threads N] [--rounds 5] [--against COMMIT] [--json]
+    python benchmarks/live.py [--recipe demo] [--p P] [--threads N] [--rounds 10] [--seconds 5] [--json]
 
-Each run is trained by a process of its own, as `interp train --live` does it. The viewer does what an open tab does: it asks
-every second what is new, and fetches each new version of the page. Counted is the training itself, from its first step to its
-last, in wall-clock time and in processor time of the training process; a warm engine is loaded before. Everything is a median
-over the rounds, and the loss is the median of the losses of single rounds, each of which has its own neighbour.
+A run is trained in a process of its own, as `interp train --live` does it, and a viewer does what an open tab does: it asks every
+second what is new, and fetches each new version of the page. From the first page on, the process that serves the page is stopped
+for some seconds and let go for as many, in turns: how many steps the training made in these, per second and per second of its own
+processor time. Whatever else the machine does falls on both. What serves the page as it starts is told apart: its processor time
+until the first page is there, which is once a run.
 
-With --against, another version, with the same libraries, takes turns as well.
+On a busy machine use `--json`, which has every pair, and look at the spread.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
+import signal
 import statistics
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from timing import machine, options, show
-from versions import ROOT, checked_out
 
 import interp
 from interp.config.run_config import RunConfig
 
 _ASK_SECONDS = 1.0
-# Trained in a process of its own, by whichever version is on its path: what it prints is read.
+_SETTLE_SECONDS = 0.5  # after each change, which do not count
+_PATIENCE = 300.0  # for the first page
+# It trains, and says for every line that it reads how many steps it has made and how much processor time it has used.
 _TRAIN = """
-import json, sys, time
-from contextlib import nullcontext
+import sys, threading, time
 from pathlib import Path
 import interp
 from interp.config.run_config import RunConfig
-from interp.training.loop import train
-config, root, live = RunConfig.from_json(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "live"
-for step in train(config):
-    if step.index >= 50:
-        break
 from interp.live.attendant import attended
-with attended(root / "run") if live else nullcontext("") as address:
+from interp.training.loop import Training
+made, step = [0], Training._step
+def counted(training, loss):
+    made[0] += 1
+    return step(training, loss)
+Training._step = counted
+def answer():
+    for _ in sys.stdin:
+        print(made[0], time.process_time(), time.perf_counter(), flush=True)
+with attended(Path(sys.argv[2]) / "run") as address:
     print(address, flush=True)
-    begun, used = time.perf_counter(), time.process_time()
-    interp.record(config, root, "run", progress=False)
-    print(json.dumps([time.perf_counter() - begun, time.process_time() - used]), flush=True)
+    threading.Thread(target=answer, daemon=True).start()
+    interp.record(RunConfig.from_json(sys.argv[1]), sys.argv[2], "run", progress=False)
 """
 
 
-class Viewer:
-    """An open tab: asks every second, fetches what is new, until nobody answers."""
+@dataclass
+class Tab:
+    """What an open tab asks for, until it is closed."""
 
-    def __init__(self, address: str) -> None:
-        self.versions, self._address = 0, address
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
+    address: str
+    versions: int = 0
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    def look(self) -> None:
+        """Ask and fetch."""
+        self._get("")
+        while not self.closed.wait(_ASK_SECONDS):
+            state = json.loads(self._get(f"state?viewer=benchmark&version={self.versions}"))
+            if state["version"] != self.versions:
+                self._get("update")
+                self.versions = state["version"]
 
     def _get(self, path: str) -> bytes:
-        base, _, query = self._address.partition("?")
-        with urllib.request.urlopen(f"{base}{path}{'&' if '?' in path else '?'}{query}", timeout=30) as answer:
-            return bytes(answer.read())
-
-    def _look(self) -> None:
-        try:
-            self._get("")
-            while True:
-                state = json.loads(self._get(f"state?viewer=benchmark&version={self.versions}"))
-                if state["version"] != self.versions:
-                    self._get("update")
-                    self.versions = state["version"]
-                elif state.get("ended"):
-                    return
+        while not self.closed.is_set():  # the server is stopped now and then
+            try:
+                with urllib.request.urlopen(self.address + path, timeout=60) as answer:
+                    return bytes(answer.read())
+            except OSError:
                 time.sleep(_ASK_SECONDS)
-        except OSError:
-            return
+        return b'{"version": 0}'
 
 
-def trained(config: RunConfig, source: Path, *, viewed: bool) -> dict[str, float]:
-    """Train one run; how fast it was, and how often the page was renewed."""
-    environment = {**os.environ, "PYTHONPATH": str(source)}
-    with TemporaryDirectory() as root:
-        command = [sys.executable, "-c", _TRAIN, config.to_json(), root, "live" if viewed else "alone"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-            assert process.stdout is not None
-            address = process.stdout.readline().strip()
-            viewer = Viewer(address) if viewed else None
-            wall, used = json.loads(process.stdout.readline())
-            versions = 0 if viewer is None else viewer.versions
-        steps = len(interp.open_run(Path(root) / "run").history["step"])
-        n_steps = config.steps if steps else 0
-    return {"steps_per_second": n_steps / wall, "steps_per_cpu_second": n_steps / used, "versions": versions, "seconds": wall}
+class Watched:
+    """A training, the process that serves its page, and a viewer."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self._process = process
+        self.tab = Tab(process.stdout.readline().strip())
+        threading.Thread(target=self.tab.look, daemon=True).start()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        (self.server,) = [int(one) for one in children if b"interp.live" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+    def sample(self) -> tuple[float, float, float]:
+        """Steps, processor time of the training process, wall-clock time."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        steps, used, now = map(float, self._process.stdout.readline().split())
+        return steps, used, now
+
+    def speed(self, seconds: float) -> dict[str, float]:
+        """Steps in the next seconds, and what the page's server used of a core."""
+        time.sleep(_SETTLE_SECONDS)
+        before, served = self.sample(), used_by(self.server)
+        time.sleep(seconds)
+        after = self.sample()
+        steps, used, wall = (b - a for a, b in zip(before, after, strict=True))
+        return {"a second": steps / wall, "a CPU second": steps / used, "served": (used_by(self.server) - served) / wall}
 
 
-def losses(rounds: list[dict[str, dict[str, float]]], way: str) -> dict[str, float]:
-    """By what share a way of training is slower than the run alone beside it."""
-    found = {}
-    for unit in ("steps_per_second", "steps_per_cpu_second"):
-        each = [1 - row[way][unit] / row["alone"][unit] for row in rounds]
-        found[f"loss_{unit}"], found[f"worst_{unit}"] = statistics.median(each), max(each)
-    return found
+def used_by(process: int) -> float:
+    """Seconds of processor time of a process."""
+    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def text(result: dict[str, object], rounds: list[dict[str, dict[str, float]]]) -> str:
-    """The figures as lines."""
-    lines = []
-    for way in rounds[0]:
-        wall, used = (
-            statistics.median(row[way][unit] for row in rounds) for unit in ("steps_per_second", "steps_per_cpu_second")
-        )
-        seconds, versions = (statistics.median(row[way][unit] for row in rounds) for unit in ("seconds", "versions"))
-        told = f"{way:24} {wall:7.1f} steps/s, {used:7.1f} steps per CPU second; {seconds:.0f} s, {versions:.0f} pages"
-        if way != "alone":
-            lost = losses(rounds, way)
-            told += f"; loses {lost['loss_steps_per_second']:.1%} a second, {lost['loss_steps_per_cpu_second']:.1%} a CPU second"
-        lines.append(told)
-    return "\n".join([*lines, re.sub(r"\s+", " ", str(result["machine"]))])
+@contextmanager
+def watched(config: RunConfig) -> Iterator[Watched]:
+    """A training with a page and a viewer, who has the first page."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as root:
+        command = [sys.executable, "-c", _TRAIN, config.to_json(), root]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        found = Watched(process)
+        try:
+            end = time.monotonic() + _PATIENCE
+            while not found.tab.versions:
+                if time.monotonic() > end:
+                    raise SystemExit("there was no page in time")
+                time.sleep(0.1)
+            yield found
+        finally:
+            found.tab.closed.set()
+            os.kill(found.server, signal.SIGCONT)
+            process.send_signal(signal.SIGINT)  # so that it waits for its page
+            process.communicate()
 
 
 def main() -> None:
     """Measure and print."""
-    parser = options(__doc__, rounds=5)
+    parser = options(__doc__, rounds=10)
     parser.add_argument("--recipe", default="demo")
     parser.add_argument("--p", type=int, help="another modulus than the recipe's")
-    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--threads", type=int, help="of the training (default: all cores)")
-    parser.add_argument("--against", metavar="COMMIT", help="another version of the toolkit")
+    parser.add_argument("--seconds", type=float, default=5.0, help="each moment's length")
     given = parser.parse_args()
-    config = replace(interp.recipe(given.recipe), steps=given.steps, until_settled=False, threads=given.threads)
+    config = replace(interp.recipe(given.recipe), steps=10_000_000, until_settled=False, threads=given.threads)
     if given.p is not None:
         config = replace(config, task=replace(config.task, p=given.p))
     facts, rounds = machine(), []
-    with checked_out(given.against) as other:
+    with watched(config) as training:
+        begun, first = used_by(training.server), training.tab.versions
         for _ in range(given.rounds):
-            row = {"alone": trained(config, ROOT, viewed=False), "one viewer": trained(config, ROOT, viewed=True)}
-            if other is not None:
-                row["one viewer, other version"] = trained(config, other, viewed=True)
+            row = {}
+            for way, number in (("alone", signal.SIGSTOP), ("viewed", signal.SIGCONT)):
+                os.kill(training.server, number)
+                row[way] = training.speed(given.seconds)
             rounds.append(row)
-            print(json.dumps(row), file=sys.stderr, flush=True)
-    ways = {way: losses(rounds, way) for way in rounds[0] if way != "alone"}
-    result = {"machine": facts, "steps": given.steps, "p": config.task.p, "threads": given.threads, "rounds": rounds, **ways}
-    show(result, as_json=given.json, text=lambda: text(result, rounds))
+        pages = training.tab.versions - first
+    lost = {
+        unit: statistics.median(1 - row["viewed"][unit] / row["alone"][unit] for row in rounds)
+        for unit in ("a second", "a CPU second")
+    }
+    served = statistics.median(row["viewed"]["served"] for row in rounds)
+    result = {
+        "machine": facts, "p": config.task.p, "threads": given.threads, "until_first_page": begun, "pages": pages, "lost": lost,
+        "served": served, "rounds": rounds,
+    }  # fmt: skip
+    show(result, as_json=given.json, text=lambda: told(result))
+
+
+def told(result: dict[str, object]) -> str:
+    """The figures as lines."""
+    rounds: list[dict[str, dict[str, float]]] = result["rounds"]  # type: ignore[assignment]
+    lost: dict[str, float] = result["lost"]  # type: ignore[assignment]
+    lines = []
+    for unit, share in lost.items():
+        alone, viewed = (statistics.median(row[way][unit] for row in rounds) for way in ("alone", "viewed"))
+        each = sorted(1 - row["viewed"][unit] / row["alone"][unit] for row in rounds)
+        lines.append(f"steps {unit}: {alone:.0f} alone, {viewed:.0f} viewed; lost {share:.1%} ({each[0]:.1%} to {each[-1]:.1%})")
+    lines.append(f"the page used {result['served']:.1%} of a core; {result['pages']} pages in {len(rounds)} moments")
+    lines.append(f"until the first page it used {result['until_first_page']:.1f} s; {result['machine']}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

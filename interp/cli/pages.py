@@ -210,7 +210,7 @@ def watch(
     print(f"{opened.path}: {line_of(opened)}")
     address = url(listener, published.token)
     if not opened.manifest.final:
-        give_way()
+        follower.on_first = give_way()
     with serving(listener, published), announced(address, ends="Ctrl-C ends it", browser=browser), suppress(KeyboardInterrupt):
         follower.follow(until_final=not opened.manifest.final)
     print(f"{line_of(open_run(opened.path))} Next: interp report {shlex.quote(str(opened.path))}")

@@ -48,7 +48,9 @@ def attended(path: Path, port: int = 0) -> Iterator[str]:
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 pass_fds=(listener.fileno(),),
-                start_new_session=True,  # Ctrl-C is for this process, which then lets that one end in its own time
+                # Ctrl-C is for this process, which then lets that one end in its own time. It stays in the same session: Linux
+                # shares the processor out between sessions first, so that in one of its own its priority would say nothing.
+                process_group=0,
                 env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(paths)},
             )
         try:
@@ -103,5 +105,5 @@ def attend(descriptor: int, path: Path) -> None:
     published = Published(token=token) if token else Published()  # without one it was left alone before it began
     follower = Follower(path, published, gone=gone.is_set)
     with serving(socket.socket(fileno=descriptor), published):
-        give_way()
+        follower.on_first = give_way()
         follower.follow(until_final=True)

@@ -31,8 +31,8 @@ FAREWELL_SECONDS = 5.0
 # Key frequencies are kept until there are this many times as many checkpoints: when they change, everything is measured anew.
 _GROWTH = 1.5
 
-# Of the system's 0 to 19: about a tenth of one core where all are busy.
-_NICENESS = 10
+# Of the system's 0 to 19, before the first page is there and then: where all cores are busy, a quarter and a thirtieth of one.
+_NICENESS = (5, 15)
 
 _ENDINGS = {
     "settled": "The run has settled and is finished, at step {step}.",
@@ -59,6 +59,7 @@ class Follower:
         files: Python files with an ``ANALYSIS`` each.
         key_rule: how key frequencies are chosen, see `interp.observe`.
         threads: checkpoints that are measured at once; one leaves the other cores to the training.
+        on_first: called once, when the first page is there.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class Follower:
     files: Sequence[Path] = ()
     key_rule: KeyRule | Sequence[int | str] = "unembedding"
     threads: int = 1
+    on_first: Callable[[], None] = lambda: None
     _built: tuple[int, ...] | None = field(default=None, init=False)  # steps of the last page
     _keys: tuple[int, list[Name]] | None = field(default=None, init=False)  # step at which they were chosen, and which
     _keys_until: float = field(default=0.0, init=False)  # number of checkpoints
@@ -124,6 +126,8 @@ class Follower:
         else:
             self._built = run.steps
             self.published.put(page.html, without_library(page.html), version=version, line=line_of(run), trouble=None)
+            if version == 1:
+                self.on_first()
         self._next = time.monotonic() + max(_BUILD_SECONDS, time.process_time() - begun)
 
     def _build(self, run: Run, *, version: int, is_final: bool) -> Page:
@@ -175,15 +179,25 @@ class Follower:
             time.sleep(0.1)
 
 
-def give_way() -> None:
-    """Leave the processor to the training: lower priority, one thread. Libraries are loaded first, while both begin."""
+def give_way() -> Callable[[], None]:
+    """Leave the processor to the training: lower priority, one thread. Libraries are loaded first, while both begin.
+
+    What is returned lowers the priority once more: every second that a page takes from a core all of which is used is one that
+    the training lacks, and longer, as its other threads wait for the one that was put off.
+    """
     import torch
 
     import interp.observing.observe
     import interp.reporting.write  # noqa: F401 - loaded here, used when the first page is built
 
-    os.nice(_NICENESS)
+    first, later = _NICENESS
+    os.nice(first)
     torch.set_num_threads(1)
+
+    def more() -> None:
+        os.nice(later - first)
+
+    return more
 
 
 def line_of(run: Run, *, is_gone: bool = False) -> str:
