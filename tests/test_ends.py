@@ -26,7 +26,8 @@ sys.addaudithook(hook)
 """
 TRAIN = [
     "train", "demo", "--task.p", "7", "--split.fraction", "0.5", "--model.d-model", "8", "--model.n-heads", "2",
-    "--model.d-mlp", "8", "--checkpoints.log", "0", "--checkpoints.every", "20", "--engine", "reference", "--threads", "1", "--no-until-settled",
+    "--model.d-mlp", "8", "--checkpoints.log", "0", "--checkpoints.every", "20",
+    "--engine", "reference", "--threads", "1", "--no-until-settled",
     "--steps", "40", "--name", "tiny",
 ]  # fmt: skip
 

@@ -31,6 +31,8 @@ FAREWELL_SECONDS = 5.0
 # Key frequencies are kept until there are this many times as many checkpoints: when they change, everything is measured anew.
 _GROWTH = 1.5
 
+# Checkpoints that a page has and the one before had not, at most, as long as the run goes on.
+_MOST_NEW = 40
 # Of the system's 0 to 19, before the first page is there and then: where all cores are busy, a quarter and a thirtieth of one.
 _NICENESS = (5, 15)
 
@@ -70,7 +72,8 @@ class Follower:
     key_rule: KeyRule | Sequence[int | str] = "unembedding"
     threads: int = 1
     on_first: Callable[[], None] = lambda: None
-    _built: tuple[int, ...] | None = field(default=None, init=False)  # steps of the last page
+    _shown: tuple[int, ...] = field(default=(), init=False)  # steps of the last page
+    _tried: tuple[int, ...] | None = field(default=None, init=False)  # of the run, when nothing was left to do or it failed
     _keys: tuple[int, list[Name]] | None = field(default=None, init=False)  # step at which they were chosen, and which
     _keys_until: float = field(default=0.0, init=False)  # number of checkpoints
     _next: float = field(default=0.0, init=False)
@@ -108,7 +111,7 @@ class Follower:
             return None
 
     def _wanted(self, run: Run, *, is_last: bool) -> bool:
-        if run.steps == self._built or not run.steps or not self.published.watched(AWAY_SECONDS):
+        if run.steps == self._tried or not run.steps or not self.published.watched(AWAY_SECONDS):
             return False
         return time.monotonic() >= self._next or (is_last and run.manifest.final)
 
@@ -122,9 +125,9 @@ class Follower:
         except Exception as error:  # whatever it is, training and the existing pages go on
             if not is_last:
                 self.published.tell(trouble=f"This page could not be updated: {type(error).__name__}: {error}")
-            self._built = run.steps
+            self._tried = run.steps
         else:
-            self._built = run.steps
+            self._tried = run.steps if len(self._shown) == len(run.steps) else None
             self.published.put(page.html, without_library(page.html), version=version, line=line_of(run), trouble=None)
             if version == 1:
                 self.on_first()
@@ -144,11 +147,14 @@ class Follower:
         chosen = find_analyses(self.analyses or builtin_names(), files=self.files)
         if is_final:
             series = observe(run, chosen, key_rule=self.key_rule, threads=self.threads, on_step=heed)
+            self._shown = run.steps
         else:
             step, found_keys = self._key_frequencies(run)
+            steps = _with_some(self._shown, run.steps)
             keys: KeyRule | Sequence[int | str] = found_keys or self.key_rule  # a rule that finds none says so itself
             # What costs more than everything else in a page, such as random controls, waits for the last one.
-            series = observe(run, chosen, key_rule=keys, brief=True, threads=self.threads, on_step=heed)
+            series = observe(run, chosen, steps=steps, key_rule=keys, brief=True, threads=self.threads, on_step=heed)
+            self._shown = steps
             found = about(series)
             rule = self.key_rule if isinstance(self.key_rule, str) else found.key_rule
             if found.has_waves:
@@ -160,7 +166,9 @@ class Follower:
         from interp.observing.run_keys import run_keys
 
         if self._keys is None or len(run.steps) >= self._keys_until:
-            self._keys = (run.steps[-1], list(run_keys(run, self.key_rule)[0]))
+            before, self._keys = self._keys, (run.steps[-1], list(run_keys(run, self.key_rule)[0]))
+            if before is not None and before[1] != self._keys[1]:
+                self._shown = ()  # all of them would have to be measured anew
             self._keys_until = max(_GROWTH * len(run.steps), len(run.steps) + 1)
         return self._keys
 
@@ -214,6 +222,21 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
         return f"The run was interrupted at step {step}; {run.how_to_continue}."
     most = "at most " if run.may_end_early else ""
     return f"Training: step {step} of {most}{run.budget:,}, {counted(len(run.steps), 'checkpoint')}."
+
+
+def _with_some(shown: tuple[int, ...], saved: tuple[int, ...]) -> tuple[int, ...]:
+    """Steps that were shown, with some of those that were saved and not: the newest, and others evenly between.
+
+    >>> _with_some((0, 10), (0, 10, 20, 30))
+    (0, 10, 20, 30)
+    >>> _with_some((), tuple(range(0, 5000, 5)))[:3]
+    (0, 130, 255)
+    """
+    old = set(shown)
+    new = [step for step in saved if step not in old]
+    count = min(len(new), _MOST_NEW)
+    some = {new[round(i * (len(new) - 1) / max(count - 1, 1))] for i in range(count)} | set(new[-1:])
+    return tuple(step for step in saved if step in some or step in old)
 
 
 def without_library(html: str) -> str:
