@@ -144,7 +144,7 @@ class Lease:
     def _renew(self, done: threading.Event) -> None:
         while not done.wait(self._seconds / _RENEWALS):
             if self._next.exists():
-                signal.raise_signal(signal.SIGTERM)
+                os.kill(os.getpid(), signal.SIGTERM)
                 return
             self._beat += 1
             with suppress(OSError):  # a full disk: the lease may run out, the run is not harmed
