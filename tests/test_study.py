@@ -277,7 +277,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
         assert (tmp_path / f"x.{suffix}").stat().st_size
     assert "wd" in run("list")[1]
     for arguments, said in (
-        (("run", "wd", "--on", "moon"), "expected here, ray, or shard:K/N"),
+        (("run", "wd", "--on", "moon"), "expected here, cuda, ray, or shard:K/N"),
         (("run", "wd", "--on", "shard:3/2"), "expected K/N"),
         (("show", "we"), "did you mean 'wd'"),
         (("export", "wd", "-o", "x.doc"), ".csv, .parquet or .json"),
