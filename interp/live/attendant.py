@@ -15,6 +15,8 @@ from tempfile import TemporaryFile
 
 from interp.live.follower import Follower, give_way
 from interp.live.server import Published, listen, serving, url
+from interp.live.study_follower import StudyFollower
+from interp.studies.study import PLAN
 
 log = logging.getLogger("interp")
 
@@ -24,7 +26,7 @@ _PATIENCE = 1.5  # seconds of waiting for the last page before a message says wh
 
 @contextmanager
 def attended(path: Path, port: int = 0) -> Iterator[str]:
-    """Serve the page of the run at a path from another process while the context lasts; yields its address.
+    """Serve the page of the run, or of the study, at a path from another process while the context lasts; yields its address.
 
     The other process follows what is stored and shares nothing with this one but a pipe, whose end it takes for the end of the
     training, however it came. At the end it builds the last page if anybody is looking; this one waits, and Ctrl-C skips that.
@@ -72,11 +74,11 @@ def _dismiss(child: subprocess.Popen[bytes]) -> None:
 
 
 def attend(descriptor: int, path: Path) -> None:
-    """The work of the other process: follow the run and serve its page until the pipe on its standard input ends.
+    """The work of the other process: follow the run, or the study, and serve its page until the pipe on its standard input ends.
 
     Args:
         descriptor: of a listening socket.
-        path: the run's directory.
+        path: the run's directory, or the study's.
     """
     gone = threading.Event()
 
@@ -86,7 +88,11 @@ def attend(descriptor: int, path: Path) -> None:
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
     published = Published()
-    follower = Follower(path, published, gone=gone.is_set)
+    follower: Follower | StudyFollower
+    if (path / PLAN).is_file():
+        follower = StudyFollower(path, published, gone=gone.is_set)
+    else:
+        follower = Follower(path, published, gone=gone.is_set)
     with serving(socket.socket(fileno=descriptor), published):
         give_way()
         follower.follow(until_final=True)

@@ -87,8 +87,14 @@ def _p(p: float) -> str:
     return f"p < {_RARE:g}" if p < _RARE else f"p = {p:.2g}"
 
 
-def law_findings(table: StudyTable, *, on_part: OnPart) -> dict[str, Any]:
-    """For every axis with a law, and every place on the others: picture, parameters, or the reason why there is none."""
+def law_findings(table: StudyTable, *, brief: bool = False, on_part: OnPart) -> dict[str, Any]:
+    """For every axis with a law, and every place on the others: picture, parameters, or the reason why there is none.
+
+    Args:
+        table: the study's rows.
+        brief: fit none yet.
+        on_part: called with (what is done, how far, of how many).
+    """
     axes = law_axes(table)
     places = [(along, fixed) for along in axes for fixed in table.others(along)]
     asked = [(of, along, fixed) for of in _LAWFUL for along, fixed in places]
@@ -97,6 +103,9 @@ def law_findings(table: StudyTable, *, on_part: OnPart) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for done, (of, along, fixed) in enumerate(asked, start=1):
         key, axis = key_of(of, along, fixed), table.axes[along].label
+        if brief:
+            found[key] = {"said": "Laws are fitted once no run is under way.", "rows": []}
+            continue
         if done > _MOST_FITS:
             found[key] = {"said": f"This page has {_MOST_FITS} laws at most; interp.figures.law fits this one.", "rows": []}
             continue

@@ -2,16 +2,7 @@
 
 class Study {
   constructor(source, buffer) {
-    this.source = source;
-    this.axes = source.axes;
-    this.templates = source.templates;
-    this.colours = source.colours;
-    this.blocks = new Blocks(source.blocks, buffer);
-    this.rows = [];
-    for (const cell of source.cells) for (const row of cell.rows) this.rows[row] = cell.place;
-    this.cells = new Map(source.cells.map((cell) => [cell.place.join(), cell]));
-    this.curves = source.curves.map((kind) => ({ ...kind, ends: this.blocks.values(kind.ends), steps: this.blocks.values(kind.steps), values: this.blocks.values(kind.values) }));
-    this.ranges = this.curves.map((kind) => rangeOfCurves(kind));
+    this.load(source, buffer);
     this.theme = "light";
     const many = this.axes.map((axis, i) => [axis.texts.length, i]).sort((a, b) => b[0] - a[0]).map(([, i]) => i);
     [this.x, this.y] = this.axes.length > 1 ? [Math.min(many[0], many[1]), Math.max(many[0], many[1])] : [this.axes.length - 1, -1];
@@ -22,6 +13,20 @@ class Study {
     this.cell = this.cellAt(Math.max(0, this.rows[this.cell.rows[0]][this.x] ?? 0), Math.max(0, this.cell.place[this.y] ?? 0)) || this.shown[0];
     this.run = this.cell.rows[0];
     this.choices = new Choices(this);
+  }
+
+  // Take in the page's data, at first or anew.
+  load(source, buffer) {
+    this.source = source;
+    this.axes = source.axes;
+    this.templates = source.templates;
+    this.colours = source.colours;
+    this.blocks = new Blocks(source.blocks, buffer);
+    this.rows = [];
+    for (const cell of source.cells) for (const row of cell.rows) this.rows[row] = cell.place;
+    this.cells = new Map(source.cells.map((cell) => [cell.place.join(), cell]));
+    this.curves = source.curves.map((kind) => ({ ...kind, ends: this.blocks.values(kind.ends), steps: this.blocks.values(kind.steps), values: this.blocks.values(kind.values) }));
+    this.ranges = this.curves.map((kind) => rangeOfCurves(kind));
   }
 
   async start() {
@@ -74,6 +79,12 @@ class Study {
 
   get ink() {
     return this.templates[this.theme].layout.font.color;
+  }
+
+  // What is looked at, as a text: a part that was enlarged stays so until something else is.
+  get view() {
+    const { x, y, held, mark, asked, by, along, timeAsked, lawAsked, factX, factY, logX, logY, cell } = this;
+    return JSON.stringify([x, y, held, mark, asked, by, along, timeAsked, lawAsked, factX, factY, logX, logY, cell.place]);
   }
 
   // The name of a finding along an axis, with the others where they are held (see study_findings.py).
@@ -304,9 +315,13 @@ function rangeOfCurves({ steps, values, top }) {
   return { lastStep, low, high };
 }
 
+async function readStudy(text) {
+  return JSON.parse(new TextDecoder().decode(await inflate(text)));
+}
+
 let shown = null; // the page, once there is one
 
 const begun = openPage(async (buffer) => {
-  shown = new Study(JSON.parse(new TextDecoder().decode(await inflate(textOf("page")))), buffer);
+  shown = new Study(await readStudy(textOf("page")), buffer);
   await shown.start();
 });

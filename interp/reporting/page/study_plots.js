@@ -10,7 +10,7 @@ async function plot(study, id, data, layout, alt) {
   const width = Math.max(280, Math.floor(box.parentElement.getBoundingClientRect().width));
   box.setAttribute("role", "img");
   box.setAttribute("aria-label", alt);
-  await Plotly.react(box, structuredClone(data), { margin: PLOT_MARGIN, ...structuredClone(layout), width, autosize: false, dragmode: "zoom", template: study.templates[study.theme] }, CONFIG);
+  await Plotly.react(box, structuredClone(data), { margin: PLOT_MARGIN, ...structuredClone(layout), width, autosize: false, dragmode: "zoom", uirevision: study.view, template: study.templates[study.theme] }, CONFIG);
 }
 
 function clear(id, words = "") {
