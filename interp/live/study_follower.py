@@ -132,7 +132,7 @@ class StudyFollower:
                 raise Interrupted
             self.published.tell(line=f"{study_line(study, self._states)} For this page: {what}, {done:,} of {total:,}.")
 
-        source = source_of(study, on_run=heed)
+        source = source_of(study, brief=not is_last, on_run=heed)
         return study_page(source, live=version, brief=not is_last, on_part=heed).html
 
 

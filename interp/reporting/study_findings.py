@@ -10,7 +10,7 @@ import numpy as np
 from interp.figures.cell_numbers import questions
 from interp.figures.law_figure import Fitted, fit_law, law_axes, law_picture
 from interp.figures.study_table import StudyTable
-from interp.figures.survival_figure import MOST_CURVES, Group, Survival, survival_of, survival_picture
+from interp.figures.survival_figure import MOST_CURVES, Group, Survival, spanned, survival_of, survival_picture
 from interp.studies.comparing import Comparison
 from interp.studies.durations import FEW, Estimate, NotBounded
 from interp.studies.law_fit import Law
@@ -65,11 +65,9 @@ def _said_of_survival(found: Survival, axis: str) -> dict[str, Any]:
         said.append(
             f"Drawn are {MOST_CURVES} values, evenly chosen; {counted(found.left_out, 'other')} are in the test and not drawn."
         )
-    rows = [
-        (group.label, _counted_runs(group), str(group.runs.events), estimated(group.median, "not reached"))
-        for group in found.groups
-    ]
-    return {"said": said, "header": (axis, "runs", "seen", "median step (95 %)"), "rows": rows}
+    rows = [(group.label, _counted_runs(group), str(group.runs.events), *map(spanned, group.quartiles)) for group in found.groups]
+    header = (axis, "runs", "seen", "a quarter by step (95 %)", "half (median)", "three quarters")
+    return {"said": said, "header": header, "rows": rows}
 
 
 def _counted_runs(group: Group) -> str:

@@ -8,7 +8,7 @@ class Study {
     [this.x, this.y] = this.axes.length > 1 ? [Math.min(many[0], many[1]), Math.max(many[0], many[1])] : [this.axes.length - 1, -1];
     this.held = this.axes.map(() => 0);
     Object.assign(this, { mark: "", asked: "grokked", by: Math.max(0, this.x), along: source.laws.axes[0] ?? 0, timeAsked: "grokked", lawAsked: "grokked", multiple: 0, colour: this.x >= 0 && this.axes[this.x].texts.length <= MOST_WORDS ? this.x : -1 });
-    Object.assign(this, { factX: this.axes.length ? this.fieldOf(this.x) : "seed", factY: "grokked", logX: false, logY: false, filter: "", status: "", onlyCell: false, sort: { by: null, down: false }, rowsShown: AT_FIRST });
+    Object.assign(this, { factX: this.axes.length ? this.fieldOf(this.x) : "seed", factY: "grokked", logX: this.axes[this.x]?.is_log ?? false, logY: false, filter: "", status: "", onlyCell: false, sort: { by: null, down: false }, rowsShown: AT_FIRST });
     this.cell = source.cells.find((cell) => cell.rows.some((row) => this.column("grokked").values[row] !== null)) || source.cells[0];
     this.cell = this.cellAt(Math.max(0, this.rows[this.cell.rows[0]][this.x] ?? 0), Math.max(0, this.cell.place[this.y] ?? 0)) || this.shown[0];
     this.run = this.cell.rows[0];
@@ -112,8 +112,8 @@ class Study {
   // ---- In words ----
 
   answer(cell, question = this.question) {
-    const [value, low, high, n, events] = cell.answers[this.source.questions.indexOf(question)];
-    return { value, low, high, n, events, few: n < this.source.few };
+    const [value, low, high, n, events, ...quartiles] = cell.answers[this.source.questions.indexOf(question)];
+    return { value, low, high, n, events, quartiles, few: n < this.source.few };
   }
 
   commonOutcome(cell) {
@@ -143,6 +143,12 @@ class Study {
     return this.axes.length ? this.axes.map((axis, i) => `${axis.label} ${axis.texts[cell.place[i]]}`).join(", ") : "all runs";
   }
 
+  // By which steps a quarter and three quarters of a cell's runs had got there.
+  quartiles({ quartiles }) {
+    const said = ([value, low, high]) => (value === null ? "not reached" : `${this.number(value)} (${this.span({ value, low, high })})`);
+    return quartiles.length ? `\nA quarter: ${said(quartiles[0])}; three quarters: ${said(quartiles[1])}.` : "";
+  }
+
   told(cell) {
     const found = this.answer(cell);
     const start = `${this.placeInWords(cell)}\n${this.question.title}: `;
@@ -151,7 +157,7 @@ class Study {
     if (this.question.kind === "outcome") return `${start}${Object.entries(cell.outcomes).map(([name, count]) => `${count} ${name}`).join(", ")}.${few}`;
     const events = found.events === null ? "" : `, seen in ${found.events} of ${found.n}`;
     const range = this.question.kind === "number" ? " (least to greatest)" : " (95 %)";
-    return `${start}${this.short(cell)}${this.span(found) ? `, ${this.span(found)}${range}` : ""}${events}.${few}`;
+    return `${start}${this.short(cell)}${this.span(found) ? `, ${this.span(found)}${range}` : ""}${events}.${few}${this.quartiles(found)}`;
   }
 
   nameOf(row) {
@@ -279,12 +285,12 @@ class Study {
   }
 
   save(section, format) {
-    const box = section.querySelector(".figure");
-    if (!box.data) return;
+    const { data, layout: drawn } = section.querySelector(".figure[aria-label]") || (section.id === "panel-phase" ? mapPicture(this) : {});
+    if (!data) return;
     const paper = this.templates[this.theme].layout.paper_bgcolor;
-    const layout = { ...box.layout, paper_bgcolor: paper };
+    const layout = { ...drawn, paper_bgcolor: paper };
     const filename = `${this.source.study}-${section.id.replace("panel-", "")}`;
-    Plotly.downloadImage({ data: box.data, layout, config: CONFIG }, { format, filename, width: layout.width, height: layout.height, scale: format === "png" ? 2 : 1 });
+    Plotly.downloadImage({ data, layout, config: CONFIG }, { format, filename, width: layout.width, height: layout.height, scale: format === "png" ? 2 : 1 });
   }
 
   redraw() {
