@@ -16,10 +16,12 @@ from interp.cli.study_runs import StudyName, named, opened_study, run, watch
 from interp.errors import UsageError
 from interp.studies.study_plan import DEFAULT_MEASURES
 from interp.studies.vary import read_axis
+from interp.wording import counted
 
 if TYPE_CHECKING:
     from interp.studies.study import Study
 
+_MOST_REASONS = 20  # runs of which `show` says what became of them
 Repeated = tyro.conf.UseAppendAction[tuple[str, ...]]
 
 DESCRIPTION = """Many runs that answer one question: plan them, train them, count them.
@@ -76,7 +78,9 @@ def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.
     Args:
         json_output: print a row for each run as JSON.
     """
-    from interp.studies.outcomes import counts, rows
+    from interp.studies.going import strays
+    from interp.studies.outcomes import counts, reasons, rows
+    from interp.studies.study_cells import cell_table
 
     opened = opened_study(study, root)
     found = rows(opened)
@@ -85,9 +89,12 @@ def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.
         return
     print(opened)
     print(", ".join(f"{count} {what}" for what, count in counts(found).items() if count))
-    from interp.studies.study_cells import cell_table
-
     print_table(cell_table(opened, found))
+    lines = reasons(found, [field for axis in opened.plan.axes for field in axis.fields])
+    for line in [*lines[:_MOST_REASONS], *([f"and {len(lines) - _MOST_REASONS} more"] if len(lines) > _MOST_REASONS else [])]:
+        print(line)
+    if there := strays(opened):
+        print(f"{counted(len(there), 'run')} in {opened.folder} that the plan does not have: study.json was changed")
 
 
 def export(study: StudyName, out: Out, root: Root = ROOT) -> None:

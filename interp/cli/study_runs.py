@@ -13,6 +13,7 @@ import tyro
 from interp.cli.arguments import ROOT, Root
 from interp.cli.making import attended
 from interp.errors import DataError, UsageError
+from interp.wording import counted
 
 if TYPE_CHECKING:
     from interp.studies.study import Study
@@ -115,7 +116,7 @@ def _train(study: Study, shard: tuple[int, int] | None, *, workers: int | None, 
     print(f"{study.folder}: {tally.finished} of {len(study.points)} runs finished{broke_off}; {tally.trained} of them now")
     if tally.failed:
         listed = "\n".join(f"  {name}: {why}" for name, why in tally.failed.items())
-        raise DataError(f"{len(tally.failed)} runs failed; the same command tries them again:\n{listed}")
+        raise DataError(f"{counted(len(tally.failed), 'run')} failed; the same command tries again:\n{listed}")
     print(f"Next: interp study show {named(study)}")
 
 
