@@ -66,7 +66,7 @@ def left_behind(code: str, *arguments: str, cwd: Path, **environment: str) -> li
     script = cwd / "script.py"
     script.write_text(code)
     process = subprocess.run(
-        [sys.executable, str(script), *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+        [sys.executable, str(script), *arguments], cwd=cwd, capture_output=True, text=True, check=False,
         env={**os.environ, **environment}, timeout=300,
     )  # fmt: skip
     assert process.returncode == -signal.SIGKILL, process.stderr

@@ -221,7 +221,11 @@ def test_survival_curves_are_those_of_kaplan_and_meier_with_a_tick_for_every_cen
         curve = kaplan_meier(runs)
         assert np.asarray(line.x)[1:-1].tolist() == curve.time.tolist()
         assert np.asarray(line.y)[1:-1] == pytest.approx(curve.survival)
-        ticks = [t for t in drawn.data if t.legendgroup == found.groups[i].label and t.mode == "markers"]
+        marks = [t for t in drawn.data if t.legendgroup == found.groups[i].label and t.mode == "markers"]
+        quartiles = [(x, 1 - y) for t in marks if t.marker.symbol == "diamond" for x, y in zip(t.x, t.y, strict=True)]
+        expected = [(curve.quantile(share).value, share) for share in (0.25, 0.5, 0.75)]
+        assert quartiles == [one for one in expected if one[0] is not None]
+        ticks = [t for t in marks if t.marker.symbol == "line-ns-open"]
         assert sum(len(t.x) for t in ticks) == int((~runs.event).sum())
     assert found.test == log_rank([timed(known.at({0: i, 1: 0}), "grokked") for i in range(3)])
     assert found.paired.method == "log-rank within strata"

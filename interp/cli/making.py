@@ -80,7 +80,7 @@ def train_from(source: str, flags: Sequence[str]) -> None:
         from interp.store.run_paths import run_path
 
     name = run_name(arguments.config) if arguments.name is None else arguments.name
-    with _attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live, browser=arguments.browser):
+    with attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live, browser=arguments.browser):
         run = record(arguments.config, root=arguments.root, name=name)
     print_summary(run)
 
@@ -97,22 +97,22 @@ def resume(run: RunPath, live: bool = False, port: int = 0, browser: bool = True
         from interp.recording.recorder import resume as go_on
 
     path = find_run(run, root).path
-    with _attended(path, port, wanted=live, browser=browser):
+    with attended(path, port, wanted=live, browser=browser):
         done = go_on(path)
     print_summary(done)
 
 
 @contextmanager
-def _attended(path: Path, port: int, *, wanted: bool, browser: bool) -> Iterator[None]:
-    """Serve the run's page inside the block, if that is wanted."""
+def attended(path: Path, port: int, *, wanted: bool, browser: bool) -> Iterator[None]:
+    """Serve the page of a run, or of a study, inside the block, if that is wanted."""
     if not wanted:
         if port:
             raise UsageError(f"--port: given {port} without --live; add --live, or leave --port out")
         yield
         return
-    from interp.live.attendant import attended
+    from interp.live import attendant
 
-    with attended(path, port) as address, announced(address, ends="Ctrl-C ends it with the training", browser=browser):
+    with attendant.attended(path, port) as address, announced(address, ends="Ctrl-C ends it with the training", browser=browser):
         yield
 
 

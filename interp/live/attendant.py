@@ -17,6 +17,8 @@ from tempfile import TemporaryFile
 from interp.live.follower import Follower, give_way
 from interp.live.published import Published
 from interp.live.server import listen, serving, url
+from interp.live.study_follower import StudyFollower
+from interp.studies.study import PLAN
 
 log = logging.getLogger("interp")
 
@@ -26,7 +28,7 @@ _PATIENCE = 1.5  # seconds of waiting for the last page before a message says wh
 
 @contextmanager
 def attended(path: Path, port: int = 0) -> Iterator[str]:
-    """Serve the page of the run at a path from another process while the context lasts; yields its address.
+    """Serve the page of the run, or of the study, at a path from another process while the context lasts; yields its address.
 
     The other process follows what is stored and shares nothing with this one but a pipe, through which it is told the address's
     token (everybody on this machine can read the arguments of a process) and whose end it takes for the end of the training,
@@ -88,11 +90,11 @@ def _dismiss(child: subprocess.Popen[bytes]) -> None:
 
 
 def attend(descriptor: int, path: Path) -> None:
-    """The work of the other process: follow the run and serve its page until the pipe on its standard input ends.
+    """The work of the other process: follow the run, or the study, and serve its page until the pipe on its standard input ends.
 
     Args:
         descriptor: of a listening socket.
-        path: the run's directory.
+        path: the run's directory, or the study's.
     """
     gone = threading.Event()
     token = sys.stdin.buffer.readline().decode().strip()
@@ -103,7 +105,11 @@ def attend(descriptor: int, path: Path) -> None:
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
     published = Published(token=token) if token else Published()  # without one it was left alone before it began
-    follower = Follower(path, published, gone=gone.is_set)
+    follower: Follower | StudyFollower
+    if (path / PLAN).is_file():
+        follower = StudyFollower(path, published, gone=gone.is_set)
+    else:
+        follower = Follower(path, published, gone=gone.is_set)
     with serving(socket.socket(fileno=descriptor), published):
         follower.on_first = give_way()
         follower.follow(until_final=True)

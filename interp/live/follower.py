@@ -181,10 +181,15 @@ class Follower:
 
     def _farewell(self, run: Run | None) -> None:
         line = "The run did not begin." if run is None else line_of(run, is_gone=True)
-        self.published.tell(line=line, ended=True)
-        until = time.monotonic() + FAREWELL_SECONDS
-        while time.monotonic() < until and not self.published.all_know(FAREWELL_SECONDS):
-            time.sleep(0.1)
+        take_leave(self.published, line)
+
+
+def take_leave(published: Published, line: str) -> None:
+    """Tell viewers that there is nothing more to come, and give them time to ask."""
+    published.tell(line=line, ended=True)
+    until = time.monotonic() + FAREWELL_SECONDS
+    while time.monotonic() < until and not published.all_know(FAREWELL_SECONDS):
+        time.sleep(0.1)
 
 
 def give_way() -> Callable[[], None]:

@@ -22,6 +22,7 @@ from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
 from interp.store.run_paths import run_path
 from interp.store.writer import RunWriter, writing
+from interp.training.choice import check_device
 from interp.training.lockstep import Advance, rounds
 from interp.training.loop import Training
 from interp.training.stacked.stacked_runs import stack_key
@@ -52,8 +53,8 @@ def record_batch(
         progress: show a progress bar, if stderr is a terminal.
 
     Raises:
-        UsageError: if the configs differ in more, the names are not one for each, or a name is taken by a run of another config,
-            by one that was not begun in a batch, or by another process.
+        UsageError: if the configs differ in more, their device is not here, the names are not one for each, or a name is taken by
+            a run of another config, by one that was not begun in a batch, or by another process.
         DataError: if a run cannot be written.
         TrainingError: if the device's memory cannot hold a single run.
     """
@@ -94,6 +95,7 @@ def _paths(configs: Sequence[RunConfig], root: str | Path, names: Sequence[str] 
         raise UsageError("record_batch: the configs may differ in seeds, initialisation and numbers of the optimizer only")
     if configs[0].engine not in ("auto", _ENGINE):
         raise UsageError(f"engine: given {configs[0].engine!r}, expected auto or {_ENGINE}: that is what computes a batch")
+    check_device(configs[0])
     called = [run_name(config) for config in configs] if names is None else list(names)
     if len(called) != len(configs) or len(set(called)) != len(called):
         raise UsageError(f"names: given {called}, expected {len(configs)} different ones")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 import time
@@ -14,17 +15,20 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from interp.bars import many_runs_progress
-from interp.errors import UsageError
+from interp.errors import DataError, UsageError
 from interp.store.durable import make_directory, write_atomically
+from interp.store.manifest import MANIFEST
 from interp.studies.leases import Leases
 from interp.studies.study_plan import Point
 from interp.studies.worker import LEASES, RUNS, State, Work, settled
+from interp.wording import counted
 
 if TYPE_CHECKING:
     from interp.studies.study import Study
     from interp.training.executor import Executor
 
 FAILURES = "failures"
+_A_NAME = re.compile(r"[0-9a-f]{16}")  # of a point
 _PATIENCE = 1.0  # seconds between two looks at runs that other workers train
 
 
@@ -46,7 +50,11 @@ class Tally:
 
 
 def go(study: Study, points: Sequence[Point], *, workers: int | None, executor: Executor | None, progress: bool) -> Tally:
-    """Bring these runs of a study to their end; see `Study.run`."""
+    """Bring these runs of a study to their end; see `Study.run`.
+
+    Raises:
+        UsageError: also if runs are there that the plan does not have.
+    """
     if executor is not None and workers is not None:
         raise UsageError(f"study: given workers {workers!r} and an executor, expected one of them: the executor has its own")
     if executor is None:
@@ -56,9 +64,11 @@ def go(study: Study, points: Sequence[Point], *, workers: int | None, executor: 
     work = Work(study.folder.resolve(), study.plan.keep, study.plan.measures)
     states: dict[str, State] = {}
     failed: dict[str, str] = {}
+    _check_strays(study)
     for point in points:
-        if (state := settled(study.path_of(point.name), study.plan.keep)) is not None:
-            states[point.name] = state
+        with suppress(DataError):  # a damaged run: the job will say so, and take no other along
+            if (state := settled(study.path_of(point.name), study.plan.keep)) is not None:
+                states[point.name] = state
     before = len(states)
     shown = many_runs_progress(study.name, total=len(points), done=before) if progress else nullcontext(lambda _done, _what: None)
     with ended_by_signals(), shown as show:
@@ -77,6 +87,22 @@ def go(study: Study, points: Sequence[Point], *, workers: int | None, executor: 
             show(len(states) + len(failed), said(states, failed))
     kinds = list(states.values())
     return Tally(kinds.count("finished"), kinds.count("stopped"), failed, len(states) - before)
+
+
+def strays(study: Study) -> list[str]:
+    """Names of runs in a study's folder that its plan does not have: since it was changed, or another version named them."""
+    known = {point.name for point in study.points}
+    there = (path.parent.name for path in (study.folder / RUNS).glob(f"*/{MANIFEST}"))
+    return sorted(name for name in there if name not in known and _A_NAME.fullmatch(name))
+
+
+def _check_strays(study: Study) -> None:
+    if found := strays(study):
+        raise UsageError(
+            f"{study.folder / RUNS} has {counted(len(found), 'run')} that the plan does not have, such as {found[0]}: study.json "
+            "was changed, or is another version's. Put it back (values and seeds can be added, none taken away), or move these "
+            "folders elsewhere to go on without them"
+        )
 
 
 @contextmanager
@@ -148,7 +174,10 @@ def _results(
 
 def _is_due(point: Point, work: Work, leases: Leases) -> bool:
     """Whether a run that somebody else had is done, or can be gone on with."""
-    return settled(work.folder / RUNS / point.name, work.keep) is not None or leases.free(point.name)
+    try:
+        return settled(work.folder / RUNS / point.name, work.keep) is not None or leases.free(point.name)
+    except DataError:
+        return True  # damaged: the job will say so
 
 
 def said(states: Mapping[str, State], failed: Mapping[str, str]) -> str:

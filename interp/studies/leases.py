@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +110,7 @@ class Lease:
     def __init__(self, directory: Path, name: str, number: int, *, seconds: float) -> None:
         self._path = directory / f"{name}.{number}"
         self._next = directory / f"{name}.{number + 1}"
-        self._seconds, self._beat = seconds, 0
+        self.seconds, self._beat = seconds, 0
 
     def create(self, *, released: bool = False) -> bool:
         """Create its file; False if somebody else was faster."""
@@ -125,37 +125,59 @@ class Lease:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Hold the lease inside the block: it is renewed meanwhile and released afterwards.
-
-        If it is lost all the same, because this process stood still for longer than it holds, the process is told to save and end
-        what it trains, as by Ctrl-C.
-        """
-        done = threading.Event()
-        keeper = threading.Thread(target=self._renew, args=(done,), daemon=True, name="lease")
-        keeper.start()
-        try:
+        """Hold the lease inside the block, see `kept`."""
+        with kept([self]):
             yield
-        finally:
-            done.set()
-            keeper.join()
-            with suppress(OSError):
-                os.replace(self._write(released=True), self._path)
 
-    def _renew(self, done: threading.Event) -> None:
-        while not done.wait(self._seconds / _RENEWALS):
-            if self._next.exists():
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
-            self._beat += 1
-            with suppress(OSError):  # a full disk: the lease may run out, the run is not harmed
-                os.replace(self._write(), self._path)
+    def is_lost(self) -> bool:
+        """Whether somebody else has taken it over."""
+        return self._next.exists()
+
+    def renew(self) -> None:
+        """Show that its owner is at work."""
+        self._beat += 1
+        with suppress(OSError):  # a full disk: the lease may run out, the run is not harmed
+            os.replace(self._write(), self._path)
+
+    def release(self) -> None:
+        """Give it back."""
+        with suppress(OSError):
+            os.replace(self._write(released=True), self._path)
 
     def _write(self, *, released: bool = False) -> Path:
         """Its content in a temporary file beside it."""
-        content = {**_me(), "beat": self._beat, "seconds": self._seconds, **({"released": True} if released else {})}
+        content = {**_me(), "beat": self._beat, "seconds": self.seconds, **({"released": True} if released else {})}
         temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.tmp")
         temporary.write_bytes(json.dumps(content).encode())
         return temporary
+
+
+@contextmanager
+def kept(leases: Sequence[Lease]) -> Iterator[None]:
+    """Hold leases inside the block: they are renewed meanwhile, by one thread, and released afterwards.
+
+    If one is lost all the same, because this process stood still for longer than it holds, the process is told to save and end
+    what it trains, as by Ctrl-C.
+    """
+    done = threading.Event()
+    keeper = threading.Thread(target=_renew, args=(leases, done), daemon=True, name="lease")
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
+        for lease in leases:
+            lease.release()
+
+
+def _renew(leases: Sequence[Lease], done: threading.Event) -> None:
+    while not done.wait(min((lease.seconds for lease in leases), default=SECONDS) / _RENEWALS):
+        if any(lease.is_lost() for lease in leases):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        for lease in leases:
+            lease.renew()
 
 
 def _me() -> dict[str, Any]:

@@ -155,9 +155,10 @@ class Study:
     ) -> Tally:
         """Train what is missing; what was begun goes on. Ctrl-C, and the same call again, lose nothing.
 
-        Every run has one thread and equals its single run bit for bit, whatever executes it. A run that fails does not take
-        others along: it is tried again by the next call, unless its loss was not finite. Several processes and machines that
-        share the folder may do this at once; no run is trained twice.
+        Every run for the CPU has one thread and equals its single run bit for bit, whatever executes it; runs for a GPU are equal
+        to rounding (`interp.studies.batches.Batches` trains them in batches). A run that fails does not take others along: it is
+        tried again by the next call, unless its loss was not finite. Several processes and machines that share the folder may
+        do this at once; no run is trained twice.
 
         Args:
             workers: processes at a time; as many as this process may use cores by default.

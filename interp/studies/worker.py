@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from interp.config.run_config import RunConfig
-from interp.errors import TrainingError
-from interp.store.manifest import MANIFEST, RESUME, SERIES
+from interp.errors import DataError, TrainingError
+from interp.store.manifest import MANIFEST, RESUME, SERIES, Manifest
 from interp.store.run import read_manifest
 from interp.studies.leases import SECONDS, Held, Leases
 from interp.studies.study_plan import Keep, point_name
+from interp.wording import counted
 
 RUNS, LEASES = "runs", "leases"
 
@@ -68,10 +69,15 @@ class Work:
 
 
 def settled(run: Path, keep: Keep) -> State | None:
-    """Whether nothing is left to do for a run, and how it ended; None if something is."""
+    """Whether nothing is left to do for a run, and how it ended; None if something is.
+
+    Raises:
+        DataError: if it is damaged: its manifest, or files that are missing or too short.
+    """
     if not (run / MANIFEST).is_file() or (run / RESUME).exists():
         return None
     manifest = read_manifest(run)
+    check_whole(run, manifest)
     if manifest.status == "stopped":
         return "stopped"
     if not manifest.final:
@@ -81,3 +87,19 @@ def settled(run: Path, keep: Keep) -> State | None:
     stay = {*manifest.steps[:1], *manifest.steps[-1:], *(keep if isinstance(keep, tuple) else ())}
     is_measured = bool(manifest.thinned) or any(name.startswith(f"{SERIES}/") for name in manifest.files)
     return "finished" if is_measured and set(manifest.steps) <= stay else None
+
+
+def check_whole(run: Path, manifest: Manifest) -> None:
+    """Error unless every file of a run is there, with its bytes or more. (Whether they are the right ones only hashing tells.)
+
+    Raises:
+        DataError: naming the first that is not.
+    """
+    for name, entry in manifest.files.items():
+        try:
+            size = (run / name).stat().st_size
+        except OSError:
+            size = None
+        if size is None or size < entry.size:
+            found = "missing" if size is None else f"damaged: {counted(size, 'byte')}, expected {entry.size:,}"
+            raise DataError(f"{run / name}: {found}; `interp verify {run}` says more. Without its folder the run is trained anew")

@@ -23,8 +23,7 @@ def make_engine(config: RunConfig) -> Engine:
     Raises:
         UsageError: if the named engine cannot do what the config asks; the message says what.
     """
-    if config.device != "cpu" and not torch.cuda.is_available():
-        raise UsageError(f"device: given {config.device!r}, but no CUDA device is available here; use --device cpu")
+    check_device(config)
     if config.engine == "reference":
         return ReferenceEngine(config)
     reason, make = _faster(config)
@@ -32,6 +31,16 @@ def make_engine(config: RunConfig) -> Engine:
         log.info("engine: reference, because %s", reason)
         return ReferenceEngine(config)
     return make(config)
+
+
+def check_device(config: RunConfig) -> None:
+    """Error unless the device that a config asks for is here.
+
+    Raises:
+        UsageError: naming it.
+    """
+    if config.device != "cpu" and not torch.cuda.is_available():
+        raise UsageError(f"device: given {config.device!r}, but no CUDA device is available here; use --device cpu")
 
 
 def _faster(config: RunConfig) -> tuple[str | None, Callable[[RunConfig], Engine]]:

@@ -15,7 +15,7 @@ from interp.training.executor import Executor
 from interp.training.lockstep import train_stacked
 from interp.training.loop import train
 from interp.training.processes import Processes
-from interp.training.stacked.graphs import is_worth_it, refusal
+from interp.training.stacked.graphs import is_asked, refusal
 from interp.training.stacked.stacked_runs import stack_key
 from interp.training.stream import Step
 
@@ -113,9 +113,7 @@ def _taken_out(runs: dict[int, RunConfig]) -> list[dict[int, RunConfig]]:
 
 def _can_be_stacked(config: RunConfig) -> bool:
     """Whether a run is one for the CUDA engine, and there is a device for it; if not, its own process says what is wrong."""
-    if refusal(config) is not None or not torch.cuda.is_available():
-        return False
-    return config.engine == "cuda" or (config.engine == "auto" and is_worth_it(config))
+    return refusal(config) is None and torch.cuda.is_available() and is_asked(config)
 
 
 def _stacked_results(runs: dict[int, RunConfig]) -> Iterator[tuple[int, Any]]:

@@ -32,6 +32,15 @@ def refusal(config: RunConfig) -> str | None:
     return None
 
 
+def is_asked(config: RunConfig) -> bool:
+    """Whether a config leaves its run to this engine: it names it, or names none, is for a CUDA device, and this one is faster.
+
+    A config for the CPU that names none has another engine, and so other bytes.
+    """
+    is_free = config.engine == "auto" and config.device.startswith("cuda")
+    return config.model.activation == "relu" and (config.engine == "cuda" or (is_free and is_worth_it(config)))
+
+
 def is_worth_it(config: RunConfig) -> bool:
     """Whether this engine is the faster one: it is, unless its products with W_L cost more than the reference engine's launches.
 
