@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import tyro
 
 from interp.bars import counted_progress, progress_by_part
-from interp.cli.arguments import ROOT, Out, Root
+from interp.cli.arguments import ROOT, Force, Out, Root
 from interp.cli.printing import print_json, print_table
 from interp.errors import DataError, UsageError
 from interp.studies.study_plan import DEFAULT_MEASURES
@@ -46,6 +46,7 @@ class New:
         keep: checkpoints that stay once a run is measured: ends, all, or steps such as 500,1000.
         measures: analyses measured at every checkpoint, with commas.
         plan: a file with all of this instead (.toml, .json).
+        force: plan runs that take more than this machine has; their time is estimated, not measured.
         root: directory that holds studies and runs.
     """
 
@@ -58,17 +59,18 @@ class New:
     keep: Annotated[str, tyro.conf.arg(metavar="ends|all|STEPS")] = "ends"
     measures: Annotated[str, tyro.conf.arg(metavar="NAMES")] = ",".join(DEFAULT_MEASURES)
     plan: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    force: Force = False
     root: Path = ROOT
 
 
 def new(given: Annotated[New, tyro.conf.arg(name="")]) -> None:
     """Plan a study, and say how many runs, hours and bytes it is. To a study that is there, values or seeds are added."""
     study = _planned(given)
-    study.save()
     with counted_progress("timing some steps"):
         from interp.studies.effort import effort
 
-        needed = effort(study)
+        needed = effort(study, force=given.force)  # before the plan is saved: it may be refused
+    study.save()
     print(study)
     print(needed)
     print(f"Next: interp study run {_named(study)}")
@@ -81,6 +83,7 @@ def run(
     adaptive: Annotated[str | None, tyro.conf.arg(metavar="P(grok)=0.5")] = None,
     width: float | None = None,
     falling: bool = False,
+    force: Force = False,
     root: Root = ROOT,
 ) -> None:
     """Train what a study lacks, on all cores. Ctrl-C and the same command again lose nothing; several may run at once.
@@ -92,6 +95,7 @@ def run(
         adaptive: along the study's one axis, train only the runs that tell most about where half of them grok.
         width: with --adaptive: how narrow the boundary's 95 % interval must be (default: a fortieth of the axis).
         falling: with --adaptive: runs grok at small values of the field.
+        force: train even if the runs take more memory or disk than there is, or one more than 30 days, by estimate.
     """
     from interp.studies.placing import placed
 
@@ -107,7 +111,7 @@ def run(
     if width is not None or falling:
         raise UsageError("--width, --falling: given without --adaptive, which they belong to")
     try:
-        tally = opened.run(workers=None if executor is not None else workers, shard=shard, executor=executor)
+        tally = opened.run(workers=None if executor is not None else workers, shard=shard, executor=executor, force=force)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what was trained is saved; go on with: interp study run {_named(opened)}") from None
     broke_off = f", {tally.stopped} broke off (their loss was not finite)" if tally.stopped else ""
