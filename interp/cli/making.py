@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Out, Root, RunPath, TrainingThreads, find_run
+from interp.cli.arguments import ROOT, Force, Out, Root, RunPath, TrainingThreads, find_run
 from interp.cli.pages import announced, write_report
 from interp.cli.printing import print_summary
 from interp.config.recipes import RECIPES, recipe
@@ -31,6 +31,7 @@ class Train:
         live: serve the run's report on this machine while it is trained; see `interp watch`.
         port: port of the live report; any free one by default.
         browser: open it in a browser, if there is a display and output goes to a terminal.
+        force: train even if the run takes more memory or disk than there is, or more than 30 days, by estimate.
     """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
@@ -39,6 +40,7 @@ class Train:
     live: bool = False
     port: int = 0
     browser: bool = True
+    force: Force = False
 
 
 def demo(
@@ -53,7 +55,7 @@ def demo(
         from interp.recording.recorder import record
 
     run = record(replace(recipe("demo"), seed=seed, threads=None if threads is None else check_threads(threads)), root=root)
-    write_report([run], out, threads=threads)
+    write_report([run], out, means=Means(threads))
 
 
 def train(recipe_or_file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE|FILE")]) -> None:
@@ -81,24 +83,27 @@ def train_from(source: str, flags: Sequence[str]) -> None:
 
     name = run_name(arguments.config) if arguments.name is None else arguments.name
     with attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live, browser=arguments.browser):
-        run = record(arguments.config, root=arguments.root, name=name)
+        run = record(arguments.config, root=arguments.root, name=name, force=arguments.force)
     print_summary(run)
 
 
-def resume(run: RunPath, live: bool = False, port: int = 0, browser: bool = True, root: Root = ROOT) -> None:
+def resume(
+    run: RunPath, live: bool = False, port: int = 0, browser: bool = True, force: Force = False, root: Root = ROOT
+) -> None:
     """Continue an interrupted run exactly where it stopped.
 
     Args:
         live: serve the run's report on this machine while it is trained; see `interp watch`.
         port: port of the live report; any free one by default.
         browser: open it in a browser, if there is a display and output goes to a terminal.
+        force: go on even if the run takes more memory than there is, by estimate.
     """
     with counted_progress("loading libraries"):
         from interp.recording.recorder import resume as go_on
 
     path = find_run(run, root).path
     with attended(path, port, wanted=live, browser=browser):
-        done = go_on(path)
+        done = go_on(path, force=force)
     print_summary(done)
 
 

@@ -14,12 +14,16 @@ import tyro
 
 from interp.bars import counted_progress, progress_by_part
 from interp.cli.arguments import (
+    ALL_MEANS,
     NO_OPTIONS,
     ROOT,
     FileOptions,
     Files,
+    ForceAnalysis,
     Keys,
     LiveThreads,
+    Means,
+    MeansOptions,
     Names,
     Out,
     Root,
@@ -42,7 +46,7 @@ def report(
     analysis: Names = (),
     file: Files = (),
     key_rule: Keys = "unembedding",
-    threads: Threads = None,
+    means: MeansOptions = ALL_MEANS,
     root: Root = ROOT,
     reading: FileOptions = NO_OPTIONS,
 ) -> None:
@@ -52,6 +56,7 @@ def report(
 
     Args:
         run: directories of runs, or their names under --root; or other people's files.
+        means: what measuring may take.
         reading: how a file is read.
     """
     from interp.interop import opened_runs
@@ -60,7 +65,7 @@ def report(
         raise UsageError("report: given no run, expected at least one; `interp runs` lists them")
     there = [find_path(one, root) for one in run]
     with opened_runs(there, reading.format, known=reading.known) as runs:  # type: ignore[arg-type] # checked there
-        write_report(runs, out, analyses=analysis, files=file, key_rule=key_rule, threads=threads)
+        write_report(runs, out, analyses=analysis, files=file, key_rule=key_rule, means=means)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +100,7 @@ class Drawing:
     file: Files = ()
     key_rule: Keys = "unembedding"
     threads: Threads = None
+    force: ForceAnalysis = False
     root: Root = ROOT
 
 
@@ -138,6 +144,7 @@ def _one_figure(asked: Drawing) -> None:
             key_rule=rule,
             threads=asked.threads,
             on_step=on_step,
+            force=asked.force,
         )
     if asked.title:
         drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
@@ -165,6 +172,7 @@ def _all_figures(asked: Drawing) -> None:
             key_rule=parse_keys(asked.key_rule),
             threads=asked.threads,
             on_progress=show,
+            force=asked.force,
         )
     for path in found.paths:
         print(f"wrote {path}")
@@ -233,7 +241,7 @@ def write_report(
     analyses: Sequence[str] = (),
     files: Sequence[Path] = (),
     key_rule: str = "unembedding",
-    threads: int | None = None,
+    means: Means = ALL_MEANS,
 ) -> None:
     """Write the page of a run, or of several compared; print its headline and where it is."""
     with progress_by_part("analysing") as show:
@@ -245,9 +253,10 @@ def write_report(
             analyses=analyses or None,
             files=files,
             key_rule=parse_keys(key_rule),
-            threads=threads,
+            threads=means.threads,
             on_step=partial(show, "analysing"),
             on_panel=partial(show, "writing the page"),
+            force=means.force,
         )
     print(page.headline)
     print(f"Report: {out.resolve().as_uri()}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import tyro
 
 from interp.bars import counted_progress, progress_by_part
-from interp.cli.arguments import ROOT, Out, Root
+from interp.cli.arguments import ROOT, Force, Out, Root
 from interp.cli.printing import print_json, print_table
 from interp.cli.study_runs import StudyName, named, opened_study, run, watch
 from interp.errors import UsageError
@@ -44,6 +44,7 @@ class New:
         keep: checkpoints that stay once a run is measured: ends, all, or steps such as 500,1000.
         measures: analyses measured at every checkpoint, with commas.
         plan: a file with all of this instead (.toml, .json).
+        force: plan runs that take more than this machine has; their time is estimated, not measured.
         root: directory that holds studies and runs.
     """
 
@@ -56,17 +57,18 @@ class New:
     keep: Annotated[str, tyro.conf.arg(metavar="ends|all|STEPS")] = "ends"
     measures: Annotated[str, tyro.conf.arg(metavar="NAMES")] = ",".join(DEFAULT_MEASURES)
     plan: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    force: Force = False
     root: Path = ROOT
 
 
 def new(given: Annotated[New, tyro.conf.arg(name="")]) -> None:
     """Plan a study, and say how many runs, hours and bytes it is. To a study that is there, values or seeds are added."""
     study = _planned(given)
-    study.save()
     with counted_progress("timing some steps"):
         from interp.studies.effort import effort
 
-        needed = effort(study)
+        needed = effort(study, force=given.force)  # before the plan is saved: it may be refused
+    study.save()
     print(study)
     print(needed)
     print(f"Next: interp study run {named(study)}")

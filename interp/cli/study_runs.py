@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from interp.cli.arguments import ROOT, Root
+from interp.cli.arguments import ROOT, Force, Root
 from interp.cli.making import attended
 from interp.cli.pages import announced
 from interp.errors import DataError, UsageError
@@ -40,6 +40,7 @@ class Training:
         live: serve the study's page on this machine while its runs are trained; see `interp study watch`.
         port: port of the live page; any free one by default.
         browser: open it in a browser, if there is a display and output goes to a terminal.
+        force: train even if the runs take more memory or disk than there is, or one more than 30 days, by estimate.
     """
 
     study: StudyName
@@ -51,6 +52,7 @@ class Training:
     live: bool = False
     port: int = 0
     browser: bool = True
+    force: Force = False
     root: Root = ROOT
 
 
@@ -67,7 +69,7 @@ def run(asked: Annotated[Training, tyro.conf.arg(name="")]) -> None:
     at_once = None if executor is not None else asked.workers
     with attended(study.folder, asked.port, wanted=asked.live, browser=asked.browser):
         if asked.adaptive is None:
-            _train(study, shard, workers=at_once, executor=executor)
+            _train(study, shard, workers=at_once, executor=executor, force=asked.force)
         else:
             _find(study, asked, workers=at_once, executor=executor)
 
@@ -111,10 +113,10 @@ def named(study: Study) -> str:
     return shlex.quote(study.name) + ("" if Path(study.root) == ROOT else f" --root {shlex.quote(str(study.root))}")
 
 
-def _train(study: Study, shard: tuple[int, int] | None, *, workers: int | None, executor: Executor | None) -> None:
+def _train(study: Study, shard: tuple[int, int] | None, *, workers: int | None, executor: Executor | None, force: bool) -> None:
     """Train what is missing, and say what became of it."""
     try:
-        tally = study.run(workers=workers, shard=shard, executor=executor)
+        tally = study.run(workers=workers, shard=shard, executor=executor, force=force)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what was trained is saved; go on with: interp study run {named(study)}") from None
     broke_off = f", {tally.stopped} broke off (their loss was not finite)" if tally.stopped else ""
@@ -136,6 +138,7 @@ def _find(study: Study, asked: Training, *, workers: int | None, executor: Execu
             study,
             width=axis_width(study) / 40 if asked.width is None else asked.width,
             falling=asked.falling,
+            force=asked.force,
             workers=workers,
             executor=executor,
             on_round=lambda known: print(known, flush=True),

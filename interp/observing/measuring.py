@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from interp.cores import side_by_side
+from interp.observing.analysed_sizes import room_for_measuring
 from interp.observing.analysis import Analysis
 from interp.observing.texts import texts_as_arrays
 from interp.process import give_back_memory
@@ -37,6 +38,7 @@ class Measuring:
         threads: checkpoints that are measured at once.
         results: of each analysis, by name: what is known is not measured.
         read: a checkpoint that was read before.
+        force: measure even if memory does not suffice for one checkpoint, by estimate.
         failures: name of an analysis that raised -> at which step, and what; it is not asked again.
     """
 
@@ -47,6 +49,7 @@ class Measuring:
     threads: int
     results: Mapping[str, Results]
     read: Checkpoint | None = None
+    force: bool = False
     failures: dict[str, str] = field(default_factory=dict)
 
     def over(self, steps: Sequence[int], *, on_step: Callable[[int, int], None] | None) -> None:
@@ -58,8 +61,9 @@ class Measuring:
             on_step(done, len(steps))
         if not due:
             return  # without torch, which work that is shared out would load
+        threads = self._at_once(min(self.threads, len(due)))
         try:
-            for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=min(self.threads, len(due))):
+            for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=threads):
                 self._take(found)
                 done += 1
                 if done % _BETWEEN == 0:
@@ -70,6 +74,14 @@ class Measuring:
             give_back_memory()
             for result in self.results.values():
                 result.save()
+
+    def _at_once(self, wanted: int) -> int:
+        """How many checkpoints there is memory for; of a network of another kind nothing is known."""
+        if not self.run.has_config:
+            return wanted
+        config = self.run.config
+        width = 8 if config.dtype == "float64" else 4
+        return room_for_measuring(config.task.p, config.model.d_mlp, wanted=wanted, width=width, force=self.force)
 
     def _missing(self, step: int, *, is_last: bool) -> list[Analysis]:
         sha256 = self.run.sha256(step)

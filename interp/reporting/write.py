@@ -32,6 +32,7 @@ def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
     threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
     on_panel: Callable[[int, int], None] | None = None,
+    force: bool = False,
 ) -> Page:
     """Write one offline HTML page about a run and return it, with its headline and what could not be shown.
 
@@ -46,9 +47,10 @@ def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
         threads: checkpoints that are measured at once, see `interp.observe`.
         on_step: called with (checkpoints analysed, checkpoints in all).
         on_panel: called with (parts of the page made, parts in all), first with none.
+        force: measure even if that takes more memory than this machine has, by estimate.
 
     Raises:
-        UsageError: for an unknown analysis or step, or a directory that does not exist.
+        UsageError: if it takes more; for an unknown analysis or step, or a directory that does not exist.
     """
     from interp.observing.analysis import builtin_names, find_analyses
     from interp.observing.observe import observe
@@ -61,7 +63,8 @@ def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
     several, asked = len(opened) > 1, list(analyses) if analyses is not None else []
     own = find_analyses(asked if several else asked or builtin_names(), files=files)
     chosen = find_analyses([*(name for name in COMPARED if name not in asked), *own]) if several else own
-    found = [observe(one, chosen, steps=steps, key_rule=key_rule, threads=threads, on_step=on_step) for one in opened]
+    how = {"steps": steps, "key_rule": key_rule, "threads": threads, "on_step": on_step, "force": force}
+    found = [observe(one, chosen, **how) for one in opened]  # type: ignore[arg-type]  # of these types there
     if several:
         built = compare(found, own=[panels(one, own) for one in found], on_panel=on_panel)
     else:

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from interp.bars import many_runs_progress
+from interp.cores import available_threads
 from interp.errors import DataError, UsageError
 from interp.store.durable import make_directory, write_atomically
 from interp.store.manifest import MANIFEST
@@ -49,7 +50,15 @@ class Tally:
     trained: int = 0
 
 
-def go(study: Study, points: Sequence[Point], *, workers: int | None, executor: Executor | None, progress: bool) -> Tally:
+def go(
+    study: Study,
+    points: Sequence[Point],
+    *,
+    workers: int | None,
+    executor: Executor | None,
+    progress: bool,
+    force: bool = False,
+) -> Tally:
     """Bring these runs of a study to their end; see `Study.run`.
 
     Raises:
@@ -58,10 +67,12 @@ def go(study: Study, points: Sequence[Point], *, workers: int | None, executor: 
     if executor is not None and workers is not None:
         raise UsageError(f"study: given workers {workers!r} and an executor, expected one of them: the executor has its own")
     if executor is None:
+        from interp.studies.study_sizes import check_study
         from interp.training.processes import Processes
 
         executor = Processes(workers)
-    work = Work(study.folder.resolve(), study.plan.keep, study.plan.measures)
+        check_study(study, points, at_once=workers or available_threads(), force=force)
+    work = Work(study.folder.resolve(), study.plan.keep, study.plan.measures, force=force)
     states: dict[str, State] = {}
     failed: dict[str, str] = {}
     _check_strays(study)

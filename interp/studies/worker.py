@@ -29,12 +29,14 @@ class Work:
         keep: which checkpoints stay.
         measures: what is measured before any goes.
         lease_seconds: how long a lease holds.
+        force: train a run even if it takes more than this machine has, by estimate.
     """
 
     folder: Path
     keep: Keep
     measures: tuple[str, ...]
     lease_seconds: float = SECONDS
+    force: bool = False
 
     def __call__(self, config: RunConfig) -> State:
         """Bring a run to its end, unless somebody else does; a run that was begun goes on.
@@ -56,7 +58,7 @@ class Work:
         from interp.recording.recorder import record
 
         try:
-            run = record(config, root=self.folder / RUNS, name=name, progress=False)
+            run = record(config, root=self.folder / RUNS, name=name, progress=False, force=self.force)
         except TrainingError:
             if settled(self.folder / RUNS / name, "all") == "stopped":
                 return "stopped"

@@ -48,7 +48,7 @@ def is_worth_it(config: RunConfig) -> bool:
     more. The comparison counts the multiplications of a forward pass; the launches of some hundred operations are expressed in
     multiplications, too (benchmarks/gpu.py).
     """
-    model, n = config.model, len(config.split.draw(config.task).train)
+    model, n = config.model, config.split.count(config.task.n_pairs)
     own = (model.d_model + 4) * (model.d_mlp + config.classes) + model.d_mlp * config.classes
     reference = model.d_model * (8 * model.d_model + 2 * model.d_mlp + config.classes)
     return n * own < _LAUNCHES + _OTHERS * n * reference
