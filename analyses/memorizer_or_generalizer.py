@@ -38,7 +38,7 @@ def measure(view):
     logits, labels, train, harmonics = circuit.logits, circuit.labels, circuit.train, circuit.harmonics
     unseen = measures.loss_from_unseen(logits, labels, train=train, **circuit.how, means=circuit.line_means)
     return {
-        "shift_agreement": float(measures.shift_agreement(logits, harmonics=harmonics, train=train, means=circuit.line_means)),
+        "shift_agreement": float(circuit.agreement),
         "loss_from_unseen": float(unseen.mean()) / math.log(harmonics.n),
         "concentration_W_L": float(measures.gini(circuit.spectrum_W_L.rows)) if view.is_one_layer else math.nan,
         "answered_train": float(circuit.right[train].double().mean()),

@@ -11,6 +11,9 @@ from .config.run_config import CheckpointConfig as CheckpointConfig
 from .config.run_config import ModelConfig as ModelConfig
 from .config.run_config import OptimizerConfig as OptimizerConfig
 from .config.run_config import RunConfig as RunConfig
+from .forecasting.foresee import Forecast as Forecast
+from .forecasting.foresee import forecasts as forecasts
+from .forecasting.measured import forecast as forecast
 from .harmonics.cyclic import FourierBasis as FourierBasis
 from .interop.export import export_series as export_series
 from .interop.export import export_weights as export_weights

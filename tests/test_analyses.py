@@ -26,8 +26,9 @@ from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
 
 EXPECTED = {
-    "loss_curves", "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum", "neuron_frequencies",
-    "neuron_logit_map", "attention_patterns", "clock_or_pizza", "memorizer_or_generalizer", "weight_norms", "numerical_health",
+    "loss_curves", "progress_measures", "forecast", "both_at_once", "embedding_spectrum", "embedding_circles",
+    "logit_spectrum", "neuron_frequencies", "neuron_logit_map", "attention_patterns", "clock_or_pizza",
+    "memorizer_or_generalizer", "weight_norms", "numerical_health",
 }  # fmt: skip
 
 

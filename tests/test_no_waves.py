@@ -28,7 +28,7 @@ SAYINGS = (
 )  # fmt: skip
 WAVES = {
     "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum", "neuron_frequencies", "neuron_logit_map",
-    "clock_or_pizza", "memorizer_or_generalizer",
+    "clock_or_pizza", "memorizer_or_generalizer", "forecast", "both_at_once",
 }  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from test_study_page import data_of
 from interp import Study, open_study
 from interp.live import follower as following
 from interp.live import study_follower
-from interp.live.server import Published, listen, serving, url
+from interp.live.published import Published
+from interp.live.server import listen, serving, url
 from interp.live.study_follower import StudyFollower, settled_runs, study_line
 from interp.studies.study_plan import point_name
 
@@ -64,7 +65,7 @@ def served_study(path: Path, *, until_final: bool = True) -> Iterator[Served]:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        yield Served(url(listener), published, thread, gone)
+        yield Served(url(listener, published.token), published, thread, gone)
     finally:
         gone.set()
         thread.join(60)

@@ -12,7 +12,7 @@ import tyro
 
 from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Out, Root, RunPath, TrainingThreads, find_run
-from interp.cli.pages import write_report
+from interp.cli.pages import announced, write_report
 from interp.cli.printing import print_summary
 from interp.config.recipes import RECIPES, recipe
 from interp.config.run_config import RunConfig
@@ -30,6 +30,7 @@ class Train:
         root: directory that holds the runs.
         live: serve the run's report on this machine while it is trained; see `interp watch`.
         port: port of the live report; any free one by default.
+        browser: open it in a browser, if there is a display and output goes to a terminal.
     """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
@@ -37,6 +38,7 @@ class Train:
     root: Path = ROOT
     live: bool = False
     port: int = 0
+    browser: bool = True
 
 
 def demo(
@@ -78,29 +80,30 @@ def train_from(source: str, flags: Sequence[str]) -> None:
         from interp.store.run_paths import run_path
 
     name = run_name(arguments.config) if arguments.name is None else arguments.name
-    with attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live):
+    with attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live, browser=arguments.browser):
         run = record(arguments.config, root=arguments.root, name=name)
     print_summary(run)
 
 
-def resume(run: RunPath, live: bool = False, port: int = 0, root: Root = ROOT) -> None:
+def resume(run: RunPath, live: bool = False, port: int = 0, browser: bool = True, root: Root = ROOT) -> None:
     """Continue an interrupted run exactly where it stopped.
 
     Args:
         live: serve the run's report on this machine while it is trained; see `interp watch`.
         port: port of the live report; any free one by default.
+        browser: open it in a browser, if there is a display and output goes to a terminal.
     """
     with counted_progress("loading libraries"):
         from interp.recording.recorder import resume as go_on
 
     path = find_run(run, root).path
-    with attended(path, port, wanted=live):
+    with attended(path, port, wanted=live, browser=browser):
         done = go_on(path)
     print_summary(done)
 
 
 @contextmanager
-def attended(path: Path, port: int, *, wanted: bool) -> Iterator[None]:
+def attended(path: Path, port: int, *, wanted: bool, browser: bool) -> Iterator[None]:
     """Serve the page of a run, or of a study, inside the block, if that is wanted."""
     if not wanted:
         if port:
@@ -109,8 +112,7 @@ def attended(path: Path, port: int, *, wanted: bool) -> Iterator[None]:
         return
     from interp.live import attendant
 
-    with attendant.attended(path, port) as address:
-        print(f"Live: {address} (on this machine only; Ctrl-C ends it with the training)", flush=True)
+    with attendant.attended(path, port) as address, announced(address, ends="Ctrl-C ends it with the training", browser=browser):
         yield
 
 

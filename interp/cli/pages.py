@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -177,6 +177,7 @@ def _all_figures(asked: Drawing) -> None:
 def watch(
     run: RunPath,
     port: int = 0,
+    browser: bool = True,
     analysis: Names = (),
     file: Files = (),
     key_rule: Keys = "unembedding",
@@ -186,13 +187,16 @@ def watch(
     """Serve a run's report on this machine only, and update it in open tabs while the run is trained.
 
     Ends when the run is finished; open tabs keep the last page. A run that is already finished is served until Ctrl-C, and so is
-    an interrupted one, which may be resumed.
+    an interrupted one, which may be resumed. Only who knows the whole address, which is printed, sees the page; it works through
+    a forwarded port as well.
 
     Args:
         port: port of the live report; any free one by default.
+        browser: open it in a browser, if there is a display and output goes to a terminal.
     """
     from interp.live.follower import Follower, give_way, line_of
-    from interp.live.server import Published, listen, serving, url
+    from interp.live.published import Published
+    from interp.live.server import listen, serving, url
     from interp.observing.analysis import builtin_names, find_analyses
     from interp.store.run import open_run
 
@@ -204,12 +208,22 @@ def watch(
         opened.path, published, analyses=analysis or None, files=file, key_rule=rule, threads=check_threads(threads)
     )
     print(f"{opened.path}: {line_of(opened)}")
-    print(f"Live: {url(listener)} (on this machine only; Ctrl-C ends it)", flush=True)
+    address = url(listener, published.token)
     if not opened.manifest.final:
-        give_way()
-    with serving(listener, published), suppress(KeyboardInterrupt):
+        follower.on_first = give_way()
+    with serving(listener, published), announced(address, ends="Ctrl-C ends it", browser=browser), suppress(KeyboardInterrupt):
         follower.follow(until_final=not opened.manifest.final)
     print(f"{line_of(open_run(opened.path))} Next: interp report {shlex.quote(str(opened.path))}")
+
+
+@contextmanager
+def announced(address: str, *, ends: str, browser: bool) -> Iterator[None]:
+    """Print where a live page is and, if that is wanted and somebody looks, open it in a browser."""
+    from interp.live.showing import is_looking, shown
+
+    print(f"Live: {address} (on this machine only; {ends})", flush=True)
+    with shown(address) if browser and is_looking() else nullcontext():
+        yield
 
 
 def write_report(

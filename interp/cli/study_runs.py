@@ -12,6 +12,7 @@ import tyro
 
 from interp.cli.arguments import ROOT, Root
 from interp.cli.making import attended
+from interp.cli.pages import announced
 from interp.errors import DataError, UsageError
 from interp.wording import counted
 
@@ -38,6 +39,7 @@ class Training:
         falling: with --adaptive: runs grok at small values of the field.
         live: serve the study's page on this machine while its runs are trained; see `interp study watch`.
         port: port of the live page; any free one by default.
+        browser: open it in a browser, if there is a display and output goes to a terminal.
     """
 
     study: StudyName
@@ -48,6 +50,7 @@ class Training:
     falling: bool = False
     live: bool = False
     port: int = 0
+    browser: bool = True
     root: Root = ROOT
 
 
@@ -62,23 +65,25 @@ def run(asked: Annotated[Training, tyro.conf.arg(name="")]) -> None:
     if asked.adaptive is not None and shard is not None:
         raise UsageError(f"--on: given {asked.on} with --adaptive, expected no shard: the next runs depend on those before")
     at_once = None if executor is not None else asked.workers
-    with attended(study.folder, asked.port, wanted=asked.live):
+    with attended(study.folder, asked.port, wanted=asked.live, browser=asked.browser):
         if asked.adaptive is None:
             _train(study, shard, workers=at_once, executor=executor)
         else:
             _find(study, asked, workers=at_once, executor=executor)
 
 
-def watch(study: StudyName, port: int = 0, root: Root = ROOT) -> None:
+def watch(study: StudyName, port: int = 0, browser: bool = True, root: Root = ROOT) -> None:
     """Serve a study's page on this machine only, and renew it in open tabs while its runs are trained, wherever that is.
 
     Ends when no run is left to train; open tabs keep the last page. A study that is already finished is served until Ctrl-C.
 
     Args:
         port: port of the live page; any free one by default.
+        browser: open it in a browser, if there is a display and output goes to a terminal.
     """
     from interp.live.follower import give_way
-    from interp.live.server import Published, listen, serving, url
+    from interp.live.published import Published
+    from interp.live.server import listen, serving, url
     from interp.live.study_follower import StudyFollower, settled_runs, study_line
 
     opened = opened_study(study, root)
@@ -86,10 +91,10 @@ def watch(study: StudyName, port: int = 0, root: Root = ROOT) -> None:
     follower = StudyFollower(opened.folder, published)
     is_finished = len(settled_runs(opened)) == len(opened.points)
     print(f"{opened.folder}: {study_line(opened, settled_runs(opened))}")
-    print(f"Live: {url(listener)} (on this machine only; Ctrl-C ends it)", flush=True)
     if not is_finished:
-        give_way()
-    with serving(listener, published), suppress(KeyboardInterrupt):
+        follower.on_first = give_way()
+    announcing = announced(url(listener, published.token), ends="Ctrl-C ends it", browser=browser)
+    with serving(listener, published), announcing, suppress(KeyboardInterrupt):
         follower.follow(until_final=not is_finished)
     print(f"{study_line(opened, settled_runs(opened))} Next: interp study report {named(opened)}")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from interp.errors import DataError, UsageError
 from interp.live import follower
 from interp.live.follower import Interrupted, take_leave, without_library
-from interp.live.server import Published
+from interp.live.published import Published
 from interp.live.waiting import waiting_page
 from interp.store.manifest import MANIFEST
 from interp.studies.going import failures
@@ -38,6 +38,7 @@ class StudyFollower:
         path: the study's folder.
         published: where pages go.
         gone: whether the process that trains it has ended; always false for a study trained elsewhere.
+        on_first: called once, when the first page is there.
 
     Raises:
         UsageError: if there is no study.
@@ -47,6 +48,7 @@ class StudyFollower:
     path: Path
     published: Published
     gone: Callable[[], bool] = lambda: False
+    on_first: Callable[[], None] = lambda: None
     _states: dict[str, State] = field(default_factory=dict, init=False)  # of the runs with which nothing is left to do
     _built: tuple[Stamp, bool] | None = field(default=None, init=False)  # of the last page, and whether it has everything
     _plan: tuple[int, Study] | None = field(default=None, init=False)
@@ -120,6 +122,8 @@ class StudyFollower:
             self.published.tell(trouble=f"This page could not be updated: {type(error).__name__}: {error}")
         else:
             self.published.put(html, without_library(html), version=version, trouble=None)
+            if version == 1:
+                self.on_first()
         self._built = (stamp, is_last)
         self._next = time.monotonic() + max(BUILD_SECONDS, _SHARE * (time.process_time() - begun))
 

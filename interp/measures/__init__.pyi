@@ -7,6 +7,7 @@ from .algorithm import gradient_symmetricity as gradient_symmetricity
 from .attention import HeadFrequencies as HeadFrequencies
 from .attention import head_frequencies as head_frequencies
 from .boundary import Boundary as Boundary
+from .clock_share import clock_share as clock_share
 from .cosine_fit import CosineFit as CosineFit
 from .cosine_fit import centred_energy as centred_energy
 from .cosine_fit import cos_coefficients as cos_coefficients
@@ -16,6 +17,7 @@ from .dating import is_settled as is_settled
 from .dating import phases as phases
 from .dips import Dip as Dip
 from .dips import Reached as Reached
+from .effective import effective_number as effective_number
 from .exclusion import excluded_logits as excluded_logits
 from .exclusion import excluded_loss as excluded_loss
 from .exclusion import excluded_loss_single as excluded_loss_single
@@ -29,6 +31,9 @@ from .lead import stand_out as stand_out
 from .logit_map import NeuronLogitMap as NeuronLogitMap
 from .logit_map import neuron_logit_map as neuron_logit_map
 from .logit_map import sum_squared_weights as sum_squared_weights
+from .margin import MarginParts as MarginParts
+from .margin import margin_parts as margin_parts
+from .margin import margins as margins
 from .neurons import NeuronFrequencies as NeuronFrequencies
 from .neurons import degree_two_fit as degree_two_fit
 from .neurons import frequency_shares as frequency_shares

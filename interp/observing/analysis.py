@@ -114,7 +114,7 @@ def builtin_names() -> list[str]:
 
 
 _ORDER = (
-    "loss_curves", "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum",
+    "loss_curves", "progress_measures", "forecast", "both_at_once", "embedding_spectrum", "embedding_circles", "logit_spectrum",
     "neuron_frequencies", "neuron_explorer", "neuron_logit_map", "attention_patterns", "clock_or_pizza",
     "memorizer_or_generalizer", "weight_norms",
     "numerical_health", "dissection",

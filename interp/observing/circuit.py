@@ -174,6 +174,17 @@ class Circuit:
         return measures.embedding_spectrum(self.W_L, harmonics=self.cyclic)
 
     @once
+    def agreement(self) -> Float64[Tensor, ""]:
+        """Shift agreement, where the harmonics are those of addition, and some pairs were seen and others not.
+
+        Raises:
+            UsageError: if they are not, or were not.
+        """
+        if self.train is None:
+            raise UsageError("the training pairs are not known")
+        return measures.shift_agreement(self.logits, harmonics=self.cyclic, train=self.train, means=self.line_means)
+
+    @once
     def train(self) -> Int64[Tensor, " train"] | None:
         """Indices of the training rows, where they are known."""
         return self._positions("train")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from interp.forecasting.foresee import forecasts
+from interp.forecasting.label_free import label_free
 from interp.measures.dating import RIGHT
 from interp.measures.lead import LeadTime
 from interp.measures.outcome import CROSSED
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # A test loss has risen again if it ends at this many times its lowest value since the run generalized.
 RISEN = 10.0
+# Fewer forecasts may hold by chance.
+_ENOUGH = 5
 _NAMED = 4  # up to so many stray evaluations are named one by one
 _NOT_LEARNED = "the training pairs themselves are not learned"
 
@@ -36,8 +40,32 @@ def sentences(curves: Curves) -> list[str]:
         _undecided(curves),
         *_missing(curves),
         _keys(curves.about, curves),
+        _foretold(curves),
     ]
     return [sentence for sentence in told if sentence]
+
+
+def _foretold(curves: Curves) -> str:
+    """From when on it could have been told when the run groks, or what is said now; see docs/forecast.md."""
+    if label_free(curves.series) is None:
+        return ""
+    said, grokked = forecasts(curves.series), curves.found["grokked"]
+    if grokked is None:
+        last = said[-1] if said else None
+        if last is None or last.verdict not in ("groks", "no progress") or curves.first("grokked") is not None:
+            return ""
+        return f"From weights and training pairs alone, the forecast at step {last.step:,}: {last}."
+    before = [one for one in said if one.at is not None and one.step < grokked.step]
+    holds = [(one.low or 0) <= grokked.step <= (one.high or 0) for one in before]
+    since = next((i for i in range(len(before)) if holds[i] and sum(holds[i:]) >= before[i].level * len(holds[i:])), len(before))
+    if len(before) - since < _ENOUGH:
+        return ""
+    first, held, count = before[since], sum(holds[since:]), len(before) - since
+    return (
+        f"It could have been told from step {first.step:,} on, from weights and training pairs alone: the forecast then was "
+        f"{first.at:,} ({first.low:,} to {first.high:,}), and {'all' if held == count else f'{held} of the'} {count} until it "
+        "grokked held that step."
+    )
 
 
 def _task(about: About) -> str:

@@ -174,7 +174,7 @@ def kept(leases: Sequence[Lease]) -> Iterator[None]:
 def _renew(leases: Sequence[Lease], done: threading.Event) -> None:
     while not done.wait(min((lease.seconds for lease in leases), default=SECONDS) / _RENEWALS):
         if any(lease.is_lost() for lease in leases):
-            signal.raise_signal(signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
             return
         for lease in leases:
             lease.renew()
