@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from interp.bars import many_runs_progress
 from interp.errors import UsageError
-from interp.store.durable import make_directory, write_atomically
+from interp.store.durable import is_locked, make_directory, write_atomically
 from interp.studies.leases import Leases
 from interp.studies.study_plan import Point
 from interp.studies.worker import LEASES, RUNS, State, Work, settled
@@ -148,7 +148,8 @@ def _results(
 
 def _is_due(point: Point, work: Work, leases: Leases) -> bool:
     """Whether a run that somebody else had is done, or can be gone on with."""
-    return settled(work.folder / RUNS / point.name, work.keep) is not None or leases.free(point.name)
+    run = work.folder / RUNS / point.name
+    return settled(run, work.keep) is not None or (leases.free(point.name) and not is_locked(run))
 
 
 def said(states: Mapping[str, State], failed: Mapping[str, str]) -> str:

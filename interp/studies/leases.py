@@ -82,8 +82,7 @@ class Leases:
     def _last(self, name: str) -> tuple[int, bytes | None]:
         """The number of the present lease, and its content; (0, None) if there was none."""
         for _ in range(100):  # one that is taken over while it is looked at has gone when it is read
-            found = [p for p in self.directory.glob(f"{name}.*") if p.suffix[1:].isdecimal()]
-            last = max((int(p.suffix[1:]) for p in found), default=0)
+            last = max(_numbers(self.directory, name), default=0)
             if not last:
                 return 0, None
             with suppress(FileNotFoundError):
@@ -109,7 +108,7 @@ class Lease:
 
     def __init__(self, directory: Path, name: str, number: int, *, seconds: float) -> None:
         self._path = directory / f"{name}.{number}"
-        self._next = directory / f"{name}.{number + 1}"
+        self._directory, self._name, self._number = directory, name, number
         self._seconds, self._beat = seconds, 0
 
     def create(self, *, released: bool = False) -> bool:
@@ -143,12 +142,18 @@ class Lease:
 
     def _renew(self, done: threading.Event) -> None:
         while not done.wait(self._seconds / _RENEWALS):
-            if self._next.exists():
+            if self._is_lost():
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             self._beat += 1
             with suppress(OSError):  # a full disk: the lease may run out, the run is not harmed
                 os.replace(self._write(), self._path)
+
+    def _is_lost(self) -> bool:
+        """Whether somebody took it over; of several who did so in turn only the last lease is still there."""
+        with suppress(OSError):
+            return max(_numbers(self._directory, self._name), default=0) > self._number
+        return False
 
     def _write(self, *, released: bool = False) -> Path:
         """Its content in a temporary file beside it."""
@@ -156,6 +161,11 @@ class Lease:
         temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.tmp")
         temporary.write_bytes(json.dumps(content).encode())
         return temporary
+
+
+def _numbers(directory: Path, name: str) -> list[int]:
+    """The numbers of a run's leases that are there."""
+    return [int(path.suffix[1:]) for path in directory.glob(f"{name}.*") if path.suffix[1:].isdecimal()]
 
 
 def _me() -> dict[str, Any]:
