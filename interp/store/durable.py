@@ -29,7 +29,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     The bytes are on the disk when this returns. The file's mode follows the umask.
     """
     temporary = _write_beside(path, data)
-    os.replace(temporary, path)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
