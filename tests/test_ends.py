@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -156,3 +160,54 @@ def test_an_outlet_drops_what_it_cannot_write_and_says_why() -> None:
         assert outlet.write(b"lost") == outlet.write(b"lost") == 4
         assert outlet.error is not None
         assert outlet.error.strerror == "No space left on device"
+
+
+# A terminal that is closed
+
+
+def test_a_closed_terminal_saves_the_run_and_ends_the_command(tmp_path) -> None:
+    """It has its progress bar there: what is written after the end of the terminal must not get in the way of saving."""
+    ours, theirs = os.openpty()
+    train = [word if word != "40" else "1000000" for word in TRAIN]
+    process = started(
+        *train, "--root", tmp_path, stdin=theirs, stdout=theirs, stderr=theirs,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(theirs)
+    path = tmp_path / "tiny"
+    try:
+        end = time.monotonic() + 120
+        while not ((path / "manifest.json").exists() and open_run(path).manifest.step is not None):
+            assert time.monotonic() < end
+            if select.select([ours], [], [], 0.05)[0]:
+                os.read(ours, 10_000)
+        before = open_run(path).manifest.step
+        os.close(ours)
+        assert process.wait(120) == -signal.SIGHUP
+    finally:
+        process.kill()
+        process.wait()
+    run = open_run(path)
+    assert (run.status, run.verify()) == ("interrupted", ())
+    assert run.manifest.step > before
+    assert list(tmp_path.rglob("*.tmp")) == []
+
+
+def test_a_report_that_is_ended_half_way_leaves_no_file(folder, tmp_path) -> None:
+    """Ended by SIGTERM at the moment at which its page is on the disk and has no name yet."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "def hook(event, arguments):\n"
+        "    if event == 'os.rename' and str(arguments[1]).endswith('page.html'):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.addaudithook(hook)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    (tmp_path / "out").mkdir()
+    process = started(
+        "report", folder / "checkpoints" / "tiny", "-a", "weight_norms", "-o", tmp_path / "out" / "page.html",
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    process.communicate(timeout=180)
+    assert process.returncode == -signal.SIGTERM
+    assert [file.name for file in (tmp_path / "out").iterdir()] in ([], ["page.html"])

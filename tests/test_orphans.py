@@ -65,12 +65,14 @@ def left_behind(code: str, *arguments: str, cwd: Path, **environment: str) -> li
     """Run a program that kills itself; the processes that it had started, by number, as it printed them."""
     script = cwd / "script.py"
     script.write_text(code)
-    process = subprocess.run(
-        [sys.executable, str(script), *arguments], cwd=cwd, capture_output=True, text=True, check=False,
-        env={**os.environ, **environment}, timeout=300,
-    )  # fmt: skip
-    assert process.returncode == -signal.SIGKILL, process.stderr
-    return [int(number) for number in process.stdout.split()]
+    said, errors = cwd / "said", cwd / "errors"  # files and no pipes, which whoever is left behind would keep open
+    with said.open("w") as out, errors.open("w") as err:
+        command = [sys.executable, str(script), *arguments]
+        done = subprocess.run(
+            command, cwd=cwd, stdout=out, stderr=err, check=False, env={**os.environ, **environment}, timeout=300
+        )
+    assert done.returncode == -signal.SIGKILL, errors.read_text()
+    return [int(number) for number in said.read_text().split()]
 
 
 def is_there(process: int) -> bool:

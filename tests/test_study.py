@@ -16,15 +16,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from planted_study import planted_row
 from small_study import MEASURES, in_turn, run_bytes, small_base, small_study
 
 from interp import Study, observe, open_run, open_study, record
 from interp.cli import main
 from interp.errors import UsageError
 from interp.observing.thinning_out import thin_measured
+from interp.reporting.study_page import study_page
+from interp.reporting.study_source import source_of
+from interp.reporting.study_story import SEEDS_SET
 from interp.studies.going import FAILURES, shard_of
 from interp.studies.outcomes import counts, rows
-from interp.studies.study_cells import cells_of
+from interp.studies.study_cells import cell_table, cells_of
 from interp.studies.worker import RUNS
 
 
@@ -271,7 +275,8 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     assert "2 of them now" in out
     code, out, _ = run("show", "wd")
     assert "not reached" in out
-    assert "fewer than 10 seeds" in out or "of 2 seeds" in out
+    assert out.count("fewer than 10 seeds") == 2  # of each cell
+    assert "2 seeds (both weights and split)" in out
     assert len(json.loads(run("show", "wd", "--json")[1])) == 4
     for suffix in ("csv", "parquet", "json"):
         assert run("export", "wd", "-o", f"x.{suffix}")[0] == 0
@@ -477,3 +482,28 @@ def test_a_full_disk_is_said_and_the_study_goes_on_with_more_room(
     assert full.run(executor=in_turn, progress=False).finished == 8
     for point in study.points:
         assert run_bytes(full.path_of(point.name)) == run_bytes(study.path_of(point.name))
+
+
+# ---- What is said of few runs, and of what a seed sets ----
+
+
+@pytest.mark.parametrize("seeds", [9, 10])
+def test_every_cell_of_fewer_than_ten_runs_says_so(tmp_path: Path, seeds: int) -> None:
+    study = small_study(tmp_path, vary={"split.fraction": [0.4, 0.5]}, seeds=range(seeds))
+    found = [planted_row(point.values, point.seed, grokked=500, name=point.name) for point in study.points]
+    table = cell_table(study, found)
+    assert [row.get("", "") for row in table] == ["fewer than 10 seeds" if seeds < 10 else ""] * 2
+    found[0]["status"] = "failed"  # a number is drawn from the runs that are finished, not from those that were planned
+    assert "fewer than 10 seeds" in cell_table(study, found)[0][""]
+
+
+@pytest.mark.parametrize(
+    ("seeds_are", "said"), [("both", "both weights and split"), ("weights", "of the weights"), ("split", "of the split")]
+)
+def test_what_a_seed_sets_is_stated(tmp_path: Path, capsys: pytest.CaptureFixture[str], seeds_are: Any, said: str) -> None:
+    made = small_study(tmp_path, vary={}, seeds_are=seeds_are)
+    made.save()
+    assert f"seeds ({said})" in called(capsys, "show", "small", "--root", tmp_path)[1]
+    assert set(made.outcomes()["seeds_are"]) == {seeds_are}
+    page = study_page(source_of(made)).html
+    assert f"A seed sets {SEEDS_SET[seeds_are]}." in page

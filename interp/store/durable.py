@@ -29,7 +29,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     The bytes are on the disk when this returns. The file's mode follows the umask.
     """
     temporary = _write_beside(path, data)
-    os.replace(temporary, path)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
@@ -108,6 +112,9 @@ def remove_temporaries(directory: Path) -> None:
 def locked(directory: Path) -> Iterator[None]:
     """Be the only process that writes in a directory. The lock ends with the process, however it ends.
 
+    It holds a random word as long as it is held (`holder`): a file system that is shared by machines may give up the lock of one
+    that stood still, and then another process writes its own.
+
     Raises:
         UsageError: if another process holds it.
         DataError: if the directory cannot be written to.
@@ -117,9 +124,25 @@ def locked(directory: Path) -> Iterator[None]:
     try:
         if not _try_lock(descriptor, attempts=_PATIENCE):
             raise UsageError(f"{directory} is being written by another process; wait until it ends, or stop it")
-        yield
+        word = secrets.token_hex(8).encode()
+        with suppress(OSError):  # a full disk: what is to be written says so
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, word, 0)
+        try:
+            yield
+        finally:
+            if holder(directory) == word:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def holder(directory: Path) -> bytes:
+    """The word of the process that writes in a directory now; nothing if none does."""
+    with suppress(OSError):
+        return (directory / LOCK).read_bytes()
+    return b""
 
 
 def is_locked(directory: Path) -> bool:

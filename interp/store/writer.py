@@ -25,6 +25,7 @@ from interp.store.durable import (
     LOCK,
     append,
     explained,
+    holder,
     locked,
     make_directory,
     remove_temporaries,
@@ -109,6 +110,7 @@ class RunWriter:
                 self._recover()
                 if run.record.get("batch", 1) > 1:
                     self._drop_uncommitted()
+        self._holder = holder(path)
         self._files = dict(self.manifest.files)
         self._lines: list[bytes] = []
 
@@ -163,7 +165,13 @@ class RunWriter:
         self._files[name] = Entry.of(data)
 
     def _flush(self, manifest: Manifest) -> Manifest:
-        """Write pending lines and names to the disk; returns the manifest with every file so far."""
+        """Write pending lines and names to the disk; returns the manifest with every file so far.
+
+        Raises:
+            DataError: if another process has taken the run over, because this one stood still for long: nothing is written.
+        """
+        if holder(self.path) != self._holder:
+            raise DataError(f"{self.path}: another process has taken the run over while this one stood still; it goes on there")
         if self._lines:
             data = b"".join(self._lines)
             append(self.path / HISTORY, data)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
 from interp.recording.batch import record_batch
+from interp.store.durable import is_locked
 from interp.store.manifest import MANIFEST
 from interp.store.run import open_run
 from interp.studies.leases import Held, Lease, Leases, kept
@@ -124,6 +125,9 @@ def _trained(batch: Mapping[int, RunConfig], job: Work) -> tuple[dict[int, RunCo
             continue
         if isinstance(lease, Held):
             others[number] = "held"
+        elif is_locked(job.folder / RUNS / point_name(config)):  # by one that was stopped for longer than its lease held
+            others[number] = "held"
+            lease.release()
         else:
             mine[number] = lease
     with kept(list(mine.values())):

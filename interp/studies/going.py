@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from interp.bars import many_runs_progress
 from interp.cores import available_threads
 from interp.errors import DataError, UsageError
-from interp.store.durable import make_directory, write_atomically
+from interp.store.durable import is_locked, make_directory, write_atomically
 from interp.store.manifest import MANIFEST
 from interp.studies.leases import Leases
 from interp.studies.study_plan import Point
@@ -185,8 +185,9 @@ def _results(
 
 def _is_due(point: Point, work: Work, leases: Leases) -> bool:
     """Whether a run that somebody else had is done, or can be gone on with."""
+    run = work.folder / RUNS / point.name
     try:
-        return settled(work.folder / RUNS / point.name, work.keep) is not None or leases.free(point.name)
+        return settled(run, work.keep) is not None or (leases.free(point.name) and not is_locked(run))
     except DataError:
         return True  # damaged: the job will say so
 

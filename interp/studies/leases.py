@@ -82,8 +82,7 @@ class Leases:
     def _last(self, name: str) -> tuple[int, bytes | None]:
         """The number of the present lease, and its content; (0, None) if there was none."""
         for _ in range(100):  # one that is taken over while it is looked at has gone when it is read
-            found = [p for p in self.directory.glob(f"{name}.*") if p.suffix[1:].isdecimal()]
-            last = max((int(p.suffix[1:]) for p in found), default=0)
+            last = max(_numbers(self.directory, name), default=0)
             if not last:
                 return 0, None
             with suppress(FileNotFoundError):
@@ -109,7 +108,7 @@ class Lease:
 
     def __init__(self, directory: Path, name: str, number: int, *, seconds: float) -> None:
         self._path = directory / f"{name}.{number}"
-        self._next = directory / f"{name}.{number + 1}"
+        self._directory, self._name, self._number = directory, name, number
         self.seconds, self._beat = seconds, 0
 
     def create(self, *, released: bool = False) -> bool:
@@ -130,8 +129,10 @@ class Lease:
             yield
 
     def is_lost(self) -> bool:
-        """Whether somebody else has taken it over."""
-        return self._next.exists()
+        """Whether somebody took it over; of several who did so in turn only the last lease is still there."""
+        with suppress(OSError):
+            return max(_numbers(self._directory, self._name), default=0) > self._number
+        return False
 
     def renew(self) -> None:
         """Show that its owner is at work."""
@@ -178,6 +179,11 @@ def _renew(leases: Sequence[Lease], done: threading.Event) -> None:
             return
         for lease in leases:
             lease.renew()
+
+
+def _numbers(directory: Path, name: str) -> list[int]:
+    """The numbers of a run's leases that are there."""
+    return [int(path.suffix[1:]) for path in directory.glob(f"{name}.*") if path.suffix[1:].isdecimal()]
 
 
 def _me() -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from interp.cores import available_threads
 from interp.errors import UsageError
 from interp.studies.adaptive import BoundarySearch, boundary_search, next_points
-from interp.studies.durations import Estimate
+from interp.studies.durations import FEW, Estimate
 from interp.studies.going import go
 from interp.studies.outcomes import rows
+from interp.wording import counted
 
 if TYPE_CHECKING:
     from interp.studies.outcomes import Row
@@ -44,7 +45,8 @@ class Boundary:
     def __str__(self) -> str:
         low, value, high = (f"{number:.4g}" for number in (self.value.low, self.value.value, self.value.high))
         more = "" if self.is_found else "; not as narrow as asked for: add seeds, or values between these"
-        return f"P(grok) = 0.5 at {self.field} = {value} (95 %: {low} to {high}), by {self.runs} runs{more}"
+        few = f", fewer than {FEW}" if self.runs < FEW else ""
+        return f"P(grok) = 0.5 at {self.field} = {value} (95 %: {low} to {high}), by {counted(self.runs, 'run')}{few}{more}"
 
 
 def find_boundary(

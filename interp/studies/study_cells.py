@@ -86,7 +86,7 @@ def cell_table(study: Study, found: Sequence[Row]) -> list[dict[str, str]]:
         row["memorized"] = _median(one.rows, "memorized_first")
         row[""] = "fewer than 10 seeds" if one.runs is None or one.runs.few else ""
         table.append(row)
-    if all(row[""] == table[0][""] for row in table):
+    if not any(row[""] for row in table):
         for row in table:
             del row[""]
     return table

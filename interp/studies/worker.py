@@ -8,6 +8,7 @@ from typing import Literal
 
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, TrainingError
+from interp.store.durable import is_locked
 from interp.store.manifest import MANIFEST, RESUME, SERIES, Manifest
 from interp.store.run import read_manifest
 from interp.studies.leases import SECONDS, Held, Leases
@@ -51,8 +52,10 @@ class Work:
         if isinstance(lease, Held):
             return "held"
         with lease.kept():
-            # Another worker may have finished it between the look and the lease.
-            return settled(self.folder / RUNS / name, self.keep) or self._do(config, name)
+            # Another worker may have finished it between the look and the lease. Or it has been stopped for longer than its
+            # lease held (Ctrl-Z, a debugger) and still has the run: let go on, it saves it and ends.
+            run = self.folder / RUNS / name
+            return settled(run, self.keep) or ("held" if is_locked(run) else self._do(config, name))
 
     def _do(self, config: RunConfig, name: str) -> State:
         from interp.recording.recorder import record

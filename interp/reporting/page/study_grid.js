@@ -104,7 +104,8 @@ function drawPhase(study) {
 function scaleOf(study) {
   const { question } = study;
   const beyond = question.kind === "time" ? [swatch("beyond", "not reached: half of the runs were not seen to")] : [];
-  const ends = [...beyond, ...(study.shown.some((cell) => !study.answer(cell).n) ? [swatch("none", "no finished run")] : [])];
+  const few = fewCells(study);
+  const ends = [...beyond, ...(few ? [make("span", {}, few)] : []), ...(study.shown.some((cell) => !study.answer(cell).n) ? [swatch("none", "no finished run")] : [])];
   if (question.kind === "outcome") {
     const { outcomes } = study.colours;
     const seen = new Set(study.shown.map((cell) => study.commonOutcome(cell)).filter(Boolean));
@@ -131,6 +132,13 @@ function scaleOf(study) {
     colour: (cell) => (study.answer(cell).value === null ? null : mixed(shades, share(study.answer(cell).value))),
     key: () => make("div", { className: "key" }, ...(values.length ? [make("span", {}, text(low), ramp, text(high), isLog ? " (logarithmic)" : "")] : []), ...ends),
   };
+}
+
+// How many of the cells that are seen have few runs, in words; nothing if none has.
+function fewCells(study) {
+  const known = study.shown.map((cell) => study.answer(cell)).filter(({ n }) => n);
+  const count = known.filter(({ few }) => few).length;
+  return count ? `${count === known.length ? "all" : `${count} of ${known.length}`} cells: fewer than ${study.source.few} finished runs` : "";
 }
 
 function swatch(look, text) {
@@ -180,7 +188,7 @@ function mapPicture(study) {
   const side = (axis, count) => ({ title: { text: axis < 0 ? "" : study.axes[axis].label }, tickmode: "array", tickvals: axis < 0 ? [] : study.positions(axis), ticktext: axis < 0 ? [] : study.axes[axis].texts, range: [-0.5, count - 0.5], showgrid: false, zeroline: false });
   const held = study.axes.flatMap((axis, i) => (i === study.x || i === study.y ? [] : [`${axis.label} ${axis.texts[study.held[i]]}`]));
   const title = [`${question.title}, study ${study.source.study}`, ...held].join(", ");
-  const few = cells.some(({ cell }) => study.answer(cell).n && study.answer(cell).few) ? `<br>n: cells with fewer than ${study.source.few} finished runs` : "";
+  const few = fewCells(study) && `<br>${fewCells(study)}`;
   return {
     data: [bars, ...scale.legend()],
     layout: {

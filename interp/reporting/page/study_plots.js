@@ -34,7 +34,7 @@ async function drawPoints(study) {
   const axis = study.axes[study.x];
   const { at, layout } = numbered(axis);
   const told = study.positions(study.x).map((i) => study.cellAt(i, 0));
-  if (question.kind === "outcome") return plot(study, "points", outcomeBars(study, axis, told), { barmode: "stack", height: 320, xaxis: { title: { text: axis.label }, type: "category" }, yaxis: { title: { text: "share of runs" }, range: [0, 1] }, showlegend: true }, `${question.title} by ${axis.label}.`);
+  if (question.kind === "outcome") return plot(study, "points", outcomeBars(study, axis, told), { barmode: "stack", height: 320, annotations: [fewNote(study)], xaxis: { title: { text: axis.label }, type: "category" }, yaxis: { title: { text: "share of runs" }, range: [0, 1] }, showlegend: true }, `${question.title} by ${axis.label}.`);
   const known = told.map((cell, i) => ({ cell, x: at[i], said: cell && study.answer(cell) })).filter(({ said }) => said && said.n);
   const reached = known.filter(({ said }) => said.value !== null);
   const top = 1.12 * Math.max(...reached.flatMap(({ said }) => [said.value, said.high ?? 0]), 0); // an end that is not bounded goes to the edge
@@ -51,7 +51,12 @@ async function drawPoints(study) {
     customdata: beyond.map(({ cell }) => study.told(cell)), hovertemplate: "%{customdata}<extra></extra>", marker: { symbol: "triangle-up-open", size: 11, color: grey },
   };
   const share = question.kind === "share" ? { range: [-0.03, 1.03], tickformat: ".0%" } : question.kind === "time" ? { range: [0, top || 1], tickformat: ",d" } : {};
-  await plot(study, "points", [point, triangles], { height: 320, xaxis: layout, yaxis: { title: { text: unitOf(question) }, ...share }, yaxis2: { overlaying: "y", range: [0, 1.12], visible: false } }, `${question.title} by ${axis.label}, with 95 % intervals; the cells below say the same in numbers.`);
+  await plot(study, "points", [point, triangles], { height: 320, annotations: [fewNote(study)], xaxis: layout, yaxis: { title: { text: unitOf(question) }, ...share }, yaxis2: { overlaying: "y", range: [0, 1.12], visible: false } }, `${question.title} by ${axis.label}, with 95 % intervals; the cells below say the same in numbers.`);
+}
+
+// What a picture of cells says of those with few runs.
+function fewNote(study) {
+  return { text: fewCells(study), x: 1, y: 1, xref: "paper", yref: "paper", xanchor: "right", yanchor: "bottom", showarrow: false, font: { size: 11 } };
 }
 
 const unitOf = (question) => ({ time: "steps", share: "share of runs" })[question.kind] || question.title.replace("median of the ", "");
