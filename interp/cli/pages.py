@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from interp.store.run import Run
 
 
+# A run is watched from another session than that which trains it, where a lower priority may say nothing: a tenth of a core.
+_REST = 9.0
+
+
 def report(
     run: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FILE")],
     out: Out = Path("report.html"),
@@ -205,7 +209,13 @@ def watch(
     rule = parse_keys(key_rule)
     find_analyses(analysis or builtin_names(), files=file)  # so that errors in the request show now and not in a page
     follower = Follower(
-        opened.path, published, analyses=analysis or None, files=file, key_rule=rule, threads=check_threads(threads)
+        opened.path,
+        published,
+        analyses=analysis or None,
+        files=file,
+        key_rule=rule,
+        threads=check_threads(threads),
+        rest=_REST,
     )
     print(f"{opened.path}: {line_of(opened)}")
     address = url(listener, published.token)
