@@ -25,8 +25,8 @@ from interp.cli import main
 from interp.errors import UsageError
 from interp.live import follower as following
 from interp.live.follower import Follower, line_of, without_library
-from interp.live.published import Published
 from interp.live.server import HOST, listen
+from interp.live.viewers import Published
 
 TRAIN = [
     "train", "demo", "--task.p", "11", "--split.fraction", "0.5", "--model.d-model", "16", "--model.n-heads", "2",

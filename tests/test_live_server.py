@@ -13,8 +13,8 @@ import pytest
 
 from interp.live import answering
 from interp.live import server as serving_module
-from interp.live.published import Published
 from interp.live.server import HOST, listen, serving, url
+from interp.live.viewers import Published
 
 TOKEN = "known-to-those-who-may-look"
 PAGE = '<meta http-equiv="Content-Security-Policy" content="default-src &#39;none&#39;; connect-src &#39;self&#39;">page'

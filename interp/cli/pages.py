@@ -199,8 +199,8 @@ def watch(
         browser: open it in a browser, if there is a display and output goes to a terminal.
     """
     from interp.live.follower import Follower, give_way, line_of
-    from interp.live.published import Published
     from interp.live.server import listen, serving, url
+    from interp.live.viewers import Published
     from interp.observing.analysis import builtin_names, find_analyses
     from interp.store.run import open_run
 

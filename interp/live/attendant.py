@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from interp.live.follower import Follower, give_way
-from interp.live.published import Published
 from interp.live.server import listen, serving, url
+from interp.live.viewers import Published
 
 log = logging.getLogger("interp")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interp.errors import DataError, UsageError
-from interp.live.published import Published
+from interp.live.viewers import Published
 from interp.live.waiting import waiting_page
 from interp.store.run import Run, open_run
 from interp.wording import counted
