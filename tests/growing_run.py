@@ -14,8 +14,8 @@ from growing import DIALS, SPLIT, STEPS, P, growing, scores
 
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.live.follower import Follower
-from interp.live.published import Published
 from interp.live.server import listen, serving, url
+from interp.live.viewers import Published
 from interp.store.writer import RunWriter, writing
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig

@@ -16,6 +16,7 @@ import pytest
 
 from interp.cli.streams import Outlet
 from interp.store.run import open_run
+from interp.studies.going import ended_by_signals
 
 # What Python runs before anything else: it sends this process a signal when a module is about to be imported.
 SIGNALLED = """
@@ -85,6 +86,18 @@ def test_nohup_is_respected(tmp_path) -> None:
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert open_run(tmp_path / "runs" / "tiny").status == "finished"
+
+
+def test_nohup_is_respected_by_a_study() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert callable(signal.getsignal(signal.SIGTERM))
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_importing_the_toolkit_leaves_signals_alone() -> None:

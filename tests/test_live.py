@@ -25,8 +25,8 @@ from interp.cli import main
 from interp.errors import UsageError
 from interp.live import follower as following
 from interp.live.follower import Follower, line_of, without_library
-from interp.live.published import Published
 from interp.live.server import HOST, listen
+from interp.live.viewers import Published
 
 TRAIN = [
     "train", "demo", "--task.p", "11", "--split.fraction", "0.5", "--model.d-model", "16", "--model.n-heads", "2",
@@ -94,11 +94,11 @@ def test_a_page_is_built_for_those_who_look_and_only_when_there_is_something_new
         live.until(lambda: live.version() == 1)
         time.sleep(3 * following.POLL_SECONDS)
         assert live.version() == 1
+        assert "Not grokked yet, training" in get(live.url)[1].decode()
         run.grow()
         live.until(lambda: live.version() == 2)
         html = get(live.url)[1].decode()
         assert f'"steps":{json.dumps(STEPS[:3], separators=(",", ":"))}' in html
-        assert "Not grokked yet, training" in html
         assert "connect-src &#39;self&#39;; base-uri &#39;none&#39;" in html
         update = get(live.url, "update")[1].decode()
         assert len(update) < len(html) - 1_000_000

@@ -13,8 +13,8 @@ import pytest
 
 from interp.live import answering
 from interp.live import server as serving_module
-from interp.live.published import Published
 from interp.live.server import HOST, listen, serving, url
+from interp.live.viewers import Published
 
 TOKEN = "known-to-those-who-may-look"
 PAGE = '<meta http-equiv="Content-Security-Policy" content="default-src &#39;none&#39;; connect-src &#39;self&#39;">page'
@@ -169,21 +169,6 @@ def drip(connection: socket.socket, data: bytes) -> None:
         time.sleep(0.1)
 
 
-def sip(connection: socket.socket, seconds: float) -> int:
-    """Read a little now and then, until the end or a reset; how many bytes there were."""
-    received, end = 0, time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            part = len(connection.recv(1000))
-        except OSError:
-            break
-        if not part:
-            break
-        received += part
-        time.sleep(0.05)
-    return received
-
-
 def test_whoever_asks_slowly_is_let_go_however_often_it_sends(at, monkeypatch) -> None:
     monkeypatch.setattr(answering, "ASKING_SECONDS", 1.0)
     with socket.create_connection(at, timeout=20) as slow, pytest.raises(ConnectionError):
@@ -201,7 +186,7 @@ def test_a_connection_is_used_again_and_each_request_has_its_own_time(at, monkey
             time.sleep(0.8)
 
 
-def test_whoever_reads_slowly_is_let_go(at, published, monkeypatch) -> None:
+def test_whoever_does_not_take_its_answer_is_let_go(at, published, monkeypatch) -> None:
     monkeypatch.setattr(answering, "ANSWER_SECONDS", 1.0)
     published.html = b"x" * 30_000_000
     before = threads()
@@ -209,11 +194,9 @@ def test_whoever_reads_slowly_is_let_go(at, published, monkeypatch) -> None:
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     with slow:
         slow.connect(at)
-        slow.settimeout(20)
         slow.sendall(f"GET /{TOKEN}/ HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        received = sip(slow, 20)
-    assert received < 30_000_000
-    wait_for(lambda: threads() <= before)
+        wait_for(lambda: threads() > before)
+        wait_for(lambda: threads() <= before)  # and it is still connected
 
 
 def wait_for(holds, seconds: float = 20) -> None:

@@ -16,7 +16,7 @@ import interp
 from interp.live import follower as following
 from interp.live.attendant import attended
 from interp.live.follower import Follower, _with_some
-from interp.live.published import Published
+from interp.live.viewers import Published
 
 
 def test_so_many_new_checkpoints_and_always_the_newest() -> None:

@@ -18,9 +18,9 @@ from test_study_page import data_of
 from interp import Study, open_study
 from interp.live import follower as following
 from interp.live import study_follower
-from interp.live.published import Published
 from interp.live.server import listen, serving, url
 from interp.live.study_follower import StudyFollower, settled_runs, study_line
+from interp.live.viewers import Published
 from interp.studies.study_plan import point_name
 
 SETTINGS = {"vary": {"optimizer.weight_decay": [0.5, 1.0, 2.0]}, "keep": "all"}

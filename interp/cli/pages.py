@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from interp.store.run import Run
 
 
+# A run is watched from another session than that which trains it, where a lower priority may say nothing: a tenth of a core.
+_REST = 9.0
+
+
 def report(
     run: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FILE")],
     out: Out = Path("report.html"),
@@ -203,8 +207,8 @@ def watch(
         browser: open it in a browser, if there is a display and output goes to a terminal.
     """
     from interp.live.follower import Follower, give_way, line_of
-    from interp.live.published import Published
     from interp.live.server import listen, serving, url
+    from interp.live.viewers import Published
     from interp.observing.analysis import builtin_names, find_analyses
     from interp.store.run import open_run
 
@@ -213,7 +217,13 @@ def watch(
     rule = parse_keys(key_rule)
     find_analyses(analysis or builtin_names(), files=file)  # so that errors in the request show now and not in a page
     follower = Follower(
-        opened.path, published, analyses=analysis or None, files=file, key_rule=rule, threads=check_threads(threads)
+        opened.path,
+        published,
+        analyses=analysis or None,
+        files=file,
+        key_rule=rule,
+        threads=check_threads(threads),
+        rest=_REST,
     )
     print(f"{opened.path}: {line_of(opened)}")
     address = url(listener, published.token)

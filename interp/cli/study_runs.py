@@ -84,9 +84,9 @@ def watch(study: StudyName, port: int = 0, browser: bool = True, root: Root = RO
         browser: open it in a browser, if there is a display and output goes to a terminal.
     """
     from interp.live.follower import give_way
-    from interp.live.published import Published
     from interp.live.server import listen, serving, url
     from interp.live.study_follower import StudyFollower, settled_runs, study_line
+    from interp.live.viewers import Published
 
     opened = opened_study(study, root)
     listener, published = listen(port), Published()

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from interp.live.published import Published, policy_of
+from interp.live.viewers import Published, policy_of
 
 # From the moment at which a connection may ask until all of its question is there, and then until all of the answer is taken.
 # A connection that asks nothing for so long is closed as well; browsers open another.

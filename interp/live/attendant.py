@@ -15,9 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from interp.live.follower import Follower, give_way
-from interp.live.published import Published
 from interp.live.server import listen, serving, url
 from interp.live.study_follower import StudyFollower
+from interp.live.viewers import Published
 from interp.studies.study import PLAN
 
 log = logging.getLogger("interp")

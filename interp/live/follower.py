@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interp.errors import DataError, UsageError
-from interp.live.published import Published
+from interp.live.viewers import Published
 from interp.live.waiting import waiting_page
 from interp.store.run import Run, open_run
 from interp.wording import counted
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from interp.reporting.assembly import Page
 
 POLL_SECONDS = 0.5
-# A page is built at most this often; after one that took more processor time, the next waits for as long as that took.
+# A page is built at most this often; after one that took more processor time, the next waits (`Follower.rest`).
 _BUILD_SECONDS = 2.0
 # A viewer that has not asked for this long has gone; browsers slow down the timers of hidden tabs to one a minute.
 AWAY_SECONDS = 75.0
@@ -61,6 +61,7 @@ class Follower:
         files: Python files with an ``ANALYSIS`` each.
         key_rule: how key frequencies are chosen, see `interp.observe`.
         threads: checkpoints that are measured at once; one leaves the other cores to the training.
+        rest: how many times the processor time of a page pass before the next.
         on_first: called once, when the first page is there.
     """
 
@@ -71,6 +72,7 @@ class Follower:
     files: Sequence[Path] = ()
     key_rule: KeyRule | Sequence[int | str] = "unembedding"
     threads: int = 1
+    rest: float = 1.0
     on_first: Callable[[], None] = lambda: None
     _shown: tuple[int, ...] = field(default=(), init=False)  # steps of the last page
     _tried: tuple[int, ...] | None = field(default=None, init=False)  # of the run, when nothing was left to do or it failed
@@ -131,7 +133,7 @@ class Follower:
             self.published.put(page.html, without_library(page.html), version=version, line=line_of(run), trouble=None)
             if version == 1:
                 self.on_first()
-        self._next = time.monotonic() + max(_BUILD_SECONDS, time.process_time() - begun)
+        self._next = time.monotonic() + max(_BUILD_SECONDS, self.rest * (time.process_time() - begun))
 
     def _build(self, run: Run, *, version: int, is_final: bool) -> Page:
         from interp.observing.analysis import builtin_names, find_analyses

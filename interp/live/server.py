@@ -14,7 +14,7 @@ from typing import Any
 
 from interp.errors import UsageError
 from interp.live.answering import Answering
-from interp.live.published import Published
+from interp.live.viewers import Published
 
 HOST = "127.0.0.1"
 

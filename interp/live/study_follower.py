@@ -12,7 +12,7 @@ from pathlib import Path
 from interp.errors import DataError, UsageError
 from interp.live import follower
 from interp.live.follower import Interrupted, take_leave, without_library
-from interp.live.published import Published
+from interp.live.viewers import Published
 from interp.live.waiting import waiting_page
 from interp.store.manifest import MANIFEST
 from interp.studies.going import failures

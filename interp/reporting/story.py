@@ -200,10 +200,16 @@ def _end(outcome: str, curves: Curves) -> End:
         return "generalized at an unknown step"
     known = curves.reached("grokked")
     is_lost = known is not None and known.is_lost
-    return "not settled on the answer" if is_lost or outcome in ("grokking", "comprehension") else "of unknown outcome"
+    if is_lost or outcome in ("grokking", "comprehension"):
+        return "not settled on the answer"
+    right = curves.at("history_test_accuracy", curves.last)
+    is_open = _is_in_training(curves.about) and right is not None and right < RIGHT  # so far one checkpoint, for example
+    return "not grokked yet, training" if is_open else "of unknown outcome"
 
 
 def _title(outcome: str, end: End, curves: Curves) -> str:
+    if end == "not grokked yet, training":
+        return _not_grokked(outcome, end, curves)
     grokked, accuracy = curves.first("grokked"), curves.at("history_test_accuracy", curves.last)
     if curves.found["grokked"] is not None and grokked is not None and end not in _NOT_GROKKED:
         return _generalized(grokked.step, end, curves)
@@ -234,6 +240,9 @@ def _not_grokked(outcome: str, end: End, curves: Curves) -> str:
         told = f"This network has memorized {'its training pairs' if yet else 'but not grokked'} in {steps}"
     elif outcome == "confusion":
         told = f"This network has not learned its task in {steps}"
+    elif yet and train is not None:
+        test = percent(curves.at("history_test_accuracy", curves.last) or 0.0)
+        told = f"This network answers {percent(train)} of its training pairs and {test} of the others at step {curves.last:,}"
     return f"Not grokked yet, training: {told[0].lower()}{told[1:]}" if yet else told
 
 

@@ -127,7 +127,8 @@ def ended_by_signals() -> Iterator[None]:
 
     before = {}
     if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-        before = {number: signal.signal(number, interrupt) for number in (int(signal.SIGTERM), int(signal.SIGHUP))}
+        heard = [n for n in (int(signal.SIGTERM), int(signal.SIGHUP)) if signal.getsignal(n) != signal.SIG_IGN]  # not under nohup
+        before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     except KeyboardInterrupt:
