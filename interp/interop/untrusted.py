@@ -92,11 +92,14 @@ def blaming(path: Path) -> Iterator[None]:
         if len(str(error)) > limits.SENTENCE and type(error) is UsageError:
             raise UsageError(limits.shortened(str(error))) from None
         raise
-    except DataError as long:
-        error = long if len(str(long)) <= limits.SENTENCE else DataError(limits.shortened(str(long)))
+    except DataError as error:
         first = Path(str(error).split(": ", maxsplit=1)[0])
         inside = first.parent == path.parent and first.suffix in {path.suffix, ".json"}
-        raise error if inside or first == path or path in first.parents else DataError(f"{path}: {error}") from error
+        named = inside or first == path or path in first.parents
+        if named and len(str(error)) <= limits.SENTENCE:
+            raise
+        said = limits.shortened(str(error))
+        raise DataError(said if named else f"{path}: {said}") from error
 
 
 def stored_attributes(config: object) -> dict[str, object]:
