@@ -53,7 +53,7 @@ def in_time(seconds: float) -> str:
     """A time in words.
 
     >>> in_time(90), in_time(7000), in_time(86400 * 3), in_time(1e12), in_time(1e30)
-    ('90 s', '117 minutes', '3 days', '31,689 years', 'more than a million years')
+    ('90 s', '117 minutes', '3 days', '31,688 years', 'more than a million years')
     """
     if seconds >= 1e6 * _YEAR:
         return "more than a million years"

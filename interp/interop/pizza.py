@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from interp.errors import DataError
+from interp.interop.containers import limits
 from interp.interop.split import pair_losses
 from interp.networks.one_layer import Weights
 from interp.tasks.modular import ModularTask, Operation
@@ -32,6 +33,7 @@ def read_config(path: Path) -> Mapping[str, object] | None:
     if beside is None:
         return None
     try:
+        limits.check("the configuration beside it", beside.stat().st_size, limits.HEADER, "bytes")
         config = json.loads(beside.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
         raise DataError(f"{beside}: not a JSON file ({error})") from error

@@ -29,6 +29,6 @@ def n_parameters(config: RunConfig) -> int:
     """Number of scalars in a run's model.
 
     >>> n_parameters(RunConfig())
-    226048
+    226688
     """
     return sum(prod(shape) for shape in initial_shapes(config).values())

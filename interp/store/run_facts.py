@@ -40,6 +40,7 @@ def facts(run: Run) -> dict[str, Any]:
         "engine": run.engine,
         "threads": run.threads,
         "created": _created(run.path),
+        **({"stored_precision": stored} if (stored := run.provenance.get("stored_precision")) else {}),
         "provenance": dict(run.provenance),
     }
 

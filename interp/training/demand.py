@@ -20,8 +20,8 @@ _PAIR_BYTES = {"reference": 130, "cpu": 100, "cuda": 130}
 # What libraries and compiled code take that a first step loads.
 _FIXED = {"reference": 120e6, "cpu": 110e6, "cuda": 2e9}
 # Multiplications and additions per second and thread, and bytes per second, of steps as they were measured on one machine.
-_FLOPS, _BYTES = {"reference": 4e10, "cpu": 6e10, "cuda": 2e13}, {"reference": 1e10, "cpu": 2e10, "cuda": 2e12}
-_OVERHEAD = {"reference": 3e-3, "cpu": 3e-4, "cuda": 5e-4}  # seconds of a step of a tiny model
+_FLOPS, _BYTES = {"reference": 6.5e10, "cpu": 1.2e11, "cuda": 2e13}, {"reference": 1e10, "cpu": 2e10, "cuda": 2e12}
+_OVERHEAD = {"reference": 1.5e-3, "cpu": 1e-4, "cuda": 5e-4}  # seconds of a step of a tiny model
 _SAVING, _WRITTEN = 5e-3, 2e8  # seconds to make one file permanent; bytes written per second
 _LINE, _NAMED = 75, 400  # bytes of a step in the history, and of a checkpoint in the manifest and in its own header
 _SERIES = 160_000  # bytes of what is measured by default at some hundred checkpoints, of a run that is thinned out
@@ -93,11 +93,17 @@ def trained_pairs(config: RunConfig) -> int:
 def _reference_bytes(config: RunConfig, threads: int) -> float:  # noqa: ARG001  as the others
     """Numbers that autograd keeps over the training pairs, or an evaluation over the test pairs, whichever are more."""
     model, positions, classes = config.model, config.task.n_ctx, config.classes
-    trained, scores = trained_pairs(config), model.n_heads * positions
-    tested = config.task.n_pairs - trained
-    training = model.d_model * 11 * positions + 5 * model.d_mlp + 7 * classes + 5 * scores
+    trained = trained_pairs(config)
+    tested, scores = config.task.n_pairs - trained, model.n_heads * positions
     testing = model.d_model * (5 * positions + 7) + 2.4 * model.d_mlp + 4 * classes + 4 * scores
-    return max(trained * training, tested * testing + trained * classes)
+    return max(_differentiated(config), tested * testing + trained * classes)
+
+
+def _differentiated(config: RunConfig) -> float:
+    """Numbers that autograd keeps over the training pairs."""
+    model, positions = config.model, config.task.n_ctx
+    each = model.d_model * 11 * positions + 5 * model.d_mlp + 7 * config.classes + 5 * model.n_heads * positions
+    return float(trained_pairs(config) * each)
 
 
 def _cpu_bytes(config: RunConfig, threads: int) -> float:
@@ -135,7 +141,7 @@ def _step_seconds(config: RunConfig, engine: str, threads: int) -> float:
     through_width = model.d_model * (8 * model.d_model + 2 * model.d_mlp + classes)
     if engine == "reference":
         multiplied = float(trained * through_width)
-        moved = 3.0 * _reference_bytes(config, threads)
+        moved = 3 * _differentiated(config)
     else:
         per_pair = 2 * heads * wide + model.d_mlp * classes
         tables = model.d_model * (model.d_model * (wide + p) + p * wide + 1.7 * model.d_mlp * classes)
