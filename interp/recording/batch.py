@@ -38,7 +38,7 @@ def record_batch(
     names: Sequence[str] | None = None,
     *,
     progress: bool = True,
-    lock: LockKind = "system",
+    lock: LockKind | None = None,
 ) -> list[Run]:
     """Train runs of one shape as one batch and save each as a run of its own; returns them in the order of the configs.
 

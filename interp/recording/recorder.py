@@ -36,7 +36,7 @@ def record(
     name: str | None = None,
     *,
     progress: bool = True,
-    lock: LockKind = "system",
+    lock: LockKind | None = None,
 ) -> Run:
     """Train a run and save its checkpoints, history and split under ``root/name``; returns it when it is finished.
 
@@ -50,7 +50,8 @@ def record(
         name: name of the run; by default, for a config, the recipe and what differs from it, such as ``nanda-seed1``.
         progress: show a progress bar, if stderr is a terminal.
         lock: how other processes are kept from writing the same run: ``system``, by a lock of the file system; or ``lease``, by a
-            file that this process renews, for network mounts that refuse locks.
+            file that this process renews, for network mounts that refuse locks. By default what the environment variable
+            INTERP_LOCK says, or else ``system``.
 
     Raises:
         UsageError: if the name is taken by a run of another config or plan (the fields that differ are named), or by another
@@ -67,7 +68,7 @@ def record(
     return _record(Given(source), run_path(root, name), progress=progress, lock=lock)
 
 
-def resume(path: str | Path, *, progress: bool = True, lock: LockKind = "system") -> Run:
+def resume(path: str | Path, *, progress: bool = True, lock: LockKind | None = None) -> Run:
     """Continue an interrupted run, as `record` does; a finished one is returned at once.
 
     Raises:
@@ -111,7 +112,7 @@ def deliver(received: int, message: str) -> NoReturn:
     raise KeyboardInterrupt(message)
 
 
-def _record(source: Source, path: Path, *, progress: bool, lock: LockKind) -> Run:
+def _record(source: Source, path: Path, *, progress: bool, lock: LockKind | None) -> Run:
     if (path / MANIFEST).is_file():
         run = checked(path, source)
         if is_done(run):

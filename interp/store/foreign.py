@@ -31,7 +31,7 @@ def create_run(
     checkpoints: Iterable[tuple[int, Weights]],
     history_rows: Iterable[Mapping[str, Any]] = (),
     provenance: Mapping[str, Any],
-    lock: LockKind = "system",
+    lock: LockKind | None = None,
 ) -> Run:
     """Make an ordinary, finished run from someone else's checkpoints.
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from interp.errors import DataError, UsageError, unknown
 from interp.store.durable import explained
@@ -23,20 +23,22 @@ from interp.store.noted import note_once
 
 LOCK = ".lock"
 LEASE = ".lease"
-LOCKS = ("system", "lease")
 LockKind = Literal["system", "lease"]
+LOCKS: tuple[LockKind, ...] = get_args(LockKind)
+LOCK_VARIABLE = "INTERP_LOCK"
 
 _PATIENCE = 10  # attempts to take a lock: a process that only checks may hold it for a moment
 _LOOKS = 60  # how often a lease that may have run out is looked at while it is waited for
 
 
 @contextmanager
-def locked(directory: Path, lock: LockKind = "system", *, seconds: float = SECONDS) -> Iterator[Callable[[], None]]:
+def locked(directory: Path, lock: LockKind | None = None, *, seconds: float = SECONDS) -> Iterator[Callable[[], None]]:
     """Be the only process that writes in a directory.
 
     Args:
         directory: it must be there.
-        lock: ``system``: the file system's lock; ``lease``: a file that this process renews, where locks are refused.
+        lock: ``system``: the file system's lock; ``lease``: a file that this process renews, where locks are refused; None: what
+            the environment variable INTERP_LOCK says, or else ``system``.
         seconds: how long a lease holds.
 
     Yields:
@@ -46,8 +48,7 @@ def locked(directory: Path, lock: LockKind = "system", *, seconds: float = SECON
         UsageError: if another process writes there.
         DataError: if the directory cannot be written to, or the file system refuses locks.
     """
-    if lock not in LOCKS:
-        raise unknown("lock", lock, LOCKS)
+    lock = _chosen(lock)
     with explained(directory):
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -96,6 +97,13 @@ def is_locked(directory: Path) -> bool:
     return Leases(directory).holder(LEASE) is not None
 
 
+def _chosen(lock: LockKind | None) -> LockKind:
+    chosen = lock or os.environ.get(LOCK_VARIABLE) or "system"
+    if chosen not in LOCKS:
+        raise unknown("lock" if lock else f"lock in {LOCK_VARIABLE}", chosen, LOCKS)
+    return cast("LockKind", chosen)
+
+
 def _take(descriptor: int, directory: Path) -> OSError | None:
     """Take the file system's lock; returns its refusal, if it has no locks.
 
@@ -117,8 +125,8 @@ def _take(descriptor: int, directory: Path) -> OSError | None:
 def _refused(directory: Path, error: OSError) -> DataError:
     return DataError(
         f"{directory}: the file system refuses locks ({error.strerror}), so nothing would keep a second process from writing the "
-        'same run. Reading needs none. To write here, choose a lease: --lock lease, or lock="lease" in Python, for every process '
-        "that writes there; or write to another file system with --root"
+        'same run. Reading needs none. To write here, choose a lease: --lock lease, lock="lease" in Python, or '
+        f"{LOCK_VARIABLE}=lease in the environment, for every process that writes there; or write elsewhere with --root"
     )
 
 

@@ -43,6 +43,28 @@ def recover(path: Path) -> tuple[Manifest, str, Mapping[str, Tensor] | None]:
     return read_journal(path).manifest(), found.commit.sha256, found.tensors
 
 
+def standing(path: Path) -> list[tuple[str, str]]:
+    """What is wrong with the resume state and with how it fits the manifest's lines: names of files, and what.
+
+    A last line that is missing or not whole is in order if the resume state has it: that is what a crash leaves.
+    """
+    try:
+        found = read_resume(path)
+    except DataError as error:
+        return [(RESUME, str(error).removeprefix(f"{path / RESUME}: "))]
+    journal = read_journal(path)
+    if isinstance(found.commit, Manifest):
+        return []
+    commit, heads = found.commit, journal.heads
+    last = journal.commits[-1][0].sha256 if journal.commits else journal.start
+    if commit.sha256 not in heads and commit.after not in heads:
+        return [(RESUME, "belongs to another run, or to another commit than the manifest's")]
+    whole = b"" if commit.sha256 in heads else commit.line()
+    if last not in (commit.sha256, commit.after) or not whole.startswith(journal.tail):
+        return [(JOURNAL, "damaged or foreign at its end: it does not fit the resume state")]
+    return []
+
+
 def recover_history(path: Path, manifest: Manifest) -> _Hash:
     """Cut off the history's lines after the last commit; returns the hash of those before, to which more can be added.
 

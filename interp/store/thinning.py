@@ -18,7 +18,7 @@ from interp.store.temporaries import remove_temporaries
 from interp.store.writer import write_log, writing
 
 
-def thin(path: Path, keep: Iterable[int], *, series: Mapping[str, bytes] | None = None, lock: LockKind = "system") -> Run:
+def thin(path: Path, keep: Iterable[int], *, series: Mapping[str, bytes] | None = None, lock: LockKind | None = None) -> Run:
     """Delete a finished run's checkpoints but those of some steps; the first and the last always stay.
 
     A process that is killed meanwhile leaves checkpoints that the run no longer lists; the same call deletes them.

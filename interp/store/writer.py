@@ -50,7 +50,7 @@ _NOT_YET_A_RUN = {LOCK, CHECKPOINTS, MOMENTS, RECORD, SPLIT, TASK, LOG}
 
 
 @contextmanager
-def writing(path: Path, lock: LockKind = "system") -> Iterator[Callable[[], None]]:
+def writing(path: Path, lock: LockKind | None = None) -> Iterator[Callable[[], None]]:
     """Be the only writer of a run's directory, which is made if it is not there.
 
     Args:
