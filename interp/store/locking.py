@@ -48,7 +48,7 @@ def locked(directory: Path, lock: LockKind | None = None, *, seconds: float = SE
         UsageError: if another process writes there.
         DataError: if the directory cannot be written to, or the file system refuses locks.
     """
-    lock = _chosen(lock)
+    lock, holder = _chosen(lock), os.getpid()
     with explained(directory):
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -67,13 +67,15 @@ def locked(directory: Path, lock: LockKind | None = None, *, seconds: float = SE
         with lease.kept(), _named(descriptor if refusal is None else None):
             yield lambda: _check_kept(lease, directory)
     finally:
-        os.close(descriptor)
+        if os.getpid() == holder:  # not a child that was forked off: the lock is its parent's
+            _let_go(descriptor)
 
 
 def is_locked(directory: Path) -> bool:
     """Whether some process is writing in a directory at this moment.
 
-    Where the file system refuses to say, those count that have a lease or have left their name and may be alive.
+    Asked by a shared lock, which any number of processes may hold at once: those that only ask are not taken for a writer. Where
+    the file system refuses to say, those count that have a lease or have left their name and may be alive.
     """
     try:
         descriptor = os.open(directory / LOCK, os.O_RDONLY)
@@ -93,8 +95,15 @@ def is_locked(directory: Path) -> bool:
         if content and is_alive(content) is not False:
             return True
     finally:
-        os.close(descriptor)
+        _let_go(descriptor)
     return Leases(directory).holder(LEASE) is not None
+
+
+def _let_go(descriptor: int) -> None:
+    """Give a lock back. Closing is not enough: a process that was forked off meanwhile has the descriptor too, and the lock."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def _chosen(lock: LockKind | None) -> LockKind:
