@@ -151,8 +151,9 @@ def main() -> None:
     found: dict[str, dict[str, dict[str, float]]] = {}
     with checked_out(given.against) as other:
         for name, checkout in {"this": ROOT, **({given.against: other} if other is not None else {})}.items():
-            with TemporaryDirectory(dir=given.folder) as folder:
-                found[name] = {way: MEASURES[way](checkout, Path(folder)) for way in given.only}
+            for way in given.only:
+                with TemporaryDirectory(dir=given.folder) as folder:
+                    found.setdefault(name, {})[way] = MEASURES[way](checkout, Path(folder))
     show({"machine": machine(), "versions": found}, as_json=given.json, text=lambda: text_of(found))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from hashlib import sha256
 from pathlib import Path
 
@@ -212,3 +213,19 @@ def test_what_a_commit_writes_does_not_grow(tmp_path, monkeypatch):
     del written[:]
     write(tmp_path / "run", range(60, 63))
     assert sum(written) < 1.05 * first
+
+
+def test_a_reader_beside_a_writer_sees_one_commit_after_another(tmp_path):
+    path = tmp_path / "run"
+    write(path, range(1))
+    writer = threading.Thread(target=write, args=(path, range(1, 80)), kwargs={"finish": True})
+    writer.start()
+    seen = [0]
+    while not (found := open_run(path)).manifest.final:
+        assert found.steps == tuple(range(len(found)))
+        assert found.manifest.step == found.steps[-1] >= seen[-1]
+        assert found[found.steps[-1]].losses["train_loss"] is not None  # the file and its line of the history are there
+        seen.append(found.steps[-1])
+    writer.join()
+    assert len(set(seen)) > 2
+    assert open_run(path).steps == tuple(range(80))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from begun import begin_planted
 from recorded import CONFIG, content
+from small_study import in_turn, small_study
 
 from interp.errors import DataError, UsageError
 from interp.recording.recorder import record
@@ -238,3 +239,20 @@ def test_commands_that_look_need_no_lock(tmp_path, arguments):
         assert done.returncode == 0, done.stderr
         assert "interrupted" in done.stdout or "sound" in done.stdout
     assert "Errno" not in done.stderr
+
+
+def test_a_study_is_trained_by_leases_where_locks_are_refused(tmp_path, monkeypatch):
+    refuse_locks(monkeypatch)
+    study = small_study(tmp_path, vary={"split.fraction": [0.4]}, seeds=range(1))
+    assert study.run(executor=in_turn, progress=False).failed
+    monkeypatch.setenv("INTERP_LOCK", "lease")
+    assert study.run(executor=in_turn, progress=False).finished == 1
+
+
+def test_the_next_writer_of_a_run_clears_it_by_its_lease_where_no_lock_tells(tmp_path, monkeypatch):
+    left = interrupted(tmp_path) / "checkpoints" / ".step_00000000.safetensors.interp-0123abcd.tmp"
+    left.write_bytes(b"half")
+    refuse_locks(monkeypatch)
+    with writing(tmp_path / "run", "lease") as allowed:
+        RunWriter(tmp_path / "run", allowed)
+    assert not left.exists()
