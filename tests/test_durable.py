@@ -13,6 +13,7 @@ import pytest
 
 from interp.errors import DataError, UsageError
 from interp.store import durable as files
+from interp.store.locking import is_locked, locked
 
 
 def test_modes_follow_the_umask(tmp_path):
@@ -86,7 +87,7 @@ def test_short_writes_are_continued(tmp_path, monkeypatch):
 @contextmanager
 def holder_of(path):
     """Another process that holds the lock of a directory."""
-    code = "import sys, pathlib\nfrom interp.store.durable import locked\n"
+    code = "import sys, pathlib\nfrom interp.store.locking import locked\n"
     code += "with locked(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -97,13 +98,13 @@ def holder_of(path):
 
 
 def test_one_writer_at_a_time_and_no_stale_lock(tmp_path):
-    assert not files.is_locked(tmp_path)
+    assert not is_locked(tmp_path)
     with holder_of(tmp_path) as holder:
-        assert files.is_locked(tmp_path)
-        with pytest.raises(UsageError, match="being written by another process"), files.locked(tmp_path):
+        assert is_locked(tmp_path)
+        with pytest.raises(UsageError, match="being written by another process"), locked(tmp_path):
             pass
         holder.kill()
         holder.wait()
-        assert not files.is_locked(tmp_path)
-        with files.locked(tmp_path):
-            assert files.is_locked(tmp_path)
+        assert not is_locked(tmp_path)
+        with locked(tmp_path):
+            assert is_locked(tmp_path)

@@ -10,6 +10,7 @@ import tyro
 
 from interp.errors import UsageError, unknown
 from interp.interop.known import Known
+from interp.store.locking import LockKind
 from interp.tasks.splits import SPLIT_RULES, SplitConfig
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ TrainingThreads = Annotated[
 ]
 LiveThreads = Annotated[
     int, tyro.conf.arg(metavar="N", help="cores to use at once (default: 1, which leaves the others to the training)")
+]
+Lock = Annotated[
+    LockKind | None,
+    tyro.conf.arg(
+        help="how other processes are kept from writing the same run: system (a lock of the file system), or lease (a file that "
+        "is renewed), for network mounts that refuse locks; if not given, what INTERP_LOCK says, or system"
+    ),
 ]
 ROOT = Path("checkpoints")
 

@@ -31,8 +31,6 @@ from interp.wording import checkpoints, counted
 if TYPE_CHECKING:
     import xarray as xr
 
-    from interp.store.run import Run
-
 
 def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
     """List the runs in a directory.
@@ -40,9 +38,9 @@ def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="jso
     Args:
         json_output: print JSON instead of a table.
     """
-    from interp.store.run import list_runs
+    from interp.store.listing import list_rows
 
-    found = [_row(run) for run in list_runs(root)]
+    found = list_rows(root)
     if json_output:
         print_json(found)
     elif not found:
@@ -168,12 +166,6 @@ def _in_words(found: Mapping[str, Any]) -> dict[str, Any]:
         name: value for name, value in found.items() if name not in ("reached", "undated", "phases_in_words", "outcome_in_words")
     }
     return shown | {"outcome": found["outcome_in_words"], "phases": found["phases_in_words"] or "not known"}
-
-
-def _row(run: Run) -> dict[str, object]:
-    facts = run.facts()
-    names = ("name", "recipe", "p", "operation", "seed", "status", "reason", "last_step", "checkpoints", "total_bytes")
-    return {name: facts[name] for name in names}
 
 
 def _fail_on_failures(series: xr.Dataset) -> None:

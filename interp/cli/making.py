@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Out, Root, RunPath, TrainingThreads, find_run
+from interp.cli.arguments import ROOT, Lock, Out, Root, RunPath, TrainingThreads, find_run
 from interp.cli.pages import write_report
 from interp.cli.printing import print_summary
 from interp.config.recipes import RECIPES, recipe
@@ -30,6 +30,7 @@ class Train:
         root: directory that holds the runs.
         live: serve the run's report on this machine while it is trained; see `interp watch`.
         port: port of the live report; any free one by default.
+        lock: how other processes are kept from writing the same run.
     """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
@@ -37,10 +38,15 @@ class Train:
     root: Path = ROOT
     live: bool = False
     port: int = 0
+    lock: Lock = None
 
 
 def demo(
-    root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("demo").seed, threads: TrainingThreads = None
+    root: Root = ROOT,
+    out: Out = Path("report.html"),
+    seed: int = recipe("demo").seed,
+    threads: TrainingThreads = None,
+    lock: Lock = None,
 ) -> None:
     """Train the small demo run, analyse it, write its report, and print what was found.
 
@@ -50,7 +56,8 @@ def demo(
     with counted_progress("loading libraries"):
         from interp.recording.recorder import record
 
-    run = record(replace(recipe("demo"), seed=seed, threads=None if threads is None else check_threads(threads)), root=root)
+    config = replace(recipe("demo"), seed=seed, threads=None if threads is None else check_threads(threads))
+    run = record(config, root=root, lock=lock)
     write_report([run], out, threads=threads)
 
 
@@ -79,11 +86,11 @@ def train_from(source: str, flags: Sequence[str]) -> None:
 
     name = run_name(arguments.config) if arguments.name is None else arguments.name
     with _attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live):
-        run = record(arguments.config, root=arguments.root, name=name)
+        run = record(arguments.config, root=arguments.root, name=name, lock=arguments.lock)
     print_summary(run)
 
 
-def resume(run: RunPath, live: bool = False, port: int = 0, root: Root = ROOT) -> None:
+def resume(run: RunPath, live: bool = False, port: int = 0, lock: Lock = None, root: Root = ROOT) -> None:
     """Continue an interrupted run exactly where it stopped.
 
     Args:
@@ -95,7 +102,7 @@ def resume(run: RunPath, live: bool = False, port: int = 0, root: Root = ROOT) -
 
     path = find_run(run, root).path
     with _attended(path, port, wanted=live):
-        done = go_on(path)
+        done = go_on(path, lock=lock)
     print_summary(done)
 
 

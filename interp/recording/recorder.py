@@ -19,6 +19,7 @@ from interp.recording.naming import run_name
 from interp.recording.session import AnyStep, Session, go
 from interp.recording.sources import Configured, Given, Source, checked, note_resumed
 from interp.store.beginning import begin
+from interp.store.locking import LockKind
 from interp.store.manifest import MANIFEST, RESUME
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
@@ -30,7 +31,12 @@ log = logging.getLogger("interp")
 
 
 def record(
-    source: RunConfig | Stream, root: str | Path = "checkpoints", name: str | None = None, *, progress: bool = True
+    source: RunConfig | Stream,
+    root: str | Path = "checkpoints",
+    name: str | None = None,
+    *,
+    progress: bool = True,
+    lock: LockKind | None = None,
 ) -> Run:
     """Train a run and save its checkpoints, history and split under ``root/name``; returns it when it is finished.
 
@@ -43,6 +49,9 @@ def record(
         root: directory of runs; made if it is not there.
         name: name of the run; by default, for a config, the recipe and what differs from it, such as ``nanda-seed1``.
         progress: show a progress bar, if stderr is a terminal.
+        lock: how other processes are kept from writing the same run: ``system``, by a lock of the file system; or ``lease``, by a
+            file that this process renews, for network mounts that refuse locks. By default what the environment variable
+            INTERP_LOCK says, or else ``system``.
 
     Raises:
         UsageError: if the name is taken by a run of another config or plan (the fields that differ are named), or by another
@@ -52,13 +61,14 @@ def record(
         TrainingError: when the training loss is not finite; what was saved stays.
     """
     if isinstance(source, RunConfig):
-        return _record(Configured(source), run_path(root, run_name(source) if name is None else name), progress=progress)
+        path = run_path(root, run_name(source) if name is None else name)
+        return _record(Configured(source), path, progress=progress, lock=lock)
     if name is None:
         raise UsageError("name: given none, expected the name of the run: a stream has no recipe to be named after")
-    return _record(Given(source), run_path(root, name), progress=progress)
+    return _record(Given(source), run_path(root, name), progress=progress, lock=lock)
 
 
-def resume(path: str | Path, *, progress: bool = True) -> Run:
+def resume(path: str | Path, *, progress: bool = True, lock: LockKind | None = None) -> Run:
     """Continue an interrupted run, as `record` does; a finished one is returned at once.
 
     Raises:
@@ -74,7 +84,7 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         )
     whole = run.path.resolve()
     source = Configured(run.config, run.record.get("start", {}))
-    return _record(source, run_path(whole.parent, whole.name), progress=progress)
+    return _record(source, run_path(whole.parent, whole.name), progress=progress, lock=lock)
 
 
 def finished(run: Run) -> Run:
@@ -102,26 +112,26 @@ def deliver(received: int, message: str) -> NoReturn:
     raise KeyboardInterrupt(message)
 
 
-def _record(source: Source, path: Path, *, progress: bool) -> Run:
+def _record(source: Source, path: Path, *, progress: bool, lock: LockKind | None) -> Run:
     if (path / MANIFEST).is_file():
         run = checked(path, source)
         if is_done(run):
             return finished(run)
-    with writing(path):
-        received = _train(source, path, progress=progress)
+    with writing(path, lock) as allowed:
+        received = _train(source, path, allowed, progress=progress)
     if received is not None:
         deliver(received, f"run {path} is saved at step {open_run(path).manifest.step}; {source.advice(path)}")
     return finished(open_run(path))
 
 
-def _train(source: Source, path: Path, *, progress: bool) -> int | None:
+def _train(source: Source, path: Path, allowed: Callable[[], None], *, progress: bool) -> int | None:
     """Train a run, which this process holds, to its end; returns the signal that ended it early, if one did."""
     begun: tuple[Stream, Plan] | None = None
     if not (path / MANIFEST).is_file():
         begun = source.begun()  # before anything is written: it may be refused
         begin(path, begun[1], provenance=provenance(begun[1].device))
     run = checked(path, source)
-    writer = RunWriter(path)
+    writer = RunWriter(path, allowed)
     if writer.manifest.final:
         return None
     if begun is None:

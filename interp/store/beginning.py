@@ -46,7 +46,8 @@ def begin(path: Path, plan: Plan, *, provenance: Mapping[str, object]) -> None:
         for name, data in files.items():
             write_atomically(path / name, data)
         write_log(path, "begun")
-        write_atomically(path / MANIFEST, Manifest(files={name: Entry.of(data) for name, data in files.items()}).to_json())
+        manifest = Manifest(files={name: Entry.of(data) for name, data in files.items()})
+        write_atomically(path / MANIFEST, manifest.to_json(growing=True))
 
 
 def plan_values(plan: Plan) -> dict[str, object]:

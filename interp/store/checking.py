@@ -148,12 +148,9 @@ def _check_small_files(run: Run) -> Iterator[Problem]:
         yield from _unless_named(run, HISTORY, error)
     if run.manifest.step is None or run.manifest.final:
         return
-    from interp.store.resume import read_resume  # only here: a finished run has none, and is checked without torch
+    from interp.store.recovering import standing  # only here: a finished run has no resume state, and is checked without torch
 
-    try:
-        read_resume(run.path)
-    except DataError as error:
-        yield Problem(RESUME, str(error).removeprefix(f"{run.path / RESUME}: "))
+    yield from (Problem(name, what) for name, what in standing(run.path))
 
 
 def _unless_named(run: Run, name: str, error: DataError) -> Iterator[Problem]:

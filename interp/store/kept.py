@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from interp.store.durable import sha256, write_atomically
+from interp.store.noted import kept_if_possible
 
 # Kept variants of one fact or analysis, for example under different key frequency rules: how many, and their bytes in all.
 KEEP = 4
@@ -32,7 +33,7 @@ def recall(run: Path, name: str, *, key: str) -> Any:
 def keep(run: Path, name: str, value: Any, *, key: str) -> None:
     """Keep a JSON value. If that cannot be written (a disk that is full or read-only), it is not kept."""
     path = _path(run, name, key)
-    with suppress(OSError):
+    with kept_if_possible(path.parent):
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, json.dumps({"key": key, "sha256": _hash(value), "value": value}).encode())
         prune(path)

@@ -15,7 +15,9 @@ from interp.errors import DataError
 from interp.store.durable import sha256
 
 FORMAT = 1
+GROWING = 2  # of a manifest.json beside which there are lines, see `journal`
 MANIFEST = "manifest.json"
+JOURNAL = "manifest.jsonl"
 RECORD = "run.json"
 SPLIT = "split.safetensors"
 HISTORY = "history.jsonl"
@@ -97,25 +99,27 @@ class Manifest:
         made = {"format": FORMAT, "status": self.status, "reason": self.reason, "step": self.step, "files": files}
         return {**made, **({"thinned": thinned} if thinned else {})}
 
-    def to_json(self) -> bytes:
-        """The bytes of manifest.json."""
-        return (json.dumps(self.to_dict(), indent=1) + "\n").encode()
+    def to_json(self, *, growing: bool = False) -> bytes:
+        """The bytes of manifest.json; of a run that grows, its format is that of a manifest with lines beside it."""
+        return (json.dumps({**self.to_dict(), "format": GROWING if growing else FORMAT}, indent=1) + "\n").encode()
 
     @classmethod
     def from_dict(cls, values: Any, *, where: str) -> Manifest:
         """Read what `to_dict` returned; `where` names the file in errors."""
-        check_format(values, where=where)
+        check_format(values, where=where, known=(FORMAT, GROWING))
         try:
-            files, thinned = (
-                {name: Entry(int(entry["size"]), str(entry["sha256"])) for name, entry in group.items()}
-                for group in (values["files"], values.get("thinned", {}))
-            )
+            files, thinned = entries(values["files"]), entries(values.get("thinned", {}))
             manifest = cls(values["step"], values["status"], values["reason"], files, thinned)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{where}: damaged, not a manifest ({type(error).__name__}: {error})") from error
         if manifest.status not in get_args(Status) or not isinstance(manifest.step, int | None):
             raise DataError(f"{where}: damaged, status {manifest.status!r} and step {manifest.step!r} make no sense")
         return manifest
+
+
+def entries(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Entry]:
+    """Entries from JSON values, by path."""
+    return {name: Entry(int(entry["size"]), str(entry["sha256"])) for name, entry in values.items()}
 
 
 def checkpoint_name(step: int) -> str:
@@ -151,16 +155,17 @@ def parse_json(data: bytes, *, where: str) -> Any:
         raise DataError(f"{where}: damaged, not JSON ({error})") from error
 
 
-def check_format(values: Any, *, where: str) -> None:
+def check_format(values: Any, *, where: str, known: tuple[int, ...] = (FORMAT,)) -> None:
     """Refuse what a newer version wrote.
 
     Raises:
         DataError: naming both format versions.
     """
     version = values.get("format") if isinstance(values, dict) else None
-    if version != FORMAT:
+    if version not in known:
+        expected = " or ".join(map(str, known))
         raise DataError(
-            f"{where}: given format {version!r}, expected {FORMAT}; it is foreign, or written by another version of interp"
+            f"{where}: given format {version!r}, expected {expected}; it is foreign, or written by another version of interp"
         )
 
 

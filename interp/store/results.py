@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from interp.errors import DataError
 from interp.store.durable import write_atomically
 from interp.store.kept import prune
+from interp.store.noted import kept_if_possible
 from interp.store.packed import pack_arrays, unpack_arrays
 
 _KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
@@ -113,7 +114,7 @@ class Results:
             return
         steps, arrays = self._stack()
         header = self._header(steps)
-        with suppress(OSError):
+        with kept_if_possible(self._path.parent):
             self._path.parent.mkdir(exist_ok=True)
             write_atomically(self._path, save(arrays, metadata={_KEY: json.dumps({"key": self._key, **header})}))
             prune(self._path)

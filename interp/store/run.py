@@ -23,11 +23,11 @@ from interp.cores import check_threads
 from interp.errors import DataError, UsageError
 from interp.networks.shapes import KIND as ONE_LAYER
 from interp.store import history
-from interp.store.durable import is_locked
+from interp.store.journal import read_manifest
+from interp.store.locking import is_locked
 from interp.store.manifest import (
     HISTORY,
     IMPORTED,
-    MANIFEST,
     RECORD,
     SPLIT,
     TASK,
@@ -39,7 +39,7 @@ from interp.store.manifest import (
     parse_json,
     read_checked,
 )
-from interp.store.missing import nearest_step, no_run, no_step, run_names, thinned_out
+from interp.store.missing import nearest_step, no_step, run_names, thinned_out
 from interp.store.packed import unpack_arrays
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
@@ -67,7 +67,7 @@ def open_run(path: str | Path, network: NetworkMakers | None = None) -> Run:
 
     Raises:
         UsageError: if there is no run at this path, with the nearest name that is one.
-        DataError: if its run.json or manifest.json is damaged.
+        DataError: if its run.json or manifest is damaged.
 
     >>> open_run("nowhere/nanda")
     Traceback (most recent call last):
@@ -78,18 +78,6 @@ def open_run(path: str | Path, network: NetworkMakers | None = None) -> Run:
     record = parse_json(read_checked(path, RECORD, manifest), where=f"{path / RECORD}")
     check_format(record, where=f"{path / RECORD}")
     return Run(path, manifest, record, network)
-
-
-def read_manifest(path: Path) -> Manifest:
-    """What a run holds, without its config.
-
-    Raises:
-        UsageError, DataError: as `open_run`.
-    """
-    where = path / MANIFEST
-    if not where.is_file():
-        raise no_run(path)
-    return Manifest.from_dict(parse_json(where.read_bytes(), where=f"{where}"), where=f"{where}")
 
 
 def list_runs(root: str | Path = "checkpoints") -> list[Run]:

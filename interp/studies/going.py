@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from interp.bars import many_runs_progress
 from interp.errors import UsageError
 from interp.store.durable import make_directory, write_atomically
-from interp.studies.leases import Leases
+from interp.store.leases import Leases
 from interp.studies.study_plan import Point
 from interp.studies.worker import LEASES, RUNS, State, Work, settled
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 from interp.config.run_config import RunConfig
 from interp.errors import TrainingError
+from interp.store.journal import read_manifest
+from interp.store.leases import SECONDS, Held, Leases
 from interp.store.manifest import MANIFEST, RESUME, SERIES
-from interp.store.run import read_manifest
-from interp.studies.leases import SECONDS, Held, Leases
 from interp.studies.study_plan import Keep, point_name
 
 RUNS, LEASES = "runs", "leases"
