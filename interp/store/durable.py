@@ -112,26 +112,33 @@ def locked(directory: Path) -> Iterator[None]:
         UsageError: if another process holds it.
         DataError: if the directory cannot be written to.
     """
+    holder = os.getpid()
     with explained(directory):
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if not _try_lock(descriptor, attempts=_PATIENCE):
+        if not _try_lock(descriptor, fcntl.LOCK_EX, attempts=_PATIENCE):
             raise UsageError(f"{directory} is being written by another process; wait until it ends, or stop it")
         yield
     finally:
-        os.close(descriptor)
+        if os.getpid() == holder:
+            _let_go(descriptor)  # not a child that was forked off: the lock is its parent's
 
 
 def is_locked(directory: Path) -> bool:
-    """Whether some process is writing in a directory at this moment."""
+    """Whether some process is writing in a directory at this moment.
+
+    Asked by a shared lock, which any number of processes may hold at once: those that only ask are not taken for a writer.
+    """
     try:
         descriptor = os.open(directory / LOCK, os.O_RDONLY)
     except OSError:
         return False
     try:
-        return not _try_lock(descriptor, attempts=1)
+        return not _try_lock(descriptor, fcntl.LOCK_SH, attempts=1)
+    except OSError:  # a file system without locks: nobody can hold one
+        return False
     finally:
-        os.close(descriptor)
+        _let_go(descriptor)
 
 
 @contextmanager
@@ -147,14 +154,21 @@ def explained(run: Path) -> Iterator[None]:
         ) from error
 
 
-def _try_lock(descriptor: int, *, attempts: int) -> bool:
+def _try_lock(descriptor: int, kind: int, *, attempts: int) -> bool:
     for attempt in range(attempts):
         with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             return True
         if attempt + 1 < attempts:
             time.sleep(0.02)
     return False
+
+
+def _let_go(descriptor: int) -> None:
+    """Give a lock back. Closing is not enough: a process that was forked off meanwhile has the descriptor too, and the lock."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def _write_beside(path: Path, data: bytes) -> Path:
