@@ -76,15 +76,18 @@ def show(
 
 
 def verify(run: RunPath, threads: Threads = None, root: Root = ROOT) -> None:
-    """Check every file of a run: hashes, shapes, steps. Exit code 1 if anything is wrong."""
+    """Check every byte of a run: hashes, shapes, steps. Exit code 1 if anything is wrong.
+
+    Notes name what is harmless or cannot be checked: files that are not the run's, results that were not measured here.
+    """
     opened = find_run(run, root)
     with counted_progress("checking files") as on_step:
-        problems = opened.verify(threads=threads, on_step=on_step)
-    if problems:
-        raise DataError(
-            "\n".join([f"{opened.path}: {counted(len(problems), 'problem')}", *(f"  {problem}" for problem in problems)])
-        )
-    print(f"{opened.path}: sound; {checkpoints(opened.steps)}")
+        found = opened.examine(threads=threads, on_step=on_step)
+    notes = [f"  note: {note}" for note in found.notes]
+    if found.problems:
+        told = [f"{opened.path}: {counted(len(found.problems), 'problem')}", *(f"  {problem}" for problem in found.problems)]
+        raise DataError("\n".join([*told, *notes]))
+    print("\n".join([f"{opened.path}: sound; {checkpoints(opened.steps)}", *notes]))
 
 
 def analyze(

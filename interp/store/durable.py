@@ -116,7 +116,7 @@ def locked(directory: Path) -> Iterator[None]:
     with explained(directory):
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if not _try_lock(descriptor, fcntl.LOCK_EX, attempts=_PATIENCE):
+        if not _try_lock(descriptor, attempts=_PATIENCE):
             raise UsageError(f"{directory} is being written by another process; wait until it ends, or stop it")
         yield
     finally:
@@ -134,7 +134,7 @@ def is_locked(directory: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _try_lock(descriptor, fcntl.LOCK_SH, attempts=1)
+        return not _try_lock(descriptor, attempts=1, kind=fcntl.LOCK_SH)
     except OSError:  # a file system without locks: nobody can hold one
         return False
     finally:
@@ -154,7 +154,7 @@ def explained(run: Path) -> Iterator[None]:
         ) from error
 
 
-def _try_lock(descriptor: int, kind: int, *, attempts: int) -> bool:
+def _try_lock(descriptor: int, *, attempts: int, kind: int = fcntl.LOCK_EX) -> bool:
     for attempt in range(attempts):
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

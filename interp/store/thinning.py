@@ -13,7 +13,8 @@ from interp.errors import UsageError
 from interp.store.durable import explained, make_directory, remove_temporaries, write_atomically
 from interp.store.manifest import MANIFEST, SERIES, Entry, checkpoint_name, series_name
 from interp.store.run import Run, open_run
-from interp.store.writer import write_log, writing
+from interp.store.run_log import write_log
+from interp.store.writer import writing
 
 
 def thin(path: Path, keep: Iterable[int], *, series: Mapping[str, bytes] | None = None) -> Run:

@@ -8,12 +8,10 @@ commit is written again, byte for byte, on resuming.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from torch import Tensor
@@ -73,13 +71,6 @@ def writing(path: Path) -> Iterator[None]:
         raise UsageError(f"{path} holds {sorted(strangers)[0]!r} and is not a run; choose another name with --name")
     with locked(path):
         yield
-
-
-def write_log(path: Path, event: str, **facts: object) -> None:
-    """Add a line for people to a run's log: the time and what happened. No hash covers it."""
-    time = datetime.now(UTC).isoformat(timespec="seconds")
-    with suppress(OSError):  # never a reason to fail
-        append(path / LOG, (json.dumps({"time": time, "event": event, **facts}) + "\n").encode())
 
 
 class RunWriter:
@@ -154,6 +145,8 @@ class RunWriter:
 
     def last_line(self) -> bytes:
         """The last committed line of the history."""
+        if HISTORY not in self._files:
+            raise DataError(f"{self.path / HISTORY}: was set aside: the run can be read, but must be recorded under another name")
         committed = (self.path / HISTORY).read_bytes()[: self._files[HISTORY].size]
         return committed.splitlines(keepends=True)[-1]
 
@@ -174,7 +167,7 @@ class RunWriter:
         sync_directory(self.path / CHECKPOINTS)
         if (self.path / MOMENTS).is_dir():
             sync_directory(self.path / MOMENTS)
-        return replace(manifest, files=dict(self._files))
+        return replace(manifest, files=dict(self._files), set_aside=self.manifest.set_aside)
 
     def _publish(self, manifest: Manifest) -> None:
         write_atomically(self.path / MANIFEST, manifest.to_json())
