@@ -26,6 +26,7 @@ TASK = "task.safetensors"
 MOMENTS = "moments"
 SERIES = "series"
 RESULTS = "results"
+DAMAGED = "damaged"  # where repairing sets aside what is damaged
 IMPORTED = "imported"  # in place of an engine's name
 
 Status = Literal["running", "interrupted", "finished", "stopped"]

@@ -96,7 +96,8 @@ def _check_resume(run: Run) -> Iterator[Finding]:
     except DataError as error:
         if _is_final_by_now(run):
             return
-        yield Finding(RESUME, str(error).removeprefix(f"{run.path / RESUME}: "))
+        if RESUME not in run.manifest.set_aside:  # which says it
+            yield Finding(RESUME, str(error).removeprefix(f"{run.path / RESUME}: "))
         return
     if found.files.get(RECORD) != run.manifest.files.get(RECORD):
         yield Finding(RESUME, "belongs to another run")

@@ -12,7 +12,19 @@ from interp.store.durable import LOCK
 from interp.store.findings import Finding
 from interp.store.installation import has_key
 from interp.store.kept import SERIES_SEAL
-from interp.store.manifest import CHECKPOINTS, HISTORY, LOG, MANIFEST, MOMENTS, RESULTS, RESUME, Manifest, series_name, step_of
+from interp.store.manifest import (
+    CHECKPOINTS,
+    DAMAGED,
+    HISTORY,
+    LOG,
+    MANIFEST,
+    MOMENTS,
+    RESULTS,
+    RESUME,
+    Manifest,
+    series_name,
+    step_of,
+)
 from interp.store.run_log import check_log
 from interp.store.sealed import Measured, is_of_earlier_version, unpack_fact, unpack_measured
 from interp.wording import counted
@@ -20,7 +32,6 @@ from interp.wording import counted
 if TYPE_CHECKING:
     from interp.store.run import Run
 
-DAMAGED = "damaged"  # where what is damaged is set aside
 _RESULT = re.compile(r"\w+-[0-9a-f]{16}\.(safetensors|json)")
 _UNREADABLE = "cannot be read"
 
