@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import threading
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def write(path: Path, steps: range, *, finish: bool = False) -> None:
             writer.save(step, growing(step / 100))
             writer.add_history(step, scores(step / 100))
             if finish and step == steps[-1]:
-                writer.finish(step, status="finished", reason="budget")
+                writer.finish(step, status="finished", reason="settled")
             else:
                 writer.commit(step, {})
 
@@ -104,8 +105,9 @@ def test_a_bit_that_flips_before_the_last_line_is_named(run, position):
 def test_lines_that_are_not_in_their_place_are_named(run, tmp_path, change):
     first, second, *rest = lines(run)
     if change == "of another run":
-        begin = json.loads((run / MANIFEST).read_bytes())
-        (run / MANIFEST).write_text(json.dumps(begin))
+        with writing(tmp_path / "other"):
+            begin_planted(tmp_path / "other", replace(CONFIG, seed=7))
+        shutil.copy(tmp_path / "other" / MANIFEST, run / MANIFEST)
     changed = {"missing": [first, *rest], "swapped": [second, first, *rest], "twice": [first, first, second, *rest]}
     (run / JOURNAL).write_bytes(b"".join(changed.get(change, [first, second, *rest])))
     with pytest.raises(DataError, match=r"manifest\.jsonl: line \d is damaged, missing or in the wrong place"):
@@ -194,6 +196,14 @@ def test_a_run_that_ends_while_it_is_read_is_read_whole(run, monkeypatch):
 
     monkeypatch.setattr(Path, "read_bytes", reading)
     assert open_run(run).manifest.step == 5
+
+
+def test_white_space_in_the_manifest_changes_nothing(run):
+    before = open_run(run).manifest
+    (run / MANIFEST).write_text(json.dumps(json.loads((run / MANIFEST).read_bytes())))
+    assert open_run(run).manifest == before
+    write(run, range(5, 7))
+    assert open_run(run).steps == tuple(range(7))
 
 
 def test_the_digest_follows_every_commit(run):

@@ -73,16 +73,31 @@ def show(
         print_tree(_in_words(found))
 
 
-def verify(run: RunPath, threads: Threads = None, root: Root = ROOT) -> None:
-    """Check every file of a run: hashes, shapes, steps. Exit code 1 if anything is wrong."""
+def verify(
+    run: RunPath,
+    repair: bool = False,
+    threads: Threads = None,
+    root: Root = ROOT,
+) -> None:
+    """Check every byte of a run: hashes, shapes, steps. Exit code 1 if anything is wrong.
+
+    Notes name what is harmless or cannot be checked: files that are not the run's, results that were not measured here.
+
+    Args:
+        repair: first set what is damaged aside, into the run's folder damaged/, so that the rest opens again.
+    """
+    if repair:
+        _repair(find_path(run, root), threads)
     opened = find_run(run, root)
     with counted_progress("checking files") as on_step:
-        problems = opened.verify(threads=threads, on_step=on_step)
-    if problems:
-        raise DataError(
-            "\n".join([f"{opened.path}: {counted(len(problems), 'problem')}", *(f"  {problem}" for problem in problems)])
-        )
-    print(f"{opened.path}: sound; {checkpoints(opened.steps)}")
+        found = opened.examine(threads=threads, on_step=on_step)
+    notes = [f"  note: {note}" for note in found.notes]
+    if found.problems:
+        told = [f"{opened.path}: {counted(len(found.problems), 'problem')}", *(f"  {problem}" for problem in found.problems)]
+        if not repair:
+            notes.append("  `interp verify --repair` sets damaged files aside and keeps the rest")
+        raise DataError("\n".join([*told, *notes]))
+    print("\n".join([f"{opened.path}: sound; {checkpoints(opened.steps)}", *notes]))
 
 
 def analyze(
@@ -158,6 +173,16 @@ def anatomy(
     for note in (*source.notes, *([paper_note] if paper_note else [])):
         print(f"note: {note}")
     print_tree(found, paper=paper)
+
+
+def _repair(path: Path, threads: int | None) -> None:
+    """Repair a run, and say what was done and what that means."""
+    from interp.store.manifest import DAMAGED
+    from interp.store.mending import repair
+
+    done = repair(path, threads=threads).done
+    head = f"repaired; what was set aside is in {path / DAMAGED}" if done else "nothing to repair"
+    print("\n".join([f"{path}: {head}", *(f"  {finding}" for finding in done)]))
 
 
 def _in_words(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from interp.errors import UsageError
 from interp.networks.shapes import KIND as ONE_LAYER
 from interp.store.durable import explained, make_directory, write_atomically
 from interp.store.manifest import CHECKPOINTS, FORMAT, MANIFEST, MOMENTS, RECORD, SPLIT, TASK, Entry, Manifest
+from interp.store.run_log import write_log
 from interp.store.task_file import pack_task
 from interp.store.tensors import pack
-from interp.store.writer import write_log
 from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
 from interp.training.stream import Plan

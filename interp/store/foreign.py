@@ -16,8 +16,9 @@ from interp.store.beginning import begin
 from interp.store.locking import LockKind
 from interp.store.manifest import IMPORTED, MANIFEST
 from interp.store.run import Run, open_run
+from interp.store.run_log import write_log
 from interp.store.run_paths import run_path
-from interp.store.writer import RunWriter, write_log, writing
+from interp.store.writer import RunWriter, writing
 from interp.tasks.splits import Split
 from interp.training.stream import Plan
 

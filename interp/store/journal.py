@@ -1,8 +1,8 @@
 """The manifest of a run that grows: ``manifest.json`` as of its beginning, and ``manifest.jsonl`` with a line for each commit.
 
-A commit adds one line, whatever the run holds already. Each line has the hash of what precedes it (of the whole manifest.json
-for the first) and its own, so that no line can be changed, moved or taken out unnoticed. A last line that is not whole is what a
-crash left, and does not count. At the end of a run manifest.json is written whole, and the lines go.
+A commit adds one line, whatever the run holds already. Each line has the hash of what precedes it (for the first, that of what
+manifest.json says) and its own, so that no line can be changed, moved or taken out unnoticed. A last line that is not whole is
+what a crash left, and does not count. At the end of a run manifest.json is written whole, and the lines go.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Journal:
 
     Attributes:
         base: the manifest without them.
-        start: hash of its file.
+        start: hash of what it says.
         commits: each with where its line ends; all of them sound.
         tail: bytes after them: a line that is not whole.
     """
@@ -106,13 +106,12 @@ def read_journal(path: Path) -> Journal:
         if not where.is_file():
             raise no_run(path)
         data = _read(where)
-        values = parse_json(data, where=f"{where}")
-        base = Manifest.from_dict(values, where=f"{where}")
-        if values["format"] != GROWING:
-            return Journal(base, sha256(data))
+        base = Manifest.from_json(data, where=f"{where}")
+        if not is_growing(data):
+            return Journal(base, base.hash_of_content())
         lines = _read(path / JOURNAL) if (path / JOURNAL).exists() else b""
         if _read(where) == data:  # not replaced in the meantime
-            start = sha256(data)
+            start = base.hash_of_content(growing=True)
             commits = tuple(_commits(lines, start, where=f"{path / JOURNAL}"))
             return Journal(base, start, commits, lines[commits[-1][1] if commits else 0 :])
     raise DataError(f"{where}: changes faster than it can be read")
@@ -125,6 +124,16 @@ def read_manifest(path: Path) -> Manifest:
         UsageError, DataError: as `read_journal`.
     """
     return read_journal(path).manifest()
+
+
+def is_growing(data: bytes) -> bool:
+    """Whether these bytes of a manifest.json are of a run that grows, so that there may be lines beside it."""
+    return bool(parse_json(data, where=MANIFEST)["format"] == GROWING)
+
+
+def manifest_bytes(path: Path) -> bytes:
+    """The bytes that say what a run holds, sound or not: those of manifest.json, and the lines beside it."""
+    return _read(path / MANIFEST) + _read(path / JOURNAL)
 
 
 def manifest_digest(path: Path) -> str:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from interp.errors import DataError, UsageError, unknown
 from interp.store.durable import explained
@@ -110,7 +110,7 @@ def _chosen(lock: LockKind | None) -> LockKind:
     chosen = lock or os.environ.get(LOCK_VARIABLE) or "system"
     if chosen not in LOCKS:
         raise unknown("lock" if lock else f"lock in {LOCK_VARIABLE}", chosen, LOCKS)
-    return cast("LockKind", chosen)
+    return chosen
 
 
 def _take(descriptor: int, directory: Path) -> OSError | None:

@@ -22,17 +22,18 @@ class ResumeState:
 
     Attributes:
         tensors: the state of the training.
-        commit: the line that the manifest gets, or has got; of earlier versions the whole manifest as of that step.
+        commit: the line that the manifest gets, or has got; or the whole manifest as of that step, where there are no lines yet.
     """
 
     tensors: Mapping[str, Tensor]
     commit: Commit | Manifest
 
 
-def write_resume(run: Path, tensors: Mapping[str, Tensor], commit: Commit) -> None:
+def write_resume(run: Path, state: ResumeState) -> None:
     """Replace the run's resume state."""
-    facts = {"commit": commit.values()}
-    write_atomically(run / RESUME, pack(tensors, {**facts, "sha256": digest(as_arrays(tensors), facts)}))
+    commit = state.commit
+    facts = {"manifest": commit.to_dict()} if isinstance(commit, Manifest) else {"commit": commit.values()}
+    write_atomically(run / RESUME, pack(state.tensors, {**facts, "sha256": digest(as_arrays(state.tensors), facts)}))
 
 
 def read_resume(run: Path) -> ResumeState:

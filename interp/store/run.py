@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from interp.networks.stored_network import NetworkMakers
-    from interp.store.checking import Problem
     from interp.store.checkpoint import Checkpoint
+    from interp.store.findings import Examined, Finding
 
 log = logging.getLogger("interp")
 
@@ -324,16 +324,25 @@ class Run:
         step = columns.pop("step")
         return xr.Dataset({name: ("step", values) for name, values in columns.items()}, coords={"step": step})
 
-    def verify(self, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None) -> tuple[Problem, ...]:
-        """Check every file: hashes, shapes, steps. Empty if the run is sound.
+    def verify(self, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None) -> tuple[Finding, ...]:
+        """Check every file: hashes, shapes, steps. Empty if the run is sound; `examine` also says what is merely worth knowing.
 
         Args:
             threads: files that are read at once; as many as this process may use cores by default.
             on_step: called with (files read, files in all).
         """
-        from interp.store.checking import check
+        return self.examine(threads=threads, on_step=on_step).problems
 
-        return check(self, threads=check_threads(threads), on_step=on_step)
+    def examine(self, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None) -> Examined:
+        """Check every byte of the run's directory: problems, and notes of what is not the run's, or was not measured here.
+
+        Args:
+            threads: as in `verify`.
+            on_step: likewise.
+        """
+        from interp.store.checking import examine
+
+        return examine(self, threads=check_threads(threads), on_step=on_step)
 
     def facts(self) -> dict[str, Any]:
         """What the run is, in plain values: status, task, split, steps, sizes, engine, when and with what it was begun."""

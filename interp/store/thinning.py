@@ -14,8 +14,9 @@ from interp.store.durable import explained, make_directory, write_atomically
 from interp.store.locking import LockKind
 from interp.store.manifest import MANIFEST, SERIES, Entry, checkpoint_name, series_name
 from interp.store.run import Run, open_run
+from interp.store.run_log import write_log
 from interp.store.temporaries import remove_temporaries
-from interp.store.writer import write_log, writing
+from interp.store.writer import writing
 
 
 def thin(path: Path, keep: Iterable[int], *, series: Mapping[str, bytes] | None = None, lock: LockKind | None = None) -> Run:

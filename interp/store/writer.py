@@ -7,11 +7,9 @@ the last commit is written again, byte for byte, on resuming.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from torch import Tensor
@@ -41,7 +39,7 @@ from interp.store.manifest import (
     moments_name,
 )
 from interp.store.recovering import recover, recover_history
-from interp.store.resume import write_resume
+from interp.store.resume import ResumeState, write_resume
 from interp.store.run import open_run
 from interp.store.temporaries import remove_temporaries
 from interp.store.tensors import pack, pack_network
@@ -78,13 +76,6 @@ def writing(path: Path, lock: LockKind | None = None) -> Iterator[Callable[[], N
 def _may_precede(name: str) -> bool:
     """Whether a file may be in a run's directory before that is a run."""
     return name in _NOT_YET_A_RUN or name.startswith(f"{LEASE}.") or name.endswith(".tmp")
-
-
-def write_log(path: Path, event: str, **facts: object) -> None:
-    """Add a line for people to a run's log: the time and what happened. No hash covers it."""
-    time = datetime.now(UTC).isoformat(timespec="seconds")
-    with suppress(OSError):  # never a reason to fail
-        append(path / LOG, (json.dumps({"time": time, "event": event, **facts}) + "\n").encode())
 
 
 class RunWriter:
@@ -158,22 +149,25 @@ class RunWriter:
         with explained(self.path):
             self._flush()
             commit = Commit(self._head, step, status, dict(self._new))
-            write_resume(self.path, state, commit)
+            write_resume(self.path, ResumeState(state, commit))
             append(self.path / JOURNAL, commit.line())
         self._head = commit.sha256
-        self._committed(Manifest(step=step, status=status))
+        self._committed(Manifest(step=step, status=status, set_aside=self._status.set_aside))
 
     def finish(self, step: int | None, *, status: Status, reason: Reason) -> None:
         """Commit everything, for good: the run is `finished` or `stopped` and its resume state is dropped."""
         with explained(self.path):
             self._flush()
-            manifest = Manifest(step=step, status=status, reason=reason, files=self._files)
+            ended = Manifest(step=step, status=status, reason=reason)
+            manifest = replace(ended, files=self._files, set_aside=self._status.set_aside)
             write_atomically(self.path / MANIFEST, manifest.to_json())
             self._tidy()
         self._committed(manifest)
 
     def last_line(self) -> bytes:
         """The last committed line of the history."""
+        if HISTORY not in self._files:
+            raise DataError(f"{self.path / HISTORY}: was set aside: the run can be read, but must be recorded under another name")
         committed = (self.path / HISTORY).read_bytes()[: self._files[HISTORY].size]
         return committed.splitlines(keepends=True)[-1]
 
