@@ -14,7 +14,7 @@ from test_every_byte import every_bit, flipped, runs, shown  # noqa: F401 - the 
 import interp
 from interp.cli import main
 from interp.errors import DataError, UsageError
-from interp.store.manifest import Manifest
+from interp.store.manifest import Entry, Manifest
 from interp.store.mending import repair
 from interp.store.run import open_run
 from interp.store.salvage import salvaged_manifest
@@ -234,6 +234,35 @@ def test_an_older_manifest_that_lies_about_its_step_is_made_again(copies):
         assert [problem.file for problem in open_run(path).verify()] == ["manifest.json"]
         assert repair(path).left == ()
         assert (path / "manifest.json").read_text() == text
+
+
+def test_a_lost_manifest_is_made_again_from_the_resume_state_or_not_at_all(copies):
+    data = (copies / "interrupted" / "manifest.json").read_bytes()
+    for kind in ("interrupted", "finished"):
+        (copies / kind / "manifest.json").unlink()
+    assert repair(copies / "interrupted").left == ()
+    assert (copies / "interrupted" / "manifest.json").read_bytes() == data
+    with pytest.raises(DataError, match="no hash in it fits run.json"):
+        repair(copies / "finished")
+
+
+def test_a_commit_that_lacks_its_manifest_is_completed_first(copies):
+    """A process was killed after its resume state was there: that state is newer, and stays what it is."""
+    path = copies / "interrupted"
+    newer = (path / "manifest.json").read_bytes()
+    whole = Manifest.from_json(newer, where="x")
+    files = {name: entry for name, entry in whole.files.items() if name != "history.jsonl" and "000005" not in name}
+    older = replace(whole, step=0, status="running", files={**files, "history.jsonl": first_line_of(path)})
+    (path / "manifest.json").write_bytes(older.to_json())
+    assert open_run(path).verify() == ()
+    harm(step_file(path, 0))
+    found = repair(path)
+    assert (found.left, found.run.manifest.step, found.run.steps) == ((), 7, (5,))
+    assert interp.resume(path, progress=False).verify() == ()
+
+
+def first_line_of(path: Path) -> Entry:
+    return Entry.of((path / "history.jsonl").read_bytes().splitlines(keepends=True)[0])
 
 
 def test_only_one_process_repairs_and_only_a_run(copies, tmp_path):

@@ -69,7 +69,7 @@ def repair(path: Path, *, threads: int | None = None) -> Repaired:
         UsageError: if there is no run at this path, or another process is writing it.
         DataError: if it cannot be written, or its run.json is lost.
     """
-    if not (path / MANIFEST).is_file():
+    if not (path / MANIFEST).is_file() and not (path / RECORD).is_file():
         raise no_run(path)
     with locked(path), explained(path):
         work = _Mending(path, check_threads(threads))
@@ -113,7 +113,7 @@ class _Mending:
 
     def _mend_manifest(self) -> None:
         """Complete a commit that lacks its manifest; make one anew that cannot be read, from the resume state or its bytes."""
-        data = (self.path / MANIFEST).read_bytes()
+        data = (self.path / MANIFEST).read_bytes() if (self.path / MANIFEST).is_file() else b""
         known = state = None
         with suppress(DataError):
             known = Manifest.from_json(data, where=MANIFEST)
