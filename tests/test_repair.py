@@ -242,7 +242,7 @@ def test_a_lost_manifest_is_made_again_from_the_resume_state_or_not_at_all(copie
         (copies / kind / "manifest.json").unlink()
     assert repair(copies / "interrupted").left == ()
     assert (copies / "interrupted" / "manifest.json").read_bytes() == data
-    with pytest.raises(DataError, match="no hash in it fits run.json"):
+    with pytest.raises(DataError, match=r"no hash in it fits run\.json"):
         repair(copies / "finished")
 
 
