@@ -14,11 +14,22 @@ from test_every_byte import every_bit, flipped, runs, shown  # noqa: F401 - the 
 import interp
 from interp.cli import main
 from interp.errors import DataError, UsageError
-from interp.store.manifest import Manifest
+from interp.recording.session import Session
+from interp.store.beginning import begin
+from interp.store.manifest import Entry, Manifest
 from interp.store.mending import repair
+from interp.store.resume import ResumeState, read_resume, write_resume
 from interp.store.run import open_run
 from interp.store.salvage import salvaged_manifest
-from interp.store.writer import writing
+from interp.store.writer import RunWriter, writing
+
+FIRST = "checkpoints/step_00000000.safetensors"
+HARMED = (
+    (FIRST, "resume.safetensors"),
+    (FIRST, "manifest.jsonl"),
+    ("manifest.json", "manifest.jsonl"),
+    ("manifest.jsonl", "resume.safetensors"),
+)
 
 
 @pytest.fixture
@@ -240,6 +251,114 @@ def test_an_older_manifest_that_lies_about_its_step_is_made_again(copies):
         assert (path / "manifest.json").read_text() == text
 
 
+def test_a_lost_manifest_is_made_again_from_the_resume_state_or_not_at_all(copies):
+    data = (copies / "interrupted" / "manifest.json").read_bytes()
+    for kind in ("interrupted", "finished"):
+        (copies / kind / "manifest.json").unlink()
+    assert repair(copies / "interrupted").left == ()
+    assert (copies / "interrupted" / "manifest.json").read_bytes() == data
+    with pytest.raises(DataError, match=r"no hash in it fits run\.json"):
+        repair(copies / "finished")
+
+
+def journal_lines(path: Path) -> list[bytes]:
+    return (path / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("kept", [0, 40])
+def test_a_commit_that_lacks_its_line_is_completed_first(copies, kept):
+    """A process was killed after its resume state was there: that state is newer, and stays what it is."""
+    path = copies / "interrupted"
+    lines = journal_lines(path)
+    (path / "manifest.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:kept])
+    run = open_run(path)
+    assert (run.verify(), run.manifest.step) == ((), 5)
+    assert any("cut off: resuming completes it" in str(note) for note in run.examine().notes)
+    harm(step_file(path, 0))
+    found = repair(path)
+    assert (found.left, found.run.manifest.step, found.run.steps) == ((), 7, (5,))
+    assert interp.resume(path, progress=False).verify() == ()
+
+
+def test_a_commit_of_an_earlier_version_that_lacks_its_manifest_is_completed_first(copies):
+    """Its resume state has the whole manifest, and there are no lines."""
+    path = copies / "interrupted"
+    whole = open_run(path).manifest
+    files = {name: entry for name, entry in whole.files.items() if name != "history.jsonl" and "000005" not in name}
+    older = replace(whole, step=0, status="running", files={**files, "history.jsonl": first_line_of(path)})
+    write_resume(path, ResumeState(read_resume(path).tensors, whole))
+    (path / "manifest.json").write_bytes(older.to_json())
+    (path / "manifest.jsonl").unlink()
+    assert open_run(path).verify() == ()
+    harm(step_file(path, 0))
+    found = repair(path)
+    assert (found.left, found.run.manifest.step, found.run.steps) == ((), 7, (5,))
+    assert interp.resume(path, progress=False).verify() == ()
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.33, 0.4, 0.5, 0.62, 0.66, 0.67, 0.8, 0.97, 1])
+@pytest.mark.parametrize("also", [(), ("manifest.json",)])
+def test_a_line_in_which_a_bit_is_wrong_costs_nothing(copies, share, also):
+    """The damaged lines are set aside; what they said is proved by the files, and by the resume state."""
+    path = copies / "interrupted"
+    whole = open_run(path).manifest
+    damaged = harm(path / "manifest.jsonl", share)
+    for name in also:
+        harm(path / name)
+    found = repair(path)
+    assert (found.left, found.run.manifest) == ((), whole)
+    assert damaged in everything(path / "damaged")
+    assert repair(path).done == ()
+    finished, uninterrupted = interp.resume(path, progress=False), open_run(copies / "finished").manifest.files
+    assert finished.verify() == ()
+    assert finished.manifest.files == uninterrupted | {"run.json": finished.manifest.files["run.json"]}
+
+
+@pytest.mark.parametrize("change", ["missing", "swapped", "only the first", "none", "cut", "foreign"])
+def test_lines_that_are_lost_cost_what_only_they_knew(copies, change):
+    path = copies / "interrupted"
+    first, second, third = journal_lines(path)
+    changed = {
+        "missing": [first, third], "swapped": [second, first, third], "only the first": [first], "none": [],
+        "cut": [first, second[:50] + b"\n", third], "foreign": [first, second, third, b"{}\n"],
+    }  # fmt: skip
+    (path / "manifest.jsonl").write_bytes(b"".join(changed[change]))
+    found = repair(path)
+    assert (found.left, found.run.manifest.step) == ((), 7)
+    holes = {"missing": (0,), "cut": (0,), "only the first": (0,), "none": ()}
+    assert found.run.steps == holes.get(change, (0, 5))
+    assert repair(path).done == ()
+    assert interp.resume(path, progress=False).verify() == ()
+
+
+def test_without_lines_and_state_it_goes_back_to_the_last_state_that_was_kept(copies):
+    path = copies / "interrupted"
+    harm(path / "manifest.jsonl", 0.5)
+    harm(path / "resume.safetensors")
+    found = repair(path)
+    assert (found.left, found.run.manifest.step, found.run.steps) == ((), 5, (0, 5))
+    assert interp.resume(path, progress=False).verify() == ()
+
+
+def test_a_resume_state_of_another_run_is_set_aside(copies):
+    path, other = copies / "interrupted", copies / "other"
+    config = replace(open_run(path).config, seed=3)
+    training = interp.Training(config)
+    with writing(other):
+        begin(other, training.plan, provenance={})
+        session = Session(RunWriter(other), training.plan, training.state)
+        session.take(next(iter(training)))
+        session.interrupt(2)
+    shutil.copy(other / "resume.safetensors", path / "resume.safetensors")
+    found = repair(path)
+    assert (found.left, found.run.manifest.step, found.run.steps) == ((), 5, (0, 5))
+    assert interp.resume(path, progress=False).verify() == ()
+
+
+def first_line_of(path: Path) -> Entry:
+    return Entry.of((path / "history.jsonl").read_bytes().splitlines(keepends=True)[0])
+
+
 def test_only_one_process_repairs_and_only_a_run(copies, tmp_path):
     with writing(copies / "finished"), pytest.raises(UsageError, match="another process"):
         repair(copies / "finished")
@@ -247,17 +366,18 @@ def test_only_one_process_repairs_and_only_a_run(copies, tmp_path):
         repair(tmp_path / "nothing")
 
 
-def test_killed_at_any_moment_it_is_repaired_by_the_same_call(runs, tmp_path, monkeypatch):  # noqa: F811
+@pytest.mark.parametrize("files", HARMED)
+def test_killed_at_any_moment_it_is_repaired_by_the_same_call(runs, tmp_path, monkeypatch, files):  # noqa: F811
     class Killed(BaseException):
         pass
 
     def harmed(name: str) -> Path:
         path = Path(shutil.copytree(runs / "interrupted", tmp_path / name))
-        harm(step_file(path, 0))
-        harm(path / "resume.safetensors")
+        for file in files:
+            harm(path / file)
         return path
 
-    real = {name: getattr(os, name) for name in ("replace", "rename", "truncate")}
+    real = {name: getattr(os, name) for name in ("replace", "rename", "truncate", "unlink")}
     calls, last, total = 0, -1, None
 
     def guarded(name: str) -> object:
@@ -284,7 +404,8 @@ def test_killed_at_any_moment_it_is_repaired_by_the_same_call(runs, tmp_path, mo
                 with pytest.raises(Killed):
                     repair(path, threads=1)
         found = repair(path, threads=1)
-        assert (found.left, found.run.steps, found.run.manifest.step) == ((), (5,), 5), number
+        steps, step = (5,) if FIRST in files else (0, 5), 5 if "resume.safetensors" in files else 7
+        assert (found.left, found.run.steps, found.run.manifest.step) == ((), steps, step), number
         number += 1
     assert total > 3
     assert interp.resume(path, progress=False).status == "finished"

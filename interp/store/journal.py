@@ -15,7 +15,7 @@ from typing import Any
 
 from interp.errors import DataError
 from interp.store.durable import sha256
-from interp.store.manifest import GROWING, JOURNAL, MANIFEST, Entry, Manifest, Status, entries, parse_json
+from interp.store.manifest import GROWING, JOURNAL, MANIFEST, Entry, Manifest, Status, entries, is_count, is_hash, parse_json
 from interp.store.missing import no_run
 
 _HASH = b', "sha256": "'
@@ -57,7 +57,10 @@ class Commit:
     def of(cls, values: Any, *, where: str) -> Commit:
         """Read what `values` returned."""
         try:
-            return cls(str(values["after"]), int(values["step"]), values["status"], entries(values["files"]))
+            commit = cls(values["after"], values["step"], values["status"], entries(values["files"]))
+            if not is_hash(commit.after) or not is_count(commit.step) or commit.status not in ("running", "interrupted"):
+                raise ValueError(f"status {commit.status!r} and step {commit.step!r} after {commit.after!r} make no sense")
+            return commit
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{where}: damaged, not a commit ({type(error).__name__}: {error})") from error
 
@@ -91,7 +94,8 @@ class Journal:
         for commit, _ in self.commits:
             files.update(commit.files)
         last = self.commits[-1][0]
-        return replace(self.base, step=last.step, status=last.status, files=files)
+        set_aside = {name: entry for name, entry in self.base.set_aside.items() if name not in files}
+        return replace(self.base, step=last.step, status=last.status, files=files, set_aside=set_aside)
 
 
 def read_journal(path: Path) -> Journal:
@@ -131,11 +135,6 @@ def is_growing(data: bytes) -> bool:
     return bool(parse_json(data, where=MANIFEST)["format"] == GROWING)
 
 
-def manifest_bytes(path: Path) -> bytes:
-    """The bytes that say what a run holds, sound or not: those of manifest.json, and the lines beside it."""
-    return _read(path / MANIFEST) + _read(path / JOURNAL)
-
-
 def manifest_digest(path: Path) -> str:
     """Hash of the bytes that say what a run holds."""
     data = (path / MANIFEST).read_bytes()
@@ -160,7 +159,7 @@ def _commits(data: bytes, start: str, *, where: str) -> Iterator[tuple[Commit, i
             if end + len(line) < len(data):
                 raise DataError(
                     f"{where}: line {number} is damaged, missing or in the wrong place: it does not fit its hash and that of the "
-                    "lines before it; restore the file from a copy"
+                    "lines before it; `interp verify --repair` makes the run of what its files prove, or restore it from a copy"
                 )
             return
         after, end = _hash_of(line), end + len(line)

@@ -101,7 +101,7 @@ class Manifest:
     @cached_property
     def series(self) -> tuple[str, ...]:
         """Names of the analyses whose series are part of the run."""
-        inside = (name for name in self.files if name.startswith(f"{SERIES}/"))
+        inside = (name for name in self.files if name.startswith(f"{SERIES}/") and name.endswith(_SERIES_SUFFIX))
         return tuple(sorted(name.removeprefix(f"{SERIES}/").removesuffix(_SERIES_SUFFIX) for name in inside))
 
     @cached_property
@@ -150,7 +150,7 @@ class Manifest:
             groups = values["files"], values.get("thinned", {}), values.get("set_aside", {})
             files, thinned, gone = (entries(group) for group in groups)
             manifest = cls(values["step"], values["status"], values["reason"], files, thinned, gone)
-            is_step = manifest.step is None or _is_count(manifest.step)
+            is_step = manifest.step is None or is_count(manifest.step)
             if manifest.reason not in _REASONS.get(manifest.status, ()) or not is_step:
                 told = f"status {manifest.status!r}, reason {manifest.reason!r} and step {manifest.step!r}"
                 raise ValueError(f"{told} make no sense")
@@ -160,8 +160,22 @@ class Manifest:
 
 
 def entries(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Entry]:
-    """Entries from JSON values, by path."""
+    """Entries from JSON values, by path.
+
+    Raises:
+        ValueError, TypeError, AttributeError: if they are none.
+    """
     return {name: _entry(name, entry) for name, entry in values.items()}
+
+
+def is_hash(value: object) -> bool:
+    """Whether a JSON value is a SHA-256 in hexadecimal."""
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def is_count(value: object) -> bool:
+    """Whether a JSON value is a size or a step."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def checkpoint_name(step: int) -> str:
@@ -218,15 +232,11 @@ def _hash(values: Mapping[str, Any]) -> str:
 
 def _entry(name: str, values: Mapping[str, Any]) -> Entry:
     entry, path = Entry(**values), PurePosixPath(name)
-    if not _is_count(entry.size) or not _SHA256.fullmatch(entry.sha256):
+    if not is_count(entry.size) or not is_hash(entry.sha256):
         raise ValueError(f"{name}: given size {entry.size!r} and sha256 {entry.sha256!r}")
     if path.is_absolute() or ".." in path.parts or str(path) != name or name == ".":
         raise ValueError(f"{name!r} is not a path inside a run")
     return entry
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def read_checked(path: Path, name: str, manifest: Manifest) -> bytes:

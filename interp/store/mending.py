@@ -14,7 +14,7 @@ from interp.store.checking import examine
 from interp.store.consequences import Changes, explain
 from interp.store.durable import explained, make_directory, sha256, write_atomically
 from interp.store.findings import Finding
-from interp.store.journal import manifest_bytes, read_manifest
+from interp.store.journal import read_manifest
 from interp.store.locking import locked
 from interp.store.manifest import (
     DAMAGED,
@@ -22,7 +22,6 @@ from interp.store.manifest import (
     JOURNAL,
     LOG,
     MANIFEST,
-    MOMENTS,
     RECORD,
     RESUME,
     SPLIT,
@@ -30,14 +29,15 @@ from interp.store.manifest import (
     Entry,
     Manifest,
     moments_name,
-    step_of,
 )
 from interp.store.missing import no_run
-from interp.store.recovering import manifest_of_state, publish
-from interp.store.resume import ResumeState, read_resume, write_resume
+from interp.store.remaking import mend_manifest, publish_salvaged
+from interp.store.replacing import replace_manifest
+from interp.store.resume import read_resume
 from interp.store.run import Run, open_run
 from interp.store.run_log import check_log, write_log
-from interp.store.salvage import salvaged_manifest, with_one_bit_mended
+from interp.store.salvage import own_state, until, with_one_bit_mended
+from interp.store.setting_aside import Aside
 from interp.store.tensors import pack, unpack
 
 # Without these nothing of a run makes sense: they are mended or restored, and never set aside.
@@ -73,31 +73,30 @@ def repair(path: Path, *, threads: int | None = None) -> Repaired:
         UsageError: if there is no run at this path, or another process is writing it.
         DataError: if it cannot be written, or its run.json is lost.
     """
-    if not (path / MANIFEST).is_file():
+    if not (path / MANIFEST).is_file() and not (path / RECORD).is_file():
         raise no_run(path)
     with locked(path), explained(path):
         work = _Mending(path, check_threads(threads))
         work.mend()
         run = open_run(path)
         left = examine(run, threads=work.threads).problems
-        if work.done:
-            write_log(path, "repaired", files=sorted(finding.file for finding in work.done))
-    return Repaired(tuple(work.done), left, run)
+        if work.aside.done:
+            write_log(path, "repaired", files=sorted(finding.file for finding in work.aside.done))
+    return Repaired(tuple(work.aside.done), left, run)
 
 
 class _Mending:
     """A run that is being mended; this process holds it."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        self.path, self.threads = path, threads
-        self.done: list[Finding] = []
+        self.path, self.threads, self.aside = path, threads, Aside(path)
 
     def mend(self) -> None:
-        self._mend_manifest()
+        mend_manifest(self.aside)
         self._mend_needed()
         wrong = self._wrong()
-        if MANIFEST in wrong:  # it fits its own hash, if it has one, but not the rest
-            self._publish_salvaged(manifest_bytes(self.path))
+        if wrong & {MANIFEST, JOURNAL}:  # it fits its own hash, if it has one, but not the rest
+            publish_salvaged(self.aside, own_state(self.path))
             wrong = self._wrong()
         manifest = read_manifest(self.path)
         there = {name for name in wrong if (self.path / name).is_file()}
@@ -108,37 +107,12 @@ class _Mending:
             mended = self._without_state(mended)
         if mended != manifest:
             self._publish(mended)
-        found = Changes(manifest, mended, wrong=frozenset(wrong - {MANIFEST, *_NEEDED}), there=frozenset(there))
-        self.done += explain(found)
+        found = Changes(manifest, mended, wrong=frozenset(wrong - {MANIFEST, JOURNAL, *_NEEDED}), there=frozenset(there))
+        self.aside.done += explain(found)
 
     def _wrong(self) -> set[str]:
         """The files of which something is wrong."""
         return {finding.file for finding in examine(open_run(self.path), threads=self.threads).problems}
-
-    def _mend_manifest(self) -> None:
-        """Complete a commit that lacks its manifest; make one anew that cannot be read, from the resume state or its bytes."""
-        data = manifest_bytes(self.path)
-        known = state = None
-        with suppress(DataError):
-            known = read_manifest(self.path)
-        with suppress(DataError):
-            state = manifest_of_state(self.path) if known is None or not known.final else None
-        if state is None:
-            return None if known is not None else self._publish_salvaged(data)
-        if known is None:
-            self._keep_copies()
-            self._say(MANIFEST, f"made again from {RESUME}, as of step {state.step}")
-        elif known == state or known.files.get(RECORD) != state.files.get(RECORD) or (state.step or 0) < (known.step or 0):
-            return None
-        self._publish(state)
-        return None
-
-    def _publish_salvaged(self, damaged: bytes) -> None:
-        found = salvaged_manifest(self.path, damaged)
-        self._keep_copies()
-        self._publish(found)
-        ended = f"{found.status}, {found.reason}" if found.reason else found.status
-        self._say(MANIFEST, f"made again from the hashes in it that fit the run's files: {ended}, at step {found.step}")
 
     def _mend_needed(self) -> None:
         """The files without which the run makes no sense: one wrong bit is found by trying, and a split can be drawn again."""
@@ -152,9 +126,9 @@ class _Mending:
             if mended is None and name == SPLIT:
                 mended = self._drawn_again(entry)
             if mended is not None:
-                self._keep_copy(name)
+                self.aside.keep_copy(name)
                 write_atomically(path, mended)
-                self._say(name, "mended: it has the bytes that were saved")
+                self.aside.say(name, "mended: it has the bytes that were saved")
 
     def _drawn_again(self, entry: Entry) -> bytes | None:
         """The split that the config's seed gives, if it is the one that was saved."""
@@ -170,17 +144,17 @@ class _Mending:
     def _mend_file(self, name: str, manifest: Manifest) -> None:
         """Set a file aside; of one that only has too much at its end, that; of the log, what follows the damage."""
         path = self.path / name
-        if name in _NEEDED or name == MANIFEST or not (path.is_file() or path.is_symlink()):
+        if name in (*_NEEDED, MANIFEST, JOURNAL) or not (path.is_file() or path.is_symlink()):
             return
         entry = manifest.files.get(HISTORY)
         if name == LOG:
-            self._keep_copy(LOG)
+            self.aside.keep_copy(LOG)
             data = path.read_bytes()
             write_atomically(path, data[: check_log(data).sound])
         elif name == HISTORY and entry is not None and Entry.of(path.read_bytes()[: entry.size]) == entry:
-            self._cut_history(entry.size)
+            self.aside.cut_history(entry.size)
         else:
-            os.rename(path, self._free(name))
+            self.aside.move(name)
 
     def _fitting(self, manifest: Manifest) -> Manifest:
         """The manifest of what is there: what lies elsewhere in the run is put back, and what is gone is no longer listed."""
@@ -203,11 +177,8 @@ class _Mending:
         return replace(manifest, files=files, set_aside=set_aside)
 
     def _publish(self, manifest: Manifest) -> None:
-        """Commit: the resume state, which has the manifest too, and then the manifest."""
-        with suppress(DataError):  # it is lost: the run can be read, and not resumed
-            if not manifest.final:
-                write_resume(self.path, ResumeState(read_resume(self.path).tensors, manifest))
-        publish(self.path, manifest)
+        is_growing = not manifest.final and (self.path / RESUME).is_file()
+        replace_manifest(self.path, manifest, read_resume(self.path).tensors if is_growing else None)
 
     def _without_state(self, manifest: Manifest) -> Manifest:
         """A run whose resume state is lost goes back to the last state that was kept; it stays where it is if there is none."""
@@ -218,42 +189,11 @@ class _Mending:
             return replace(manifest, set_aside={**manifest.set_aside, RESUME: Entry.of(b"")})
         tensors, _ = unpack((self.path / moments_name(step)).read_bytes(), where=moments_name(step))
         history = Entry.of((self.path / HISTORY).read_bytes()[:size])
-        before = {
-            name: entry
-            for name, entry in manifest.files.items()
-            if max(step_of(name) or 0, step_of(name, MOMENTS) or 0) <= step and name != HISTORY
-        }
-        back = replace(manifest, step=step, status="interrupted", files={**before, HISTORY: history})
-        write_resume(self.path, ResumeState(tensors, back))
-        publish(self.path, back)
-        self._cut_history(size)
+        files = {**until(manifest.files, step), HISTORY: history}
+        back = replace(manifest, step=step, status="interrupted", files=files, set_aside=until(manifest.set_aside, step))
+        replace_manifest(self.path, back, tensors)
+        self.aside.cut_history(size)
         return back
-
-    def _cut_history(self, size: int) -> None:
-        """Set aside what follows a length of the history."""
-        data = (self.path / HISTORY).read_bytes()
-        if len(data) > size:
-            write_atomically(self._free(HISTORY), data[size:])
-            os.truncate(self.path / HISTORY, size)
-
-    def _free(self, name: str) -> Path:
-        """Where a file of this name can be set aside: nothing that is there is replaced."""
-        path = self.path / DAMAGED / name
-        make_directory(path.parent)
-        others = (path.with_name(f"{path.name}.{number}") for number in range(2, 10**6))
-        return path if not path.exists() else next(other for other in others if not other.exists())
-
-    def _keep_copy(self, name: str) -> None:
-        if (self.path / name).is_file():
-            write_atomically(self._free(name), (self.path / name).read_bytes())
-
-    def _keep_copies(self) -> None:
-        """Of the manifest, in both of its parts."""
-        self._keep_copy(MANIFEST)
-        self._keep_copy(JOURNAL)
-
-    def _say(self, name: str, what: str) -> None:
-        self.done.append(Finding(name, what, "note"))
 
 
 def _size_until(history: bytes, step: int) -> int | None:

@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING
 
 from interp.errors import DataError
 from interp.store.findings import Finding
-from interp.store.locking import is_locked
-from interp.store.manifest import HISTORY, JOURNAL, MANIFEST, RECORD, RESUME, SERIES, SPLIT, TASK, Entry, Manifest, series_name
+from interp.store.manifest import (
+    HISTORY,
+    JOURNAL,
+    MANIFEST,
+    RECORD,
+    RESUME,
+    SERIES,
+    SPLIT,
+    TASK,
+    Entry,
+    Manifest,
+    series_name,
+    step_of,
+)
 from interp.store.packed import unpack_arrays
 from interp.store.sealed import check_header
 
@@ -71,44 +83,35 @@ def _check_reason(run: Run) -> Iterator[Finding]:
 
 
 def _check_series(run: Run) -> Iterator[Finding]:
+    """Kept series: measured at every checkpoint that was thinned out, and at none that the run did not have."""
+    listed = {**run.manifest.files, **run.manifest.thinned, **run.manifest.set_aside}
+    known = {(step, entry.sha256) for name, entry in listed.items() if (step := step_of(name)) is not None}
     thinned = {(step, run.sha256(step)) for step in run.manifest.thinned_steps}
-    for analysis in run.manifest.series:
-        name = series_name(analysis)
+    for name in map(series_name, run.manifest.series):
         try:
             arrays, header = unpack_arrays(run.read(name), where=f"{run.path / name}")
             check_header(arrays, header, where=f"{run.path / name}")
-            if not isinstance(header.get("keys"), list):
-                raise DataError(f"{run.path / name}: does not say with which key frequencies it was measured")
         except DataError as error:
             yield from _unless_named(run, name, error)
             continue
-        if missing := sorted(step for step, _ in thinned - set(zip(header["steps"], header["sha256"], strict=True))):
-            yield Finding(name, f"does not hold step {missing[0]}, whose checkpoint was thinned out")
+        measured = set(zip(header["steps"], header["sha256"], strict=True))
+        if wrong := sorted(step for step, _ in (thinned - measured) | (measured - known)):
+            yield Finding(name, f"it and {MANIFEST} do not agree on the checkpoint of step {wrong[0]}")
+        if not isinstance(header.get("keys"), list):
+            yield Finding(name, "does not say with which key frequencies it was measured")
 
 
 def _check_resume(run: Run) -> Iterator[Finding]:
-    """The resume state, which carries its own hash."""
-    if run.manifest.final or (run.manifest.step is None and not (run.path / RESUME).exists()):
+    """The resume state, which carries its own hash, and the lines of the manifest, which go on to it."""
+    if run.manifest.final:
         return
-    from interp.store.recovering import manifest_of_state, standing  # only here: a finished run is checked without torch
+    if run.manifest.step is None and not any((run.path / name).exists() for name in (RESUME, JOURNAL)):
+        return
+    from interp.store.standing import standing  # only here: a finished run has no resume state, and is checked without torch
 
-    try:
-        if wrong := standing(run.path):
-            yield from (Finding(name, what) for name, what in wrong)
-            return
-        found = manifest_of_state(run.path)
-        if found.step != run.manifest.step and not is_locked(run.path):
-            yield Finding(JOURNAL, "lacks the last commit, as when a process is killed: resuming completes it", "note")
-    except DataError as error:
-        if _is_final_by_now(run):
-            return
-        if RESUME not in run.manifest.set_aside:  # which says it
-            yield Finding(RESUME, str(error).removeprefix(f"{run.path / RESUME}: "))
-        return
-    if found.files.get(RECORD) != run.manifest.files.get(RECORD):
-        yield Finding(RESUME, "belongs to another run")
-    if found.step is None or (run.manifest.step is not None and found.step < run.manifest.step):
-        yield Finding(RESUME, f"is of step {found.step}, before the run's, {run.manifest.step}")
+    found = list(standing(run.path))
+    if not _is_final_by_now(run):
+        yield from found
 
 
 _READERS: Mapping[str, Callable[[Run], Iterator[Finding]]] = {

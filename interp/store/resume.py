@@ -22,7 +22,7 @@ class ResumeState:
 
     Attributes:
         tensors: the state of the training.
-        commit: the line that the manifest gets, or has got; or the whole manifest as of that step, where there are no lines yet.
+        commit: the line that the manifest gets, or has got; of earlier versions the whole manifest as of that step.
     """
 
     tensors: Mapping[str, Tensor]

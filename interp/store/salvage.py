@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import get_args
 
 from interp.errors import DataError
+from interp.store.journal import Commit
 from interp.store.manifest import (
     CHECKPOINTS,
     HISTORY,
+    JOURNAL,
     LOG,
     MANIFEST,
     MOMENTS,
     RECORD,
+    RESUME,
     SERIES,
     SPLIT,
     TASK,
@@ -33,6 +36,7 @@ from interp.store.manifest import (
     step_of,
 )
 from interp.store.packed import unpack_arrays
+from interp.store.resume import ResumeState, read_resume
 from interp.store.run_log import check_log
 
 _ENTRY = re.compile(rb'"([^"\n]+)":\s*\{\s*"size":\s*(\d+),\s*"sha256":\s*"([0-9a-f]{64})"')
@@ -40,12 +44,45 @@ _HALF = 32  # digits of a hash that prove it: 128 bits
 _SMALL = 2**14  # bytes; the flip of one bit is looked for by trying them all
 
 
-def salvaged_manifest(path: Path, damaged: bytes) -> Manifest:
-    """The manifest of a finished run, or of one without a resume state, from its damaged bytes and from the run's files.
+def evidence(path: Path, state: ResumeState | None = None) -> bytes:
+    """All bytes that say what a run holds: its manifest, the lines beside it, and the line that is in a resume state."""
+    parts = [file.read_bytes() for name in (MANIFEST, JOURNAL) if (file := path / name).is_file()]
+    line = state.commit.line() if state is not None and isinstance(state.commit, Commit) else b""
+    return b"\n".join([*parts, line])
+
+
+def begun_with(path: Path, found: bytes) -> bytes | None:
+    """The manifest of a run at its beginning, which follows from its files, if it is the one that the lines come after."""
+    files = {name: Entry.of(file.read_bytes()) for name in (RECORD, SPLIT, TASK) if (file := path / name).is_file()}
+    begun = Manifest(files=files)
+    known = _is_known(Entry(0, begun.hash_of_content(growing=True)), _halves(found))
+    return begun.to_json(growing=True) if known else None
+
+
+def own_state(path: Path) -> ResumeState | None:
+    """The resume state, if it is sound and this run's: the history on the disk begins as it says, or a line names its hash."""
+    try:
+        state = read_resume(path)
+    except DataError:
+        return None
+    commit, known = state.commit, None
+    if isinstance(commit, Manifest):
+        with suppress(OSError, DataError):
+            known = Manifest.from_json((path / MANIFEST).read_bytes(), where=MANIFEST)
+        return state if known is None or known.files.get(RECORD) == commit.files.get(RECORD) else None
+    entry, halves = commit.files.get(HISTORY), _halves(evidence(path))
+    if entry is not None and (path / HISTORY).is_file() and Entry.of((path / HISTORY).read_bytes()[: entry.size]) == entry:
+        return state
+    return state if any(_is_known(Entry(0, one), halves) for one in (commit.after, commit.sha256)) else None
+
+
+def salvaged_manifest(path: Path, damaged: bytes, commit: Commit | None = None) -> Manifest:
+    """A run's manifest from its damaged bytes and from the run's files.
 
     Args:
         path: the run's directory.
-        damaged: the bytes of its manifest.
+        damaged: the bytes of its manifest, and of the lines beside it.
+        commit: that of its resume state, to which an unfinished run goes back or on.
 
     Raises:
         DataError: if not even run.json is proved.
@@ -53,8 +90,8 @@ def salvaged_manifest(path: Path, damaged: bytes) -> Manifest:
     files = dict(_proved(path, _halves(damaged)))
     if RECORD not in files:
         raise DataError(
-            f"{path / MANIFEST}: damaged, and no hash in it fits {RECORD}, without which no run can be opened; restore one of "
-            "them from a copy"
+            f"{path / MANIFEST}: damaged or lost, and no hash in it fits {RECORD}, without which no run can be opened; restore "
+            "one of them from a copy"
         )
     thinned = _thinned(path, damaged, files)
     proved = {half for entry in files.values() for half in (entry.sha256[:_HALF], entry.sha256[_HALF:])}
@@ -63,6 +100,8 @@ def salvaged_manifest(path: Path, damaged: bytes) -> Manifest:
         for name, entry in _listed(damaged)
         if name not in {**files, **thinned} and not {entry.sha256[:_HALF], entry.sha256[_HALF:]} & proved
     }
+    if commit is not None:
+        return _as_of(commit, files, set_aside)
     step = _last_step(path, files)
     status, reason = _ending(path, damaged, step)
     return Manifest(step, status, reason, files, thinned, set_aside)
@@ -81,6 +120,18 @@ def with_one_bit_mended(data: bytes, entry: Entry) -> bytes | None:
                 return data[:at] + bytes([byte ^ 1 << bit]) + data[at + 1 :]
         before.update(data[at : at + 1])
     return None
+
+
+def until(files: Mapping[str, Entry], step: int) -> dict[str, Entry]:
+    """The files of which none is of a later step."""
+    return {name: one for name, one in files.items() if max(step_of(name) or 0, step_of(name, MOMENTS) or 0) <= step}
+
+
+def _as_of(commit: Commit, files: Mapping[str, Entry], set_aside: Mapping[str, Entry]) -> Manifest:
+    """What a run holds at a commit, whose own files are known from it."""
+    held = {**until(files, commit.step), **commit.files}
+    gone = {name: entry for name, entry in until(set_aside, commit.step).items() if name not in held}
+    return Manifest(commit.step, commit.status, None, held, set_aside=gone)
 
 
 def _halves(damaged: bytes) -> set[str]:
@@ -112,7 +163,14 @@ def _is_known(entry: Entry, halves: set[str]) -> bool:
 def _listed(damaged: bytes) -> Iterator[tuple[str, Entry]]:
     """The entries of a manifest that can still be read; whether they are right is another matter."""
     for name, size, found in _ENTRY.findall(damaged):
-        yield name.decode(errors="replace"), Entry(int(size), found.decode())
+        if _is_of_a_run(told := name.decode(errors="replace")):
+            yield told, Entry(int(size), found.decode())
+
+
+def _is_of_a_run(name: str) -> bool:
+    """Whether a file of this name can be one of a run, so that the name itself is not what is damaged."""
+    is_step = step_of(name) is not None or step_of(name, MOMENTS) is not None
+    return is_step or name in (RECORD, SPLIT, TASK, HISTORY, RESUME) or name.startswith(f"{SERIES}/")
 
 
 def _thinned(path: Path, damaged: bytes, files: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -158,8 +158,7 @@ class RunWriter:
         """Commit everything, for good: the run is `finished` or `stopped` and its resume state is dropped."""
         with explained(self.path):
             self._flush()
-            ended = Manifest(step=step, status=status, reason=reason)
-            manifest = replace(ended, files=self._files, set_aside=self._status.set_aside)
+            manifest = Manifest(step, status, reason, self._files, set_aside=self._still_aside())
             write_atomically(self.path / MANIFEST, manifest.to_json())
             self._tidy()
         self._committed(manifest)
@@ -196,6 +195,10 @@ class RunWriter:
 
     def _committed(self, status: Manifest) -> None:
         self._status, self._new = replace(status, files={}), {}
+
+    def _still_aside(self) -> dict[str, Entry]:
+        """What was set aside when the run was repaired, and has not come again since."""
+        return {name: entry for name, entry in self._status.set_aside.items() if name not in self._files and name != RESUME}
 
     def _tidy(self) -> None:
         """Remove what a run at its end does not need; the resume state last, since it says that there is something left to do."""
