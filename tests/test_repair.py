@@ -240,6 +240,28 @@ def test_an_older_manifest_that_lies_about_its_step_is_made_again(copies):
         assert (path / "manifest.json").read_text() == text
 
 
+def test_a_lost_manifest_is_made_again_from_the_resume_state_or_not_at_all(copies):
+    data = (copies / "interrupted" / "manifest.json").read_bytes()
+    for kind in ("interrupted", "finished"):
+        (copies / kind / "manifest.json").unlink()
+    assert repair(copies / "interrupted").left == ()
+    assert (copies / "interrupted" / "manifest.json").read_bytes() == data
+    with pytest.raises(DataError, match=r"no hash in it fits run\.json"):
+        repair(copies / "finished")
+
+
+def test_a_commit_that_lacks_its_manifest_is_completed_first(copies):
+    """A process was killed after its resume state was there: that state is newer, and stays what it is."""
+    path = copies / "interrupted"
+    (path / "manifest.jsonl").write_bytes(b"")
+    assert open_run(path).manifest.step is None
+    assert open_run(path).verify() == ()
+    harm(step_file(path, 0))
+    found = repair(path)
+    assert (found.left, found.run.manifest.step, found.run.steps) == ((), 7, (5,))
+    assert interp.resume(path, progress=False).verify() == ()
+
+
 def test_only_one_process_repairs_and_only_a_run(copies, tmp_path):
     with writing(copies / "finished"), pytest.raises(UsageError, match="another process"):
         repair(copies / "finished")

@@ -31,7 +31,7 @@ HEADER = {"key": "k" * 64, "steps": [3], "sha256": ["h"], "labels": LABELS}
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was measured here."""
-    run = interp.record(small_base(), tmp_path_factory.mktemp("measured"), "run", progress=False)
+    run = interp.record(small_base(threads=1), tmp_path_factory.mktemp("measured"), "run", progress=False)
     summary(run)
     return run.path
 
@@ -174,12 +174,6 @@ def test_facts_and_results_read_back(tmp_path):
     value = {"a": [1, None, float("inf")], "b": "é"}
     found = unpack_fact(pack_fact("k" * 64, value), where="x")
     assert (found.header, found.origin) == ({"key": "k" * 64, "value": value}, "here")
-    header = {
-        "key": "k" * 64,
-        "steps": [3],
-        "sha256": ["h"],
-        "labels": {"x": {"dims": [], "shape": [], "coords": {}, "attrs": {}}},
-    }
     again = unpack_measured(pack_measured({"x": np.ones(1)}, HEADER), where="x")
     assert (again.header, again.arrays["x"].tolist(), again.origin) == (HEADER, [1.0], "here")
 
@@ -200,12 +194,6 @@ def test_facts_and_results_read_back(tmp_path):
     ],
 )
 def test_a_header_that_does_not_fit_its_arrays_is_refused_although_its_hash_fits(header):
-    sound = {
-        "key": "k" * 64,
-        "steps": [3],
-        "sha256": ["h"],
-        "labels": {"x": {"dims": [], "shape": [], "coords": {}, "attrs": {}}},
-    }
     data = pack_measured({"x": np.ones(1)}, {**HEADER, **header})
     with pytest.raises(interp.errors.DataError, match="x: "):
         unpack_measured(data, where="x")

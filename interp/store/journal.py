@@ -15,7 +15,19 @@ from typing import Any
 
 from interp.errors import DataError
 from interp.store.durable import sha256
-from interp.store.manifest import GROWING, JOURNAL, MANIFEST, Entry, Manifest, Status, entries, parse_json
+from interp.store.manifest import (
+    GROWING,
+    JOURNAL,
+    MANIFEST,
+    RECORD,
+    SPLIT,
+    TASK,
+    Entry,
+    Manifest,
+    Status,
+    entries,
+    parse_json,
+)
 from interp.store.missing import no_run
 
 _HASH = b', "sha256": "'
@@ -124,6 +136,15 @@ def read_manifest(path: Path) -> Manifest:
         UsageError, DataError: as `read_journal`.
     """
     return read_journal(path).manifest()
+
+
+def begun_manifest(path: Path) -> Manifest | None:
+    """The manifest of a run's beginning, from the files that it lists, if the first line proves that this is what it was."""
+    names = (name for name in (RECORD, SPLIT, TASK) if (path / name).is_file())
+    found = Manifest(files={name: Entry.of(_read(path / name)) for name in names})
+    first = _read(path / JOURNAL).splitlines(keepends=True)[:1]
+    is_proved = bool(first) and _commit(first[0], found.hash_of_content(growing=True), where=JOURNAL) is not None
+    return found if is_proved else None
 
 
 def is_growing(data: bytes) -> bool:

@@ -101,7 +101,7 @@ class Manifest:
     @cached_property
     def series(self) -> tuple[str, ...]:
         """Names of the analyses whose series are part of the run."""
-        inside = (name for name in self.files if name.startswith(f"{SERIES}/"))
+        inside = (name for name in self.files if name.startswith(f"{SERIES}/") and name.endswith(_SERIES_SUFFIX))
         return tuple(sorted(name.removeprefix(f"{SERIES}/").removesuffix(_SERIES_SUFFIX) for name in inside))
 
     @cached_property

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from interp.cores import check_threads
-from interp.errors import DataError
+from interp.errors import DataError, UsageError
 from interp.store.checking import examine
 from interp.store.consequences import Changes, explain
 from interp.store.durable import explained, make_directory, sha256, write_atomically
 from interp.store.findings import Finding
-from interp.store.journal import manifest_bytes, read_manifest
+from interp.store.journal import begun_manifest, manifest_bytes, read_manifest
 from interp.store.locking import locked
 from interp.store.manifest import (
     DAMAGED,
@@ -73,7 +73,7 @@ def repair(path: Path, *, threads: int | None = None) -> Repaired:
         UsageError: if there is no run at this path, or another process is writing it.
         DataError: if it cannot be written, or its run.json is lost.
     """
-    if not (path / MANIFEST).is_file():
+    if not (path / MANIFEST).is_file() and not (path / RECORD).is_file():
         raise no_run(path)
     with locked(path), explained(path):
         work = _Mending(path, check_threads(threads))
@@ -119,9 +119,15 @@ class _Mending:
         """Complete a commit that lacks its manifest; make one anew that cannot be read, from the resume state or its bytes."""
         data = manifest_bytes(self.path)
         known = state = None
-        with suppress(DataError):
+        with suppress(DataError, UsageError):
             known = read_manifest(self.path)
-        with suppress(DataError):
+        if known is None and (begun := begun_manifest(self.path)) is not None:
+            self._keep_copy(MANIFEST)
+            write_atomically(self.path / MANIFEST, begun.to_json(growing=True))
+            self._say(MANIFEST, f"made again from the run's files, as the first line of {JOURNAL} proves")
+            with suppress(DataError):
+                known = read_manifest(self.path)
+        with suppress(DataError, UsageError):
             state = manifest_of_state(self.path) if known is None or not known.final else None
         if state is None:
             return None if known is not None else self._publish_salvaged(data)

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING
 from interp.errors import DataError
 from interp.store.findings import Finding
 from interp.store.locking import is_locked
-from interp.store.manifest import HISTORY, JOURNAL, MANIFEST, RECORD, RESUME, SERIES, SPLIT, TASK, Entry, Manifest, series_name
+from interp.store.manifest import (
+    HISTORY,
+    JOURNAL,
+    MANIFEST,
+    RECORD,
+    RESUME,
+    SERIES,
+    SPLIT,
+    TASK,
+    Entry,
+    Manifest,
+    series_name,
+    step_of,
+)
 from interp.store.packed import unpack_arrays
 from interp.store.sealed import check_header
 
@@ -71,19 +84,22 @@ def _check_reason(run: Run) -> Iterator[Finding]:
 
 
 def _check_series(run: Run) -> Iterator[Finding]:
+    """Kept series: measured at every checkpoint that was thinned out, and at none that the run did not have."""
+    listed = {**run.manifest.files, **run.manifest.thinned, **run.manifest.set_aside}
+    known = {(step, entry.sha256) for name, entry in listed.items() if (step := step_of(name)) is not None}
     thinned = {(step, run.sha256(step)) for step in run.manifest.thinned_steps}
-    for analysis in run.manifest.series:
-        name = series_name(analysis)
+    for name in map(series_name, run.manifest.series):
         try:
             arrays, header = unpack_arrays(run.read(name), where=f"{run.path / name}")
             check_header(arrays, header, where=f"{run.path / name}")
-            if not isinstance(header.get("keys"), list):
-                raise DataError(f"{run.path / name}: does not say with which key frequencies it was measured")
         except DataError as error:
             yield from _unless_named(run, name, error)
             continue
-        if missing := sorted(step for step, _ in thinned - set(zip(header["steps"], header["sha256"], strict=True))):
-            yield Finding(name, f"does not hold step {missing[0]}, whose checkpoint was thinned out")
+        measured = set(zip(header["steps"], header["sha256"], strict=True))
+        if wrong := sorted(step for step, _ in (thinned - measured) | (measured - known)):
+            yield Finding(name, f"it and {MANIFEST} do not agree on the checkpoint of step {wrong[0]}")
+        if not isinstance(header.get("keys"), list):
+            yield Finding(name, "does not say with which key frequencies it was measured")
 
 
 def _check_resume(run: Run) -> Iterator[Finding]:

@@ -26,14 +26,12 @@ class LogChecked:
         note: what no hash covers; None if every byte is covered.
         sound: bytes from its beginning in which nothing is damaged.
         events: what happened, line by line, in the sound part.
-        is_hashed: whether its first line has a hash, so that it was begun by a version that writes them.
     """
 
     problem: str | None
     note: str | None
     sound: int
     events: tuple[str, ...]
-    is_hashed: bool
 
 
 def write_log(path: Path, event: str, **facts: object) -> None:
@@ -62,13 +60,12 @@ def check_log(data: bytes) -> LogChecked:
     before, read, sound = hashlib.sha256(), 0, 0
     events: list[str] = []
     uncovered: list[str] = []  # why, of the lines since the last that has a hash
-    is_hashed = False
     for number, raw in enumerate(data.splitlines(keepends=True), start=1):
         line = _parsed(raw)
         if _HASH in line:
             if not _fits(line, raw, before):
-                return LogChecked(f"damaged: line {number} does not fit its hash", None, sound, tuple(events), is_hashed)
-            is_hashed, uncovered = is_hashed or number == 1, []
+                return LogChecked(f"damaged: line {number} does not fit its hash", None, sound, tuple(events))
+            uncovered = []
         elif not raw.endswith(b"\n"):
             uncovered.append(f"its last line, {number}, was cut off, as when a process is killed")
         elif "time" in line and "event" in line:
@@ -81,7 +78,7 @@ def check_log(data: bytes) -> LogChecked:
             sound = read
             events.append(str(line.get("event")))
     damaged = next((why for why in uncovered if why.startswith("damaged")), None)
-    return LogChecked(damaged, uncovered[0] if uncovered and not damaged else None, sound, tuple(events), is_hashed)
+    return LogChecked(damaged, uncovered[0] if uncovered and not damaged else None, sound, tuple(events))
 
 
 def _parsed(raw: bytes) -> Mapping[str, Any]:

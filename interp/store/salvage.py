@@ -53,8 +53,8 @@ def salvaged_manifest(path: Path, damaged: bytes) -> Manifest:
     files = dict(_proved(path, _halves(damaged)))
     if RECORD not in files:
         raise DataError(
-            f"{path / MANIFEST}: damaged, and no hash in it fits {RECORD}, without which no run can be opened; restore one of "
-            "them from a copy"
+            f"{path / MANIFEST}: damaged or lost, and no hash in it fits {RECORD}, without which no run can be opened; restore "
+            "one of them from a copy"
         )
     thinned = _thinned(path, damaged, files)
     proved = {half for entry in files.values() for half in (entry.sha256[:_HALF], entry.sha256[_HALF:])}
