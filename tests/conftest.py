@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +38,13 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_seta
 MEMORY, ROOM = Path("/dev/shm"), 2**31
 if "PYTEST_DEBUG_TEMPROOT" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
+# What is measured is sealed with a key in the user's state directory: all tests and the processes they start share one of their
+# own.
+if "INTERP_TESTS_STATE" not in os.environ:
+    state = tempfile.mkdtemp(prefix="interp-state-")
+    os.environ["INTERP_TESTS_STATE"] = os.environ["XDG_STATE_HOME"] = state
+    atexit.register(shutil.rmtree, state, ignore_errors=True)
 
 # Every annotated shape and dtype in these modules is checked at each call, in tests only.
 install_import_hook(

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from interp.errors import DataError
-from interp.studies.leases import Held, Lease, Leases
+from interp.store.leases import Held, Lease, Leases
 
 
 def taken(leases: Leases, name: str = "run") -> Lease:
@@ -46,7 +46,7 @@ def test_a_lease_is_released_also_when_the_work_fails(tmp_path: Path) -> None:
 
 def test_a_dead_owner_on_this_machine_loses_it_at_once(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from interp.studies.leases import Leases;"
+        "import os, sys; from pathlib import Path; from interp.store.leases import Leases;"
         "Leases(Path(sys.argv[1])).take('run'); os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)

@@ -260,7 +260,7 @@ def test_watching_a_run_elsewhere_ends_with_it_and_an_interrupted_one_can_be_res
     training.communicate(timeout=60)
     state = until_state(address, lambda state: "interrupted at step" in state["line"])
     assert state["ended"] is False
-    with interp.store.durable.locked(tmp_path / "tiny"):  # as whoever resumes it does
+    with interp.store.locking.locked(tmp_path / "tiny"):  # as whoever resumes it does
         until_state(address, lambda state: "Training" in state["line"])
     os.kill(watching.pid, signal.SIGINT)
     out, err = watching.communicate(timeout=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 from dataclasses import replace
@@ -15,7 +16,6 @@ from interp.config.run_config import OptimizerConfig
 from interp.errors import DataError, TrainingError, UsageError
 from interp.recording import session, sources
 from interp.recording.recorder import record, resume
-from interp.store import durable as files
 from interp.store.run import list_runs, open_run
 from interp.training import loop
 from interp.training.reference import ReferenceEngine
@@ -94,7 +94,7 @@ def test_a_run_that_another_process_writes_is_left_alone(tmp_path):
     (tmp_path / "run").mkdir()
     descriptor = os.open(tmp_path / "run" / ".lock", os.O_RDWR | os.O_CREAT)
     try:
-        assert files._try_lock(descriptor, attempts=1)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with pytest.raises(UsageError, match="being written by another process"):
             record(CONFIG, tmp_path, "run", progress=False)
     finally:

@@ -155,8 +155,8 @@ def test_manifest_reads_back_and_newer_formats_are_refused():
     values = json.loads(manifest.to_json())
     assert Manifest.from_dict(values, where="m") == manifest
     assert manifest.steps == (12,)
-    with pytest.raises(DataError, match="given format 2, expected 1"):
-        Manifest.from_dict(values | {"format": 2}, where="m")
+    with pytest.raises(DataError, match="given format 3, expected 1 or 2"):
+        Manifest.from_dict(values | {"format": 3}, where="m")
     for broken in (values | {"files": 3}, values | {"status": "fine"}, {"format": 1}, [], values | {"step": "x"}):
         with pytest.raises(DataError, match=r"^m: "):
             Manifest.from_dict(broken, where="m")

@@ -22,12 +22,12 @@ from small_study import in_turn, run_bytes, small_base, small_study
 from interp import ModelConfig, RunConfig, Study, open_run, record, record_batch
 from interp.cli import main
 from interp.errors import DataError, UsageError
+from interp.store.leases import Leases
 from interp.store.manifest import MANIFEST
 from interp.store.writer import writing
 from interp.studies import batches
 from interp.studies.batches import Batches
 from interp.studies.effort import effort
-from interp.studies.leases import Leases
 from interp.studies.outcomes import counts, rows
 from interp.studies.worker import LEASES
 from interp.training import loop

@@ -10,6 +10,7 @@ import tyro
 
 from interp.errors import UsageError, unknown
 from interp.interop.known import Known
+from interp.store.locking import LockKind
 from interp.tasks.splits import SPLIT_RULES, SplitConfig
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ ForceAnalysis = Annotated[
     bool,
     tyro.conf.FlagCreatePairsOff,
     tyro.conf.arg(help="measure even if that takes more memory than there is, by estimate"),
+]
+Lock = Annotated[
+    LockKind | None,
+    tyro.conf.arg(
+        help="how other processes are kept from writing the same run: system (a lock of the file system), or lease (a file that "
+        "is renewed), for network mounts that refuse locks; if not given, what INTERP_LOCK says, or system"
+    ),
 ]
 ROOT = Path("checkpoints")
 

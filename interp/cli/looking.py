@@ -34,8 +34,6 @@ from interp.wording import checkpoints, counted
 if TYPE_CHECKING:
     import xarray as xr
 
-    from interp.store.run import Run
-
 
 def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
     """List the runs in a directory.
@@ -43,9 +41,9 @@ def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="jso
     Args:
         json_output: print JSON instead of a table.
     """
-    from interp.store.run import list_runs
+    from interp.store.listing import list_rows
 
-    found = [_row(run) for run in list_runs(root)]
+    found = list_rows(root)
     if json_output:
         print_json(found)
     elif not found:
@@ -79,16 +77,31 @@ def show(
         print_tree(_in_words(found))
 
 
-def verify(run: RunPath, threads: Threads = None, root: Root = ROOT) -> None:
-    """Check every file of a run: hashes, shapes, steps. Exit code 1 if anything is wrong."""
+def verify(
+    run: RunPath,
+    repair: bool = False,
+    threads: Threads = None,
+    root: Root = ROOT,
+) -> None:
+    """Check every byte of a run: hashes, shapes, steps. Exit code 1 if anything is wrong.
+
+    Notes name what is harmless or cannot be checked: files that are not the run's, results that were not measured here.
+
+    Args:
+        repair: first set what is damaged aside, into the run's folder damaged/, so that the rest opens again.
+    """
+    if repair:
+        _repair(find_path(run, root), threads)
     opened = find_run(run, root)
     with counted_progress("checking files") as on_step:
-        problems = opened.verify(threads=threads, on_step=on_step)
-    if problems:
-        raise DataError(
-            "\n".join([f"{opened.path}: {counted(len(problems), 'problem')}", *(f"  {problem}" for problem in problems)])
-        )
-    print(f"{opened.path}: sound; {checkpoints(opened.steps)}")
+        found = opened.examine(threads=threads, on_step=on_step)
+    notes = [f"  note: {note}" for note in found.notes]
+    if found.problems:
+        told = [f"{opened.path}: {counted(len(found.problems), 'problem')}", *(f"  {problem}" for problem in found.problems)]
+        if not repair:
+            notes.append("  `interp verify --repair` sets damaged files aside and keeps the rest")
+        raise DataError("\n".join([*told, *notes]))
+    print("\n".join([f"{opened.path}: sound; {checkpoints(opened.steps)}", *notes]))
 
 
 def analyze(
@@ -172,18 +185,22 @@ def anatomy(
     print_tree(found, paper=paper)
 
 
+def _repair(path: Path, threads: int | None) -> None:
+    """Repair a run, and say what was done and what that means."""
+    from interp.store.manifest import DAMAGED
+    from interp.store.mending import repair
+
+    done = repair(path, threads=threads).done
+    head = f"repaired; what was set aside is in {path / DAMAGED}" if done else "nothing to repair"
+    print("\n".join([f"{path}: {head}", *(f"  {finding}" for finding in done)]))
+
+
 def _in_words(found: Mapping[str, Any]) -> dict[str, Any]:
     """A summary in which each phase is a line: its first step, since when it has held for good, and the dips between."""
     shown = {
         name: value for name, value in found.items() if name not in ("reached", "undated", "phases_in_words", "outcome_in_words")
     }
     return shown | {"outcome": found["outcome_in_words"], "phases": found["phases_in_words"] or "not known"}
-
-
-def _row(run: Run) -> dict[str, object]:
-    facts = run.facts()
-    names = ("name", "recipe", "p", "operation", "seed", "status", "reason", "last_step", "checkpoints", "total_bytes")
-    return {name: facts[name] for name in names}
 
 
 def _fail_on_failures(series: xr.Dataset) -> None:

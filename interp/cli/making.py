@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Force, Out, Root, RunPath, TrainingThreads, find_run
+from interp.cli.arguments import ROOT, Force, Lock, Out, Root, RunPath, TrainingThreads, find_run
 from interp.cli.pages import announced, write_report
 from interp.cli.printing import print_summary
 from interp.config.recipes import RECIPES, recipe
@@ -32,6 +32,7 @@ class Train:
         port: port of the live report; any free one by default.
         browser: open it in a browser, if there is a display and output goes to a terminal.
         force: train even if the run takes more memory or disk than there is, or more than 30 days, by estimate.
+        lock: how other processes are kept from writing the same run.
     """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
@@ -41,10 +42,15 @@ class Train:
     port: int = 0
     browser: bool = True
     force: Force = False
+    lock: Lock = None
 
 
 def demo(
-    root: Root = ROOT, out: Out = Path("report.html"), seed: int = recipe("demo").seed, threads: TrainingThreads = None
+    root: Root = ROOT,
+    out: Out = Path("report.html"),
+    seed: int = recipe("demo").seed,
+    threads: TrainingThreads = None,
+    lock: Lock = None,
 ) -> None:
     """Train the small demo run, analyse it, write its report, and print what was found.
 
@@ -54,7 +60,8 @@ def demo(
     with counted_progress("loading libraries"):
         from interp.recording.recorder import record
 
-    run = record(replace(recipe("demo"), seed=seed, threads=None if threads is None else check_threads(threads)), root=root)
+    config = replace(recipe("demo"), seed=seed, threads=None if threads is None else check_threads(threads))
+    run = record(config, root=root, lock=lock)
     write_report([run], out, means=Means(threads))
 
 
@@ -83,12 +90,18 @@ def train_from(source: str, flags: Sequence[str]) -> None:
 
     name = run_name(arguments.config) if arguments.name is None else arguments.name
     with attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live, browser=arguments.browser):
-        run = record(arguments.config, root=arguments.root, name=name, force=arguments.force)
+        run = record(arguments.config, root=arguments.root, name=name, force=arguments.force, lock=arguments.lock)
     print_summary(run)
 
 
 def resume(
-    run: RunPath, live: bool = False, port: int = 0, browser: bool = True, force: Force = False, root: Root = ROOT
+    run: RunPath,
+    live: bool = False,
+    port: int = 0,
+    browser: bool = True,
+    force: Force = False,
+    lock: Lock = None,
+    root: Root = ROOT,
 ) -> None:
     """Continue an interrupted run exactly where it stopped.
 
@@ -103,7 +116,7 @@ def resume(
 
     path = find_run(run, root).path
     with attended(path, port, wanted=live, browser=browser):
-        done = go_on(path, force=force)
+        done = go_on(path, force=force, lock=lock)
     print_summary(done)
 
 

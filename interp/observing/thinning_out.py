@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterable
 
 from interp.errors import DataError
 from interp.observing.analysis import builtin_names, find_analyses
-from interp.observing.fingerprint import cache_key, toolkit_digest
+from interp.observing.fingerprint import cache_key, key_of, toolkit_digest
 from interp.observing.observe import observe
 from interp.observing.run_keys import run_keys
 from interp.observing.series import about
+from interp.store.durable import sha256
+from interp.store.kept import SERIES_SEAL
+from interp.store.kept import keep as remember
+from interp.store.manifest import series_name
 from interp.store.results import Results
 from interp.store.run import Run
 from interp.store.thinning import thin
@@ -40,6 +44,8 @@ def thin_measured(
     if run.manifest.thinned:
         return thin(run.path, keep)
     series = _packed(run, list(measures), threads=threads, on_step=on_step)
+    hashes = {series_name(name): sha256(data) for name, data in series.items()}
+    remember(run.path, SERIES_SEAL, hashes, key=key_of(sorted(hashes.items())))
     thinned = thin(run.path, keep, series=series)
     for name in series:  # the same numbers once more
         for beside in (run.path / "results").glob(f"{name}-*.safetensors"):

@@ -17,6 +17,7 @@ from interp.recording.recorder import deliver, is_done
 from interp.recording.session import AnyStep, Pace, Session
 from interp.recording.sources import Configured, checked, note_resumed
 from interp.store.beginning import begin
+from interp.store.locking import LockKind
 from interp.store.manifest import MANIFEST
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
@@ -40,6 +41,7 @@ def record_batch(
     *,
     progress: bool = True,
     force: bool = False,
+    lock: LockKind | None = None,
 ) -> list[Run]:
     """Train runs of one shape as one batch and save each as a run of its own; returns them in the order of the configs.
 
@@ -54,6 +56,7 @@ def record_batch(
         names: a name for each; by default as `record` names them.
         progress: show a progress bar, if stderr is a terminal.
         force: train even if a run takes more memory or disk than there is, or more time than 30 days, by estimate.
+        lock: as for `record`.
 
     Raises:
         UsageError: if the configs differ in more, their device is not here, a run takes more than there is, the names are not one
@@ -70,8 +73,8 @@ def record_batch(
             source = Configured(config)
             if (path / MANIFEST).is_file() and is_done(checked(path, source)):
                 continue
-            held.enter_context(writing(path))
-            members.append(_member(source, path, size=len(configs)))
+            allowed = held.enter_context(writing(path, lock))
+            members.append(_member(source, path, allowed, size=len(configs)))
         unfinished = [member for member in members if not member.writer.manifest.final]
         received, failure = _train_all(unfinished, progress=progress)
     if received is not None:
@@ -107,7 +110,7 @@ def _paths(configs: Sequence[RunConfig], root: str | Path, names: Sequence[str] 
     return [run_path(root, name) for name in called]
 
 
-def _member(source: Configured, path: Path, *, size: int) -> _Member:
+def _member(source: Configured, path: Path, allowed: Callable[[], None], *, size: int) -> _Member:
     """A run of the batch, made if it is missing; this process holds it."""
     config = source.config
     if not (path / MANIFEST).is_file():
@@ -115,11 +118,11 @@ def _member(source: Configured, path: Path, *, size: int) -> _Member:
         plan = Training(replace(config, engine="reference", device="cpu"), force=True).plan
         plan = replace(plan, settings=config, engine=_ENGINE, threads=1, device=config.device, batch=max(size, 2))
         begin(path, plan, provenance=provenance(config.device))
-        return _Member(config, RunWriter(path), plan.batch)
+        return _Member(config, RunWriter(path, allowed), plan.batch)
     run = checked(path, source)
     if "batch" not in run.record:
         raise UsageError(f"run {path} was not begun in a batch; resume it by itself: {source.advice(path)}")
-    writer = RunWriter(path)
+    writer = RunWriter(path, allowed)
     if not writer.manifest.final:
         note_resumed(run, writer.manifest.step, device=config.device)
     return _Member(config, writer, int(run.record["batch"]))

@@ -19,6 +19,7 @@ from interp.recording.naming import run_name
 from interp.recording.session import AnyStep, Session, go
 from interp.recording.sources import Configured, Given, Source, checked, note_resumed
 from interp.store.beginning import begin
+from interp.store.locking import LockKind
 from interp.store.manifest import MANIFEST, RESUME
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
@@ -36,6 +37,7 @@ def record(
     *,
     progress: bool = True,
     force: bool = False,
+    lock: LockKind | None = None,
 ) -> Run:
     """Train a run and save its checkpoints, history and split under ``root/name``; returns it when it is finished.
 
@@ -50,6 +52,9 @@ def record(
         progress: show a progress bar, if stderr is a terminal.
         force: train a config even if the run takes more memory or disk than this machine has, or more time than 30 days, by an
             estimate from the config alone (docs/limits.md).
+        lock: how other processes are kept from writing the same run: ``system``, by a lock of the file system; or ``lease``, by a
+            file that this process renews, for network mounts that refuse locks. By default what the environment variable
+            INTERP_LOCK says, or else ``system``.
 
     Raises:
         UsageError: if it takes more, before anything is allocated: with the number that is too large, and the largest that fits;
@@ -61,13 +66,13 @@ def record(
     """
     if isinstance(source, RunConfig):
         path = run_path(root, run_name(source) if name is None else name)
-        return _record(Configured(source), path, progress=progress, force=force)
+        return _record(Configured(source), path, progress=progress, force=force, lock=lock)
     if name is None:
         raise UsageError("name: given none, expected the name of the run: a stream has no recipe to be named after")
-    return _record(Given(source), run_path(root, name), progress=progress, force=force)
+    return _record(Given(source), run_path(root, name), progress=progress, force=force, lock=lock)
 
 
-def resume(path: str | Path, *, progress: bool = True, force: bool = False) -> Run:
+def resume(path: str | Path, *, progress: bool = True, force: bool = False, lock: LockKind | None = None) -> Run:
     """Continue an interrupted run, as `record` does; a finished one is returned at once.
 
     Args:
@@ -88,7 +93,7 @@ def resume(path: str | Path, *, progress: bool = True, force: bool = False) -> R
         )
     whole = run.path.resolve()
     source = Configured(run.config, run.record.get("start", {}))
-    return _record(source, run_path(whole.parent, whole.name), progress=progress, force=force)
+    return _record(source, run_path(whole.parent, whole.name), progress=progress, force=force, lock=lock)
 
 
 def finished(run: Run) -> Run:
@@ -116,27 +121,27 @@ def deliver(received: int, message: str) -> NoReturn:
     raise KeyboardInterrupt(message)
 
 
-def _record(source: Source, path: Path, *, progress: bool, force: bool) -> Run:
+def _record(source: Source, path: Path, *, progress: bool, force: bool, lock: LockKind | None) -> Run:
     if (path / MANIFEST).is_file():
         run = checked(path, source)
         if is_done(run):
             return finished(run)
     source.check_room(path, is_begun=(path / MANIFEST).is_file(), force=force)
-    with writing(path):
-        received = _train(source, path, progress=progress)
+    with writing(path, lock) as allowed:
+        received = _train(source, path, allowed, progress=progress)
     if received is not None:
         deliver(received, f"run {path} is saved at step {open_run(path).manifest.step}; {source.advice(path)}")
     return finished(open_run(path))
 
 
-def _train(source: Source, path: Path, *, progress: bool) -> int | None:
+def _train(source: Source, path: Path, allowed: Callable[[], None], *, progress: bool) -> int | None:
     """Train a run, which this process holds, to its end; returns the signal that ended it early, if one did."""
     begun: tuple[Stream, Plan] | None = None
     if not (path / MANIFEST).is_file():
         begun = source.begun()  # before anything is written: it may be refused
         begin(path, begun[1], provenance=provenance(begun[1].device))
     run = checked(path, source)
-    writer = RunWriter(path)
+    writer = RunWriter(path, allowed)
     if writer.manifest.final:
         return None
     if begun is None:

@@ -20,7 +20,8 @@ from interp.recording.interruption import HeldSignals
 from interp.store import history
 from interp.store.manifest import Reason
 from interp.store.run import open_run
-from interp.store.writer import RunWriter, write_log
+from interp.store.run_log import write_log
+from interp.store.writer import RunWriter
 from interp.training.stream import Plan, Step, Stream
 
 COMMIT_SECONDS = 2.0  # how much work a killed process may lose

@@ -18,7 +18,7 @@ from interp.errors import UsageError
 from interp.store.beginning import plan_values
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
-from interp.store.writer import write_log
+from interp.store.run_log import write_log
 from interp.training.fitting import Room, check_run
 from interp.training.loop import Training
 from interp.training.stream import Plan, Stream

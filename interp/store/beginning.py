@@ -14,9 +14,9 @@ from interp.errors import UsageError
 from interp.networks.shapes import KIND as ONE_LAYER
 from interp.store.durable import explained, make_directory, write_atomically
 from interp.store.manifest import CHECKPOINTS, FORMAT, MANIFEST, MOMENTS, RECORD, SPLIT, TASK, Entry, Manifest
+from interp.store.run_log import write_log
 from interp.store.task_file import pack_task
 from interp.store.tensors import pack
-from interp.store.writer import write_log
 from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
 from interp.training.stream import Plan
@@ -46,7 +46,8 @@ def begin(path: Path, plan: Plan, *, provenance: Mapping[str, object]) -> None:
         for name, data in files.items():
             write_atomically(path / name, data)
         write_log(path, "begun")
-        write_atomically(path / MANIFEST, Manifest(files={name: Entry.of(data) for name, data in files.items()}).to_json())
+        manifest = Manifest(files={name: Entry.of(data) for name, data in files.items()})
+        write_atomically(path / MANIFEST, manifest.to_json(growing=True))
 
 
 def plan_values(plan: Plan) -> dict[str, object]:

@@ -11,38 +11,18 @@ from interp.config.run_config import RunConfig
 from interp.cores import shared_out
 from interp.errors import DataError
 from interp.store.durable import sha256
-from interp.store.manifest import (
-    CHECKPOINTS,
-    HISTORY,
-    MANIFEST,
-    MOMENTS,
-    RECORD,
-    RESUME,
-    SPLIT,
-    TASK,
-    step_of,
-)
+from interp.store.findings import Examined, Finding
+from interp.store.manifest import HISTORY, MANIFEST, MOMENTS, Entry, step_of
 from interp.store.packed import model_facts, unpack_arrays
+from interp.store.readable import readable
+from interp.store.surroundings import around
 
 if TYPE_CHECKING:
     from interp.store.run import Run
 
-_OWN = {MANIFEST, RECORD, SPLIT, TASK, RESUME}
 
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with a run: which file, and what. Prints as one line."""
-
-    file: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.what}"
-
-
-def check(run: Run, *, threads: int, on_step: Callable[[int, int], None] | None = None) -> tuple[Problem, ...]:
-    """Every problem of a run, in the order of its files' names; each file is read once, so many of them at a time."""
+def examine(run: Run, *, threads: int, on_step: Callable[[int, int], None] | None = None) -> Examined:
+    """Everything worth knowing of a run's files; each is read once, so many of them at a time."""
     files = []
     for file in shared_out(lambda name: _read(run, name), run.manifest.files, threads=threads):
         files.append(file)
@@ -51,10 +31,10 @@ def check(run: Run, *, threads: int, on_step: Callable[[int, int], None] | None 
     found = [
         *(problem for file in files for problem in file.problems),
         *_check_models(run, [file for file in files if file.model is not None]),
-        *_check_small_files(run),
-        *_check_surplus(run),
+        *readable(run),
+        *around(run),
     ]
-    return tuple(sorted(found, key=lambda problem: problem.file))
+    return Examined(tuple(sorted(dict.fromkeys(found), key=lambda finding: finding.file)))
 
 
 @dataclass(frozen=True)
@@ -62,7 +42,7 @@ class _File:
     """What one of a run's files gave: problems and, of a checkpoint that can be read, shapes and what they say of the model."""
 
     name: str
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Finding, ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     model: Mapping[str, object] | None = None
 
@@ -73,8 +53,8 @@ def _read(run: Run, name: str) -> _File:
     try:
         data = path.read_bytes()[: entry.size if name == HISTORY else None]
     except OSError as error:
-        return _File(name, (Problem(name, "missing" if not path.is_file() else f"cannot be read ({error.strerror})"),))
-    problems = [] if (found := sha256(data)) == entry.sha256 else [Problem(name, _difference(run, name, data, found))]
+        return _File(name, (Finding(name, "missing" if not path.is_file() else f"cannot be read ({error.strerror})"),))
+    problems = [] if Entry.of(data) == entry else [Finding(name, _difference(run, name, data))]
     step, is_checkpoint = step_of(name), True
     if step is None:
         step, is_checkpoint = step_of(name, MOMENTS), False
@@ -84,15 +64,17 @@ def _read(run: Run, name: str) -> _File:
         arrays, facts = unpack_arrays(data, where=name)
         found_step, model = model_facts(arrays, facts, where=name) if is_checkpoint else (facts.get("step"), None)
     except DataError as error:
-        return _File(name, (*problems, Problem(name, str(error).removeprefix(f"{name}: "))))
+        return _File(name, (*problems, Finding(name, str(error).removeprefix(f"{name}: "))))
     if found_step != step:
-        problems.append(Problem(name, f"holds step {found_step}"))
+        problems.append(Finding(name, f"holds step {found_step}"))
     return _File(name, tuple(problems), {key: array.shape for key, array in arrays.items()}, model)
 
 
-def _difference(run: Run, name: str, data: bytes, found: str) -> str:
+def _difference(run: Run, name: str, data: bytes) -> str:
     """How a file's bytes differ from those that were saved."""
-    entry = run.manifest.files[name]
+    entry, found = run.manifest.files[name], sha256(data)
+    if found == entry.sha256:
+        return f"{len(data)} bytes with the right hash, but {MANIFEST} gives them as {entry.size}"
     owner = next((other for other, listed in run.manifest.files.items() if listed.sha256 == found), None)
     if owner is not None:
         return f"holds the bytes of {owner}"
@@ -101,7 +83,7 @@ def _difference(run: Run, name: str, data: bytes, found: str) -> str:
     return f"damaged or foreign: {len(data)} bytes with sha256 {found}, expected {entry.size} with {entry.sha256}"
 
 
-def _check_models(run: Run, files: Sequence[_File]) -> Iterator[Problem]:
+def _check_models(run: Run, files: Sequence[_File]) -> Iterator[Finding]:
     """Each readable checkpoint's tensors and shapes, against those of the first and against the run's description."""
     config = None
     with suppress(DataError):  # of run.json or of the task's file, which is named there
@@ -109,8 +91,8 @@ def _check_models(run: Run, files: Sequence[_File]) -> Iterator[Problem]:
     for file in files:
         assert file.model is not None
         if file.shapes != files[0].shapes:
-            yield Problem(file.name, f"its tensors or shapes differ from those of {files[0].name}")
-        yield from (Problem(file.name, what) for what in _mismatches(run, file.model, config))
+            yield Finding(file.name, f"its tensors or shapes differ from those of {files[0].name}")
+        yield from (Finding(file.name, what) for what in _mismatches(run, file.model, config))
 
 
 def _mismatches(run: Run, model: Mapping[str, object], config: RunConfig | None) -> Iterator[str]:
@@ -125,57 +107,3 @@ def _mismatches(run: Run, model: Mapping[str, object], config: RunConfig | None)
     for name, value in expected.items():
         if model[name] != value:
             yield f"{name} is {model[name]}, expected {value}"
-
-
-def _check_small_files(run: Run) -> Iterator[Problem]:
-    """The task, the split's indices, the history's lines, and the resume state, which carries its own hash."""
-    rows = None
-    try:
-        rows = len(run.task.labels)
-    except DataError as error:
-        yield from _unless_named(run, TASK if TASK in run.manifest.files else RECORD, error)
-    try:
-        split = run.split
-        if rows is not None and len(split.train) + len(split.test) != rows:
-            yield Problem(SPLIT, f"{len(split.train)} + {len(split.test)} pairs, expected {rows}")
-    except DataError as error:
-        yield from _unless_named(run, SPLIT, error)
-    try:
-        steps = run.columns["step"]
-        if len(steps) and run.manifest.step is not None and steps[-1] > run.manifest.step:
-            yield Problem(HISTORY, f"its last step is {steps[-1]}, after the run's, {run.manifest.step}")
-    except DataError as error:
-        yield from _unless_named(run, HISTORY, error)
-    if run.manifest.step is None or run.manifest.final:
-        return
-    from interp.store.resume import read_resume  # only here: a finished run has none, and is checked without torch
-
-    try:
-        read_resume(run.path)
-    except DataError as error:
-        yield Problem(RESUME, str(error).removeprefix(f"{run.path / RESUME}: "))
-
-
-def _unless_named(run: Run, name: str, error: DataError) -> Iterator[Problem]:
-    """A problem of content, unless the bytes themselves are wrong, which `_read` says."""
-    entry, path = run.manifest.files.get(name), run.path / name
-    if entry is None or (path.is_file() and sha256(path.read_bytes()[: entry.size]) == entry.sha256):
-        yield Problem(name, str(error).removeprefix(f"{path}: "))
-
-
-def _check_surplus(run: Run) -> Iterator[Problem]:
-    """Files among the checkpoints, or safetensors beside them, that the run does not know.
-
-    In a run that is not finished, temporary files and checkpoints after its last commit are in order.
-    """
-    unfinished = not run.manifest.final
-    here = [path for folder in (CHECKPOINTS, MOMENTS) for path in (run.path / folder).rglob("*")]
-    here += run.path.glob("*.safetensors")
-    for path in here:
-        name = path.relative_to(run.path).as_posix()
-        step = step_of(name) if name.startswith(CHECKPOINTS) else step_of(name, MOMENTS)
-        pending = unfinished and (
-            path.suffix == ".tmp" or (step is not None and step > (-1 if run.manifest.step is None else run.manifest.step))
-        )
-        if name not in run.manifest.files and name not in run.manifest.thinned and name not in _OWN and not pending:
-            yield Problem(name, "surplus: not a file of this run")

@@ -1,21 +1,21 @@
-"""Bytes on disk that survive a crash at any moment: written beside, flushed, then moved into place; and who may write."""
+"""Bytes on disk that survive a crash at any moment: written beside, flushed, then moved into place."""
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
 import os
-import secrets
 import shlex
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from interp.errors import DataError, UsageError
+from interp.errors import DataError
+from interp.store.noted import note_once
+from interp.store.temporaries import write_all, written_beside
 
-LOCK = ".lock"
-_PATIENCE = 10  # attempts to take a lock: a process that only checks may hold it for a moment
+# How file systems say that they cannot flush a directory; a disk that fails says something else.
+_NO_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def sha256(data: bytes) -> str:
@@ -28,12 +28,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     The bytes are on the disk when this returns. The file's mode follows the umask.
     """
-    temporary = _write_beside(path, data)
-    try:
+    with written_beside(path, data) as temporary:
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     sync_directory(path.parent)
 
 
@@ -44,9 +40,14 @@ def write_output(path: Path, data: bytes) -> Path:
         DataError: if it cannot be written.
     """
     try:
-        write_atomically(path, data)
+        with written_beside(path, data) as temporary:
+            os.replace(temporary, path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+        raise DataError(f"{path}: cannot be written ({error.strerror}); {_state_of(path)}") from error
+    try:
+        sync_directory(path.parent)
+    except OSError as error:
+        raise DataError(f"{path}: is written, but may be gone after a power cut ({error.strerror})") from error
     return path
 
 
@@ -59,12 +60,11 @@ def write_new(path: Path, data: bytes) -> None:
         DataError: if a file with other bytes is there. It is never overwritten.
     """
     if not path.exists():
-        temporary = _write_beside(path, data)
-        try:
-            if _link(temporary, path):
-                return
-        finally:
+        with written_beside(path, data) as temporary:
+            is_new = _link(temporary, path)
             temporary.unlink(missing_ok=True)
+        if is_new:
+            return
     if path.read_bytes() != data:
         raise DataError(
             f"{path} exists and holds other bytes than those to be saved there; it is left as it is. "
@@ -78,7 +78,7 @@ def append(path: Path, data: bytes) -> None:
     is_new = not path.exists()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        _write_all(descriptor, data, path)
+        write_all(descriptor, data, path)
     finally:
         os.close(descriptor)
     if is_new:
@@ -94,65 +94,22 @@ def make_directory(path: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Flush the names in a directory, as `os.fsync` does the bytes of a file."""
+    """Flush the names in a directory, as `os.fsync` does the bytes of a file.
+
+    Some file systems (network mounts above all) refuse that, and flush names when they like: it is said once, and all goes on.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def remove_temporaries(directory: Path) -> None:
-    """Delete what killed writers left behind. Only for the holder of the lock."""
-    for path in directory.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Be the only process that writes in a directory. The lock ends with the process, however it ends.
-
-    It holds a random word as long as it is held (`holder`): a file system that is shared by machines may give up the lock of one
-    that stood still, and then another process writes its own.
-
-    Raises:
-        UsageError: if another process holds it.
-        DataError: if the directory cannot be written to.
-    """
-    with explained(directory):
-        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        if not _try_lock(descriptor, attempts=_PATIENCE):
-            raise UsageError(f"{directory} is being written by another process; wait until it ends, or stop it")
-        word = secrets.token_hex(8).encode()
-        with suppress(OSError):  # a full disk: what is to be written says so
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, word, 0)
-        try:
-            yield
-        finally:
-            if holder(directory) == word:
-                with suppress(OSError):
-                    os.ftruncate(descriptor, 0)
-    finally:
-        os.close(descriptor)
-
-
-def holder(directory: Path) -> bytes:
-    """The word of the process that writes in a directory now; nothing if none does."""
-    with suppress(OSError):
-        return (directory / LOCK).read_bytes()
-    return b""
-
-
-def is_locked(directory: Path) -> bool:
-    """Whether some process is writing in a directory at this moment."""
-    try:
-        descriptor = os.open(directory / LOCK, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        return not _try_lock(descriptor, attempts=1)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            error.filename = error.filename or str(path)
+            raise
+        note_once(
+            "sync",
+            f"the file system of {path} does not flush the names of files when asked ({error.strerror}): a crash of this process "
+            "loses nothing, but after a power cut the last commits may be missing; what is missing is computed again",
+        )
     finally:
         os.close(descriptor)
 
@@ -170,43 +127,6 @@ def explained(run: Path) -> Iterator[None]:
         ) from error
 
 
-def _try_lock(descriptor: int, *, attempts: int) -> bool:
-    for attempt in range(attempts):
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        if attempt + 1 < attempts:
-            time.sleep(0.02)
-    return False
-
-
-def _write_beside(path: Path, data: bytes) -> Path:
-    """Write bytes to a temporary file in the same directory and flush them; the name is unique, for writers without a lock."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        try:
-            _write_all(descriptor, data, path)
-        finally:
-            os.close(descriptor)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
-
-
-def _write_all(descriptor: int, data: bytes, path: Path) -> None:
-    """Write bytes and flush them; `path` is the file that errors name."""
-    rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
-
-
 def _link(temporary: Path, path: Path) -> bool:
     """Give a file its name unless that is taken: False if it is."""
     try:
@@ -218,3 +138,8 @@ def _link(temporary: Path, path: Path) -> bool:
             return False
         os.rename(temporary, path)
     return True
+
+
+def _state_of(path: Path) -> str:
+    """What is there after a file could not be written."""
+    return "the file that was there is as it was" if path.exists() else "nothing was left there"

@@ -13,10 +13,12 @@ from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
 from interp.networks.one_layer import Weights
 from interp.store.beginning import begin
+from interp.store.locking import LockKind
 from interp.store.manifest import IMPORTED, MANIFEST
 from interp.store.run import Run, open_run
+from interp.store.run_log import write_log
 from interp.store.run_paths import run_path
-from interp.store.writer import RunWriter, write_log, writing
+from interp.store.writer import RunWriter, writing
 from interp.tasks.splits import Split
 from interp.training.stream import Plan
 
@@ -30,6 +32,7 @@ def create_run(
     checkpoints: Iterable[tuple[int, Weights]],
     history_rows: Iterable[Mapping[str, Any]] = (),
     provenance: Mapping[str, Any],
+    lock: LockKind | None = None,
 ) -> Run:
     """Make an ordinary, finished run from someone else's checkpoints.
 
@@ -43,13 +46,14 @@ def create_run(
         checkpoints: (step, weights), steps ascending.
         history_rows: mappings with ``step`` and any of the history's columns, steps ascending.
         provenance: their origin, as JSON values.
+        lock: how other writers are kept away, see `interp.record`.
 
     Raises:
         UsageError: if the name is taken, or steps do not ascend.
     """
     path = run_path(root, name)
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    with writing(path):
+    with writing(path, lock) as allowed:
         _check_free(path, config)
         with _removed_on_failure(path, made):
             series = iter(checkpoints)
@@ -61,7 +65,7 @@ def create_run(
                 n_parameters=first[1].n_parameters, engine=IMPORTED,
             )  # fmt: skip
             begin(path, plan, provenance=provenance)
-            last = _write_all(RunWriter(path), chain([first], series), history_rows)
+            last = _write_all(RunWriter(path, allowed), chain([first], series), history_rows)
             write_log(path, "imported", step=last)
     return open_run(path)
 

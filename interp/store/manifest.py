@@ -6,16 +6,18 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, get_args
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 from interp.errors import DataError
 from interp.store.durable import sha256
 
 FORMAT = 1
+GROWING = 2  # of a manifest.json beside which there are lines, see `journal`
 MANIFEST = "manifest.json"
+JOURNAL = "manifest.jsonl"
 RECORD = "run.json"
 SPLIT = "split.safetensors"
 HISTORY = "history.jsonl"
@@ -25,11 +27,23 @@ CHECKPOINTS = "checkpoints"
 TASK = "task.safetensors"
 MOMENTS = "moments"
 SERIES = "series"
+RESULTS = "results"
+DAMAGED = "damaged"  # where repairing sets aside what is damaged
 IMPORTED = "imported"  # in place of an engine's name
 
 Status = Literal["running", "interrupted", "finished", "stopped"]
 Reason = Literal["budget", "settled", "ended", "imported", "non-finite"]
 
+# Why a run has the status that it has.
+_REASONS: Mapping[Status, tuple[Reason | None, ...]] = {
+    "running": (None,),
+    "interrupted": (None,),
+    "finished": ("budget", "settled", "ended", "imported"),
+    "stopped": ("non-finite",),
+}
+_HASH = "sha256"
+_SHA256 = re.compile("[0-9a-f]{64}")
+_MEND = "`interp verify --repair` makes it again from what the run's files say"
 _SERIES_SUFFIX = ".safetensors"
 _OF_STEP = re.compile(r"/step_(\d{8,})\.safetensors")
 
@@ -57,6 +71,8 @@ class Manifest:
         reason: why it is finished (`budget`, `settled`, `ended`, `imported`) or stopped (`non-finite`).
         files: an entry per file, by its path inside the run.
         thinned: the entries of checkpoints that were measured and are no longer there.
+        set_aside: the entries of files that were found damaged or missing, and are no longer part of the run.
+        is_covered: whether its own file has a hash of what it says; earlier versions wrote none.
     """
 
     step: int | None = None
@@ -64,6 +80,8 @@ class Manifest:
     reason: Reason | None = None
     files: Mapping[str, Entry] = field(default_factory=dict)
     thinned: Mapping[str, Entry] = field(default_factory=dict)
+    set_aside: Mapping[str, Entry] = field(default_factory=dict)
+    is_covered: bool = field(default=True, compare=False)
 
     @property
     def final(self) -> bool:
@@ -83,7 +101,7 @@ class Manifest:
     @cached_property
     def series(self) -> tuple[str, ...]:
         """Names of the analyses whose series are part of the run."""
-        inside = (name for name in self.files if name.startswith(f"{SERIES}/"))
+        inside = (name for name in self.files if name.startswith(f"{SERIES}/") and name.endswith(_SERIES_SUFFIX))
         return tuple(sorted(name.removeprefix(f"{SERIES}/").removesuffix(_SERIES_SUFFIX) for name in inside))
 
     @cached_property
@@ -92,30 +110,72 @@ class Manifest:
         return tuple(sorted(step for name in self.files if (step := step_of(name, MOMENTS)) is not None))
 
     def to_dict(self) -> dict[str, Any]:
-        """As it is written: with the format version, files in the order of their names."""
-        files, thinned = ({name: asdict(group[name]) for name in sorted(group)} for group in (self.files, self.thinned))
-        made = {"format": FORMAT, "status": self.status, "reason": self.reason, "step": self.step, "files": files}
-        return {**made, **({"thinned": thinned} if thinned else {})}
+        """What it says: with the format version, files in the order of their names."""
+        made = {"format": FORMAT, "status": self.status, "reason": self.reason, "step": self.step}
+        groups = {"files": self.files, "thinned": self.thinned, "set_aside": self.set_aside}
+        listed = {group: {name: asdict(entries[name]) for name in sorted(entries)} for group, entries in groups.items()}
+        return {**made, **{group: entries for group, entries in listed.items() if entries or group == "files"}}
 
-    def to_json(self) -> bytes:
-        """The bytes of manifest.json."""
-        return (json.dumps(self.to_dict(), indent=1) + "\n").encode()
+    def to_json(self, *, growing: bool = False) -> bytes:
+        """The bytes of manifest.json: what it says, and a hash of that; of a run that grows, with lines beside it, format 2."""
+        values = self._values(growing=growing)
+        return (json.dumps({**values, _HASH: _hash(values)}, indent=1) + "\n").encode()
+
+    def hash_of_content(self, *, growing: bool = False) -> str:
+        """The hash that `to_json` writes: of what the manifest says."""
+        return _hash(self._values(growing=growing))
+
+    def _values(self, *, growing: bool) -> dict[str, Any]:
+        return {**self.to_dict(), "format": GROWING if growing else FORMAT}
+
+    @classmethod
+    def from_json(cls, data: bytes, *, where: str) -> Manifest:
+        """Read what `to_json` returned, or an earlier version's; `where` names the file in errors.
+
+        Raises:
+            DataError: if it is damaged: it is no manifest, or does not fit its own hash.
+        """
+        values = parse_json(data, where=where)
+        manifest = cls.from_dict(values, where=where)
+        found = values.pop(_HASH, None)
+        if found is not None and found != _hash(values):
+            raise DataError(f"{where}: damaged: what it says does not fit its own hash; {_MEND}")
+        return replace(manifest, is_covered=found is not None)
 
     @classmethod
     def from_dict(cls, values: Any, *, where: str) -> Manifest:
         """Read what `to_dict` returned; `where` names the file in errors."""
-        check_format(values, where=where)
+        check_format(values, where=where, known=(FORMAT, GROWING))
         try:
-            files, thinned = (
-                {name: Entry(int(entry["size"]), str(entry["sha256"])) for name, entry in group.items()}
-                for group in (values["files"], values.get("thinned", {}))
-            )
-            manifest = cls(values["step"], values["status"], values["reason"], files, thinned)
+            groups = values["files"], values.get("thinned", {}), values.get("set_aside", {})
+            files, thinned, gone = (entries(group) for group in groups)
+            manifest = cls(values["step"], values["status"], values["reason"], files, thinned, gone)
+            is_step = manifest.step is None or is_count(manifest.step)
+            if manifest.reason not in _REASONS.get(manifest.status, ()) or not is_step:
+                told = f"status {manifest.status!r}, reason {manifest.reason!r} and step {manifest.step!r}"
+                raise ValueError(f"{told} make no sense")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{where}: damaged, not a manifest ({type(error).__name__}: {error})") from error
-        if manifest.status not in get_args(Status) or not isinstance(manifest.step, int | None):
-            raise DataError(f"{where}: damaged, status {manifest.status!r} and step {manifest.step!r} make no sense")
+            raise DataError(f"{where}: damaged, not a manifest ({type(error).__name__}: {error}); {_MEND}") from error
         return manifest
+
+
+def entries(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Entry]:
+    """Entries from JSON values, by path.
+
+    Raises:
+        ValueError, TypeError, AttributeError: if they are none.
+    """
+    return {name: _entry(name, entry) for name, entry in values.items()}
+
+
+def is_hash(value: object) -> bool:
+    """Whether a JSON value is a SHA-256 in hexadecimal."""
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def is_count(value: object) -> bool:
+    """Whether a JSON value is a size or a step."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def checkpoint_name(step: int) -> str:
@@ -151,17 +211,32 @@ def parse_json(data: bytes, *, where: str) -> Any:
         raise DataError(f"{where}: damaged, not JSON ({error})") from error
 
 
-def check_format(values: Any, *, where: str) -> None:
+def check_format(values: Any, *, where: str, known: tuple[int, ...] = (FORMAT,)) -> None:
     """Refuse what a newer version wrote.
 
     Raises:
         DataError: naming both format versions.
     """
     version = values.get("format") if isinstance(values, dict) else None
-    if version != FORMAT:
+    if version not in known:
+        expected = " or ".join(map(str, known))
         raise DataError(
-            f"{where}: given format {version!r}, expected {FORMAT}; it is foreign, or written by another version of interp"
+            f"{where}: given format {version!r}, expected {expected}; it is foreign, or written by another version of interp"
         )
+
+
+def _hash(values: Mapping[str, Any]) -> str:
+    """Of what a manifest says, whatever its white space and order."""
+    return sha256(json.dumps(values, sort_keys=True).encode())
+
+
+def _entry(name: str, values: Mapping[str, Any]) -> Entry:
+    entry, path = Entry(**values), PurePosixPath(name)
+    if not is_count(entry.size) or not is_hash(entry.sha256):
+        raise ValueError(f"{name}: given size {entry.size!r} and sha256 {entry.sha256!r}")
+    if path.is_absolute() or ".." in path.parts or str(path) != name or name == ".":
+        raise ValueError(f"{name!r} is not a path inside a run")
+    return entry
 
 
 def read_checked(path: Path, name: str, manifest: Manifest) -> bytes:

@@ -9,7 +9,8 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 from interp.errors import DataError
-from interp.store.durable import LOCK, make_directory, sync_directory
+from interp.store.durable import make_directory, sync_directory
+from interp.store.locking import LEASE, LOCK
 from interp.store.manifest import MANIFEST
 from interp.store.run import Run, open_run
 
@@ -21,7 +22,7 @@ def pack_run(path: Path) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for file in sorted(path.rglob("*")):
-            if file.is_file() and file.name != LOCK and file.suffix != ".tmp":
+            if file.is_file() and file.name != LOCK and file.suffix != ".tmp" and not file.name.startswith(f"{LEASE}."):
                 archive.add(file, arcname=file.relative_to(path).as_posix())
     return buffer.getvalue()
 

@@ -1,24 +1,27 @@
-"""What analyses measured, kept beside the run: one file per analysis, trusted only for the content it was computed from."""
+"""What analyses measured, kept beside the run: one file per analysis, trusted only for the content it was computed from, and only
+while its own hash fits."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from interp.errors import DataError
 from interp.store.durable import write_atomically
+from interp.store.installation import say_elsewhere
 from interp.store.kept import prune
+from interp.store.manifest import RESULTS
+from interp.store.noted import kept_if_possible
 from interp.store.packed import pack_arrays, unpack_arrays
+from interp.store.sealed import check_header, pack_measured, unpack_measured
 
-_KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
+log = logging.getLogger("interp")
 
 
 class Results:
@@ -34,15 +37,17 @@ class Results:
     def __init__(self, run: Path, name: str, *, key: str | None, kept: bytes | None = None) -> None:
         self.name = name
         self._key = key
-        self._path = run / "results" / f"{name}-{key[:16]}.safetensors" if key else None
+        self._path = run / RESULTS / f"{name}-{key[:16]}.safetensors" if key else None
         self._rows: dict[int, tuple[str, dict[str, np.ndarray]]] = {}
         # Every variable over these steps; rows are parts of it, so that nothing is in memory twice.
         self._stacked: tuple[list[int], dict[str, np.ndarray]] = ([], {})
         self._labels: dict[str, dict[str, Any]] = {}
         self._changed = False
         if kept is not None:
-            self._path = None
-            self._take(*unpack_arrays(kept, where=f"{run}: the series of {name}"))
+            self._path, where = None, f"{run}: the series of {name}"
+            arrays, header = unpack_arrays(kept, where=where)
+            check_header(arrays, header, where=where)
+            self._take(arrays, header)
         elif self._path is not None and self._path.is_file():
             self._load(self._path)
 
@@ -113,26 +118,32 @@ class Results:
             return
         steps, arrays = self._stack()
         header = self._header(steps)
-        with suppress(OSError):
+        with kept_if_possible(self._path.parent):
             self._path.parent.mkdir(exist_ok=True)
-            write_atomically(self._path, save(arrays, metadata={_KEY: json.dumps({"key": self._key, **header})}))
+            write_atomically(self._path, pack_measured(arrays, {"key": self._key, **header}))
             prune(self._path)
         self._changed = False
 
     def _load(self, path: Path) -> None:
-        """Read the file if it is sound and ours; a damaged cache is recomputed."""
-        with suppress(SafetensorError, KeyError, ValueError, OSError), safe_open(path, framework="np") as file:
-            header = json.loads(file.metadata()[_KEY])
-            if header["key"] != self._key:
-                return
-            self._take({name: file.get_tensor(name) for name in header["labels"]}, header)
+        """Read the file if it is there and ours; if it is damaged, that is said, and everything is measured anew."""
+        try:
+            found = unpack_measured(path.read_bytes(), where=f"{path}")
+        except OSError:
+            return
+        except DataError as error:
+            log.warning("%s; it is measured anew", error)
+            return
+        if found.header["key"] == self._key:
+            self._take(found.arrays, found.header)
+            if found.origin != "here":
+                say_elsewhere(path.parents[1])
 
-    def _take(self, arrays: dict[str, np.ndarray], header: Mapping[str, Any]) -> None:
+    def _take(self, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
         """Rows from arrays over steps."""
         for i, (step, sha256) in enumerate(zip(header["steps"], header["sha256"], strict=True)):
             self._rows[step] = (sha256, {name: array[i] for name, array in arrays.items()})
-        self._labels = header["labels"]
-        self._stacked = (list(header["steps"]), arrays)
+        self._labels = dict(header["labels"])
+        self._stacked = (list(header["steps"]), dict(arrays))
 
     def _difference(self, labels: dict[str, dict[str, Any]]) -> str:
         if labels.keys() != self._labels.keys():

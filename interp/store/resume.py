@@ -10,6 +10,7 @@ from torch import Tensor
 
 from interp.errors import DataError
 from interp.store.durable import write_atomically
+from interp.store.journal import Commit
 from interp.store.manifest import RESUME, Manifest
 from interp.store.packed import digest
 from interp.store.tensors import as_arrays, pack, unpack
@@ -17,15 +18,21 @@ from interp.store.tensors import as_arrays, pack, unpack
 
 @dataclass(frozen=True, eq=False)
 class ResumeState:
-    """What resuming needs, and the manifest as of that step, so that one rename commits both."""
+    """What resuming needs, and the commit that it belongs to, so that one rename commits both.
+
+    Attributes:
+        tensors: the state of the training.
+        commit: the line that the manifest gets, or has got; of earlier versions the whole manifest as of that step.
+    """
 
     tensors: Mapping[str, Tensor]
-    manifest: Manifest
+    commit: Commit | Manifest
 
 
 def write_resume(run: Path, state: ResumeState) -> None:
     """Replace the run's resume state."""
-    facts = {"manifest": state.manifest.to_dict()}
+    commit = state.commit
+    facts = {"manifest": commit.to_dict()} if isinstance(commit, Manifest) else {"commit": commit.values()}
     write_atomically(run / RESUME, pack(state.tensors, {**facts, "sha256": digest(as_arrays(state.tensors), facts)}))
 
 
@@ -41,6 +48,9 @@ def read_resume(run: Path) -> ResumeState:
         tensors, facts = unpack(path.read_bytes(), where=f"{path}")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}): {advice}") from error
-    if facts.get("sha256") != digest(as_arrays(tensors), {"manifest": facts.get("manifest")}):
+    name = "commit" if "commit" in facts else "manifest"
+    if facts.get("sha256") != digest(as_arrays(tensors), {name: facts.get(name)}):
         raise DataError(f"{path}: damaged: {advice}")
-    return ResumeState(tensors, Manifest.from_dict(facts["manifest"], where=f"{path}"))
+    if name == "commit":
+        return ResumeState(tensors, Commit.of(facts[name], where=f"{path}"))
+    return ResumeState(tensors, Manifest.from_dict(facts[name], where=f"{path}"))

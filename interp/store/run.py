@@ -23,11 +23,11 @@ from interp.cores import check_threads
 from interp.errors import DataError, UsageError
 from interp.networks.shapes import KIND as ONE_LAYER
 from interp.store import history
-from interp.store.durable import is_locked
+from interp.store.journal import read_manifest
+from interp.store.locking import is_locked
 from interp.store.manifest import (
     HISTORY,
     IMPORTED,
-    MANIFEST,
     RECORD,
     SPLIT,
     TASK,
@@ -39,7 +39,7 @@ from interp.store.manifest import (
     parse_json,
     read_checked,
 )
-from interp.store.missing import nearest_step, no_run, no_step, run_names, thinned_out
+from interp.store.missing import nearest_step, no_step, run_names, thinned_out
 from interp.store.packed import unpack_arrays
 from interp.store.recorded_sizes import check_pairs
 from interp.tasks.modular import ModularTask
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from interp.networks.stored_network import NetworkMakers
-    from interp.store.checking import Problem
     from interp.store.checkpoint import Checkpoint
+    from interp.store.findings import Examined, Finding
 
 log = logging.getLogger("interp")
 
@@ -68,7 +68,7 @@ def open_run(path: str | Path, network: NetworkMakers | None = None) -> Run:
 
     Raises:
         UsageError: if there is no run at this path, with the nearest name that is one.
-        DataError: if its run.json or manifest.json is damaged.
+        DataError: if its run.json or manifest is damaged.
 
     >>> open_run("nowhere/nanda")
     Traceback (most recent call last):
@@ -79,18 +79,6 @@ def open_run(path: str | Path, network: NetworkMakers | None = None) -> Run:
     record = parse_json(read_checked(path, RECORD, manifest), where=f"{path / RECORD}")
     check_format(record, where=f"{path / RECORD}")
     return Run(path, manifest, record, network)
-
-
-def read_manifest(path: Path) -> Manifest:
-    """What a run holds, without its config.
-
-    Raises:
-        UsageError, DataError: as `open_run`.
-    """
-    where = path / MANIFEST
-    if not where.is_file():
-        raise no_run(path)
-    return Manifest.from_dict(parse_json(where.read_bytes(), where=f"{where}"), where=f"{where}")
 
 
 def list_runs(root: str | Path = "checkpoints") -> list[Run]:
@@ -341,16 +329,25 @@ class Run:
         step = columns.pop("step")
         return xr.Dataset({name: ("step", values) for name, values in columns.items()}, coords={"step": step})
 
-    def verify(self, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None) -> tuple[Problem, ...]:
-        """Check every file: hashes, shapes, steps. Empty if the run is sound.
+    def verify(self, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None) -> tuple[Finding, ...]:
+        """Check every file: hashes, shapes, steps. Empty if the run is sound; `examine` also says what is merely worth knowing.
 
         Args:
             threads: files that are read at once; as many as this process may use cores by default.
             on_step: called with (files read, files in all).
         """
-        from interp.store.checking import check
+        return self.examine(threads=threads, on_step=on_step).problems
 
-        return check(self, threads=check_threads(threads), on_step=on_step)
+    def examine(self, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None) -> Examined:
+        """Check every byte of the run's directory: problems, and notes of what is not the run's, or was not measured here.
+
+        Args:
+            threads: as in `verify`.
+            on_step: likewise.
+        """
+        from interp.store.checking import examine
+
+        return examine(self, threads=check_threads(threads), on_step=on_step)
 
     def facts(self) -> dict[str, Any]:
         """What the run is, in plain values: status, task, split, steps, sizes, engine, when and with what it was begun."""

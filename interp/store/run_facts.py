@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interp.store.manifest import LOG, checkpoint_name
+from interp.store.manifest import checkpoint_name
+from interp.store.run_log import created
 from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
 
@@ -39,7 +39,7 @@ def facts(run: Run) -> dict[str, Any]:
         "total_bytes": bytes_in(run.path),
         "engine": run.engine,
         "threads": run.threads,
-        "created": _created(run.path),
+        "created": created(run.path),
         **({"stored_precision": stored} if (stored := run.provenance.get("stored_precision")) else {}),
         "provenance": dict(run.provenance),
     }
@@ -60,12 +60,3 @@ def bytes_in(folder: str | Path) -> int:
 def elements(task: ModularTask | TableTask) -> int | None:
     """Number of elements of a binary operation; None for other tables."""
     return task.p if isinstance(task, ModularTask) or task.is_binary_operation else None
-
-
-def _created(path: Path) -> str | None:
-    """When the run was begun, from the first line of its log; None if the log is gone."""
-    try:
-        with (path / LOG).open(encoding="utf-8") as lines:
-            return str(json.loads(next(lines))["time"])
-    except (OSError, StopIteration, ValueError, KeyError):
-        return None

@@ -1,19 +1,15 @@
 """Writing a run: add checkpoints and history, commit; or resume an interrupted one.
 
 Order is what makes it safe. Checkpoints are flushed before they get their names. A commit appends the history, then replaces the
-resume state, which names everything before it, then the manifest, from which readers read. Whatever was written after the last
-commit is written again, byte for byte, on resuming.
+resume state, which holds its line of the manifest, then appends that line, from which readers read. Whatever was written after
+the last commit is written again, byte for byte, on resuming.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from torch import Tensor
@@ -21,21 +17,13 @@ from torch import Tensor
 from interp.errors import DataError, UsageError
 from interp.networks.network import Network
 from interp.store import history
-from interp.store.durable import (
-    LOCK,
-    append,
-    explained,
-    holder,
-    locked,
-    make_directory,
-    remove_temporaries,
-    sync_directory,
-    write_atomically,
-    write_new,
-)
+from interp.store.durable import append, explained, make_directory, sync_directory, write_atomically, write_new
+from interp.store.journal import Commit
+from interp.store.locking import LEASE, LOCK, LockKind, locked
 from interp.store.manifest import (
     CHECKPOINTS,
     HISTORY,
+    JOURNAL,
     LOG,
     MANIFEST,
     MOMENTS,
@@ -50,69 +38,85 @@ from interp.store.manifest import (
     checkpoint_name,
     moments_name,
 )
-from interp.store.resume import ResumeState, read_resume, write_resume
+from interp.store.recovering import recover, recover_history
+from interp.store.resume import ResumeState, write_resume
 from interp.store.run import open_run
+from interp.store.temporaries import remove_temporaries
 from interp.store.tensors import pack, pack_network
 
 _NOT_YET_A_RUN = {LOCK, CHECKPOINTS, MOMENTS, RECORD, SPLIT, TASK, LOG}
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, lock: LockKind | None = None) -> Iterator[Callable[[], None]]:
     """Be the only writer of a run's directory, which is made if it is not there.
+
+    Args:
+        path: the run's directory.
+        lock: how other writers are kept away, see `locked`.
+
+    Yields:
+        What a `RunWriter` calls before it writes: it raises if that is no longer allowed.
 
     Raises:
         UsageError: if another process writes the run, or the directory holds something else.
-        DataError: if the directory cannot be made or written to.
+        DataError: if the directory cannot be made or written to, or its file system refuses locks.
     """
     try:
         make_directory(path)
-        strangers = [p.name for p in path.iterdir() if p.name not in _NOT_YET_A_RUN and p.suffix != ".tmp"]
+        strangers = [p.name for p in path.iterdir() if not _may_precede(p.name)]
     except OSError as error:
         raise DataError(f"{path}: cannot be made or read ({error.strerror}); choose another place with --root") from error
     if strangers and not (path / MANIFEST).is_file():
         raise UsageError(f"{path} holds {sorted(strangers)[0]!r} and is not a run; choose another name with --name")
-    with locked(path):
-        yield
+    with locked(path, lock) as allowed:
+        yield allowed
 
 
-def write_log(path: Path, event: str, **facts: object) -> None:
-    """Add a line for people to a run's log: the time and what happened. No hash covers it."""
-    time = datetime.now(UTC).isoformat(timespec="seconds")
-    with suppress(OSError):  # never a reason to fail
-        append(path / LOG, (json.dumps({"time": time, "event": event, **facts}) + "\n").encode())
+def _may_precede(name: str) -> bool:
+    """Whether a file may be in a run's directory before that is a run."""
+    return name in _NOT_YET_A_RUN or name.startswith(f"{LEASE}.") or name.endswith(".tmp")
 
 
 class RunWriter:
     """Adds to a run that this process holds with `writing`; first completes or undoes what a killed process left half done.
 
+    Args:
+        path: the run's directory.
+        allowed: raises if this process may no longer write there; what `writing` gives.
+
     Attributes:
         path: the run's directory.
-        manifest: what is committed.
         state: the state to resume from; None for a run at its beginning, or a final one.
     """
 
     path: Path
-    manifest: Manifest
     state: Mapping[str, Tensor] | None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, allowed: Callable[[], None] = lambda: None) -> None:
         self.path = path
+        self._allowed = allowed
         run = open_run(path)
-        self.manifest = run.manifest
+        self._status = run.manifest
         self.state = None
         with explained(path):
             for directory in (path, path / CHECKPOINTS, path / MOMENTS):
                 remove_temporaries(directory)
-            if self.manifest.final:
-                (path / RESUME).unlink(missing_ok=True)
+            if run.manifest.final:
+                self._tidy()
             else:
-                self._recover()
+                self._status, self._head, self.state = recover(path)
+                self._hash = recover_history(path, self._status)
                 if run.record.get("batch", 1) > 1:
                     self._drop_uncommitted()
-        self._holder = holder(path)
-        self._files = dict(self.manifest.files)
+        self._files = dict(self._status.files)
+        self._new: dict[str, Entry] = {}  # since the last commit
         self._lines: list[bytes] = []
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is committed."""
+        return replace(self._status, files={name: entry for name, entry in self._files.items() if name not in self._new})
 
     def save(self, step: int, network: Network) -> None:
         """Write a checkpoint. It counts from the next commit on.
@@ -135,7 +139,7 @@ class RunWriter:
         self._lines.append(history.encode(step, values))
 
     def commit(self, step: int, state: Mapping[str, Tensor], *, status: Status = "running") -> None:
-        """Commit everything up to a step; the run can resume from it.
+        """Commit everything up to a step; the run can resume from it. It takes as long however much there is already.
 
         Args:
             step: the last step added.
@@ -143,77 +147,68 @@ class RunWriter:
             status: `running`, or `interrupted` at the end of a session.
         """
         with explained(self.path):
-            manifest = self._flush(Manifest(step=step, status=status))
-            write_resume(self.path, ResumeState(state, manifest))
-            self._publish(manifest)
+            self._flush()
+            commit = Commit(self._head, step, status, dict(self._new))
+            write_resume(self.path, ResumeState(state, commit))
+            append(self.path / JOURNAL, commit.line())
+        self._head = commit.sha256
+        self._committed(Manifest(step=step, status=status, set_aside=self._status.set_aside))
 
     def finish(self, step: int | None, *, status: Status, reason: Reason) -> None:
         """Commit everything, for good: the run is `finished` or `stopped` and its resume state is dropped."""
         with explained(self.path):
-            self._publish(self._flush(Manifest(step=step, status=status, reason=reason)))
-            (self.path / RESUME).unlink(missing_ok=True)
-            sync_directory(self.path)
+            self._flush()
+            manifest = Manifest(step, status, reason, self._files, set_aside=self._still_aside())
+            write_atomically(self.path / MANIFEST, manifest.to_json())
+            self._tidy()
+        self._committed(manifest)
 
     def last_line(self) -> bytes:
         """The last committed line of the history."""
+        if HISTORY not in self._files:
+            raise DataError(f"{self.path / HISTORY}: was set aside: the run can be read, but must be recorded under another name")
         committed = (self.path / HISTORY).read_bytes()[: self._files[HISTORY].size]
         return committed.splitlines(keepends=True)[-1]
 
     def _add(self, name: str, data: bytes) -> None:
+        self._allowed()
         with explained(self.path):
             write_new(self.path / name, data)
-        self._files[name] = Entry.of(data)
+        self._note(name, Entry.of(data))
 
-    def _flush(self, manifest: Manifest) -> Manifest:
-        """Write pending lines and names to the disk; returns the manifest with every file so far.
+    def _note(self, name: str, entry: Entry) -> None:
+        self._new[name] = self._files[name] = entry
 
-        Raises:
-            DataError: if another process has taken the run over, because this one stood still for long: nothing is written.
-        """
-        if holder(self.path) != self._holder:
-            raise DataError(f"{self.path}: another process has taken the run over while this one stood still; it goes on there")
+    def _flush(self) -> None:
+        """Write pending lines and names to the disk."""
+        self._allowed()
         if self._lines:
             data = b"".join(self._lines)
             append(self.path / HISTORY, data)
             self._hash.update(data)
-            length = self._length() + len(data)
-            self._files[HISTORY] = Entry(length, self._hash.hexdigest())
+            length = self._files[HISTORY].size if HISTORY in self._files else 0
+            self._note(HISTORY, Entry(length + len(data), self._hash.hexdigest()))
             self._lines = []
         sync_directory(self.path / CHECKPOINTS)
         if (self.path / MOMENTS).is_dir():
             sync_directory(self.path / MOMENTS)
-        return replace(manifest, files=dict(self._files))
 
-    def _publish(self, manifest: Manifest) -> None:
-        write_atomically(self.path / MANIFEST, manifest.to_json())
-        self.manifest = manifest
+    def _committed(self, status: Manifest) -> None:
+        self._status, self._new = replace(status, files={}), {}
 
-    def _length(self) -> int:
-        return self._files[HISTORY].size if HISTORY in self._files else 0
+    def _still_aside(self) -> dict[str, Entry]:
+        """What was set aside when the run was repaired, and has not come again since."""
+        return {name: entry for name, entry in self._status.set_aside.items() if name not in self._files and name != RESUME}
+
+    def _tidy(self) -> None:
+        """Remove what a run at its end does not need; the resume state last, since it says that there is something left to do."""
+        for name in (JOURNAL, RESUME):
+            (self.path / name).unlink(missing_ok=True)
+        sync_directory(self.path)
 
     def _drop_uncommitted(self) -> None:
         """Remove what was saved after the last commit: recomputed in another batch, it is equal to rounding only."""
         for folder in (CHECKPOINTS, MOMENTS):
             for path in (self.path / folder).glob("step_*.safetensors"):
-                if f"{folder}/{path.name}" not in self.manifest.files:
+                if f"{folder}/{path.name}" not in self._status.files:
                     path.unlink()
-
-    def _recover(self) -> None:
-        """Go back to the last commit: complete it if its manifest is missing, cut off history lines after it."""
-        if (self.path / RESUME).exists():
-            found = read_resume(self.path)
-            if found.manifest.files.get(RECORD) != self.manifest.files.get(RECORD):
-                raise DataError(f"{self.path / RESUME}: belongs to another run; restore the right file from a copy")
-            self.state = found.tensors
-            if found.manifest != self.manifest:
-                self._publish(found.manifest)
-        elif self.manifest.step is not None:
-            read_resume(self.path)  # raises, and says what to do
-        entry = self.manifest.files.get(HISTORY, Entry.of(b""))
-        path = self.path / HISTORY
-        data = path.read_bytes() if path.exists() else b""
-        self._hash = hashlib.sha256(data[: entry.size])
-        if self._hash.hexdigest() != entry.sha256:
-            raise DataError(f"{path}: damaged before its committed end at {entry.size} bytes; restore it from a copy")
-        if len(data) > entry.size:
-            os.truncate(path, entry.size)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
 from interp.recording.batch import record_batch
-from interp.store.durable import is_locked
+from interp.store.leases import Held, Lease, Leases, kept
+from interp.store.locking import is_locked
 from interp.store.manifest import MANIFEST
 from interp.store.run import open_run
-from interp.studies.leases import Held, Lease, Leases, kept
 from interp.studies.study_plan import point_name
 from interp.studies.worker import LEASES, RUNS, Work, settled
 from interp.training.executor import Executor

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from interp.bars import many_runs_progress
 from interp.cores import available_threads
 from interp.errors import DataError, UsageError
-from interp.store.durable import is_locked, make_directory, write_atomically
+from interp.store.durable import make_directory, write_atomically
+from interp.store.leases import Leases
+from interp.store.locking import is_locked
 from interp.store.manifest import MANIFEST
-from interp.studies.leases import Leases
 from interp.studies.study_plan import Point
 from interp.studies.worker import LEASES, RUNS, State, Work, settled
 from interp.wording import counted

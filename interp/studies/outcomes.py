@@ -16,8 +16,10 @@ from interp.measures.dating import phases
 from interp.observing.fingerprint import toolkit_digest
 from interp.store import history
 from interp.store.durable import sha256, write_atomically
+from interp.store.journal import manifest_digest
 from interp.store.manifest import HISTORY, MANIFEST
-from interp.store.run import Run, open_run, read_manifest
+from interp.store.noted import kept_if_possible
+from interp.store.run import Run, open_run
 from interp.studies.going import failures
 from interp.studies.study_plan import Point
 from interp.studies.worker import check_whole
@@ -87,7 +89,7 @@ class KeptRows:
         Raises:
             DataError: if the run is damaged.
         """
-        manifest = sha256((path / MANIFEST).read_bytes())
+        manifest = manifest_digest(path)
         known = self._rows.get(path.name)
         if known is None or known[0] != manifest:
             known = self._rows[path.name] = (manifest, row_of(open_run(path)))
@@ -98,7 +100,7 @@ class KeptRows:
         """Write them, if there is something new. If that cannot be written, they are worked out again next time."""
         if self._changed:
             values = {"toolkit": toolkit_digest(), "sha256": _hash(self._rows), "rows": self._rows}
-            with suppress(OSError):
+            with kept_if_possible(self._path.parent):
                 write_atomically(self._path, json.dumps(values).encode())
             self._changed = False
 

@@ -8,10 +8,10 @@ from typing import Literal
 
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, TrainingError
-from interp.store.durable import is_locked
+from interp.store.journal import read_manifest
+from interp.store.leases import SECONDS, Held, Leases
+from interp.store.locking import is_locked
 from interp.store.manifest import MANIFEST, RESUME, SERIES, Manifest
-from interp.store.run import read_manifest
-from interp.studies.leases import SECONDS, Held, Leases
 from interp.studies.study_plan import Keep, point_name
 from interp.wording import counted
 

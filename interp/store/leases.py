@@ -30,9 +30,22 @@ _RENEWALS = 6  # how often it is renewed in that time
 
 @dataclass(frozen=True)
 class Held:
-    """A lease that somebody else holds: by whom."""
+    """A lease that somebody else holds.
+
+    Attributes:
+        owner: who holds it, in words.
+        content: of its file; it changes whenever the lease is renewed.
+        is_alive: whether its owner is known to be alive: a process of this machine that runs.
+    """
 
     owner: str
+    content: bytes = b""
+    is_alive: bool = False
+
+    @classmethod
+    def of(cls, content: bytes) -> Held:
+        """What the file of a lease says."""
+        return cls(owner_of(content), content, is_alive(content) is True)
 
 
 @dataclass
@@ -58,14 +71,15 @@ class Leases:
             make_directory(self.directory)
             number, content = self._last(name)
             if content is not None and not self._is_over(name, content):
-                return Held(_owner(content))
+                return Held.of(content)
             lease = Lease(self.directory, name, number + 1, seconds=self.seconds)
             if not lease.create():
-                return Held(_owner(self._last(name)[1] or b""))
+                return Held.of(self._last(name)[1] or b"")
         except OSError as error:
             raise DataError(f"{self.directory}: leases cannot be written there ({error.strerror})") from error
         for older in range(1, number + 1):
             (self.directory / f"{name}.{older}").unlink(missing_ok=True)
+        self._clear(name)
         return lease
 
     def free(self, name: str) -> bool:
@@ -78,6 +92,21 @@ class Leases:
                 Lease(self.directory, name, number + 1, seconds=self.seconds).create(released=True)
                 return True
         return False
+
+    def _clear(self, name: str) -> None:
+        """Delete what owners that were killed on this machine left half written."""
+        for path in self.directory.glob(f".{name}.*.tmp"):
+            with suppress(OSError):
+                if is_alive(path.read_bytes()) is False:
+                    path.unlink()
+
+    def holder(self, name: str) -> Held | None:
+        """Who holds a lease, as far as one look can say; nothing is written."""
+        with suppress(OSError, DataError):
+            _, content = self._last(name)
+            if content is not None and not _parsed(content).get("released") and is_alive(content) is not False:
+                return Held.of(content)
+        return None
 
     def _last(self, name: str) -> tuple[int, bytes | None]:
         """The number of the present lease, and its content; (0, None) if there was none."""
@@ -93,7 +122,7 @@ class Leases:
         found = _parsed(content)
         if found.get("released"):
             return True
-        if found.get("host") == socket.gethostname() and not _is_alive(found.get("pid"), found.get("started")):
+        if is_alive(content) is False:
             return True
         now = time.monotonic()
         before = self._seen.get(name)
@@ -118,6 +147,12 @@ class Lease:
             os.link(temporary, self._path)
         except FileExistsError:
             return False
+        except OSError:  # a file system without hard links: there the name is taken first, and the content follows
+            try:
+                os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            except FileExistsError:
+                return False
+            os.replace(temporary, self._path)
         finally:
             temporary.unlink(missing_ok=True)
         return True
@@ -147,9 +182,13 @@ class Lease:
 
     def _write(self, *, released: bool = False) -> Path:
         """Its content in a temporary file beside it."""
-        content = {**_me(), "beat": self._beat, "seconds": self.seconds, **({"released": True} if released else {})}
+        content = {**this_process(), "beat": self._beat, "seconds": self.seconds, **({"released": True} if released else {})}
         temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.tmp")
-        temporary.write_bytes(json.dumps(content).encode())
+        try:
+            temporary.write_bytes(json.dumps(content).encode())
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         return temporary
 
 
@@ -186,8 +225,17 @@ def _numbers(directory: Path, name: str) -> list[int]:
     return [int(path.suffix[1:]) for path in directory.glob(f"{name}.*") if path.suffix[1:].isdecimal()]
 
 
-def _me() -> dict[str, Any]:
+def this_process() -> dict[str, Any]:
+    """What tells this process from every other one, on this machine and elsewhere."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def is_alive(content: bytes) -> bool | None:
+    """Whether the process that a file's content names still runs; None if it is of another machine, or none is named."""
+    found = _parsed(content)
+    if found.get("host") != socket.gethostname():
+        return None
+    return _is_alive(found.get("pid"), found.get("started"))
 
 
 def _started(pid: int) -> str | None:
@@ -217,6 +265,7 @@ def _parsed(content: bytes) -> dict[str, Any]:
     return {}
 
 
-def _owner(content: bytes) -> str:
+def owner_of(content: bytes) -> str:
+    """The process that a file's content names, in words."""
     found = _parsed(content)
     return f"process {found.get('pid', '?')} on {found.get('host', '?')}"

@@ -1,0 +1,100 @@
+"""The log of a run, for people: when a process began, resumed or ended it. Each line has the hash of all before it and itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from interp.store.durable import append
+from interp.store.manifest import LOG
+
+_HASH = "sha256"
+
+
+@dataclass(frozen=True)
+class LogChecked:
+    """What a log's hashes say of it.
+
+    Args:
+        problem: what is damaged; None if nothing is.
+        note: what no hash covers; None if every byte is covered.
+        sound: bytes from its beginning in which nothing is damaged.
+        events: what happened, line by line, in the sound part.
+    """
+
+    problem: str | None
+    note: str | None
+    sound: int
+    events: tuple[str, ...]
+
+
+def write_log(path: Path, event: str, **facts: object) -> None:
+    """Add a line for people to a run's log: the time and what happened."""
+    log = path / LOG
+    with suppress(OSError):  # never a reason to fail
+        before = log.read_bytes() if log.exists() else b""
+        cut = b"\n" if before and not before.endswith(b"\n") else b""  # a line that a killed process did not complete
+        line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, **facts}
+        append(log, cut + _line(line, hashlib.sha256(before + cut)))
+
+
+def created(path: Path) -> str | None:
+    """When a run was begun, from the first line of its log; None if that is gone or damaged."""
+    try:
+        with (path / LOG).open("rb") as lines:
+            first = next(lines)
+        line = json.loads(first)
+        return str(line["time"]) if _HASH not in line or _fits(line, first, hashlib.sha256()) else None
+    except (OSError, StopIteration, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def check_log(data: bytes) -> LogChecked:
+    """Check a log's bytes against the hashes in its lines."""
+    before, read, sound = hashlib.sha256(), 0, 0
+    events: list[str] = []
+    uncovered: list[str] = []  # why, of the lines since the last that has a hash
+    for number, raw in enumerate(data.splitlines(keepends=True), start=1):
+        line = _parsed(raw)
+        if _HASH in line:
+            if not _fits(line, raw, before):
+                return LogChecked(f"damaged: line {number} does not fit its hash", None, sound, tuple(events))
+            uncovered = []
+        elif not raw.endswith(b"\n"):
+            uncovered.append(f"its last line, {number}, was cut off, as when a process is killed")
+        elif "time" in line and "event" in line:
+            uncovered.append(f"line {number} has no hash: an earlier version, or another program, wrote it")
+        else:
+            uncovered.append(f"damaged: line {number} is none of a log")
+        before.update(raw)
+        read += len(raw)
+        if line:
+            sound = read
+            events.append(str(line.get("event")))
+    damaged = next((why for why in uncovered if why.startswith("damaged")), None)
+    return LogChecked(damaged, uncovered[0] if uncovered and not damaged else None, sound, tuple(events))
+
+
+def _parsed(raw: bytes) -> Mapping[str, Any]:
+    """A line as a mapping; an empty one if it is none."""
+    with suppress(ValueError, RecursionError):
+        line = json.loads(raw)
+        return line if isinstance(line, dict) else {}
+    return {}
+
+
+def _line(line: Mapping[str, object], before: Any) -> bytes:
+    """The bytes of a line; `before` is the hash, as an object, of all bytes before it."""
+    found = before.copy()
+    found.update(json.dumps(line).encode())
+    return (json.dumps({**line, _HASH: found.hexdigest()}) + "\n").encode()
+
+
+def _fits(line: Mapping[str, Any], raw: bytes, before: Any) -> bool:
+    return raw == _line({name: value for name, value in line.items() if name != _HASH}, before)
