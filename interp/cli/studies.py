@@ -105,8 +105,9 @@ def run(
         if shard is not None:
             raise UsageError(f"--on: given {on} with --adaptive, expected here or ray: the next runs depend on those before")
         _find(
-            opened, adaptive, width=width, falling=falling, workers=None if executor is not None else workers, executor=executor
-        )
+            opened, adaptive, width=width, falling=falling, workers=None if executor is not None else workers, executor=executor,
+            force=force,
+        )  # fmt: skip
         return
     if width is not None or falling:
         raise UsageError("--width, --falling: given without --adaptive, which they belong to")
@@ -123,7 +124,14 @@ def run(
 
 
 def _find(
-    study: Study, asked: str, *, width: float | None, falling: bool, workers: int | None, executor: Executor | None
+    study: Study,
+    asked: str,
+    *,
+    width: float | None,
+    falling: bool,
+    workers: int | None,
+    executor: Executor | None,
+    force: bool,
 ) -> None:
     """Train what tells most about the boundary, and say where it is after each round."""
     from interp.studies.placed_runs import axis_width, find_boundary
@@ -137,6 +145,7 @@ def _find(
             falling=falling,
             workers=workers,
             executor=executor,
+            force=force,
             on_round=lambda known: print(known, flush=True),
         )
     except KeyboardInterrupt:

@@ -55,6 +55,7 @@ def find_boundary(
     workers: int | None = None,
     executor: Executor | None = None,
     progress: bool = True,
+    force: bool = False,
     on_round: Callable[[Boundary], None] | None = None,
 ) -> Boundary:
     """Train those runs of a study that tell most about where along its one axis half of them grok within the budget.
@@ -69,6 +70,7 @@ def find_boundary(
         workers: processes at a time, and so runs that are placed at once.
         executor: what trains them in their place.
         progress: show a bar for each round.
+        force: train even if the runs take more than this machine has, by estimate.
         on_round: called with what is known after each.
 
     Raises:
@@ -91,7 +93,8 @@ def find_boundary(
         chosen = [point for point in chosen if point.name not in failed]
         if not chosen:
             return known
-        failed |= go(study, chosen, workers=workers if executor is None else None, executor=executor, progress=progress).failed
+        own = workers if executor is None else None
+        failed |= go(study, chosen, workers=own, executor=executor, progress=progress, force=force).failed
 
 
 def axis_width(study: Study) -> float:
