@@ -83,9 +83,9 @@ def test_a_writer_whose_lock_was_lost_writes_nothing_any_more(tmp_path) -> None:
     """As on a file system that gives up the locks of a machine that stood still."""
     path = tmp_path / "run"
     path.mkdir()
-    with locked(path):
+    with locked(path) as allowed:
         begin_planted(path, PLANTED, n_parameters=growing(0.0).n_parameters, split=SPLIT)
-        writer = RunWriter(path)
+        writer = RunWriter(path, allowed)
         writer.save(0, growing(None))
         writer.add_history(0, scores(None) | {"sum_squared_weights": 1.0})
         writer.commit(0, {})
