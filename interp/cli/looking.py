@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -24,31 +24,28 @@ from interp.cli.arguments import (
     parse_keys,
     parse_steps,
 )
-from interp.cli.printing import print_json, print_series, print_table, print_tree
+from interp.cli.printing import fail_on_unread, print_json, print_series, print_table, print_tree, say
 from interp.errors import DataError
 from interp.wording import checkpoints, counted
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from interp.store.run import Run
-
 
 def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
-    """List the runs in a directory.
+    """List the runs in a directory. One that cannot be read does not hide the others: it is named at the end, with exit code 1.
 
     Args:
         json_output: print JSON instead of a table.
     """
-    from interp.store.run import list_runs
+    from interp.store.listed_runs import facts_of_runs
 
-    found = [_row(run) for run in list_runs(root)]
+    listed, unread = facts_of_runs(root)
+    found = [_row(facts) for facts in listed]
     if json_output:
         print_json(found)
-    elif not found:
-        print(f"no runs in {root}; make one with: interp demo")
-    else:
+    elif not found and not unread:
+        say(f"no runs in {root}; make one with: interp demo")
+    elif found:
         print_table(found)
+    fail_on_unread(unread)
 
 
 def show(
@@ -78,13 +75,18 @@ def show(
 def verify(run: RunPath, threads: Threads = None, root: Root = ROOT) -> None:
     """Check every file of a run: hashes, shapes, steps. Exit code 1 if anything is wrong."""
     opened = find_run(run, root)
+    notes: list[str] = []
     with counted_progress("checking files") as on_step:
-        problems = opened.verify(threads=threads, on_step=on_step)
+        problems = opened.verify(threads=threads, on_step=on_step, on_note=notes.append)
+    if opened.reason == "non-finite":
+        notes.append(f"it broke off after step {opened.manifest.step}: the training loss was no longer finite")
+    for note in notes:
+        say(f"note: {note}")
     if problems:
         raise DataError(
             "\n".join([f"{opened.path}: {counted(len(problems), 'problem')}", *(f"  {problem}" for problem in problems)])
         )
-    print(f"{opened.path}: sound; {checkpoints(opened.steps)}")
+    say(f"{opened.path}: sound; {checkpoints(opened.steps)}")
 
 
 def analyze(
@@ -106,6 +108,7 @@ def analyze(
     opened = find_run(run, root)
     with counted_progress("analysing") as on_step:
         from interp.observing.observe import observe  # takes a second or two
+        from interp.observing.series import about
 
         series = observe(
             opened,
@@ -120,9 +123,9 @@ def analyze(
         from interp.interop import export_series
 
         export_series(series, out)
-        print(f"wrote {out}")
+        say(f"wrote {out}")
     print_series(series)
-    _fail_on_failures(series)
+    _fail_on_failures(about(series).failures)
 
 
 def anatomy(
@@ -156,9 +159,9 @@ def anatomy(
         beside = {"paper": paper or None, "paper_note": paper_note}
         print_json({"path": str(there), "step": source.step, **found, **beside, "notes": list(source.notes)})
         return
-    print(f"{there}, step {source.step}")
+    say(f"{there}, step {source.step}")
     for note in (*source.notes, *([paper_note] if paper_note else [])):
-        print(f"note: {note}")
+        say(f"note: {note}")
     print_tree(found, paper=paper)
 
 
@@ -170,14 +173,11 @@ def _in_words(found: Mapping[str, Any]) -> dict[str, Any]:
     return shown | {"outcome": found["outcome_in_words"], "phases": found["phases_in_words"] or "not known"}
 
 
-def _row(run: Run) -> dict[str, object]:
-    facts = run.facts()
+def _row(facts: Mapping[str, Any]) -> dict[str, object]:
     names = ("name", "recipe", "p", "operation", "seed", "status", "reason", "last_step", "checkpoints", "total_bytes")
     return {name: facts[name] for name in names}
 
 
-def _fail_on_failures(series: xr.Dataset) -> None:
-    from interp.observing.series import about
-
-    if failures := about(series).failures:
+def _fail_on_failures(failures: Mapping[str, str]) -> None:
+    if failures:
         raise DataError("\n".join(f"analysis {name} failed {why}" for name, why in failures.items()))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from interp.config.run_config import RunConfig
 from interp.cores import shared_out
@@ -20,9 +25,11 @@ from interp.store.manifest import (
     RESUME,
     SPLIT,
     TASK,
+    read_listed,
     step_of,
 )
 from interp.store.packed import model_facts, unpack_arrays
+from interp.wording import checkpoints, shown
 
 if TYPE_CHECKING:
     from interp.store.run import Run
@@ -38,16 +45,27 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.what}"
+        return shown(f"{self.file}: {self.what}")
 
 
-def check(run: Run, *, threads: int, on_step: Callable[[int, int], None] | None = None) -> tuple[Problem, ...]:
-    """Every problem of a run, in the order of its files' names; each file is read once, so many of them at a time."""
+def check(
+    run: Run,
+    *,
+    threads: int,
+    on_step: Callable[[int, int], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> tuple[Problem, ...]:
+    """Every problem of a run, in the order of its files' names; each file is read once, so many of them at a time.
+
+    What is sound but says nothing, weights that are not finite, is a note.
+    """
     files = []
     for file in shared_out(lambda name: _read(run, name), run.manifest.files, threads=threads):
         files.append(file)
         if on_step is not None:
             on_step(len(files), len(run.manifest.files))
+    if on_note is not None and (told := _not_finite(files)):
+        on_note(told)
     found = [
         *(problem for file in files for problem in file.problems),
         *_check_models(run, [file for file in files if file.model is not None]),
@@ -65,15 +83,26 @@ class _File:
     problems: tuple[Problem, ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     model: Mapping[str, object] | None = None
+    is_finite: bool = True
+
+
+def _not_finite(files: Sequence[_File]) -> str | None:
+    """Which checkpoints have weights that are NaN or infinite, and which is the last without."""
+    steps = {step: file.is_finite for file in files if file.model is not None and (step := step_of(file.name)) is not None}
+    odd, sound = [step for step, is_finite in steps.items() if not is_finite], [step for step, is_it in steps.items() if is_it]
+    if not odd:
+        return None
+    last = f"the last finite one is that of step {max(sound):,}" if sound else "none is finite"
+    return f"weights are NaN or infinite in {checkpoints(sorted(odd))}; {last}"
 
 
 def _read(run: Run, name: str) -> _File:
     """Compare a file with its hash; where the bytes are another file's, say whose. Read the step of a checkpoint or state."""
-    entry, path = run.manifest.files[name], run.path / name
+    entry = run.manifest.files[name]
     try:
-        data = path.read_bytes()[: entry.size if name == HISTORY else None]
+        data = read_listed(run.path, name, run.manifest)
     except OSError as error:
-        return _File(name, (Problem(name, "missing" if not path.is_file() else f"cannot be read ({error.strerror})"),))
+        return _File(name, (Problem(name, _why_unread(error)),))
     problems = [] if (found := sha256(data)) == entry.sha256 else [Problem(name, _difference(run, name, data, found))]
     step, is_checkpoint = step_of(name), True
     if step is None:
@@ -87,7 +116,14 @@ def _read(run: Run, name: str) -> _File:
         return _File(name, (*problems, Problem(name, str(error).removeprefix(f"{name}: "))))
     if found_step != step:
         problems.append(Problem(name, f"holds step {found_step}"))
-    return _File(name, tuple(problems), {key: array.shape for key, array in arrays.items()}, model)
+    is_finite = all(np.isfinite(array).all() for array in arrays.values() if array.dtype.kind == "f")
+    return _File(name, tuple(problems), {key: array.shape for key, array in arrays.items()}, model, is_finite)
+
+
+def _why_unread(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    return f"damaged or foreign: {error.strerror}" if error.errno == errno.EFBIG else f"cannot be read ({error.strerror})"
 
 
 def _difference(run: Run, name: str, data: bytes, found: str) -> str:
@@ -159,7 +195,10 @@ def _check_small_files(run: Run) -> Iterator[Problem]:
 def _unless_named(run: Run, name: str, error: DataError) -> Iterator[Problem]:
     """A problem of content, unless the bytes themselves are wrong, which `_read` says."""
     entry, path = run.manifest.files.get(name), run.path / name
-    if entry is None or (path.is_file() and sha256(path.read_bytes()[: entry.size]) == entry.sha256):
+    is_sound = entry is None
+    with suppress(OSError):  # which `_read` says
+        is_sound = entry is None or sha256(read_listed(run.path, name, run.manifest)) == entry.sha256
+    if is_sound:
         yield Problem(name, str(error).removeprefix(f"{path}: "))
 
 
@@ -169,13 +208,20 @@ def _check_surplus(run: Run) -> Iterator[Problem]:
     In a run that is not finished, temporary files and checkpoints after its last commit are in order.
     """
     unfinished = not run.manifest.final
-    here = [path for folder in (CHECKPOINTS, MOMENTS) for path in (run.path / folder).rglob("*")]
-    here += run.path.glob("*.safetensors")
-    for path in here:
-        name = path.relative_to(run.path).as_posix()
+    for name in _names_here(run.path):
         step = step_of(name) if name.startswith(CHECKPOINTS) else step_of(name, MOMENTS)
         pending = unfinished and (
-            path.suffix == ".tmp" or (step is not None and step > (-1 if run.manifest.step is None else run.manifest.step))
+            name.endswith(".tmp") or (step is not None and step > (-1 if run.manifest.step is None else run.manifest.step))
         )
         if name not in run.manifest.files and name not in run.manifest.thinned and name not in _OWN and not pending:
             yield Problem(name, "surplus: not a file of this run")
+
+
+def _names_here(run: Path) -> Iterator[str]:
+    """Paths of what lies among the checkpoints and states, and of safetensors beside them; a link is not followed."""
+    yield from (path.name for path in run.glob("*.safetensors"))
+    for folder in (CHECKPOINTS, MOMENTS):
+        if (run / folder).is_symlink():
+            yield folder
+        elif (run / folder).is_dir():
+            yield from (f"{folder}/{name}" for name in os.listdir(run / folder))

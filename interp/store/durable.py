@@ -13,8 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from interp.errors import DataError, UsageError
+from interp.reading import opened, read_file
 
 LOCK = ".lock"
+# A folder may be a stranger's: no link is followed to what is written, and nothing is waited for that nobody reads.
+_OWN = os.O_NOFOLLOW | os.O_NONBLOCK
 _PATIENCE = 10  # attempts to take a lock: a process that only checks may hold it for a moment
 
 
@@ -61,7 +64,7 @@ def write_new(path: Path, data: bytes) -> None:
                 return
         finally:
             temporary.unlink(missing_ok=True)
-    if path.read_bytes() != data:
+    if read_file(path, inside=path.parent) != data:
         raise DataError(
             f"{path} exists and holds other bytes than those to be saved there; it is left as it is. "
             "Equal runs give equal bytes on one machine with one set of libraries: resume where it was begun, "
@@ -72,7 +75,7 @@ def write_new(path: Path, data: bytes) -> None:
 def append(path: Path, data: bytes) -> None:
     """Add bytes at the end of a file, which is made if it is not there; they are on the disk when this returns."""
     is_new = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _OWN, 0o666)
     try:
         _write_all(descriptor, data, path)
     finally:
@@ -113,7 +116,7 @@ def locked(directory: Path) -> Iterator[None]:
         DataError: if the directory cannot be written to.
     """
     with explained(directory):
-        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | _OWN, 0o666)
     try:
         if not _try_lock(descriptor, attempts=_PATIENCE):
             raise UsageError(f"{directory} is being written by another process; wait until it ends, or stop it")
@@ -125,13 +128,10 @@ def locked(directory: Path) -> Iterator[None]:
 def is_locked(directory: Path) -> bool:
     """Whether some process is writing in a directory at this moment."""
     try:
-        descriptor = os.open(directory / LOCK, os.O_RDONLY)
+        with opened(directory / LOCK, inside=directory) as file:
+            return not _try_lock(file.fileno(), attempts=1)
     except OSError:
         return False
-    try:
-        return not _try_lock(descriptor, attempts=1)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -140,10 +140,12 @@ def explained(run: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        again = f"go on with: interp resume {shlex.quote(str(run))}, or record its stream again"
+        is_run = (run / "manifest.json").is_file()
+        what = f"What was saved before is unharmed: make room or allow writing, then {again}"
         raise DataError(
-            f"{error.filename or run}: cannot be written ({error.strerror}). What was saved before is unharmed: "
-            "make room or allow writing, then go on with: interp resume "
-            f"{shlex.quote(str(run))}, or record its stream again"
+            f"{error.filename or run}: cannot be written ({error.strerror}). "
+            f"{what if is_run else 'Nothing was saved: make room or allow writing, then try again'}"
         ) from error
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from interp.reading import JSON_BYTES, parsed_json, read_file, read_start
 from interp.store.durable import sha256, write_atomically
+from interp.store.manifest import RESULTS
 
 # Kept variants of one fact or analysis, for example under different key frequency rules: how many, and their bytes in all.
 KEEP = 4
 KEEP_BYTES = 2**26
+KEY = "interp"  # of the metadata, one key only: safetensors writes several in an order that changes from call to call
 
 
 def recall(run: Path, name: str, *, key: str) -> Any:
@@ -23,7 +27,7 @@ def recall(run: Path, name: str, *, key: str) -> Any:
         key: hash of all that it follows from.
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(_path(run, name, key).read_bytes())
+        found = parsed_json(read_file(_path(run, name, key), at_most=JSON_BYTES, inside=run))
         if found["key"] == key and found["sha256"] == _hash(found["value"]):
             return found["value"]
     return None
@@ -32,29 +36,64 @@ def recall(run: Path, name: str, *, key: str) -> Any:
 def keep(run: Path, name: str, value: Any, *, key: str) -> None:
     """Keep a JSON value. If that cannot be written (a disk that is full or read-only), it is not kept."""
     path = _path(run, name, key)
+    told = {"key": key, "order": next_order(path), "sha256": _hash(value), "value": value}
     with suppress(OSError):
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, json.dumps({"key": key, "sha256": _hash(value), "value": value}).encode())
+        make_results(path.parent)
+        write_atomically(path, json.dumps(told).encode())
         prune(path)
 
 
+def make_results(folder: Path) -> None:
+    """Make the folder of what is kept beside a run, where it is missing.
+
+    Raises:
+        OSError: if it cannot be made, or is a link: what is written and pruned there would not be the run's.
+    """
+    if folder.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link, expected a folder of the run's own", str(folder))
+    folder.mkdir(exist_ok=True)
+
+
+def next_order(path: Path) -> int:
+    """The number of a file that is about to be written, above those of its variants: a clock may go back, a count does not."""
+    return 1 + max((order_of(variant) for variant in _variants(path)), default=0)
+
+
 def prune(path: Path) -> None:
-    """Delete older variants of the file that was just written, `NAME-HASH.SUFFIX`, beyond those that are kept."""
-    name = path.name.rpartition("-")[0]
+    """Delete variants of the file that was just written, `NAME-HASH.SUFFIX`, beyond those that are kept, first written first."""
     variants = []
-    for variant in path.parent.glob(f"{name}-????????????????{path.suffix}"):
+    for variant in _variants(path):
         with suppress(FileNotFoundError):  # another process has just pruned it
-            found = variant.stat()
-            variants.append((found.st_mtime, found.st_size, variant))
+            variants.append((order_of(variant), variant.name, variant.lstat().st_size, variant))
     bytes_kept = 0
-    for i, (_, size, variant) in enumerate(sorted(variants, reverse=True)):
+    for i, (_, _, size, variant) in enumerate(sorted(variants, reverse=True)):
         bytes_kept += size
         if i >= KEEP or (i and bytes_kept > KEEP_BYTES):
-            variant.unlink(missing_ok=True)
+            with suppress(IsADirectoryError, PermissionError):  # no file of ours
+                variant.unlink(missing_ok=True)
+
+
+def order_of(path: Path) -> int:
+    """The number with which a kept file was written; 0 of one that has none, or is damaged."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        if path.suffix == ".json":
+            found = parsed_json(read_file(path, at_most=JSON_BYTES, inside=path.parent))
+        else:
+            length = int.from_bytes(read_start(path, 8, inside=path.parent), "little")
+            header = read_start(path, 8 + min(length, JSON_BYTES), inside=path.parent)[8:]
+            found = parsed_json(parsed_json(header)["__metadata__"][KEY])
+        if type(found["order"]) is int:
+            return int(found["order"])
+    return 0
+
+
+def _variants(path: Path) -> list[Path]:
+    name = path.name.rpartition("-")[0]
+    return list(path.parent.glob(f"{name}-????????????????{path.suffix}"))
 
 
 def _path(run: Path, name: str, key: str) -> Path:
-    return run / "results" / f"{name}-{key[:16]}.json"
+    return run / RESULTS / f"{name}-{key[:16]}.json"
 
 
 def _hash(value: Any) -> str:

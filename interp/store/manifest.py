@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from interp.errors import DataError
+from interp.reading import LARGEST, parsed_json, read_file, read_start
 from interp.store.durable import sha256
 
 FORMAT = 1
@@ -25,13 +26,16 @@ CHECKPOINTS = "checkpoints"
 TASK = "task.safetensors"
 MOMENTS = "moments"
 SERIES = "series"
+RESULTS = "results"
 IMPORTED = "imported"  # in place of an engine's name
 
 Status = Literal["running", "interrupted", "finished", "stopped"]
 Reason = Literal["budget", "settled", "ended", "imported", "non-finite"]
 
 _SERIES_SUFFIX = ".safetensors"
-_OF_STEP = re.compile(r"/step_(\d{8,})\.safetensors")
+_OF_STEP = re.compile(r"/step_([0-9]{8,13})\.safetensors")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+MOST_STEPS = 10**12  # a step above it has no name
 
 
 @dataclass(frozen=True)
@@ -106,15 +110,18 @@ class Manifest:
         """Read what `to_dict` returned; `where` names the file in errors."""
         check_format(values, where=where)
         try:
-            files, thinned = (
-                {name: Entry(int(entry["size"]), str(entry["sha256"])) for name, entry in group.items()}
-                for group in (values["files"], values.get("thinned", {}))
-            )
+            files, thinned = (_entries(group, where=where) for group in (values["files"], values.get("thinned", {})))
             manifest = cls(values["step"], values["status"], values["reason"], files, thinned)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{where}: damaged, not a manifest ({type(error).__name__}: {error})") from error
-        if manifest.status not in get_args(Status) or not isinstance(manifest.step, int | None):
-            raise DataError(f"{where}: damaged, status {manifest.status!r} and step {manifest.step!r} make no sense")
+        is_known = manifest.status in get_args(Status) and manifest.reason in (None, *get_args(Reason))
+        if not is_known or not (manifest.step is None or _is_count(manifest.step, MOST_STEPS)):
+            told = f"status {manifest.status!r:.40}, reason {manifest.reason!r:.40} and step {manifest.step!r:.40}"
+            raise DataError(f"{where}: damaged, {told} make no sense")
+        if (odd := next((name for name in files if not is_own(name)), None)) is not None:
+            raise DataError(f"{where}: damaged or foreign: names the file {odd!r:.200}, which no run has")
+        if (odd := next((name for name in thinned if step_of(name) is None), None)) is not None:
+            raise DataError(f"{where}: damaged or foreign: says that {odd!r:.200} was thinned out, which is no checkpoint")
         return manifest
 
 
@@ -137,6 +144,18 @@ def series_name(analysis: str) -> str:
     return f"{SERIES}/{analysis}{_SERIES_SUFFIX}"
 
 
+def is_own(name: str) -> bool:
+    """Whether a run can have a file of this name: a manifest that names others was not written by this toolkit.
+
+    >>> is_own("checkpoints/step_00000500.safetensors"), is_own("../notes.txt")
+    (True, False)
+    """
+    if name in (RECORD, SPLIT, TASK, HISTORY) or step_of(name) is not None or step_of(name, MOMENTS) is not None:
+        return True
+    analysis = name.removeprefix(f"{SERIES}/").removesuffix(_SERIES_SUFFIX)
+    return name == series_name(analysis) and analysis.isidentifier()
+
+
 def step_of(name: str, folder: str = CHECKPOINTS) -> int | None:
     """The step whose checkpoint (or, in MOMENTS, state) has this path, None if it is not one."""
     match = _OF_STEP.fullmatch(name.removeprefix(folder)) if name.startswith(folder) else None
@@ -146,7 +165,7 @@ def step_of(name: str, folder: str = CHECKPOINTS) -> int | None:
 def parse_json(data: bytes, *, where: str) -> Any:
     """JSON from a file's bytes, with an error that names the file."""
     try:
-        return json.loads(data)
+        return parsed_json(data)
     except ValueError as error:  # not UTF-8, or not JSON
         raise DataError(f"{where}: damaged, not JSON ({error})") from error
 
@@ -164,6 +183,17 @@ def check_format(values: Any, *, where: str) -> None:
         )
 
 
+def read_listed(path: Path, name: str, manifest: Manifest) -> bytes:
+    """The bytes of a run's file, of the history its committed part, unless it is larger than any file of the run.
+
+    Raises:
+        OSError: if it is that large, no regular file of the run's own, or cannot be read.
+    """
+    if name == HISTORY:
+        return read_start(path / name, manifest.files[name].size, inside=path)
+    return read_file(path / name, at_most=max(entry.size for entry in manifest.files.values()), inside=path)
+
+
 def read_checked(path: Path, name: str, manifest: Manifest) -> bytes:
     """Bytes of a run's file (of the history: its committed part), if they are those in the manifest.
 
@@ -174,8 +204,7 @@ def read_checked(path: Path, name: str, manifest: Manifest) -> bytes:
     if expected is None:
         raise DataError(f"{path / MANIFEST}: does not list {name}; it is damaged or foreign")
     try:
-        with (path / name).open("rb") as file:
-            data = file.read(expected.size if name == HISTORY else -1)
+        data = read_listed(path, name, manifest)
     except OSError as error:
         raise DataError(
             f"{path / name}: cannot be read ({error.strerror}); `interp verify {shlex.quote(str(path))}` checks every file"
@@ -186,3 +215,17 @@ def read_checked(path: Path, name: str, manifest: Manifest) -> bytes:
             f"with {expected.sha256[:12]}...; restore it from a copy. `interp verify {shlex.quote(str(path))}` checks every file"
         )
     return data
+
+
+def _entries(group: Any, *, where: str) -> dict[str, Entry]:
+    """Entries by name, as they are written."""
+    found = {name: Entry(entry["size"], entry["sha256"]) for name, entry in group.items()}
+    for name, entry in found.items():
+        if not _is_count(entry.size, LARGEST) or not isinstance(entry.sha256, str) or not _SHA256.fullmatch(entry.sha256):
+            told = f"{entry.size!r:.40} bytes with sha256 {entry.sha256!r:.80}"
+            raise DataError(f"{where}: damaged: given {told} for {name!r:.200}, expected a size and 64 hexadecimal digits")
+    return found
+
+
+def _is_count(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most

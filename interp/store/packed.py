@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from interp.errors import DataError
 from interp.networks.shapes import ACTIVATIONS, check_names, dimensions
 from interp.networks.shapes import KIND as ONE_LAYER
+from interp.reading import parsed_json
 from interp.store.manifest import FORMAT, check_format
 
 _KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
@@ -42,9 +43,9 @@ def unpack_with(load: Callable[[bytes], dict[str, Value]], data: bytes, *, where
     """The same with a library's function that reads the values, whatever it makes of them."""
     try:
         values = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        facts = json.loads(header["__metadata__"][_KEY])
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        header = parsed_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        facts = parsed_json(header["__metadata__"][_KEY])
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise DataError(f"{where}: damaged or foreign, not a safetensors file of this toolkit ({error})") from error
     check_format(facts, where=where)
     # By name: the library gives them in an order that differs from one call to the next.

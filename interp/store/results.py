@@ -14,11 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from interp.errors import DataError
+from interp.reading import check_file, parsed_json
 from interp.store.durable import write_atomically
-from interp.store.kept import prune
+from interp.store.kept import KEY, make_results, next_order, prune
+from interp.store.manifest import RESULTS
 from interp.store.packed import pack_arrays, unpack_arrays
 
-_KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
+# What reading a file raises whose content does not fit together.
+_ODD = (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError)
 
 
 class Results:
@@ -34,7 +37,7 @@ class Results:
     def __init__(self, run: Path, name: str, *, key: str | None, kept: bytes | None = None) -> None:
         self.name = name
         self._key = key
-        self._path = run / "results" / f"{name}-{key[:16]}.safetensors" if key else None
+        self._path = run / RESULTS / f"{name}-{key[:16]}.safetensors" if key else None
         self._rows: dict[int, tuple[str, dict[str, np.ndarray]]] = {}
         # Every variable over these steps; rows are parts of it, so that nothing is in memory twice.
         self._stacked: tuple[list[int], dict[str, np.ndarray]] = ([], {})
@@ -42,9 +45,17 @@ class Results:
         self._changed = False
         if kept is not None:
             self._path = None
-            self._take(*unpack_arrays(kept, where=f"{run}: the series of {name}"))
+            where = f"{run}: the series of {name}"
+            try:
+                self._take(*unpack_arrays(kept, where=where))
+            except _ODD as error:
+                raise DataError(f"{where}: not what was measured ({type(error).__name__}: {error!s:.200})") from error
         elif self._path is not None and self._path.is_file():
             self._load(self._path)
+
+    def __bool__(self) -> bool:
+        """Whether anything was measured."""
+        return bool(self._rows)
 
     def has(self, step: int, sha256: str) -> bool:
         """Whether this step was measured, on a checkpoint with this hash."""
@@ -78,12 +89,17 @@ class Results:
         self._changed = True
 
     def series(self, steps: list[int]) -> dict[str, xr.DataArray]:
-        """Every variable over the given steps, all of which must have been measured."""
+        """Every variable over the given steps, NaN at those that were not measured."""
         known, arrays = self._stack()
-        rows = None if steps == known else [known.index(step) for step in steps]
+        place = {step: row for row, step in enumerate(known)}
+        rows = [place[step] for step in steps if step in place]
+        is_known = np.array([step in place for step in steps])
         found = {}
         for variable, labels in self._labels.items():
-            values = arrays[variable] if rows is None else arrays[variable][rows]
+            values = arrays[variable] if steps == known else arrays[variable][rows]
+            if not is_known.all():
+                some, values = values, np.full((len(steps), *values.shape[1:]), np.nan)
+                values[is_known] = some
             coords = {"step": steps, **{dim: np.asarray(c) for dim, c in labels["coords"].items()}}
             found[variable] = xr.DataArray(values, dims=("step", *labels["dims"]), coords=coords, attrs=labels["attrs"])
         return found
@@ -114,31 +130,56 @@ class Results:
         steps, arrays = self._stack()
         header = self._header(steps)
         with suppress(OSError):
-            self._path.parent.mkdir(exist_ok=True)
-            write_atomically(self._path, save(arrays, metadata={_KEY: json.dumps({"key": self._key, **header})}))
+            make_results(self._path.parent)
+            told = {"key": self._key, "order": next_order(self._path), **header}
+            write_atomically(self._path, save(arrays, metadata={KEY: json.dumps(told)}))
             prune(self._path)
         self._changed = False
 
     def _load(self, path: Path) -> None:
         """Read the file if it is sound and ours; a damaged cache is recomputed."""
-        with suppress(SafetensorError, KeyError, ValueError, OSError), safe_open(path, framework="np") as file:
-            header = json.loads(file.metadata()[_KEY])
-            if header["key"] != self._key:
-                return
-            self._take({name: file.get_tensor(name) for name in header["labels"]}, header)
+        with suppress(SafetensorError, OSError, *_ODD):
+            check_file(path, inside=path.parents[1])
+            with safe_open(path, framework="np") as file:
+                header = parsed_json(file.metadata()[KEY])
+                if header["key"] != self._key:
+                    return
+                self._take({name: file.get_tensor(name) for name in file.keys()}, header)  # noqa: SIM118  no mapping
 
     def _take(self, arrays: dict[str, np.ndarray], header: Mapping[str, Any]) -> None:
-        """Rows from arrays over steps."""
-        for i, (step, sha256) in enumerate(zip(header["steps"], header["sha256"], strict=True)):
+        """Rows from arrays over steps; nothing is taken of what does not fit together."""
+        steps, hashes, labels = header["steps"], header["sha256"], header["labels"]
+        _check_fit(steps, hashes, labels, arrays)
+        for i, (step, sha256) in enumerate(zip(steps, hashes, strict=True)):
             self._rows[step] = (sha256, {name: array[i] for name, array in arrays.items()})
-        self._labels = header["labels"]
-        self._stacked = (list(header["steps"]), arrays)
+        self._labels = labels
+        self._stacked = (list(steps), arrays)
 
     def _difference(self, labels: dict[str, dict[str, Any]]) -> str:
         if labels.keys() != self._labels.keys():
             return f"variables {sorted(labels)} differ from {sorted(self._labels)} of earlier checkpoints"
         name = next(n for n in labels if labels[n] != self._labels[n])
         return f"{name}: dimensions or coordinates differ from those of earlier checkpoints"
+
+
+def _check_fit(steps: Any, hashes: Any, labels: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Error unless steps ascend, and each array has the shape, the dimensions and the coordinates of its labels.
+
+    Raises:
+        ValueError, TypeError, KeyError: whatever does not fit first.
+    """
+    is_step = all(type(step) is int for step in steps)
+    if not is_step or list(steps) != sorted(set(steps)) or len(hashes) != len(steps) or labels.keys() != arrays.keys():
+        raise ValueError("its steps, hashes and variables do not fit together")
+    for name, array in arrays.items():
+        dims, shape, coords = labels[name]["dims"], labels[name]["shape"], labels[name]["coords"]
+        if array.dtype.kind not in "fiub" or array.shape != (len(steps), *shape) or len({*dims, "step"}) != 1 + len(shape):
+            raise ValueError(f"{name}: an array of shape {array.shape}, expected {len(steps)} steps of {shape}")
+        if not all(isinstance(dim, str) for dim in dims) or not isinstance(labels[name]["attrs"], dict):
+            raise TypeError(f"{name}: its labels are none")
+        sizes = dict(zip(dims, shape, strict=True))
+        if any(np.asarray(values).shape != (sizes[dim],) for dim, values in coords.items()):
+            raise ValueError(f"{name}: its coordinates do not fit its shape")
 
 
 def _check_writable(labels: dict[str, dict[str, Any]]) -> None:

@@ -22,6 +22,7 @@ from interp.config.run_config import RunConfig
 from interp.cores import check_threads
 from interp.errors import DataError, UsageError
 from interp.networks.shapes import KIND as ONE_LAYER
+from interp.reading import JSON_BYTES, read_file
 from interp.store import history
 from interp.store.durable import is_locked
 from interp.store.manifest import (
@@ -33,7 +34,6 @@ from interp.store.manifest import (
     TASK,
     Manifest,
     Status,
-    check_format,
     checkpoint_name,
     moments_name,
     parse_json,
@@ -41,6 +41,7 @@ from interp.store.manifest import (
 )
 from interp.store.missing import nearest_step, no_run, no_step, run_names, thinned_out
 from interp.store.packed import unpack_arrays
+from interp.store.record_values import check_record
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 from interp.tasks.task import TableTask
@@ -76,7 +77,7 @@ def open_run(path: str | Path, network: NetworkMakers | None = None) -> Run:
     path = Path(path)
     manifest = read_manifest(path)
     record = parse_json(read_checked(path, RECORD, manifest), where=f"{path / RECORD}")
-    check_format(record, where=f"{path / RECORD}")
+    check_record(record, where=f"{path / RECORD}")
     return Run(path, manifest, record, network)
 
 
@@ -89,7 +90,11 @@ def read_manifest(path: Path) -> Manifest:
     where = path / MANIFEST
     if not where.is_file():
         raise no_run(path)
-    return Manifest.from_dict(parse_json(where.read_bytes(), where=f"{where}"), where=f"{where}")
+    try:
+        data = read_file(where, at_most=JSON_BYTES, inside=path)
+    except OSError as error:
+        raise DataError(f"{where}: cannot be read ({error.strerror})") from error
+    return Manifest.from_dict(parse_json(data, where=f"{where}"), where=f"{where}")
 
 
 def list_runs(root: str | Path = "checkpoints") -> list[Run]:
@@ -99,16 +104,25 @@ def list_runs(root: str | Path = "checkpoints") -> list[Run]:
         UsageError: if the directory does not exist.
     """
     root, found = Path(root), []
+    for name in names_of_runs(root):
+        try:
+            found.append(open_run(root / name))
+        except (DataError, UsageError) as error:
+            log.warning("%s", error)
+    return found
+
+
+def names_of_runs(root: Path) -> list[str]:
+    """Names of the runs in a directory.
+
+    Raises:
+        UsageError: if it does not exist.
+    """
     if not root.is_dir():
         raise UsageError(
             f"directory {root} does not exist; `interp demo` and `interp train` make it, or name another with --root"
         )
-    for name in run_names(root):
-        try:
-            found.append(open_run(root / name))
-        except DataError as error:
-            log.warning("%s", error)
-    return found
+    return run_names(root)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -275,6 +289,8 @@ class Run:
     @property
     def how_to_continue(self) -> str:
         """What continues it while it is unfinished, in words."""
+        if self.is_imported:
+            return "importing the file again, under the same name, replaces it"
         if self.has_config and not (self.record.get("start") and self.manifest.step is None):
             return f"`interp resume {shlex.quote(str(self.path))}` continues it"
         return "recording its stream again, under the same name, continues it"
@@ -336,16 +352,23 @@ class Run:
         step = columns.pop("step")
         return xr.Dataset({name: ("step", values) for name, values in columns.items()}, coords={"step": step})
 
-    def verify(self, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None) -> tuple[Problem, ...]:
+    def verify(
+        self,
+        *,
+        threads: int | None = None,
+        on_step: Callable[[int, int], None] | None = None,
+        on_note: Callable[[str], None] | None = None,
+    ) -> tuple[Problem, ...]:
         """Check every file: hashes, shapes, steps. Empty if the run is sound.
 
         Args:
             threads: files that are read at once; as many as this process may use cores by default.
             on_step: called with (files read, files in all).
+            on_note: called with what is no damage but should be known: checkpoints whose weights are not finite.
         """
         from interp.store.checking import check
 
-        return check(self, threads=check_threads(threads), on_step=on_step)
+        return check(self, threads=check_threads(threads), on_step=on_step, on_note=on_note)
 
     def facts(self) -> dict[str, Any]:
         """What the run is, in plain values: status, task, split, steps, sizes, engine, when and with what it was begun."""

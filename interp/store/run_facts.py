@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interp.reading import parsed_json, read_start
 from interp.store.manifest import LOG, checkpoint_name
 from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
 
 if TYPE_CHECKING:
     from interp.store.run import Run
+
+_LOG_LINE = 2**16  # bytes
 
 
 def facts(run: Run) -> dict[str, Any]:
@@ -46,13 +50,14 @@ def facts(run: Run) -> dict[str, Any]:
 
 def bytes_in(folder: str | Path) -> int:
     """Bytes of all files in a folder and the folders inside it."""
-    found = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                found += bytes_in(entry.path)
-            elif entry.is_file():
-                found += entry.stat().st_size
+    found, folders = 0, [os.fspath(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:  # what goes meanwhile is not counted
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    found += entry.stat(follow_symlinks=False).st_size
     return found
 
 
@@ -62,9 +67,8 @@ def elements(task: ModularTask | TableTask) -> int | None:
 
 
 def _created(path: Path) -> str | None:
-    """When the run was begun, from the first line of its log; None if the log is gone."""
-    try:
-        with (path / LOG).open(encoding="utf-8") as lines:
-            return str(json.loads(next(lines))["time"])
-    except (OSError, StopIteration, ValueError, KeyError):
-        return None
+    """When the run was begun, from the first line of its log; None if the log is gone, or does not begin so."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        line, _, _ = read_start(path / LOG, _LOG_LINE, inside=path).partition(b"\n")
+        return datetime.fromisoformat(parsed_json(line)["time"]).isoformat()
+    return None

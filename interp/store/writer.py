@@ -20,6 +20,7 @@ from torch import Tensor
 
 from interp.errors import DataError, UsageError
 from interp.networks.network import Network
+from interp.reading import check_file, read_file, read_start
 from interp.store import history
 from interp.store.durable import (
     LOCK,
@@ -39,7 +40,9 @@ from interp.store.manifest import (
     MANIFEST,
     MOMENTS,
     RECORD,
+    RESULTS,
     RESUME,
+    SERIES,
     SPLIT,
     TASK,
     Entry,
@@ -71,8 +74,27 @@ def writing(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be made or read ({error.strerror}); choose another place with --root") from error
     if strangers and not (path / MANIFEST).is_file():
         raise UsageError(f"{path} holds {sorted(strangers)[0]!r} and is not a run; choose another name with --name")
+    check_own(path)
     with locked(path):
         yield
+
+
+def check_own(path: Path) -> None:
+    """Refuse to write to a run, or to delete from it, where a link leads out of it or something lies in a file's place.
+
+    Raises:
+        DataError: naming it.
+    """
+    for name in (CHECKPOINTS, MOMENTS, SERIES, RESULTS):
+        if (path / name).is_symlink():
+            raise DataError(f"{path / name} is a link, expected a folder of the run's own: nothing is written through it")
+    for name in (LOCK, RECORD, SPLIT, TASK, LOG, HISTORY, MANIFEST, RESUME):
+        try:
+            check_file(path / name, inside=path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise DataError(f"{path / name}: {error.strerror}: nothing is written there") from error
 
 
 def write_log(path: Path, event: str, **facts: object) -> None:
@@ -154,7 +176,7 @@ class RunWriter:
 
     def last_line(self) -> bytes:
         """The last committed line of the history."""
-        committed = (self.path / HISTORY).read_bytes()[: self._files[HISTORY].size]
+        committed = read_start(self.path / HISTORY, self._files[HISTORY].size, inside=self.path)
         return committed.splitlines(keepends=True)[-1]
 
     def _add(self, name: str, data: bytes) -> None:
@@ -203,7 +225,7 @@ class RunWriter:
             read_resume(self.path)  # raises, and says what to do
         entry = self.manifest.files.get(HISTORY, Entry.of(b""))
         path = self.path / HISTORY
-        data = path.read_bytes() if path.exists() else b""
+        data = read_file(path, inside=self.path) if path.exists() else b""
         self._hash = hashlib.sha256(data[: entry.size])
         if self._hash.hexdigest() != entry.sha256:
             raise DataError(f"{path}: damaged before its committed end at {entry.size} bytes; restore it from a copy")
