@@ -13,7 +13,7 @@ import tyro
 from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Lock, Out, Root, RunPath, TrainingThreads, find_run
 from interp.cli.pages import write_report
-from interp.cli.printing import print_summary
+from interp.cli.printing import print_summary, say
 from interp.config.recipes import RECIPES, recipe
 from interp.config.run_config import RunConfig
 from interp.cores import check_threads
@@ -117,7 +117,7 @@ def _attended(path: Path, port: int, *, wanted: bool) -> Iterator[None]:
     from interp.live.attendant import attended
 
     with attended(path, port) as address:
-        print(f"Live: {address} (on this machine only; Ctrl-C ends it with the training)", flush=True)
+        say(f"Live: {address} (on this machine only; Ctrl-C ends it with the training)", flush=True)
         yield
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +29,7 @@ from interp.cli.arguments import (
     find_run,
     parse_keys,
 )
+from interp.cli.printing import fail_on_unread, say
 from interp.cores import check_threads
 from interp.errors import DataError, UsageError
 
@@ -59,8 +60,9 @@ def report(
     if not run:
         raise UsageError("report: given no run, expected at least one; `interp runs` lists them")
     there = [find_path(one, root) for one in run]
-    with opened_runs(there, reading.format, known=reading.known) as runs:  # type: ignore[arg-type] # checked there
-        write_report(runs, out, analyses=analysis, files=file, key_rule=key_rule, threads=threads)
+    unread: dict[str, str] = {}
+    with opened_runs(there, reading.format, known=reading.known, unread=unread) as runs:  # type: ignore[arg-type] # checked there
+        write_report(runs, out, analyses=analysis, files=file, key_rule=key_rule, threads=threads, unread=unread)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +145,7 @@ def _one_figure(asked: Drawing) -> None:
         drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
     with counted_progress("writing"):
         written = save(drawn, out, **size)
-    print(f"wrote {written}")
+    say(f"wrote {written}")
 
 
 def _all_figures(asked: Drawing) -> None:
@@ -167,9 +169,9 @@ def _all_figures(asked: Drawing) -> None:
             on_progress=show,
         )
     for path in found.paths:
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     for name, why in found.left_out.items():
-        print(f"left out {name}: {why}")
+        say(f"left out {name}: {why}")
     if found.failures:
         raise DataError("; ".join(found.failures.values()))
 
@@ -203,13 +205,13 @@ def watch(
     follower = Follower(
         opened.path, published, analyses=analysis or None, files=file, key_rule=rule, threads=check_threads(threads)
     )
-    print(f"{opened.path}: {line_of(opened)}")
-    print(f"Live: {url(listener)} (on this machine only; Ctrl-C ends it)", flush=True)
+    say(f"{opened.path}: {line_of(opened)}")
+    say(f"Live: {url(listener)} (on this machine only; Ctrl-C ends it)", flush=True)
     if not opened.manifest.final:
         give_way()
     with serving(listener, published), suppress(KeyboardInterrupt):
         follower.follow(until_final=not opened.manifest.final)
-    print(f"{line_of(open_run(opened.path))} Next: interp report {shlex.quote(str(opened.path))}")
+    say(f"{line_of(open_run(opened.path))} Next: interp report {shlex.quote(str(opened.path))}")
 
 
 def write_report(
@@ -220,13 +222,14 @@ def write_report(
     files: Sequence[Path] = (),
     key_rule: str = "unembedding",
     threads: int | None = None,
+    unread: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the page of a run, or of several compared; print its headline and where it is."""
+    """Write the page of a run, or of several compared; print its headline and where it is, then what is not on it."""
     with progress_by_part("analysing") as show:
         from interp.reporting import report as write  # takes a second or two
 
         page = write(
-            list(runs) if len(runs) > 1 else runs[0],
+            list(runs),
             out,
             analyses=analyses or None,
             files=files,
@@ -234,6 +237,10 @@ def write_report(
             threads=threads,
             on_step=partial(show, "analysing"),
             on_panel=partial(show, "writing the page"),
+            unread=unread,
         )
-    print(page.headline)
-    print(f"Report: {out.resolve().as_uri()}")
+    say(page.headline)
+    say(f"Report: {out.resolve().as_uri()}")
+    for name, why in page.failures.items():
+        say(f"not shown: {name}: {why}")
+    fail_on_unread(page.left_out)

@@ -12,7 +12,7 @@ import tyro
 
 from interp.bars import counted_progress, progress_by_part
 from interp.cli.arguments import ROOT, Out, Root
-from interp.cli.printing import print_json, print_table
+from interp.cli.printing import fail_on_unread, print_json, print_table, say
 from interp.errors import DataError, UsageError
 from interp.studies.study_plan import DEFAULT_MEASURES
 from interp.studies.vary import read_axis
@@ -69,9 +69,9 @@ def new(given: Annotated[New, tyro.conf.arg(name="")]) -> None:
         from interp.studies.effort import effort
 
         needed = effort(study)
-    print(study)
-    print(needed)
-    print(f"Next: interp study run {_named(study)}")
+    say(study)
+    say(needed)
+    say(f"Next: interp study run {_named(study)}")
 
 
 def run(
@@ -111,11 +111,11 @@ def run(
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what was trained is saved; go on with: interp study run {_named(opened)}") from None
     broke_off = f", {tally.stopped} broke off (their loss was not finite)" if tally.stopped else ""
-    print(f"{opened.folder}: {tally.finished} of {len(opened.points)} runs finished{broke_off}; {tally.trained} of them now")
+    say(f"{opened.folder}: {tally.finished} of {len(opened.points)} runs finished{broke_off}; {tally.trained} of them now")
     if tally.failed:
         listed = "\n".join(f"  {name}: {why}" for name, why in tally.failed.items())
         raise DataError(f"{len(tally.failed)} runs failed; the same command tries them again:\n{listed}")
-    print(f"Next: interp study show {_named(opened)}")
+    say(f"Next: interp study show {_named(opened)}")
 
 
 def _find(
@@ -133,13 +133,13 @@ def _find(
             falling=falling,
             workers=workers,
             executor=executor,
-            on_round=lambda known: print(known, flush=True),
+            on_round=lambda known: say(known, flush=True),
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("what was trained is saved; the same command goes on") from None
     if found.failed:
         raise DataError("\n".join(f"{name}: {why}" for name, why in found.failed.items()))
-    print(f"Next: interp study show {_named(study)}")
+    say(f"Next: interp study show {_named(study)}")
 
 
 def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
@@ -148,18 +148,20 @@ def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.
     Args:
         json_output: print a row for each run as JSON.
     """
-    from interp.studies.outcomes import counts, rows
+    from interp.studies.outcomes import counts, rows, unread
 
     opened = _opened(study, root)
     found = rows(opened)
     if json_output:
         print_json(found)
+        fail_on_unread(unread(opened, found))
         return
-    print(opened)
-    print(", ".join(f"{count} {what}" for what, count in counts(found).items() if count))
+    say(opened)
+    say(", ".join(f"{count} {what}" for what, count in counts(found).items() if count))
     from interp.studies.study_cells import cell_table
 
     print_table(cell_table(opened, found))
+    fail_on_unread(unread(opened, found))
 
 
 def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
@@ -170,7 +172,8 @@ def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
 
     from interp.store.durable import write_output
 
-    frame = _opened(study, root).outcomes().reset_index()
+    opened = _opened(study, root)
+    frame = opened.outcomes().reset_index()
     buffer = BytesIO()
     if out.suffix == ".csv":
         frame.convert_dtypes().to_csv(buffer, index=False)  # steps as whole numbers
@@ -178,7 +181,8 @@ def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
         frame.to_parquet(buffer, index=False)
     else:
         frame.to_json(buffer, orient="records", indent=1)
-    print(f"wrote {write_output(out, buffer.getvalue())}")
+    say(f"wrote {write_output(out, buffer.getvalue())}")
+    _fail_on_unread(opened)
 
 
 def report(study: StudyName, out: Out = Path("study.html"), root: Root = ROOT) -> None:
@@ -188,8 +192,9 @@ def report(study: StudyName, out: Out = Path("study.html"), root: Root = ROOT) -
     opened = _opened(study, root)
     with progress_by_part("counting runs") as show:
         made = study_report(opened, out, on_run=show)
-    print(f"wrote {out}")
-    print(made.headline)
+    say(f"wrote {out}")
+    say(made.headline)
+    _fail_on_unread(opened)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,24 +244,30 @@ def figure(asked: Annotated[StudyFigure, tyro.conf.arg(name="")]) -> None:
         drawn = survival(study, by=asked.x, of=asked.of, fixed=held, theme=asked.theme)
     else:
         drawn = law(study, along=asked.x, of=asked.of, fixed=held, theme=asked.theme)
-    print(f"wrote {save(drawn, asked.out, **size)}")
+    say(f"wrote {save(drawn, asked.out, **size)}")
+    _fail_on_unread(study)
 
 
 def list_(root: Root = ROOT) -> None:
-    """List the studies in a directory."""
+    """List the studies in a directory. One that cannot be read does not hide the others: it is named at the end."""
     from interp.studies.outcomes import counts, rows
     from interp.studies.study import open_study, study_names
 
     names = study_names(root)
     if not names:
-        print(f"no studies in {root}; plan one with: interp study new")
+        say(f"no studies in {root}; plan one with: interp study new")
         return
-    table = []
+    table, unread = [], {}
     for name in names:
-        opened = open_study(root / name)
-        varied = ", ".join(axis.name for axis in opened.plan.axes)
-        table.append({"name": name, "varies": varied, "runs": len(opened.points), **counts(rows(opened))})
-    print_table(table)
+        try:
+            opened = open_study(root / name)
+            varied = ", ".join(axis.name for axis in opened.plan.axes)
+            table.append({"name": name, "varies": varied, "runs": len(opened.points), **counts(rows(opened))})
+        except (DataError, UsageError) as error:
+            unread[name] = str(error)
+    if table:
+        print_table(table)
+    fail_on_unread(unread, "study", "studies")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -309,6 +320,13 @@ def _opened(study: Path, root: Path) -> Study:
     from interp.studies.study import PLAN, open_study
 
     return open_study(study if (study / PLAN).is_file() or len(study.parts) > 1 else root / study)
+
+
+def _fail_on_unread(study: Study) -> None:
+    """Name the runs that could not be read, once all that is known was written."""
+    from interp.studies.outcomes import rows, unread
+
+    fail_on_unread(unread(study, rows(study)))
 
 
 def _named(study: Study) -> str:

@@ -156,7 +156,7 @@ class Follower:
         from interp.observing.run_keys import run_keys
 
         if self._keys is None or len(run.steps) >= self._keys_until:
-            self._keys = (run.steps[-1], list(run_keys(run, self.key_rule)[0]))
+            self._keys = (run.steps[-1], list(run_keys(run, self.key_rule).names))
             self._keys_until = max(_GROWTH * len(run.steps), len(run.steps) + 1)
         return self._keys
 

@@ -75,6 +75,8 @@ def resume(path: str | Path, *, progress: bool = True, lock: LockKind | None = N
         UsageError: if there is no run at this path, or this toolkit cannot train it.
     """
     run = open_run(path)
+    if run.is_imported and not run.manifest.final:
+        raise UsageError(f"run {run.path} is an import that was not finished: {run.how_to_continue}")
     if not run.has_config:
         if run.manifest.final:
             return finished(run)

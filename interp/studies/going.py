@@ -14,17 +14,19 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from interp.bars import many_runs_progress
-from interp.errors import UsageError
+from interp.errors import DataError, UsageError
+from interp.reading import parsed_json, read_file
 from interp.store.durable import make_directory, write_atomically
 from interp.store.leases import Leases
 from interp.studies.study_plan import Point
-from interp.studies.worker import LEASES, RUNS, State, Work, settled
+from interp.studies.worker import LEASES, RUNS, State, Work, check_own, settled
 
 if TYPE_CHECKING:
     from interp.studies.study import Study
     from interp.training.executor import Executor
 
 FAILURES = "failures"
+_LARGEST = 2**20  # bytes of what is told of a failure
 _PATIENCE = 1.0  # seconds between two looks at runs that other workers train
 
 
@@ -54,11 +56,13 @@ def go(study: Study, points: Sequence[Point], *, workers: int | None, executor: 
 
         executor = Processes(workers)
     work = Work(study.folder.resolve(), study.plan.keep, study.plan.measures)
+    check_own(study.folder, RUNS, LEASES, FAILURES)
     states: dict[str, State] = {}
     failed: dict[str, str] = {}
     for point in points:
-        if (state := settled(study.path_of(point.name), study.plan.keep)) is not None:
-            states[point.name] = state
+        with suppress(DataError):  # which its worker meets, and tells
+            if (state := settled(study.path_of(point.name), study.plan.keep)) is not None:
+                states[point.name] = state
     before = len(states)
     shown = many_runs_progress(study.name, total=len(points), done=before) if progress else nullcontext(lambda _done, _what: None)
     with ended_by_signals(), shown as show:
@@ -123,7 +127,7 @@ def failures(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted((folder / FAILURES).glob("*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            found[path.stem] = str(json.loads(path.read_bytes())["error"])
+            found[path.stem] = str(parsed_json(read_file(path, at_most=_LARGEST, inside=folder))["error"])
     return found
 
 
@@ -148,7 +152,10 @@ def _results(
 
 def _is_due(point: Point, work: Work, leases: Leases) -> bool:
     """Whether a run that somebody else had is done, or can be gone on with."""
-    return settled(work.folder / RUNS / point.name, work.keep) is not None or leases.free(point.name)
+    try:
+        return settled(work.folder / RUNS / point.name, work.keep) is not None or leases.free(point.name)
+    except DataError:  # which its worker meets, and tells
+        return True
 
 
 def said(states: Mapping[str, State], failed: Mapping[str, str]) -> str:
