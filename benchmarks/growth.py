@@ -67,6 +67,12 @@ with writing(path):
 print(json.dumps({"where": interp.__file__, "processor": processor, "wall": wall, "memory": list(memory.values())}))
 """
 
+SMALL_PARENT = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
 
 def work(checkout: Path, path: Path, count: int, *, commits: bool) -> dict[str, Any]:
     """Make a run with one version; what its commits took."""
@@ -98,8 +104,16 @@ def twice(arguments: Sequence[str], checkout: Path, folder: Path) -> dict[str, f
     return {
         "first_processor_s": first["processor_seconds"],
         "again_processor_s": min(one["processor_seconds"] for one in again),
-        "peak_mib": max(first["peak_mib"], *(one["peak_mib"] for one in again)),
+        "again_peak_mib": peak_of(arguments, checkout, folder),
     }
+
+
+def peak_of(arguments: Sequence[str], checkout: Path, folder: Path) -> float:
+    """The most memory of a command, in MiB, asked by a small process: a child is charged with what its parent had at the fork."""
+    asked = [sys.executable, "-c", SMALL_PARENT, sys.executable, "-m", "interp", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    done = subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
+    return int(done.stdout) / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def shown(checkout: Path, folder: Path) -> dict[str, float]:
