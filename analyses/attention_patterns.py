@@ -48,6 +48,8 @@ def figure(series):
     p = series.sizes["a"]
     is_wave = "head_fve" in series
     frequency, fve = (series[name].values if is_wave else None for name in ("head_frequency", "head_fve"))
+    if is_wave:  # none at a checkpoint that is not finite
+        frequency = np.nan_to_num(frequency).astype(np.int64)
     top = max(1.0, float(np.nanmax(maps, initial=0)))
 
     def at(i):
@@ -77,12 +79,14 @@ def figure(series):
     squares = [Cell(f"head {head}", square=True, bare=True, x_range=edge, y_range=edge) for head in range(heads)]
     lines = [
         *([Cell("Explained by the best single frequency", y="FVE", time=True, y_range=(0, 1.03))] if is_wave else []),
-        Cell("Mean attention to a", y="attention", time=True, y_range=(0, 1.03 * max(0.6, float(mean.max())))),
+        Cell("Mean attention to a", y="attention", time=True, y_range=(0, 1.03 * max(0.6, float(np.nanmax(mean))))),
     ]
-    alt = "At the end: " + "; ".join(
-        f"head {head} follows frequency {frequency[-1, head]} (fraction of variance explained {fve[-1, head]:.2f})"
+    last = int(np.flatnonzero(np.isfinite(mean).all(axis=1))[-1])
+    when = "the end" if last == len(steps) - 1 else f"step {steps[last]:,}, the last that is finite"
+    alt = f"At {when}: " + "; ".join(
+        f"head {head} follows frequency {frequency[last, head]} (fraction of variance explained {fve[last, head]:.2f})"
         if is_wave
-        else f"mean attention of head {head} to a is {mean[-1, head]:.2f}"
+        else f"mean attention of head {head} to a is {mean[last, head]:.2f}"
         for head in range(heads)
     )
     rows = [*in_rows(squares, most=4), lines]

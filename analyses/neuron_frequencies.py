@@ -35,7 +35,8 @@ def measure(view):
 def figure(series):
     """Cluster sizes over time; every neuron, and the distribution of shares, at one checkpoint."""
     steps, neurons, known = series.step.values, series.sizes["neuron"], about(series)
-    shares, frequencies = series["neuron_share"].values, series["neuron_frequency"].values
+    # At a checkpoint that is not finite there is no frequency, and no share that would draw a neuron.
+    shares, frequencies = series["neuron_share"].values, np.nan_to_num(series["neuron_frequency"].values).astype(np.int32)
     colours = frequency_colours(known.key_frequencies)
     dashes, clusters = frequency_dashes(colours), series["cluster_size"]
     others = neurons - clusters.sum("frequency") - series["dead_neurons"]
@@ -84,8 +85,10 @@ def figure(series):
         "type": "scatter", "mode": "lines", "x": [0, half + 1], "y": [THRESHOLD] * 2, "showlegend": False, "hoverinfo": "skip",
         "line": {"color": faded(NEUTRAL, 0.9), "width": 1, "dash": "dash"}, **on(2),
     }  # fmt: skip
-    clustered = int(clusters.isel(step=-1).sum())
-    alt = f"At the end {clustered} of {neurons} neurons belong to a cluster and {int(series['dead_neurons'][-1])} are dead."
+    last = int(np.flatnonzero(np.isfinite(series["dead_neurons"].values))[-1])
+    clustered, dead = int(clusters.isel(step=last).sum()), int(series["dead_neurons"][last])
+    when = "the end" if last == len(steps) - 1 else f"step {steps[last]:,}, the last that is finite,"
+    alt = f"At {when} {clustered} of {neurons} neurons belong to a cluster and {dead} are dead."
     return draw(series, rows, heights=(190, 250), fixed=[*curves, threshold], moving=at, alt=alt)
 
 

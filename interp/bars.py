@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from interp.stops import working_clock
+from interp.wording import shown
 
 if TYPE_CHECKING:
     from interp.training.stream import Step
@@ -38,10 +39,10 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
         yield lambda _: None
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[losses]}"),
+        TextColumn("{task.fields[losses]}", markup=False),
         TextColumn("{task.fields[speed]}"),
         TimeElapsedColumn(),
         TextColumn("at most" if until_settled else "left"),
@@ -51,16 +52,16 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
         working_clock(cursor=True) as clock,
         Progress(*columns, console=console, refresh_per_second=1 / _REFRESH_SECONDS, transient=False, get_time=clock) as bar,
     ):
-        task = bar.add_task(name, total=total, completed=done, losses="", speed="")
-        begun, shown, losses = clock(), 0.0, ""
+        task = bar.add_task(shown(name), total=total, completed=done, losses="", speed="")
+        begun, drawn, losses = clock(), 0.0, ""
 
         def show(step: Step[Any]) -> None:
-            nonlocal shown, losses
+            nonlocal drawn, losses
             if step.test_loss is not None:
                 losses = f"train {step.train_loss:.2e} test {step.test_loss:.2e} accuracy {step.test_accuracy:.3f}"
             now = clock()
-            if now - shown >= _REFRESH_SECONDS or step.last:
-                shown = now
+            if now - drawn >= _REFRESH_SECONDS or step.last:
+                drawn = now
                 speed = f"{(step.index - done) / max(now - begun, 1e-9):.0f} steps/s"
                 bar.update(task, completed=step.index, losses=losses, speed=speed)
 
@@ -94,16 +95,22 @@ def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task, shown = bar.add_task(first, total=None), first
+        task, current = bar.add_task(shown(first), total=None), first
 
         def show(part: str, done: int, total: int) -> None:
-            nonlocal shown
-            if part != shown:
-                shown = part
+            nonlocal current
+            if part != current:
+                current = part
                 bar.reset(task)  # the time left is that of this part
-            bar.update(task, description=part, completed=done, total=total)
+            bar.update(task, description=shown(part), completed=done, total=total)
 
         yield show
 
@@ -148,17 +155,22 @@ def _many_runs(name: str, clock: Callable[[], float], *, total: int, done: int) 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn(f"[bold]{name}"),
+        TextColumn(_as_format(shown(name)), style="bold", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, get_time=clock) as bar:
         task = bar.add_task("", total=total, completed=done)
         yield lambda now_done, what: bar.update(
-            task, completed=now_done, description=", ".join(filter(None, [what, left(now_done)]))
+            task, completed=now_done, description=shown(", ".join(filter(None, [what, left(now_done)])))
         )
+
+
+def _as_format(name: str) -> str:
+    """A name as it stands in a text that is formatted."""
+    return name.replace("{", "{{").replace("}", "}}")
 
 
 def _in_words(seconds: float) -> str:

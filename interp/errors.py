@@ -10,6 +10,10 @@ class UsageError(ValueError):
     """The caller asked for something that cannot be: an unknown name, a value out of range. The command line exits with 2."""
 
 
+class NotFiniteError(UsageError):
+    """Nothing can be concluded from a model of which values are NaN or infinite. The command line exits with 1."""
+
+
 class DataError(RuntimeError):
     """A file or run is damaged, foreign, or missing something. The command line exits with 1."""
 

@@ -84,3 +84,32 @@ def pairs(values: Mapping[str, object]) -> str:
     ('14: 44, 35: 93', 'none')
     """
     return listed([f"{name}: {value}" for name, value in values.items()]) or "none"
+
+
+# What a terminal obeys or nobody sees: control characters, marks of direction, what joins or fills without a width, tags, halves
+# of a pair. Joiners stay within words and signs that need them.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]|(?<![^\x00-\x7f])[\u200c\u200d\ufe0f]"
+    "|[\u200c\u200d](?![^\x00-\x7f])"
+)
+_UNSEEN_IN_LINES = re.compile(r"(?![\n\t])(?:" + _UNSEEN.pattern + ")")
+
+
+def shown(text: object, *, lines: bool = False) -> str:
+    r"""A text as it can be printed whoever wrote it: what commands a terminal, or cannot be seen, is written as an escape.
+
+    Args:
+        text: anything, as its text.
+        lines: line breaks and tabs stay, where they are ours.
+
+    >>> print(shown("W_E\x1b[2J\u202e"), shown("a\nb"))
+    W_E\x1b[2J\u202e a\x0ab
+    """
+    found = str(text)
+    return (_UNSEEN_IN_LINES if lines else _UNSEEN).sub(lambda match: _escaped(match[0]), found)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -16,6 +16,7 @@ from growing import SPLIT, growing, scores
 from growing_run import CONFIG
 
 from interp.errors import DataError
+from interp.store import journal
 from interp.store.journal import Commit, manifest_digest, read_journal
 from interp.store.manifest import FORMAT, GROWING, JOURNAL, MANIFEST, RESUME, Manifest
 from interp.store.resume import read_resume
@@ -185,16 +186,16 @@ def test_a_newer_format_is_refused_by_name(run):
 
 def test_a_run_that_ends_while_it_is_read_is_read_whole(run, monkeypatch):
     """A reader that has read the manifest and not yet its lines, which are gone by then, begins again."""
-    read, ended = Path.read_bytes, []
+    read, ended = journal.read_file, []
 
-    def reading(path):
-        data = read(path)
+    def reading(path, **options):
+        data = read(path, **options)
         if path.name == MANIFEST and not ended:
             ended.append(True)
             write(run, range(5, 6), finish=True)
         return data
 
-    monkeypatch.setattr(Path, "read_bytes", reading)
+    monkeypatch.setattr(journal, "read_file", reading)
     assert open_run(run).manifest.step == 5
 
 

@@ -137,5 +137,5 @@ def test_a_damaged_lease_runs_out(tmp_path: Path, content: bytes) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="leases cannot be written"):
+    with pytest.raises(DataError, match="leases cannot be read or written"):
         Leases(tmp_path / "file" / "leases").take("run")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 import numpy as np
 import pytest
 import xarray as xr
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from interp.errors import DataError
+from interp.store import kept
 from interp.store.results import Results
 
 
@@ -102,3 +108,61 @@ def test_rows_are_parts_of_the_series_and_not_copies_of_them(tmp_path):
         assert one.series([0, 10])["norms"].values[:, 0, 1].tolist() == [0, 10]
     result.add(7, "hash7", measured(7))
     assert result.series([0, 5, 7, 10])["norms"].values[:, 0, 1].tolist() == [0, 5, 7, 10]
+
+
+@pytest.mark.parametrize("clock", [[0, 0, 0], [4_000_000_000, 2_000_000_000, 1], [1, 2_000_000_000, 4_000_000_000]])
+def test_what_was_written_first_goes_first_whatever_the_clock_says(tmp_path, clock):
+    for number, time in enumerate(clock):
+        kept.keep(tmp_path, "fact", number, key=f"{number:064x}"[::-1])
+        path = next((tmp_path / "results").glob(f"fact-{number!s}*"))
+        os.utime(path, (time, time))
+    for number in range(len(clock), 2 + kept.KEEP):
+        kept.keep(tmp_path, "fact", number, key=f"{number:064x}"[::-1])
+        os.utime(next((tmp_path / "results").glob(f"fact-{number}*")), (1, 1))
+    there = [number for number in range(2 + kept.KEEP) if kept.recall(tmp_path, "fact", key=f"{number:064x}"[::-1]) is not None]
+    assert there == list(range(2, 2 + kept.KEEP))
+
+
+def test_results_that_were_written_first_go_first_whatever_the_clock_says(tmp_path):
+    made = []
+    for number in range(2 + kept.KEEP):
+        results = Results(tmp_path, "mine", key=f"{number:064x}"[::-1])
+        results.add(0, "a" * 64, {"a": float(number)})
+        results.save()
+        (path,) = (tmp_path / "results").glob(f"mine-{number}*")
+        os.utime(path, (10_000_000 - number, 10_000_000 - number))  # the clock goes back
+        made.append(path)
+    assert [path.exists() for path in made] == [False] * 2 + [True] * kept.KEEP
+
+
+def test_a_file_that_says_an_odd_order_is_older_than_all_that_say_one(tmp_path):
+    kept.keep(tmp_path, "fact", 0, key="0" * 64)
+    (tmp_path / "results" / "fact-1111111111111111.json").write_text('{"order": true}')
+    (tmp_path / "results" / "fact-2222222222222222.json").write_text("[" * 100_000)
+    (tmp_path / "results" / "fact-3333333333333333.json").mkdir()
+    for number in (4, 5, 6, 7):
+        kept.keep(tmp_path, "fact", number, key=str(number) * 64)
+    names = sorted(path.name for path in (tmp_path / "results").iterdir() if path.is_file())
+    assert names == [f"fact-{str(number) * 16}.json" for number in (4, 5, 6, 7)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"steps": [3, 0]}, {"steps": ["0", "3"]}, {"sha256": ["a"]}, {"labels": {}}, {"labels": {"a": 5}}, {"labels": None},
+     {"labels": {"a": {"dims": ["step"], "shape": [], "coords": {}, "attrs": {}}}},
+     {"labels": {"a": {"dims": [], "shape": [2], "coords": {}, "attrs": {}}}},
+     {"labels": {"a": {"dims": [], "shape": [], "coords": {"x": [1]}, "attrs": {}}}},
+     {"labels": {"a": {"dims": [], "shape": [], "coords": {}, "attrs": []}}}],
+)  # fmt: skip
+def test_results_that_do_not_fit_together_are_worked_out_again(tmp_path, wrong):
+    results = Results(tmp_path, "mine", key="0" * 64)
+    for step in (0, 3):
+        results.add(step, "a" * 64, {"a": float(step)})
+    results.save()
+    (path,) = (tmp_path / "results").glob("mine-*")
+    with safe_open(path, framework="np") as file:
+        header, array = json.loads(file.metadata()["interp"]), file.get_tensor("a")
+    path.write_bytes(save({"a": array}, metadata={"interp": json.dumps(header)}))
+    assert Results(tmp_path, "mine", key="0" * 64).has(3, "a" * 64)
+    path.write_bytes(save({"a": array}, metadata={"interp": json.dumps(header | wrong)}))
+    assert not Results(tmp_path, "mine", key="0" * 64)

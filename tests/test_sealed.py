@@ -172,8 +172,8 @@ def test_a_key_is_made_once_and_nobody_else_may_read_it(tmp_path, monkeypatch):
 
 def test_facts_and_results_read_back(tmp_path):
     value = {"a": [1, None, float("inf")], "b": "é"}
-    found = unpack_fact(pack_fact("k" * 64, value), where="x")
-    assert (found.header, found.origin) == ({"key": "k" * 64, "value": value}, "here")
+    found = unpack_fact(pack_fact("k" * 64, value, order=3), where="x")
+    assert (found.header, found.origin) == ({"key": "k" * 64, "order": 3, "value": value}, "here")
     again = unpack_measured(pack_measured({"x": np.ones(1)}, HEADER), where="x")
     assert (again.header, again.arrays["x"].tolist(), again.origin) == (HEADER, [1.0], "here")
 

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
 from interp.networks.initial import initial_weights
+from interp.recording.recorder import resume
 from interp.store import history
 from interp.store.foreign import create_run
 from interp.store.manifest import Entry, Manifest, checkpoint_name, step_of
@@ -151,7 +152,7 @@ def test_what_is_no_checkpoint_is_refused(data, match):
 
 
 def test_manifest_reads_back_and_newer_formats_are_refused():
-    manifest = Manifest(7, "stopped", "non-finite", {"b": Entry.of(b"1"), checkpoint_name(12): Entry.of(b"")})
+    manifest = Manifest(7, "stopped", "non-finite", {"split.safetensors": Entry.of(b"1"), checkpoint_name(12): Entry.of(b"")})
     values = json.loads(manifest.to_json())
     assert Manifest.from_dict(values, where="m") == manifest
     assert manifest.steps == (12,)
@@ -194,7 +195,7 @@ def test_history_may_go_on_after_the_last_checkpoint_and_steps_without_history_h
     assert run[300].losses == dict.fromkeys(history.COLUMNS)
 
 
-def test_an_interrupted_import_is_completed_by_the_same_call_only(tmp_path):
+def test_an_interrupted_import_is_replaced_by_the_next_of_its_name(tmp_path):
     def broken():
         yield 0, weights_of(0)
         raise KeyboardInterrupt
@@ -202,9 +203,13 @@ def test_an_interrupted_import_is_completed_by_the_same_call_only(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make_run(tmp_path, checkpoints=broken())
     assert (open_run(tmp_path / "series").status, open_run(tmp_path / "series").steps) == ("interrupted", ())
-    with pytest.raises(UsageError, match="exists already"):
-        make_run(tmp_path, config=replace(CONFIG, seed=1))
-    assert make_run(tmp_path).verify() == ()
+    with pytest.raises(UsageError, match="import that was not finished: importing the file again, under the same name, replaces"):
+        resume(tmp_path / "series")
+    with pytest.raises(KeyboardInterrupt):
+        make_run(tmp_path, checkpoints=broken(), config=replace(CONFIG, seed=1))
+    done = make_run(tmp_path, config=replace(CONFIG, seed=2))
+    assert done.verify() == ()
+    assert done.config.seed == 2
     with pytest.raises(UsageError, match="exists already"):
         make_run(tmp_path)
 
@@ -336,7 +341,10 @@ DAMAGES = {
         lambda run: run[100].path.write_bytes(pack_network(100, weights_of(100, replace(CONFIG, task=ModularTask(p=5))))),
         {f"{C}100.safetensors": "p is 5, expected 7"},
     ),
-    "of another kind": (lambda run: run[100].path.write_bytes(b"PK" * 6000), {f"{C}100.safetensors": "not a safetensors file"}),
+    "of another kind": (
+        lambda run: run[100].path.write_bytes(b"PK" * 6000),
+        {f"{C}100.safetensors": "damaged or foreign: it has 12,000 bytes"},
+    ),
     "history": (lambda run: damage_bit(run.path / "history.jsonl"), {"history.jsonl": "damaged or foreign"}),
     "history cut": (lambda run: os.truncate(run.path / "history.jsonl", 20), {"history.jsonl": "truncated"}),
     "split": (lambda run: damage_bit(run.path / "split.safetensors"), {"split.safetensors": "damaged or foreign"}),

@@ -12,7 +12,7 @@ from torch import Tensor
 from interp.anatomy import entries
 from interp.anatomy.ablation import Ablation, ablations
 from interp.cores import check_threads, torch_threads
-from interp.errors import UsageError
+from interp.errors import NotFiniteError
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.networks.one_layer import Weights
 from interp.observing.analysed_sizes import room_for_measuring
@@ -63,7 +63,7 @@ def anatomy(  # noqa: PLR0913  each is a choice of the one who asks
     task = ModularTask(weights.p, equals_sign=weights.equals_sign) if task is None else task
     model = Model(weights, task, split)
     if not bool(torch.isfinite(model.tables.all_logits.sum())):
-        raise UsageError("anatomy: the weights give logits that are NaN or infinite; there is nothing to measure")
+        raise NotFiniteError("anatomy: the weights give logits that are NaN or infinite; there is nothing to measure")
     circuit = Circuit.of(model, task.harmonics, keys) if isinstance(task.harmonics, CyclicHarmonics) else None
     with torch_threads(1):  # operations too small to be shared out
         found = _facts(model, circuit)

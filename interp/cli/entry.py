@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from types import TracebackType
 
 import tyro
 
@@ -17,13 +20,15 @@ from interp.cli.pages import figure, report, watch
 from interp.cli.streams import take_over
 from interp.cli.studies import study, study_from
 from interp.early import INTERRUPTED
-from interp.errors import DataError, TrainingError, UsageError
+from interp.errors import DataError, NotFiniteError, TrainingError, UsageError
 from interp.interop.known import UnknownFactError
+from interp.wording import shown
 
 DESCRIPTION = """Watch a circuit form: train a one-layer transformer on modular arithmetic and look inside every checkpoint.
 
 Begin with `interp demo`. Add --debug to any command for a full traceback."""
 
+_LONGEST = 2_000  # letters of a line of a message
 # In the order in which the help lists them; `import` is a keyword of Python.
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
@@ -75,7 +80,7 @@ def _run(given: list[str]) -> int:
     """Run a command; its exit code."""
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
-    logging.basicConfig(format="%(message)s")
+    _print_safely()
     logging.getLogger("interp").setLevel(logging.INFO)  # what libraries log below a warning does not concern the user
     return _guarded(lambda: _dispatch(given), debug=debug)
 
@@ -100,9 +105,46 @@ def _guarded(command: Callable[[], None], *, debug: bool) -> int:
         if debug or (isinstance(error, ValueError) and not isinstance(error, UsageError)):
             raise
         if isinstance(error, KeyboardInterrupt):
-            print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
+            print(_told(f"interrupted{f': {error}' if str(error) else ''}"), file=sys.stderr)
             return INTERRUPTED
         said = error.on_command_line() if isinstance(error, UnknownFactError) else error
-        print(f"error: {said}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+        print(_told(f"error: {said}"), file=sys.stderr)
+        return 2 if isinstance(error, UsageError) and not isinstance(error, NotFiniteError) else 1
     return 0
+
+
+class _Safe(logging.Formatter):
+    """What is logged, as it can be printed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _told(super().format(record))
+
+
+def _print_safely() -> None:
+    """Log to stderr, with escapes for what no terminal should be sent; and for letters that it cannot show."""
+    sys.excepthook = _show_traceback
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Safe("%(message)s"))
+    logging.basicConfig(handlers=[handler])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    print(shown("".join(traceback.format_exception(kind, error, trace)), lines=True), file=sys.stderr, end="")
+
+
+def _told(text: str) -> str:
+    """A message: its first line begins at the margin and no other does, so that a name with a line break begins no message.
+
+    No line is longer than people read: a file may hold a value of a million letters.
+    """
+    first, *others = map(_shortened, shown(text, lines=True).split("\n"))
+    return "\n".join([first, *(line if line.startswith(" ") else f"  {line}" for line in others)])
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= _LONGEST:
+        return line
+    return f"{line[: _LONGEST // 2]} ... ({len(line) - _LONGEST:,} letters) ... {line[-_LONGEST // 2 :]}"

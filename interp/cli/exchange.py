@@ -11,6 +11,7 @@ import tyro
 
 from interp.bars import counted_progress
 from interp.cli.arguments import NO_OPTIONS, ROOT, FileOptions, Out, Root, RunPath, find_run
+from interp.cli.printing import say
 from interp.cores import check_threads, torch_threads
 from interp.errors import UsageError
 from interp.wording import checkpoints
@@ -52,12 +53,12 @@ def import_(given: Annotated[Import, tyro.conf.arg(name="")]) -> None:
         else:
             run = import_run(path, given.root, given.name, format=format, known=known)  # type: ignore[arg-type] # checked there
     if given.explain:
-        print(found.text)
+        say(found.text)
         return
     for note in run.provenance.get("notes", ()):
-        print(f"note: {note}")
-    print(f"{run.path}: {checkpoints(run.steps)}")
-    print(f"Next: interp report {shlex.quote(str(run.path))}")
+        say(f"note: {note}")
+    say(f"{run.path}: {checkpoints(run.steps)}")
+    say(f"Next: interp report {shlex.quote(str(run.path))}")
 
 
 def export(run: RunPath, out: Out, format: str = "safetensors", step: int | None = None, root: Root = ROOT) -> None:
@@ -72,4 +73,4 @@ def export(run: RunPath, out: Out, format: str = "safetensors", step: int | None
     opened = find_run(run, root)
     checkpoint = opened[opened.steps[-1] if step is None else step]
     written = export_weights(checkpoint.weights, out, format, step=checkpoint.step)  # type: ignore[arg-type] # refused there
-    print(f"wrote {written}")
+    say(f"wrote {written}")

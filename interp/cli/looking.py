@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -27,29 +27,27 @@ from interp.cli.arguments import (
     parse_keys,
     parse_steps,
 )
-from interp.cli.printing import print_json, print_series, print_table, print_tree
+from interp.cli.printing import fail_on_unread, print_json, print_series, print_table, print_tree, say
 from interp.errors import DataError
 from interp.wording import checkpoints, counted
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 
 def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
-    """List the runs in a directory.
+    """List the runs in a directory. One that cannot be read does not hide the others: it is named at the end, with exit code 1.
 
     Args:
         json_output: print JSON instead of a table.
     """
     from interp.store.listing import list_rows
 
-    found = list_rows(root)
+    found, unread = list_rows(root)
     if json_output:
         print_json(found)
-    elif not found:
-        print(f"no runs in {root}; make one with: interp demo")
-    else:
+    elif not found and not unread:
+        say(f"no runs in {root}; make one with: interp demo")
+    elif found:
         print_table(found)
+    fail_on_unread(unread)
 
 
 def show(
@@ -101,7 +99,7 @@ def verify(
         if not repair:
             notes.append("  `interp verify --repair` sets damaged files aside and keeps the rest")
         raise DataError("\n".join([*told, *notes]))
-    print("\n".join([f"{opened.path}: sound; {checkpoints(opened.steps)}", *notes]))
+    say("\n".join([f"{opened.path}: sound; {checkpoints(opened.steps)}", *notes]))
 
 
 def analyze(
@@ -124,6 +122,7 @@ def analyze(
     opened = find_run(run, root)
     with counted_progress("analysing") as on_step:
         from interp.observing.observe import observe  # takes a second or two
+        from interp.observing.series import about
 
         series = observe(
             opened,
@@ -139,9 +138,9 @@ def analyze(
         from interp.interop import export_series
 
         export_series(series, out)
-        print(f"wrote {out}")
+        say(f"wrote {out}")
     print_series(series)
-    _fail_on_failures(series)
+    _fail_on_failures(about(series).failures)
 
 
 def anatomy(
@@ -179,9 +178,9 @@ def anatomy(
         beside = {"paper": paper or None, "paper_note": paper_note}
         print_json({"path": str(there), "step": source.step, **found, **beside, "notes": list(source.notes)})
         return
-    print(f"{there}, step {source.step}")
+    say(f"{there}, step {source.step}")
     for note in (*source.notes, *([paper_note] if paper_note else [])):
-        print(f"note: {note}")
+        say(f"note: {note}")
     print_tree(found, paper=paper)
 
 
@@ -192,7 +191,7 @@ def _repair(path: Path, threads: int | None) -> None:
 
     done = repair(path, threads=threads).done
     head = f"repaired; what was set aside is in {path / DAMAGED}" if done else "nothing to repair"
-    print("\n".join([f"{path}: {head}", *(f"  {finding}" for finding in done)]))
+    say("\n".join([f"{path}: {head}", *(f"  {finding}" for finding in done)]))
 
 
 def _in_words(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,8 +202,6 @@ def _in_words(found: Mapping[str, Any]) -> dict[str, Any]:
     return shown | {"outcome": found["outcome_in_words"], "phases": found["phases_in_words"] or "not known"}
 
 
-def _fail_on_failures(series: xr.Dataset) -> None:
-    from interp.observing.series import about
-
-    if failures := about(series).failures:
+def _fail_on_failures(failures: Mapping[str, str]) -> None:
+    if failures:
         raise DataError("\n".join(f"analysis {name} failed {why}" for name, why in failures.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,7 @@ from interp.cli.arguments import (
     find_run,
     parse_keys,
 )
+from interp.cli.printing import fail_on_unread, say
 from interp.cores import check_threads
 from interp.errors import DataError, UsageError
 
@@ -68,8 +69,9 @@ def report(
     if not run:
         raise UsageError("report: given no run, expected at least one; `interp runs` lists them")
     there = [find_path(one, root) for one in run]
-    with opened_runs(there, reading.format, known=reading.known) as runs:  # type: ignore[arg-type] # checked there
-        write_report(runs, out, analyses=analysis, files=file, key_rule=key_rule, means=means)
+    unread: dict[str, str] = {}
+    with opened_runs(there, reading.format, known=reading.known, unread=unread) as runs:  # type: ignore[arg-type] # checked there
+        write_report(runs, out, analyses=analysis, files=file, key_rule=key_rule, means=means, unread=unread)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +156,7 @@ def _one_figure(asked: Drawing) -> None:
         drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
     with counted_progress("writing"):
         written = save(drawn, out, **size)
-    print(f"wrote {written}")
+    say(f"wrote {written}")
 
 
 def _all_figures(asked: Drawing) -> None:
@@ -179,9 +181,9 @@ def _all_figures(asked: Drawing) -> None:
             force=asked.force,
         )
     for path in found.paths:
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     for name, why in found.left_out.items():
-        print(f"left out {name}: {why}")
+        say(f"left out {name}: {why}")
     if found.failures:
         raise DataError("; ".join(found.failures.values()))
 
@@ -225,13 +227,13 @@ def watch(
         threads=check_threads(threads),
         rest=_REST,
     )
-    print(f"{opened.path}: {line_of(opened)}")
+    say(f"{opened.path}: {line_of(opened)}")
     address = url(listener, published.token)
     if not opened.manifest.final:
         follower.on_first = give_way()
     with serving(listener, published), announced(address, ends="Ctrl-C ends it", browser=browser), suppress(KeyboardInterrupt):
         follower.follow(until_final=not opened.manifest.final)
-    print(f"{line_of(open_run(opened.path))} Next: interp report {shlex.quote(str(opened.path))}")
+    say(f"{line_of(open_run(opened.path))} Next: interp report {shlex.quote(str(opened.path))}")
 
 
 @contextmanager
@@ -252,13 +254,14 @@ def write_report(
     files: Sequence[Path] = (),
     key_rule: str = "unembedding",
     means: Means = ALL_MEANS,
+    unread: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the page of a run, or of several compared; print its headline and where it is."""
+    """Write the page of a run, or of several compared; print its headline and where it is, then what is not on it."""
     with progress_by_part("analysing") as show:
         from interp.reporting import report as write  # takes a second or two
 
         page = write(
-            list(runs) if len(runs) > 1 else runs[0],
+            list(runs),
             out,
             analyses=analyses or None,
             files=files,
@@ -267,6 +270,10 @@ def write_report(
             on_step=partial(show, "analysing"),
             on_panel=partial(show, "writing the page"),
             force=means.force,
+            unread=unread,
         )
-    print(page.headline)
-    print(f"Report: {out.resolve().as_uri()}")
+    say(page.headline)
+    say(f"Report: {out.resolve().as_uri()}")
+    for name, why in page.failures.items():
+        say(f"not shown: {name}: {why}")
+    fail_on_unread(page.left_out)

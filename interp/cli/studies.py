@@ -11,7 +11,7 @@ import tyro
 
 from interp.bars import counted_progress, progress_by_part
 from interp.cli.arguments import ROOT, Force, Out, Root
-from interp.cli.printing import print_json, print_table
+from interp.cli.printing import fail_on_unread, print_json, print_table, say
 from interp.cli.study_runs import StudyName, named, opened_study, run, watch
 from interp.errors import UsageError
 from interp.studies.study_plan import DEFAULT_MEASURES
@@ -69,9 +69,9 @@ def new(given: Annotated[New, tyro.conf.arg(name="")]) -> None:
 
         needed = effort(study, force=given.force)  # before the plan is saved: it may be refused
     study.save()
-    print(study)
-    print(needed)
-    print(f"Next: interp study run {named(study)}")
+    say(study)
+    say(needed)
+    say(f"Next: interp study run {named(study)}")
 
 
 def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
@@ -81,22 +81,24 @@ def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.
         json_output: print a row for each run as JSON.
     """
     from interp.studies.going import strays
-    from interp.studies.outcomes import counts, reasons, rows
+    from interp.studies.outcomes import counts, reasons, rows, unread
     from interp.studies.study_cells import cell_table
 
     opened = opened_study(study, root)
     found = rows(opened)
     if json_output:
         print_json(found)
+        fail_on_unread(unread(opened, found))
         return
-    print(opened)
-    print(", ".join(f"{count} {what}" for what, count in counts(found).items() if count))
+    say(opened)
+    say(", ".join(f"{count} {what}" for what, count in counts(found).items() if count))
     print_table(cell_table(opened, found))
     lines = reasons(found, [field for axis in opened.plan.axes for field in axis.fields])
     for line in [*lines[:_MOST_REASONS], *([f"and {len(lines) - _MOST_REASONS} more"] if len(lines) > _MOST_REASONS else [])]:
-        print(line)
+        say(line)
     if there := strays(opened):
-        print(f"{counted(len(there), 'run')} in {opened.folder} that the plan does not have: study.json was changed")
+        say(f"{counted(len(there), 'run')} in {opened.folder} that the plan does not have: study.json was changed")
+    fail_on_unread(unread(opened, found))
 
 
 def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
@@ -107,7 +109,8 @@ def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
 
     from interp.store.durable import write_output
 
-    frame = opened_study(study, root).outcomes().reset_index()
+    opened = opened_study(study, root)
+    frame = opened.outcomes().reset_index()
     buffer = BytesIO()
     if out.suffix == ".csv":
         frame.convert_dtypes().to_csv(buffer, index=False)  # steps as whole numbers
@@ -115,7 +118,8 @@ def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
         frame.to_parquet(buffer, index=False)
     else:
         frame.to_json(buffer, orient="records", indent=1)
-    print(f"wrote {write_output(out, buffer.getvalue())}")
+    say(f"wrote {write_output(out, buffer.getvalue())}")
+    _fail_on_unread(opened)
 
 
 def report(study: StudyName, out: Out = Path("study.html"), root: Root = ROOT) -> None:
@@ -125,8 +129,9 @@ def report(study: StudyName, out: Out = Path("study.html"), root: Root = ROOT) -
     opened = opened_study(study, root)
     with progress_by_part("counting runs") as show:
         made = study_report(opened, out, on_run=show)
-    print(f"wrote {out}")
-    print(made.headline)
+    say(f"wrote {out}")
+    say(made.headline)
+    _fail_on_unread(opened)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,24 +181,30 @@ def figure(asked: Annotated[StudyFigure, tyro.conf.arg(name="")]) -> None:
         drawn = survival(study, by=asked.x, of=asked.of, fixed=held, theme=asked.theme)
     else:
         drawn = law(study, along=asked.x, of=asked.of, fixed=held, theme=asked.theme)
-    print(f"wrote {save(drawn, asked.out, **size)}")
+    say(f"wrote {save(drawn, asked.out, **size)}")
+    _fail_on_unread(study)
 
 
 def list_(root: Root = ROOT) -> None:
-    """List the studies in a directory."""
+    """List the studies in a directory. One that cannot be read does not hide the others: it is named at the end."""
     from interp.studies.outcomes import counts, rows
     from interp.studies.study import open_study, study_names
 
     names = study_names(root)
     if not names:
-        print(f"no studies in {root}; plan one with: interp study new")
+        say(f"no studies in {root}; plan one with: interp study new")
         return
-    table = []
+    table, unread = [], {}
     for name in names:
-        opened = open_study(root / name)
-        varied = ", ".join(axis.name for axis in opened.plan.axes)
-        table.append({"name": name, "varies": varied, "runs": len(opened.points), **counts(rows(opened))})
-    print_table(table)
+        try:
+            opened = open_study(root / name)
+            varied = ", ".join(axis.name for axis in opened.plan.axes)
+            table.append({"name": name, "varies": varied, "runs": len(opened.points), **counts(rows(opened))})
+        except (DataError, UsageError) as error:
+            unread[name] = str(error)
+    if table:
+        print_table(table)
+    fail_on_unread(unread, "study", "studies")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -240,3 +251,10 @@ def _steps(text: str) -> tuple[int, ...]:
         return tuple(int(step) for step in text.split(","))
     except ValueError:
         raise UsageError(f"--keep: given {text!r}, expected ends, all, or steps such as 500,1000") from None
+
+
+def _fail_on_unread(study: Study) -> None:
+    """Name the runs that could not be read, once all that is known was written."""
+    from interp.studies.outcomes import rows, unread
+
+    fail_on_unread(unread(study, rows(study)))

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from interp.errors import UsageError, unknown
+from interp.reading import DEPTH, parsed_json, read_file
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
-_PARSERS: dict[str, Callable[[str], Any]] = {"JSON": json.loads, "TOML": tomllib.loads}
+# Bytes of a file that people write.
+TEXT_BYTES = 2**22
 
 
 def read_config(kind: type[T], path: Path) -> T:
@@ -31,14 +33,36 @@ def read_config(kind: type[T], path: Path) -> T:
     """
     if path.suffix not in (".json", ".toml"):
         raise UsageError(f"config file {path}: given suffix {path.suffix!r}, expected .json or .toml")
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(f"config file {path} does not exist")
     where = f"config file {path}"
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{where}: cannot be read ({error})") from error
+        text = read_file(path, at_most=TEXT_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{where}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{where}: cannot be read (byte {error.start} is no text in UTF-8)") from error
     return parse_config(kind, text, "JSON" if path.suffix == ".json" else "TOML", where=where)
+
+
+def parsed_text(data: bytes, *, is_json: bool) -> Any:
+    """The values in the bytes of a JSON or TOML file.
+
+    Raises:
+        ValueError: if they are none.
+    """
+    return _PARSERS["JSON" if is_json else "TOML"](data.decode("utf-8-sig"))
+
+
+def _parsed_toml(text: str) -> Any:
+    """TOML, as strictly as JSON: nested as deep, with integers as long."""
+    try:
+        return parsed_json(json.dumps(tomllib.loads(text), default=str))
+    except RecursionError:
+        raise ValueError(f"nested more than {DEPTH} deep") from None
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {"JSON": parsed_json, "TOML": _parsed_toml}
 
 
 def parse_config(kind: type[T], text: str, language: Literal["JSON", "TOML"], *, where: str) -> T:
@@ -49,7 +73,7 @@ def parse_config(kind: type[T], text: str, language: Literal["JSON", "TOML"], *,
     """
     try:
         values = _PARSERS[language](text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"{where}: not {language} ({error})") from error
     problems = list(_unknown_fields(values, kind()))
     config, found = _validate(kind, values)

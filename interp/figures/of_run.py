@@ -10,6 +10,7 @@ from interp.errors import DataError, UsageError
 from interp.figures.held import at_step
 from interp.figures.one_neuron import NEURON, one_neuron
 from interp.figures.theme import PAPER, template
+from interp.observing.users_code import RAISED, raised
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -88,10 +89,10 @@ def draw_observed(asked: Analysis, series: xr.Dataset, *, theme: Literal["light"
         raise UsageError(f"figure {asked.name}: it does not apply to this run, as {known.left_out[asked.name]}")
     try:
         drawn = asked.figure(series)
-    except Exception as error:  # a user's figure may raise anything
-        raise DataError(f"analysis {asked.name}: its figure raised {type(error).__name__}: {error}") from error
-    drawn.layout.template = template(theme)
-    drawn.layout.paper_bgcolor = PAPER[theme]
+        drawn.layout.template = template(theme)
+        drawn.layout.paper_bgcolor = PAPER[theme]
+    except RAISED as error:  # a user's figure may raise anything
+        raise DataError(f"analysis {asked.name}: its figure raised {raised(error)}") from error
     return drawn
 
 

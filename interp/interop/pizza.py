@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from interp.errors import DataError
 from interp.interop.containers import limits
 from interp.interop.split import pair_losses
 from interp.networks.one_layer import Weights
+from interp.reading import JSON_BYTES, parsed_json, read_file
 from interp.tasks.modular import ModularTask, Operation
 
 _SIGNS: dict[str, Operation] = {"+": "add", "-": "subtract", "*": "multiply"}
@@ -34,8 +34,10 @@ def read_config(path: Path) -> Mapping[str, object] | None:
         return None
     try:
         limits.check("the configuration beside it", beside.stat().st_size, limits.HEADER, "bytes")
-        config = json.loads(beside.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
+        config = parsed_json(read_file(beside, at_most=JSON_BYTES))
+    except OSError as error:
+        raise DataError(f"{beside}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
         raise DataError(f"{beside}: not a JSON file ({error})") from error
     if not isinstance(config, dict) or "attn_coeff" not in config:
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from interp.errors import DataError, UsageError
 from interp.interop.untrusted import read_untrusted, why_no_file
+from interp.reading import parsed_json, read_file
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 
@@ -76,8 +76,8 @@ def _read(path: Path) -> object:
     try:
         if suffix in (".npy", ".npz"):
             return _read_numpy(path)
-        text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text) if suffix == ".json" else _read_table(text) if suffix in (".csv", ".tsv", ".txt") else None
+        text = read_file(path, at_most=_LARGEST).decode("utf-8-sig")
+        return parsed_json(text) if suffix == ".json" else _read_table(text) if suffix in (".csv", ".tsv", ".txt") else None
     except (ValueError, OSError, RecursionError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise DataError(f"not a whole {suffix} file ({error})") from error
 

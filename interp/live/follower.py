@@ -168,7 +168,7 @@ class Follower:
         from interp.observing.run_keys import run_keys
 
         if self._keys is None or len(run.steps) >= self._keys_until:
-            before, self._keys = self._keys, (run.steps[-1], list(run_keys(run, self.key_rule)[0]))
+            before, self._keys = self._keys, (run.steps[-1], list(run_keys(run, self.key_rule).names))
             if before is not None and before[1] != self._keys[1]:
                 self._shown = ()  # all of them would have to be measured anew
             self._keys_until = max(_GROWTH * len(run.steps), len(run.steps) + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from interp.errors import UsageError
+from interp.errors import NotFiniteError, UsageError
 from interp.harmonics.harmonics import Harmonics
 
 
@@ -30,4 +30,4 @@ def check_finite(x: Tensor, name: str) -> None:
     """Error if a value in x is NaN or infinite: for functions whose result (a choice, a count) could not show it."""
     if not bool(torch.isfinite(x).all()):
         bad = int((~torch.isfinite(x)).sum())
-        raise UsageError(f"{name}: {bad} of {x.numel()} values are NaN or infinite; no conclusion can be drawn from them")
+        raise NotFiniteError(f"{name}: {bad} of {x.numel()} values are NaN or infinite; no conclusion can be drawn from them")

@@ -6,8 +6,19 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+
+def not_finite(network: Network) -> str | None:
+    """The first tensor with values that are NaN or infinite, and how many, in words; None if there is none."""
+    for name, tensor in network.tensors().items():
+        # Eight bits are widened: torch asks few questions of them.
+        finite = torch.isfinite(tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor)
+        if not bool(finite.all()):
+            return f"{name}: {int((~finite).sum()):,} of {tensor.numel():,} weights are NaN or infinite"
+    return None
 
 
 @runtime_checkable

@@ -15,7 +15,8 @@ def odds_of(
         scores: of a and of b, less that of `=`.
     """
     a, b = scores[..., 0, :], scores[..., 1, :]
-    return np.stack([-a, np.logaddexp(0, a)], axis=-2), np.stack([np.logaddexp(0, b), -b], axis=-2)
+    with np.errstate(invalid="ignore"):  # of a checkpoint that is not finite
+        return np.stack([-a, np.logaddexp(0, a)], axis=-2), np.stack([np.logaddexp(0, b), -b], axis=-2)
 
 
 def attention_of(scores: Float[np.ndarray, "*more 2 p"], total: float) -> Float[np.ndarray, "*more 2 p p"]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from interp.errors import UsageError, unknown
 from interp.observing.definitions import OF_RUNS, Definition
+from interp.observing.users_code import RAISED, raised
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -136,12 +137,12 @@ def load_analysis(path: str | Path) -> Analysis:
     module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError(f"analysis file {path} cannot be run: {type(error).__name__}: {error}") from error
+    except RAISED as error:
+        raise UsageError(f"analysis file {path} cannot be run: {raised(error)}") from error
     found = getattr(module, "ANALYSIS", None)
     if not isinstance(found, Analysis):
         raise UsageError(f"analysis file {path}: expected a module-level ANALYSIS = Analysis(...), found {type(found).__name__}")
-    return replace(found, source=path.read_text(encoding="utf-8"))
+    return replace(found, source=path.read_text(encoding="utf-8-sig"))
 
 
 def find_analyses(names: Iterable[str | Analysis] | None = None, *, files: Iterable[str | Path] = ()) -> list[Analysis]:

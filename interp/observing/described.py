@@ -52,6 +52,7 @@ def describe(
     key_rule: str = "",
     key_step: int | None = None,
     failures: Mapping[str, str] | None = None,
+    not_finite: Mapping[str, str] | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> About:
     """What a series of a run says of itself; phases, lead time and verdicts follow from its curves."""
@@ -66,6 +67,7 @@ def describe(
         key_rule=key_rule if n_frequencies else "",
         key_step=key_step if n_frequencies else None,
         failures=failures or {},
+        not_finite=not_finite or {},
         left_out=left_out or {},
         phases=date_phases(series),
         verdicts=date_verdicts(series),

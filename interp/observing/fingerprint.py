@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import interp
 from interp.observing.analysis import builtin_directory
+from interp.reading import read_file
 from interp.store.manifest import RESUME
 from interp.store.run import Run
 
@@ -32,7 +33,7 @@ def run_state(run: Run) -> str:
     """Hash of all that is stored of a run."""
     manifest = json.dumps(run.manifest.to_dict(), sort_keys=True).encode()
     resume = run.path / RESUME
-    return hashlib.sha256(manifest + (resume.read_bytes() if resume.is_file() else b"")).hexdigest()
+    return hashlib.sha256(manifest + (read_file(resume, inside=run.path) if resume.is_file() else b"")).hexdigest()
 
 
 def key_of(*parts: object) -> str:

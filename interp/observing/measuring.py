@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from interp.cores import side_by_side
+from interp.errors import NotFiniteError, UsageError
 from interp.observing.analysed_sizes import room_for_measuring
 from interp.observing.analysis import Analysis
 from interp.observing.texts import texts_as_arrays
+from interp.observing.users_code import RAISED, raised
 from interp.process import give_back_memory
 from interp.store.results import Results
 from interp.store.run import Run
@@ -40,6 +42,7 @@ class Measuring:
         read: a checkpoint that was read before.
         force: measure even if memory does not suffice for one checkpoint, by estimate.
         failures: name of an analysis that raised -> at which step, and what; it is not asked again.
+        unmeasured: name of an analysis -> step at which nothing can be measured, as the run diverged -> why.
     """
 
     run: Run
@@ -51,10 +54,17 @@ class Measuring:
     read: Checkpoint | None = None
     force: bool = False
     failures: dict[str, str] = field(default_factory=dict)
+    unmeasured: dict[str, dict[int, str]] = field(default_factory=dict)
 
-    def over(self, steps: Sequence[int], *, on_step: Callable[[int, int], None] | None) -> None:
-        """Measure what is missing at each of the steps, and save it; also what was measured before an interruption."""
-        missing = {step: self._missing(step, is_last=step == steps[-1]) for step in steps}
+    def over(self, steps: Sequence[int], *, last: int, on_step: Callable[[int, int], None] | None) -> None:
+        """Measure what is missing at each of the steps, and save it; also what was measured before an interruption.
+
+        Args:
+            steps: ascending.
+            last: the one at which analyses of the last checkpoint are asked.
+            on_step: see `observe`.
+        """
+        missing = {step: self._missing(step, is_last=step == last) for step in steps}
         due = [step for step in steps if missing[step]]
         done = len(steps) - len(due)
         if on_step is not None and (done or not due):
@@ -72,8 +82,14 @@ class Measuring:
                     on_step(done, len(steps))
         finally:
             give_back_memory()
-            for result in self.results.values():
+            for name, result in self.results.items():
                 result.save()
+                if not result and name not in self.failures and self.unmeasured.get(name):
+                    self.failures[name] = f"at {_at(self.unmeasured.pop(name))}"
+
+    def not_finite(self) -> dict[str, str]:
+        """Name of an analysis -> the steps at which it gave nothing, as the run diverged, and why."""
+        return {name: _at(why) for name, why in self.unmeasured.items() if name not in self.failures}
 
     def _at_once(self, wanted: int) -> int:
         """How many checkpoints there is memory for; of a network of another kind nothing is known."""
@@ -91,6 +107,10 @@ class Measuring:
     def _look(self, step: int, missing: Iterable[Analysis]) -> _Looked:
         """What built-in analyses find at one checkpoint; the others are left for the calling thread."""
         checkpoint = self.read if self.read is not None and self.read.step == step else self.run[step]
+        from interp.networks.network import not_finite  # only here: where all is known, torch is not loaded
+
+        if why := not_finite(checkpoint.network):
+            return _Looked(step, checkpoint.sha256, {a.name: NotFiniteError(why) for a in missing}, (), None)
         built_in = [a for a in missing if a.is_built_in and a.name not in self.failures]
         left = [a for a in missing if not a.is_built_in]
         view = self._view(checkpoint)
@@ -115,11 +135,13 @@ class Measuring:
             if name in self.failures:
                 continue
             try:
-                if isinstance(outcome, Exception):
+                if isinstance(outcome, BaseException):
                     raise outcome
                 self.results[name].add(looked.step, looked.sha256, outcome)
-            except Exception as error:  # a user's analysis may raise anything; the others go on
-                self.failures[name] = f"at step {looked.step}: {type(error).__name__}: {error}"
+            except NotFiniteError as error:
+                self.unmeasured.setdefault(name, {})[looked.step] = str(error)
+            except RAISED as error:  # a user's analysis may raise anything; the others go on
+                self.failures[name] = f"at step {looked.step}: {raised(error)}"
 
 
 @dataclass(frozen=True)
@@ -133,11 +155,22 @@ class _Looked:
     view: View | None
 
 
+def _at(why: Mapping[int, str]) -> str:
+    """At which steps, and why at the first of them."""
+    steps = sorted(why)
+    where = f"step {steps[0]:,}" if len(steps) == 1 else f"{len(steps):,} steps from {steps[0]:,} to {steps[-1]:,}"
+    return f"{where}: {why[steps[0]]}"
+
+
 def _measured(analysis: Analysis, view: View, run: Run) -> Any:
     """What an analysis measures, or the exception that it raised."""
     try:
         if analysis.at == "every":
-            return analysis.measure(view)
-        return texts_as_arrays(analysis.measure(replace(view, run=run)))
-    except Exception as error:
+            found: Any = analysis.measure(view)
+        else:
+            found = texts_as_arrays(analysis.measure(replace(view, run=run)))
+        if not isinstance(found, Mapping):
+            raise UsageError(f"measure: given {type(found).__name__}, expected numbers or arrays by name")
+        return found
+    except RAISED as error:
         return error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,12 @@ from interp.observing.streaming import choose_steps
 from interp.observing.texts import arrays_as_texts
 from interp.store.results import Results
 from interp.store.run import Run
+from interp.wording import listed
 
 if TYPE_CHECKING:
     from interp.observing.key_rules import KeyRule
+
+log = logging.getLogger("interp")
 
 
 def observe(  # noqa: PLR0913  each is a choice of the one who asks
@@ -43,8 +47,8 @@ def observe(  # noqa: PLR0913  each is a choice of the one who asks
     """Measure analyses at the checkpoints of a run: one labelled Dataset over ``step``.
 
     Only what is not cached is computed. The cache lies in the run's directory and goes by content: the checkpoint's hash, the
-    analysis' source, the toolkit's own source and the key frequencies. Key frequencies are chosen once, from the last checkpoint,
-    and hold for the whole series. Each variable's attribute ``analysis`` names the analysis
+    analysis' source, the toolkit's own source and the key frequencies. Key frequencies are chosen once, from the last checkpoint
+    that is finite, and hold for the whole series. Each variable's attribute ``analysis`` names the analysis
     it comes from.
 
     Of a run whose checkpoints were thinned out, what was measured before they went is part of the run and is taken from there,
@@ -53,7 +57,8 @@ def observe(  # noqa: PLR0913  each is a choice of the one who asks
 
     The Dataset also has the run's history (``history_train_loss`` ... over ``history_step``). What else is known of it is one
     value, `interp.about(series)`: the run, its key frequencies, phases, lead time, verdicts and configuration; analyses that
-    raised (``failures``) and those that do not apply to this task or network (``left_out``), each with the reason.
+    raised (``failures``) and those that do not apply to this task or network (``left_out``), each with the reason. Of a run that
+    diverged, checkpoints whose values are not finite are NaN in the series, and ``not_finite`` says why.
 
     Args:
         run: a recorded run.
@@ -75,7 +80,8 @@ def observe(  # noqa: PLR0913  each is a choice of the one who asks
     asked = find_analyses(analyses, files=files)
     chosen = choose_steps(run, steps, measured=any(is_kept(run, analysis) for analysis in asked))
     workers = check_threads(threads)
-    (keys, last), nature = run_keys(run, key_rule), Nature.of(run)
+    chosen_keys, nature = run_keys(run, key_rule), Nature.of(run)
+    keys = chosen_keys.names
     # A rule by name reads a one-layer transformer; of another network key frequencies must be given.
     are_known = not isinstance(key_rule, str) or nature.kind == ONE_LAYER
     left_out = {a.name: why for a in asked if (why := does_not_apply(a, nature, keys_are_known=are_known))}
@@ -85,27 +91,39 @@ def observe(  # noqa: PLR0913  each is a choice of the one who asks
         a.name: Results(run.path, a.name, key=cache_key(a, keys, run, brief=brief), kept=kept_bytes(run, a, chosen))
         for a in asked
     }
-    measuring = Measuring(run, asked, keys, brief, workers, results, last, force)
-    measuring.over(chosen, on_step=on_step)
-    series = _combine(run, chosen, {a: results[a.name] for a in asked if a.name not in measuring.failures})
+    measuring = Measuring(run, asked, keys, brief, workers, results, chosen_keys.checkpoint, force)
+    # What is measured at the last checkpoint alone: of a run that diverged, at the last one that is finite.
+    last = max((step for step in chosen if chosen_keys.step is None or step <= chosen_keys.step), default=chosen[-1])
+    measuring.over(chosen, last=last, on_step=on_step)
+    _warn(run, measuring.not_finite(), chosen_keys.step)
+    series = _combine(run, chosen, {a: results[a.name] for a in asked if a.name not in measuring.failures}, last=last)
     described = describe(
         run,
         series,
         keys=keys if are_known else None,
         key_rule="" if not are_known else key_rule if isinstance(key_rule, str) else "explicit",
-        key_step=run.steps[-1],
+        key_step=chosen_keys.step,
         failures=measuring.failures,
+        not_finite=measuring.not_finite(),
         left_out=left_out,
     )
     return series.assign_attrs({ABOUT: described})
 
 
-def _combine(run: Run, steps: list[int], results: dict[Analysis, Results]) -> xr.Dataset:
+def _warn(run: Run, not_finite: Mapping[str, str], last: int | None) -> None:
+    """Say which measures are NaN, where and why: those of one reason in one line."""
+    known = "no checkpoint is finite" if last is None else f"the last finite checkpoint is that of step {last:,}"
+    for why in dict.fromkeys(not_finite.values()):
+        names = [name for name, its in not_finite.items() if its == why]
+        log.warning("run %s: %s are NaN at %s; %s", run.path, listed(names), why, known)
+
+
+def _combine(run: Run, steps: list[int], results: dict[Analysis, Results], *, last: int) -> xr.Dataset:
     variables: dict[str, xr.DataArray] = {}
     owner: dict[str, str] = {}
     for analysis, result in results.items():
         name, is_last = analysis.name, analysis.at == "last"
-        found = arrays_as_texts(result.series(steps[-1:])) if is_last else result.series(steps)
+        found = arrays_as_texts(result.series([last])) if is_last else result.series(steps)
         for variable, array in found.items():
             if variable in variables:
                 raise UsageError(f"analyses {owner[variable]} and {name} both measure {variable!r}; rename one of them")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Where a Dataset keeps it.
 ABOUT = "about"
 # Nested values, which are JSON where attributes must be text.
-_NESTED = ("failures", "left_out", "config", "facts")
+_NESTED = ("failures", "left_out", "not_finite", "config", "facts")
 
 
 _BOUNDARIES = ("memorized", "onset", "cleanup", "grokked", "settled")
@@ -45,6 +45,7 @@ class About:
         key_step: in which checkpoint.
         failures: name of an analysis that raised -> at which step, and what.
         left_out: name of an analysis that does not apply -> why.
+        not_finite: name of an analysis -> the steps at which all that it measures is NaN, since the run diverged, and why.
         phases: of the run; None where its history has no accuracies. Where it has them at one step only, nothing is dated, and
             `Phases.undated` says why.
         verdicts: ``algorithm`` and ``generalization``, where their readings were measured.
@@ -64,6 +65,7 @@ class About:
     key_step: int | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    not_finite: Mapping[str, str] = field(default_factory=dict)
     phases: Phases | None = None
     verdicts: Mapping[str, Since] = field(default_factory=dict)
     lead: LeadTime | None = None
@@ -144,7 +146,7 @@ def as_attributes(value: About) -> dict[str, Any]:
         found["key_rule"] = value.key_rule
     if value.key_step is not None:
         found["key_step"] = value.key_step
-    found |= {name: json.dumps(dict(getattr(value, name))) for name in _NESTED}
+    found |= {name: json.dumps(dict(getattr(value, name))) for name in _NESTED if name != "not_finite" or value.not_finite}
     found["config"] = json.dumps(dict(value.config), indent=2) + "\n"
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from interp.errors import NotFiniteError
 from interp.networks.shapes import KIND as ONE_LAYER
 from interp.observing.dips_in_words import outcome_in_words, phases_in_words
 from interp.observing.fingerprint import key_of, run_state, toolkit_digest
@@ -31,8 +32,8 @@ def summary(
         force: measure even if that takes more memory than this machine has, by estimate.
     """
     key = None if run.makers is not None else key_of(toolkit_digest(), run_state(run))
-    found = None if key is None else recall(run.path, "summary", key=key)
-    if found is None:
+    found: Any = None if key is None else recall(run.path, "summary", key=key)
+    if not _is_summary(found):
         found, is_whole = _worked_out(run, on_step=on_step, threads=threads, force=force)
         found = plain(found)
         if key is not None and is_whole:
@@ -45,12 +46,30 @@ def summary(
     }
 
 
+def _health(run: Run) -> dict[str, Any]:
+    """Of a run whose loss and optimizer are known: its numerical health, or why that cannot be told."""
+    from interp.observing.numerics import run_health
+
+    if not run.has_config or run.kind != ONE_LAYER:
+        return {}
+    try:
+        return {"health": run_health(run)}
+    except NotFiniteError as error:
+        return {"health": {"warnings": [f"unknown at step {run.steps[-1]:,}: {error}"]}}
+
+
+def _is_summary(found: Any) -> bool:
+    """Whether what was kept has the form of what is worked out."""
+    tables, texts = ("last", "phases", "reached", "phases_in_words"), ("outcome", "outcome_in_words")
+    is_whole = isinstance(found, dict) and all(isinstance(found.get(name), dict) for name in tables)
+    return is_whole and "undated" in found and all(isinstance(found.get(name), str) for name in texts)
+
+
 def _worked_out(
     run: Run, *, on_step: Callable[[int, int], None] | None, threads: int | None, force: bool
 ) -> tuple[dict[str, Any], bool]:
     """What follows from the run's checkpoints and history, and whether nothing failed, which may be otherwise another time."""
     from interp.observing.described import evaluated_history
-    from interp.observing.numerics import run_health
     from interp.observing.observe import observe
 
     curves = evaluated_history(run)
@@ -67,7 +86,8 @@ def _worked_out(
         "reached": reached,
         "undated": None if found.phases is None else found.phases.undated or None,
         "phases_in_words": {} if found.phases is None else phases_in_words(found.phases, known=measured),
-        **({"health": run_health(run)} if run.has_config and run.kind == ONE_LAYER else {}),
+        **_health(run),
+        **({"not_finite": {**found.not_finite, "last_finite_step": found.key_step}} if found.not_finite else {}),
         **({"key_frequencies": keys} if found.has_waves else {}),
     }
     return worked_out, not found.failures

@@ -62,7 +62,10 @@ def _packed(run: Run, names: list[str], *, threads: int | None, on_step: Callabl
         raise DataError(
             f"run {run.path}: nothing was thinned out, since " + "; ".join(f"{n} failed {w}" for n, w in found.failures.items())
         )
-    keys, _ = run_keys(run, "unembedding")
+    if found.not_finite:
+        told = "; ".join(f"{name} at {why}" for name, why in found.not_finite.items())
+        raise DataError(f"run {run.path}: nothing was thinned out, since not every checkpoint could be measured: {told}")
+    keys = run_keys(run, "unembedding").names
     packed = {}
     for analysis in asked:
         if analysis.name in found.left_out:

@@ -84,6 +84,8 @@ def resume(path: str | Path, *, progress: bool = True, force: bool = False, lock
         UsageError: if there is no run at this path, this toolkit cannot train it, or it takes more memory than there is.
     """
     run = open_run(path)
+    if run.is_imported and not run.manifest.final:
+        raise UsageError(f"run {run.path} is an import that was not finished: {run.how_to_continue}")
     if not run.has_config:
         if run.manifest.final:
             return finished(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import UsageError
@@ -14,6 +14,7 @@ from interp.figures.theme import template
 from interp.observing.analysis import Kind, find_definitions
 from interp.observing.definitions import Definition
 from interp.observing.series import About, about, as_attributes
+from interp.observing.users_code import RAISED, raised
 from interp.reporting.blocks import Blocks
 from interp.reporting.columns import tables
 from interp.reporting.explorer import Explorer
@@ -61,11 +62,13 @@ class Page:
         html: the whole text, to be written to one file.
         headline: the story of the run in plain text.
         failures: name of a panel -> why it is not shown.
+        left_out: of several runs, the path of one that is not on the page -> why.
     """
 
     html: str
     headline: str
     failures: Mapping[str, str]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def page(
@@ -158,8 +161,8 @@ def _shown(panel: Panel, series: xr.Dataset, blocks: Blocks, tabled: Mapping[str
             else:
                 source = extract(drawn, blocks)
                 measured += [ROUNDED] if source.pop("rounded") else []
-        except Exception as error:  # a user's figure may raise anything; the other panels go on
-            failure = f"its figure raised {type(error).__name__}: {error}"
+        except RAISED as error:  # a user's figure may raise anything; the other panels go on
+            failure = f"its figure raised {raised(error)}"
     if source is not None:
         source["kind"] = panel.kind
     meta = (source or {}).get("layout", {}).get("meta") or {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -46,6 +46,7 @@ def compare(
     runs: Sequence[xr.Dataset],
     *,
     own: Sequence[Sequence[Panel]] = (),
+    left_out: Mapping[str, str] | None = None,
     on_panel: Callable[[int, int], None] | None = None,
 ) -> Page:
     """Build the page that compares runs, each given by its series.
@@ -54,6 +55,7 @@ def compare(
         runs: the series.
         own: for each run the panels of further analyses, the same for all; their figures follow, one run after the other, as
             figures of any kind cannot be drawn over each other.
+        left_out: runs that are not on the page -> why.
         on_panel: see `page`.
 
     Raises:
@@ -79,7 +81,7 @@ def compare(
         together,
         panels,
         story=_story(runs, names),
-        facts=_tables(runs, names),
+        facts=[*_tables(runs, names), *left_out_table(left_out or {})],
         looks=[_look(i) for i in range(len(runs))],
         on_panel=on_panel,
     )
@@ -263,6 +265,11 @@ def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
         rows.append(("lead time", *(why or _lead(story.lead) for why, story in zip(undated, stories, strict=True))))
         rows.append(("key frequencies", *map(_keys, known)))
     return [Table("What was found", ("", *names), tuple(rows)), Table("How they differ", ("", *names), _differences(runs))]
+
+
+def left_out_table(left_out: Mapping[str, str]) -> list[Table]:
+    """The runs that are not on a page, with the reasons, if there are any."""
+    return [Table("Runs that could not be read", (), tuple(left_out.items()), wide=True)] if left_out else []
 
 
 def _outcome(series: xr.Dataset) -> str:

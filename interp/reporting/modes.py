@@ -59,21 +59,27 @@ def close_modes(stack: np.ndarray, *, tolerance: float) -> Modes | None:
     rotated, width = _rotated(stack), _WIDTHS[0]
     while width > _FINEST:
         found = _rounded(stack.shape, *rotated, width)
-        if np.abs(found.weights @ found.codes.astype(np.float32) - stack.reshape(len(stack), -1)).max() <= tolerance:
+        if np.nanmax(np.abs(found.weights @ found.codes.astype(np.float32) - stack.reshape(len(stack), -1))) <= tolerance:
             return found
         width /= 2**0.5
     return None
 
 
 def _rotated(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (step, mode) and patterns (mode, entries) with stack = weights @ patterns; patterns ordered, the largest first."""
+    """Weights (step, mode) and patterns (mode, entries) with stack = weights @ patterns; patterns ordered, the largest first.
+
+    Of a step that is not finite the weights are NaN; it leaves no trace in the patterns.
+    """
     rows = stack.reshape(len(stack), -1).astype(np.float32, copy=False)
+    is_finite = np.asarray(np.isfinite(rows).all(axis=1))
+    if not is_finite.all():
+        rows = np.where(is_finite[:, None], rows, np.float32(0))
     # One step at a time, as double precision takes much space.
     size = np.array([np.sqrt(np.square(row, dtype=np.float64).mean()) for row in rows])
     size = np.where(size > 0, size, 1.0).astype(np.float32)
     scaled = rows / size[:, None]
     directions = np.linalg.eigh((scaled @ scaled.T).astype(np.float64))[1][:, ::-1][:, :MOST].astype(np.float32)
-    return directions * size[:, None], directions.T @ scaled
+    return np.where(is_finite[:, None], directions * size[:, None], np.float32(np.nan)), directions.T @ scaled
 
 
 def _rounded(shape: tuple[int, ...], weights: np.ndarray, patterns: np.ndarray, width: float) -> Modes:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from interp.errors import UsageError
+from interp.errors import DataError, UsageError
+from interp.figures.tabled import Table
 from interp.observing.series import about
 from interp.reporting.assembly import Page, Panel, page
-from interp.reporting.compare import COMPARED, compare
+from interp.reporting.compare import COMPARED, compare, left_out_table
 from interp.reporting.origin import origin
 from interp.store.durable import write_output
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from interp.observing.analysis import Analysis
     from interp.observing.key_rules import KeyRule
     from interp.store.run import Run
+
+NOT_FINITE = "What is NaN, at which steps, and why"
 
 
 def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
@@ -33,6 +37,7 @@ def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
     on_step: Callable[[int, int], None] | None = None,
     on_panel: Callable[[int, int], None] | None = None,
     force: bool = False,
+    unread: Mapping[str, str] | None = None,
 ) -> Page:
     """Write one offline HTML page about a run and return it, with its headline and what could not be shown.
 
@@ -40,37 +45,51 @@ def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
         run: a recorded run, or its directory; several of them are compared on one page.
         path: the file to write; an existing one is replaced at once, never left half written.
         analyses: names of built-in analyses or `Analysis` objects; all built-in ones by default. For several runs, those named
-            are shown one run after the other, below the comparison.
+            are shown one run after the other, below the comparison. Of several, one that is damaged is left out, and the page
+            and `Page.left_out` say why.
         files: Python files with an ``ANALYSIS`` each, shown after the others.
         steps: which checkpoints; all by default.
         key_rule: how key frequencies are chosen, see `interp.observe`.
         threads: checkpoints that are measured at once, see `interp.observe`.
         on_step: called with (checkpoints analysed, checkpoints in all).
         on_panel: called with (parts of the page made, parts in all), first with none.
+        unread: runs to be compared that could not be opened, by name, with the reason: the page names them.
         force: measure even if that takes more memory than this machine has, by estimate.
 
     Raises:
         UsageError: if it takes more; for an unknown analysis or step, or a directory that does not exist.
+        DataError: if the run, or each of several, is damaged.
     """
     from interp.observing.analysis import builtin_names, find_analyses
     from interp.observing.observe import observe
-    from interp.store.run import open_run
+    from interp.store.run import Run, open_run
 
     path = Path(path)
     if not path.parent.is_dir():
         raise UsageError(f"report: directory {path.parent} does not exist; create it or choose another place with --out")
-    opened = [open_run(one) if isinstance(one, str | Path) else one for one in _listed(run)]
-    several, asked = len(opened) > 1, list(analyses) if analyses is not None else []
+    given, asked = _listed(run), list(analyses) if analyses is not None else []
+    several = len(given) + len(unread or ()) > 1
     own = find_analyses(asked if several else asked or builtin_names(), files=files)
     chosen = find_analyses([*(name for name in COMPARED if name not in asked), *own]) if several else own
-    how = {"steps": steps, "key_rule": key_rule, "threads": threads, "on_step": on_step, "force": force}
-    found = [observe(one, chosen, **how) for one in opened]  # type: ignore[arg-type]  # of these types there
-    if several:
-        built = compare(found, own=[panels(one, own) for one in found], on_panel=on_panel)
+    how: dict[str, Any] = {"steps": steps, "key_rule": key_rule, "threads": threads, "on_step": on_step, "force": force}
+    left_out, seen = dict(unread or {}), []
+    for one in given:
+        try:
+            opened = open_run(one) if isinstance(one, str | Path) else one
+            seen.append((opened, observe(opened, chosen, **how)))
+        except DataError as error:
+            if not several:
+                raise
+            left_out[str(one.path if isinstance(one, Run) else one)] = str(error)
+    if not seen:
+        raise DataError("\n".join(["report: none of the runs can be read:", *(f"  {why}" for why in left_out.values())]))
+    if len(seen) > 1:
+        found = [series for _, series in seen]
+        built = compare(found, own=[panels(one, own) for one in found], left_out=left_out, on_panel=on_panel)
     else:
-        built = page_of(opened[0], found[0], chosen, on_panel=on_panel)
-    write_output(path, built.html.encode())
-    return built
+        built = page_of(*seen[0], chosen, left_out=left_out, on_panel=on_panel)
+    write_output(path, built.html.encode(errors="backslashreplace"))
+    return replace(built, left_out=left_out)
 
 
 def page_of(
@@ -79,6 +98,7 @@ def page_of(
     analyses: Iterable[Analysis],
     *,
     live: int | None = None,
+    left_out: Mapping[str, str] | None = None,
     on_panel: Callable[[int, int], None] | None = None,
 ) -> Page:
     """The page of one run, from what was observed of it.
@@ -88,9 +108,16 @@ def page_of(
         series: as `interp.observe` returned it for these analyses.
         analyses: those that were observed.
         live: see `page`.
+        left_out: runs that should have been compared with it -> why they are not.
         on_panel: see `page`.
     """
-    return page(series, panels(series, analyses), origin=[origin(run)], live=live, on_panel=on_panel)
+    odd = about(series).not_finite
+    tables = [
+        origin(run),
+        *left_out_table(left_out or {}),
+        *([Table(NOT_FINITE, (), tuple(odd.items()), wide=True)] if odd else []),
+    ]
+    return page(series, panels(series, analyses), origin=tables, live=live, on_panel=on_panel)
 
 
 def _listed(run: Run | str | Path | Sequence[Run | str | Path]) -> list[Run | str | Path]:

@@ -12,6 +12,7 @@ import torch
 from interp.config.run_config import RunConfig
 from interp.errors import UsageError
 from interp.networks.shapes import KIND as ONE_LAYER
+from interp.reading import parsed_json
 from interp.store.durable import explained, make_directory, write_atomically
 from interp.store.manifest import CHECKPOINTS, FORMAT, MANIFEST, MOMENTS, RECORD, SPLIT, TASK, Entry, Manifest
 from interp.store.run_log import write_log
@@ -61,7 +62,7 @@ def plan_values(plan: Plan) -> dict[str, object]:
         "settings": plan.settings, "task": task, "steps": plan.steps, "saved": [*plan.saved], "moments": plan.moments,
         "may_end_early": plan.may_end_early,
     }  # fmt: skip
-    return dict(json.loads(json.dumps(values)))
+    return dict(parsed_json(json.dumps(values)))
 
 
 def _record(path: Path, plan: Plan, provenance: Mapping[str, object]) -> bytes:

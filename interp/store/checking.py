@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from interp.config.run_config import RunConfig
 from interp.cores import shared_out
 from interp.errors import DataError
 from interp.store.durable import sha256
 from interp.store.findings import Examined, Finding
-from interp.store.manifest import HISTORY, MANIFEST, MOMENTS, Entry, step_of
+from interp.store.manifest import CHECKPOINTS, MANIFEST, MOMENTS, Entry, read_listed, step_of
 from interp.store.packed import model_facts, unpack_arrays
 from interp.store.readable import readable
 from interp.store.surroundings import around
+from interp.wording import checkpoints
 
 if TYPE_CHECKING:
     from interp.store.run import Run
@@ -30,6 +34,7 @@ def examine(run: Run, *, threads: int, on_step: Callable[[int, int], None] | Non
             on_step(len(files), len(run.manifest.files))
     found = [
         *(problem for file in files for problem in file.problems),
+        *_not_finite(run, files),
         *_check_models(run, [file for file in files if file.model is not None]),
         *readable(run),
         *around(run),
@@ -45,15 +50,28 @@ class _File:
     problems: tuple[Finding, ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     model: Mapping[str, object] | None = None
+    is_finite: bool = True
+
+
+def _not_finite(run: Run, files: Sequence[_File]) -> Iterator[Finding]:
+    """Which checkpoints have weights that are NaN or infinite, and which is the last without: sound, but they say nothing."""
+    steps = {step: file.is_finite for file in files if file.model is not None and (step := step_of(file.name)) is not None}
+    odd, sound = [step for step, is_finite in steps.items() if not is_finite], [step for step, is_it in steps.items() if is_it]
+    if odd:
+        last = f"the last finite one is that of step {max(sound):,}" if sound else "none is finite"
+        yield Finding(CHECKPOINTS, f"weights are NaN or infinite in {checkpoints(sorted(odd))}; {last}", "note")
+    if run.reason == "non-finite":
+        told = f"the run broke off after step {run.manifest.step}: the training loss was no longer finite"
+        yield Finding(MANIFEST, told, "note")
 
 
 def _read(run: Run, name: str) -> _File:
     """Compare a file with its hash; where the bytes are another file's, say whose. Read the step of a checkpoint or state."""
-    entry, path = run.manifest.files[name], run.path / name
+    entry = run.manifest.files[name]
     try:
-        data = path.read_bytes()[: entry.size if name == HISTORY else None]
+        data = read_listed(run.path, name, run.manifest)
     except OSError as error:
-        return _File(name, (Finding(name, "missing" if not path.is_file() else f"cannot be read ({error.strerror})"),))
+        return _File(name, (Finding(name, _why_unread(error)),))
     problems = [] if Entry.of(data) == entry else [Finding(name, _difference(run, name, data))]
     step, is_checkpoint = step_of(name), True
     if step is None:
@@ -67,7 +85,14 @@ def _read(run: Run, name: str) -> _File:
         return _File(name, (*problems, Finding(name, str(error).removeprefix(f"{name}: "))))
     if found_step != step:
         problems.append(Finding(name, f"holds step {found_step}"))
-    return _File(name, tuple(problems), {key: array.shape for key, array in arrays.items()}, model)
+    is_finite = all(np.isfinite(array).all() for array in arrays.values() if array.dtype.kind == "f")
+    return _File(name, tuple(problems), {key: array.shape for key, array in arrays.items()}, model, is_finite)
+
+
+def _why_unread(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    return f"damaged or foreign: {error.strerror}" if error.errno == errno.EFBIG else f"cannot be read ({error.strerror})"
 
 
 def _difference(run: Run, name: str, data: bytes) -> str:

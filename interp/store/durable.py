@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from interp.errors import DataError
+from interp.reading import read_file
 from interp.store.noted import note_once
 from interp.store.temporaries import write_all, written_beside
 
+# A folder may be a stranger's: no link is followed to what is written, and nothing is waited for that nobody reads.
+NO_LINK = os.O_NOFOLLOW | os.O_NONBLOCK
 # How file systems say that they cannot flush a directory; a disk that fails says something else.
 _NO_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -65,7 +68,7 @@ def write_new(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
         if is_new:
             return
-    if path.read_bytes() != data:
+    if read_file(path, inside=path.parent) != data:
         raise DataError(
             f"{path} exists and holds other bytes than those to be saved there; it is left as it is. "
             "Equal runs give equal bytes on one machine with one set of libraries: resume where it was begun, "
@@ -76,7 +79,7 @@ def write_new(path: Path, data: bytes) -> None:
 def append(path: Path, data: bytes) -> None:
     """Add bytes at the end of a file, which is made if it is not there; they are on the disk when this returns."""
     is_new = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINK, 0o666)
     try:
         write_all(descriptor, data, path)
     finally:
@@ -120,10 +123,12 @@ def explained(run: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        again = f"go on with: interp resume {shlex.quote(str(run))}, or record its stream again"
+        is_run = (run / "manifest.json").is_file()
+        what = f"What was saved before is unharmed: make room or allow writing, then {again}"
         raise DataError(
-            f"{error.filename or run}: cannot be written ({error.strerror}). What was saved before is unharmed: "
-            "make room or allow writing, then go on with: interp resume "
-            f"{shlex.quote(str(run))}, or record its stream again"
+            f"{error.filename or run}: cannot be written ({error.strerror}). "
+            f"{what if is_run else 'Nothing was saved: make room or allow writing, then try again'}"
         ) from error
 
 

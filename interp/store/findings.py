@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from interp.wording import shown
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -21,7 +23,7 @@ class Finding:
     kind: Literal["problem", "note"] = "problem"
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.what}"
+        return shown(f"{self.file}: {self.what}")
 
 
 @dataclass(frozen=True)

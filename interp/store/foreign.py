@@ -13,8 +13,9 @@ from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
 from interp.networks.one_layer import Weights
 from interp.store.beginning import begin
+from interp.store.durable import explained
 from interp.store.locking import LockKind
-from interp.store.manifest import IMPORTED, MANIFEST
+from interp.store.manifest import CHECKPOINTS, HISTORY, IMPORTED, JOURNAL, MANIFEST, MOMENTS, RESULTS, RESUME, TASK
 from interp.store.run import Run, open_run
 from interp.store.run_log import write_log
 from interp.store.run_paths import run_path
@@ -36,7 +37,8 @@ def create_run(
 ) -> Run:
     """Make an ordinary, finished run from someone else's checkpoints.
 
-    If this was interrupted, the same call again completes it. If it fails, what it wrote is removed, so that its name is free.
+    If it fails, what it wrote is removed, so that its name is free. If it was killed, the next import of that name, of the same
+    file or of another, begins anew.
 
     Args:
         root: directory of runs.
@@ -54,7 +56,7 @@ def create_run(
     path = run_path(root, name)
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     with writing(path, lock) as allowed:
-        _check_free(path, config)
+        _make_free(path)
         with _removed_on_failure(path, made):
             series = iter(checkpoints)
             first = next(series, None)
@@ -74,7 +76,7 @@ def create_run(
 def _removed_on_failure(path: Path, made: Sequence[Path]) -> Iterator[None]:
     """Remove a run that could not be completed, and the folders above it that were made for it, before its lock is let go.
 
-    A run that a kill or Ctrl-C interrupted stays: the same import completes it.
+    A run that a kill or Ctrl-C interrupted stays, and is replaced by the next import of its name.
     """
     try:
         yield
@@ -84,20 +86,27 @@ def _removed_on_failure(path: Path, made: Sequence[Path]) -> Iterator[None]:
             with suppress(OSError):  # something else is in it by now
                 folder.rmdir()
         if isinstance(error.__cause__, OSError):
+            left = "what is left of it is replaced" if path.exists() else "nothing of this import was kept"
             raise DataError(
-                f"{error.__cause__.filename or path}: cannot be written ({error.__cause__.strerror}); nothing of this import was "
-                "kept: make room or allow writing, then import it again"
+                f"{error.__cause__.filename or path}: cannot be written ({error.__cause__.strerror}); {left}: make room or allow "
+                "writing, then import it again"
             ) from error
         raise
 
 
-def _check_free(path: Path, config: RunConfig) -> None:
-    """Only an interrupted import of the same config may be there already."""
+def _make_free(path: Path) -> None:
+    """Error if there is a run already; an import that was not finished, which nobody can go on with, is cleared away."""
     if not (path / MANIFEST).is_file():
         return
     run = open_run(path)
-    if run.manifest.final or not run.is_imported or run.config != config:
+    if run.manifest.final or not run.is_imported:
         raise UsageError(f"run {path} exists already; choose another name with --name, or delete it")
+    with explained(path):
+        (path / MANIFEST).unlink()  # first: without it there is no run
+        for folder in (CHECKPOINTS, MOMENTS, RESULTS):
+            shutil.rmtree(path / folder, ignore_errors=True)
+        for name in (JOURNAL, HISTORY, RESUME, TASK):
+            (path / name).unlink(missing_ok=True)
 
 
 def _write_all(writer: RunWriter, checkpoints: Iterable[tuple[int, Weights]], rows: Iterable[Mapping[str, Any]]) -> int:

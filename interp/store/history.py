@@ -15,6 +15,9 @@ from interp.errors import DataError
 COLUMNS = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "sum_squared_weights")
 # In the line of a step at which more than the train loss was measured.
 _EVALUATED = b'"test_accuracy"'
+# What reading a line that is none raises.
+_ODD = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+_MOST = 10**12  # steps; above it float64 does not tell neighbours apart for long
 
 
 def encode(step: int, values: Mapping[str, float | None]) -> bytes:
@@ -69,16 +72,18 @@ def _all_at_once(lines: Sequence[bytes]) -> list[tuple[float, ...]] | None:
     try:
         rows = json.loads(b"[" + b",".join(lines) + b"]")
         return [_row(row) for row in rows] if len(rows) == len(lines) else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except _ODD:
         return None
 
 
 def _line(line: bytes, *, where: str) -> tuple[float, ...]:
     try:
         return _row(json.loads(line))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{where} is damaged ({type(error).__name__}: {error})") from error
+    except _ODD as error:
+        raise DataError(f"{where} is damaged ({type(error).__name__}: {error!s:.200})") from error
 
 
 def _row(row: dict[str, Any]) -> tuple[float, ...]:
-    return int(row["step"]), *(float(row.get(name, nan)) for name in COLUMNS)
+    if type(row["step"]) is not int or not 0 <= row["step"] <= _MOST:
+        raise ValueError(f"given step {row['step']!r:.40}, expected a number of updates")
+    return row["step"], *(float(row.get(name, nan)) for name in COLUMNS)

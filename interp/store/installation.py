@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from interp.reading import read_file
 from interp.store.durable import sha256
 
 KEY_FILE = "installation.key"
@@ -25,6 +26,7 @@ SEAL = ("by", "seal")  # fields of what is sealed
 Origin = Literal["here", "elsewhere", "altered"]
 
 _SIZE = 32  # bytes
+_KEY_FILE_BYTES = 2**10
 log = logging.getLogger("interp")
 
 
@@ -88,7 +90,7 @@ def _key(folder: Path | None, *, create: bool) -> bytes | None:
 
 def _read(path: Path) -> bytes | None:
     with suppress(OSError, ValueError):
-        key = bytes.fromhex(path.read_text(encoding="ascii"))
+        key = bytes.fromhex(read_file(path, at_most=_KEY_FILE_BYTES).decode("ascii"))
         return key if len(key) == _SIZE else None
     return None
 

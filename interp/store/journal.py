@@ -14,11 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from interp.errors import DataError
+from interp.reading import JSON_BYTES, read_file
 from interp.store.durable import sha256
-from interp.store.manifest import GROWING, JOURNAL, MANIFEST, Entry, Manifest, Status, entries, is_count, is_hash, parse_json
+from interp.store.manifest import (
+    GROWING,
+    JOURNAL,
+    MANIFEST,
+    MOST_STEPS,
+    Entry,
+    Manifest,
+    Status,
+    check_names,
+    entries,
+    is_count,
+    is_hash,
+    parse_json,
+)
 from interp.store.missing import no_run
 
 _HASH = b', "sha256": "'
+_LINES_BYTES = 2**30  # some two million lines: one every two seconds for six weeks
 _READS = 100  # attempts to read both files while a writer replaces them
 
 
@@ -57,8 +72,10 @@ class Commit:
     def of(cls, values: Any, *, where: str) -> Commit:
         """Read what `values` returned."""
         try:
-            commit = cls(values["after"], values["step"], values["status"], entries(values["files"]))
-            if not is_hash(commit.after) or not is_count(commit.step) or commit.status not in ("running", "interrupted"):
+            commit = cls(values["after"], values["step"], values["status"], entries(values["files"], where=where))
+            check_names(commit.files, where=where)
+            is_known = is_hash(commit.after) and commit.status in ("running", "interrupted")
+            if not is_known or not is_count(commit.step, MOST_STEPS):
                 raise ValueError(f"status {commit.status!r} and step {commit.step!r} after {commit.after!r} make no sense")
             return commit
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -137,13 +154,12 @@ def is_growing(data: bytes) -> bool:
 
 def manifest_digest(path: Path) -> str:
     """Hash of the bytes that say what a run holds."""
-    data = (path / MANIFEST).read_bytes()
-    return sha256(data + (path / JOURNAL).read_bytes() if (path / JOURNAL).exists() else data)
+    return sha256(_read(path / MANIFEST) + _read(path / JOURNAL))
 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, at_most=_LINES_BYTES if path.name == JOURNAL else JSON_BYTES, inside=path.parent)
     except FileNotFoundError:  # just gone: the run has ended, or was deleted
         return b""
     except OSError as error:

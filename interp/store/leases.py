@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -22,9 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from interp.errors import DataError
+from interp.reading import parsed_json, read_file
 from interp.store.durable import make_directory
 
 SECONDS = 60.0  # how long a lease holds after it was last renewed
+# The number of a lease, as this toolkit writes it; each is one more than the last.
+_NUMBERED = re.compile(r"[1-9][0-9]{0,17}")
+_LARGEST = 2**16  # bytes of a lease
 _RENEWALS = 6  # how often it is renewed in that time
 
 
@@ -76,9 +81,11 @@ class Leases:
             if not lease.create():
                 return Held.of(self._last(name)[1] or b"")
         except OSError as error:
-            raise DataError(f"{self.directory}: leases cannot be written there ({error.strerror})") from error
-        for older in range(1, number + 1):
-            (self.directory / f"{name}.{older}").unlink(missing_ok=True)
+            where = error.filename or self.directory
+            raise DataError(f"{where}: leases cannot be read or written there ({error.strerror})") from error
+        for older in self._numbers(name):
+            if older <= number:
+                (self.directory / f"{name}.{older}").unlink(missing_ok=True)
         self._clear(name)
         return lease
 
@@ -97,7 +104,7 @@ class Leases:
         """Delete what owners that were killed on this machine left half written."""
         for path in self.directory.glob(f".{name}.*.tmp"):
             with suppress(OSError):
-                if is_alive(path.read_bytes()) is False:
+                if is_alive(read_file(path, at_most=_LARGEST, inside=self.directory)) is False:
                     path.unlink()
 
     def holder(self, name: str) -> Held | None:
@@ -115,8 +122,13 @@ class Leases:
             if not last:
                 return 0, None
             with suppress(FileNotFoundError):
-                return last, (self.directory / f"{name}.{last}").read_bytes()
+                return last, read_file(self.directory / f"{name}.{last}", at_most=_LARGEST, inside=self.directory)
         raise DataError(f"{self.directory}: the lease of {name} changes faster than it can be read")
+
+    def _numbers(self, name: str) -> list[int]:
+        """The numbers of the leases of a run that are there."""
+        found = (_NUMBERED.fullmatch(path.name.removeprefix(f"{name}.")) for path in self.directory.glob(f"{name}.*"))
+        return [int(match[0]) for match in found if match]
 
     def _is_over(self, name: str, content: bytes) -> bool:
         found = _parsed(content)
@@ -246,11 +258,11 @@ def _started(pid: int) -> str | None:
 
 
 def _is_alive(pid: object, started: object) -> bool:
-    if not isinstance(pid, int):
+    if type(pid) is not int or pid < 1:
         return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         pass
@@ -259,7 +271,7 @@ def _is_alive(pid: object, started: object) -> bool:
 
 def _parsed(content: bytes) -> dict[str, Any]:
     with suppress(ValueError):
-        found = json.loads(content)
+        found = parsed_json(content)
         if isinstance(found, dict):
             return found
     return {}

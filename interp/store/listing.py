@@ -8,7 +8,6 @@ disk, is read again, since a second change within the clock's step would not sho
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from interp.errors import DataError, UsageError
+from interp.reading import JSON_BYTES, opened, parsed_json
 from interp.store.durable import sha256, write_atomically
 from interp.store.manifest import MANIFEST, RECORD
 from interp.store.noted import kept_if_possible
 from interp.store.run_facts import bytes_in, elements
-
-log = logging.getLogger("interp")
 
 LISTING = ".runs.json"
 FIELDS = ("name", "recipe", "p", "operation", "seed", "status", "reason", "last_step", "checkpoints", "total_bytes")
@@ -32,8 +30,8 @@ _CLOCK_STEP = 2_000_000_000  # nanoseconds; the coarsest clock of a file system
 _KEPT = FIELDS[1:-1]
 
 
-def list_rows(root: str | Path = "checkpoints") -> list[Row]:
-    """A line for each run in a directory, by name: `FIELDS`. What cannot be opened is left out, with a warning that says why.
+def list_rows(root: str | Path = "checkpoints") -> tuple[list[Row], dict[str, str]]:
+    """A line for each run in a directory, by name: `FIELDS`; and of those that cannot be told, name and reason.
 
     Raises:
         UsageError: if the directory does not exist.
@@ -44,14 +42,14 @@ def list_rows(root: str | Path = "checkpoints") -> list[Row]:
             f"directory {root} does not exist; `interp demo` and `interp train` make it, or name another with --root"
         )
     kept, until = _recall(root)
-    found, rows, is_new = [], {}, False
+    found, unread, rows, is_new = [], {}, {}, False
     for name, state in _runs(root):
         known = kept.get(name)
-        if known is None or known[0] != state or max(state[2:4] + state[6:8]) > until:
+        if known is None or not state or known[0] != state or max(state[2:4] + state[6:8]) > until:
             try:
                 known, is_new = [state, *_read(root / name)], True
-            except DataError as error:
-                log.warning("%s", error)
+            except (DataError, UsageError, OSError) as error:
+                unread[name] = str(error)
                 continue
         if known[1] is not None:
             rows[name] = known[:2]
@@ -59,16 +57,20 @@ def list_rows(root: str | Path = "checkpoints") -> list[Row]:
         found.append({"name": name, **dict(zip(_KEPT, values, strict=True)), "total_bytes": bytes_in(root / name)})
     if is_new or rows.keys() != kept.keys():
         _keep(root, rows)
-    return found
+    return found, unread
 
 
 def _runs(root: Path) -> Iterator[tuple[str, list[int]]]:
-    """Name of each run, and how its two files are."""
+    """Name of each run, and how its two files are; nothing if that cannot be told."""
     with os.scandir(root) as entries:
         names = sorted(entry.name for entry in entries)
     for name in names:
-        with suppress(FileNotFoundError, NotADirectoryError):
+        try:
             yield name, [*_state(f"{root}/{name}/{MANIFEST}"), *_state(f"{root}/{name}/{RECORD}", may_lack=True)]
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # a link to itself, a folder that is forbidden: reading says it
+            yield name, []
 
 
 def _state(path: str, *, may_lack: bool = False) -> tuple[int, int, int, int]:
@@ -97,11 +99,12 @@ def _read(path: Path) -> tuple[list[Any] | None, list[Any]]:
 def _recall(root: Path) -> tuple[dict[str, list[Any]], int]:
     """The lines that were kept, and up to when a file must have been left alone for them to count."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        with (root / LISTING).open("rb") as file:
-            written, data = os.fstat(file.fileno()).st_mtime_ns, file.read()
-        found = json.loads(data)
+        with opened(root / LISTING, inside=root) as file:
+            written, data = os.fstat(file.fileno()).st_mtime_ns, file.read(JSON_BYTES)
+        found = parsed_json(data)
         if found["version"] == _VERSION and found["sha256"] == _hash(found["rows"]):
-            return dict(found["rows"]), written - _CLOCK_STEP
+            rows = {name: [state, row] for name, (state, row) in found["rows"].items() if len(row) == len(_KEPT)}
+            return rows, written - _CLOCK_STEP
     return {}, 0
 
 

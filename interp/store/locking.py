@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from interp.errors import DataError, UsageError, unknown
-from interp.store.durable import explained
+from interp.store.durable import NO_LINK, explained
 from interp.store.leases import SECONDS, Held, Lease, Leases, is_alive, owner_of, this_process
 from interp.store.noted import note_once
 
@@ -51,7 +51,7 @@ def locked(directory: Path, lock: LockKind | None = None, *, seconds: float = SE
     """
     lock, process = _chosen(lock), os.getpid()
     with explained(directory):
-        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
     try:
         refusal = _take(descriptor, directory)
         if lock == "system":
@@ -87,7 +87,7 @@ def is_locked(directory: Path) -> bool:
     the file system refuses to say, those count that have a lease or have left their name and may be alive.
     """
     try:
-        descriptor = os.open(directory / LOCK, os.O_RDONLY)
+        descriptor = os.open(directory / LOCK, os.O_RDONLY | NO_LINK)
     except OSError:
         return Leases(directory).holder(LEASE) is not None
     try:

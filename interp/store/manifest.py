@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from interp.errors import DataError
+from interp.reading import LARGEST, parsed_json, read_file, read_start
 from interp.store.durable import sha256
 
 FORMAT = 1
@@ -42,10 +43,11 @@ _REASONS: Mapping[Status, tuple[Reason | None, ...]] = {
     "stopped": ("non-finite",),
 }
 _HASH = "sha256"
-_SHA256 = re.compile("[0-9a-f]{64}")
 _MEND = "`interp verify --repair` makes it again from what the run's files say"
 _SERIES_SUFFIX = ".safetensors"
-_OF_STEP = re.compile(r"/step_(\d{8,})\.safetensors")
+_OF_STEP = re.compile(r"/step_([0-9]{8,13})\.safetensors")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+MOST_STEPS = 10**12  # a step above it has no name
 
 
 @dataclass(frozen=True)
@@ -147,25 +149,45 @@ class Manifest:
         """Read what `to_dict` returned; `where` names the file in errors."""
         check_format(values, where=where, known=(FORMAT, GROWING))
         try:
-            groups = values["files"], values.get("thinned", {}), values.get("set_aside", {})
-            files, thinned, gone = (entries(group) for group in groups)
+            files = entries(values["files"], where=where)
+            thinned, gone = (entries(values.get(group, {}), where=where) for group in ("thinned", "set_aside"))
             manifest = cls(values["step"], values["status"], values["reason"], files, thinned, gone)
-            is_step = manifest.step is None or is_count(manifest.step)
-            if manifest.reason not in _REASONS.get(manifest.status, ()) or not is_step:
-                told = f"status {manifest.status!r}, reason {manifest.reason!r} and step {manifest.step!r}"
-                raise ValueError(f"{told} make no sense")
+            is_known = manifest.reason in _REASONS.get(manifest.status, ())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{where}: damaged, not a manifest ({type(error).__name__}: {error}); {_MEND}") from error
+        if not is_known or not (manifest.step is None or is_count(manifest.step, MOST_STEPS)):
+            told = f"status {manifest.status!r:.40}, reason {manifest.reason!r:.40} and step {manifest.step!r:.40}"
+            raise DataError(f"{where}: damaged, {told} make no sense; {_MEND}")
+        check_names(files, where=where)
+        check_names((name for name in gone if name != RESUME), where=where)
+        if (odd := next((name for name in thinned if step_of(name) is None), None)) is not None:
+            raise DataError(f"{where}: damaged or foreign: says that {odd!r:.200} was thinned out, which is no checkpoint")
         return manifest
 
 
-def entries(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Entry]:
-    """Entries from JSON values, by path.
+def check_names(names: Iterable[str], *, where: str) -> None:
+    """Refuse files that no run has.
 
     Raises:
-        ValueError, TypeError, AttributeError: if they are none.
+        DataError: naming the first.
     """
-    return {name: _entry(name, entry) for name, entry in values.items()}
+    if (odd := next((name for name in names if not is_own(name)), None)) is not None:
+        raise DataError(f"{where}: damaged or foreign: names the file {odd!r:.200}, which no run has")
+
+
+def entries(group: Any, *, where: str) -> dict[str, Entry]:
+    """Entries by name, as they are written.
+
+    Raises:
+        KeyError, TypeError, AttributeError: if they are none.
+        DataError: for a size or hash that is none.
+    """
+    found = {name: Entry(**entry) for name, entry in group.items()}
+    for name, entry in found.items():
+        if not is_count(entry.size, LARGEST) or not is_hash(entry.sha256):
+            told = f"{entry.size!r:.40} bytes with sha256 {entry.sha256!r:.80}"
+            raise DataError(f"{where}: damaged: given {told} for {name!r:.200}, expected a size and 64 hexadecimal digits")
+    return found
 
 
 def is_hash(value: object) -> bool:
@@ -173,9 +195,9 @@ def is_hash(value: object) -> bool:
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
-def is_count(value: object) -> bool:
-    """Whether a JSON value is a size or a step."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def is_count(value: object, most: int) -> bool:
+    """Whether a JSON value is a size or a step, and at most so large."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def checkpoint_name(step: int) -> str:
@@ -197,6 +219,18 @@ def series_name(analysis: str) -> str:
     return f"{SERIES}/{analysis}{_SERIES_SUFFIX}"
 
 
+def is_own(name: str) -> bool:
+    """Whether a run can have a file of this name: a manifest that names others was not written by this toolkit.
+
+    >>> is_own("checkpoints/step_00000500.safetensors"), is_own("../notes.txt")
+    (True, False)
+    """
+    if name in (RECORD, SPLIT, TASK, HISTORY) or step_of(name) is not None or step_of(name, MOMENTS) is not None:
+        return True
+    analysis = name.removeprefix(f"{SERIES}/").removesuffix(_SERIES_SUFFIX)
+    return name == series_name(analysis) and analysis.isidentifier()
+
+
 def step_of(name: str, folder: str = CHECKPOINTS) -> int | None:
     """The step whose checkpoint (or, in MOMENTS, state) has this path, None if it is not one."""
     match = _OF_STEP.fullmatch(name.removeprefix(folder)) if name.startswith(folder) else None
@@ -206,7 +240,7 @@ def step_of(name: str, folder: str = CHECKPOINTS) -> int | None:
 def parse_json(data: bytes, *, where: str) -> Any:
     """JSON from a file's bytes, with an error that names the file."""
     try:
-        return json.loads(data)
+        return parsed_json(data)
     except ValueError as error:  # not UTF-8, or not JSON
         raise DataError(f"{where}: damaged, not JSON ({error})") from error
 
@@ -230,13 +264,15 @@ def _hash(values: Mapping[str, Any]) -> str:
     return sha256(json.dumps(values, sort_keys=True).encode())
 
 
-def _entry(name: str, values: Mapping[str, Any]) -> Entry:
-    entry, path = Entry(**values), PurePosixPath(name)
-    if not is_count(entry.size) or not is_hash(entry.sha256):
-        raise ValueError(f"{name}: given size {entry.size!r} and sha256 {entry.sha256!r}")
-    if path.is_absolute() or ".." in path.parts or str(path) != name or name == ".":
-        raise ValueError(f"{name!r} is not a path inside a run")
-    return entry
+def read_listed(path: Path, name: str, manifest: Manifest) -> bytes:
+    """The bytes of a run's file, of the history its committed part, unless it is larger than any file of the run.
+
+    Raises:
+        OSError: if it is that large, no regular file of the run's own, or cannot be read.
+    """
+    if name == HISTORY:
+        return read_start(path / name, manifest.files[name].size, inside=path)
+    return read_file(path / name, at_most=max(entry.size for entry in manifest.files.values()), inside=path)
 
 
 def read_checked(path: Path, name: str, manifest: Manifest) -> bytes:
@@ -249,8 +285,7 @@ def read_checked(path: Path, name: str, manifest: Manifest) -> bytes:
     if expected is None:
         raise DataError(f"{path / MANIFEST}: does not list {name}; it is damaged or foreign")
     try:
-        with (path / name).open("rb") as file:
-            data = file.read(expected.size if name == HISTORY else -1)
+        data = read_listed(path, name, manifest)
     except OSError as error:
         raise DataError(
             f"{path / name}: cannot be read ({error.strerror}); `interp verify {shlex.quote(str(path))}` checks every file"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from interp.cores import check_threads
 from interp.errors import DataError
+from interp.reading import parsed_json, read_file
 from interp.store.checking import examine
 from interp.store.consequences import Changes, explain
 from interp.store.durable import explained, make_directory, sha256, write_atomically
@@ -36,9 +36,10 @@ from interp.store.replacing import replace_manifest
 from interp.store.resume import read_resume
 from interp.store.run import Run, open_run
 from interp.store.run_log import check_log, write_log
-from interp.store.salvage import own_state, until, with_one_bit_mended
+from interp.store.salvage import bytes_of, own_state, until, with_one_bit_mended
 from interp.store.setting_aside import Aside
 from interp.store.tensors import pack, unpack
+from interp.store.writer import check_folders
 
 # Without these nothing of a run makes sense: they are mended or restored, and never set aside.
 _NEEDED = (RECORD, TASK, SPLIT)
@@ -75,6 +76,7 @@ def repair(path: Path, *, threads: int | None = None) -> Repaired:
     """
     if not (path / MANIFEST).is_file() and not (path / RECORD).is_file():
         raise no_run(path)
+    check_folders(path)
     with locked(path), explained(path):
         work = _Mending(path, check_threads(threads))
         work.mend()
@@ -119,7 +121,7 @@ class _Mending:
         manifest = read_manifest(self.path)
         for name in _NEEDED:
             entry, path = manifest.files.get(name), self.path / name
-            data = path.read_bytes() if path.is_file() else b""
+            data = bytes_of(self.path, name) or b""
             if entry is None or Entry.of(data) == entry:
                 continue
             mended = with_one_bit_mended(data, entry)
@@ -144,14 +146,14 @@ class _Mending:
     def _mend_file(self, name: str, manifest: Manifest) -> None:
         """Set a file aside; of one that only has too much at its end, that; of the log, what follows the damage."""
         path = self.path / name
-        if name in (*_NEEDED, MANIFEST, JOURNAL) or not (path.is_file() or path.is_symlink()):
+        if name in (*_NEEDED, MANIFEST, JOURNAL) or not os.path.lexists(path):
             return
         entry = manifest.files.get(HISTORY)
         if name == LOG:
             self.aside.keep_copy(LOG)
-            data = path.read_bytes()
+            data = bytes_of(self.path, LOG) or b""
             write_atomically(path, data[: check_log(data).sound])
-        elif name == HISTORY and entry is not None and Entry.of(path.read_bytes()[: entry.size]) == entry:
+        elif name == HISTORY and entry is not None and Entry.of((bytes_of(self.path, name) or b"")[: entry.size]) == entry:
             self.aside.cut_history(entry.size)
         else:
             self.aside.move(name)
@@ -159,7 +161,8 @@ class _Mending:
     def _fitting(self, manifest: Manifest) -> Manifest:
         """The manifest of what is there: what lies elsewhere in the run is put back, and what is gone is no longer listed."""
         files, set_aside = dict(manifest.files), dict(manifest.set_aside)
-        pool = {sha256(path.read_bytes()): path for path in (self.path / DAMAGED).rglob("*") if path.is_file()}
+        damaged = (path.relative_to(self.path).as_posix() for path in (self.path / DAMAGED).rglob("*"))
+        pool = {sha256(data): self.path / name for name in damaged if (data := bytes_of(self.path, name)) is not None}
         for name, entry in {**set_aside, **files}.items():
             path, found = self.path / name, pool.get(entry.sha256)
             if name in _NEEDED or name == RESUME:
@@ -167,8 +170,8 @@ class _Mending:
             if not path.exists() and found is not None and found.exists():
                 make_directory(path.parent)
                 os.rename(found, path)
-            data = path.read_bytes()[: entry.size if name == HISTORY else None] if path.is_file() else b""
-            if Entry.of(data) == entry and path.is_file():
+            data = bytes_of(self.path, name)
+            if data is not None and Entry.of(data[: entry.size if name == HISTORY else None]) == entry:
                 files[name] = entry
                 set_aside.pop(name, None)
             else:
@@ -184,11 +187,12 @@ class _Mending:
         """A run whose resume state is lost goes back to the last state that was kept; it stays where it is if there is none."""
         step = max(manifest.moments, default=None)
         entry = manifest.files.get(HISTORY)
-        size = None if step is None or entry is None else _size_until((self.path / HISTORY).read_bytes()[: entry.size], step)
+        lines = bytes_of(self.path, HISTORY) or b""
+        size = None if step is None or entry is None else _size_until(lines[: entry.size], step)
         if step is None or size is None:
             return replace(manifest, set_aside={**manifest.set_aside, RESUME: Entry.of(b"")})
-        tensors, _ = unpack((self.path / moments_name(step)).read_bytes(), where=moments_name(step))
-        history = Entry.of((self.path / HISTORY).read_bytes()[:size])
+        tensors, _ = unpack(read_file(self.path / moments_name(step), inside=self.path), where=moments_name(step))
+        history = Entry.of(lines[:size])
         files = {**until(manifest.files, step), HISTORY: history}
         back = replace(manifest, step=step, status="interrupted", files=files, set_aside=until(manifest.set_aside, step))
         replace_manifest(self.path, back, tensors)
@@ -202,6 +206,6 @@ def _size_until(history: bytes, step: int) -> int | None:
     for line in history.splitlines(keepends=True):
         size += len(line)
         with suppress(ValueError, KeyError, TypeError):
-            if json.loads(line)["step"] == step:
+            if parsed_json(line)["step"] == step:
                 return size
     return None

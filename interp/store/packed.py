@@ -15,9 +15,10 @@ from safetensors import SafetensorError
 from interp.errors import DataError
 from interp.networks.shapes import ACTIVATIONS, check_names, dimensions
 from interp.networks.shapes import KIND as ONE_LAYER
+from interp.reading import parsed_json
 from interp.store.manifest import FORMAT, check_format
 
-_KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
+KEY = "interp"  # one key only: safetensors writes several in an order that changes from call to call
 
 Array = Shaped[np.ndarray, "..."]
 Value = TypeVar("Value")
@@ -25,7 +26,7 @@ Value = TypeVar("Value")
 
 def pack_arrays(arrays: Mapping[str, Array], facts: Mapping[str, object]) -> bytes:
     """Safetensors bytes of named arrays and of facts about them (JSON values), with the format version."""
-    metadata = {_KEY: json.dumps({"format": FORMAT, **facts})}
+    metadata = {KEY: json.dumps({"format": FORMAT, **facts})}
     return safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata=metadata)
 
 
@@ -42,9 +43,9 @@ def unpack_with(load: Callable[[bytes], dict[str, Value]], data: bytes, *, where
     """The same with a library's function that reads the values, whatever it makes of them."""
     try:
         values = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        facts = json.loads(header["__metadata__"][_KEY])
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        header = parsed_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        facts = parsed_json(header["__metadata__"][KEY])
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise DataError(f"{where}: damaged or foreign, not a safetensors file of this toolkit ({error})") from error
     check_format(facts, where=where)
     # By name: the library gives them in an order that differs from one call to the next.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from interp.errors import DataError
+from interp.reading import JSON_BYTES, read_file
 from interp.store.findings import Finding
 from interp.store.manifest import (
     HISTORY,
@@ -19,6 +20,7 @@ from interp.store.manifest import (
     TASK,
     Entry,
     Manifest,
+    read_listed,
     series_name,
     step_of,
 )
@@ -127,7 +129,8 @@ _READERS: Mapping[str, Callable[[Run], Iterator[Finding]]] = {
 def _is_final_by_now(run: Run) -> bool:
     """Whether a run that was unfinished when it was opened has been finished since."""
     with suppress(OSError, DataError):
-        return Manifest.from_json((run.path / MANIFEST).read_bytes(), where=MANIFEST).final
+        data = read_file(run.path / MANIFEST, at_most=JSON_BYTES, inside=run.path)
+        return Manifest.from_json(data, where=MANIFEST).final
     return False
 
 
@@ -135,7 +138,7 @@ def _unless_named(run: Run, name: str, error: DataError) -> Iterator[Finding]:
     """A problem of content, unless the bytes themselves are wrong, which `_read` says."""
     entry, path = run.manifest.files.get(name), run.path / name
     try:
-        is_named = entry is not None and Entry.of(path.read_bytes()[: entry.size if name == HISTORY else None]) != entry
+        is_named = entry is not None and Entry.of(read_listed(run.path, name, run.manifest)) != entry
     except OSError:
         is_named = True
     if not is_named:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from interp.errors import DataError
+from interp.reading import read_file
 from interp.store.durable import append, write_atomically
 from interp.store.journal import Commit, Journal, read_journal
 from interp.store.manifest import HISTORY, JOURNAL, MANIFEST, RECORD, RESUME, Entry, Manifest
@@ -67,7 +68,7 @@ def recover_history(path: Path, manifest: Manifest) -> _Hash:
     """
     entry = manifest.files.get(HISTORY, Entry.of(b""))
     where = path / HISTORY
-    data = where.read_bytes() if where.exists() else b""
+    data = read_file(where, inside=path) if where.exists() else b""
     found = hashlib.sha256(data[: entry.size])
     if found.hexdigest() != entry.sha256:
         raise DataError(f"{where}: damaged before its committed end at {entry.size} bytes; restore it from a copy")

@@ -11,7 +11,7 @@ from interp.store.manifest import JOURNAL, MANIFEST, RESUME, Manifest
 from interp.store.recovering import complete
 from interp.store.replacing import replace_manifest
 from interp.store.resume import ResumeState
-from interp.store.salvage import begun_with, evidence, own_state, salvaged_manifest
+from interp.store.salvage import begun_with, bytes_of, evidence, own_state, salvaged_manifest
 from interp.store.setting_aside import Aside
 from interp.store.standing import standing
 
@@ -37,7 +37,7 @@ def _journal(aside: Aside, state: ResumeState | None) -> Journal | None:
     with suppress(DataError, UsageError):
         return read_journal(aside.path)
     data = begun_with(aside.path, evidence(aside.path, state))
-    if data is not None and not ((aside.path / MANIFEST).is_file() and (aside.path / MANIFEST).read_bytes() == data):
+    if data is not None and data != bytes_of(aside.path, MANIFEST):
         aside.keep_copy(MANIFEST)
         write_atomically(aside.path / MANIFEST, data)
         aside.say(MANIFEST, f"made again: it has the bytes that the lines of {JOURNAL} come after")

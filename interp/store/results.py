@@ -13,9 +13,10 @@ import numpy as np
 import xarray as xr
 
 from interp.errors import DataError
+from interp.reading import read_file
 from interp.store.durable import write_atomically
 from interp.store.installation import say_elsewhere
-from interp.store.kept import prune
+from interp.store.kept import make_results, next_order, prune
 from interp.store.manifest import RESULTS
 from interp.store.noted import kept_if_possible
 from interp.store.packed import pack_arrays, unpack_arrays
@@ -51,6 +52,10 @@ class Results:
         elif self._path is not None and self._path.is_file():
             self._load(self._path)
 
+    def __bool__(self) -> bool:
+        """Whether anything was measured."""
+        return bool(self._rows)
+
     def has(self, step: int, sha256: str) -> bool:
         """Whether this step was measured, on a checkpoint with this hash."""
         return step in self._rows and self._rows[step][0] == sha256
@@ -83,12 +88,17 @@ class Results:
         self._changed = True
 
     def series(self, steps: list[int]) -> dict[str, xr.DataArray]:
-        """Every variable over the given steps, all of which must have been measured."""
+        """Every variable over the given steps, NaN at those that were not measured."""
         known, arrays = self._stack()
-        rows = None if steps == known else [known.index(step) for step in steps]
+        place = {step: row for row, step in enumerate(known)}
+        rows = [place[step] for step in steps if step in place]
+        is_known = np.array([step in place for step in steps])
         found = {}
         for variable, labels in self._labels.items():
-            values = arrays[variable] if rows is None else arrays[variable][rows]
+            values = arrays[variable] if steps == known else arrays[variable][rows]
+            if not is_known.all():
+                some, values = values, np.full((len(steps), *values.shape[1:]), np.nan)
+                values[is_known] = some
             coords = {"step": steps, **{dim: np.asarray(c) for dim, c in labels["coords"].items()}}
             found[variable] = xr.DataArray(values, dims=("step", *labels["dims"]), coords=coords, attrs=labels["attrs"])
         return found
@@ -119,15 +129,16 @@ class Results:
         steps, arrays = self._stack()
         header = self._header(steps)
         with kept_if_possible(self._path.parent):
-            self._path.parent.mkdir(exist_ok=True)
-            write_atomically(self._path, pack_measured(arrays, {"key": self._key, **header}))
+            make_results(self._path.parent)
+            told = {"key": self._key, "order": next_order(self._path), **header}
+            write_atomically(self._path, pack_measured(arrays, told))
             prune(self._path)
         self._changed = False
 
     def _load(self, path: Path) -> None:
         """Read the file if it is there and ours; if it is damaged, that is said, and everything is measured anew."""
         try:
-            found = unpack_measured(path.read_bytes(), where=f"{path}")
+            found = unpack_measured(read_file(path, inside=path.parents[1]), where=f"{path}")
         except OSError:
             return
         except DataError as error:

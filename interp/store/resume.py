@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from interp.errors import DataError
+from interp.reading import read_file
 from interp.store.durable import write_atomically
 from interp.store.journal import Commit
 from interp.store.manifest import RESUME, Manifest
@@ -45,7 +46,7 @@ def read_resume(run: Path) -> ResumeState:
     path = run / RESUME
     advice = "the run can be read but not resumed; restore the file from a copy, or record the run again under another name"
     try:
-        tensors, facts = unpack(path.read_bytes(), where=f"{path}")
+        tensors, facts = unpack(read_file(path, inside=run), where=f"{path}")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}): {advice}") from error
     name = "commit" if "commit" in facts else "manifest"

@@ -33,7 +33,6 @@ from interp.store.manifest import (
     TASK,
     Manifest,
     Status,
-    check_format,
     checkpoint_name,
     moments_name,
     parse_json,
@@ -41,6 +40,7 @@ from interp.store.manifest import (
 )
 from interp.store.missing import nearest_step, no_step, run_names, thinned_out
 from interp.store.packed import unpack_arrays
+from interp.store.record_values import check_record
 from interp.store.recorded_sizes import check_pairs
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
@@ -77,7 +77,7 @@ def open_run(path: str | Path, network: NetworkMakers | None = None) -> Run:
     path = Path(path)
     manifest = read_manifest(path)
     record = parse_json(read_checked(path, RECORD, manifest), where=f"{path / RECORD}")
-    check_format(record, where=f"{path / RECORD}")
+    check_record(record, where=f"{path / RECORD}")
     return Run(path, manifest, record, network)
 
 
@@ -88,16 +88,25 @@ def list_runs(root: str | Path = "checkpoints") -> list[Run]:
         UsageError: if the directory does not exist.
     """
     root, found = Path(root), []
+    for name in names_of_runs(root):
+        try:
+            found.append(open_run(root / name))
+        except (DataError, UsageError) as error:
+            log.warning("%s", error)
+    return found
+
+
+def names_of_runs(root: Path) -> list[str]:
+    """Names of the runs in a directory.
+
+    Raises:
+        UsageError: if it does not exist.
+    """
     if not root.is_dir():
         raise UsageError(
             f"directory {root} does not exist; `interp demo` and `interp train` make it, or name another with --root"
         )
-    for name in run_names(root):
-        try:
-            found.append(open_run(root / name))
-        except DataError as error:
-            log.warning("%s", error)
-    return found
+    return run_names(root)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -268,6 +277,8 @@ class Run:
     @property
     def how_to_continue(self) -> str:
         """What continues it while it is unfinished, in words."""
+        if self.is_imported:
+            return "importing the file again, under the same name, replaces it"
         if self.has_config and not (self.record.get("start") and self.manifest.step is None):
             return f"`interp resume {shlex.quote(str(self.path))}` continues it"
         return "recording its stream again, under the same name, continues it"

@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from interp.reading import parsed_json, read_file, read_start
 from interp.store.durable import append
 from interp.store.manifest import LOG
 
 _HASH = "sha256"
+_LINE = 2**16  # bytes
 
 
 @dataclass(frozen=True)
@@ -38,21 +40,20 @@ def write_log(path: Path, event: str, **facts: object) -> None:
     """Add a line for people to a run's log: the time and what happened."""
     log = path / LOG
     with suppress(OSError):  # never a reason to fail
-        before = log.read_bytes() if log.exists() else b""
+        before = read_file(log, inside=path) if log.exists() else b""
         cut = b"\n" if before and not before.endswith(b"\n") else b""  # a line that a killed process did not complete
         line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, **facts}
         append(log, cut + _line(line, hashlib.sha256(before + cut)))
 
 
 def created(path: Path) -> str | None:
-    """When a run was begun, from the first line of its log; None if that is gone or damaged."""
-    try:
-        with (path / LOG).open("rb") as lines:
-            first = next(lines)
-        line = json.loads(first)
-        return str(line["time"]) if _HASH not in line or _fits(line, first, hashlib.sha256()) else None
-    except (OSError, StopIteration, ValueError, KeyError, TypeError, RecursionError):
-        return None
+    """When a run was begun, from the first line of its log; None if that is gone, damaged or none."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        first = read_start(path / LOG, _LINE, inside=path).splitlines(keepends=True)[:1]
+        line = parsed_json(first[0]) if first else {}
+        if _HASH not in line or _fits(line, first[0], hashlib.sha256()):
+            return datetime.fromisoformat(line["time"]).isoformat()
+    return None
 
 
 def check_log(data: bytes) -> LogChecked:
@@ -84,7 +85,7 @@ def check_log(data: bytes) -> LogChecked:
 def _parsed(raw: bytes) -> Mapping[str, Any]:
     """A line as a mapping; an empty one if it is none."""
     with suppress(ValueError, RecursionError):
-        line = json.loads(raw)
+        line = parsed_json(raw)
         return line if isinstance(line, dict) else {}
     return {}
 

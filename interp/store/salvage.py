@@ -6,7 +6,6 @@ A manifest that is damaged in one place still has the hashes of nearly all files
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import get_args
 
 from interp.errors import DataError
+from interp.reading import parsed_json, read_file
 from interp.store.journal import Commit
 from interp.store.manifest import (
     CHECKPOINTS,
@@ -33,6 +33,7 @@ from interp.store.manifest import (
     Reason,
     Status,
     checkpoint_name,
+    is_own,
     step_of,
 )
 from interp.store.packed import unpack_arrays
@@ -44,16 +45,23 @@ _HALF = 32  # digits of a hash that prove it: 128 bits
 _SMALL = 2**14  # bytes; the flip of one bit is looked for by trying them all
 
 
+def bytes_of(path: Path, name: str) -> bytes | None:
+    """The bytes of a run's file, sound or not; None if there is no regular file of its own."""
+    with suppress(OSError):
+        return read_file(path / name, inside=path)
+    return None
+
+
 def evidence(path: Path, state: ResumeState | None = None) -> bytes:
     """All bytes that say what a run holds: its manifest, the lines beside it, and the line that is in a resume state."""
-    parts = [file.read_bytes() for name in (MANIFEST, JOURNAL) if (file := path / name).is_file()]
+    parts = [bytes_of(path, name) or b"" for name in (MANIFEST, JOURNAL)]
     line = state.commit.line() if state is not None and isinstance(state.commit, Commit) else b""
     return b"\n".join([*parts, line])
 
 
 def begun_with(path: Path, found: bytes) -> bytes | None:
     """The manifest of a run at its beginning, which follows from its files, if it is the one that the lines come after."""
-    files = {name: Entry.of(file.read_bytes()) for name in (RECORD, SPLIT, TASK) if (file := path / name).is_file()}
+    files = {name: Entry.of(data) for name in (RECORD, SPLIT, TASK) if (data := bytes_of(path, name)) is not None}
     begun = Manifest(files=files)
     known = _is_known(Entry(0, begun.hash_of_content(growing=True)), _halves(found))
     return begun.to_json(growing=True) if known else None
@@ -67,11 +75,11 @@ def own_state(path: Path) -> ResumeState | None:
         return None
     commit, known = state.commit, None
     if isinstance(commit, Manifest):
-        with suppress(OSError, DataError):
-            known = Manifest.from_json((path / MANIFEST).read_bytes(), where=MANIFEST)
+        with suppress(DataError):
+            known = Manifest.from_json(bytes_of(path, MANIFEST) or b"", where=MANIFEST)
         return state if known is None or known.files.get(RECORD) == commit.files.get(RECORD) else None
     entry, halves = commit.files.get(HISTORY), _halves(evidence(path))
-    if entry is not None and (path / HISTORY).is_file() and Entry.of((path / HISTORY).read_bytes()[: entry.size]) == entry:
+    if entry is not None and Entry.of((bytes_of(path, HISTORY) or b"")[: entry.size]) == entry:
         return state
     return state if any(_is_known(Entry(0, one), halves) for one in (commit.after, commit.sha256)) else None
 
@@ -142,18 +150,18 @@ def _halves(damaged: bytes) -> set[str]:
 def _proved(path: Path, halves: set[str]) -> Iterator[tuple[str, Entry]]:
     """The files of whose hash a half is known; of the history, the longest part of whole lines of which this is true."""
     kept = (file for folder in (CHECKPOINTS, MOMENTS, SERIES) for file in sorted((path / folder).glob("*.safetensors")))
-    for file in (*(path / name for name in (RECORD, SPLIT, TASK)), *kept):
-        if file.is_file() and _is_known(entry := Entry.of(file.read_bytes()), halves):
-            yield file.relative_to(path).as_posix(), entry
-    if (path / HISTORY).is_file():
-        running, size, longest = hashlib.sha256(), 0, None
-        for line in (path / HISTORY).read_bytes().splitlines(keepends=True):
-            running.update(line)
-            size += len(line)
-            found = Entry(size, running.hexdigest())
-            longest = found if _is_known(found, halves) else longest
-        if longest is not None:
-            yield HISTORY, longest
+    for name in (RECORD, SPLIT, TASK, *(file.relative_to(path).as_posix() for file in kept)):
+        data = bytes_of(path, name)
+        if data is not None and _is_known(entry := Entry.of(data), halves):
+            yield name, entry
+    running, size, longest = hashlib.sha256(), 0, None
+    for line in (bytes_of(path, HISTORY) or b"").splitlines(keepends=True):
+        running.update(line)
+        size += len(line)
+        found = Entry(size, running.hexdigest())
+        longest = found if _is_known(found, halves) else longest
+    if longest is not None:
+        yield HISTORY, longest
 
 
 def _is_known(entry: Entry, halves: set[str]) -> bool:
@@ -163,14 +171,9 @@ def _is_known(entry: Entry, halves: set[str]) -> bool:
 def _listed(damaged: bytes) -> Iterator[tuple[str, Entry]]:
     """The entries of a manifest that can still be read; whether they are right is another matter."""
     for name, size, found in _ENTRY.findall(damaged):
-        if _is_of_a_run(told := name.decode(errors="replace")):
+        told = name.decode(errors="replace")
+        if is_own(told) or told == RESUME:  # or the name itself is what is damaged
             yield told, Entry(int(size), found.decode())
-
-
-def _is_of_a_run(name: str) -> bool:
-    """Whether a file of this name can be one of a run, so that the name itself is not what is damaged."""
-    is_step = step_of(name) is not None or step_of(name, MOMENTS) is not None
-    return is_step or name in (RECORD, SPLIT, TASK, HISTORY, RESUME) or name.startswith(f"{SERIES}/")
 
 
 def _thinned(path: Path, damaged: bytes, files: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -180,7 +183,7 @@ def _thinned(path: Path, damaged: bytes, files: Mapping[str, Entry]) -> dict[str
     found = {}
     for name in (name for name in files if name.startswith(f"{SERIES}/")):
         with suppress(DataError, KeyError, TypeError, ValueError):
-            _, header = unpack_arrays((path / name).read_bytes(), where=name)
+            _, header = unpack_arrays(bytes_of(path, name) or b"", where=name)
             for step, hashed in zip(header["steps"], header["sha256"], strict=True):
                 gone = checkpoint_name(int(step))
                 if gone not in files and not (path / gone).exists():
@@ -192,16 +195,16 @@ def _last_step(path: Path, files: Mapping[str, Entry]) -> int | None:
     steps = [step for name in files if (step := step_of(name)) is not None]
     if HISTORY in files:
         with suppress(ValueError, KeyError, IndexError, TypeError):
-            lines = (path / HISTORY).read_bytes()[: files[HISTORY].size].splitlines()
-            steps.append(int(json.loads(lines[-1])["step"]))
+            lines = (bytes_of(path, HISTORY) or b"")[: files[HISTORY].size].splitlines()
+            steps.append(int(parsed_json(lines[-1])["step"]))
     return max(steps, default=None)
 
 
 def _ending(path: Path, damaged: bytes, step: int | None) -> tuple[Status, Reason | None]:
     """How the run ended: as its log says, or else as the damaged manifest does, if that makes sense."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        data = (path / LOG).read_bytes()
-        for line in map(json.loads, data[: check_log(data).sound].splitlines()):
+        data = bytes_of(path, LOG) or b""
+        for line in map(parsed_json, data[: check_log(data).sound].splitlines()):
             if line["event"] == "finished" and line["step"] == step and line["reason"] in get_args(Reason):
                 return "finished", line["reason"]
             if line["event"] == "imported" and line["step"] == step:

@@ -9,6 +9,7 @@ from pathlib import Path
 from interp.store.durable import make_directory, write_atomically
 from interp.store.findings import Finding
 from interp.store.manifest import DAMAGED, HISTORY
+from interp.store.salvage import bytes_of
 
 
 @dataclass
@@ -33,12 +34,12 @@ class Aside:
 
     def keep_copy(self, name: str) -> None:
         """Set a copy of a file aside, if it is there, before it is replaced."""
-        if (self.path / name).is_file():
-            write_atomically(self._free(name), (self.path / name).read_bytes())
+        if (data := bytes_of(self.path, name)) is not None:
+            write_atomically(self._free(name), data)
 
     def cut_history(self, size: int) -> None:
         """Set aside what follows a length of the history."""
-        data = (self.path / HISTORY).read_bytes()
+        data = bytes_of(self.path, HISTORY) or b""
         if len(data) > size:
             write_atomically(self._free(HISTORY), data[size:])
             os.truncate(self.path / HISTORY, size)
@@ -48,4 +49,4 @@ class Aside:
         path = self.path / DAMAGED / name
         make_directory(path.parent)
         others = (path.with_name(f"{path.name}.{number}") for number in range(2, 10**6))
-        return path if not path.exists() else next(other for other in others if not other.exists())
+        return path if not os.path.lexists(path) else next(other for other in others if not os.path.lexists(other))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interp.errors import DataError
+from interp.reading import JSON_BYTES, read_file, read_start
 from interp.store.findings import Finding
 from interp.store.installation import has_key
 from interp.store.journal import is_growing
@@ -57,7 +58,7 @@ def is_pending(run: Run, name: str) -> bool:
 
 def is_surplus(run: Run, name: str) -> bool:
     """Whether a file that is not the run's lies where its own lie, so that it could be taken for one."""
-    among = name.startswith((f"{CHECKPOINTS}/", f"{MOMENTS}/"))
+    among = name.startswith((f"{CHECKPOINTS}/", f"{MOMENTS}/")) or name in (CHECKPOINTS, MOMENTS)  # a link in a folder's place
     return (among or ("/" not in name and name.endswith(".safetensors"))) and name not in run.manifest.thinned
 
 
@@ -70,9 +71,12 @@ def _check_manifest(run: Run) -> Iterator[Finding]:
     if not run.manifest.is_covered:
         told = "has no hash of what it says, as earlier versions wrote it: step and reason are checked against the history alone"
         yield Finding(MANIFEST, told, "note")
-    data = (run.path / MANIFEST).read_bytes()
     try:
+        data = read_file(run.path / MANIFEST, at_most=JSON_BYTES, inside=run.path)
         found = Manifest.from_json(data, where=MANIFEST)
+    except OSError as error:
+        yield Finding(MANIFEST, f"{_UNREADABLE} ({error.strerror})")
+        return
     except DataError as error:
         yield Finding(MANIFEST, str(error).removeprefix(f"{MANIFEST}: "))
         return
@@ -85,7 +89,7 @@ def _check_manifest(run: Run) -> Iterator[Finding]:
 def _check_history_end(run: Run) -> Iterator[Finding]:
     path, entry = run.path / HISTORY, run.manifest.files.get(HISTORY)
     committed = 0 if entry is None else entry.size
-    surplus = path.stat().st_size - committed if path.is_file() else 0
+    surplus = path.lstat().st_size - committed if path.is_file() else 0
     if surplus > 0 and run.manifest.final:
         yield Finding(HISTORY, f"{counted(surplus, 'byte')} after its end at {committed}, which are not the run's")
     elif surplus > 0:
@@ -93,12 +97,11 @@ def _check_history_end(run: Run) -> Iterator[Finding]:
 
 
 def _check_log(run: Run) -> Iterator[Finding]:
-    path = run.path / LOG
-    if not path.is_file():
+    try:
+        found = check_log(read_file(run.path / LOG, inside=run.path))
+    except FileNotFoundError:
         yield Finding(LOG, "missing: when the run was begun is not known", "note")
         return
-    try:
-        found = check_log(path.read_bytes())
     except OSError as error:
         yield Finding(LOG, f"{_UNREADABLE} ({error.strerror})")
         return
@@ -119,10 +122,10 @@ def _check_results(run: Run) -> Iterator[Finding]:
     elsewhere, sealed = [], set()
     for path in sorted((run.path / RESULTS).glob("*")):
         name = f"{RESULTS}/{path.name}"
-        if not _RESULT.fullmatch(path.name) or not path.is_file():
+        if not _RESULT.fullmatch(path.name):
             continue
         try:
-            found = _measured(path, where=name)
+            found = _measured(run.path, name)
         except DataError as error:
             yield Finding(name, str(error).removeprefix(f"{name}: "))
             continue
@@ -142,21 +145,21 @@ def _check_results(run: Run) -> Iterator[Finding]:
             yield Finding(name, f"{whose}; its checkpoints are gone, so that it cannot be measured again", "note")
 
 
-def _measured(path: Path, *, where: str) -> Measured | None:
+def _measured(run: Path, name: str) -> Measured | None:
     """What a result's file holds; None if an earlier version wrote it, without a hash of all of it.
 
     Raises:
         DataError: if it is damaged.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(run / name, inside=run)
     except OSError as error:
-        raise DataError(f"{where}: {_UNREADABLE} ({error.strerror})") from error
+        raise DataError(f"{name}: {_UNREADABLE} ({error.strerror})") from error
     if is_of_earlier_version(data):
         return None
-    found = unpack_fact(data, where=where) if path.suffix == ".json" else unpack_measured(data, where=where)
-    if not path.stem.endswith(f"-{found.header['key'][:16]}"):
-        raise DataError(f"{where}: holds what belongs under another name, {found.header['key'][:16]}")
+    found = unpack_fact(data, where=name) if name.endswith(".json") else unpack_measured(data, where=name)
+    if not Path(name).stem.endswith(f"-{found.header['key'][:16]}"):
+        raise DataError(f"{name}: holds what belongs under another name, {found.header['key'][:16]}")
     return found
 
 
@@ -179,11 +182,20 @@ def _check_rest(run: Run) -> Iterator[Finding]:
     for name in (RESUME, JOURNAL) if run.manifest.final else ():
         if (run.path / name).is_file():
             yield Finding(name, "left by a process that was killed at its end; resuming the run removes it", "note")
-    content = (run.path / LOCK).read_bytes() if (run.path / LOCK).is_file() else b""
+    yield from _check_lock(run)
+
+
+def _check_lock(run: Run) -> Iterator[Finding]:
+    try:
+        content = read_start(run.path / LOCK, 1000, inside=run.path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield Finding(LOCK, f"{_UNREADABLE} ({error.strerror})")
+        return
     if content and is_alive(content) is not True:
-        yield Finding(
-            LOCK, f"left by {owner_of(content)}, which does not write the run any more or is not of this machine", "note"
-        )
+        told = f"left by {owner_of(content)}, which does not write the run any more or is not of this machine"
+        yield Finding(LOCK, told, "note")
 
 
 def _harmless(run: Run, name: str) -> str:

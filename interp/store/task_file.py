@@ -53,7 +53,7 @@ def unpack_task(data: bytes, *, where: str) -> TableTask:
             classes=int(facts["classes"]),
             harmonics=None if facts["harmonics"] is None else _to_harmonics(facts["harmonics"], tensors),
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:  # UsageError is a ValueError
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, RuntimeError) as error:  # UsageError is a ValueError
         raise DataError(f"{where}: not a task ({type(error).__name__}: {error})") from error
 
 

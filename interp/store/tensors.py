@@ -70,7 +70,7 @@ def unpack_network(data: bytes, *, where: str, makers: NetworkMakers | None = No
             rate = float(facts["attention_rate"])
             return step, Weights.from_tensors(tensors, activation=facts["activation"], attention_rate=rate)
         told = dict(facts["facts"])
-    except (KeyError, TypeError, ValueError, DataError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, DataError) as error:
         raise DataError(f"{where}: not a checkpoint ({error})") from error
     return step, made_network(kind, tensors, told, makers)
 

@@ -16,19 +16,23 @@ from torch import Tensor
 
 from interp.errors import DataError, UsageError
 from interp.networks.network import Network
+from interp.reading import check_file, read_start
 from interp.store import history
 from interp.store.durable import append, explained, make_directory, sync_directory, write_atomically, write_new
 from interp.store.journal import Commit
 from interp.store.locking import LEASE, LOCK, LockKind, locked
 from interp.store.manifest import (
     CHECKPOINTS,
+    DAMAGED,
     HISTORY,
     JOURNAL,
     LOG,
     MANIFEST,
     MOMENTS,
     RECORD,
+    RESULTS,
     RESUME,
+    SERIES,
     SPLIT,
     TASK,
     Entry,
@@ -69,8 +73,36 @@ def writing(path: Path, lock: LockKind | None = None) -> Iterator[Callable[[], N
         raise DataError(f"{path}: cannot be made or read ({error.strerror}); choose another place with --root") from error
     if strangers and not (path / MANIFEST).is_file():
         raise UsageError(f"{path} holds {sorted(strangers)[0]!r} and is not a run; choose another name with --name")
+    check_own(path)
     with locked(path, lock) as allowed:
         yield allowed
+
+
+def check_own(path: Path) -> None:
+    """Refuse to write to a run, or to delete from it, where a link leads out of it or something lies in a file's place.
+
+    Raises:
+        DataError: naming it.
+    """
+    check_folders(path)
+    for name in (LOCK, RECORD, SPLIT, TASK, LOG, HISTORY, MANIFEST, JOURNAL, RESUME):
+        try:
+            check_file(path / name, inside=path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise DataError(f"{path / name}: {error.strerror}: nothing is written there") from error
+
+
+def check_folders(path: Path) -> None:
+    """Refuse to write to a run's folders through a link, which leads out of it.
+
+    Raises:
+        DataError: naming it.
+    """
+    for name in (CHECKPOINTS, MOMENTS, SERIES, RESULTS, DAMAGED):
+        if (path / name).is_symlink():
+            raise DataError(f"{path / name} is a link, expected a folder of the run's own: nothing is written through it")
 
 
 def _may_precede(name: str) -> bool:
@@ -167,7 +199,7 @@ class RunWriter:
         """The last committed line of the history."""
         if HISTORY not in self._files:
             raise DataError(f"{self.path / HISTORY}: was set aside: the run can be read, but must be recorded under another name")
-        committed = (self.path / HISTORY).read_bytes()[: self._files[HISTORY].size]
+        committed = read_start(self.path / HISTORY, self._files[HISTORY].size, inside=self.path)
         return committed.splitlines(keepends=True)[-1]
 
     def _add(self, name: str, data: bytes) -> None:

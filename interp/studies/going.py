@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from interp.bars import many_runs_progress
 from interp.cores import available_threads
 from interp.errors import DataError, UsageError
+from interp.reading import parsed_json, read_file
 from interp.store.durable import make_directory, write_atomically
 from interp.store.leases import Leases
 from interp.store.locking import is_locked
 from interp.store.manifest import MANIFEST
 from interp.studies.study_plan import Point
-from interp.studies.worker import LEASES, RUNS, State, Work, settled
+from interp.studies.worker import LEASES, RUNS, State, Work, check_own, settled
 from interp.wording import counted
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 FAILURES = "failures"
 _A_NAME = re.compile(r"[0-9a-f]{16}")  # of a point
+_LARGEST = 2**20  # bytes of what is told of a failure
 _PATIENCE = 1.0  # seconds between two looks at runs that other workers train
 
 
@@ -74,6 +76,7 @@ def go(
         executor = Processes(workers)
         check_study(study, points, at_once=workers or available_threads(), force=force)
     work = Work(study.folder.resolve(), study.plan.keep, study.plan.measures, force=force)
+    check_own(study.folder, RUNS, LEASES, FAILURES)
     states: dict[str, State] = {}
     failed: dict[str, str] = {}
     _check_strays(study)
@@ -162,7 +165,7 @@ def failures(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted((folder / FAILURES).glob("*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            found[path.stem] = str(json.loads(path.read_bytes())["error"])
+            found[path.stem] = str(parsed_json(read_file(path, at_most=_LARGEST, inside=folder))["error"])
     return found
 
 

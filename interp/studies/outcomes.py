@@ -14,6 +14,7 @@ import numpy as np
 from interp.errors import DataError, UsageError, unknown
 from interp.measures.dating import phases
 from interp.observing.fingerprint import toolkit_digest
+from interp.reading import JSON_BYTES, parsed_json, read_file
 from interp.store import history
 from interp.store.durable import sha256, write_atomically
 from interp.store.journal import manifest_digest
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("interp")
 
 Row = dict[str, Any]
+
+log = logging.getLogger("interp")
 
 _KEPT = "outcomes.json"
 
@@ -79,9 +82,10 @@ class KeptRows:
         self._path, self._changed = folder / _KEPT, False
         self._rows: dict[str, tuple[str, Row]] = {}
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            found = json.loads(self._path.read_bytes())
+            found = parsed_json(read_file(self._path, at_most=JSON_BYTES, inside=folder))
             if found["toolkit"] == toolkit_digest() and found["sha256"] == _hash(found["rows"]):
-                self._rows = {name: (manifest, row) for name, (manifest, row) in found["rows"].items()}
+                rows = {name: (manifest, row) for name, (manifest, row) in found["rows"].items()}
+                self._rows = {name: kept for name, kept in rows.items() if _is_row(kept[1])}
 
     def of(self, path: Path) -> Row:
         """The row of the run in a folder.
@@ -132,6 +136,12 @@ def row_of(run: Run) -> Row:
         found[delay] = None if begun is None or ended is None else ended - begun
     found["outcome"] = "unknown" if dated is None else dated.outcome
     return found | {name: float(curves[name][whole][-1]) if len(steps) else None for name in history.COLUMNS}
+
+
+def unread(study: Study, found: Iterable[Row]) -> dict[str, str]:
+    """The runs of which a row can say nothing since they are damaged, with the reason, by their names."""
+    silent = (row for row in found if row["status"] == "failed" and row["budget"] is None)
+    return {str(row["run"]): str(row["why"]) for row in silent if (study.path_of(row["run"]) / MANIFEST).exists()}
 
 
 def series(study: Study, variable: str) -> xr.DataArray:
@@ -202,7 +212,7 @@ def _state(path: Path, kept: KeptRows, failure: str | None) -> Row:
             if is_over:
                 check_whole(path, read_manifest(path))
             return found if failure is None or is_over else {**found, "status": "failed", "why": failure}
-    except (DataError, OSError) as error:
+    except (DataError, UsageError, OSError) as error:
         return {**nothing, "status": "failed", "why": str(error), "outcome": "unknown"}
     missing = {"status": "missing"} if failure is None else {"status": "failed", "why": failure}
     return {**nothing, **missing, "outcome": "unknown"}
@@ -213,6 +223,14 @@ _NUMBERS = (
     "delay_first", "delay", *history.COLUMNS,
 )  # fmt: skip
 _COLUMNS = ("status", "why", *_NUMBERS, "outcome")
+
+
+def _is_row(row: Any) -> bool:
+    """Whether what was kept has the columns of a row, each of its type."""
+    if not isinstance(row, dict) or row.keys() != set(_COLUMNS):
+        return False
+    is_number = all(row[name] is None or type(row[name]) in (int, float) for name in _NUMBERS)
+    return is_number and isinstance(row["status"], str) and isinstance(row["why"], str | None) and isinstance(row["outcome"], str)
 
 
 def _hash(value: Any) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from interp.config.differences import differences
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError, unknown
+from interp.reading import JSON_BYTES, parsed_json, read_file
 from interp.store.durable import make_directory, write_atomically
 from interp.store.manifest import TASK
 from interp.store.run import Run, open_run
@@ -132,9 +133,9 @@ class Study:
         elif self.folder.exists() and any(self.folder.iterdir()):
             raise UsageError(f"{self.folder} is there already and is not a study; choose another name")
         data = (json.dumps(self.plan.to_dict(), indent=1) + "\n").encode()
-        if where.is_file() and where.read_bytes() == data:
-            return
         try:
+            if where.is_file() and read_file(where, at_most=JSON_BYTES, inside=self.folder) == data:
+                return
             for folder in (self.folder, self.folder / RUNS, self.folder / LEASES):
                 make_directory(folder)
             if not isinstance(self.base.task, ModularTask):
@@ -227,15 +228,17 @@ def read_study_plan(folder: Path) -> StudyPlan:
         near = study_names(folder.parent) if folder.parent.is_dir() else []
         raise UsageError(f"no study at {folder} ({what}): {unknown('study', folder.name, near)}")
     try:
-        values = json.loads(where.read_bytes())
+        values = parsed_json(read_file(where, at_most=JSON_BYTES, inside=folder))
         base = None
         if (folder / TASK).is_file():
             from interp.store.task_file import unpack_task
 
-            task = unpack_task((folder / TASK).read_bytes(), where=f"{folder / TASK}")
+            task = unpack_task(read_file(folder / TASK, inside=folder), where=f"{folder / TASK}")
             base = RunConfig.from_json(json.dumps(values["base"]), task=task)
         return plan_from_dict(values, where=f"{where}", base=base)
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+    except OSError as error:
+        raise DataError(f"{error.filename or where}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{where}: damaged, or edited into what is no plan: {error}") from error
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from interp.config.parsing import TEXT_BYTES, parsed_text
 from interp.config.recipes import recipe
 from interp.config.run_config import RunConfig
 from interp.errors import UsageError, unknown
+from interp.reading import read_file
 from interp.studies.vary import Axis, make_axis, read_seeds
 from interp.tasks.modular import ModularTask
 
@@ -256,11 +257,12 @@ def read_plan(path: str | Path) -> StudyPlan:
     if path.suffix not in (".toml", ".json"):
         raise UsageError(f"plan {path}: given suffix {path.suffix!r}, expected .toml or .json")
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        values = parsed_text(read_file(path, at_most=TEXT_BYTES), is_json=path.suffix == ".json")
     except FileNotFoundError:
         raise UsageError(f"plan {path} does not exist") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise UsageError(f"plan {path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
         raise UsageError(f"plan {path}: cannot be read ({error})") from error
     return plan_from_dict(values, where=f"plan {path}")
 

@@ -46,6 +46,7 @@ class Work:
             DataError, UsageError, OSError: if that cannot be done here.
         """
         name = point_name(config)
+        check_own(self.folder, RUNS, LEASES, f"{RUNS}/{name}")
         if (state := settled(self.folder / RUNS / name, self.keep)) is not None:
             return state
         lease = Leases(self.folder / LEASES, seconds=self.lease_seconds).take(name)
@@ -71,6 +72,17 @@ class Work:
 
             thin_measured(run, self.keep if isinstance(self.keep, tuple) else (), measures=self.measures, threads=1)
         return "finished"
+
+
+def check_own(folder: Path, *names: str) -> None:
+    """Refuse to write to a study through a link: what it leads to is not the study's.
+
+    Raises:
+        DataError: naming the link.
+    """
+    for name in names:
+        if (folder / name).is_symlink():
+            raise DataError(f"{folder / name} is a link, expected a folder of the study's own: nothing is written through it")
 
 
 def settled(run: Path, keep: Keep) -> State | None:
