@@ -14,4 +14,5 @@ def rehash(run: Path) -> None:
         if (run / name).is_file():
             data = (run / name).read_bytes()
             facts.update(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    manifest.pop("sha256", None)  # its own, which earlier versions did not write
     (run / "manifest.json").write_text(json.dumps(manifest))

@@ -8,7 +8,7 @@ import time
 from small_study import run_bytes
 
 from interp.recording import session
-from interp.store.run import read_manifest
+from interp.store.run import open_run
 from vandal.originals import LONG, differing
 from vandal.rounds import Round
 
@@ -35,7 +35,7 @@ def one(at: Round) -> None:
         if not (path / "manifest.json").exists():
             continue
         at.succeed("verify", path)
-        step = read_manifest(path).step
+        step = open_run(path).manifest.step
         now = -1 if step is None else step
         at.expect(now >= committed, "lost", f"step {committed} was committed, and after a kill only {now} is")
         committed = now

@@ -22,7 +22,6 @@ def one(at: Round) -> None:
         "checkpoints": ("--checkpoints.every", 1, "--checkpoints.log", 0, "--steps", 10 ** max(power, 9)),
         "log": ("--checkpoints.log", big, "--steps", 10 ** max(power, 9)),
         "both": ("--task.p", 9973, "--model.d-mlp", 10**6),
-        "threads": ("--threads", big),
     }
     name = [*fields, "seeds", "values"][at.number % (len(fields) + 2)]
     if name in ("seeds", "values"):

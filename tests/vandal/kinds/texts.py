@@ -20,8 +20,8 @@ MARK = "vandal-mark"
 _TEXTS = (
     f"<{MARK}>", f"</script><{MARK} onload=x>", f"\"><{MARK}>", f"'><{MARK}>", f"<!--<script><{MARK}>", "\x1b[2J\x1b]0;owned\x07",
     "a\nb", "a\rb", "\x9b31m", "\u202egnp.exe", "\u2066x\u2069", "\u2028", "[red]x[/red]", "[/]", "{0.__class__}", "%s%n",
-    "{{7*7}}", "../../outside", "/tmp/outside", "..", ".", "-rf", "--help", "a" * 300, "con", "nul\x00", "\ud800", "é" * 200, " ", "",
-    "$(touch flag)", "`touch flag`", "; touch flag", "\\u003c",
+    "{{7*7}}", "../../outside", "/tmp/outside", "..", ".", "-rf", "--help", "a" * 300, "con", "nul\x00", "\ud800", "é" * 200, " ",
+    "", "$(touch flag)", "`touch flag`", "; touch flag", "\\u003c",
 )  # fmt: skip
 
 
