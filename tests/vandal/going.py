@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+import pickle
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vandal.kinds import KINDS
@@ -32,12 +35,14 @@ def main(given: Sequence[str] | None = None) -> int:
     if wrong := sorted({*kinds} - {*KINDS}):
         sys.stderr.write(f"given the kinds {', '.join(wrong)}, expected some of: {', '.join(KINDS)}\n")
         return 2
-    chosen = {name: KINDS[name].share for name in kinds}
     if asked.only:
         kind, number = asked.only.rsplit(":", 1)
         outcomes = [one_round(kind, int(number), seed=asked.seed, folder=folder, weak=asked.weakened)]
     else:
-        outcomes = list(rounds(chosen, seed=asked.seed, folder=folder, seconds=asked.minutes * 60, weak=asked.weakened))
+        outcomes = by_workers(
+            {name: KINDS[name].share for name in kinds}, seed=asked.seed, folder=folder, seconds=asked.minutes * 60,
+            workers=asked.workers, weak=asked.weakened,
+        )  # fmt: skip
     for outcome in outcomes:
         if outcome.failed:
             _tell(outcome, asked.seed, folder)
@@ -49,20 +54,57 @@ def main(given: Sequence[str] | None = None) -> int:
     return int(failed)
 
 
-def rounds(kinds: dict[str, float], *, seed: int, folder: Path, seconds: float, weak: bool = False) -> Iterator[Outcome]:
+def by_workers(
+    kinds: Mapping[str, float], *, seed: int, folder: Path, seconds: float, workers: int, weak: bool = False
+) -> list[Outcome]:
+    """Rounds of some kinds by several processes at once; every worker does every so manieth round of each kind."""
+    Originals(folder / "originals").make()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was begun is ended
+    started = []
+    try:
+        for worker in range(workers):
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    numbers = range(worker, sys.maxsize, workers)
+                    mine = list(rounds(kinds, numbers=numbers, seed=seed, folder=folder, seconds=seconds, weak=weak))
+                    (folder / f"outcomes-{worker}").write_bytes(pickle.dumps(mine))
+                    code = 0
+                except Exception:
+                    traceback.print_exc()
+                finally:
+                    os._exit(code)
+            started.append(pid)
+        while started:
+            code = os.waitstatus_to_exitcode(os.waitpid(started[0], 0)[1])
+            started.pop(0)
+            assert code == 0, "a worker ended before its time"
+    finally:
+        for pid in started:
+            os.kill(pid, signal.SIGTERM)
+    done = [pickle.loads((folder / f"outcomes-{worker}").read_bytes()) for worker in range(workers)]
+    order = [*KINDS]
+    return sorted((each for mine in done for each in mine), key=lambda each: (order.index(each.kind), each.number))
+
+
+def rounds(
+    kinds: Mapping[str, float], *, numbers: range, seed: int, folder: Path, seconds: float, weak: bool = False
+) -> Iterator[Outcome]:
     """Rounds of some kinds; the one that is furthest behind its share of the time comes next, and each comes once."""
-    spent, numbers = dict.fromkeys(kinds, 0.0), dict.fromkeys(kinds, 0)
+    spent = dict.fromkeys(kinds, 0.0)
+    left = {kind: iter(numbers) for kind in kinds}
+    waiting = {*kinds}
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline or 0 in numbers.values():
-        kind = min(kinds, key=lambda name: (numbers[name] > 0, spent[name] / kinds[name]))
-        begun = time.monotonic()
-        outcome = one_round(kind, numbers[kind], seed=seed, folder=folder, weak=weak)
-        spent[kind] += time.monotonic() - begun
-        numbers[kind] += 1
+    while time.monotonic() < deadline or waiting:
+        kind = min(kinds, key=lambda name: (name not in waiting, spent[name] / kinds[name]))
+        outcome = one_round(kind, next(left[kind]), seed=seed, folder=folder, weak=weak)
+        spent[kind] += outcome.seconds
         if outcome.failed:
             sys.stderr.write(f"{kind}:{outcome.number}: {'; '.join(fault.what for fault in outcome.faults)[:2000]}\n")
-        if outcome.makeshift and numbers[kind] == 1:
+        if outcome.makeshift and kind in waiting:
             sys.stderr.write(f"NOT AS IT SHOULD BE: {kind}: {outcome.makeshift}\n")
+        waiting.discard(kind)
         yield outcome
 
 
@@ -77,7 +119,8 @@ def one_round(kind: str, number: int, *, seed: int, folder: Path, weak: bool = F
         KINDS[kind].one(at)
     except Exception:
         at.fault("wrong", "the round itself failed:\n" + traceback.format_exc())
-    outcome = at.outcome()
+    finally:
+        outcome = at.outcome()
     if not outcome.failed:
         shutil.rmtree(place, ignore_errors=True)
     return outcome
@@ -130,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
         "--minutes", type=float, default=_MINUTES, help="how long (default: %(default)g); each kind comes at least once"
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=int, default=len(os.sched_getaffinity(0)), help="rounds at a time (default: %(default)s)"
+    )
     parser.add_argument("--kinds", help=f"only these, with commas: {', '.join(KINDS)}")
     parser.add_argument("--only", metavar="KIND:NUMBER", help="one round")
     parser.add_argument("--folder", type=Path, help="where to work; it stays")

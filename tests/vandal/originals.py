@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -33,11 +34,19 @@ class Originals:
 
     folder: Path
 
+    def make(self) -> None:
+        """Make all of them."""
+        for name, value in vars(Originals).items():
+            if isinstance(value, cached_property):
+                getattr(self, name)
+
     def config(self, config: RunConfig = CONFIG, name: str = "config.json") -> Path:
         """A configuration as a file."""
         path = self.folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(config.to_json())
+        if not path.exists():
+            path.with_suffix(f".{os.getpid()}").write_text(config.to_json())
+            path.with_suffix(f".{os.getpid()}").rename(path)  # whole, whoever else reads it
         return path
 
     @cached_property
