@@ -12,13 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from interp.store.manifest import checkpoint_name
 from interp.store.writer import RunWriter
 
 
 def loses() -> None:
     """A checkpoint goes with every commit, and with the last."""
     for name in ("commit", "finish"):
-        _after(RunWriter, name, lambda: [path.unlink() for path in Path.cwd().rglob("step_00000002.safetensors")])
+        _after(RunWriter, name, lambda writer: (writer.path / checkpoint_name(0)).unlink(missing_ok=True))
 
 
 def blind() -> None:
@@ -72,13 +73,11 @@ def swallows() -> None:
 
 
 def forgets() -> None:
-    """A list is empty."""
-    from interp.cli import studies
+    """No table can be printed."""
+    from interp.cli import looking, studies
 
-    studies.print_table = lambda *_: {}["row"]
-    import interp.store.run as module
-
-    module.list_runs = lambda *_, **__: []  # type: ignore[assignment]
+    for module in (looking, studies):
+        vars(module)["print_table"] = lambda *_: {}["row"]
 
 
 def writes() -> None:
@@ -117,13 +116,13 @@ def _before(module: str, name: str, action: Callable[[], object]) -> None:
     setattr(found, name, changed)
 
 
-def _after(kind: type, name: str, action: Callable[[], object]) -> None:
+def _after(kind: type, name: str, action: Callable[[Any], object]) -> None:
     """Have something done after a method."""
     original = getattr(kind, name)
 
-    def changed(*args: Any, **kwargs: Any) -> Any:
-        result = original(*args, **kwargs)
-        action()
+    def changed(one: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(one, *args, **kwargs)
+        action(one)
         return result
 
     setattr(kind, name, changed)
