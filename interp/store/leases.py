@@ -83,7 +83,7 @@ class Leases:
         except OSError as error:
             where = error.filename or self.directory
             raise DataError(f"{where}: leases cannot be read or written there ({error.strerror})") from error
-        for older in self._numbers(name):
+        for older in _numbers(self.directory, name):
             if older <= number:
                 (self.directory / f"{name}.{older}").unlink(missing_ok=True)
         self._clear(name)
@@ -124,11 +124,6 @@ class Leases:
             with suppress(FileNotFoundError):
                 return last, read_file(self.directory / f"{name}.{last}", at_most=_LARGEST, inside=self.directory)
         raise DataError(f"{self.directory}: the lease of {name} changes faster than it can be read")
-
-    def _numbers(self, name: str) -> list[int]:
-        """The numbers of the leases of a run that are there."""
-        found = (_NUMBERED.fullmatch(path.name.removeprefix(f"{name}.")) for path in self.directory.glob(f"{name}.*"))
-        return [int(match[0]) for match in found if match]
 
     def _is_over(self, name: str, content: bytes) -> bool:
         found = _parsed(content)
@@ -233,8 +228,9 @@ def _renew(leases: Sequence[Lease], done: threading.Event) -> None:
 
 
 def _numbers(directory: Path, name: str) -> list[int]:
-    """The numbers of a run's leases that are there."""
-    return [int(path.suffix[1:]) for path in directory.glob(f"{name}.*") if path.suffix[1:].isdecimal()]
+    """The numbers of the leases of a run that are there."""
+    found = (_NUMBERED.fullmatch(path.name.removeprefix(f"{name}.")) for path in directory.glob(f"{name}.*"))
+    return [int(match[0]) for match in found if match]
 
 
 def this_process() -> dict[str, Any]:
