@@ -83,8 +83,12 @@ def test_a_finished_run_is_returned_at_once(whole, monkeypatch):
 
 
 def test_a_finished_run_can_be_returned_from_where_nothing_can_be_written(whole, monkeypatch):
+    opened = os.open
+
     def refuse(path, flags, *rest, **more):
-        raise OSError(errno.EROFS, "Read-only file system", str(path))
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return opened(path, flags, *rest, **more)
 
     monkeypatch.setattr(os, "open", refuse)
     assert record(CONFIG, whole.path.parent, "run", progress=False).steps == whole.steps
