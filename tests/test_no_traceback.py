@@ -207,7 +207,7 @@ def test_a_users_analysis_that_cannot_be_run_is_told_by_its_own_line(
     [
         ('return {"a": 1 / 0}', "ZeroDivisionError: division by zero ({path}, line 5)"),
         ("raise SystemExit(4)", "SystemExit: 4 ({path}, line 5)"),
-        ("return 5", "measure: given int, expected numbers or arrays by name"),
+        ("return 5", "UsageError: measure: given int, expected numbers or arrays by name"),
     ],
 )
 def test_a_users_measure_that_raises_is_told_by_its_own_line(
