@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test vandal lint bench clean
 
 install: .venv/.installed
 
@@ -17,6 +17,10 @@ demo: install
 
 test: install
 	$(BIN)/pytest -n auto --dist worksteal -m 'not slow'
+
+# Real runs are spoiled in every way, for twenty minutes; `make vandal ARGS="--help"` says what can be asked for.
+vandal: install
+	PYTHONPATH=tests $(BIN)/python -m vandal $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

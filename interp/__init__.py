@@ -5,6 +5,9 @@ The public names stand in ``__init__.pyi``, which type checkers read too. Each i
 function's place.)
 """
 
+import interp.early  # before all that takes time: what Ctrl-C does to the command
+
+# isort: split
 import lazy_loader
 
 import interp.process  # noqa: F401  remembers which process imported the toolkit

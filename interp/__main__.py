@@ -1,5 +1,15 @@
-"""``python -m interp``: the command line."""
+"""``python -m interp`` and the installed `interp`: the command line. Little is imported before Ctrl-C is taken care of."""
 
-from interp.cli import main
+from interp import early
 
-main()
+
+def main() -> None:
+    """Run the command line; ends the process with the exit code."""
+    early.stand()
+    from interp.cli.entry import main as command  # takes some tenths of a second
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from interp.stops import working_clock
 from interp.wording import shown
 
 if TYPE_CHECKING:
@@ -48,15 +48,18 @@ def training_progress(name: str, *, total: int, done: int, until_settled: bool) 
         TextColumn("at most" if until_settled else "left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, refresh_per_second=1 / _REFRESH_SECONDS, transient=False) as bar:
+    with (
+        working_clock(cursor=True) as clock,
+        Progress(*columns, console=console, refresh_per_second=1 / _REFRESH_SECONDS, transient=False, get_time=clock) as bar,
+    ):
         task = bar.add_task(shown(name), total=total, completed=done, losses="", speed="")
-        begun, drawn, losses = time.monotonic(), 0.0, ""
+        begun, drawn, losses = clock(), 0.0, ""
 
         def show(step: Step[Any]) -> None:
             nonlocal drawn, losses
             if step.test_loss is not None:
                 losses = f"train {step.train_loss:.2e} test {step.test_loss:.2e} accuracy {step.test_accuracy:.3f}"
-            now = time.monotonic()
+            now = clock()
             if now - drawn >= _REFRESH_SECONDS or step.last:
                 drawn = now
                 speed = f"{(step.index - done) / max(now - begun, 1e-9):.0f} steps/s"
@@ -123,12 +126,18 @@ def many_runs_progress(name: str, *, total: int, done: int) -> Iterator[Callable
         total: how many runs there are.
         done: how many of them were done before: what they took says nothing of the time left.
     """
-    begun = time.monotonic()
+    with working_clock(cursor=on_terminal()) as clock, _many_runs(name, clock, total=total, done=done) as show:
+        yield show
+
+
+@contextmanager
+def _many_runs(name: str, clock: Callable[[], float], *, total: int, done: int) -> Iterator[Callable[[int, str], None]]:
+    begun = clock()
 
     def left(now_done: int) -> str:
         if now_done <= done:
             return ""
-        seconds = (time.monotonic() - begun) / (now_done - done) * (total - now_done)
+        seconds = (clock() - begun) / (now_done - done) * (total - now_done)
         return f"about {_in_words(seconds)} left" if now_done < total else ""
 
     if not on_terminal():
@@ -136,8 +145,8 @@ def many_runs_progress(name: str, *, total: int, done: int) -> Iterator[Callable
 
         def log_line(now_done: int, what: str) -> None:
             nonlocal said
-            if time.monotonic() - said >= _LINE_SECONDS or now_done == total:
-                said = time.monotonic()
+            if clock() - said >= _LINE_SECONDS or now_done == total:
+                said = clock()
                 log.info("%s", ", ".join(filter(None, [f"{name}: {now_done} of {total} runs", what, left(now_done)])))
 
         yield log_line
@@ -152,7 +161,7 @@ def many_runs_progress(name: str, *, total: int, done: int) -> Iterator[Callable
         TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, get_time=clock) as bar:
         task = bar.add_task("", total=total, completed=done)
         yield lambda now_done, what: bar.update(
             task, completed=now_done, description=shown(", ".join(filter(None, [what, left(now_done)])))

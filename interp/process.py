@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _STARTED_IN = os.getpid()
 
@@ -14,6 +15,21 @@ _STARTED_IN = os.getpid()
 def forked() -> bool:
     """Whether this process was forked off after `interp` was imported: then OpenMP, if its parent has used it, hangs here."""
     return os.getpid() != _STARTED_IN
+
+
+@contextmanager
+def without_ctrl_c() -> Iterator[None]:
+    """Processes that are started inside are not sent Ctrl-C until they ask for it: they could not deal with it while they begin.
+
+    Ctrl-C reaches every process of a terminal; this one is to end the others.
+    """
+    import signal  # only here: `import interp` is instant
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def give_back_memory() -> None:

@@ -87,6 +87,8 @@ ENGINE_FIRST = (
     "test_train_many.py",
     "test_record_batch.py",
     "test_recorder.py",
+    "test_extremes.py",
+    "test_demand.py",
     "test_outside.py",
     "test_table_task.py",
     "test_guides.py",

@@ -14,7 +14,8 @@ from growing import DIALS, SPLIT, STEPS, P, growing, scores
 
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.live.follower import Follower
-from interp.live.server import Published, listen, serving, url
+from interp.live.server import listen, serving, url
+from interp.live.viewers import Published
 from interp.store.writer import RunWriter, writing
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
@@ -93,7 +94,7 @@ def served(path: Path, *, until_final: bool = True, **options) -> Iterator[Serve
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        yield Served(url(listener), published, thread, gone)
+        yield Served(url(listener, published.token), published, thread, gone)
     finally:
         gone.set()
         with suppress(RuntimeError):

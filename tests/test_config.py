@@ -6,9 +6,12 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import FrozenInstanceError, asdict, replace
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,7 +156,7 @@ def test_all_problems_are_reported_at_once_with_their_paths() -> None:
         ('{"model": {"activation": ["relu"]}}', r"model\.activation: given \['relu'\], expected 'relu' or 'gelu'"),
         ('{"device": "cuda:x"}', "device: given 'cuda:x', expected cpu, cuda or cuda:N"),
         ('{"engine": "gpu"}', "engine: given 'gpu', expected 'auto', 'reference'"),
-        ('{"threads": 0}', "threads: given 0, expected an integer >= 1"),
+        ('{"threads": 0}', "threads: given 0, expected an integer in 1..1,024"),
         ('{"recipe": 5}', "recipe: given 5, expected a valid string"),
     ],
 )
@@ -222,7 +225,7 @@ def test_configs_are_frozen() -> None:
 
 @given(st.integers(0, 40), st.integers(0, 300), st.integers(0, 5000))
 def test_checkpoint_steps(log: int, every: int, last: int) -> None:
-    steps = CheckpointConfig(log=log, every=every).steps(last)
+    steps = [*CheckpointConfig(log=log, every=every).steps(last)]
     assert steps == sorted(set(steps))
     assert (steps[0], steps[-1]) == (0, last)
     assert all(isinstance(step, int) for step in steps)
@@ -234,10 +237,37 @@ def test_checkpoint_steps(log: int, every: int, last: int) -> None:
 
 
 def test_checkpoints_are_dense_early() -> None:
-    steps = CheckpointConfig(log=30, every=100).steps(10_000)
+    steps = [*CheckpointConfig(log=30, every=100).steps(10_000)]
     assert steps[:5] == [0, 1, 2, 3, 4]
     assert len([s for s in steps if s < 100]) > 10
-    assert CheckpointConfig(log=0, every=0).steps(7) == [0, 7]
+    assert [*CheckpointConfig(log=0, every=0).steps(7)] == [0, 7]
+
+
+@given(
+    st.integers(0, 60) | st.integers(0, 5000), st.integers(0, 300), st.integers(0, 3000) | st.integers(0, 100_000),
+    st.lists(st.integers(0, 4000), max_size=3),
+)  # fmt: skip
+def test_the_rule_of_saved_steps_is_the_list(log: int, every: int, last: int, moments: list[int]) -> None:
+    top = min(last, 10 * every or last)
+    points = np.geomspace(1, max(top, 1), log).round().astype(int).tolist() if log else []
+    even = range(0, last + 1, every) if every else []
+    listed = sorted({0, last, *(n for n in points if n <= last), *even, *(n for n in moments if n <= last)})
+    rule = CheckpointConfig(log, every, tuple(moments)).steps(last)
+    assert [*rule] == listed
+    assert len(rule) == len(listed)
+    near = {*range(50), *(n + by for n in listed[:: max(1, len(listed) // 50)] for by in (-1, 0, 1))}
+    assert {n for n in near if n in rule} == near & {*listed}
+
+
+def test_a_thousand_million_saved_steps_are_counted_and_not_made() -> None:
+    tracemalloc.start()
+    rule = CheckpointConfig(log=10**9, every=0).steps(10**15)
+    assert 10**8 < len(rule) < 10**9
+    assert (1 in rule, 2 in rule, 10**15 in rule, 10**15 - 1 in rule, 10**15 + 1 in rule) == (True, True, True, False, False)
+    assert [*islice(rule, 5)] == [0, 1, 2, 3, 4]
+    assert CheckpointConfig(log=10**18, every=1).steps(10**18).count == 10**18 + 1
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
 
 
 def test_importing_the_config_loads_no_torch() -> None:

@@ -91,8 +91,8 @@ def test_parquet_has_one_row_per_number(tmp_path: Path, series: xr.Dataset) -> N
 
 
 def test_csv_is_the_same_table(tmp_path: Path, series: xr.Dataset) -> None:
-    table = pd.read_csv(export_series(series, tmp_path / "s.csv"))
-    np.testing.assert_array_equal(table.value, tidy(series).value)
+    table = pd.read_csv(export_series(series, tmp_path / "s.csv"), dtype={"value": str})  # whose own reader rounds before 3
+    np.testing.assert_array_equal(table.value.astype(float), tidy(series).value)
     assert table.variable.tolist() == tidy(series).variable.tolist()
     assert "100,,,," not in (tmp_path / "s.csv").read_text().splitlines()[1]
     assert (tmp_path / "s.csv").read_text().splitlines()[1] == "gini,0,,,0.25,"

@@ -88,12 +88,13 @@ def test_a_lease_is_renewed_while_it_is_kept(tmp_path: Path) -> None:
         assert (tmp_path / "run.1").read_bytes() != before
 
 
-def test_who_lost_it_is_told_to_save_and_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [2, 3], ids=["taken over", "taken over twice"])  # of the latter only the last is left
+def test_who_lost_it_is_told_to_save_and_end(tmp_path: Path, number: int) -> None:
     received = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: received.set())
     try:
         with taken(Leases(tmp_path, seconds=0.3)).kept():
-            elsewhere(tmp_path / "run.2")
+            elsewhere(tmp_path / f"run.{number}")
             deadline = time.monotonic() + 20
             while not received.is_set() and time.monotonic() < deadline:
                 time.sleep(0.01)

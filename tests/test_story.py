@@ -53,6 +53,31 @@ def milestones(series: xr.Dataset) -> dict[str, str]:
 KNOWN = [0, 1, 1, 1, 1, 1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "title"),
+    [
+        ([0, 0.1], [0, 0.1], "this network has not learned its task in 100 steps"),
+        ([0, 1, 1], [0, 0.1, 0.1], "this network has memorized its training pairs in 1,000 steps"),
+        ([0.02], [0.01], "this network answers 2 % of its training pairs and 1 % of the others at step 0"),
+        ([0, 0.95, 0.95], [0, 0.1, 0.1], "this network answers 95 % of its training pairs after 1,000 steps"),
+    ],
+)
+def test_a_run_in_training_has_not_grokked_yet(train, test, title) -> None:
+    facts = {"status": "running", "last_step": 1}
+    curves = [
+        drawn(train, test, steps=STEPS[: len(train)], facts=json.dumps({**facts, "status": s})) for s in ("running", "finished")
+    ]
+    assert tell(curves[0]).title == f"Not grokked yet, training: {title}"
+    assert tell(curves[0]).end == "not grokked yet, training"
+    assert "yet" not in tell(curves[1]).title
+    assert "1 not grokked yet, training" in compare(curves, own=[[], []]).headline.split(".")[0]
+
+
+def test_a_run_in_training_that_has_grokked_says_so() -> None:
+    series = drawn(KNOWN, [0, 0.1, 0.1, 0.1, 1, 1, 1, 1], facts=json.dumps({"status": "running", "last_step": 30_000}))
+    assert tell(series).title == "This network grokked at step 10,000"
+
+
 def test_a_run_that_broke_off_names_its_last_step_not_the_last_that_was_evaluated() -> None:
     facts = json.dumps({"status": "stopped", "last_step": 187})
     text = str(tell(drawn([0, 0.1], [0, 0.1], steps=(0, 150), facts=facts)))

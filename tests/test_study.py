@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,15 +16,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from planted_study import planted_row
 from small_study import MEASURES, in_turn, run_bytes, small_base, small_study
 
 from interp import Study, observe, open_run, open_study, record
 from interp.cli import main
 from interp.errors import UsageError
 from interp.observing.thinning_out import thin_measured
+from interp.reporting.study_page import study_page
+from interp.reporting.study_source import source_of
+from interp.reporting.study_story import SEEDS_SET
 from interp.studies.going import FAILURES, shard_of
 from interp.studies.outcomes import counts, rows
-from interp.studies.study_cells import cells_of
+from interp.studies.study_cells import cell_table, cells_of
 from interp.studies.worker import RUNS
 
 
@@ -270,14 +275,15 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     assert "2 of them now" in out
     code, out, _ = run("show", "wd")
     assert "not reached" in out
-    assert "fewer than 10 seeds" in out or "of 2 seeds" in out
+    assert out.count("fewer than 10 seeds") == 2  # of each cell
+    assert "2 seeds (both weights and split)" in out
     assert len(json.loads(run("show", "wd", "--json")[1])) == 4
     for suffix in ("csv", "parquet", "json"):
         assert run("export", "wd", "-o", f"x.{suffix}")[0] == 0
         assert (tmp_path / f"x.{suffix}").stat().st_size
     assert "wd" in run("list")[1]
     for arguments, said in (
-        (("run", "wd", "--on", "moon"), "expected here, ray, or shard:K/N"),
+        (("run", "wd", "--on", "moon"), "expected here, cuda, ray, or shard:K/N"),
         (("run", "wd", "--on", "shard:3/2"), "expected K/N"),
         (("show", "we"), "did you mean 'wd'"),
         (("export", "wd", "-o", "x.doc"), ".csv, .parquet or .json"),
@@ -300,3 +306,204 @@ def test_a_run_folder_that_was_emptied_is_trained_again(study: Study, tmp_path: 
     assert there.run(executor=in_turn, progress=False).trained == 1
     assert run_bytes(there.path_of(point.name)) == run_bytes(study.path_of(point.name))
     assert open_run(there.path_of(point.name)).config == replace(point.config)
+
+
+# ---- Series of runs that differ ----
+
+
+def test_series_of_runs_with_other_steps_have_nan_where_a_run_has_none(tmp_path: Path) -> None:
+    made = small_study(tmp_path, vary={"steps": [6, 12]}, seeds=range(1))
+    made.run(executor=in_turn, progress=False)
+    short, long = (point.name for point in made.points)
+    for variable in ("test_loss", "restricted_loss"):
+        found = made.series(variable)
+        assert set(found.step.values) == {*made[short].config.checkpoints.steps(6), *found.step.values[found.step.values > 6]} | (
+            set(range(13)) if variable == "test_loss" else {*made[long].config.checkpoints.steps(12)}
+        )
+        assert found.sel(run=long).dropna("step").step.values[-1] == 12
+        assert found.sel(run=short).dropna("step").step.values[-1] == 6
+        assert found.sel(run=short, step=slice(7, None)).isnull().all()
+        assert found.coords["steps"].values.tolist() == [6, 12]
+
+
+def test_series_over_moduli_have_the_labels_of_all(tmp_path: Path) -> None:
+    measures = ("embedding_spectrum",)
+    made = small_study(tmp_path, vary={"task.p": [7, 11]}, seeds=range(1), measures=measures)
+    made.run(executor=in_turn, progress=False)
+    found = made.series("embedding_norm")
+    assert found.dims == ("run", "step", "frequency")
+    for point in made.points:
+        mine = observe(made[point.name], measures)["embedding_norm"]
+        there = found.sel(run=point.name, frequency=mine.frequency)
+        assert (there.values == mine.values).all()
+        others = found.sel(run=point.name).drop_sel(frequency=mine.frequency.values)
+        assert others.isnull().all()
+    assert found.sizes["frequency"] == 5
+
+
+def test_series_of_a_measure_that_does_not_apply_to_a_run_are_nan_there(tmp_path: Path) -> None:
+    made = small_study(tmp_path, vary={"task.operation": ["add", "x2xyy2"]}, seeds=range(1))
+    made.run(executor=in_turn, progress=False)
+    with_waves, without = (point.name for point in made.points)
+    found = made.series("restricted_loss")
+    assert found.sel(run=with_waves).notnull().all()
+    assert found.sel(run=without).isnull().all()
+    assert found.coords["task.operation"].values.tolist() == ["add", "x2xyy2"]
+    with pytest.raises(UsageError, match="did you mean 'restricted_loss'"):
+        made.series("restricted_los")
+    only = small_study(tmp_path, vary={"task.operation": ["x2xyy2"]}, seeds=range(1), name="only")
+    only.run(executor=in_turn, progress=False)
+    with pytest.raises(UsageError, match="unknown variable 'restricted_loss'"):
+        only.series("restricted_loss")
+
+
+def test_series_leave_out_a_run_that_cannot_be_read(study: Study, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree(study.folder, tmp_path / study.name)
+    there = open_study(tmp_path / study.name)
+    lost, other = (there.points[i].name for i in (0, 1))
+    (there.path_of(lost) / "manifest.json").write_bytes(b"{")
+    next((there.path_of(other) / "series").iterdir()).write_bytes(b"")
+    found = there.series("restricted_loss")
+    assert lost not in found.run.values
+    assert found.sizes["run"] == 6
+    assert lost in caplog.text
+    assert other in caplog.text
+
+
+# ---- Folders that were changed between two calls ----
+
+
+def called(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as caught:
+        main(["study", *map(str, arguments)])
+    told = capsys.readouterr()
+    return int(caught.value.code or 0), told.out + told.err
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (lambda plan: plan["vary"].update({"optimizer.weight_decay": [0.5]}), 4),
+        (lambda plan: plan["vary"].update({"optimizer.beta1": [0.8]}), 8),
+        (lambda plan: plan["base"].update(steps=13), 8),
+        (lambda plan: plan.update(seeds=[0]), 4),
+    ],
+)
+def test_a_plan_that_was_changed_on_disk_trains_nothing_anew(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Any, left: int
+) -> None:
+    shutil.copytree(study.folder, tmp_path / study.name)
+    where = tmp_path / study.name / "study.json"
+    good = where.read_bytes()
+    plan = json.loads(good)
+    change(plan)
+    where.write_text(json.dumps(plan))
+    code, said = called(capsys, "run", "small", "--root", tmp_path, "--workers", 1)
+    assert code == 2
+    assert f"has {left} runs that the plan does not have" in said
+    assert "Put it back" in said
+    code, said = called(capsys, "show", "small", "--root", tmp_path)
+    assert (code, f"{left} runs in" in said) == (0, True)
+    where.write_bytes(good)
+    assert open_study(tmp_path / "small").run(executor=in_turn, progress=False).trained == 0
+
+
+def test_values_added_to_the_plan_on_disk_are_trained(study: Study, tmp_path: Path) -> None:
+    shutil.copytree(study.folder, tmp_path / study.name)
+    where = tmp_path / study.name / "study.json"
+    plan = json.loads(where.read_bytes())
+    plan["vary"]["optimizer.weight_decay"].append(2.0)
+    where.write_text(json.dumps(plan))
+    assert open_study(tmp_path / study.name).run(executor=in_turn, progress=False).trained == 4
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda run: (run / "manifest.json").write_bytes(b"{"), "manifest.json: damaged"),
+        (lambda run: (run / "history.jsonl").write_bytes(b"x"), "history.jsonl: damaged: 1 byte,"),
+        (lambda run: next((run / "checkpoints").iterdir()).unlink(), "missing"),
+        (lambda run: shutil.rmtree(run / "series"), "missing"),
+    ],
+)
+def test_a_run_that_was_damaged_fails_alone_and_can_be_trained_anew(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str], harm: Any, said: str
+) -> None:
+    shutil.copytree(study.folder, tmp_path / study.name)
+    there = open_study(tmp_path / study.name)
+    run = there.path_of(there.points[3].name)
+    shutil.rmtree(there.path_of(there.points[5].name))  # one that is not there is trained
+    harm(run)
+    tally = there.run(executor=in_turn, progress=False)
+    assert (tally.finished, tally.trained, list(tally.failed)) == (7, 1, [run.name])
+    assert said in tally.failed[run.name]
+    code, told = called(capsys, "show", "small", "--root", tmp_path)
+    assert (code, "1 failed" in told, f"{run.name} (optimizer.weight_decay" in told) == (0, True, True)
+    code, told = called(capsys, "run", "small", "--root", tmp_path, "--workers", 1)
+    assert (code, "1 run failed" in told) == (1, True)
+    shutil.rmtree(run)
+    assert there.run(executor=in_turn, progress=False).trained == 1
+    assert run_bytes(run) == run_bytes(study.path_of(run.name))
+
+
+def test_a_run_whose_loss_is_not_finite_is_shown_with_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wild = small_study(tmp_path, vary={"optimizer.lr": [1e-3, 1e30]}, seeds=range(1))
+    wild.run(executor=in_turn, progress=False)
+    name = wild.points[1].name
+    code, said = called(capsys, "show", "small", "--root", tmp_path)
+    assert code == 0
+    assert f"{name} (optimizer.lr 1e+30, seed 0) broke off" in said
+    assert "its loss was not finite" in said
+    code, said = called(capsys, "run", "small", "--root", tmp_path, "--workers", 1)
+    assert (code, "1 broke off (their loss was not finite)" in said) == (0, True)
+
+
+def test_a_full_disk_is_said_and_the_study_goes_on_with_more_room(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file system that is full: every file that would be written is refused, at some point in the middle."""
+    full = small_study(tmp_path)
+    left = [30]
+    opened = os.open
+
+    def refused(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR) and str(tmp_path) in str(path):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return opened(path, flags, *rest, **named)
+
+    full.save()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refused)
+        tally = full.run(executor=in_turn, progress=False)
+    assert left[0] < 0
+    assert tally.failed
+    assert full.run(executor=in_turn, progress=False).finished == 8
+    for point in study.points:
+        assert run_bytes(full.path_of(point.name)) == run_bytes(study.path_of(point.name))
+
+
+# ---- What is said of few runs, and of what a seed sets ----
+
+
+@pytest.mark.parametrize("seeds", [9, 10])
+def test_every_cell_of_fewer_than_ten_runs_says_so(tmp_path: Path, seeds: int) -> None:
+    study = small_study(tmp_path, vary={"split.fraction": [0.4, 0.5]}, seeds=range(seeds))
+    found = [planted_row(point.values, point.seed, grokked=500, name=point.name) for point in study.points]
+    table = cell_table(study, found)
+    assert [row.get("", "") for row in table] == ["fewer than 10 seeds" if seeds < 10 else ""] * 2
+    found[0]["status"] = "failed"  # a number is drawn from the runs that are finished, not from those that were planned
+    assert "fewer than 10 seeds" in cell_table(study, found)[0][""]
+
+
+@pytest.mark.parametrize(
+    ("seeds_are", "said"), [("both", "both weights and split"), ("weights", "of the weights"), ("split", "of the split")]
+)
+def test_what_a_seed_sets_is_stated(tmp_path: Path, capsys: pytest.CaptureFixture[str], seeds_are: Any, said: str) -> None:
+    made = small_study(tmp_path, vary={}, seeds_are=seeds_are)
+    made.save()
+    assert f"seeds ({said})" in called(capsys, "show", "small", "--root", tmp_path)[1]
+    assert set(made.outcomes()["seeds_are"]) == {seeds_are}
+    page = study_page(source_of(made)).html
+    assert f"A seed sets {SEEDS_SET[seeds_are]}." in page

@@ -18,13 +18,13 @@ from interp.cli import main
 from interp.errors import UsageError
 from interp.figures import law, phase_diagram, survival
 from interp.figures.cell_numbers import answer, find_question, questions, words
-from interp.figures.law_figure import fit_law, law_axes, law_figure
+from interp.figures.law_figure import fit_law, law_axes, law_figure, law_picture
 from interp.figures.phase_map import OUTCOME_COLOURS, phase_figure
 from interp.figures.study_table import StudyTable
 from interp.figures.survival_figure import MOST_CURVES, survival_figure, survival_of
 from interp.reporting.curve_thinning import thinned
 from interp.studies.comparing import log_rank
-from interp.studies.durations import NotBounded
+from interp.studies.durations import FEW, NotBounded
 from interp.studies.law_fit import Law
 from interp.studies.study_cells import cell
 from interp.studies.survival import kaplan_meier
@@ -221,7 +221,11 @@ def test_survival_curves_are_those_of_kaplan_and_meier_with_a_tick_for_every_cen
         curve = kaplan_meier(runs)
         assert np.asarray(line.x)[1:-1].tolist() == curve.time.tolist()
         assert np.asarray(line.y)[1:-1] == pytest.approx(curve.survival)
-        ticks = [t for t in drawn.data if t.legendgroup == found.groups[i].label and t.mode == "markers"]
+        marks = [t for t in drawn.data if t.legendgroup == found.groups[i].label and t.mode == "markers"]
+        quartiles = [(x, 1 - y) for t in marks if t.marker.symbol == "diamond" for x, y in zip(t.x, t.y, strict=True)]
+        expected = [(curve.quantile(share).value, share) for share in (0.25, 0.5, 0.75)]
+        assert quartiles == [one for one in expected if one[0] is not None]
+        ticks = [t for t in marks if t.marker.symbol == "line-ns-open"]
         assert sum(len(t.x) for t in ticks) == int((~runs.event).sum())
     assert found.test == log_rank([timed(known.at({0: i, 1: 0}), "grokked") for i in range(3)])
     assert found.paired.method == "log-rank within strata"
@@ -352,3 +356,22 @@ def test_the_command_writes_them(folder: Path, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit, match="2"):
         main(["study", "figure", "small", "law", *where, "--y", "fraction"])
     assert "--y: given for law" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_pictures_of_few_runs_say_so(seeds: int) -> None:
+    """In the picture itself, not only where a pointer is."""
+    axes = {"optimizer.weight_decay": [0.5, 1.0, 2.0], "split.fraction": [0.4, 0.5]}
+    known = table(axes, seeds=seeds)
+    said = f"(all cells: fewer than {FEW} runs)"
+    for of in ("grokked", "share_grokked", "outcome"):
+        for y in (None, 1):
+            drawn = phase_figure(known, ask(of, known), x=0, y=y)
+            assert (said in drawn.layout.title.text) == (seeds < FEW)
+    survival = survival_figure(survival_of(known, "grokked", by=0, fixed={1: 0}), ask("grokked", known), axis="weight decay")
+    assert all((f"fewer than {FEW}" in trace.name) == (seeds < FEW) for trace in survival.data if trace.name)
+    traces, _ = law_picture(
+        fit_law(known, "grokked", along=0, fixed={1: 0}, resamples=100), ask("grokked", known), axis="weight decay"
+    )
+    (line,) = (trace["name"] for trace in traces if "law" in trace.get("name", ""))
+    assert (f"fewer than {FEW}" in line) == (seeds < FEW)

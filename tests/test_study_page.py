@@ -25,6 +25,8 @@ from interp.reporting.study_curves import KINDS, thin_curve
 from interp.reporting.study_page import StudySource, study_page
 from interp.reporting.study_source import measured_of, source_of, study_report
 from interp.reporting.study_story import study_story
+from interp.studies.survival import kaplan_meier
+from interp.studies.timed import timed
 
 FRACTION: dict[str, list[Any]] = {"split.fraction": [0.3, 0.4]}
 
@@ -105,9 +107,13 @@ def test_the_page_has_every_cells_answers_from_python() -> None:
     assert [one["name"] for one in data["questions"]] == [one.name for one in asked]
     for cell in data["cells"]:
         rows = source.table.cells[tuple(cell["place"])]
-        for (value, low, high, n, events), one in zip(cell["answers"], asked, strict=True):
+        for (value, low, high, n, events, *quartiles), one in zip(cell["answers"], asked, strict=True):
             told = answer(rows, one)
             assert (value, low, high, n, events) == (told.value, told.low, told.high, told.n, told.events)
+            assert len(quartiles) == (2 if one.kind == "time" else 0)
+            for mine, share in zip(quartiles, (0.25, 0.75), strict=False):
+                expected = kaplan_meier(timed(rows, one.name)).quantile(share)
+                assert tuple(mine) == (expected.value, expected.low, expected.high)
         assert [data["columns"][0]["values"][i] for i in cell["rows"]] == [row["run"] for row in rows]
     assert len(data["survival"]) == 6 * (2 + 3)
     assert len(data["laws"]["found"]) == 4 * (2 + 3)
@@ -182,6 +188,23 @@ def test_curves_and_last_measurements_are_those_of_the_runs(folder: Path) -> Non
     assert values.tolist() == expected.sel(step=steps).values.tolist()
     assert row["restricted_loss"] == values[-1]
     assert len(source.curves.curves["restricted_loss"]) == 8
+
+
+def test_runs_that_keep_all_checkpoints_are_measured_for_the_page(folder: Path, tmp_path: Path) -> None:
+    thinned = open_study(folder / "small")
+    study = small_study(tmp_path, keep="all", seeds=range(1))
+    study.run(executor=in_turn, progress=False)
+    assert "restricted_loss" not in source_of(study, brief=True).curves.curves
+    source = source_of(study)
+    theirs = source_of(thinned)
+    for point in study.points:
+        mine, expected = (one.curves.curves["restricted_loss"][point.name] for one in (source, theirs))
+        assert mine[0].tolist() == expected[0].tolist()
+        np.testing.assert_allclose(mine[1], expected[1], rtol=1e-5)
+    rows = {row["run"]: row for row in theirs.table.rows}
+    for row in source.table.rows:
+        assert row["restricted_loss"] == pytest.approx(rows[row["run"]]["restricted_loss"], rel=1e-5)
+        assert row.keys() == rows[row["run"]].keys()
 
 
 def test_the_command_writes_the_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from test_report_accessibility import AXE, CONTROLS, FAINT, FIGURES, STOP, UNFOL
 from visiting import Visit, until, visit
 
 from interp.figures.cell_numbers import answer, find_question, words
+from interp.figures.survival_figure import spanned, survival_of
 from interp.reporting.study_page import StudySource, study_page
 
 pytestmark = pytest.mark.browser
@@ -180,6 +181,66 @@ def test_survival_and_laws_follow_their_choices(seen: Visit) -> None:
     pick(page, "choose-law", "along", "1")
     assert "No law is fitted. T against the fraction" in page.text_content("#law-said")
     assert page.evaluate("document.querySelector('#law').data.length") > 0
+
+
+def test_quartiles_are_told_with_their_intervals(seen: Visit) -> None:
+    page, table = seen.page, source().table
+    for n, label in enumerate(labels(page)):
+        first, third = answer(table.at({0: n % 4, 1: 2 - n // 4, 2: 0}), find_question("grokked", table.rows)).quartiles
+        assert label.endswith(f"A quarter: {spanned(first)}; three quarters: {spanned(third)}.")
+    found = survival_of(table, "grokked", by=0, fixed={1: 0, 2: 0})
+    rows = page.evaluate(
+        "[...document.querySelectorAll('#survival-rows tbody tr')].map((r) => [...r.cells].map((c) => c.textContent))"
+    )
+    assert [row[3:] for row in rows] == [[spanned(one) for one in group.quartiles] for group in found.groups]
+    points = page.evaluate(
+        "document.querySelector('#survival').data.filter((t) => t.marker?.symbol === 'diamond').map((t) => t.text)"
+    )
+    assert sum(map(len, points)) == sum(one.value is not None for group in found.groups for one in group.quartiles)
+    assert f"weight decay 4: half by step {spanned(found.groups[-1].quartiles[1])}" in [text for one in points for text in one]
+
+
+@pytest.mark.parametrize("question", ["grokked", "share_grokked", "outcome", "test_loss"])
+def test_the_map_is_saved_as_it_is_seen(seen: Visit, tmp_path: Path, question: str) -> None:
+    page = seen.page
+    pick(page, "choose-question", "shown", question)
+    with page.expect_download() as waiting:
+        page.click("#panel-phase [data-tool=svg]")
+    assert waiting.value.suggested_filename == "planted-phase.svg"
+    waiting.value.save_as(tmp_path / "map.svg")
+    drawn = (tmp_path / "map.svg").read_text(encoding="utf-8")
+    shown = page.evaluate(
+        "[...document.querySelectorAll('#phase-map .place')].map((e) => [e.firstChild.data, e.style.backgroundColor])"
+    )
+    for text, colour in shown:
+        assert f">{text}<" in drawn
+        assert (colour or "rgb(125, 133, 144)") in drawn
+    assert "activation relu" in drawn  # where the other axis is held
+    assert "fewer than 10 finished runs" in drawn
+
+
+def test_a_point_of_the_scatter_leads_to_its_run(seen: Visit) -> None:
+    page = seen.page
+    run = page.evaluate("""() => {
+        const graph = document.querySelector('#facts-of-runs');
+        const trace = graph.data[2];
+        graph.emit('plotly_click', { points: [{ customdata: trace.customdata[1], data: trace }] });
+        return shown.column('run').values[trace.customdata[1]];
+    }""")
+    until(page, "run => document.getElementById('run-command').textContent.includes(run)", run)
+    until(page, "Math.abs(document.getElementById('panel-cell').getBoundingClientRect().top) < innerHeight / 2")
+
+
+def test_a_legend_does_not_push_curves_together(browser: Browser, tmp_path: Path) -> None:
+    """Twelve groups in a narrow window."""
+    axes = {"optimizer.weight_decay": np.geomspace(0.5, 8, 12).round(2).tolist()}
+    file = tmp_path / "x.html"
+    file.write_text(study_page(planted_source(axes, seeds=3)).html, encoding="utf-8")
+    visited = visit(browser, file, width=400)
+    assert visited.page.evaluate("+document.querySelector('#survival .nsewdrag').getAttribute('height')") > 200
+    assert visited.page.evaluate("document.querySelectorAll('#survival .legend .traces').length") == 12
+    assert visited.page.evaluate("+(document.querySelector('#survival .scrollbar')?.getAttribute('height') ?? 0)") == 0
+    visited.leave()
 
 
 def test_a_time_that_was_not_seen_is_drawn_as_longer(seen: Visit) -> None:

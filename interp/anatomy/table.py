@@ -15,13 +15,14 @@ from interp.cores import check_threads, torch_threads
 from interp.errors import NotFiniteError
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.networks.one_layer import Weights
+from interp.observing.analysed_sizes import room_for_measuring
 from interp.observing.circuit import Circuit, Entries, Model
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 from interp.tasks.task import Task
 
 
-def anatomy(
+def anatomy(  # noqa: PLR0913  each is a choice of the one who asks
     weights: Weights,
     *,
     task: Task | None = None,
@@ -31,6 +32,7 @@ def anatomy(
     seed: int = 0,
     threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    force: bool = False,
 ) -> Entries:
     """Everything that can be measured on one model: losses, circuit, algorithm, verdicts, ablations, as nested plain values.
 
@@ -46,15 +48,17 @@ def anatomy(
         seed: of the controls.
         threads: how many share the work on the ablations, all cores of this process by default; no number depends on it.
         on_step: called with (pieces of the work done, pieces in all).
+        force: measure even if that takes more memory than this machine has, by estimate.
 
     Raises:
-        UsageError: if the weights give logits that are not finite, or threads is less than 1.
+        UsageError: if it takes more, if the weights give logits that are not finite, or threads is less than 1.
 
     >>> from interp.synthetic import clock_weights
     >>> anatomy(clock_weights(7, [2, 3], amplitude=9.0))["key_frequencies"]
     [2, 3]
     """
     threads = check_threads(threads)
+    room_for_measuring(weights.p, weights.d_mlp, width=weights.W_E.element_size(), force=force)
     weights = weights.map(torch.Tensor.detach)
     task = ModularTask(weights.p, equals_sign=weights.equals_sign) if task is None else task
     model = Model(weights, task, split)

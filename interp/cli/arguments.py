@@ -45,6 +45,12 @@ TrainingThreads = Annotated[
 LiveThreads = Annotated[
     int, tyro.conf.arg(metavar="N", help="cores to use at once (default: 1, which leaves the others to the training)")
 ]
+Force = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+ForceAnalysis = Annotated[
+    bool,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.arg(help="measure even if that takes more memory than there is, by estimate"),
+]
 Lock = Annotated[
     LockKind | None,
     tyro.conf.arg(
@@ -146,5 +152,15 @@ class Reading:
     known: Annotated[KnownFlags, tyro.conf.arg(name="")] = KnownFlags()
 
 
+@dataclass(frozen=True)
+class Means:
+    """What measuring may take of this machine."""
+
+    threads: Threads = None
+    force: ForceAnalysis = False
+
+
+MeansOptions = Annotated[Means, tyro.conf.arg(name="")]
+ALL_MEANS = Means()
 FileOptions = Annotated[Reading, tyro.conf.arg(name="")]
 NO_OPTIONS = Reading()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -12,12 +11,15 @@ from types import TracebackType
 
 import tyro
 
+from interp.cli.ends import die_by, ended_in_order
 from interp.cli.exchange import export, import_
 from interp.cli.foresight import forecast
 from interp.cli.looking import analyze, anatomy, runs, show, verify
 from interp.cli.making import demo, resume, train, train_from
 from interp.cli.pages import figure, report, watch
+from interp.cli.streams import take_over
 from interp.cli.studies import study, study_from
+from interp.early import INTERRUPTED
 from interp.errors import DataError, NotFiniteError, TrainingError, UsageError
 from interp.interop.known import UnknownFactError
 from interp.wording import shown
@@ -48,13 +50,39 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; ends the process with the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run the command line; ends the process with the exit code.
+
+    Args:
+        arguments: those of a command that is called from Python, which keeps its signals and streams; by default those of this
+            process, which is the command's alone.
+    """
+    if arguments is not None:
+        sys.exit(_run(list(arguments)))
+    outlet = take_over()
+    received: list[int] = []
+    try:
+        with ended_in_order() as received:
+            code = _run(sys.argv[1:])
+    except KeyboardInterrupt:  # one that came while the other was dealt with
+        code = INTERRUPTED
+    except SystemExit as error:  # of the parser: help, or a usage that it has explained
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    sys.stdout.flush()
+    if received:
+        die_by(received[0])
+    if outlet.error is not None:
+        print(f"error: standard output cannot be written ({outlet.error.strerror})", file=sys.stderr)
+        code = code or 1
+    sys.exit(code)
+
+
+def _run(given: list[str]) -> int:
+    """Run a command; its exit code."""
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     _print_safely()
     logging.getLogger("interp").setLevel(logging.INFO)  # what libraries log below a warning does not concern the user
-    sys.exit(_guarded(lambda: _dispatch(given), debug=debug))
+    return _guarded(lambda: _dispatch(given), debug=debug)
 
 
 def _dispatch(given: list[str]) -> None:
@@ -73,15 +101,12 @@ def _guarded(command: Callable[[], None], *, debug: bool) -> int:
     """Run a command; print what went wrong, if anything, and return the exit code."""
     try:
         command()
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, `head` for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, DataError, TrainingError, OSError, KeyboardInterrupt) as error:
         if debug or (isinstance(error, ValueError) and not isinstance(error, UsageError)):
             raise
         if isinstance(error, KeyboardInterrupt):
             print(_told(f"interrupted{f': {error}' if str(error) else ''}"), file=sys.stderr)
-            return 130
+            return INTERRUPTED
         said = error.on_command_line() if isinstance(error, UnknownFactError) else error
         print(_told(f"error: {said}"), file=sys.stderr)
         return 2 if isinstance(error, UsageError) and not isinstance(error, NotFiniteError) else 1

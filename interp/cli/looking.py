@@ -10,11 +10,14 @@ import tyro
 
 from interp.bars import counted_progress
 from interp.cli.arguments import (
+    ALL_MEANS,
     NO_OPTIONS,
     ROOT,
     FileOptions,
     Files,
+    ForceAnalysis,
     Keys,
+    MeansOptions,
     Names,
     Root,
     RunPath,
@@ -50,6 +53,7 @@ def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="jso
 def show(
     run: RunPath,
     threads: Threads = None,
+    force: ForceAnalysis = False,
     root: Root = ROOT,
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
@@ -64,7 +68,7 @@ def show(
     from interp.observing.summary import summary
 
     with counted_progress("dating the phases") as on_step:
-        found = summary(find_run(run, root), threads=threads, on_step=on_step)
+        found = summary(find_run(run, root), threads=threads, on_step=on_step, force=force)
     if json_output:
         print_json(found)
     else:
@@ -105,13 +109,14 @@ def analyze(
     steps: str | None = None,
     key_rule: Keys = "unembedding",
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None,
-    threads: Threads = None,
+    means: MeansOptions = ALL_MEANS,
     root: Root = ROOT,
 ) -> None:
     """Run analyses at a run's checkpoints; only what is not cached yet is computed.
 
     Args:
         steps: which checkpoints, for example 0,500,1000 or 0:5000 or 0:5000:500 (default: all).
+        means: what measuring may take.
         out: also write the series to this file: .nc (netCDF), .parquet or .csv.
     """
     opened = find_run(run, root)
@@ -125,8 +130,9 @@ def analyze(
             files=file,
             steps=parse_steps(steps, opened),
             key_rule=parse_keys(key_rule),
-            threads=threads,
+            threads=means.threads,
             on_step=on_step,
+            force=means.force,
         )
     if out is not None:
         from interp.interop import export_series
@@ -143,6 +149,7 @@ def anatomy(
     reading: FileOptions = NO_OPTIONS,
     controls: int = 5,
     threads: Threads = None,
+    force: ForceAnalysis = False,
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
     root: Root = ROOT,
 ) -> None:
@@ -162,7 +169,10 @@ def anatomy(
         from interp.anatomy.source import open_source
 
         source = open_source(there, step=step, format=reading.format, known=reading.known)  # type: ignore[arg-type] # checked there
-        found = dissect(source.weights, task=source.task, split=source.split, controls=controls, threads=threads, on_step=on_step)
+        found = dissect(
+            source.weights, task=source.task, split=source.split, controls=controls, threads=threads, on_step=on_step,
+            force=force,
+        )  # fmt: skip
     paper, paper_note = beside_mainline(source.weights, source.task, weight_decay=source.weight_decay, fraction=source.fraction)
     if json_output:
         beside = {"paper": paper or None, "paper_note": paper_note}

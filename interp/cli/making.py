@@ -11,9 +11,9 @@ from typing import Annotated
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Lock, Out, Root, RunPath, TrainingThreads, find_run
-from interp.cli.pages import write_report
-from interp.cli.printing import print_summary, say
+from interp.cli.arguments import ROOT, Force, Lock, Out, Root, RunPath, TrainingThreads, find_run
+from interp.cli.pages import announced, write_report
+from interp.cli.printing import print_summary
 from interp.config.recipes import RECIPES, recipe
 from interp.config.run_config import RunConfig
 from interp.cores import check_threads
@@ -30,6 +30,8 @@ class Train:
         root: directory that holds the runs.
         live: serve the run's report on this machine while it is trained; see `interp watch`.
         port: port of the live report; any free one by default.
+        browser: open it in a browser, if there is a display and output goes to a terminal.
+        force: train even if the run takes more memory or disk than there is, or more than 30 days, by estimate.
         lock: how other processes are kept from writing the same run.
     """
 
@@ -38,6 +40,8 @@ class Train:
     root: Path = ROOT
     live: bool = False
     port: int = 0
+    browser: bool = True
+    force: Force = False
     lock: Lock = None
 
 
@@ -58,7 +62,7 @@ def demo(
 
     config = replace(recipe("demo"), seed=seed, threads=None if threads is None else check_threads(threads))
     run = record(config, root=root, lock=lock)
-    write_report([run], out, threads=threads)
+    write_report([run], out, means=Means(threads))
 
 
 def train(recipe_or_file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE|FILE")]) -> None:
@@ -85,39 +89,48 @@ def train_from(source: str, flags: Sequence[str]) -> None:
         from interp.store.run_paths import run_path
 
     name = run_name(arguments.config) if arguments.name is None else arguments.name
-    with _attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live):
-        run = record(arguments.config, root=arguments.root, name=name, lock=arguments.lock)
+    with attended(run_path(arguments.root, name), arguments.port, wanted=arguments.live, browser=arguments.browser):
+        run = record(arguments.config, root=arguments.root, name=name, force=arguments.force, lock=arguments.lock)
     print_summary(run)
 
 
-def resume(run: RunPath, live: bool = False, port: int = 0, lock: Lock = None, root: Root = ROOT) -> None:
+def resume(
+    run: RunPath,
+    live: bool = False,
+    port: int = 0,
+    browser: bool = True,
+    force: Force = False,
+    lock: Lock = None,
+    root: Root = ROOT,
+) -> None:
     """Continue an interrupted run exactly where it stopped.
 
     Args:
         live: serve the run's report on this machine while it is trained; see `interp watch`.
         port: port of the live report; any free one by default.
+        browser: open it in a browser, if there is a display and output goes to a terminal.
+        force: go on even if the run takes more memory than there is, by estimate.
     """
     with counted_progress("loading libraries"):
         from interp.recording.recorder import resume as go_on
 
     path = find_run(run, root).path
-    with _attended(path, port, wanted=live):
-        done = go_on(path, lock=lock)
+    with attended(path, port, wanted=live, browser=browser):
+        done = go_on(path, force=force, lock=lock)
     print_summary(done)
 
 
 @contextmanager
-def _attended(path: Path, port: int, *, wanted: bool) -> Iterator[None]:
-    """Serve the run's page inside the block, if that is wanted."""
+def attended(path: Path, port: int, *, wanted: bool, browser: bool) -> Iterator[None]:
+    """Serve the page of a run, or of a study, inside the block, if that is wanted."""
     if not wanted:
         if port:
             raise UsageError(f"--port: given {port} without --live; add --live, or leave --port out")
         yield
         return
-    from interp.live.attendant import attended
+    from interp.live import attendant
 
-    with attended(path, port) as address:
-        say(f"Live: {address} (on this machine only; Ctrl-C ends it with the training)", flush=True)
+    with attendant.attended(path, port) as address, announced(address, ends="Ctrl-C ends it with the training", browser=browser):
         yield
 
 

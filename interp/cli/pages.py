@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,16 @@ import tyro
 
 from interp.bars import counted_progress, progress_by_part
 from interp.cli.arguments import (
+    ALL_MEANS,
     NO_OPTIONS,
     ROOT,
     FileOptions,
     Files,
+    ForceAnalysis,
     Keys,
     LiveThreads,
+    Means,
+    MeansOptions,
     Names,
     Out,
     Root,
@@ -37,13 +41,17 @@ if TYPE_CHECKING:
     from interp.store.run import Run
 
 
+# A run is watched from another session than that which trains it, where a lower priority may say nothing: a tenth of a core.
+_REST = 9.0
+
+
 def report(
     run: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FILE")],
     out: Out = Path("report.html"),
     analysis: Names = (),
     file: Files = (),
     key_rule: Keys = "unembedding",
-    threads: Threads = None,
+    means: MeansOptions = ALL_MEANS,
     root: Root = ROOT,
     reading: FileOptions = NO_OPTIONS,
 ) -> None:
@@ -53,6 +61,7 @@ def report(
 
     Args:
         run: directories of runs, or their names under --root; or other people's files.
+        means: what measuring may take.
         reading: how a file is read.
     """
     from interp.interop import opened_runs
@@ -62,7 +71,7 @@ def report(
     there = [find_path(one, root) for one in run]
     unread: dict[str, str] = {}
     with opened_runs(there, reading.format, known=reading.known, unread=unread) as runs:  # type: ignore[arg-type] # checked there
-        write_report(runs, out, analyses=analysis, files=file, key_rule=key_rule, threads=threads, unread=unread)
+        write_report(runs, out, analyses=analysis, files=file, key_rule=key_rule, means=means, unread=unread)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +106,7 @@ class Drawing:
     file: Files = ()
     key_rule: Keys = "unembedding"
     threads: Threads = None
+    force: ForceAnalysis = False
     root: Root = ROOT
 
 
@@ -140,6 +150,7 @@ def _one_figure(asked: Drawing) -> None:
             key_rule=rule,
             threads=asked.threads,
             on_step=on_step,
+            force=asked.force,
         )
     if asked.title:
         drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
@@ -167,6 +178,7 @@ def _all_figures(asked: Drawing) -> None:
             key_rule=parse_keys(asked.key_rule),
             threads=asked.threads,
             on_progress=show,
+            force=asked.force,
         )
     for path in found.paths:
         say(f"wrote {path}")
@@ -179,6 +191,7 @@ def _all_figures(asked: Drawing) -> None:
 def watch(
     run: RunPath,
     port: int = 0,
+    browser: bool = True,
     analysis: Names = (),
     file: Files = (),
     key_rule: Keys = "unembedding",
@@ -188,13 +201,16 @@ def watch(
     """Serve a run's report on this machine only, and update it in open tabs while the run is trained.
 
     Ends when the run is finished; open tabs keep the last page. A run that is already finished is served until Ctrl-C, and so is
-    an interrupted one, which may be resumed.
+    an interrupted one, which may be resumed. Only who knows the whole address, which is printed, sees the page; it works through
+    a forwarded port as well.
 
     Args:
         port: port of the live report; any free one by default.
+        browser: open it in a browser, if there is a display and output goes to a terminal.
     """
     from interp.live.follower import Follower, give_way, line_of
-    from interp.live.server import Published, listen, serving, url
+    from interp.live.server import listen, serving, url
+    from interp.live.viewers import Published
     from interp.observing.analysis import builtin_names, find_analyses
     from interp.store.run import open_run
 
@@ -203,15 +219,31 @@ def watch(
     rule = parse_keys(key_rule)
     find_analyses(analysis or builtin_names(), files=file)  # so that errors in the request show now and not in a page
     follower = Follower(
-        opened.path, published, analyses=analysis or None, files=file, key_rule=rule, threads=check_threads(threads)
+        opened.path,
+        published,
+        analyses=analysis or None,
+        files=file,
+        key_rule=rule,
+        threads=check_threads(threads),
+        rest=_REST,
     )
     say(f"{opened.path}: {line_of(opened)}")
-    say(f"Live: {url(listener)} (on this machine only; Ctrl-C ends it)", flush=True)
+    address = url(listener, published.token)
     if not opened.manifest.final:
-        give_way()
-    with serving(listener, published), suppress(KeyboardInterrupt):
+        follower.on_first = give_way()
+    with serving(listener, published), announced(address, ends="Ctrl-C ends it", browser=browser), suppress(KeyboardInterrupt):
         follower.follow(until_final=not opened.manifest.final)
     say(f"{line_of(open_run(opened.path))} Next: interp report {shlex.quote(str(opened.path))}")
+
+
+@contextmanager
+def announced(address: str, *, ends: str, browser: bool) -> Iterator[None]:
+    """Print where a live page is and, if that is wanted and somebody looks, open it in a browser."""
+    from interp.live.showing import is_looking, shown
+
+    print(f"Live: {address} (on this machine only; {ends})", flush=True)
+    with shown(address) if browser and is_looking() else nullcontext():
+        yield
 
 
 def write_report(
@@ -221,7 +253,7 @@ def write_report(
     analyses: Sequence[str] = (),
     files: Sequence[Path] = (),
     key_rule: str = "unembedding",
-    threads: int | None = None,
+    means: Means = ALL_MEANS,
     unread: Mapping[str, str] | None = None,
 ) -> None:
     """Write the page of a run, or of several compared; print its headline and where it is, then what is not on it."""
@@ -234,9 +266,10 @@ def write_report(
             analyses=analyses or None,
             files=files,
             key_rule=parse_keys(key_rule),
-            threads=threads,
+            threads=means.threads,
             on_step=partial(show, "analysing"),
             on_panel=partial(show, "writing the page"),
+            force=means.force,
             unread=unread,
         )
     say(page.headline)

@@ -1,8 +1,7 @@
-"""Commands about many runs: `interp study new`, `run`, `show`, `report`, `figure`, `export`, `list`."""
+"""Commands about many runs: `interp study new`, `show`, `report`, `figure`, `export`, `list`; those that train: study_runs.py."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import tyro
 
 from interp.bars import counted_progress, progress_by_part
-from interp.cli.arguments import ROOT, Out, Root
+from interp.cli.arguments import ROOT, Force, Out, Root
 from interp.cli.printing import fail_on_unread, print_json, print_table, say
-from interp.errors import DataError, UsageError
+from interp.cli.study_runs import StudyName, named, opened_study, run, watch
+from interp.errors import UsageError
 from interp.studies.study_plan import DEFAULT_MEASURES
 from interp.studies.vary import read_axis
+from interp.wording import counted
 
 if TYPE_CHECKING:
     from interp.studies.study import Study
-    from interp.training.executor import Executor
 
-StudyName = Annotated[
-    Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY", help="name of a study under --root, or its folder")
-]
+_MOST_REASONS = 20  # runs of which `show` says what became of them
 Repeated = tyro.conf.UseAppendAction[tuple[str, ...]]
 
 DESCRIPTION = """Many runs that answer one question: plan them, train them, count them.
@@ -46,6 +44,7 @@ class New:
         keep: checkpoints that stay once a run is measured: ends, all, or steps such as 500,1000.
         measures: analyses measured at every checkpoint, with commas.
         plan: a file with all of this instead (.toml, .json).
+        force: plan runs that take more than this machine has; their time is estimated, not measured.
         root: directory that holds studies and runs.
     """
 
@@ -58,88 +57,21 @@ class New:
     keep: Annotated[str, tyro.conf.arg(metavar="ends|all|STEPS")] = "ends"
     measures: Annotated[str, tyro.conf.arg(metavar="NAMES")] = ",".join(DEFAULT_MEASURES)
     plan: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    force: Force = False
     root: Path = ROOT
 
 
 def new(given: Annotated[New, tyro.conf.arg(name="")]) -> None:
     """Plan a study, and say how many runs, hours and bytes it is. To a study that is there, values or seeds are added."""
     study = _planned(given)
-    study.save()
     with counted_progress("timing some steps"):
         from interp.studies.effort import effort
 
-        needed = effort(study)
+        needed = effort(study, force=given.force)  # before the plan is saved: it may be refused
+    study.save()
     say(study)
     say(needed)
-    say(f"Next: interp study run {_named(study)}")
-
-
-def run(
-    study: StudyName,
-    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
-    on: Annotated[str, tyro.conf.arg(metavar="WHERE")] = "here",
-    adaptive: Annotated[str | None, tyro.conf.arg(metavar="P(grok)=0.5")] = None,
-    width: float | None = None,
-    falling: bool = False,
-    root: Root = ROOT,
-) -> None:
-    """Train what a study lacks, on all cores. Ctrl-C and the same command again lose nothing; several may run at once.
-
-    Args:
-        workers: runs at a time (default: one for every core this process may use).
-        on: here (processes of this machine); ray (a Ray of this machine, or the cluster that RAY_ADDRESS names); or shard:K/N,
-            the K-th of N parts, for one of N tasks of a batch system.
-        adaptive: along the study's one axis, train only the runs that tell most about where half of them grok.
-        width: with --adaptive: how narrow the boundary's 95 % interval must be (default: a fortieth of the axis).
-        falling: with --adaptive: runs grok at small values of the field.
-    """
-    from interp.studies.placing import placed
-
-    opened = _opened(study, root)
-    shard, executor = placed(on, workers=workers, study=opened)
-    if adaptive is not None:
-        if shard is not None:
-            raise UsageError(f"--on: given {on} with --adaptive, expected here or ray: the next runs depend on those before")
-        _find(
-            opened, adaptive, width=width, falling=falling, workers=None if executor is not None else workers, executor=executor
-        )
-        return
-    if width is not None or falling:
-        raise UsageError("--width, --falling: given without --adaptive, which they belong to")
-    try:
-        tally = opened.run(workers=None if executor is not None else workers, shard=shard, executor=executor)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"what was trained is saved; go on with: interp study run {_named(opened)}") from None
-    broke_off = f", {tally.stopped} broke off (their loss was not finite)" if tally.stopped else ""
-    say(f"{opened.folder}: {tally.finished} of {len(opened.points)} runs finished{broke_off}; {tally.trained} of them now")
-    if tally.failed:
-        listed = "\n".join(f"  {name}: {why}" for name, why in tally.failed.items())
-        raise DataError(f"{len(tally.failed)} runs failed; the same command tries them again:\n{listed}")
-    say(f"Next: interp study show {_named(opened)}")
-
-
-def _find(
-    study: Study, asked: str, *, width: float | None, falling: bool, workers: int | None, executor: Executor | None
-) -> None:
-    """Train what tells most about the boundary, and say where it is after each round."""
-    from interp.studies.placed_runs import axis_width, find_boundary
-
-    if asked.replace(" ", "").lower() not in ("p(grok)=0.5", "p(grok)=.5"):
-        raise UsageError(f"--adaptive: given {asked!r}, expected P(grok)=0.5")
-    try:
-        found = find_boundary(
-            study,
-            width=axis_width(study) / 40 if width is None else width,
-            falling=falling,
-            workers=workers,
-            executor=executor,
-            on_round=lambda known: say(known, flush=True),
-        )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("what was trained is saved; the same command goes on") from None
-    if found.failed:
-        raise DataError("\n".join(f"{name}: {why}" for name, why in found.failed.items()))
-    say(f"Next: interp study show {_named(study)}")
+    say(f"Next: interp study run {named(study)}")
 
 
 def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
@@ -148,9 +80,11 @@ def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.
     Args:
         json_output: print a row for each run as JSON.
     """
-    from interp.studies.outcomes import counts, rows, unread
+    from interp.studies.going import strays
+    from interp.studies.outcomes import counts, reasons, rows, unread
+    from interp.studies.study_cells import cell_table
 
-    opened = _opened(study, root)
+    opened = opened_study(study, root)
     found = rows(opened)
     if json_output:
         print_json(found)
@@ -158,9 +92,12 @@ def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.
         return
     say(opened)
     say(", ".join(f"{count} {what}" for what, count in counts(found).items() if count))
-    from interp.studies.study_cells import cell_table
-
     print_table(cell_table(opened, found))
+    lines = reasons(found, [field for axis in opened.plan.axes for field in axis.fields])
+    for line in [*lines[:_MOST_REASONS], *([f"and {len(lines) - _MOST_REASONS} more"] if len(lines) > _MOST_REASONS else [])]:
+        say(line)
+    if there := strays(opened):
+        say(f"{counted(len(there), 'run')} in {opened.folder} that the plan does not have: study.json was changed")
     fail_on_unread(unread(opened, found))
 
 
@@ -172,7 +109,7 @@ def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
 
     from interp.store.durable import write_output
 
-    opened = _opened(study, root)
+    opened = opened_study(study, root)
     frame = opened.outcomes().reset_index()
     buffer = BytesIO()
     if out.suffix == ".csv":
@@ -189,7 +126,7 @@ def report(study: StudyName, out: Out = Path("study.html"), root: Root = ROOT) -
     """Write one offline HTML page about a study: phase diagrams, survival curves, laws, every run. Open it in any browser."""
     from interp.reporting.study_source import study_report
 
-    opened = _opened(study, root)
+    opened = opened_study(study, root)
     with progress_by_part("counting runs") as show:
         made = study_report(opened, out, on_run=show)
     say(f"wrote {out}")
@@ -237,7 +174,7 @@ def figure(asked: Annotated[StudyFigure, tyro.conf.arg(name="")]) -> None:
     if asked.y is not None and asked.name != "phase-diagram":
         raise UsageError(f"--y: given for {asked.name}, expected only for phase-diagram")
     held = {axis.name: axis.values[0] if len(axis.fields) > 1 else axis.values[0][0] for axis in map(read_axis, asked.at)}
-    study = _opened(asked.study, asked.root)
+    study = opened_study(asked.study, asked.root)
     if asked.name == "phase-diagram":
         drawn = phase_diagram(study, x=asked.x, y=asked.y, of=asked.of, fixed=held, theme=asked.theme)
     elif asked.name == "survival":
@@ -271,7 +208,7 @@ def list_(root: Root = ROOT) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "new": new, "run": run, "show": show, "report": report, "figure": figure, "export": export, "list": list_,
+    "new": new, "run": run, "watch": watch, "show": show, "report": report, "figure": figure, "export": export, "list": list_,
 }  # fmt: skip
 
 
@@ -316,18 +253,8 @@ def _steps(text: str) -> tuple[int, ...]:
         raise UsageError(f"--keep: given {text!r}, expected ends, all, or steps such as 500,1000") from None
 
 
-def _opened(study: Path, root: Path) -> Study:
-    from interp.studies.study import PLAN, open_study
-
-    return open_study(study if (study / PLAN).is_file() or len(study.parts) > 1 else root / study)
-
-
 def _fail_on_unread(study: Study) -> None:
     """Name the runs that could not be read, once all that is known was written."""
     from interp.studies.outcomes import rows, unread
 
     fail_on_unread(unread(study, rows(study)))
-
-
-def _named(study: Study) -> str:
-    return shlex.quote(study.name) + ("" if Path(study.root) == ROOT else f" --root {shlex.quote(str(study.root))}")

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from interp.config.parsing import parse_config, read_config
+from interp.config.saved_steps import SavedSteps
 from interp.errors import UsageError, unknown
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
@@ -32,6 +32,12 @@ Biases = Literal["none", "mlp", "all"]
 Init = Literal["nanda", "transformer-lens"]
 LossName = Literal["cross_entropy", "stablemax"]
 PerpendicularGradient = Literal["off", "project", "rescale"]
+
+# The largest number of steps, neurons, points ...: far beyond any machine, and products of a few of them are still floats.
+MOST = 10**18
+MOST_THREADS = 1024
+# The largest number of each precision.
+_LARGEST = {"float32": (2 - 2**-23) * 2.0**127, "float64": sys.float_info.max}
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class ModelConfig:
             _number("model.init_scale", self.init_scale, "a finite number > 0", lambda x: x > 0 and isfinite(x)),
             _truth("model.equals_class", self.equals_class),
         )
+        _without_negative_zeros(self)
         if self.d_model % self.n_heads:
             raise UsageError(
                 f"model.d_model: given {self.d_model}, expected a multiple of model.n_heads = {self.n_heads} "
@@ -120,6 +127,7 @@ class OptimizerConfig:
             _one_of("optimizer.perpendicular_gradient", self.perpendicular_gradient, get_args(PerpendicularGradient)),
             _truth("optimizer.norm_constraint", self.norm_constraint),
         )
+        _without_negative_zeros(self)
 
 
 @dataclass(frozen=True)
@@ -145,16 +153,13 @@ class CheckpointConfig:
         )
         object.__setattr__(self, "moments", tuple(sorted(set(self.moments))))
 
-    def steps(self, last: int) -> list[int]:
-        """The steps to save in a run of `last` updates, ascending.
+    def steps(self, last: int) -> SavedSteps:
+        """The steps to save in a run of `last` updates, ascending: a rule, of which no list is made unless it is asked for.
 
-        >>> CheckpointConfig(log=4, every=100).steps(300)
+        >>> list(CheckpointConfig(log=4, every=100).steps(300))
         [0, 1, 7, 45, 100, 200, 300]
         """
-        top = min(last, 10 * self.every or last)
-        logarithmic = np.geomspace(1, max(top, 1), self.log).round().astype(int).tolist() if self.log else []
-        even = range(0, last + 1, self.every) if self.every else []
-        return sorted({0, last, *(step for step in logarithmic if step <= last), *even, *self.moments_of(last)})
+        return SavedSteps(last, self.log, self.every, tuple(self.moments_of(last)))
 
     def moments_of(self, last: int) -> list[int]:
         """The steps at which the whole state is kept in a run of `last` updates, ascending."""
@@ -209,15 +214,22 @@ class RunConfig:
             _integer("steps", self.steps, least=0),
             _integer("evaluate_every", self.evaluate_every, least=1),
             _integer("seed", self.seed, least=0, most=2**63 - 1),
-            None if self.threads is None else _integer("threads", self.threads, least=1),
+            None if self.threads is None else _integer("threads", self.threads, least=1, most=MOST_THREADS),
             _one_of("engine", self.engine, get_args(EngineName)),
             _one_of("dtype", self.dtype, ("float32", "float64")),
             _device(self.device),
             _truth("until_settled", self.until_settled),
             None if isinstance(self.recipe, str) else f"recipe: given {self.recipe!r}, expected a name",
         )
+        _refuse(*(_holdable(name, value, self.dtype) for name, value in self._scales()))
         if self.model.equals_class and not self.task.equals_sign:
             raise UsageError("model.equals_class: given True, but task.equals_sign is False: there is no `=` token to be a class")
+
+    def _scales(self) -> Iterator[tuple[str, float]]:
+        """The numbers without an upper bound that tensors are multiplied by, or compared with, in the run's precision."""
+        yield "model.init_scale", self.model.init_scale
+        for name in ("lr", "weight_decay", "eps", "grokfast_lambda"):
+            yield f"optimizer.{name}", getattr(self.optimizer, name)
 
     @property
     def classes(self) -> int:
@@ -277,13 +289,40 @@ def _refuse(*problems: str | None) -> None:
 
 
 def _number(name: str, value: object, expected: str, test: Callable[[float], bool]) -> str | None:
-    right = isinstance(value, int | float) and not isinstance(value, bool) and test(value)
-    return None if right else f"{name}: given {value!r}, expected {expected}"
+    try:
+        right = isinstance(value, int | float) and not isinstance(value, bool) and test(value)
+    except OverflowError:  # an integer that no float can hold
+        right = False
+    return None if right else f"{name}: given {_short(value)}, expected {expected}"
 
 
-def _integer(name: str, value: object, *, least: int, most: int | None = None) -> str | None:
-    expected = f"an integer >= {least}" if most is None else f"an integer in {least}..{most}"
-    return _number(name, value, expected, lambda x: isinstance(x, int) and x >= least and (most is None or x <= most))
+def _integer(name: str, value: object, *, least: int, most: int = MOST) -> str | None:
+    above = isinstance(value, int) and value > most
+    expected = f"an integer in {least}..{most:,}" if above or most != MOST else f"an integer >= {least}"
+    return _number(name, value, expected, lambda x: isinstance(x, int) and least <= x <= most)
+
+
+def _short(value: object) -> str:
+    """A value as text; of an integer of thousands of digits, which Python does not write out, its length."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"an integer of {value.bit_length():,} bits"
+    return repr(value)
+
+
+def _holdable(name: str, value: float, dtype: str) -> str | None:
+    """Refuse what becomes infinite in the run's precision before anything was computed."""
+    most = _LARGEST[dtype]
+    return (
+        None if value <= most else f"{name}: given {value!r}, which {dtype} cannot hold, expected at most {most:.5g}; "
+        "choose a smaller one, or dtype float64"
+    )  # fmt: skip
+
+
+def _without_negative_zeros(config: ModelConfig | OptimizerConfig) -> None:
+    """-0.0 is 0.0: equal configurations have equal bytes and names."""
+    for field_ in fields(config):
+        if isinstance(value := getattr(config, field_.name), float) and value == 0:
+            object.__setattr__(config, field_.name, 0.0)
 
 
 def _truth(name: str, value: object) -> str | None:
@@ -295,5 +334,5 @@ def _one_of(name: str, value: object, choices: tuple[str, ...]) -> str | None:
 
 
 def _device(value: object) -> str | None:
-    right = isinstance(value, str) and re.fullmatch(r"cpu|cuda(:\d+)?", value)
+    right = isinstance(value, str) and re.fullmatch(r"cpu|cuda(:[0-9]{1,4})?", value)
     return None if right else f"device: given {value!r}, expected cpu, cuda or cuda:N"

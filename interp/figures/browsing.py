@@ -40,7 +40,7 @@ def browser() -> Iterator[Draw]:
             if not made:
                 made.append(_in_our_words(wait, _made()))
                 _in_our_words(wait, made[0].open())
-            return bytes(_in_our_words(wait, made[0].calc_fig(parts, options)))
+            return bytes(_in_our_words(wait, made[0].calc_fig(parts, opts=options)))
 
         try:
             yield draw

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from interp.errors import unknown
 from interp.figures.study_table import Row
-from interp.studies.durations import FEW
+from interp.studies.durations import FEW, Estimate
 from interp.studies.proportions import exact_share
-from interp.studies.survival import kaplan_meier
+from interp.studies.survival import QUARTILES, kaplan_meier
 from interp.studies.timed import EVENTS, ended, timed
 
 Kind = Literal["time", "share", "outcome", "number"]
@@ -51,6 +51,7 @@ class Answer:
         events: runs in which the event was seen, of a time or a share.
         few: whether there are fewer than 10 runs.
         counts: runs of each outcome.
+        quartiles: of a time: the steps by which a quarter and three quarters of the runs had got there, with their intervals.
     """
 
     value: float | None
@@ -60,6 +61,7 @@ class Answer:
     events: int | None
     few: bool
     counts: Mapping[str, int] | None = None
+    quartiles: tuple[Estimate, Estimate] | None = None
 
 
 def questions(rows: Sequence[Row]) -> list[Asked]:
@@ -149,8 +151,8 @@ def _time(rows: Sequence[Row], name: str) -> Answer:
     runs = timed(rows, name)
     if runs is None:
         return Answer(None, None, None, 0, 0, True)
-    middle = kaplan_meier(runs).quantile(0.5)
-    return Answer(middle.value, middle.low, middle.high, runs.n, runs.events, runs.few)
+    first, middle, third = (kaplan_meier(runs).quantile(share) for share in QUARTILES)
+    return Answer(middle.value, middle.low, middle.high, runs.n, runs.events, runs.few, quartiles=(first, third))
 
 
 def _good(of: str) -> str:
@@ -167,5 +169,6 @@ def _step(value: float | None, missing: str) -> str:
 
 
 def plain_answer(told: Answer) -> list[Any]:
-    """An answer as a list for the page's script."""
-    return [told.value, told.low, told.high, told.n, told.events]
+    """An answer as a list for the page's script: value, interval, runs, events; of a time also both quartiles with intervals."""
+    ends = [[one.value, one.low, one.high] for one in told.quartiles or ()]
+    return [told.value, told.low, told.high, told.n, told.events, *ends]

@@ -12,7 +12,7 @@ from interp.figures.cell_numbers import Asked
 from interp.figures.cells import Cell, grid, on
 from interp.figures.study_table import StudyTable
 from interp.figures.theme import CYCLE, NEUTRAL, TEST, template
-from interp.studies.durations import Durations, NotBounded
+from interp.studies.durations import FEW, Durations, NotBounded
 from interp.studies.law_fit import Law
 from interp.studies.laws import fraction_law, modulus_law, weight_decay_law
 from interp.studies.resampling import RESAMPLES
@@ -139,7 +139,7 @@ def _traces(found: Fitted, runs: Durations, *, ends: np.ndarray) -> list[dict[st
         traces.append(
             {
                 "type": "scatter", "mode": "lines", "x": x, "y": np.where(np.isfinite(fitted), fitted, np.nan),
-                "name": "median of the law", "line": line,
+                "name": f"median of the law{f', cells of fewer than {FEW} runs' if found.law.few else ''}", "line": line,
                 "hovertemplate": "law: %{y:,.0f} steps at %{x:.3g}<extra></extra>", **on(1),
             }
         )  # fmt: skip

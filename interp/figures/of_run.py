@@ -32,6 +32,7 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
     threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    force: bool = False,
 ) -> go.Figure:
     """One of a run's figures, as the report shows it; what was measured before is taken from the run's cache.
 
@@ -45,6 +46,7 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
         key_rule: how key frequencies are chosen, see `interp.observe`.
         threads: checkpoints that are measured at once, see `interp.observe`.
         on_step: called with (checkpoints analysed, checkpoints in all).
+        force: measure even if that takes more memory than this machine has, by estimate.
 
     Raises:
         UsageError: for an unknown name or step, with the nearest that exists; for a neuron that does not exist.
@@ -66,7 +68,7 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
         steps = None if step is None else [step]
     elif asked.name != "progress_measures":  # the phases behind every time axis need the excluded loss
         needed.append("progress_measures")
-    series = observe(opened, needed, steps=steps, key_rule=key_rule, threads=threads, on_step=on_step)
+    series = observe(opened, needed, steps=steps, key_rule=key_rule, threads=threads, on_step=on_step, force=force)
     drawn = draw_observed(asked, series, theme=theme)
     return drawn if step is None else at_step(drawn, step)
 

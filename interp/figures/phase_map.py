@@ -14,6 +14,7 @@ from interp.errors import UsageError
 from interp.figures.cell_numbers import OUTCOMES, Answer, Asked, answer, common_outcome, words
 from interp.figures.study_table import StudyAxis, StudyTable
 from interp.figures.theme import CYCLE, NEUTRAL, PAPER, faded, steps_of_colour, template
+from interp.studies.durations import FEW
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -65,8 +66,16 @@ def phase_figure(
     else:
         traces, layout = _map(answers, asked, (table.axes[x], table.axes[y]))
     title = f"{asked.title[0].upper()}{asked.title[1:]}" + (f", {table.told(fixed)}" if fixed else "")
+    title += _few(list(answers.values()))
     layout |= {"template": template(), "title": {"text": title, "font": {"size": 14}, "x": 0.01}, "meta": {"alt": title}}
     return go.Figure(data=traces, layout=layout)
+
+
+def _few(told: Sequence[Answer]) -> str:
+    """How many of the cells with finished runs have fewer than 10 of them, as the end of a title."""
+    known = [one for one in told if one.n]
+    few = sum(one.few for one in known)
+    return f" ({'all' if few == len(known) else f'{few} of {len(known)}'} cells: fewer than {FEW} runs)" if few else ""
 
 
 def _map(

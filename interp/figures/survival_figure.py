@@ -13,9 +13,10 @@ from interp.figures.cell_numbers import Asked
 from interp.figures.study_table import Row, StudyTable
 from interp.figures.theme import CYCLE, faded, template
 from interp.studies.comparing import Comparison, log_rank
-from interp.studies.durations import Durations, Estimate, NotBounded
-from interp.studies.survival import SurvivalCurve, kaplan_meier
+from interp.studies.durations import FEW, Durations, Estimate, NotBounded
+from interp.studies.survival import QUARTILES, SurvivalCurve, kaplan_meier
 from interp.studies.timed import timed, waiting
+from interp.wording import counted
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MOST_CURVES = 12
 # More groups than this are not compared: a test of hundreds of groups says little, and its covariance takes long.
 MOST_COMPARED = 100
+_SHARES = ("a quarter", "half", "three quarters")
 _DASHES = ("solid", "dash")
 _BANDS_UP_TO = 4  # curves whose intervals are shaded; those of more would hide each other, and are told on hover
 
@@ -48,9 +50,9 @@ class Group:
     curve: SurvivalCurve
 
     @property
-    def median(self) -> Estimate:
-        """The step by which half of them had the event."""
-        return self.curve.quantile(0.5)
+    def quartiles(self) -> tuple[Estimate, ...]:
+        """The steps by which a quarter, half and three quarters of them had the event."""
+        return tuple(self.curve.quantile(share) for share in QUARTILES)
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _curve(group: Group, place: int, axis: str, groups: int) -> list[dict[str, A
     curve = group.curve
     steps = np.concatenate([[0.0], curve.time, [curve.last]])
     rows = {name: np.concatenate([[1.0], values, values[-1:] if len(values) else [1.0]]) for name, values in _lines(curve)}
-    few = f", {group.runs.n} runs: fewer than 10" if group.runs.few else f", {group.runs.n} runs"
+    few = f", {counted(group.runs.n, 'run')}" + (f": fewer than {FEW}" if group.runs.few else "")
     line: dict[str, Any] = {"shape": "hv", "color": colour}
     same: dict[str, Any] = {"type": "scatter", "legendgroup": group.label, "mode": "lines", "x": steps}
     traces: list[dict[str, Any]] = []
@@ -153,6 +155,7 @@ def _curve(group: Group, place: int, axis: str, groups: int) -> list[dict[str, A
             "hovertemplate": "step %{x:,}: %{y:.2f} (%{customdata[0]:.2f} to %{customdata[1]:.2f})",
         }
     )  # fmt: skip
+    traces += _read_out(group, f"{axis} {group.label}", colour)
     censored = np.sort(group.runs.time[~group.runs.event])
     if len(censored):
         there = [curve.at(step).value for step in censored]
@@ -164,6 +167,36 @@ def _curve(group: Group, place: int, axis: str, groups: int) -> list[dict[str, A
             }
         )  # fmt: skip
     return traces
+
+
+def _read_out(group: Group, name: str, colour: str) -> list[dict[str, Any]]:
+    """Points where a quarter, half and three quarters of a group had the event, which are read with their intervals."""
+    told = [
+        (found.value, 1 - share, f"{name}: {said} by step {spanned(found)}")
+        for share, said, found in zip(QUARTILES, _SHARES, group.quartiles, strict=True)
+        if found.value is not None
+    ]
+    if not told:
+        return []
+    steps, shares, texts = (list(each) for each in zip(*told, strict=True))
+    return [
+        {
+            "type": "scatter", "mode": "markers", "legendgroup": group.label, "showlegend": False, "x": steps, "y": shares,
+            "marker": {"symbol": "diamond", "size": 7, "color": colour}, "text": texts, "hovertemplate": "%{text}<extra></extra>",
+        }
+    ]  # fmt: skip
+
+
+def spanned(found: Estimate) -> str:
+    """A step with its 95 % interval.
+
+    >>> spanned(Estimate(1200.0, 900.0, None, 0.95, 12, False)), spanned(Estimate(None, None, None, 0.95, 12, False))
+    ('1,200 (900 to beyond)', 'not reached')
+    """
+    if found.value is None and found.low is None:
+        return "not reached"
+    value, low, high = (None if step is None else f"{step:,.0f}" for step in (found.value, found.low, found.high))
+    return f"{value or 'not reached'} ({low or '?'} to {high or 'beyond'})"
 
 
 def _lines(curve: SurvivalCurve) -> list[tuple[str, np.ndarray]]:

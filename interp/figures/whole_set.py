@@ -31,6 +31,7 @@ def save_all(  # noqa: PLR0913  each is a choice of the one who asks for picture
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
     threads: int | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
+    force: bool = False,
 ) -> Saved:
     """Write every figure of a run's report to a file of its own, ``folder/loss_curves.svg`` and so on, and say what was written.
 
@@ -48,6 +49,7 @@ def save_all(  # noqa: PLR0913  each is a choice of the one who asks for picture
         threads: checkpoints that are measured at once, see `interp.observe`.
         on_progress: called with ("analysing", checkpoints done, checkpoints in all), then with ("drawing", figures done, figures
             in all), first with none done.
+        force: measure even if that takes more memory than this machine has, by estimate.
 
     Raises:
         UsageError: for an unknown kind or step, an impossible size, a folder that is a file or has no parent; if kaleido or the
@@ -68,7 +70,8 @@ def save_all(  # noqa: PLR0913  each is a choice of the one who asks for picture
         opened.sha256(step)  # the error for a step that was not saved
     analyses = _analyses(files)
     told = on_progress or _silent
-    series = observe(opened, analyses, key_rule=key_rule, threads=threads, on_step=partial(told, "analysing"))
+    on_step = partial(told, "analysing")
+    series = observe(opened, analyses, key_rule=key_rule, threads=threads, on_step=on_step, force=force)
     found = Saved(left_out=dict(about(series).left_out))
     asked = [analysis for analysis in analyses if analysis.name not in found.left_out]
     shown = opened.steps[-1] if step is None and kind in PICTURES else step

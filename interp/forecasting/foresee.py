@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from heapq import merge
 from typing import TYPE_CHECKING, Any, Literal
 
+from interp.config.saved_steps import SavedSteps
 from interp.errors import UsageError
 from interp.forecasting.fitted import Remaining, frozen
 from interp.forecasting.label_free import LOGITS, WEIGHTS, LabelFree, label_free
@@ -163,19 +165,23 @@ def _because(now: Landmark) -> str:
 
 def _speaks_from(known: LabelFree, memorized: int) -> int | None:
     """The first checkpoint, saved or planned, whose window has enough of them."""
-    planned = sorted({*known.steps.tolist(), *_planned(known.config)})
-    after = [step for step in planned if step >= memorized]
-    for number, step in enumerate(after):
+    after: list[int] = []
+    for step in merge(known.steps.tolist(), _planned(known.config)):
+        if step < memorized or step in after[-1:]:
+            continue
+        after.append(step)
         begin = window_of(memorized, step)
-        if step >= EARLIEST * memorized and sum(begin <= one for one in after[: number + 1]) >= FEWEST:
+        if step >= EARLIEST * memorized and sum(begin <= one for one in after) >= FEWEST:
             return step
     return None
 
 
-def _planned(config: Mapping[str, Any]) -> range:
+def _planned(config: Mapping[str, Any]) -> Iterable[int]:
     schedule, steps = config.get("checkpoints"), _budget(config)
-    every = schedule.get("every") if isinstance(schedule, Mapping) else None
-    return range(0) if steps is None or not isinstance(every, int) or every < 1 else range(0, steps + 1, every)
+    log, every = (schedule.get(name) if isinstance(schedule, Mapping) else None for name in ("log", "every"))
+    if not (isinstance(steps, int) and isinstance(log, int) and isinstance(every, int)):
+        return ()
+    return SavedSteps(steps, log, every)
 
 
 def _budget(config: Mapping[str, Any]) -> int | None:

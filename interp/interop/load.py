@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from interp.config.run_config import OptimizerConfig, RunConfig
 from interp.errors import DataError, UsageError, unknown
 from interp.interop import pizza
 from interp.interop.account import account_of
+from interp.interop.containers import limits
 from interp.interop.found_split import find_split, refuted
 from interp.interop.gathering import Files, find_files
 from interp.interop.guess import Guess
@@ -134,8 +137,9 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     checkpoints = tuple(
         (step if epoch is None else epoch, model) for (epoch, _), model in zip(content.states, models, strict=True)
     )
-    last = checkpoints[-1][0]
+    last, precision = checkpoints[-1][0], content.precision
     config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=last, seed=_seed(opened))
+    missing = (*missing, *(["dtype"] if precision else []))
     losses = {which: content.losses(which) for which in ("train", "test")}
     counts_calls = miscounted(log, last) if log is not None else []
     placed = None if counts_calls else log  # values at invented steps would be dated
@@ -152,6 +156,8 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
         *_contradictions(opened),
         *size_notes(opened.config, weights),
     ]
+    notes += _held_as(config, precision)
+    notes = [*map(limits.shortened, notes)]
     return Imported(
         format=opened.format,
         checkpoints=checkpoints,
@@ -212,11 +218,20 @@ def _optimizer(opened: Opened) -> dict[str, object]:
     """Optimizer settings, from the optimizer's own state or else from the configuration; empty if there is neither."""
     stored, config = opened.content.optimizer(), opened.config
     names = ("lr", "weight_decay", "eps", "beta1", "beta2")
-    settings: dict[str, object] = {
-        name: value for name in names if isinstance(value := stored.get(name, config.get(name)), int | float)
-    }
+    settings: dict[str, object] = {name: value for name in names if _is_usable(name, value := stored.get(name, config.get(name)))}
     # Both codes that store settings warm up over 10 updates.
     return {**settings, "warmup_steps": 10} if settings and opened.format in ("official", "pizza") else settings
+
+
+def _is_usable(name: str, value: object) -> bool:
+    """Whether a stored setting is one that a run can have."""
+    if not isinstance(value, int | float):
+        return False
+    try:
+        RunConfig(optimizer=replace(OptimizerConfig(), **{name: value}))  # type: ignore[arg-type]  # a number
+    except UsageError:
+        return False
+    return True
 
 
 def _seed(opened: Opened) -> int | None:
@@ -225,13 +240,27 @@ def _seed(opened: Opened) -> int | None:
     return seed if seed is not None and 0 <= seed < 2**63 else None
 
 
+def _held_as(config: RunConfig, precision: Sequence[str]) -> list[str]:
+    """That the config's precision is not the stored one, where that is shorter: every stored number is held exactly."""
+    told = f"dtype: {config.dtype} is how the run holds the numbers, each of them exactly; stored are {' and '.join(precision)}"
+    return [f"{told}, and in what it was trained is not said"] if precision else []
+
+
 def _contradictions(opened: Opened) -> list[str]:
     stored, config = opened.content.optimizer(), opened.config
-    return [
-        f"{name}: the configuration says {config[name]!r}, the optimizer's state {stored[name]!r}, which was taken"
-        for name in ("lr", "weight_decay")
-        if name in stored and name in config and stored[name] != config[name]
-    ] + optimizer_notes(config)
+    return (
+        [
+            f"{name}: the configuration says {config[name]!r}, the optimizer's state {stored[name]!r}, which was taken"
+            for name in ("lr", "weight_decay")
+            if name in stored and name in config and stored[name] != config[name]
+        ]
+        + optimizer_notes(config)
+        + [
+            f"{name}: the file says {value!r}, which no run can have: taken as unknown"
+            for name in ("lr", "weight_decay", "eps", "beta1", "beta2")
+            if isinstance(value := stored.get(name, config.get(name)), int | float) and not _is_usable(name, value)
+        ]
+    )
 
 
 def _provenance(source: Files, opened: Opened) -> dict[str, object]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from interp.errors import DataError
+from interp.interop.containers import limits
 from interp.interop.split import pair_losses
 from interp.networks.one_layer import Weights
 from interp.reading import JSON_BYTES, parsed_json, read_file
@@ -32,6 +33,7 @@ def read_config(path: Path) -> Mapping[str, object] | None:
     if beside is None:
         return None
     try:
+        limits.check("the configuration beside it", beside.stat().st_size, limits.HEADER, "bytes")
         config = parsed_json(read_file(beside, at_most=JSON_BYTES))
     except OSError as error:
         raise DataError(f"{beside}: cannot be read ({error.strerror})") from error

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from interp.errors import DataError
+from interp.interop.containers import limits
 from interp.interop.logs.column_names import meaning
 from interp.networks.tensor_layout import describe
 
@@ -230,9 +231,11 @@ def _listed(value: object) -> Sequence[object]:
 
 
 def _ascending(value: object) -> tuple[int, ...]:
-    """A list of ascending integers >= 0; empty if it is something else."""
+    """A list of ascending integers from 0 to the largest step; empty if it is something else."""
     numbers = _listed(value)
     if not all(isinstance(each, int | float) and not isinstance(each, bool) and each >= 0 and each % 1 == 0 for each in numbers):
+        return ()
+    if any(each > limits.STEP for each in numbers if isinstance(each, int | float)):
         return ()
     found = tuple(int(each) for each in numbers if isinstance(each, int | float))
     return found if all(after > before for before, after in pairwise(found)) else ()

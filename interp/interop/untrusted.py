@@ -85,21 +85,39 @@ def why_no_file(path: Path) -> str:
 
 @contextmanager
 def blaming(path: Path) -> Iterator[None]:
-    """Put the file's name before any DataError about its content."""
+    """Put the file's name before any DataError about its content; no error quotes the file at any length."""
     try:
         yield
+    except UsageError as error:
+        if len(str(error)) > limits.SENTENCE and type(error) is UsageError:
+            raise UsageError(limits.shortened(str(error))) from None
+        raise
     except DataError as error:
         first = Path(str(error).split(": ", maxsplit=1)[0])
         inside = first.parent == path.parent and first.suffix in {path.suffix, ".json"}
-        raise error if inside or first == path or path in first.parents else DataError(f"{path}: {error}") from error
+        named = inside or first == path or path in first.parents
+        if named and len(str(error)) <= limits.SENTENCE:
+            raise
+        said = limits.shortened(str(error))
+        raise DataError(said if named else f"{path}: {said}") from error
 
 
 def stored_attributes(config: object) -> dict[str, object]:
-    """The fields of a stored configuration, a mapping or an object: numbers and text as they are, the rest as a short line."""
+    """The fields of a stored configuration, a mapping or an object: numbers and text as they are, the rest as a short line.
+
+    Long texts are whole as long as all together are not too long, and cut from then on: one can be named in a million fields.
+    """
     fields = config.attributes if isinstance(config, StoredConfig) else config
     if not isinstance(fields, Mapping):
         return {}
-    return {str(name): value if isinstance(value, _PLAIN) else _shortened(value) for name, value in fields.items()}
+    found: dict[str, object] = {}
+    letters = 0
+    for name, value in fields.items():
+        text = value if isinstance(value, str) else ""
+        letters += len(text)
+        kept = text[: limits.TEXT] if letters > limits.TEXTS else value
+        found[str(name)[: limits.TEXT]] = (kept if text else value) if isinstance(value, _PLAIN) else _shortened(value)
+    return found
 
 
 def _shortened(value: object) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from interp.live.follower import Follower, give_way
-from interp.live.server import Published, listen, serving, url
+from interp.live.server import listen, serving, url
+from interp.live.study_follower import StudyFollower
+from interp.live.viewers import Published
+from interp.studies.study import PLAN
 
 log = logging.getLogger("interp")
 
@@ -24,16 +28,18 @@ _PATIENCE = 1.5  # seconds of waiting for the last page before a message says wh
 
 @contextmanager
 def attended(path: Path, port: int = 0) -> Iterator[str]:
-    """Serve the page of the run at a path from another process while the context lasts; yields its address.
+    """Serve the page of the run, or of the study, at a path from another process while the context lasts; yields its address.
 
-    The other process follows what is stored and shares nothing with this one but a pipe, whose end it takes for the end of the
-    training, however it came. At the end it builds the last page if anybody is looking; this one waits, and Ctrl-C skips that.
+    The other process follows what is stored and shares nothing with this one but a pipe, through which it is told the address's
+    token (everybody on this machine can read the arguments of a process) and whose end it takes for the end of the training,
+    however it came. At the end it builds the last page if anybody is looking; this one waits, and Ctrl-C skips that.
 
     Raises:
         UsageError: if the port is taken.
     """
     listener = listen(port)
-    address = url(listener)
+    token = secrets.token_urlsafe()
+    address = url(listener, token)
     source = str(Path(__file__).parents[2])
     paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
     with TemporaryFile() as said:
@@ -44,10 +50,13 @@ def attended(path: Path, port: int = 0) -> Iterator[str]:
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 pass_fds=(listener.fileno(),),
-                start_new_session=True,  # Ctrl-C is for this process, which then lets that one end in its own time
+                # Ctrl-C is for this process, which then lets that one end in its own time. It stays in the same session: Linux
+                # shares the processor out between sessions first, so that in one of its own its priority would say nothing.
+                process_group=0,
                 env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(paths)},
             )
         try:
+            _tell(child, token)
             yield address
         finally:
             _dismiss(child)
@@ -56,10 +65,19 @@ def attended(path: Path, port: int = 0) -> Iterator[str]:
             log.warning("the live page ended too early:\n%s", said.read().decode(errors="replace").strip())
 
 
+def _tell(child: subprocess.Popen[bytes], token: str) -> None:
+    """Tell the other process the token of its address."""
+    assert child.stdin is not None
+    with suppress(OSError):  # it has ended already: `attended` says why at the end
+        child.stdin.write(f"{token}\n".encode())
+        child.stdin.flush()
+
+
 def _dismiss(child: subprocess.Popen[bytes]) -> None:
     """Let the other process end, and wait for it."""
     assert child.stdin is not None
-    child.stdin.close()
+    with suppress(OSError):
+        child.stdin.close()
     try:
         try:
             child.wait(_PATIENCE)
@@ -72,21 +90,26 @@ def _dismiss(child: subprocess.Popen[bytes]) -> None:
 
 
 def attend(descriptor: int, path: Path) -> None:
-    """The work of the other process: follow the run and serve its page until the pipe on its standard input ends.
+    """The work of the other process: follow the run, or the study, and serve its page until the pipe on its standard input ends.
 
     Args:
         descriptor: of a listening socket.
-        path: the run's directory.
+        path: the run's directory, or the study's.
     """
     gone = threading.Event()
+    token = sys.stdin.buffer.readline().decode().strip()
 
     def wait_for_the_end() -> None:
         sys.stdin.buffer.read()
         gone.set()
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
-    published = Published()
-    follower = Follower(path, published, gone=gone.is_set)
+    published = Published(token=token) if token else Published()  # without one it was left alone before it began
+    follower: Follower | StudyFollower
+    if (path / PLAN).is_file():
+        follower = StudyFollower(path, published, gone=gone.is_set)
+    else:
+        follower = Follower(path, published, gone=gone.is_set)
     with serving(socket.socket(fileno=descriptor), published):
-        give_way()
+        follower.on_first = give_way()
         follower.follow(until_final=True)

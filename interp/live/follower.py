@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interp.errors import DataError, UsageError
-from interp.live.server import Published
+from interp.live.viewers import Published
 from interp.live.waiting import waiting_page
 from interp.store.run import Run, open_run
 from interp.wording import counted
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from interp.reporting.assembly import Page
 
 POLL_SECONDS = 0.5
-# A page is built at most this often; after one that took more processor time, the next waits for as long as that took.
+# A page is built at most this often; after one that took more processor time, the next waits (`Follower.rest`).
 _BUILD_SECONDS = 2.0
 # A viewer that has not asked for this long has gone; browsers slow down the timers of hidden tabs to one a minute.
 AWAY_SECONDS = 75.0
@@ -31,8 +31,10 @@ FAREWELL_SECONDS = 5.0
 # Key frequencies are kept until there are this many times as many checkpoints: when they change, everything is measured anew.
 _GROWTH = 1.5
 
-# Of the system's 0 to 19: about a tenth of one core where all are busy.
-_NICENESS = 10
+# Checkpoints that a page has and the one before had not, at most, as long as the run goes on.
+_MOST_NEW = 40
+# Of the system's 0 to 19, before the first page is there and then: where all cores are busy, a quarter and a thirtieth of one.
+_NICENESS = (5, 15)
 
 _ENDINGS = {
     "settled": "The run has settled and is finished, at step {step}.",
@@ -59,6 +61,8 @@ class Follower:
         files: Python files with an ``ANALYSIS`` each.
         key_rule: how key frequencies are chosen, see `interp.observe`.
         threads: checkpoints that are measured at once; one leaves the other cores to the training.
+        rest: how many times the processor time of a page pass before the next.
+        on_first: called once, when the first page is there.
     """
 
     path: Path
@@ -68,7 +72,10 @@ class Follower:
     files: Sequence[Path] = ()
     key_rule: KeyRule | Sequence[int | str] = "unembedding"
     threads: int = 1
-    _built: tuple[int, ...] | None = field(default=None, init=False)  # steps of the last page
+    rest: float = 1.0
+    on_first: Callable[[], None] = lambda: None
+    _shown: tuple[int, ...] = field(default=(), init=False)  # steps of the last page
+    _tried: tuple[int, ...] | None = field(default=None, init=False)  # of the run, when nothing was left to do or it failed
     _keys: tuple[int, list[Name]] | None = field(default=None, init=False)  # step at which they were chosen, and which
     _keys_until: float = field(default=0.0, init=False)  # number of checkpoints
     _next: float = field(default=0.0, init=False)
@@ -106,7 +113,7 @@ class Follower:
             return None
 
     def _wanted(self, run: Run, *, is_last: bool) -> bool:
-        if run.steps == self._built or not run.steps or not self.published.watched(AWAY_SECONDS):
+        if run.steps == self._tried or not run.steps or not self.published.watched(AWAY_SECONDS):
             return False
         return time.monotonic() >= self._next or (is_last and run.manifest.final)
 
@@ -120,11 +127,13 @@ class Follower:
         except Exception as error:  # whatever it is, training and the existing pages go on
             if not is_last:
                 self.published.tell(trouble=f"This page could not be updated: {type(error).__name__}: {error}")
-            self._built = run.steps
+            self._tried = run.steps
         else:
-            self._built = run.steps
+            self._tried = run.steps if len(self._shown) == len(run.steps) else None
             self.published.put(page.html, without_library(page.html), version=version, line=line_of(run), trouble=None)
-        self._next = time.monotonic() + max(_BUILD_SECONDS, time.process_time() - begun)
+            if version == 1:
+                self.on_first()
+        self._next = time.monotonic() + max(_BUILD_SECONDS, self.rest * (time.process_time() - begun))
 
     def _build(self, run: Run, *, version: int, is_final: bool) -> Page:
         from interp.observing.analysis import builtin_names, find_analyses
@@ -140,11 +149,14 @@ class Follower:
         chosen = find_analyses(self.analyses or builtin_names(), files=self.files)
         if is_final:
             series = observe(run, chosen, key_rule=self.key_rule, threads=self.threads, on_step=heed)
+            self._shown = run.steps
         else:
             step, found_keys = self._key_frequencies(run)
+            steps = _with_some(self._shown, run.steps)
             keys: KeyRule | Sequence[int | str] = found_keys or self.key_rule  # a rule that finds none says so itself
             # What costs more than everything else in a page, such as random controls, waits for the last one.
-            series = observe(run, chosen, key_rule=keys, brief=True, threads=self.threads, on_step=heed)
+            series = observe(run, chosen, steps=steps, key_rule=keys, brief=True, threads=self.threads, on_step=heed)
+            self._shown = steps
             found = about(series)
             rule = self.key_rule if isinstance(self.key_rule, str) else found.key_rule
             if found.has_waves:
@@ -156,7 +168,9 @@ class Follower:
         from interp.observing.run_keys import run_keys
 
         if self._keys is None or len(run.steps) >= self._keys_until:
-            self._keys = (run.steps[-1], list(run_keys(run, self.key_rule).names))
+            before, self._keys = self._keys, (run.steps[-1], list(run_keys(run, self.key_rule).names))
+            if before is not None and before[1] != self._keys[1]:
+                self._shown = ()  # all of them would have to be measured anew
             self._keys_until = max(_GROWTH * len(run.steps), len(run.steps) + 1)
         return self._keys
 
@@ -169,21 +183,36 @@ class Follower:
 
     def _farewell(self, run: Run | None) -> None:
         line = "The run did not begin." if run is None else line_of(run, is_gone=True)
-        self.published.tell(line=line, ended=True)
-        until = time.monotonic() + FAREWELL_SECONDS
-        while time.monotonic() < until and not self.published.all_know(FAREWELL_SECONDS):
-            time.sleep(0.1)
+        take_leave(self.published, line)
 
 
-def give_way() -> None:
-    """Leave the processor to the training: lower priority, one thread. Libraries are loaded first, while both begin."""
+def take_leave(published: Published, line: str) -> None:
+    """Tell viewers that there is nothing more to come, and give them time to ask."""
+    published.tell(line=line, ended=True)
+    until = time.monotonic() + FAREWELL_SECONDS
+    while time.monotonic() < until and not published.all_know(FAREWELL_SECONDS):
+        time.sleep(0.1)
+
+
+def give_way() -> Callable[[], None]:
+    """Leave the processor to the training: lower priority, one thread. Libraries are loaded first, while both begin.
+
+    What is returned lowers the priority once more: every second that a page takes from a core all of which is used is one that
+    the training lacks, and longer, as its other threads wait for the one that was put off.
+    """
     import torch
 
     import interp.observing.observe
     import interp.reporting.write  # noqa: F401 - loaded here, used when the first page is built
 
-    os.nice(_NICENESS)
+    first, later = _NICENESS
+    os.nice(first)
     torch.set_num_threads(1)
+
+    def more() -> None:
+        os.nice(later - first)
+
+    return more
 
 
 def line_of(run: Run, *, is_gone: bool = False) -> str:
@@ -200,6 +229,21 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
         return f"The run was interrupted at step {step}; {run.how_to_continue}."
     most = "at most " if run.may_end_early else ""
     return f"Training: step {step} of {most}{run.budget:,}, {counted(len(run.steps), 'checkpoint')}."
+
+
+def _with_some(shown: tuple[int, ...], saved: tuple[int, ...]) -> tuple[int, ...]:
+    """Steps that were shown, with some of those that were saved and not: the newest, and others evenly between.
+
+    >>> _with_some((0, 10), (0, 10, 20, 30))
+    (0, 10, 20, 30)
+    >>> _with_some((), tuple(range(0, 5000, 5)))[:3]
+    (0, 130, 255)
+    """
+    old = set(shown)
+    new = [step for step in saved if step not in old]
+    count = min(len(new), _MOST_NEW)
+    some = {new[round(i * (len(new) - 1) / max(count - 1, 1))] for i in range(count)} | set(new[-1:])
+    return tuple(step for step in saved if step in some or step in old)
 
 
 def without_library(html: str) -> str:

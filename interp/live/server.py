@@ -1,85 +1,27 @@
-"""A web server for one page that changes: this machine only, reading only, and nothing but the page."""
+"""A web server for one page that changes: this machine only, reading only, and nothing but the page.
+
+At most so many connections are open at once, each for a limited time: whoever asks slowly, or reads slowly, is let go.
+"""
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager, suppress
+from http.server import ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from interp.errors import UsageError
+from interp.live.answering import Answering
+from interp.live.viewers import Published
 
 HOST = "127.0.0.1"
 
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "frame-ancestors 'none'",  # the rest is in the page itself
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-_OPENING, _WAITING = "", "waiting"  # viewers without a name of their own; waiting.js uses the second
-_IDLE_SECONDS = 60  # after which an idle connection is closed
-
-
-@dataclass
-class Published:
-    """What viewers receive, and who they are. Safe to use from several threads.
-
-    Attributes:
-        html: the whole page.
-        update: the same without what never changes.
-        state: JSON-ready; its ``version`` tells viewers when there is something new.
-    """
-
-    html: bytes = b""
-    update: bytes = b""
-    state: dict[str, Any] = field(default_factory=lambda: {"version": 0})
-    _viewers: dict[str, tuple[float, int, bool]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def put(self, html: str, update: str, **state: Any) -> None:
-        """Publish another page, together with the state that says so."""
-        with self._lock:
-            self.html, self.update = html.encode(), update.encode()
-            self.state = {**self.state, **state}
-
-    def tell(self, **state: Any) -> None:
-        """Change the state alone."""
-        with self._lock:
-            self.state = {**self.state, **state}
-
-    def seen(self, viewer: str, version: int) -> dict[str, Any]:
-        """Note who asked and which version it has; returns the state to answer with."""
-        with self._lock:
-            knows_end = bool(self.state.get("ended")) and version == self.state["version"]
-            self._viewers.pop(_OPENING, None)
-            self._viewers[viewer] = (time.monotonic(), version, knows_end)
-            return self.state
-
-    def visited(self) -> None:
-        """Note that somebody opened the page, whose script has not asked yet; the waiting page is gone."""
-        with self._lock:
-            self._viewers.pop(_WAITING, None)
-            self._viewers[_OPENING] = (time.monotonic(), -1, False)
-
-    def watched(self, seconds: float) -> bool:
-        """Whether anybody asked in the last seconds."""
-        now = time.monotonic()
-        with self._lock:
-            return any(now - at < seconds for at, _, _ in self._viewers.values())
-
-    def all_know(self, seconds: float) -> bool:
-        """Whether everybody who asked in the last seconds has the last version and knows that it is the last."""
-        now = time.monotonic()
-        with self._lock:
-            return all(knows for at, _, knows in self._viewers.values() if now - at < seconds)
+# Connections at once; a tab needs one or two.
+MOST_CONNECTIONS = 32
+_BACKLOG = 128  # that the system keeps before they are accepted
+_TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n"
 
 
 def listen(port: int = 0) -> socket.socket:
@@ -94,7 +36,7 @@ def listen(port: int = 0) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
-        listener.listen(32)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise UsageError(
@@ -103,9 +45,9 @@ def listen(port: int = 0) -> socket.socket:
     return listener
 
 
-def url(listener: socket.socket) -> str:
-    """Where the page is."""
-    return f"http://{HOST}:{listener.getsockname()[1]}/"
+def url(listener: socket.socket, token: str) -> str:
+    """Where the page is, for those who may see it."""
+    return f"http://{HOST}:{listener.getsockname()[1]}/{token}/"
 
 
 @contextmanager
@@ -125,57 +67,46 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, listener: socket.socket, published: Published) -> None:
-        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
+        super().__init__(listener.getsockname(), Answering, bind_and_activate=False)
         self.socket.close()  # the one it made; ours listens already
         self.socket = listener
         self.published = published
-        port = listener.getsockname()[1]
-        self.names = {f"{HOST}:{port}", f"localhost:{port}"}
+        self._open: dict[socket.socket, bool] = {}  # oldest first; whether it has shown that it knows the token
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give a connection a thread, unless too many are open that know the token; of the others the oldest has to go."""
+        with self._lock:
+            full = len(self._open) >= MOST_CONNECTIONS
+            strangers = [one for one, is_known in self._open.items() if not is_known]
+            if not full or strangers:
+                self._open[request] = False
+        if full and strangers:
+            self._forget(strangers[0])
+            with suppress(OSError):
+                strangers[0].shutdown(socket.SHUT_RDWR)  # wakes its thread, which closes it
+        elif full:
+            with suppress(OSError):
+                request.setblocking(False)  # a few bytes into an empty buffer
+                request.send(_TOO_MANY)
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def known(self, request: Any) -> None:
+        """Note that a connection knows the token: it is not closed in favour of another."""
+        with self._lock:
+            if request in self._open:
+                self._open[request] = True
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self._forget(request)
+        super().shutdown_request(request)
+
+    def _forget(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A viewer that closes its tab in the middle is not an error."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version = "interp"
-    sys_version = ""
-    timeout = _IDLE_SECONDS
-    server: _Server
-
-    def do_GET(self) -> None:
-        """The page, its update, or the state."""
-        # A page of another site whose name was made to point to this machine has that site's name in Host.
-        if self.headers.get("Host") not in self.server.names:
-            self._answer(403, b"This server answers only to its own name.\n")
-            return
-        published, asked = self.server.published, urlsplit(self.path)
-        if asked.path == "/":
-            published.visited()
-            self._answer(200, published.html, "text/html; charset=utf-8")
-        elif asked.path == "/update":
-            self._answer(200, published.update, "text/html; charset=utf-8")
-        elif asked.path == "/state":
-            state = published.seen(*_viewer(asked.query))
-            self._answer(200, json.dumps(state).encode(), "application/json")
-        elif asked.path == "/favicon.ico":
-            self._answer(204, b"")
-        else:
-            self._answer(404, b"Nothing is here.\n")
-
-    def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
-        self.send_response(status)
-        for name, value in {**_HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Nothing is logged: the terminal belongs to the training."""
-
-
-def _viewer(query: str) -> tuple[str, int]:
-    """Who asks for the state, and the version it has; -1 if it does not say."""
-    values = parse_qs(query)
-    version = values.get("version", ["-1"])[0]
-    return values.get("viewer", ["?"])[0][:64], int(version) if version.isascii() and version.isdigit() else -1

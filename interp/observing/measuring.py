@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from interp.cores import side_by_side
 from interp.errors import NotFiniteError, UsageError
+from interp.observing.analysed_sizes import room_for_measuring
 from interp.observing.analysis import Analysis
 from interp.observing.texts import texts_as_arrays
 from interp.observing.users_code import RAISED, raised
@@ -39,6 +40,7 @@ class Measuring:
         threads: checkpoints that are measured at once.
         results: of each analysis, by name: what is known is not measured.
         read: a checkpoint that was read before.
+        force: measure even if memory does not suffice for one checkpoint, by estimate.
         failures: name of an analysis that raised -> at which step, and what; it is not asked again.
         unmeasured: name of an analysis -> step at which nothing can be measured, as the run diverged -> why.
     """
@@ -50,6 +52,7 @@ class Measuring:
     threads: int
     results: Mapping[str, Results]
     read: Checkpoint | None = None
+    force: bool = False
     failures: dict[str, str] = field(default_factory=dict)
     unmeasured: dict[str, dict[int, str]] = field(default_factory=dict)
 
@@ -68,8 +71,9 @@ class Measuring:
             on_step(done, len(steps))
         if not due:
             return  # without torch, which work that is shared out would load
+        threads = self._at_once(min(self.threads, len(due)))
         try:
-            for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=min(self.threads, len(due))):
+            for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=threads):
                 self._take(found)
                 done += 1
                 if done % _BETWEEN == 0:
@@ -86,6 +90,14 @@ class Measuring:
     def not_finite(self) -> dict[str, str]:
         """Name of an analysis -> the steps at which it gave nothing, as the run diverged, and why."""
         return {name: _at(why) for name, why in self.unmeasured.items() if name not in self.failures}
+
+    def _at_once(self, wanted: int) -> int:
+        """How many checkpoints there is memory for; of a network of another kind nothing is known."""
+        if not self.run.has_config:
+            return wanted
+        config = self.run.config
+        width = 8 if config.dtype == "float64" else 4
+        return room_for_measuring(config.task.p, config.model.d_mlp, wanted=wanted, width=width, force=self.force)
 
     def _missing(self, step: int, *, is_last: bool) -> list[Analysis]:
         sha256 = self.run.sha256(step)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("interp")
 
 
-def observe(
+def observe(  # noqa: PLR0913  each is a choice of the one who asks
     run: Run,
     analyses: Iterable[str | Analysis] | None = None,
     *,
@@ -42,6 +42,7 @@ def observe(
     brief: bool = False,
     threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    force: bool = False,
 ) -> xr.Dataset:
     """Measure analyses at the checkpoints of a run: one labelled Dataset over ``step``.
 
@@ -70,6 +71,11 @@ def observe(
             this process may use cores by default, but not more than 8, as each holds a checkpoint's activations. Numbers do not
             depend on it. Analyses that are not built in are measured by the calling thread, in the order of steps.
         on_step: called with (checkpoints done, checkpoints in all).
+        force: measure even if that takes more memory than this machine has, by estimate.
+
+    Raises:
+        UsageError: for an unknown name or step; if measuring one checkpoint takes more memory than there is, by estimate. (Where
+            there is memory for fewer checkpoints at once than `threads` says, fewer are measured at once.)
     """
     asked = find_analyses(analyses, files=files)
     chosen = choose_steps(run, steps, measured=any(is_kept(run, analysis) for analysis in asked))
@@ -85,7 +91,7 @@ def observe(
         a.name: Results(run.path, a.name, key=cache_key(a, keys, run, brief=brief), kept=kept_bytes(run, a, chosen))
         for a in asked
     }
-    measuring = Measuring(run, asked, keys, brief, workers, results, chosen_keys.checkpoint)
+    measuring = Measuring(run, asked, keys, brief, workers, results, chosen_keys.checkpoint, force)
     # What is measured at the last checkpoint alone: of a run that diverged, at the last one that is finite.
     last = max((step for step in chosen if chosen_keys.step is None or step <= chosen_keys.step), default=chosen[-1])
     measuring.over(chosen, last=last, on_step=on_step)

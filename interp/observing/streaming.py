@@ -44,7 +44,7 @@ def activations(
         for name in wanted:
             if name not in known:
                 raise unknown("hook", name, known)
-    inputs = torch.from_numpy(run.config.task.pairs if pairs is None else pairs)
+    inputs = torch.from_numpy(run.task.pairs if pairs is None else pairs)
 
     def stream() -> Iterator[tuple[int, ActivationCache]]:
         for step in chosen:

@@ -14,7 +14,9 @@ from interp.store.kept import keep, recall
 from interp.store.run import Run
 
 
-def summary(run: Run, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+def summary(
+    run: Run, *, threads: int | None = None, on_step: Callable[[int, int], None] | None = None, force: bool = False
+) -> dict[str, Any]:
     """A run's facts, configuration, last losses, phases, outcome, numerical health and key frequencies, as JSON-ready values.
 
     The onset of circuit formation needs the excluded loss of every checkpoint: it is measured the first time. What follows from
@@ -27,11 +29,12 @@ def summary(run: Run, *, threads: int | None = None, on_step: Callable[[int, int
         run: a recorded run.
         threads: checkpoints that are measured at once, see `interp.observe`.
         on_step: called with (checkpoints done, checkpoints in all) while measuring.
+        force: measure even if that takes more memory than this machine has, by estimate.
     """
     key = None if run.makers is not None else key_of(toolkit_digest(), run_state(run))
     found: Any = None if key is None else recall(run.path, "summary", key=key)
     if not _is_summary(found):
-        found, is_whole = _worked_out(run, on_step=on_step, threads=threads)
+        found, is_whole = _worked_out(run, on_step=on_step, threads=threads, force=force)
         found = plain(found)
         if key is not None and is_whole:
             keep(run.path, "summary", found, key=key)
@@ -62,7 +65,9 @@ def _is_summary(found: Any) -> bool:
     return is_whole and "undated" in found and all(isinstance(found.get(name), str) for name in texts)
 
 
-def _worked_out(run: Run, *, on_step: Callable[[int, int], None] | None, threads: int | None) -> tuple[dict[str, Any], bool]:
+def _worked_out(
+    run: Run, *, on_step: Callable[[int, int], None] | None, threads: int | None, force: bool
+) -> tuple[dict[str, Any], bool]:
     """What follows from the run's checkpoints and history, and whether nothing failed, which may be otherwise another time."""
     from interp.observing.described import evaluated_history
     from interp.observing.observe import observe
@@ -70,7 +75,7 @@ def _worked_out(run: Run, *, on_step: Callable[[int, int], None] | None, threads
     curves = evaluated_history(run)
     known = {str(name).removeprefix("history_"): values.dropna("history_step").values for name, values in curves.items()}
     measured = [name for name, values in known.items() if len(values)]
-    found = about(observe(run, ["progress_measures"], on_step=on_step, threads=threads))
+    found = about(observe(run, ["progress_measures"], on_step=on_step, threads=threads, force=force))
     phases, reached = boundaries_of(found.phases)
     keys = {"rule": found.key_rule, "step": found.key_step, "frequencies": list(found.key_frequencies or ())}
     worked_out = {

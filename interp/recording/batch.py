@@ -23,6 +23,8 @@ from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
 from interp.store.run_paths import run_path
 from interp.store.writer import RunWriter, writing
+from interp.training.choice import check_device
+from interp.training.fitting import check_runs
 from interp.training.lockstep import Advance, rounds
 from interp.training.loop import Training
 from interp.training.stacked.stacked_runs import stack_key
@@ -38,6 +40,7 @@ def record_batch(
     names: Sequence[str] | None = None,
     *,
     progress: bool = True,
+    force: bool = False,
     lock: LockKind | None = None,
 ) -> list[Run]:
     """Train runs of one shape as one batch and save each as a run of its own; returns them in the order of the configs.
@@ -52,15 +55,18 @@ def record_batch(
         root: directory of runs.
         names: a name for each; by default as `record` names them.
         progress: show a progress bar, if stderr is a terminal.
+        force: train even if a run takes more memory or disk than there is, or more time than 30 days, by estimate.
         lock: as for `record`.
 
     Raises:
-        UsageError: if the configs differ in more, the names are not one for each, or a name is taken by a run of another config,
-            by one that was not begun in a batch, or by another process.
+        UsageError: if the configs differ in more, their device is not here, a run takes more than there is, the names are not one
+            for each, or a name is taken by a run of another config, by one that was not begun in a batch, or by another process.
         DataError: if a run cannot be written.
         TrainingError: if the device's memory cannot hold a single run.
     """
     paths = _paths(configs, root, names)
+    if missing := [config for config, path in zip(configs, paths, strict=True) if not (path / MANIFEST).is_file()]:
+        check_runs(missing, root=Path(root), at_once=len(missing) if configs[0].device == "cpu" else 1, force=force)
     with ExitStack() as held:
         members = []
         for config, path in zip(configs, paths, strict=True):
@@ -97,6 +103,7 @@ def _paths(configs: Sequence[RunConfig], root: str | Path, names: Sequence[str] 
         raise UsageError("record_batch: the configs may differ in seeds, initialisation and numbers of the optimizer only")
     if configs[0].engine not in ("auto", _ENGINE):
         raise UsageError(f"engine: given {configs[0].engine!r}, expected auto or {_ENGINE}: that is what computes a batch")
+    check_device(configs[0])
     called = [run_name(config) for config in configs] if names is None else list(names)
     if len(called) != len(configs) or len(set(called)) != len(called):
         raise UsageError(f"names: given {called}, expected {len(configs)} different ones")
@@ -108,7 +115,7 @@ def _member(source: Configured, path: Path, allowed: Callable[[], None], *, size
     config = source.config
     if not (path / MANIFEST).is_file():
         # The plan of its training, whose engine would be another one: nothing is computed with this.
-        plan = Training(replace(config, engine="reference", device="cpu")).plan
+        plan = Training(replace(config, engine="reference", device="cpu"), force=True).plan
         plan = replace(plan, settings=config, engine=_ENGINE, threads=1, device=config.device, batch=max(size, 2))
         begin(path, plan, provenance=provenance(config.device))
         return _Member(config, RunWriter(path, allowed), plan.batch)

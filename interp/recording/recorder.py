@@ -36,6 +36,7 @@ def record(
     name: str | None = None,
     *,
     progress: bool = True,
+    force: bool = False,
     lock: LockKind | None = None,
 ) -> Run:
     """Train a run and save its checkpoints, history and split under ``root/name``; returns it when it is finished.
@@ -49,12 +50,15 @@ def record(
         root: directory of runs; made if it is not there.
         name: name of the run; by default, for a config, the recipe and what differs from it, such as ``nanda-seed1``.
         progress: show a progress bar, if stderr is a terminal.
+        force: train a config even if the run takes more memory or disk than this machine has, or more time than 30 days, by an
+            estimate from the config alone (docs/limits.md).
         lock: how other processes are kept from writing the same run: ``system``, by a lock of the file system; or ``lease``, by a
             file that this process renews, for network mounts that refuse locks. By default what the environment variable
             INTERP_LOCK says, or else ``system``.
 
     Raises:
-        UsageError: if the name is taken by a run of another config or plan (the fields that differ are named), or by another
+        UsageError: if it takes more, before anything is allocated: with the number that is too large, and the largest that fits;
+            if the name is taken by a run of another config or plan (the fields that differ are named), or by another
             process; if a stream is not one: it has no steps, steps that do not ascend, tensors that change shape, or
             a state that is not tensors.
         DataError: if the run cannot be written, or continuing here would not give the same bytes.
@@ -62,17 +66,22 @@ def record(
     """
     if isinstance(source, RunConfig):
         path = run_path(root, run_name(source) if name is None else name)
-        return _record(Configured(source), path, progress=progress, lock=lock)
+        return _record(Configured(source), path, progress=progress, force=force, lock=lock)
     if name is None:
         raise UsageError("name: given none, expected the name of the run: a stream has no recipe to be named after")
-    return _record(Given(source), run_path(root, name), progress=progress, lock=lock)
+    return _record(Given(source), run_path(root, name), progress=progress, force=force, lock=lock)
 
 
-def resume(path: str | Path, *, progress: bool = True, lock: LockKind | None = None) -> Run:
+def resume(path: str | Path, *, progress: bool = True, force: bool = False, lock: LockKind | None = None) -> Run:
     """Continue an interrupted run, as `record` does; a finished one is returned at once.
 
+    Args:
+        path: of the run.
+        progress: show a progress bar, if stderr is a terminal.
+        force: go on even if the run takes more memory than this machine has, by estimate.
+
     Raises:
-        UsageError: if there is no run at this path, or this toolkit cannot train it.
+        UsageError: if there is no run at this path, this toolkit cannot train it, or it takes more memory than there is.
     """
     run = open_run(path)
     if run.is_imported and not run.manifest.final:
@@ -86,7 +95,7 @@ def resume(path: str | Path, *, progress: bool = True, lock: LockKind | None = N
         )
     whole = run.path.resolve()
     source = Configured(run.config, run.record.get("start", {}))
-    return _record(source, run_path(whole.parent, whole.name), progress=progress, lock=lock)
+    return _record(source, run_path(whole.parent, whole.name), progress=progress, force=force, lock=lock)
 
 
 def finished(run: Run) -> Run:
@@ -114,11 +123,12 @@ def deliver(received: int, message: str) -> NoReturn:
     raise KeyboardInterrupt(message)
 
 
-def _record(source: Source, path: Path, *, progress: bool, lock: LockKind | None) -> Run:
+def _record(source: Source, path: Path, *, progress: bool, force: bool, lock: LockKind | None) -> Run:
     if (path / MANIFEST).is_file():
         run = checked(path, source)
         if is_done(run):
             return finished(run)
+    source.check_room(path, is_begun=(path / MANIFEST).is_file(), force=force)
     with writing(path, lock) as allowed:
         received = _train(source, path, allowed, progress=progress)
     if received is not None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from interp.config.run_config import RunConfig
+from interp.config.saved_steps import SavedSteps
 from interp.errors import DataError, TrainingError, UsageError
 from interp.networks.network import Network
 from interp.recording.interruption import HeldSignals
@@ -61,7 +62,8 @@ class Session:
 
     def __init__(self, writer: RunWriter, plan: Plan, state: Callable[[], Mapping[str, Tensor]]) -> None:
         self._writer, self._plan, self._state = writer, plan, state
-        self._saved, self._kept = set(plan.saved), set(plan.moments)
+        self._saved = plan.saved if isinstance(plan.saved, SavedSteps) else frozenset(plan.saved)
+        self._kept = frozenset(plan.moments)
         self._start = self.step = writer.manifest.step
         self._is_resumed = self._start is not None
         steps = writer.manifest.steps

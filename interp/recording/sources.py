@@ -19,6 +19,7 @@ from interp.store.beginning import plan_values
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
 from interp.store.run_log import write_log
+from interp.training.fitting import Room, check_run
 from interp.training.loop import Training
 from interp.training.stream import Plan, Stream
 from interp.training.threads import threads_for
@@ -50,9 +51,17 @@ class Configured:
         }
         _refuse(run, found | _starts(self.start, run), what="config")
 
+    def check_room(self, path: Path, *, is_begun: bool, force: bool) -> None:
+        """Error unless this machine has the memory, the disk and the time that the run takes; of one that was begun, the memory.
+
+        Raises:
+            UsageError: as `interp.training.fitting.check_run`.
+        """
+        check_run(self.config, room=Room.here(None if is_begun else path), force=force)
+
     def begun(self) -> tuple[Stream, Plan]:
         """The training at its beginning; in its plan, the config as it was given."""
-        training = Training(replace(self.config, threads=threads_for(self.config)))
+        training = Training(replace(self.config, threads=threads_for(self.config)), force=True)  # `check_room` was asked
         return training, replace(training.plan, settings=self.config)
 
     def continued(self, run: Run, state: Mapping[str, Tensor] | None) -> Stream:
@@ -71,7 +80,7 @@ class Configured:
             raise UsageError(
                 f"run {run.path} was begun with {run.threads} threads, which this process cannot use; resume it in another"
             )
-        training = Training(config)
+        training = Training(config, force=True)  # `check_room` was asked
         if state is not None:
             training.load(state)
         return training
@@ -103,6 +112,9 @@ class Given:
             if not np.array_equal(getattr(plan.split, part), getattr(run.split, part)):
                 found[f"split.{part}"] = (f"{len(getattr(plan.split, part))} rows", "other rows")
         _refuse(run, found | _starts(plan.start, run), what="plan")
+
+    def check_room(self, path: Path, *, is_begun: bool, force: bool) -> None:
+        """A stream is there already: whoever made it knows what it takes."""
 
     def begun(self) -> tuple[Stream, Plan]:
         """The stream as it was given."""

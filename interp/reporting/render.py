@@ -46,7 +46,7 @@ _SCRIPTS = (
 )
 _STYLES = ("page.css",)
 # What a page also has while it is served and its run goes on.
-_LIVE_SCRIPTS, _LIVE_STYLES = ("live.js",), ("live.css",)
+_LIVE_SCRIPTS, _LIVE_STYLES = ("live.js", "live_run.js"), ("live.css",)
 
 # Definitions that the page's glossary links to: where answers have waves, and also where they have them only after a reordering.
 _IN_WORDS = ("restricted-loss", "excluded-loss", "key-frequencies", "phases")

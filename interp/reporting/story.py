@@ -39,8 +39,10 @@ End = Literal[
     "generalized at an unknown step",
     "of unknown outcome",
     "not settled on the answer",
+    "not grokked yet, training",
     "not grokked",
 ]
+_NOT_GROKKED: tuple[End, ...] = ("not grokked yet, training", "not grokked")
 
 
 @dataclass(frozen=True)
@@ -182,10 +184,15 @@ def _stopped_after(about: About) -> int | None:
     return int(about.facts["last_step"]) if about.facts.get("status") == "stopped" else None
 
 
+def _is_in_training(about: About) -> bool:
+    """Whether a process trained the run when it was looked at."""
+    return about.facts.get("status") == "running"
+
+
 def _end(outcome: str, curves: Curves) -> End:
     """The one place that says whether a run grokked: where its outcome is grokking, and test accuracy 99 % for good."""
     if outcome in ("memorization", "confusion"):
-        return "not grokked"
+        return "not grokked yet, training" if _is_in_training(curves.about) else "not grokked"
     if curves.found["grokked"] is not None:
         ends: dict[str, End] = {"grokking": "grokked", "comprehension": "generalized without grokking"}
         return ends.get(outcome, "generalized and may have grokked")
@@ -193,12 +200,18 @@ def _end(outcome: str, curves: Curves) -> End:
         return "generalized at an unknown step"
     known = curves.reached("grokked")
     is_lost = known is not None and known.is_lost
-    return "not settled on the answer" if is_lost or outcome in ("grokking", "comprehension") else "of unknown outcome"
+    if is_lost or outcome in ("grokking", "comprehension"):
+        return "not settled on the answer"
+    right = curves.at("history_test_accuracy", curves.last)
+    is_open = _is_in_training(curves.about) and right is not None and right < RIGHT  # so far one checkpoint, for example
+    return "not grokked yet, training" if is_open else "of unknown outcome"
 
 
 def _title(outcome: str, end: End, curves: Curves) -> str:
+    if end == "not grokked yet, training":
+        return _not_grokked(outcome, end, curves)
     grokked, accuracy = curves.first("grokked"), curves.at("history_test_accuracy", curves.last)
-    if curves.found["grokked"] is not None and grokked is not None and end != "not grokked":
+    if curves.found["grokked"] is not None and grokked is not None and end not in _NOT_GROKKED:
         return _generalized(grokked.step, end, curves)
     if end == "generalized at an unknown step" and accuracy is not None:
         last = curves.last_of("history_test_accuracy")
@@ -211,14 +224,26 @@ def _title(outcome: str, end: End, curves: Curves) -> str:
     if curves.undated and train is not None and accuracy is not None:
         answers = f"This network answers {percent(train)} of its training pairs and {percent(accuracy)} of the others"
         return f"{answers} at step {curves.last:,}; {_since(curves)}"
+    return _not_grokked(outcome, end, curves)
+
+
+def _not_grokked(outcome: str, end: End, curves: Curves) -> str:
+    """The title of a network that does not answer the pairs it never saw; while it is trained, as far as it is."""
+    train, steps = curves.at("history_train_accuracy", curves.last), counted(curves.last, "step")
+    yet = end == "not grokked yet, training"
+    told = f"A network after {steps}"
     if outcome == "memorization" and curves.found["memorized"] is None and not curves.is_late("memorized") and train is not None:
-        answers = f"This network answers {percent(train)} of its training pairs"
-        return f"{answers} after {counted(curves.last, 'step')}, and has not grokked"
-    others = {
-        "memorization": f"This network has memorized but not grokked in {counted(curves.last, 'step')}",
-        "confusion": f"This network has not learned its task in {counted(curves.last, 'step')}",
-    }
-    return others.get(outcome, f"A network after {counted(curves.last, 'step')}")
+        told = (
+            f"This network answers {percent(train)} of its training pairs after {steps}{'' if yet else ', and has not grokked'}"
+        )
+    elif outcome == "memorization":
+        told = f"This network has memorized {'its training pairs' if yet else 'but not grokked'} in {steps}"
+    elif outcome == "confusion":
+        told = f"This network has not learned its task in {steps}"
+    elif yet and train is not None:
+        test = percent(curves.at("history_test_accuracy", curves.last) or 0.0)
+        told = f"This network answers {percent(train)} of its training pairs and {test} of the others at step {curves.last:,}"
+    return f"Not grokked yet, training: {told[0].lower()}{told[1:]}" if yet else told
 
 
 def _since(curves: Curves) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from interp.figures.cell_numbers import questions
 from interp.figures.law_figure import Fitted, fit_law, law_axes, law_picture
 from interp.figures.study_table import StudyTable
-from interp.figures.survival_figure import MOST_CURVES, Group, Survival, survival_of, survival_picture
+from interp.figures.survival_figure import MOST_CURVES, Group, Survival, spanned, survival_of, survival_picture
 from interp.studies.comparing import Comparison
 from interp.studies.durations import FEW, Estimate, NotBounded
 from interp.studies.law_fit import Law
@@ -65,11 +65,9 @@ def _said_of_survival(found: Survival, axis: str) -> dict[str, Any]:
         said.append(
             f"Drawn are {MOST_CURVES} values, evenly chosen; {counted(found.left_out, 'other')} are in the test and not drawn."
         )
-    rows = [
-        (group.label, _counted_runs(group), str(group.runs.events), estimated(group.median, "not reached"))
-        for group in found.groups
-    ]
-    return {"said": said, "header": (axis, "runs", "seen", "median step (95 %)"), "rows": rows}
+    rows = [(group.label, _counted_runs(group), str(group.runs.events), *map(spanned, group.quartiles)) for group in found.groups]
+    header = (axis, "runs", "seen", "a quarter by step (95 %)", "half (median)", "three quarters")
+    return {"said": said, "header": header, "rows": rows}
 
 
 def _counted_runs(group: Group) -> str:
@@ -87,8 +85,14 @@ def _p(p: float) -> str:
     return f"p < {_RARE:g}" if p < _RARE else f"p = {p:.2g}"
 
 
-def law_findings(table: StudyTable, *, on_part: OnPart) -> dict[str, Any]:
-    """For every axis with a law, and every place on the others: picture, parameters, or the reason why there is none."""
+def law_findings(table: StudyTable, *, brief: bool = False, on_part: OnPart) -> dict[str, Any]:
+    """For every axis with a law, and every place on the others: picture, parameters, or the reason why there is none.
+
+    Args:
+        table: the study's rows.
+        brief: fit none yet.
+        on_part: called with (what is done, how far, of how many).
+    """
     axes = law_axes(table)
     places = [(along, fixed) for along in axes for fixed in table.others(along)]
     asked = [(of, along, fixed) for of in _LAWFUL for along, fixed in places]
@@ -97,6 +101,9 @@ def law_findings(table: StudyTable, *, on_part: OnPart) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for done, (of, along, fixed) in enumerate(asked, start=1):
         key, axis = key_of(of, along, fixed), table.axes[along].label
+        if brief:
+            found[key] = {"said": "Laws are fitted once no run is under way.", "rows": []}
+            continue
         if done > _MOST_FITS:
             found[key] = {"said": f"This page has {_MOST_FITS} laws at most; interp.figures.law fits this one.", "rows": []}
             continue

@@ -30,6 +30,7 @@ _SCRIPTS = (
     "study_page.js",
 )  # fmt: skip
 _STYLES = ("page.css", "study_page.css")
+_LIVE_SCRIPTS, _LIVE_STYLES = ("live.js", "study_live.js"), ("live.css",)
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,29 @@ class StudyPage:
     headline: str
 
 
-def study_page(source: StudySource, *, on_part: Callable[[str, int, int], None] | None = None) -> StudyPage:
+def study_page(
+    source: StudySource,
+    *,
+    live: int | None = None,
+    brief: bool = False,
+    on_part: Callable[[str, int, int], None] | None = None,
+) -> StudyPage:
     """Build the page of a study.
 
     Args:
         source: what it shows.
+        live: version of a page that is served while runs come in, and may ask its server for the next; None for a file.
+        brief: leave out the laws, which take longest, and say so in their place.
         on_part: called with (what is done, how far, of how many).
     """
     table, blocks, story = source.table, Blocks(), study_story(source.table)
     asked = questions(table.rows)
     told = on_part or _silent
     runs = [str(row["run"]) for row in table.rows]
-    laws = law_findings(table, on_part=told)
+    laws = law_findings(table, brief=brief, on_part=told)
     data = {
         "study": table.name,
+        "live": live,
         "axes": [
             {"name": a.name, "label": a.label, "texts": a.texts, "numbers": a.numbers, "is_log": a.is_log} for a in table.axes
         ],
@@ -93,7 +103,8 @@ def study_page(source: StudySource, *, on_part: Callable[[str, int, int], None] 
         "notes": {"study": table.name, "seeds_are": table.seeds_are, "headline": str(story)},
         "blocks": blocks.header,
     }
-    script, library = joined(_SCRIPTS), plotly_library()
+    is_live = live is not None
+    script, library = joined(_SCRIPTS + _LIVE_SCRIPTS if is_live else _SCRIPTS), plotly_library()
     html = (
         templates()
         .get_template("study_page.html.jinja")
@@ -105,8 +116,8 @@ def study_page(source: StudySource, *, on_part: Callable[[str, int, int], None] 
             n_axes=len(table.axes),
             facts=source.facts,
             few=FEW,
-            policy=policy(script, library.script),
-            css=Markup(joined(_STYLES)),
+            policy=policy(script, library.script, connect=is_live),
+            css=Markup(joined(_STYLES + _LIVE_STYLES if is_live else _STYLES)),
             script=Markup(script),
             data=_packed(as_json(_listed(data))),
             blocks=blocks.payload(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,15 +68,22 @@ def study_report(
     return made
 
 
-def source_of(study: Study, *, on_run: Callable[[str, int, int], None] | None = None) -> StudySource:
-    """Rows, thinned curves and plan of a study; a run after the other, so that the memory does not grow with their histories."""
+def source_of(study: Study, *, brief: bool = False, on_run: Callable[[str, int, int], None] | None = None) -> StudySource:
+    """Rows, thinned curves and plan of a study; a run after the other, so that the memory does not grow with their histories.
+
+    Args:
+        study: the study.
+        brief: measure nothing: runs that keep all checkpoints have not been measured by those who trained them.
+        on_run: called with (what is done, how far, of how many).
+    """
     from interp.studies.outcomes import rows
 
     told = on_run or _silent
     found = rows(study, on_run=lambda done, total: told("counting runs", done, total))
     thin, complete = ThinCurves(), []
     for number, row in enumerate(found, start=1):
-        measured = measured_of(study.path_of(row["run"])) if row["last_step"] else Measured({}, {})
+        due = study.measures if study.keep == "all" and row["status"] in ("finished", "stopped") and not brief else ()
+        measured = measured_of(study.path_of(row["run"]), measures=due) if row["last_step"] else Measured({}, {})
         thin.add(row["run"], measured.curves)
         complete.append({**row, **{name: value for name, value in measured.last.items() if name not in row}})
         told("reading curves", number, len(found))
@@ -85,24 +92,51 @@ def source_of(study: Study, *, on_run: Callable[[str, int, int], None] | None = 
     return StudySource(table, thin, command=f"interp report {run_path} -o RUN.html", facts=plan_tables(study))
 
 
-def measured_of(path: Path) -> Measured:
-    """The curves and last measurements of the run in a folder; none of one that is not there or damaged, as its row says."""
+def measured_of(path: Path, *, measures: Sequence[str] = ()) -> Measured:
+    """The curves and last measurements of the run in a folder; none of one that is not there or damaged, as its row says.
+
+    Args:
+        path: of the run.
+        measures: analyses that are measured here, where they are not part of the run; they are cached as by `interp.observe`.
+    """
     if not (path / MANIFEST).is_file():
         return Measured({}, {})
     try:
         run = open_run(path)
         curves = _evaluated(run)
         last = {}
-        for name in sorted(name for name in run.manifest.files if name.startswith(f"{SERIES}/")):
-            arrays, facts = unpack_arrays(run.read(name), where=f"{path / name}")
-            for variable, values in arrays.items():
-                if values.ndim == 1 and len(values) and values.dtype.kind == "f":
-                    last[variable] = float(values[-1])
-                    if variable in _MEASURED:
-                        curves[variable] = (np.array(facts["steps"]), values)
+        for variable, (steps, values) in (_observed(run, measures) if measures else _kept(run)).items():
+            last[variable] = float(values[-1])
+            if variable in _MEASURED:
+                curves[variable] = (steps, values)
     except (DataError, OSError):
         return Measured({}, {})
     return Measured(curves, last)
+
+
+def _kept(run: Run) -> dict[str, Curve]:
+    """Measures of one number a step that are part of a thinned run."""
+    found = {}
+    for name in sorted(name for name in run.manifest.files if name.startswith(f"{SERIES}/")):
+        arrays, facts = unpack_arrays(run.read(name), where=f"{run.path / name}")
+        for variable, values in arrays.items():
+            if values.ndim == 1 and len(values) and values.dtype.kind == "f":
+                found[variable] = (np.array(facts["steps"]), values)
+    return found
+
+
+def _observed(run: Run, measures: Sequence[str]) -> dict[str, Curve]:
+    """The same, measured now; what was measured before is in the run's cache."""
+    from interp.observing.observe import observe
+
+    if not run.steps:
+        return {}
+    series = observe(run, list(measures))
+    return {
+        str(name): (series.step.values, values.values)
+        for name, values in series.data_vars.items()
+        if values.dims == ("step",) and values.dtype.kind == "f"
+    }
 
 
 _MEASURED = {kind.name for kind in KINDS} - set(history.COLUMNS)

@@ -36,6 +36,7 @@ def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
     threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
     on_panel: Callable[[int, int], None] | None = None,
+    force: bool = False,
     unread: Mapping[str, str] | None = None,
 ) -> Page:
     """Write one offline HTML page about a run and return it, with its headline and what could not be shown.
@@ -53,9 +54,10 @@ def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
         on_step: called with (checkpoints analysed, checkpoints in all).
         on_panel: called with (parts of the page made, parts in all), first with none.
         unread: runs to be compared that could not be opened, by name, with the reason: the page names them.
+        force: measure even if that takes more memory than this machine has, by estimate.
 
     Raises:
-        UsageError: for an unknown analysis or step, or a directory that does not exist.
+        UsageError: if it takes more; for an unknown analysis or step, or a directory that does not exist.
         DataError: if the run, or each of several, is damaged.
     """
     from interp.observing.analysis import builtin_names, find_analyses
@@ -69,11 +71,12 @@ def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
     several = len(given) + len(unread or ()) > 1
     own = find_analyses(asked if several else asked or builtin_names(), files=files)
     chosen = find_analyses([*(name for name in COMPARED if name not in asked), *own]) if several else own
+    how: dict[str, Any] = {"steps": steps, "key_rule": key_rule, "threads": threads, "on_step": on_step, "force": force}
     left_out, seen = dict(unread or {}), []
     for one in given:
         try:
             opened = open_run(one) if isinstance(one, str | Path) else one
-            seen.append((opened, observe(opened, chosen, steps=steps, key_rule=key_rule, threads=threads, on_step=on_step)))
+            seen.append((opened, observe(opened, chosen, **how)))
         except DataError as error:
             if not several:
                 raise

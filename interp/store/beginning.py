@@ -59,7 +59,7 @@ def plan_values(plan: Plan) -> dict[str, object]:
         else {"table": plan.task.name, "sha256": TableTask.of(plan.task).digest}
     )
     values = {
-        "settings": plan.settings, "task": task, "steps": plan.steps, "saved": plan.saved, "moments": plan.moments,
+        "settings": plan.settings, "task": task, "steps": plan.steps, "saved": [*plan.saved], "moments": plan.moments,
         "may_end_early": plan.may_end_early,
     }  # fmt: skip
     return dict(parsed_json(json.dumps(values)))

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +83,7 @@ class Leases:
         except OSError as error:
             where = error.filename or self.directory
             raise DataError(f"{where}: leases cannot be read or written there ({error.strerror})") from error
-        for older in self._numbers(name):
+        for older in _numbers(self.directory, name):
             if older <= number:
                 (self.directory / f"{name}.{older}").unlink(missing_ok=True)
         self._clear(name)
@@ -118,17 +118,12 @@ class Leases:
     def _last(self, name: str) -> tuple[int, bytes | None]:
         """The number of the present lease, and its content; (0, None) if there was none."""
         for _ in range(100):  # one that is taken over while it is looked at has gone when it is read
-            last = max(self._numbers(name), default=0)
+            last = max(_numbers(self.directory, name), default=0)
             if not last:
                 return 0, None
             with suppress(FileNotFoundError):
                 return last, read_file(self.directory / f"{name}.{last}", at_most=_LARGEST, inside=self.directory)
         raise DataError(f"{self.directory}: the lease of {name} changes faster than it can be read")
-
-    def _numbers(self, name: str) -> list[int]:
-        """The numbers of the leases of a run that are there."""
-        found = (_NUMBERED.fullmatch(path.name.removeprefix(f"{name}.")) for path in self.directory.glob(f"{name}.*"))
-        return [int(match[0]) for match in found if match]
 
     def _is_over(self, name: str, content: bytes) -> bool:
         found = _parsed(content)
@@ -149,8 +144,8 @@ class Lease:
 
     def __init__(self, directory: Path, name: str, number: int, *, seconds: float) -> None:
         self._path = directory / f"{name}.{number}"
-        self._next = directory / f"{name}.{number + 1}"
-        self._seconds, self._beat = seconds, 0
+        self._directory, self._name, self._number = directory, name, number
+        self.seconds, self._beat = seconds, 0
 
     def create(self, *, released: bool = False) -> bool:
         """Create its file; False if somebody else was faster."""
@@ -171,38 +166,30 @@ class Lease:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Hold the lease inside the block: it is renewed meanwhile and released afterwards.
-
-        If it is lost all the same, because this process stood still for longer than it holds, the process is told to save and end
-        what it trains, as by Ctrl-C.
-        """
-        done = threading.Event()
-        keeper = threading.Thread(target=self._renew, args=(done,), daemon=True, name="lease")
-        keeper.start()
-        try:
+        """Hold the lease inside the block, see `kept`."""
+        with kept([self]):
             yield
-        finally:
-            done.set()
-            keeper.join()
-            with suppress(OSError):
-                os.replace(self._write(released=True), self._path)
 
     def is_lost(self) -> bool:
-        """Whether another process has taken it over, because this one stood still for longer than it holds."""
-        return self._next.exists()
+        """Whether somebody took it over; of several who did so in turn only the last lease is still there."""
+        with suppress(OSError):
+            return max(_numbers(self._directory, self._name), default=0) > self._number
+        return False
 
-    def _renew(self, done: threading.Event) -> None:
-        while not done.wait(self._seconds / _RENEWALS):
-            if self.is_lost():
-                signal.raise_signal(signal.SIGTERM)
-                return
-            self._beat += 1
-            with suppress(OSError):  # a full disk: the lease may run out, the run is not harmed
-                os.replace(self._write(), self._path)
+    def renew(self) -> None:
+        """Show that its owner is at work."""
+        self._beat += 1
+        with suppress(OSError):  # a full disk: the lease may run out, the run is not harmed
+            os.replace(self._write(), self._path)
+
+    def release(self) -> None:
+        """Give it back."""
+        with suppress(OSError):
+            os.replace(self._write(released=True), self._path)
 
     def _write(self, *, released: bool = False) -> Path:
         """Its content in a temporary file beside it."""
-        content = {**this_process(), "beat": self._beat, "seconds": self._seconds, **({"released": True} if released else {})}
+        content = {**this_process(), "beat": self._beat, "seconds": self.seconds, **({"released": True} if released else {})}
         temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.tmp")
         try:
             temporary.write_bytes(json.dumps(content).encode())
@@ -210,6 +197,40 @@ class Lease:
             temporary.unlink(missing_ok=True)
             raise
         return temporary
+
+
+@contextmanager
+def kept(leases: Sequence[Lease]) -> Iterator[None]:
+    """Hold leases inside the block: they are renewed meanwhile, by one thread, and released afterwards.
+
+    If one is lost all the same, because this process stood still for longer than it holds, the process is told to save and end
+    what it trains, as by Ctrl-C.
+    """
+    done = threading.Event()
+    keeper = threading.Thread(target=_renew, args=(leases, done), daemon=True, name="lease")
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
+        for lease in leases:
+            lease.release()
+
+
+def _renew(leases: Sequence[Lease], done: threading.Event) -> None:
+    while not done.wait(min((lease.seconds for lease in leases), default=SECONDS) / _RENEWALS):
+        if any(lease.is_lost() for lease in leases):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        for lease in leases:
+            lease.renew()
+
+
+def _numbers(directory: Path, name: str) -> list[int]:
+    """The numbers of the leases of a run that are there."""
+    found = (_NUMBERED.fullmatch(path.name.removeprefix(f"{name}.")) for path in directory.glob(f"{name}.*"))
+    return [int(match[0]) for match in found if match]
 
 
 def this_process() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -48,7 +49,7 @@ def locked(directory: Path, lock: LockKind | None = None, *, seconds: float = SE
         UsageError: if another process writes there.
         DataError: if the directory cannot be written to, or the file system refuses locks.
     """
-    lock, holder = _chosen(lock), os.getpid()
+    lock, process = _chosen(lock), os.getpid()
     with explained(directory):
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
     try:
@@ -59,7 +60,8 @@ def locked(directory: Path, lock: LockKind | None = None, *, seconds: float = SE
             if (held := Leases(directory).holder(LEASE)) is not None:
                 raise _leased(directory, held)
             with _named(descriptor):
-                yield lambda: None
+                word = holder(directory)
+                yield lambda: _check_holder(directory, word)
             return
         if refusal is not None:
             _check_named(descriptor, directory)
@@ -67,8 +69,15 @@ def locked(directory: Path, lock: LockKind | None = None, *, seconds: float = SE
         with lease.kept(), _named(descriptor if refusal is None else None):
             yield lambda: _check_kept(lease, directory)
     finally:
-        if os.getpid() == holder:  # not a child that was forked off: the lock is its parent's
+        if os.getpid() == process:  # not a child that was forked off: the lock is its parent's
             _let_go(descriptor)
+
+
+def holder(directory: Path) -> bytes:
+    """What the process that writes in a directory now has written into the lock's file; nothing if none does."""
+    with suppress(OSError):
+        return (directory / LOCK).read_bytes()
+    return b""
 
 
 def is_locked(directory: Path) -> bool:
@@ -167,6 +176,12 @@ def _check_kept(lease: Lease, directory: Path) -> None:
         )
 
 
+def _check_holder(directory: Path, word: bytes) -> None:
+    """Error if the lock's file names another process: a shared file system may give up the lock of one that stood still."""
+    if word and holder(directory) != word:
+        raise DataError(f"{directory}: another process has taken the run over while this one stood still; it goes on there")
+
+
 def _check_named(descriptor: int, directory: Path) -> None:
     """Error if a process that holds the lock, which this one cannot ask for, has left its name and may be alive."""
     content = os.read(descriptor, 1000)
@@ -179,15 +194,17 @@ def _check_named(descriptor: int, directory: Path) -> None:
 
 @contextmanager
 def _named(descriptor: int | None) -> Iterator[None]:
-    """Leave this process' name in the lock's file inside the block; a full disk does not matter."""
+    """Leave this process' name in the lock's file inside the block, with a word of its own; a full disk does not matter."""
     if descriptor is None:
         yield
         return
+    content = json.dumps({**this_process(), "word": secrets.token_hex(8)}).encode()
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(this_process()).encode(), 0)
+        os.pwrite(descriptor, content, 0)
     try:
         yield
     finally:
         with suppress(OSError):
-            os.ftruncate(descriptor, 0)
+            if os.pread(descriptor, len(content) + 1, 0) == content:  # not that of a process which has taken it over
+                os.ftruncate(descriptor, 0)

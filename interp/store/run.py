@@ -41,6 +41,7 @@ from interp.store.manifest import (
 from interp.store.missing import nearest_step, no_step, run_names, thinned_out
 from interp.store.packed import unpack_arrays
 from interp.store.record_values import check_record
+from interp.store.recorded_sizes import check_pairs
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 from interp.tasks.task import TableTask
@@ -220,17 +221,21 @@ class Run:
 
     @cached_property
     def task(self) -> ModularTask | TableTask:
-        """What is learned."""
+        """What is learned.
+
+        Raises:
+            DataError: if it cannot be read, or says a p whose pairs alone are more than this machine's memory.
+        """
         if TASK in self.manifest.files:
             from interp.store.task_file import unpack_task
 
             return unpack_task(self.read(TASK), where=f"{self.path / TASK}")
-        if self.has_config:
-            return self.config.task
         try:
-            return ModularTask(**self.record["task"])
+            task = self.config.task if self.has_config else ModularTask(**self.record["task"])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{self.path / RECORD}: its task cannot be read here: {error}") from error
+        check_pairs(task.p, where=f"{self.path / RECORD}")
+        return task
 
     @property
     def engine(self) -> str:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def facts(run: Run) -> dict[str, Any]:
     """What a run is: status, task, split, steps, sizes in bytes, engine, when and with what it was begun."""
-    files, task = run.manifest.files, run.task
-    config = run.config if run.has_config else None
+    files, config = run.manifest.files, run.config if run.has_config else None
+    task = run.task if config is None else config.task  # of which nothing is made: it may be one for a larger machine
     return {
         "name": run.name,
         "path": str(run.path),
@@ -41,6 +41,7 @@ def facts(run: Run) -> dict[str, Any]:
         "engine": run.engine,
         "threads": run.threads,
         "created": created(run.path),
+        **({"stored_precision": stored} if (stored := run.provenance.get("stored_precision")) else {}),
         "provenance": dict(run.provenance),
     }
 

@@ -1,21 +1,21 @@
-"""What a study will take, measured by a few steps of some of its runs."""
+"""What a study will take: time measured by a few steps of some of its runs, bytes by the estimate that every run gets."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
 from interp.cores import available_threads
+from interp.machine import in_time
 from interp.studies.study import Study
 from interp.studies.study_plan import Point
-from interp.studies.worker import settled
+from interp.studies.study_sizes import check_study, kept_bytes, lacking
+from interp.training.choice import engine_name
+from interp.training.demand import demand
 from interp.wording import counted
 
 _PROBED, _WARM, _STEPS = 3, 5, 20
-_LINE_BYTES = 75  # of a step in the history
-_SERIES_BYTES = 160_000  # of the default measures at some hundred checkpoints
 
 
 @dataclass(frozen=True)
@@ -25,57 +25,74 @@ class Effort:
     Attributes:
         runs: that are lacking.
         steps: the most updates of all of them.
-        seconds: on all cores of this machine, if every run uses its budget.
+        seconds: on all cores of this machine, or on its GPU one by one, if every run uses its budget; None without that GPU.
         n_bytes: on the disk, once they are thinned out.
-        step_seconds: of one update, by one thread.
-        cores: of this machine.
+        step_seconds: of one update, by one thread or on the GPU; None likewise.
+        cores: of this machine; 0 where the runs are for a GPU.
+        is_measured: whether steps were timed, and not estimated because the runs do not fit here.
     """
 
     runs: int
     steps: int
-    seconds: float
+    seconds: float | None
     n_bytes: float
-    step_seconds: float
+    step_seconds: float | None
     cores: int
+    is_measured: bool = True
 
     def __str__(self) -> str:
         if not self.runs:
             return "nothing is left to train"
-        return (
-            f"{counted(self.runs, 'run')} to train, {counted(self.steps, 'step')} at most: {_hours(self.seconds)} on "
-            f"{counted(self.cores, 'core')} at most ({1000 * self.step_seconds:.2g} ms a step, measured now), "
-            f"about {self.n_bytes / 1e6:,.0f} MB"
-        )
+        lacking = f"{counted(self.runs, 'run')} to train, {counted(self.steps, 'step')} at most"
+        n_bytes = f"about {self.n_bytes / 1e6:,.0f} MB"
+        if self.seconds is None or self.step_seconds is None:
+            return f"{lacking}, on a CUDA device, of which there is none here to time a step on, {n_bytes}"
+        where = counted(self.cores, "core") if self.cores else "the CUDA device one by one, less in batches (--on cuda),"
+        how = "measured now" if self.is_measured else "by estimate"
+        told = f"{1000 * self.step_seconds:.2g} ms a step, {how}"
+        return f"{lacking}: {_hours(self.seconds)} on {where} at most ({told}), {n_bytes}"
 
 
-def effort(study: Study) -> Effort:
-    """Time some steps of up to three of the runs that a study lacks, and say what all of them will take at most."""
-    lacking = [point for point in study.points if settled(study.path_of(point.name), study.plan.keep) is None]
-    cores = available_threads()
-    if not lacking:
+def effort(study: Study, *, force: bool = False) -> Effort:
+    """Time some steps of up to three of the runs that a study lacks, and say what all of them will take at most.
+
+    Args:
+        force: plan runs that do not fit here, as for a larger machine: nothing is timed, all is by estimate.
+
+    Raises:
+        UsageError: if one takes more than this machine has, with the number that is too large; nothing is allocated then.
+    """
+    points, cores = lacking(study), available_threads()
+    if not points:
         return Effort(0, 0, 0.0, 0.0, 0.0, cores)
-    probed = lacking[:: max(1, len(lacking) // _PROBED)][:_PROBED]
-    measured = [_probe(point) for point in probed]
-    step_seconds = mean(seconds for seconds, _ in measured)
-    steps = sum(point.config.steps for point in lacking)
-    n_parameters = mean(number for _, number in measured)
-    kept = mean(_checkpoints(study, lacking))
-    n_bytes = len(lacking) * (4 * n_parameters * kept + _SERIES_BYTES) + _LINE_BYTES * steps
-    return Effort(len(lacking), steps, steps * step_seconds / min(cores, len(lacking)), n_bytes, step_seconds, cores)
+    steps = sum(point.config.steps for point in points)
+    n_bytes = sum(kept_bytes(point.config, study.plan.keep) for point in points)
+    if not force:
+        check_study(study, points, at_once=min(cores, len(points)), force=False)
+        times = [_probe(point) for point in points[:: max(1, len(points) // _PROBED)][:_PROBED]]
+        known = [seconds for seconds in times if seconds is not None]
+        step_seconds = mean(known) if len(known) == len(times) else None
+        seconds = None if step_seconds is None else step_seconds * steps
+    else:
+        needed = [demand(config := replace(point.config, threads=1), engine_name(config)) for point in points]
+        seconds = sum(each.seconds for each in needed)
+        step_seconds = seconds / max(1, steps)
+    if any(point.config.device.startswith("cuda") for point in points):
+        cores = 0
+    at_once = min(cores, len(points)) or 1
+    return Effort(
+        len(points), steps, None if seconds is None else seconds / at_once, n_bytes, step_seconds, cores, is_measured=not force
+    )
 
 
-def _checkpoints(study: Study, points: Sequence[Point]) -> list[int]:
-    """How many checkpoints of each run stay."""
-    keep = study.plan.keep
-    if keep == "all":
-        return [len(point.config.checkpoints.steps(point.config.steps)) for point in points]
-    return [2 + len(keep) if isinstance(keep, tuple) else 2]
+def _probe(point: Point) -> float | None:
+    """Seconds of one update; None if it is for a GPU and there is none here."""
+    import torch
 
-
-def _probe(point: Point) -> tuple[float, int]:
-    """Seconds of one update, and the number of parameters."""
     from interp.training.loop import Training
 
+    if point.config.device.startswith("cuda") and not torch.cuda.is_available():
+        return None
     training = Training(replace(point.config, threads=1))
     marks = []
     for number, _ in enumerate(training):
@@ -83,10 +100,12 @@ def _probe(point: Point) -> tuple[float, int]:
         if number >= _WARM + _STEPS:
             break
     spans = [after - before for before, after in zip(marks[_WARM:], marks[_WARM + 1 :], strict=False)] or [0.0]
-    return sum(spans) / len(spans), training.plan.n_parameters
+    return sum(spans) / len(spans)
 
 
 def _hours(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 1000 * 3600 else in_time(seconds)

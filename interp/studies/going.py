@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 import time
@@ -14,18 +15,23 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from interp.bars import many_runs_progress
+from interp.cores import available_threads
 from interp.errors import DataError, UsageError
 from interp.reading import parsed_json, read_file
 from interp.store.durable import make_directory, write_atomically
 from interp.store.leases import Leases
+from interp.store.locking import is_locked
+from interp.store.manifest import MANIFEST
 from interp.studies.study_plan import Point
 from interp.studies.worker import LEASES, RUNS, State, Work, check_own, settled
+from interp.wording import counted
 
 if TYPE_CHECKING:
     from interp.studies.study import Study
     from interp.training.executor import Executor
 
 FAILURES = "failures"
+_A_NAME = re.compile(r"[0-9a-f]{16}")  # of a point
 _LARGEST = 2**20  # bytes of what is told of a failure
 _PATIENCE = 1.0  # seconds between two looks at runs that other workers train
 
@@ -47,20 +53,35 @@ class Tally:
     trained: int = 0
 
 
-def go(study: Study, points: Sequence[Point], *, workers: int | None, executor: Executor | None, progress: bool) -> Tally:
-    """Bring these runs of a study to their end; see `Study.run`."""
+def go(
+    study: Study,
+    points: Sequence[Point],
+    *,
+    workers: int | None,
+    executor: Executor | None,
+    progress: bool,
+    force: bool = False,
+) -> Tally:
+    """Bring these runs of a study to their end; see `Study.run`.
+
+    Raises:
+        UsageError: also if runs are there that the plan does not have.
+    """
     if executor is not None and workers is not None:
         raise UsageError(f"study: given workers {workers!r} and an executor, expected one of them: the executor has its own")
     if executor is None:
+        from interp.studies.study_sizes import check_study
         from interp.training.processes import Processes
 
         executor = Processes(workers)
-    work = Work(study.folder.resolve(), study.plan.keep, study.plan.measures)
+        check_study(study, points, at_once=workers or available_threads(), force=force)
+    work = Work(study.folder.resolve(), study.plan.keep, study.plan.measures, force=force)
     check_own(study.folder, RUNS, LEASES, FAILURES)
     states: dict[str, State] = {}
     failed: dict[str, str] = {}
+    _check_strays(study)
     for point in points:
-        with suppress(DataError):  # which its worker meets, and tells
+        with suppress(DataError):  # a damaged run: the job will say so, and take no other along
             if (state := settled(study.path_of(point.name), study.plan.keep)) is not None:
                 states[point.name] = state
     before = len(states)
@@ -83,6 +104,22 @@ def go(study: Study, points: Sequence[Point], *, workers: int | None, executor: 
     return Tally(kinds.count("finished"), kinds.count("stopped"), failed, len(states) - before)
 
 
+def strays(study: Study) -> list[str]:
+    """Names of runs in a study's folder that its plan does not have: since it was changed, or another version named them."""
+    known = {point.name for point in study.points}
+    there = (path.parent.name for path in (study.folder / RUNS).glob(f"*/{MANIFEST}"))
+    return sorted(name for name in there if name not in known and _A_NAME.fullmatch(name))
+
+
+def _check_strays(study: Study) -> None:
+    if found := strays(study):
+        raise UsageError(
+            f"{study.folder / RUNS} has {counted(len(found), 'run')} that the plan does not have, such as {found[0]}: study.json "
+            "was changed, or is another version's. Put it back (values and seeds can be added, none taken away), or move these "
+            "folders elsewhere to go on without them"
+        )
+
+
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Inside the block SIGTERM and SIGHUP, as batch systems send them, end the work as Ctrl-C does: everything is saved first."""
@@ -94,7 +131,8 @@ def ended_by_signals() -> Iterator[None]:
 
     before = {}
     if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-        before = {number: signal.signal(number, interrupt) for number in (int(signal.SIGTERM), int(signal.SIGHUP))}
+        heard = [n for n in (int(signal.SIGTERM), int(signal.SIGHUP)) if signal.getsignal(n) != signal.SIG_IGN]  # not under nohup
+        before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     except KeyboardInterrupt:
@@ -152,10 +190,11 @@ def _results(
 
 def _is_due(point: Point, work: Work, leases: Leases) -> bool:
     """Whether a run that somebody else had is done, or can be gone on with."""
+    run = work.folder / RUNS / point.name
     try:
-        return settled(work.folder / RUNS / point.name, work.keep) is not None or leases.free(point.name)
-    except DataError:  # which its worker meets, and tells
-        return True
+        return settled(run, work.keep) is not None or (leases.free(point.name) and not is_locked(run))
+    except DataError:
+        return True  # damaged: the job will say so
 
 
 def said(states: Mapping[str, State], failed: Mapping[str, str]) -> str:

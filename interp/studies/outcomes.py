@@ -23,12 +23,15 @@ from interp.store.noted import kept_if_possible
 from interp.store.run import Run, open_run
 from interp.studies.going import failures
 from interp.studies.study_plan import Point
+from interp.studies.worker import check_whole
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
     from interp.studies.study import Study
+
+log = logging.getLogger("interp")
 
 Row = dict[str, Any]
 
@@ -144,47 +147,55 @@ def unread(study: Study, found: Iterable[Row]) -> dict[str, str]:
 def series(study: Study, variable: str) -> xr.DataArray:
     """A measure (``restricted_loss``) or a curve of the history (``test_accuracy``) over runs and steps.
 
-    Runs are named and have the fields that vary and the seed as coordinates; steps are those of any run, NaN where a run has
-    none. Runs that have no checkpoint yet are left out, and so are damaged ones, with a warning that says why.
+    Runs are named and have the fields that vary and the seed as coordinates. Steps are those of any run, and so are the labels of
+    a measure's other dimensions: where the modulus varies, ``frequency`` has those of the largest one. NaN stands where a run has
+    no such step or label, and throughout a run to which the measure does not apply, as to some operations. Runs that have no
+    checkpoint yet, or cannot be read, are left out; `outcomes` says which and why.
 
     Raises:
-        UsageError: for a variable that is not measured in this study, or if no run has one yet.
+        UsageError: for a variable that no run of this study has, or if no run has a checkpoint yet.
     """
     import xarray as xr
 
-    found, points = [], []
+    points, found, known = [], [], [*history.COLUMNS]
     for point in study.points:
         path = study.path_of(point.name)
         try:
-            if (path / MANIFEST).is_file() and (run := open_run(path)).steps:
-                found.append(_of_run(run, variable, study.measures))
-                points.append(point)
-        except DataError as error:
-            log.warning("left out: %s", error)
-    if not found:
+            if not (path / MANIFEST).is_file() or not (run := open_run(path)).steps:
+                continue
+            values, names = _of_run(run, variable, study.measures)
+        except (DataError, OSError) as error:
+            log.warning("series: run %s is left out: %s", point.name, error)
+            continue
+        points.append(point)
+        known = list(dict.fromkeys([*known, *names]))
+        if values is not None:
+            found.append(values.expand_dims(run=[point.name]))
+    if not points:
         raise UsageError(
             f"study {study.folder}: none of its runs has a checkpoint yet; train them with: interp study run {study.name}"
         )
+    if not found:
+        raise unknown("variable", variable, known)
     whole = xr.concat(found, dim="run", join="outer", coords="minimal", compat="override", combine_attrs="override")
     places = [_place(point, study.seeds_are) for point in points]
     coords = {name: ("run", [place[name] for place in places]) for name in places[0]}
-    return whole.rename(variable).assign_coords(coords)
+    return whole.reindex(run=[point.name for point in points]).rename(variable).assign_coords(coords)
 
 
-def _of_run(run: Run, variable: str, measures: Iterable[str]) -> xr.DataArray:
+def _of_run(run: Run, variable: str, measures: Iterable[str]) -> tuple[xr.DataArray | None, list[str]]:
+    """The variable of a run, None if it does not have it, and the names of those that it has."""
     import xarray as xr
 
     if variable in history.COLUMNS:
         values = run.columns[variable]
         known = np.isfinite(values)
-        return xr.DataArray(values[known], dims="step", coords={"step": run.columns["step"][known]})
+        return xr.DataArray(values[known], dims="step", coords={"step": run.columns["step"][known]}), []
     from interp.observing.observe import observe
 
     measured = observe(run, list(measures))
-    if variable not in measured or "step" not in measured[variable].dims:
-        names = [str(name) for name, values in measured.data_vars.items() if "step" in values.dims]
-        raise unknown("variable", variable, [*history.COLUMNS, *names])
-    return measured[variable]
+    names = [str(name) for name, values in measured.data_vars.items() if "step" in values.dims]
+    return (measured[variable] if variable in names else None), names
 
 
 def _place(point: Point, seeds_are: str) -> Row:
@@ -198,6 +209,8 @@ def _state(path: Path, kept: KeptRows, failure: str | None) -> Row:
         if (path / MANIFEST).is_file():
             found = kept.of(path)
             is_over = found["status"] in ("finished", "stopped")
+            if is_over:
+                check_whole(path, read_manifest(path))
             return found if failure is None or is_over else {**found, "status": "failed", "why": failure}
     except (DataError, UsageError, OSError) as error:
         return {**nothing, "status": "failed", "why": str(error), "outcome": "unknown"}
@@ -222,6 +235,24 @@ def _is_row(row: Any) -> bool:
 
 def _hash(value: Any) -> str:
     return sha256(json.dumps(value, sort_keys=True).encode())
+
+
+def reasons(found: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> list[str]:
+    """A line for each run that broke off or failed: which it is, and why.
+
+    >>> row = {"run": "0f", "lr": 9.0, "seed": 1, "status": "stopped", "why": "non-finite", "last_step": 7}
+    >>> reasons([row], ["lr"])
+    ['0f (lr 9.0, seed 1) broke off after step 7: its loss was not finite']
+    """
+    lines = []
+    for row in found:
+        which = f"{row['run']} ({', '.join(f'{field} {row[field]}' for field in (*fields, 'seed'))})"
+        if row["status"] == "stopped":
+            at = "at once" if row["last_step"] is None else f"after step {row['last_step']}"
+            lines.append(f"{which} broke off {at}: its loss was not finite")
+        elif row["status"] == "failed":
+            lines.append(f"{which} failed: {row['why']}")
+    return lines
 
 
 def counts(found: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from interp.cores import available_threads
 from interp.errors import UsageError
 from interp.studies.adaptive import BoundarySearch, boundary_search, next_points
-from interp.studies.durations import Estimate
+from interp.studies.durations import FEW, Estimate
 from interp.studies.going import go
 from interp.studies.outcomes import rows
+from interp.wording import counted
 
 if TYPE_CHECKING:
     from interp.studies.outcomes import Row
@@ -44,7 +45,8 @@ class Boundary:
     def __str__(self) -> str:
         low, value, high = (f"{number:.4g}" for number in (self.value.low, self.value.value, self.value.high))
         more = "" if self.is_found else "; not as narrow as asked for: add seeds, or values between these"
-        return f"P(grok) = 0.5 at {self.field} = {value} (95 %: {low} to {high}), by {self.runs} runs{more}"
+        few = f", fewer than {FEW}" if self.runs < FEW else ""
+        return f"P(grok) = 0.5 at {self.field} = {value} (95 %: {low} to {high}), by {counted(self.runs, 'run')}{few}{more}"
 
 
 def find_boundary(
@@ -55,6 +57,7 @@ def find_boundary(
     workers: int | None = None,
     executor: Executor | None = None,
     progress: bool = True,
+    force: bool = False,
     on_round: Callable[[Boundary], None] | None = None,
 ) -> Boundary:
     """Train those runs of a study that tell most about where along its one axis half of them grok within the budget.
@@ -69,6 +72,7 @@ def find_boundary(
         workers: processes at a time, and so runs that are placed at once.
         executor: what trains them in their place.
         progress: show a bar for each round.
+        force: train even if the runs take more than there is, by estimate; see `Study.run`.
         on_round: called with what is known after each.
 
     Raises:
@@ -91,7 +95,8 @@ def find_boundary(
         chosen = [point for point in chosen if point.name not in failed]
         if not chosen:
             return known
-        failed |= go(study, chosen, workers=workers if executor is None else None, executor=executor, progress=progress).failed
+        at_once = workers if executor is None else None
+        failed |= go(study, chosen, workers=at_once, executor=executor, progress=progress, force=force).failed
 
 
 def axis_width(study: Study) -> float:

@@ -239,6 +239,8 @@ def _start(ray: Any, address: str | None, workers: int | None, session: str | No
 def _ray() -> Any:
     try:
         import ray  # type: ignore[import-not-found, unused-ignore]  # of an extra
-    except ImportError as error:
+
+        ray.is_initialized  # noqa: B018  a folder of that name, such as /tmp/ray, is imported as an empty package
+    except (ImportError, AttributeError) as error:
         raise UsageError("--on ray: Ray is not installed; install the extra: pip install 'interp[ray]'") from error
     return ray

@@ -153,28 +153,31 @@ class Study:
         executor: Executor | None = None,
         shard: tuple[int, int] | None = None,
         progress: bool = True,
+        force: bool = False,
     ) -> Tally:
         """Train what is missing; what was begun goes on. Ctrl-C, and the same call again, lose nothing.
 
-        Every run has one thread and equals its single run bit for bit, whatever executes it. A run that fails does not take
-        others along: it is tried again by the next call, unless its loss was not finite. Several processes and machines that
-        share the folder may do this at once; no run is trained twice.
+        Every run for the CPU has one thread and equals its single run bit for bit, whatever executes it; runs for a GPU are equal
+        to rounding (`interp.studies.batches.Batches` trains them in batches). A run that fails does not take others along: it is
+        tried again by the next call, unless its loss was not finite. Several processes and machines that share the folder may
+        do this at once; no run is trained twice.
 
         Args:
             workers: processes at a time; as many as this process may use cores by default.
             executor: what does the jobs in their place.
             shard: (k, n): the k-th of n parts, k from 1: for n tasks of a batch system.
             progress: show a bar, if stderr is a terminal.
+            force: train even if the runs take more memory or disk than there is, or one more time than 30 days, by estimate.
 
         Raises:
-            UsageError: for invalid arguments, or if the folder holds another study.
+            UsageError: for invalid arguments, if the folder holds another study, or if the runs take more than there is.
             DataError: if the folder cannot be written.
         """
         from interp.studies.going import go, shard_of
 
         points = shard_of(self.points, shard)
         self.save()
-        return go(self, points, workers=workers, executor=executor, progress=progress)
+        return go(self, points, workers=workers, executor=executor, progress=progress, force=force)
 
     def outcomes(self) -> pd.DataFrame:
         """A row for each run, with what it was made of and how far it came; see `interp.studies.outcomes.outcomes`."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from interp.studies.durations import Durations, Estimate
 from interp.studies.proportions import exact_share
-from interp.studies.survival import kaplan_meier
+from interp.studies.survival import QUARTILES, kaplan_meier
 from interp.wording import number
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 # Times of `outcomes`, and what the accuracy has to do.
 TIMES = ("grokked", "grokked_first", "memorized", "memorized_first")
-_QUARTILES = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def cell(values: Mapping[str, Any], rows: Sequence[Row], *, of: str = "grokked")
     time = np.array([row["last_step"] if row[of] is None else row[of] for row in ended], dtype=np.float64)
     runs = Durations.of(time, event)
     curve = kaplan_meier(runs)
-    return Cell(values, rows, runs, exact_share(int(event.sum()), len(ended)), tuple(curve.quantile(q) for q in _QUARTILES))
+    return Cell(values, rows, runs, exact_share(int(event.sum()), len(ended)), tuple(curve.quantile(q) for q in QUARTILES))
 
 
 def cell_table(study: Study, found: Sequence[Row]) -> list[dict[str, str]]:
@@ -87,7 +86,7 @@ def cell_table(study: Study, found: Sequence[Row]) -> list[dict[str, str]]:
         row["memorized"] = _median(one.rows, "memorized_first")
         row[""] = "fewer than 10 seeds" if one.runs is None or one.runs.few else ""
         table.append(row)
-    if all(row[""] == table[0][""] for row in table):
+    if not any(row[""] for row in table):
         for row in table:
             del row[""]
     return table

@@ -12,6 +12,8 @@ from scipy.special import ndtri
 from interp.errors import UsageError
 from interp.studies.durations import Durations, Estimate
 
+QUARTILES = (0.25, 0.5, 0.75)
+
 
 @dataclass(frozen=True, eq=False)
 class SurvivalCurve:

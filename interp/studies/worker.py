@@ -10,8 +10,10 @@ from interp.config.run_config import RunConfig
 from interp.errors import DataError, TrainingError
 from interp.store.journal import read_manifest
 from interp.store.leases import SECONDS, Held, Leases
-from interp.store.manifest import MANIFEST, RESUME, SERIES
+from interp.store.locking import is_locked
+from interp.store.manifest import MANIFEST, RESUME, SERIES, Manifest
 from interp.studies.study_plan import Keep, point_name
+from interp.wording import counted
 
 RUNS, LEASES = "runs", "leases"
 
@@ -28,12 +30,14 @@ class Work:
         keep: which checkpoints stay.
         measures: what is measured before any goes.
         lease_seconds: how long a lease holds.
+        force: train a run even if it takes more than this machine has, by estimate.
     """
 
     folder: Path
     keep: Keep
     measures: tuple[str, ...]
     lease_seconds: float = SECONDS
+    force: bool = False
 
     def __call__(self, config: RunConfig) -> State:
         """Bring a run to its end, unless somebody else does; a run that was begun goes on.
@@ -49,14 +53,16 @@ class Work:
         if isinstance(lease, Held):
             return "held"
         with lease.kept():
-            # Another worker may have finished it between the look and the lease.
-            return settled(self.folder / RUNS / name, self.keep) or self._do(config, name)
+            # Another worker may have finished it between the look and the lease. Or it has been stopped for longer than its
+            # lease held (Ctrl-Z, a debugger) and still has the run: let go on, it saves it and ends.
+            run = self.folder / RUNS / name
+            return settled(run, self.keep) or ("held" if is_locked(run) else self._do(config, name))
 
     def _do(self, config: RunConfig, name: str) -> State:
         from interp.recording.recorder import record
 
         try:
-            run = record(config, root=self.folder / RUNS, name=name, progress=False)
+            run = record(config, root=self.folder / RUNS, name=name, progress=False, force=self.force)
         except TrainingError:
             if settled(self.folder / RUNS / name, "all") == "stopped":
                 return "stopped"
@@ -80,10 +86,15 @@ def check_own(folder: Path, *names: str) -> None:
 
 
 def settled(run: Path, keep: Keep) -> State | None:
-    """Whether nothing is left to do for a run, and how it ended; None if something is."""
+    """Whether nothing is left to do for a run, and how it ended; None if something is.
+
+    Raises:
+        DataError: if it is damaged: its manifest, or files that are missing or too short.
+    """
     if not (run / MANIFEST).is_file() or (run / RESUME).exists():
         return None
     manifest = read_manifest(run)
+    check_whole(run, manifest)
     if manifest.status == "stopped":
         return "stopped"
     if not manifest.final:
@@ -93,3 +104,19 @@ def settled(run: Path, keep: Keep) -> State | None:
     stay = {*manifest.steps[:1], *manifest.steps[-1:], *(keep if isinstance(keep, tuple) else ())}
     is_measured = bool(manifest.thinned) or any(name.startswith(f"{SERIES}/") for name in manifest.files)
     return "finished" if is_measured and set(manifest.steps) <= stay else None
+
+
+def check_whole(run: Path, manifest: Manifest) -> None:
+    """Error unless every file of a run is there, with its bytes or more. (Whether they are the right ones only hashing tells.)
+
+    Raises:
+        DataError: naming the first that is not.
+    """
+    for name, entry in manifest.files.items():
+        try:
+            size = (run / name).stat().st_size
+        except OSError:
+            size = None
+        if size is None or size < entry.size:
+            found = "missing" if size is None else f"damaged: {counted(size, 'byte')}, expected {entry.size:,}"
+            raise DataError(f"{run / name}: {found}; `interp verify {run}` says more. Without its folder the run is trained anew")

@@ -21,6 +21,8 @@ Operation = Literal["add", "subtract", "multiply", "x2xyy2"]
 
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
+MOST = 2**31 - 1
+
 # As written on the page and in the story.
 IN_SIGNS: dict[Operation, str] = {"add": "a + b", "subtract": "a \u2212 b", "multiply": "a \u00d7 b", "x2xyy2": "a² + ab + b²"}
 
@@ -46,6 +48,9 @@ class ModularTask:
     def __post_init__(self) -> None:
         if not isinstance(self.p, int) or isinstance(self.p, bool) or self.p < 2:
             raise UsageError(f"task.p: given {self.p!r}, expected an integer >= 2 (the modulus)")
+        if self.p > MOST:
+            given = f"{self.p:,}" if self.p < 10**30 else "an integer of more than 30 digits"
+            raise UsageError(f"task.p: given {given}, expected at most {MOST:,}: the p^2 pairs are numbered with 64 bits")
         if self.operation not in OPERATIONS:
             raise UsageError(f"task.operation: given {self.operation!r}, expected one of {', '.join(OPERATIONS)}")
         if not isinstance(self.equals_sign, bool):

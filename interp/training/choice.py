@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,6 +11,10 @@ from interp.config.run_config import RunConfig
 from interp.errors import UsageError
 from interp.training.engine import Engine
 from interp.training.reference import ReferenceEngine
+
+if TYPE_CHECKING:
+    from interp.training.cpu.cpu_engine import CpuEngine
+    from interp.training.stacked.graphs import CudaEngine
 
 log = logging.getLogger("interp")
 
@@ -23,8 +27,7 @@ def make_engine(config: RunConfig) -> Engine:
     Raises:
         UsageError: if the named engine cannot do what the config asks; the message says what.
     """
-    if config.device != "cpu" and not torch.cuda.is_available():
-        raise UsageError(f"device: given {config.device!r}, but no CUDA device is available here; use --device cpu")
+    check_device(config)
     if config.engine == "reference":
         return ReferenceEngine(config)
     reason, make = _faster(config)
@@ -34,7 +37,30 @@ def make_engine(config: RunConfig) -> Engine:
     return make(config)
 
 
-def _faster(config: RunConfig) -> tuple[str | None, Callable[[RunConfig], Engine]]:
+def engine_name(config: RunConfig) -> str:
+    """Name of the engine that `make_engine` would take; nothing is allocated."""
+    if config.engine != "auto":
+        return config.engine
+    reason, make = _faster(config)
+    return "reference" if reason else str(make.name)
+
+
+def check_device(config: RunConfig) -> None:
+    """Error unless the device that a config asks for is here.
+
+    Raises:
+        UsageError: naming it.
+    """
+    if config.device == "cpu":
+        return
+    if not torch.cuda.is_available():
+        raise UsageError(f"device: given {config.device!r}, but no CUDA device is available here; use --device cpu")
+    number, there = int(config.device.partition(":")[2] or 0), torch.cuda.device_count()
+    if number >= there:
+        raise UsageError(f"device: given {config.device!r}, but the last CUDA device here is cuda:{there - 1}")
+
+
+def _faster(config: RunConfig) -> tuple[str | None, type[CpuEngine] | type[CudaEngine]]:
     """The engine that is faster than the reference, and why it should not be taken."""
     if config.engine == "cuda" or (config.engine == "auto" and config.device != "cpu"):
         from interp.training.stacked import graphs as cuda

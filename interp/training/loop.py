@@ -16,6 +16,7 @@ from interp.measures.dating import is_settled
 from interp.networks.one_layer import Weights
 from interp.training.choice import make_engine
 from interp.training.engine import Engine
+from interp.training.fitting import Room, check_run, shortage_explained
 from interp.training.start import SEEDED, FromSeed, FromState, Start
 from interp.training.stream import Plan, Step
 
@@ -27,17 +28,24 @@ class Training:
         config: the run.
         start: where it begins; by default, with the config's seed.
         engine: what computes the steps; by default, what the config asks for.
+        force: begin even if the run takes more memory than this machine has, by estimate.
+
+    Raises:
+        UsageError: if it takes more, with the number that is too large; nothing is allocated then.
     """
 
-    def __init__(self, config: RunConfig, start: Start = SEEDED, *, engine: Engine | None = None) -> None:
+    def __init__(self, config: RunConfig, start: Start = SEEDED, *, engine: Engine | None = None, force: bool = False) -> None:
         if isinstance(start, FromSeed) and start.seed is not None:
             config = replace(config, seed=start.seed)
+        if engine is None and not force:
+            check_run(config, room=Room.here())
         self.config = config
         self.start = start
-        self.engine: Engine = engine or make_engine(config)
+        with shortage_explained():
+            self.engine: Engine = engine or make_engine(config)
         self._index = 0
         self._evaluations: list[tuple[float, float, float]] = []
-        self._saved = set(config.checkpoints.steps(config.steps))
+        self._saved = config.checkpoints.steps(config.steps)
         if isinstance(start, FromState):
             self.load(start.state())
 
@@ -50,7 +58,7 @@ class Training:
             task=config.task,
             split=config.split.draw(config.task),
             steps=config.steps,
-            saved=tuple(config.checkpoints.steps(config.steps)),
+            saved=self._saved,
             kind=weights.kind,
             n_parameters=weights.n_parameters,
             engine=self.engine.name,
@@ -131,10 +139,18 @@ class Training:
         return is_settled(steps, sum_squared, test_accuracy)
 
 
-def train(config: RunConfig, *, start: Start = SEEDED) -> Iterator[Step[Weights]]:
+def train(config: RunConfig, *, start: Start = SEEDED, force: bool = False) -> Iterator[Step[Weights]]:
     """Train a run: yields its first step, by default step 0, then a `Step` after every update.
 
     Deterministic: equal configs, engines and thread counts give equal bytes. Nothing is saved; see `interp.record`.
+
+    Args:
+        config: the run.
+        start: where it begins.
+        force: train even if the run takes more memory than this machine has, by estimate.
+
+    Raises:
+        UsageError: if it takes more, with the number that is too large; nothing is allocated then.
 
     >>> import interp
     >>> from dataclasses import replace
@@ -142,4 +158,4 @@ def train(config: RunConfig, *, start: Start = SEEDED) -> Iterator[Step[Weights]
     >>> [step.index for step in steps]
     [0, 1, 2]
     """
-    yield from Training(config, start)
+    yield from Training(config, start, force=force)

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar, overload
 
 import torch
 
 from interp.config.run_config import RunConfig
+from interp.cores import available_threads
 from interp.errors import TrainingError, UsageError
 from interp.networks.one_layer import Weights
 from interp.training.executor import Executor
+from interp.training.fitting import check_runs
 from interp.training.lockstep import train_stacked
 from interp.training.loop import train
 from interp.training.processes import Processes
-from interp.training.stacked.graphs import is_worth_it, refusal
+from interp.training.stacked.graphs import is_asked, refusal
 from interp.training.stacked.stacked_runs import stack_key
 from interp.training.stream import Step
 
 T = TypeVar("T")
 
 
-def last_step(config: RunConfig) -> Step[Weights]:
+def last_step(config: RunConfig, *, force: bool = False) -> Step[Weights]:
     """Train a run to its end; returns its last step, with weights of its own."""
-    for step in train(config):
+    for step in train(config, force=force):
         if step.last:
             return replace(step, weights=step.weights.clone())
     raise AssertionError("a run always has a last step")
@@ -32,13 +35,18 @@ def last_step(config: RunConfig) -> Step[Weights]:
 
 @overload
 def train_many(
-    configs: Iterable[RunConfig], *, workers: int | None = None, executor: Executor | None = None
+    configs: Iterable[RunConfig], *, workers: int | None = None, executor: Executor | None = None, force: bool = False
 ) -> Iterator[tuple[int, Step[Weights] | Exception]]: ...
 
 
 @overload
 def train_many(
-    configs: Iterable[RunConfig], job: Callable[[RunConfig], T], *, workers: int | None = None, executor: Executor | None = None
+    configs: Iterable[RunConfig],
+    job: Callable[[RunConfig], T],
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    force: bool = False,
 ) -> Iterator[tuple[int, T | Exception]]: ...
 
 
@@ -48,6 +56,7 @@ def train_many(
     *,
     workers: int | None = None,
     executor: Executor | None = None,
+    force: bool = False,
 ) -> Iterator[tuple[int, Any]]:
     """Do a job for every config, several at a time, each with one thread; yields (index, result) in the order they finish.
 
@@ -66,9 +75,12 @@ def train_many(
             level of a module, or a `functools.partial` of one. By default a run is trained and its last `Step` returned.
         workers: how many processes at a time; None means one for every core this process may use.
         executor: what does the jobs, in place of processes of this machine: see `Executor`.
+        force: begin even if so many runs at once take more memory than this machine has, or one more time than 30 days, by
+            estimate. (A job of your own that trains passes it on to what it calls.)
 
     Raises:
-        UsageError: if a config or the number of workers is invalid, before anything is started.
+        UsageError: if a config or the number of workers is invalid, or the runs take more than there is, before anything is
+            started.
 
     >>> from interp import recipe
     >>> runs = [replace(recipe("demo"), seed=seed, steps=1) for seed in range(3)]
@@ -83,8 +95,11 @@ def train_many(
         raise UsageError(f"train_many: given workers {workers!r} and an executor, expected one of them: the executor has its own")
     numbered = {index: replace(config, threads=1) for index, config in enumerate(runs)}
     pool = Processes(workers)
+    if executor is None and not force:
+        check_runs(list(numbered.values()), root=None, at_once=workers or available_threads())
     stacks = _taken_out(numbered) if executor is None and job is last_step else []
-    return _all_results(numbered, stacks, (executor or pool)(numbered, job))
+    doing = partial(last_step, force=True) if force and job is last_step else job
+    return _all_results(numbered, stacks, (executor or pool)(numbered, doing))
 
 
 def _all_results(
@@ -113,9 +128,7 @@ def _taken_out(runs: dict[int, RunConfig]) -> list[dict[int, RunConfig]]:
 
 def _can_be_stacked(config: RunConfig) -> bool:
     """Whether a run is one for the CUDA engine, and there is a device for it; if not, its own process says what is wrong."""
-    if refusal(config) is not None or not torch.cuda.is_available():
-        return False
-    return config.engine == "cuda" or (config.engine == "auto" and is_worth_it(config))
+    return refusal(config) is None and torch.cuda.is_available() and is_asked(config)
 
 
 def _stacked_results(runs: dict[int, RunConfig]) -> Iterator[tuple[int, Any]]:

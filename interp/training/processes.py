@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
@@ -23,6 +24,7 @@ import torch
 from interp.config.run_config import RunConfig
 from interp.cores import available_threads
 from interp.errors import TrainingError, UsageError
+from interp.process import without_ctrl_c
 
 _LOOK_SECONDS = 1.0  # between two looks at whether the calling process is still there
 
@@ -91,8 +93,10 @@ class _Worker:
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=_work, args=(theirs,), daemon=True)
-        self.process.start()
+        self.process: SpawnProcess = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
+        resource_tracker.ensure_running()  # where it is started on the way, that lets Ctrl-C through again
+        with without_ctrl_c():
+            self.process.start()
         theirs.close()
 
     def start(self, config: RunConfig, job: bytes) -> None:
@@ -119,13 +123,19 @@ class _Worker:
         self.process.join()
 
 
-def _work(connection: Connection) -> None:
-    """What a worker process runs: jobs, until the other end of the connection is closed."""
+def _work(connection: Connection, parent: int) -> None:
+    """What a worker process runs: jobs, until the other end of the connection is closed.
+
+    Args:
+        connection: to the calling process.
+        parent: number of the calling process, which may be gone by now: its jobs are still in the connection.
+    """
     torch.set_num_threads(1)
     # Ctrl-C reaches every process of a terminal; the calling process ends this one, with SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGTERM, _end)
-    end_with_parent()
+    end_with_parent(parent)
     while True:
         try:
             job, config = pickle.loads(connection.recv_bytes())
@@ -139,14 +149,18 @@ def _end(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def end_with_parent() -> None:
-    """Have this process told to save and end, by SIGTERM, once the one that started it is gone, however that ended."""
-    parent = os.getppid()
+def end_with_parent(parent: int | None = None) -> None:
+    """Have this process told to save and end, by SIGTERM, once the one that started it is gone, however that ended.
+
+    Args:
+        parent: number of the process that started it; by default that which is its parent now.
+    """
+    known = os.getppid() if parent is None else parent
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == known:
             time.sleep(_LOOK_SECONDS)
-        signal.raise_signal(signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # not raised in this thread: the main one may be waiting in the system
 
     threading.Thread(target=watch, daemon=True, name="parent").start()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -43,7 +43,8 @@ class Plan:
         task: what is learned.
         split: which of the task's inputs are trained on.
         steps: budget, the index of the last step.
-        saved: the steps whose networks are saved, ascending; the last step is saved in any case.
+        saved: the steps whose networks are saved, ascending; the last step is saved in any case. A tuple, or a rule that says
+            of any step whether it is one of them.
         kind: of its networks, see `Network.kind`.
         n_parameters: number of scalars in a network.
         engine: what computes the steps, in a word.
@@ -59,7 +60,7 @@ class Plan:
     task: Task
     split: Split
     steps: int
-    saved: tuple[int, ...]
+    saved: Collection[int]
     kind: str
     n_parameters: int
     engine: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
+from interp import machine
 from interp.errors import DataError
 
 # Tensors or records of one file. A run of 1,000 checkpoints with 24 tensors each has 24,000.
@@ -38,6 +39,10 @@ REPEATS = 16
 REPEATED = 2**16
 # Letters of a value that is told as text.
 TEXT = 200
+# Letters of all texts of a configuration together; those beyond are cut.
+TEXTS = 2**20
+# Letters of a sentence about a file, whatever text the file holds: an error, a note.
+SENTENCE = 4_000
 # Bytes of a model's neurons and logits over all pairs in float64, which every measure needs: p = 280 with 512 neurons.
 TABLE = 2**29
 
@@ -71,18 +76,30 @@ def elements(shape: tuple[int, ...], what: str) -> int:
     return number
 
 
+def shortened(text: str) -> str:
+    """A sentence about a file without most of the text that it quotes, where that is long: its beginning and its end."""
+    half = SENTENCE // 2
+    return text if len(text) <= SENTENCE else f"{text[:half]} ... ({len(text) - 2 * half:,} letters left out) ... {text[-half:]}"
+
+
 def check_table(p: int, width: int, *, insisted: bool) -> None:
     """Refuse a model whose function over all pairs does not fit into memory.
 
     Args:
         p: the modulus.
         width: neurons and classes together: numbers for each pair.
-        insisted: whether the caller wants it all the same.
+        insisted: whether the caller wants it all the same, where this machine has the memory.
 
     Raises:
         DataError: with the largest p that fits.
     """
-    needed = p * p * width * 8
+    needed, there = p * p * width * 8, machine.available_memory()
+    if insisted and there is not None and needed > there:
+        fits = int((there / (8 * width)) ** 0.5)
+        raise DataError(
+            f"p = {p:,} with {width:,} neurons and classes: its function over all pairs takes {machine.in_bytes(needed)}, "
+            f"{machine.in_bytes(there)} of memory are free (p = {fits:,}); read it on a larger machine"
+        )
     if needed > TABLE and not insisted:
         fits = int((TABLE / (8 * width)) ** 0.5)
         raise DataError(

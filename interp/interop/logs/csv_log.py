@@ -55,7 +55,7 @@ def _rows(text: str, delimiter: str, path: Path) -> list[Row]:
         if len(cells) != len(header):
             raise DataError(f"{path}: line {line} has {len(cells)} cells, expected {len(header)}, as many as the header")
         rows.append(Row(line, dict(zip(header, cells, strict=True))))
-        check_count(rows, path)
+        check_count(rows, path, width=len(header))
     return rows
 
 

@@ -11,6 +11,8 @@ from interp.errors import DataError
 # JSON is read at once, and takes up to thirty times its size in memory; rows and records are read one by one.
 LARGEST_JSON, LARGEST_TEXT, LARGEST_BINARY = 16 * 2**20, 64 * 2**20, 256 * 2**20
 MOST_ROWS = 1_000_000
+# Values of all rows together: each takes some hundred bytes.
+MOST_VALUES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,22 @@ def check_size(path: Path, most: int) -> None:
         raise DataError(f"{path}: given {size:,} bytes, expected at most {most:,}; keep the losses and accuracies alone, as CSV")
 
 
-def check_count(rows: Sized, path: Path) -> None:
+def check_count(rows: Sized, path: Path, *, width: int = 1) -> None:
     """Refuse a log of too many rows as soon as it has them.
+
+    Args:
+        width: values of each row.
 
     Raises:
         DataError: if there are too many.
     """
     if len(rows) > MOST_ROWS:
         raise DataError(f"{path}: given more than {MOST_ROWS:,} rows, expected a training log; keep every tenth of them, as CSV")
+    if len(rows) * width > MOST_VALUES:
+        raise DataError(
+            f"{path}: given more than {MOST_VALUES:,} values in rows of {width:,}, expected a training log; "
+            "keep the losses and accuracies alone, as CSV"
+        )
 
 
 def flattened(values: Mapping[str, object], before: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:

@@ -104,13 +104,15 @@ function drawPhase(study) {
 function scaleOf(study) {
   const { question } = study;
   const beyond = question.kind === "time" ? [swatch("beyond", "not reached: half of the runs were not seen to")] : [];
-  const ends = [...beyond, ...(study.shown.some((cell) => !study.answer(cell).n) ? [swatch("none", "no finished run")] : [])];
+  const few = fewCells(study);
+  const ends = [...beyond, ...(few ? [make("span", {}, few)] : []), ...(study.shown.some((cell) => !study.answer(cell).n) ? [swatch("none", "no finished run")] : [])];
   if (question.kind === "outcome") {
     const { outcomes } = study.colours;
     const seen = new Set(study.shown.map((cell) => study.commonOutcome(cell)).filter(Boolean));
     return {
       colour: (cell) => (study.commonOutcome(cell) ? parsed(outcomes[study.commonOutcome(cell)]) : null),
       key: () => make("div", { className: "key" }, ...[...seen].map((name) => swatch(outcomes[name], name)), ...ends),
+      legend: () => [...seen].map((name) => ({ type: "scatter", mode: "markers", x: [null], y: [null], name, marker: { symbol: "square", size: 12, color: outcomes[name] } })),
     };
   }
   const values = study.shown.map((cell) => study.answer(cell).value).filter((value) => value !== null);
@@ -120,13 +122,23 @@ function scaleOf(study) {
   const shades = study.templates[study.theme].layout.colorscale.sequential;
   const first = question.kind === "share" ? 0 : 0.1;
   const share = (value) => (high > low ? first + ((1 - first) * (on(value) - on(low))) / (on(high) - on(low)) : 0.5);
+  const stops = Array.from({ length: 11 }, (_, i) => [i / 10, `rgb(${mixed(shades, first + ((1 - first) * i) / 10).join(",")})`]);
   const ramp = make("i", { className: "ramp" });
-  ramp.style.background = `linear-gradient(90deg, ${Array.from({ length: 11 }, (_, i) => `rgb(${mixed(shades, first + ((1 - first) * i) / 10).join(",")})`).join(",")})`;
+  ramp.style.background = `linear-gradient(90deg, ${stops.map(([, colour]) => colour).join(",")})`;
   const text = (value) => study.number(value);
+  const bar = { cmin: on(low), cmax: on(high), colorscale: stops, showscale: true, colorbar: { tickmode: "array", tickvals: [on(low), on(high)], ticktext: [text(low), text(high)], thickness: 14 } };
   return {
+    legend: () => (high > low ? [{ type: "scatter", mode: "markers", x: [null], y: [null], showlegend: false, marker: { color: [on(low)], ...bar } }] : []),
     colour: (cell) => (study.answer(cell).value === null ? null : mixed(shades, share(study.answer(cell).value))),
     key: () => make("div", { className: "key" }, ...(values.length ? [make("span", {}, text(low), ramp, text(high), isLog ? " (logarithmic)" : "")] : []), ...ends),
   };
+}
+
+// How many of the cells that are seen have few runs, in words; nothing if none has.
+function fewCells(study) {
+  const known = study.shown.map((cell) => study.answer(cell)).filter(({ n }) => n);
+  const count = known.filter(({ few }) => few).length;
+  return count ? `${count === known.length ? "all" : `${count} of ${known.length}`} cells: fewer than ${study.source.few} finished runs` : "";
 }
 
 function swatch(look, text) {
@@ -154,6 +166,37 @@ function inkOn(colour) {
     return sum + [0.2126, 0.7152, 0.0722][i] * (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
   }, 0);
   return light > 0.179 ? "#000000" : "#ffffff";
+}
+
+// The map as a figure of plotly's, to be saved: a bar is a cell, with the colours and words that it has on the page.
+function mapPicture(study) {
+  const { question } = study;
+  const scale = scaleOf(study);
+  const [columns, rows] = [study.positions(study.x), study.positions(study.y)];
+  const { font } = study.templates[study.theme].layout;
+  const cells = rows.flatMap((j) => columns.map((i) => ({ i, j, cell: study.cellAt(i, j) }))).filter(({ cell }) => cell);
+  const colours = cells.map(({ cell }) => scale.colour(cell));
+  const bars = {
+    type: "bar", x: cells.map(({ i }) => i), base: cells.map(({ j }) => j - 0.48), y: cells.map(() => 0.96), width: 0.96, showlegend: false, hoverinfo: "skip",
+    text: cells.map(({ cell }) => { const { n, few } = study.answer(cell); return `${study.short(cell)}${n && few ? `<br>n = ${n}` : ""}`; }),
+    textposition: "inside", insidetextanchor: "middle", textangle: 0, constraintext: "none",
+    textfont: { size: columns.length > MOST_WORDS ? 8 : 11, color: colours.map((colour) => (colour ? inkOn(colour) : font.color)) },
+    marker: {
+      color: colours.map((colour) => (colour ? `rgb(${colour.join(",")})` : "rgba(125,133,144,0.28)")), line: { width: 0 },
+    },
+  };
+  const side = (axis, count) => ({ title: { text: axis < 0 ? "" : study.axes[axis].label }, tickmode: "array", tickvals: axis < 0 ? [] : study.positions(axis), ticktext: axis < 0 ? [] : study.axes[axis].texts, range: [-0.5, count - 0.5], showgrid: false, zeroline: false });
+  const held = study.axes.flatMap((axis, i) => (i === study.x || i === study.y ? [] : [`${axis.label} ${axis.texts[study.held[i]]}`]));
+  const title = [`${question.title}, study ${study.source.study}`, ...held].join(", ");
+  const few = fewCells(study) && `<br>${fewCells(study)}`;
+  return {
+    data: [bars, ...scale.legend()],
+    layout: {
+      width: Math.max(460, 210 + 96 * columns.length), height: Math.max(260, 150 + 52 * rows.length), bargap: 0, showlegend: question.kind === "outcome", legend: { y: 1, x: 1.02, orientation: "v" },
+      margin: { l: 80, r: 130, t: 64, b: 56 }, xaxis: side(study.x, columns.length), yaxis: side(study.y, rows.length), template: study.templates[study.theme],
+      title: { text: `${title}${few}`, font: { size: 13 }, x: 0, xanchor: "left", y: 1, yanchor: "top", pad: { l: 14, t: 14 } },
+    },
+  };
 }
 
 // One small plot a cell: all its runs, at the scales that all cells share.

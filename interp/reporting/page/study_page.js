@@ -2,6 +2,21 @@
 
 class Study {
   constructor(source, buffer) {
+    this.load(source, buffer);
+    this.theme = "light";
+    const many = this.axes.map((axis, i) => [axis.texts.length, i]).sort((a, b) => b[0] - a[0]).map(([, i]) => i);
+    [this.x, this.y] = this.axes.length > 1 ? [Math.min(many[0], many[1]), Math.max(many[0], many[1])] : [this.axes.length - 1, -1];
+    this.held = this.axes.map(() => 0);
+    Object.assign(this, { mark: "", asked: "grokked", by: Math.max(0, this.x), along: source.laws.axes[0] ?? 0, timeAsked: "grokked", lawAsked: "grokked", multiple: 0, colour: this.x >= 0 && this.axes[this.x].texts.length <= MOST_WORDS ? this.x : -1 });
+    Object.assign(this, { factX: this.axes.length ? this.fieldOf(this.x) : "seed", factY: "grokked", logX: this.axes[this.x]?.is_log ?? false, logY: false, filter: "", status: "", onlyCell: false, sort: { by: null, down: false }, rowsShown: AT_FIRST });
+    this.cell = source.cells.find((cell) => cell.rows.some((row) => this.column("grokked").values[row] !== null)) || source.cells[0];
+    this.cell = this.cellAt(Math.max(0, this.rows[this.cell.rows[0]][this.x] ?? 0), Math.max(0, this.cell.place[this.y] ?? 0)) || this.shown[0];
+    this.run = this.cell.rows[0];
+    this.choices = new Choices(this);
+  }
+
+  // Take in the page's data, at first or anew.
+  load(source, buffer) {
     this.source = source;
     this.axes = source.axes;
     this.templates = source.templates;
@@ -12,16 +27,6 @@ class Study {
     this.cells = new Map(source.cells.map((cell) => [cell.place.join(), cell]));
     this.curves = source.curves.map((kind) => ({ ...kind, ends: this.blocks.values(kind.ends), steps: this.blocks.values(kind.steps), values: this.blocks.values(kind.values) }));
     this.ranges = this.curves.map((kind) => rangeOfCurves(kind));
-    this.theme = "light";
-    const many = this.axes.map((axis, i) => [axis.texts.length, i]).sort((a, b) => b[0] - a[0]).map(([, i]) => i);
-    [this.x, this.y] = this.axes.length > 1 ? [Math.min(many[0], many[1]), Math.max(many[0], many[1])] : [this.axes.length - 1, -1];
-    this.held = this.axes.map(() => 0);
-    Object.assign(this, { mark: "", asked: "grokked", by: Math.max(0, this.x), along: source.laws.axes[0] ?? 0, timeAsked: "grokked", lawAsked: "grokked", multiple: 0, colour: this.x >= 0 && this.axes[this.x].texts.length <= MOST_WORDS ? this.x : -1 });
-    Object.assign(this, { factX: this.axes.length ? this.fieldOf(this.x) : "seed", factY: "grokked", logX: false, logY: false, filter: "", status: "", onlyCell: false, sort: { by: null, down: false }, rowsShown: AT_FIRST });
-    this.cell = source.cells.find((cell) => cell.rows.some((row) => this.column("grokked").values[row] !== null)) || source.cells[0];
-    this.cell = this.cellAt(Math.max(0, this.rows[this.cell.rows[0]][this.x] ?? 0), Math.max(0, this.cell.place[this.y] ?? 0)) || this.shown[0];
-    this.run = this.cell.rows[0];
-    this.choices = new Choices(this);
   }
 
   async start() {
@@ -76,6 +81,12 @@ class Study {
     return this.templates[this.theme].layout.font.color;
   }
 
+  // What is looked at, as a text: a part that was enlarged stays so until something else is.
+  get view() {
+    const { x, y, held, mark, asked, by, along, timeAsked, lawAsked, factX, factY, logX, logY, cell } = this;
+    return JSON.stringify([x, y, held, mark, asked, by, along, timeAsked, lawAsked, factX, factY, logX, logY, cell.place]);
+  }
+
   // The name of a finding along an axis, with the others where they are held (see study_findings.py).
   key(time, axis) {
     return `${time}|${axis}|${this.held.filter((_, i) => i !== axis).join(",")}`;
@@ -101,8 +112,8 @@ class Study {
   // ---- In words ----
 
   answer(cell, question = this.question) {
-    const [value, low, high, n, events] = cell.answers[this.source.questions.indexOf(question)];
-    return { value, low, high, n, events, few: n < this.source.few };
+    const [value, low, high, n, events, ...quartiles] = cell.answers[this.source.questions.indexOf(question)];
+    return { value, low, high, n, events, quartiles, few: n < this.source.few };
   }
 
   commonOutcome(cell) {
@@ -132,6 +143,12 @@ class Study {
     return this.axes.length ? this.axes.map((axis, i) => `${axis.label} ${axis.texts[cell.place[i]]}`).join(", ") : "all runs";
   }
 
+  // By which steps a quarter and three quarters of a cell's runs had got there.
+  quartiles({ quartiles }) {
+    const said = ([value, low, high]) => (value === null ? "not reached" : `${this.number(value)} (${this.span({ value, low, high })})`);
+    return quartiles.length ? `\nA quarter: ${said(quartiles[0])}; three quarters: ${said(quartiles[1])}.` : "";
+  }
+
   told(cell) {
     const found = this.answer(cell);
     const start = `${this.placeInWords(cell)}\n${this.question.title}: `;
@@ -140,7 +157,7 @@ class Study {
     if (this.question.kind === "outcome") return `${start}${Object.entries(cell.outcomes).map(([name, count]) => `${count} ${name}`).join(", ")}.${few}`;
     const events = found.events === null ? "" : `, seen in ${found.events} of ${found.n}`;
     const range = this.question.kind === "number" ? " (least to greatest)" : " (95 %)";
-    return `${start}${this.short(cell)}${this.span(found) ? `, ${this.span(found)}${range}` : ""}${events}.${few}`;
+    return `${start}${this.short(cell)}${this.span(found) ? `, ${this.span(found)}${range}` : ""}${events}.${few}${this.quartiles(found)}`;
   }
 
   nameOf(row) {
@@ -268,12 +285,12 @@ class Study {
   }
 
   save(section, format) {
-    const box = section.querySelector(".figure");
-    if (!box.data) return;
+    const { data, layout: drawn } = section.querySelector(".figure[aria-label]") || (section.id === "panel-phase" ? mapPicture(this) : {});
+    if (!data) return;
     const paper = this.templates[this.theme].layout.paper_bgcolor;
-    const layout = { ...box.layout, paper_bgcolor: paper };
+    const layout = { ...drawn, paper_bgcolor: paper };
     const filename = `${this.source.study}-${section.id.replace("panel-", "")}`;
-    Plotly.downloadImage({ data: box.data, layout, config: CONFIG }, { format, filename, width: layout.width, height: layout.height, scale: format === "png" ? 2 : 1 });
+    Plotly.downloadImage({ data, layout, config: CONFIG }, { format, filename, width: layout.width, height: layout.height, scale: format === "png" ? 2 : 1 });
   }
 
   redraw() {
@@ -304,9 +321,13 @@ function rangeOfCurves({ steps, values, top }) {
   return { lastStep, low, high };
 }
 
+async function readStudy(text) {
+  return JSON.parse(new TextDecoder().decode(await inflate(text)));
+}
+
 let shown = null; // the page, once there is one
 
 const begun = openPage(async (buffer) => {
-  shown = new Study(JSON.parse(new TextDecoder().decode(await inflate(textOf("page")))), buffer);
+  shown = new Study(await readStudy(textOf("page")), buffer);
   await shown.start();
 });

@@ -10,7 +10,7 @@ async function plot(study, id, data, layout, alt) {
   const width = Math.max(280, Math.floor(box.parentElement.getBoundingClientRect().width));
   box.setAttribute("role", "img");
   box.setAttribute("aria-label", alt);
-  await Plotly.react(box, structuredClone(data), { margin: PLOT_MARGIN, ...structuredClone(layout), width, autosize: false, dragmode: "zoom", template: study.templates[study.theme] }, CONFIG);
+  await Plotly.react(box, structuredClone(data), { margin: PLOT_MARGIN, ...structuredClone(layout), width, autosize: false, dragmode: "zoom", uirevision: study.view, template: study.templates[study.theme] }, CONFIG);
 }
 
 function clear(id, words = "") {
@@ -34,7 +34,7 @@ async function drawPoints(study) {
   const axis = study.axes[study.x];
   const { at, layout } = numbered(axis);
   const told = study.positions(study.x).map((i) => study.cellAt(i, 0));
-  if (question.kind === "outcome") return plot(study, "points", outcomeBars(study, axis, told), { barmode: "stack", height: 320, xaxis: { title: { text: axis.label }, type: "category" }, yaxis: { title: { text: "share of runs" }, range: [0, 1] }, showlegend: true }, `${question.title} by ${axis.label}.`);
+  if (question.kind === "outcome") return plot(study, "points", outcomeBars(study, axis, told), { barmode: "stack", height: 320, annotations: [fewNote(study)], xaxis: { title: { text: axis.label }, type: "category" }, yaxis: { title: { text: "share of runs" }, range: [0, 1] }, showlegend: true }, `${question.title} by ${axis.label}.`);
   const known = told.map((cell, i) => ({ cell, x: at[i], said: cell && study.answer(cell) })).filter(({ said }) => said && said.n);
   const reached = known.filter(({ said }) => said.value !== null);
   const top = 1.12 * Math.max(...reached.flatMap(({ said }) => [said.value, said.high ?? 0]), 0); // an end that is not bounded goes to the edge
@@ -51,7 +51,12 @@ async function drawPoints(study) {
     customdata: beyond.map(({ cell }) => study.told(cell)), hovertemplate: "%{customdata}<extra></extra>", marker: { symbol: "triangle-up-open", size: 11, color: grey },
   };
   const share = question.kind === "share" ? { range: [-0.03, 1.03], tickformat: ".0%" } : question.kind === "time" ? { range: [0, top || 1], tickformat: ",d" } : {};
-  await plot(study, "points", [point, triangles], { height: 320, xaxis: layout, yaxis: { title: { text: unitOf(question) }, ...share }, yaxis2: { overlaying: "y", range: [0, 1.12], visible: false } }, `${question.title} by ${axis.label}, with 95 % intervals; the cells below say the same in numbers.`);
+  await plot(study, "points", [point, triangles], { height: 320, annotations: [fewNote(study)], xaxis: layout, yaxis: { title: { text: unitOf(question) }, ...share }, yaxis2: { overlaying: "y", range: [0, 1.12], visible: false } }, `${question.title} by ${axis.label}, with 95 % intervals; the cells below say the same in numbers.`);
+}
+
+// What a picture of cells says of those with few runs.
+function fewNote(study) {
+  return { text: fewCells(study), x: 1, y: 1, xref: "paper", yref: "paper", xanchor: "right", yanchor: "bottom", showarrow: false, font: { size: 11 } };
 }
 
 const unitOf = (question) => ({ time: "steps", share: "share of runs" })[question.kind] || question.title.replace("median of the ", "");
@@ -105,9 +110,18 @@ async function drawSurvival(study) {
   said.replaceChildren();
   document.getElementById("survival-rows").replaceChildren();
   if (!found) return clear("survival", "No run is finished here, so there is nothing to compare.");
-  await plot(study, "survival", found.data, found.layout, found.layout.meta.alt);
+  await plot(study, "survival", found.data, { ...found.layout, ...withLegend(study, "survival", found) }, found.layout.meta.alt);
   said.replaceChildren(...found.said.map((words) => make("p", { className: "said-line" }, words)));
   document.getElementById("survival-rows").replaceChildren(plainTable(found.header, found.rows));
+}
+
+// Height and margin with room for a legend of as many lines as it has in this width: it must not push the curves together.
+function withLegend(study, id, { data, layout }) {
+  const names = data.filter(({ name, showlegend }) => name && showlegend !== false).map(({ name }) => 56 + 6.6 * name.length);
+  const wide = Math.max(280, document.getElementById(id).parentElement.getBoundingClientRect().width) - layout.margin.l - layout.margin.r;
+  const lines = Math.ceil(names.length / Math.max(1, Math.floor(wide / Math.max(...names))));
+  const top = 20 + 20 * lines;
+  return { height: Math.max(310 + top, 2 * top + 40), margin: { ...layout.margin, t: top }, legend: { yanchor: "bottom", y: 1.02, tracegroupgap: 0 } };
 }
 
 async function drawLaw(study) {
@@ -149,7 +163,7 @@ async function drawFacts(study) {
   await plot(study, "facts-of-runs", data, { height: 420, xaxis: axis(x, study.logX), yaxis: axis(y, study.logY), showlegend: isNamed, margin: { ...PLOT_MARGIN, t: isNamed ? 24 + 20 * Math.ceil(data.length / 5) : 24 } }, `${said(y.name)} of every run against ${said(x.name)}.`);
   const box = document.getElementById("facts-of-runs");
   box.removeAllListeners?.("plotly_click");
-  box.on("plotly_click", ({ points }) => study.chooseRun(points[0].customdata));
+  box.on("plotly_click", ({ points }) => { study.chooseRun(points[0].customdata); document.getElementById("panel-cell").scrollIntoView(); });
 }
 
 // The name of a column for people.

@@ -55,7 +55,7 @@ def is_worth_it(config: RunConfig) -> bool:
     fixed cost of a step. In the measurements of benchmarks/scaling.py the CPU engine was never slower where this says yes.
     """
     task, model = config.task, config.model
-    n, p, d_model, heads = len(config.split.draw(task).train), task.p, model.d_model, model.n_heads
+    n, p, d_model, heads = config.split.count(task.n_pairs), task.p, model.d_model, model.n_heads
     columns = model.d_mlp + config.classes
     # W_L and the linear part of flipped neurons: one more product of this size backward, and two for the flipped neurons.
     tables = d_model * (d_model * (columns + p) + p * columns + 1.7 * model.d_mlp * config.classes)
@@ -216,7 +216,8 @@ class _CompiledAdamW:
         self._step += 1
         (beta1, beta2), eps, decay = (self._config.beta1, self._config.beta2), self._config.eps, self._config.weight_decay
         rest1, rest2 = 1 - beta1**self._step, 1 - beta2**self._step
-        self.moments.rates[:] = 1 - lr * decay, lr / rest1, 1 - beta1, beta2, 1 - beta2, rest2**0.5, eps
+        with np.errstate(over="ignore"):  # what becomes infinite shows in the loss
+            self.moments.rates[:] = 1 - lr * decay, lr / rest1, 1 - beta1, beta2, 1 - beta2, rest2**0.5, eps
         self._launch(self._update, self.work)
 
     def state(self) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from threading import Thread
 from numba.core import config
 
 from interp.bars import counted_progress, on_terminal
+from interp.process import without_ctrl_c
 from interp.training.cpu.kernels import Layout, compile_alone, units_for
 
 log = logging.getLogger("interp")
@@ -84,7 +85,7 @@ def _compile_in_processes(layout: Layout, missing: Sequence[int], *, processes: 
     children: list[subprocess.Popen[str]] = []
     threads: list[Thread] = []
     try:
-        with suppress(OSError):
+        with suppress(OSError), without_ctrl_c():
             for _ in range(processes):
                 children.append(
                     subprocess.Popen(

@@ -32,6 +32,15 @@ def refusal(config: RunConfig) -> str | None:
     return None
 
 
+def is_asked(config: RunConfig) -> bool:
+    """Whether a config leaves its run to this engine: it names it, or names none, is for a CUDA device, and this one is faster.
+
+    A config for the CPU that names none has another engine, and so other bytes.
+    """
+    is_free = config.engine == "auto" and config.device.startswith("cuda")
+    return config.model.activation == "relu" and (config.engine == "cuda" or (is_free and is_worth_it(config)))
+
+
 def is_worth_it(config: RunConfig) -> bool:
     """Whether this engine is the faster one: it is, unless its products with W_L cost more than the reference engine's launches.
 
@@ -39,7 +48,7 @@ def is_worth_it(config: RunConfig) -> bool:
     more. The comparison counts the multiplications of a forward pass; the launches of some hundred operations are expressed in
     multiplications, too (benchmarks/gpu.py).
     """
-    model, n = config.model, len(config.split.draw(config.task).train)
+    model, n = config.model, config.split.count(config.task.n_pairs)
     own = (model.d_model + 4) * (model.d_mlp + config.classes) + model.d_mlp * config.classes
     reference = model.d_model * (8 * model.d_model + 2 * model.d_mlp + config.classes)
     return n * own < _LAUNCHES + _OTHERS * n * reference
