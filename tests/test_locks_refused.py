@@ -170,7 +170,7 @@ for beat in range(1000):
 
 def test_who_has_lost_the_lease_writes_nothing_more(tmp_path, monkeypatch):
     refuse_locks(monkeypatch)
-    monkeypatch.setattr(leases.Lease, "_renew", lambda self, done: None)  # a process that stands still
+    monkeypatch.setattr(leases, "_renew", lambda held, done: None)  # a process that stands still
     path = tmp_path / "run"
     with writing(path, "lease") as allowed:
         begin_planted(path, CONFIG)

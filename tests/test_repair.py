@@ -417,7 +417,7 @@ def test_the_command_says_what_was_set_aside(copies, capsys):
     with pytest.raises(SystemExit) as end:
         main(["verify", str(path)])
     assert end.value.code == 1
-    assert "`interp verify --repair` sets damaged files aside" in capsys.readouterr().err
+    assert f"`interp verify --repair {path}` sets damaged files aside" in capsys.readouterr().err
     with pytest.raises(SystemExit) as end:
         main(["verify", str(path), "--repair"])
     printed = capsys.readouterr().out

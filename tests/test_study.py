@@ -438,7 +438,7 @@ def test_a_run_that_was_damaged_fails_alone_and_can_be_trained_anew(
     assert (tally.finished, tally.trained, list(tally.failed)) == (7, 1, [run.name])
     assert said in tally.failed[run.name]
     code, told = called(capsys, "show", "small", "--root", tmp_path)
-    assert (code, "1 failed" in told, f"{run.name} (optimizer.weight_decay" in told) == (0, True, True)
+    assert (code, "1 failed" in told, f"{run.name} (optimizer.weight_decay" in told) == (1, True, True)
     code, told = called(capsys, "run", "small", "--root", tmp_path, "--workers", 1)
     assert (code, "1 run failed" in told) == (1, True)
     shutil.rmtree(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,7 +98,8 @@ def verify(
     if found.problems:
         told = [f"{opened.path}: {counted(len(found.problems), 'problem')}", *(f"  {problem}" for problem in found.problems)]
         if not repair:
-            notes.append("  `interp verify --repair` sets damaged files aside and keeps the rest")
+            mend = f"interp verify --repair {shlex.quote(str(opened.path))}"
+            notes.append(f"  `{mend}` sets damaged files aside and keeps the rest")
         raise DataError("\n".join([*told, *notes]))
     say("\n".join([f"{opened.path}: sound; {checkpoints(opened.steps)}", *notes]))
 

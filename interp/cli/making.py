@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Force, Lock, Out, Root, RunPath, TrainingThreads, find_run
+from interp.cli.arguments import ROOT, Force, Lock, Means, Out, Root, RunPath, TrainingThreads, find_run
 from interp.cli.pages import announced, write_report
 from interp.cli.printing import print_summary
 from interp.config.recipes import RECIPES, recipe

@@ -13,7 +13,7 @@ from interp.bars import counted_progress, progress_by_part
 from interp.cli.arguments import ROOT, Force, Out, Root
 from interp.cli.printing import fail_on_unread, print_json, print_table, say
 from interp.cli.study_runs import StudyName, named, opened_study, run, watch
-from interp.errors import UsageError
+from interp.errors import DataError, UsageError
 from interp.studies.study_plan import DEFAULT_MEASURES
 from interp.studies.vary import read_axis
 from interp.wording import counted

@@ -17,7 +17,7 @@ from interp.live.waiting import waiting_page
 from interp.store.manifest import MANIFEST
 from interp.studies.going import failures
 from interp.studies.study import PLAN, Study, open_study
-from interp.studies.worker import State, settled
+from interp.studies.worker import State, ended, settled
 from interp.wording import counted
 
 BUILD_SECONDS = 2.0  # a page is built at most this often
@@ -142,7 +142,7 @@ class StudyFollower:
 
 def settled_runs(study: Study) -> dict[str, State]:
     """The runs of a study with which nothing is left to do, and how they ended."""
-    found = {point.name: settled(study.path_of(point.name), study.plan.keep) for point in study.points}
+    found = {point.name: ended(study.path_of(point.name), study.plan.keep) for point in study.points}
     return {name: state for name, state in found.items() if state is not None}
 
 

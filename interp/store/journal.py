@@ -8,6 +8,7 @@ what a crash left, and does not count. At the end of a run manifest.json is writ
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,7 +176,8 @@ def _commits(data: bytes, start: str, *, where: str) -> Iterator[tuple[Commit, i
             if end + len(line) < len(data):
                 raise DataError(
                     f"{where}: line {number} is damaged, missing or in the wrong place: it does not fit its hash and that of the "
-                    "lines before it; `interp verify --repair` makes the run of what its files prove, or restore it from a copy"
+                    f"lines before it; `interp verify --repair {shlex.quote(str(Path(where).parent))}` makes the run of what its "
+                    "files prove, or restore it from a copy"
                 )
             return
         after, end = _hash_of(line), end + len(line)

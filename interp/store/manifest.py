@@ -43,7 +43,6 @@ _REASONS: Mapping[Status, tuple[Reason | None, ...]] = {
     "stopped": ("non-finite",),
 }
 _HASH = "sha256"
-_MEND = "`interp verify --repair` makes it again from what the run's files say"
 _SERIES_SUFFIX = ".safetensors"
 _OF_STEP = re.compile(r"/step_([0-9]{8,13})\.safetensors")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -141,7 +140,7 @@ class Manifest:
         manifest = cls.from_dict(values, where=where)
         found = values.pop(_HASH, None)
         if found is not None and found != _hash(values):
-            raise DataError(f"{where}: damaged: what it says does not fit its own hash; {_MEND}")
+            raise DataError(f"{where}: damaged: what it says does not fit its own hash; {_mend(where)}")
         return replace(manifest, is_covered=found is not None)
 
     @classmethod
@@ -154,10 +153,10 @@ class Manifest:
             manifest = cls(values["step"], values["status"], values["reason"], files, thinned, gone)
             is_known = manifest.reason in _REASONS.get(manifest.status, ())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{where}: damaged, not a manifest ({type(error).__name__}: {error}); {_MEND}") from error
+            raise DataError(f"{where}: damaged, not a manifest ({type(error).__name__}: {error}); {_mend(where)}") from error
         if not is_known or not (manifest.step is None or is_count(manifest.step, MOST_STEPS)):
             told = f"status {manifest.status!r:.40}, reason {manifest.reason!r:.40} and step {manifest.step!r:.40}"
-            raise DataError(f"{where}: damaged, {told} make no sense; {_MEND}")
+            raise DataError(f"{where}: damaged, {told} make no sense; {_mend(where)}")
         check_names(files, where=where)
         check_names((name for name in gone if name != RESUME), where=where)
         if (odd := next((name for name in thinned if step_of(name) is None), None)) is not None:
@@ -257,6 +256,10 @@ def check_format(values: Any, *, where: str, known: tuple[int, ...] = (FORMAT,))
         raise DataError(
             f"{where}: given format {version!r}, expected {expected}; it is foreign, or written by another version of interp"
         )
+
+
+def _mend(where: str) -> str:
+    return f"`interp verify --repair {shlex.quote(str(Path(where).parent))}` makes it again from what the run's files say"
 
 
 def _hash(values: Mapping[str, Any]) -> str:

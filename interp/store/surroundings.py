@@ -73,12 +73,12 @@ def _check_manifest(run: Run) -> Iterator[Finding]:
         yield Finding(MANIFEST, told, "note")
     try:
         data = read_file(run.path / MANIFEST, at_most=JSON_BYTES, inside=run.path)
-        found = Manifest.from_json(data, where=MANIFEST)
+        found = Manifest.from_json(data, where=f"{run.path / MANIFEST}")
     except OSError as error:
         yield Finding(MANIFEST, f"{_UNREADABLE} ({error.strerror})")
         return
     except DataError as error:
-        yield Finding(MANIFEST, str(error).removeprefix(f"{MANIFEST}: "))
+        yield Finding(MANIFEST, str(error).removeprefix(f"{run.path / MANIFEST}: "))
         return
     if found.is_covered and data != found.to_json(growing=is_growing(data)):
         yield Finding(MANIFEST, "what it says is unharmed, but another program has written its bytes", "note")

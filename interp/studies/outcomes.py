@@ -17,7 +17,7 @@ from interp.observing.fingerprint import toolkit_digest
 from interp.reading import JSON_BYTES, parsed_json, read_file
 from interp.store import history
 from interp.store.durable import sha256, write_atomically
-from interp.store.journal import manifest_digest
+from interp.store.journal import manifest_digest, read_manifest
 from interp.store.manifest import HISTORY, MANIFEST
 from interp.store.noted import kept_if_possible
 from interp.store.run import Run, open_run
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from interp.studies.study import Study
-
-log = logging.getLogger("interp")
 
 Row = dict[str, Any]
 

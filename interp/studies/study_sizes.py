@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from interp.config.run_config import RunConfig
 from interp.studies.study_plan import Keep, Point
-from interp.studies.worker import settled
+from interp.studies.worker import ended
 from interp.training.demand import disk_bytes
 from interp.training.fitting import check_runs
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def lacking(study: Study, points: Sequence[Point] | None = None) -> list[Point]:
     """The runs that are not at their end."""
     chosen = study.points if points is None else points
-    return [point for point in chosen if settled(study.path_of(point.name), study.plan.keep) is None]
+    return [point for point in chosen if ended(study.path_of(point.name), study.plan.keep) is None]
 
 
 def kept_bytes(config: RunConfig, keep: Keep) -> float:

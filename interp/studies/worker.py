@@ -106,6 +106,14 @@ def settled(run: Path, keep: Keep) -> State | None:
     return "finished" if is_measured and set(manifest.steps) <= stay else None
 
 
+def ended(run: Path, keep: Keep) -> State | None:
+    """As `settled`, for those who look at many runs: of a damaged one it is not known, and whoever trains it will say so."""
+    try:
+        return settled(run, keep)
+    except DataError:
+        return None
+
+
 def check_whole(run: Path, manifest: Manifest) -> None:
     """Error unless every file of a run is there, with its bytes or more. (Whether they are the right ones only hashing tells.)
 
