@@ -177,7 +177,7 @@ def test_what_was_saved_after_the_last_commit_is_computed_again_in_another_batch
 
 
 def test_a_member_whose_loss_is_not_finite_stops_and_the_others_go_on(whole: list[Run], tmp_path: Path) -> None:
-    diverges = replace(BASE, seed=9, optimizer=OptimizerConfig(lr=1e300))
+    diverges = replace(BASE, seed=9, optimizer=OptimizerConfig(lr=1e38))
     runs = record_batch([*MEMBERS, diverges], tmp_path, [*NAMES, "wild"], progress=False)
     assert [run.status for run in runs] == ["finished"] * 3 + ["stopped"]
     assert runs[3].verify() == ()

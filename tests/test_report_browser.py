@@ -191,7 +191,7 @@ def test_nothing_moves_by_itself(shared: Visit) -> None:
     shared.page.wait_for_timeout(1200)
     assert shared.step() == before
     assert shared.page.locator(".updatemenu-container, .slider-container, .modebar-btn").count() == 0
-    assert not [b.inner_text() for b in shared.page.locator("button, a").all() if "share" in b.inner_text().lower()]
+    assert not [b.inner_text() for b in shared.page.locator("button, a").all() if "share chart" in b.inner_text().lower()]
 
 
 def test_the_readout_says_the_measured_numbers(fresh: Visit) -> None:

@@ -114,7 +114,7 @@ def test_a_model_that_cannot_be_dissected_says_why(tmp_path):
     weights.W_U[0, 0] = torch.nan
     run = saved(tmp_path / "run", [weights, weights])
     made = interp.report(run, tmp_path / "page.html", analyses=["dissection"], key_rule=[1])
-    assert "the weights give logits that are NaN or infinite" in made.failures["dissection"]
+    assert "W_U: 1 of 56 weights are NaN or infinite" in made.failures["dissection"]
     assert "<b>dissection</b> could not be shown." in made.html
 
 

@@ -62,7 +62,7 @@ OWN = [
 @pytest.mark.parametrize("mode", ["off", "project", "rescale"])
 def test_stacked_training_equals_each_single_run(mode: str) -> None:
     """Runs in one batch, each with its own seed and optimizer, one of them diverging, give each single run's steps."""
-    diverges = OptimizerConfig(lr=1e300)
+    diverges = OptimizerConfig(lr=1e38)
     members = [
         replace(SMALL, dtype="float64", seed=seed, optimizer=replace(optimizer, perpendicular_gradient=mode))
         for seed, optimizer in enumerate([*OWN, diverges])
@@ -101,7 +101,7 @@ def test_a_batch_shrinks_when_half_of_its_runs_have_ended(monkeypatch: pytest.Mo
     """Those left go on, in batches half as large, as if nothing had happened."""
     sizes, made = [], GraphedRuns.__init__
     monkeypatch.setattr(GraphedRuns, "__init__", lambda self, runs: sizes.append(len(runs)) or made(self, runs))
-    diverges, wild = OptimizerConfig(lr=1e300), OptimizerConfig(lr=1e300, warmup_steps=1)
+    diverges, wild = OptimizerConfig(lr=1e38), OptimizerConfig(lr=1e38, warmup_steps=1)
     good = replace(SMALL, dtype="float64", optimizer=OptimizerConfig(warmup_steps=3, grokfast_lambda=2.0))
     members = [replace(good, optimizer=each) for each in (diverges, wild)] + [good, replace(good, optimizer=diverges)]
     last: dict[int, object] = dict(train_stacked(members))
@@ -142,7 +142,7 @@ def test_no_batch_outlives_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
             raise torch.cuda.OutOfMemoryError("planted")
 
     monkeypatch.setattr(GraphedRuns, "__init__", watched)
-    ends = [OptimizerConfig(lr=1e300, warmup_steps=n) for n in (0, 0, 3)]
+    ends = [OptimizerConfig(lr=1e38, warmup_steps=n) for n in (0, 0, 3)]
     members = [replace(SMALL, optimizer=optimizer) for optimizer in [*ends, OptimizerConfig()] * 2]
     errors, steps = [], []
     for number, step in train_stacked(members):
@@ -158,7 +158,7 @@ def test_a_batch_that_has_no_room_to_shrink_goes_on_as_it_is(monkeypatch: pytest
         raise torch.cuda.OutOfMemoryError("planted")
 
     monkeypatch.setattr(GraphedRuns, "only", no_room)
-    last = dict(train_stacked([SMALL, replace(SMALL, optimizer=OptimizerConfig(lr=1e300))]))
+    last = dict(train_stacked([SMALL, replace(SMALL, optimizer=OptimizerConfig(lr=1e38))]))
     assert (last[0].index, isinstance(last[1], TrainingError)) == (SMALL.steps, True)
 
 

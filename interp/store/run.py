@@ -142,6 +142,10 @@ class Run:
         if found != step:
             check = f"interp verify {shlex.quote(str(self.path))}"
             raise DataError(f"{self.path / name}: holds step {found}, expected {step}; `{check}` checks every file")
+        classes = getattr(network, "p", None)  # of a one-layer transformer
+        if self.has_config and isinstance(classes, int) and classes != self.config.task.p:
+            where = self.path / RECORD
+            raise DataError(f"{where}: damaged or foreign: task.p is {self.config.task.p}, of {name} it is {classes}")
         return Checkpoint(step, network, self._losses(step), expected, self.path / name)
 
     def __iter__(self) -> Iterator[Checkpoint]:
