@@ -158,7 +158,11 @@ def _read(file: BinaryIO, most: int, path: Path, *, size: int) -> bytes:
     if size > most or size > LARGEST:
         raise _too_large(size, min(most - 1, LARGEST), path)
     try:
-        return file.read(most if most <= LARGEST else LARGEST + 1)
+        # As much room as the file has, and one byte: what is asked for is allocated. One that has grown since is read on.
+        data = file.read(min(most, size + 1))
+        while size < len(data) < most and (more := file.read(min(most - len(data), len(data)))):
+            data += more
+        return data
     except MemoryError:
         raise OSError(errno.ENOMEM, f"its {size:,} bytes do not fit into memory", str(path)) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,20 @@ def test_an_integer_that_is_no_float_is_refused_before_it_is_made() -> None:
     assert float(parsed_json("9" * 300)) > 1e299
     with pytest.raises(ValueError, match="an integer of 1,000,000 digits"):
         parsed_json('{"a": ' + "9" * 1_000_000 + "}")
+
+
+def test_a_small_file_takes_little_memory_and_one_that_grows_is_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100)
+    tracemalloc.start()
+    try:
+        assert len(read_file(path)) == 100
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    small = os.stat(path)
+    path.write_bytes(b"x" * 12_345)
+    monkeypatch.setattr(os, "fstat", lambda descriptor: small)
+    assert read_file(path) == b"x" * 12_345
+    with pytest.raises(OSError, match="has"):
+        read_file(path, at_most=1000)

@@ -16,6 +16,7 @@ from interp.training.demand import demand
 from interp.wording import counted
 
 _PROBED, _WARM, _STEPS = 3, 5, 20
+_LONG = 0.5  # seconds of a step, by estimate, from which on nothing is timed: nobody waits for 25 of them
 
 
 @dataclass(frozen=True)
@@ -67,22 +68,23 @@ def effort(study: Study, *, force: bool = False) -> Effort:
         return Effort(0, 0, 0.0, 0.0, 0.0, cores)
     steps = sum(point.config.steps for point in points)
     n_bytes = sum(kept_bytes(point.config, study.plan.keep) for point in points)
+    needed = [demand(config := replace(point.config, threads=1), engine_name(config)) for point in points]
     if not force:
         check_study(study, points, at_once=min(cores, len(points)), force=False)
+    longest = max(each.seconds / max(1, point.config.steps) for each, point in zip(needed, points, strict=True))
+    is_measured = not force and longest < _LONG
+    if is_measured:
         times = [_probe(point) for point in points[:: max(1, len(points) // _PROBED)][:_PROBED]]
         known = [seconds for seconds in times if seconds is not None]
         step_seconds = mean(known) if len(known) == len(times) else None
         seconds = None if step_seconds is None else step_seconds * steps
     else:
-        needed = [demand(config := replace(point.config, threads=1), engine_name(config)) for point in points]
         seconds = sum(each.seconds for each in needed)
         step_seconds = seconds / max(1, steps)
     if any(point.config.device.startswith("cuda") for point in points):
         cores = 0
     at_once = min(cores, len(points)) or 1
-    return Effort(
-        len(points), steps, None if seconds is None else seconds / at_once, n_bytes, step_seconds, cores, is_measured=not force
-    )
+    return Effort(len(points), steps, None if seconds is None else seconds / at_once, n_bytes, step_seconds, cores, is_measured)
 
 
 def _probe(point: Point) -> float | None:
