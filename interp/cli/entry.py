@@ -86,6 +86,9 @@ def _run(given: list[str]) -> int:
 
 
 def _dispatch(given: list[str]) -> None:
+    for word in given[: 2 if given[:1] == ["study"] else 1]:
+        if shown(word) != word:  # which the parser would print as it is
+            raise UsageError(f"given {word!a}, expected a command; `interp --help` lists them")
     if given[:1] == ["train"] and len(given) > 1 and not given[1].startswith("-"):
         train_from(given[1], given[2:])
     elif given[:1] == ["study"]:

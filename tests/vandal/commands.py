@@ -163,6 +163,7 @@ def _become(files: Path, room: Path) -> None:
     temporary = room / "temporary"
     temporary.mkdir(exist_ok=True)
     os.environ["TMPDIR"], tempfile.tempdir = str(temporary), None
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(temporary / "torchinductor")
     os.chdir(room)
     for number in _ENDING:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

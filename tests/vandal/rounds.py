@@ -80,6 +80,13 @@ class Round:
         self.expect(said.code == 0, "wrong", f"expected to work: {said.line}")
         return said
 
+    def listed(self, root: Path, *arguments: object, before: Sequence[Callable[[], None]] = ()) -> Said:
+        """`interp runs`: it lists what can be read; exits with 1 where it names what cannot, with 2 where there is no folder."""
+        said = self.interp("runs", "--root", root, *arguments, before=before)
+        allowed = (0, 1) if root.is_dir() else (2,)
+        self.expect(said.code in allowed, "wrong", f"expected to list: {said.line}")
+        return said
+
     def refuse(self, *arguments: object, before: Sequence[Callable[[], None]] = ()) -> Said:
         """A command that has to refuse."""
         said = self.interp(*arguments, before=before)

@@ -99,8 +99,12 @@ def _same_numbers(at: Round, path: Path, original: Path, name: str) -> None:
 
 
 def _go_on(at: Round, path: Path, name: str) -> None:
-    """A training that goes on from damaged files ends as if they were not, or refuses."""
+    """A training that goes on from damaged files ends as if they were not, or refuses; what is damaged stays, and is named."""
     if at.interp("resume", path).code == 0:
         ended = {each: data for each, data in run_bytes(path).items() if not each.startswith("results/")}
-        wrong = differing(ended, run_bytes(at.originals.long))
+        others = ({each: data for each, data in of.items() if each != name} for of in (ended, run_bytes(at.originals.long)))
+        wrong = differing(*others)
         at.expect(not wrong, "wrong", f"went on with a damaged {name} to other bytes: {wrong}")
+        if ended.get(name) != run_bytes(at.originals.long).get(name):
+            named = at.interp("verify", path)
+            at.expect(named.code != 0 and name in named.err, "wrong", f"{name} is damaged still, and not named: {named.line}")

@@ -101,8 +101,8 @@ def _asked(at: Round, text: str) -> None:
 
 def _look(at: Round, root: Path) -> None:
     """Everything that shows what is in a folder."""
-    at.succeed("runs", "--root", root)
-    at.interp("runs", "--root", root, "--json")
+    at.listed(root)
+    at.listed(root, "--json")
     found = sorted(each for each in root.iterdir() if each.is_dir()) if root.is_dir() else []
     for path in found[:2]:
         at.interp("show", path)
