@@ -161,6 +161,7 @@ def test_a_few_hundred_damaged_files(base: Path, tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("INTERP_EXHAUSTIVE" not in os.environ, reason="minutes long: set INTERP_EXHAUSTIVE=1")
 def test_every_damaged_file(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = random.Random(SEED)
     for case in cases(base):
