@@ -143,8 +143,7 @@ def test_a_worse_build_is_noticed_by_every_kind() -> None:
 def test_nothing_is_lost_executed_or_left_unexplained() -> None:
     done = vandal("--minutes", str(SLOW_MINUTES))
     # How many rounds there are depends on the machine. What is merely said in another way than expected is for `make vandal`.
-    grave = [
-        line for line in done.stdout.splitlines() if line.strip().startswith(("traceback:", "lost:", "executed:", "outside:"))
-    ]
+    kinds = ("traceback:", "lost:", "executed:", "outside:")
+    grave = [line for line in done.stdout.splitlines() if line.strip().startswith(kinds)]
     assert not grave, done.stdout + done.stderr
     assert done.returncode in (0, 1), done.stderr
