@@ -52,7 +52,7 @@ def settings() -> list[RunConfig]:
         ("cpu", 599, ModelConfig(d_mlp=64), 0.3), ("cpu", 1499, ModelConfig(d_model=16, n_heads=1, d_mlp=16), 0.3),
     ):  # fmt: skip
         split = SplitConfig(fraction=fraction)
-        found.append(replace(plain, task=ModularTask(p), model=model, split=split, engine=engine))  # type: ignore[arg-type]
+        found.append(replace(plain, task=ModularTask(p), model=model, split=split, engine=engine))  # type: ignore[arg-type]  # names above
     return found
 
 

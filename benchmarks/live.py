@@ -178,8 +178,8 @@ def main() -> None:
 
 def told(result: dict[str, object]) -> str:
     """The figures as lines."""
-    rounds: list[dict[str, dict[str, float]]] = result["rounds"]  # type: ignore[assignment]
-    lost: dict[str, float] = result["lost"]  # type: ignore[assignment]
+    rounds: list[dict[str, dict[str, float]]] = result["rounds"]  # type: ignore[assignment]  # as `main` made it
+    lost: dict[str, float] = result["lost"]  # type: ignore[assignment]  # likewise
     lines = []
     for unit, share in lost.items():
         alone, viewed = (statistics.median(row[way][unit] for row in rounds) for way in ("alone", "viewed"))

@@ -6,19 +6,21 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from interp.errors import DataError, UsageError, unknown
 from interp.measures.dating import phases
+from interp.measures.outcome import Outcome
 from interp.observing.fingerprint import toolkit_digest
 from interp.reading import JSON_BYTES, parsed_json, read_file
 from interp.store import history
 from interp.store.durable import sha256, write_atomically
 from interp.store.journal import manifest_digest, read_manifest
-from interp.store.manifest import HISTORY, MANIFEST
+from interp.store.manifest import HISTORY, MANIFEST, MOST_STEPS, Reason
 from interp.store.noted import kept_if_possible
 from interp.store.run import Run, open_run
 from interp.studies.going import failures
@@ -224,11 +226,15 @@ _COLUMNS = ("status", "why", *_NUMBERS, "outcome")
 
 
 def _is_row(row: Any) -> bool:
-    """Whether what was kept has the columns of a row, each of its type."""
+    """Whether what was kept has the columns of a row, each with a value that it can have; else it is worked out again."""
     if not isinstance(row, dict) or row.keys() != set(_COLUMNS):
         return False
-    is_number = all(row[name] is None or type(row[name]) in (int, float) for name in _NUMBERS)
-    return is_number and isinstance(row["status"], str) and isinstance(row["why"], str | None) and isinstance(row["outcome"], str)
+    least = {"delay": -MOST_STEPS, "delay_first": -MOST_STEPS}  # of a run that grokked before it memorized
+    numbers = {name: row[name] for name in _NUMBERS if row[name] is not None}
+    if not all(type(one) in (int, float) and least.get(name, 0) <= one < inf for name, one in numbers.items()):
+        return False
+    words = {"status": ("finished", "stopped", "unfinished"), "why": (None, *get_args(Reason)), "outcome": get_args(Outcome)}
+    return all(row[name] in allowed for name, allowed in words.items())
 
 
 def _hash(value: Any) -> str:
