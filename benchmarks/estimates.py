@@ -15,7 +15,7 @@ import sys
 from dataclasses import replace
 
 from interp import recipe
-from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
+from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig
 from interp.machine import in_bytes
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
@@ -53,6 +53,15 @@ def settings() -> list[RunConfig]:
     ):  # fmt: skip
         split = SplitConfig(fraction=fraction)
         found.append(replace(plain, task=ModularTask(p), model=model, split=split, engine=engine))  # type: ignore[arg-type]  # names above
+    for p, fraction, model, optimizer in (
+        (97, 0.5, ModelConfig(n_layers=2, normalization="post"), OptimizerConfig(batch_size=512)),
+        (97, 0.5, ModelConfig(n_layers=2), OptimizerConfig()), (59, 0.3, ModelConfig(n_layers=4, dropout=0.1), OptimizerConfig()),
+        (113, 0.3, ModelConfig(architecture="attention-only"), OptimizerConfig(name="sgd")),
+        (113, 0.5, ModelConfig(architecture="mlp", activation="square"), OptimizerConfig()),
+    ):  # fmt: skip
+        task, split = ModularTask(p, equals_sign=True), SplitConfig(fraction=fraction)
+        other = replace(plain, task=task, split=split, model=model, optimizer=optimizer, engine="reference")
+        found.append(other)
     return found
 
 

@@ -28,7 +28,9 @@ from interp.studies.censored_fit import fit_censored
 
 CORPUS = Path(__file__).with_name("corpus-a.json")
 # In the order of `interp.forecasting.landmark.features`.
-NAMES = ("left_W_L", "left_W_E", "level_W_L", "level_W_E", "agreement", "agreement_rate", "decay", "fraction")
+NAMES = ("left_W_L", "left_W_E", "level_W_L", "level_W_E", "agreement", "agreement_rate", "decay", "fraction", "modulus")
+# Of each curve of `collect.CURVES`: ln of its value, and what it lost of that in the second half of the time since memorizing.
+COMPARED = ("train_loss", "squares", "restricted_loss", "test_loss")
 METHODS = {"law": NAMES[:4], "model": NAMES}
 TARGETS = ("for_good", "first")
 DIGITS = 6
@@ -36,6 +38,7 @@ DIGITS = 6
 ROUNDS = 3
 # Of intervals: the scatter is such that on held-out settings so many hold.
 LEVEL = 0.8
+WIDEST = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,18 @@ class Fit:
         return np.asarray(self.beta[0] + (x - self.centre) / self.scale @ self.beta[1:])
 
 
+def known_at(run: Mapping[str, Any], where: str, key: str) -> tuple[int, dict[str, float | None]]:
+    """Step of a landmark and all that is known there: the features, and level and fall of each curve that is compared."""
+    step, *values = run[where][key]
+    found: dict[str, float | None] = dict(zip(NAMES, values, strict=True))
+    curves = run[f"{where}_curves"][key]
+    for name, now, before in zip(COMPARED, curves[::2], curves[1::2], strict=True):
+        known = now is not None and before is not None and now > 0 and before > 0
+        found[name] = float(np.log(now)) if known else None
+        found[f"{name}_fall"] = float(np.log(before / now)) if known else None
+    return step, found
+
+
 class Table:
     """The landmarks of runs as rows: features, ln of the time left over that since memorizing, event, weight, run, level."""
 
@@ -58,7 +73,7 @@ class Table:
         rows = []
         for number, run in enumerate(runs):
             end = run["last"] if run[target] is None else run[target]
-            chosen = [(step, dict(zip(NAMES, values, strict=True))) for step, *values in run["multiples"].values()]
+            chosen = [known_at(run, "multiples", key) for key in run["multiples"]]
             usable = [(step, found) for step, found in chosen if step < end and all(found[name] is not None for name in names)]
             for step, found in usable:
                 left = np.log((end - step) / max(step - run["memorized"], 1))
@@ -120,7 +135,8 @@ def half_width(z: np.ndarray, event: np.ndarray, weight: np.ndarray) -> float:
         above, below = (np.concatenate([[1.0], survival])[np.searchsorted(z, side, side="right")] for side in (k, -k))
         return float(below - above) - LEVEL
 
-    return float(brentq(missing, 1e-3, 10, xtol=1e-6))
+    # What tells runs that never grok from others too badly has so many of both in one place that no interval is wide enough.
+    return float(brentq(missing, 1e-3, WIDEST, xtol=1e-6)) if missing(WIDEST) > 0 else WIDEST
 
 
 def whole_fit(table: Table, cells: np.ndarray) -> tuple[Fit, tuple[float, float]]:

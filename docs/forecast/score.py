@@ -18,13 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fit import CORPUS, METHODS, NAMES, Table, cells_of, whole_fit
+from fit import CORPUS, METHODS, Table, cells_of, known_at, whole_fit
 
 GUIDE = Path(__file__).parent.parent / "forecast.md"
-# What is compared with the law and the model knows nothing of a run but its settings, and how long ago it memorized.
-WAYS = {"settings alone": ("decay", "fraction"), "the law": METHODS["law"], "the model": METHODS["model"]}
+# What the law and the model are compared with: the same regression on something else, and on nothing but how long ago a run
+# memorized. The last two of these see the answers to test pairs.
+WAYS = {
+    "time alone": (), "settings alone": ("decay", "fraction"), "train loss": ("train_loss", "train_loss_fall"),
+    "sum of squares": ("squares", "squares_fall"), "restricted loss *": ("restricted_loss", "restricted_loss_fall"),
+    "test loss *": ("test_loss", "test_loss_fall"), "the law": METHODS["law"], "the model": METHODS["model"],
+}  # fmt: skip
 SHARES, MULTIPLES = ("0.25", "0.5", "0.75"), ("4", "8", "16", "32")
 Z = 1.2815515655446004  # the tenth and the ninetieth percentile of a normal variable
+_SAYS_NOTHING = 1000
 _BLOCK = re.compile(r"(<!-- scores: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -44,8 +50,8 @@ def _of_run(
     run: Mapping[str, Any], number: int, names: Sequence[str], found: tuple[Any, ...], where: str
 ) -> list[tuple[Any, ...]]:
     (fit, (log_sigma, narrowing)), end, rows = found, run["for_good"], []
-    for key, (step, *values) in run[where].items():
-        known = dict(zip(NAMES, values, strict=True))
+    for key in run[where]:
+        step, known = known_at(run, where, key)
         x = np.array([known[name] for name in names], dtype=np.float64)
         if end is None or step >= end or not np.isfinite(x).all():
             continue
@@ -72,9 +78,18 @@ def tables(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
                 error, size = one["error"][mine], np.abs(one["error"][mine])
                 ninth, holds, width = np.quantile(size, 0.9), 100 * one["holds"][mine].mean(), np.median(one["width"][mine])
                 cells = (key, way, mine.sum(), f"{np.median(size):.2f}", f"{ninth:.2f}", f"{np.median(error):+.2f}")
-                lines.append(f"| {' | '.join(map(str, cells))} | {holds:.0f} % | {width:.1f} |")
+                lines.append(f"| {' | '.join(map(str, cells))} | {holds:.0f} % | {wide(width)} |")
         found[name] = "\n".join(lines)
     return found
+
+
+def wide(factor: float) -> str:
+    """A factor as a table has it; beyond a thousand an interval says nothing, and its digits depend on the processor.
+
+    >>> wide(1.84), wide(7937061.4)
+    ('1.8', 'over 1,000')
+    """
+    return f"{factor:.1f}" if factor < _SAYS_NOTHING else f"over {_SAYS_NOTHING:,}"
 
 
 def main() -> int:

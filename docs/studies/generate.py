@@ -34,7 +34,7 @@ LAWS: dict[str, Callable[..., Any]] = {
     "task.p": modulus_law,
 }
 _BLOCK = re.compile(r"(<!-- study: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_TEXTS = ("run", "seeds_are", "status", "why", "outcome")
+_TEXTS = ("run", "changes", "seeds_are", "status", "why", "outcome")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
