@@ -1,8 +1,8 @@
-# `make demo` and `make test` do everything from a fresh clone: environment, install, the job itself.
+# `make demo`, `make test` and `make docs` do everything from a fresh clone: environment, install, the job itself.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test vandal lint bench clean
+.PHONY: install demo test docs vandal lint bench clean
 
 install: .venv/.installed
 
@@ -17,6 +17,14 @@ demo: install
 
 test: install
 	$(BIN)/pytest -n auto --dist worksteal -m 'not slow'
+
+# The site is build/docs/index.html; it needs no server and no network, and neither does its search.
+docs: install
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	rm -rf build/docs build/pages
+	mkdir -p build
+	cp -r docs build/pages
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs/site -b html build/pages build/docs
 
 # Real runs are spoiled in every way, for twenty minutes; `make vandal ARGS="--help"` says what can be asked for.
 vandal: install

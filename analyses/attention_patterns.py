@@ -1,16 +1,16 @@
 """Where do the heads look?
 
 Each square is one head: how much of its attention goes to a (rather than to b or to `=`), for every a (up) and b (to the
-right). At first the heads look everywhere equally.
+right). An untrained head looks everywhere about equally.
 
-Waves: In a circuit for addition their attention follows waves of one frequency, which draws a plaid of stripes. If the operation
-is addition, or can be read as addition, the frequency k that explains most of this attention stands over each square, with the
-share it explains, and the curves show the same at every step.
+Waves: Without representations: In a circuit for addition their attention follows waves of one frequency, which draws a plaid of
+stripes. If the operation is addition, or can be read as addition, the frequency k that explains most of this attention stands
+over each square, with the share it explains, and the curves show the same at every step.
 
 Measured: softmax attention from the last position to a, over all pairs. Nanda et al. 2023, arXiv 2301.05217, section 4.2.
 
-Waves: Measured: For addition, the best single frequency with its eight waves of degree two, and the fraction of variance (FVE)
-that it explains.
+Waves: Without representations: Measured: For addition, the best single frequency with its eight waves of degree two, and the
+fraction of variance (FVE) that it explains.
 """
 
 import numpy as np
@@ -116,6 +116,7 @@ DEFINITIONS = (
         "the attention from the last position to a, to b and to =, over all p^2 pairs",
         Source(*NANDA, "section 4.2 and appendix C.1"),
         waves=True,
+        of_addition=True,
     ),
 )  # fmt: skip
 

@@ -1,16 +1,19 @@
 """Circuit and table: how much of each answer does either carry?
 
-A network on the plateau is both at once: a table that knows the training pairs by heart, and a circuit that does not need to. The
-first plot splits the margin of the right answers on the training pairs: what they have in common with pairs that were never seen
-is the circuit's (green), what they have above it the table's (red). The second shows unseen pairs: the circuit's margin, and in
-grey what is said at random about single pairs. Answers come out right when the first outgrows the second: long after it began to
-grow.
+A network can be both at once: a table that knows the training pairs by heart, and a circuit that does not need to. The first
+plot splits the margin of the right answers on the training pairs: what they have in common with pairs that were never seen is
+the circuit's (green), what they have above it the table's (red). The second shows unseen pairs: the circuit's margin, and in
+grey what is said at random about single pairs. Answers to unseen pairs come out right where the first outgrows the second.
+
+If it grokked: That is long after it began to grow.
 
 Measured: margin = logit of the right answer less the mean of all others; circuit = for each a - b the mean margin of the unseen
 pairs; table = mean margin of the training pairs above that; noise = root mean square of single unseen pairs' deviations.
 """
 
 import math
+
+import numpy as np
 
 from interp import Analysis, Definition, measures
 from interp.figures import CYCLE, NEUTRAL, RESTRICTED, Cell, curve, draw, key
@@ -48,7 +51,19 @@ def figure(series):
     ]
     table, circuit = (float(series[name][-1]) for name in ("margin_table_seen", "margin_circuit_seen"))
     alt = f"At the end the circuit carries {circuit:.3g} nats of the margin of seen pairs, the table {table:.3g}."
-    return draw(series, rows, heights=(230,), fixed=traces, alt=alt)
+    return draw(series, rows, heights=(230,), fixed=traces, alt=alt, said=_said(series))
+
+
+def _said(series):
+    """From when on the circuit outgrows the noise."""
+    steps, larger = series.step.values, (series["margin_circuit_unseen"] > series["margin_noise_unseen"]).values
+    if len(steps) < 2 or not np.isfinite(series["margin_noise_unseen"].values[-1]):
+        return []
+    if not larger[-1]:
+        return ["At the last step what is said at random about unseen pairs is still larger than the circuit's margin."]
+    below = np.flatnonzero(~larger)
+    since = int(steps[below[-1] + 1]) if len(below) else int(steps[0])
+    return [f"On unseen pairs the circuit's margin is larger than the noise from step {since:,} on."]
 
 
 DEFINITIONS = (
@@ -63,6 +78,7 @@ DEFINITIONS = (
         ),
         "all pairs, the training pairs known; the answers of unseen pairs are looked at",
         waves=True,
+        of_addition=True,
     ),
 )  # fmt: skip
 

@@ -1,10 +1,10 @@
 """Clock, pizza, or neither?
 
 Two circuits can add on circles. A clock multiplies the waves of a and b and does not care how far apart a and b are; a pizza
-adds them and is unsure where a and b are half a turn apart. Distance irrelevance under the lower dotted line together with
-gradient symmetricity over the upper one means pizza; irrelevance above and symmetricity below mean clock; both high is
-neither. Early values say nothing: there is no circuit yet to classify, and until 99 % of all pairs are answered the verdict is
-"not generalizing". From the step over the first plot on, every checkpoint has the verdict of the last one.
+adds them and is unsure where a and b are half a turn apart. Distance irrelevance under the lower dotted line means pizza; above
+it, gradient symmetricity under the upper one means clock, and over it neither. Where fewer than 99 % of all pairs are answered
+there is no circuit yet to classify, and the verdict is "not generalizing". From the step over the first plot on, every
+checkpoint has the verdict of the last one.
 
 Measured: gradient symmetricity = mean over 100 triples (a, b, c) of the cosine between the gradients of the logit of c with
 respect to the embeddings of a and of b; distance irrelevance = spread of the right answer's logit within pairs of equal
@@ -85,20 +85,36 @@ def figure(series):
         why = f"neither formula explains {percent(EXPLAINED)}<br>of the logits by any frequency"
         why = why if series["clock_fve"].notnull().any() else "no formula was fitted"
         notes.append(remark(f"more than {MOST:.0f} throughout" if np.isfinite(known).any() else why, cell=3))
+    span = (reached.min() - 0.02, reached.max() + 0.02)
     rows = [
         [
             Cell(title, y="measure", time=True, y_range=(-0.05, 1.05)),
             Cell(f"Variance explained by {key({'clock': CYCLE[4], 'pizza': CYCLE[5]})}", y="share", time=True, y_range=(0, 1.03)),
-            Cell(
-                f"Pizza over clock{which}",
-                y="ratio",
-                time=True,
-                y_range=(reached.min() - 0.02, reached.max() + 0.02),
-            ),
+            Cell(f"Pizza over clock{which}", y="ratio", time=True, y_range=span),
         ]
     ]
     alt = f"{title}. At the end: " + ", ".join(f"{name.replace('_', ' ')} {float(series[name][-1]):.3f}" for name in NAMES) + "."
-    return draw(series, rows, heights=(230,), fixed=traces, annotations=notes, alt=alt)
+    return draw(series, rows, heights=(230,), fixed=traces, annotations=notes, alt=alt, said=_said(series, ratios))
+
+
+def _said(series, ratios):
+    """How far the last readings are from the limits, and where single frequencies disagree with the whole."""
+    names = ("gradient_symmetricity", "distance_irrelevance", "answered")
+    symmetricity, irrelevance, accuracy = (float(series[name][-1]) for name in names)
+    curves = {"symmetricity": [symmetricity], "irrelevance": [irrelevance], "accuracy": [accuracy]}
+    verdict = measures.algorithm_since([0], **curves).verdict  # of the last checkpoint, without what needs torch
+    if verdict == "not generalizing":  # also where something is not a number
+        return []
+    better = [str(k) for k, ratio in ratios.items() if ratio[-1] > 1] if verdict == "clock" else []
+    return [
+        f"At the end distance irrelevance is {irrelevance:.2f}, where {measures.IRRELEVANT:g} parts pizza from clock, and "
+        f"gradient symmetricity {symmetricity:.2f}, where {measures.SYMMETRIC:g} parts clock from neither.",
+        *(
+            [f"Taken by themselves these frequencies are fitted better by the pizza's formula: {', '.join(better)}."]
+            if better
+            else []
+        ),
+    ]
 
 
 def _ratios(series):
@@ -129,6 +145,7 @@ DEFINITIONS = (
         "each checkpoint by itself, over all p^2 pairs",
         Source(*ZHONG, "section 4"),
         waves=True,
+        of_addition=True,
     ),
     Definition(
         "gradient-symmetricity", "Gradient symmetricity",
@@ -138,6 +155,7 @@ DEFINITIONS = (
         "100 triples (a, b, c): the first of all p^3 in order, shuffled by Python's random.Random(42), as the authors draw them",
         Source(*ZHONG, "section 4"),
         waves=True,
+        of_addition=True,
     ),
     Definition(
         "distance-irrelevance", "Distance irrelevance",
@@ -149,6 +167,7 @@ DEFINITIONS = (
         "the logits of all p^2 pairs",
         Source(*ZHONG, "section 4"),
         waves=True,
+        of_addition=True,
     ),
     Definition(
         "circularity", "Circularity",
@@ -164,6 +183,7 @@ DEFINITIONS = (
         "the rows of W_E that belong to residues",
         Source(*ZHONG, "section 4"),
         waves=True,
+        of_addition=True,
     ),
     Definition(
         "formulas", "Clock and pizza formulas",
@@ -176,6 +196,7 @@ DEFINITIONS = (
         "the logits of all p^2 pairs, centred over the classes: share of their variance that the formula explains",
         Source(*ZHONG, "section 4"),
         waves=True,
+        of_addition=True,
     ),
 )  # fmt: skip
 

@@ -1,15 +1,15 @@
 """What is inside, at the end?
 
-Each ablation removes something from the network, or keeps nothing else; what counts is how far its loss lies from the losses of
-the random controls, which remove as much at random.
+Waves: Without representations: Each ablation removes something from the network, or keeps nothing else; what counts is how far
+its loss lies from the losses of the random controls, which remove as much at random.
 
-Losses are in nats, over all pairs of the p residues (the class of =, if there is one, is left out).
+Losses are in nats, over all pairs (the class of =, if there is one, is left out).
 """
 
 import json
 
 import interp
-from interp import Analysis, Definition, Source, anatomy
+from interp import Analysis, Definition, Source, about, anatomy
 from interp.figures import Table, Tables
 from interp.wording import listed, number, pairs, percent, spread, unbroken
 
@@ -20,7 +20,7 @@ PAPER = "For comparison: the mainline model of Nanda et al. 2023 (arXiv 2301.052
 
 def measure(view):
     """The last checkpoint taken apart, the paper's figures where it has the paper's setting, and the run's health, as JSON."""
-    weights, fraction = view.weights, len(view.split.train) / len(view.task.labels)
+    weights, fraction = view.weights, len(view.split.train) / (len(view.split.train) + len(view.split.test))
     controls, keys = 0 if view.brief else CONTROLS, None if view.harmonics is None else list(view.key_frequencies)
     found = anatomy.anatomy(weights, task=view.task, split=view.split, keys=keys, controls=controls, threads=view.threads)
     decay = anatomy.known_weight_decay(view.run)
@@ -31,7 +31,8 @@ def measure(view):
 
 def figure(series):
     """The tables of what was found."""
-    return dissected(**json.loads(series["anatomy"].item()))
+    values = json.loads(series["anatomy"].item())
+    return dissected(**(values if about(series).knows_step else values | {"step": None}))
 
 
 def dissected(found, *, step, paper=None, note=None, health=None):
@@ -51,12 +52,13 @@ def dissected(found, *, step, paper=None, note=None, health=None):
         _components(found),
         None if health is None else _health(health),
     ]
-    told = [f"The last checkpoint, step {step:,}, taken apart."]
+    told = ["The last checkpoint, taken apart." if step is None else f"The last checkpoint, step {step:,}, taken apart."]
     if paper:
         told += [PAPER, *([f"{note[0].upper()}{note[1:]}."] if note else [])]
     if found["key_frequencies"] is None:
         told.append("No reordering turns this operation into addition: measures of waves are left out.")
-    return Tables(tuple(told), tuple(table for table in tables if table is not None))
+    shown = tuple(table for table in tables if table is not None)
+    return Tables(tuple(told), shown, ("loss", "health") if found["key_frequencies"] is None else None)
 
 
 def _losses(found):
@@ -162,10 +164,16 @@ def _health(health):
         ("spikes of the training loss", listed([f"step {spike['peak']:,}" for spike in spikes]) or "none"),
         ("first step without a finite loss", "none" if health["not_finite"] is None else f"{health['not_finite']:,}"),
         ("gradient norm over weight norm", number(ratio)),
-        ("weights in the regime of Adam's epsilon", f"{percent(health['epsilon_share'])} (from the {health['epsilon_from']})"),
+        ("weights in the regime of Adam's epsilon", _epsilon(health)),
         *(("in doubt", warning) for warning in health["warnings"]),
     ]
     return Table("Numerical health", ("", "this run"), tuple(rows))
+
+
+def _epsilon(health):
+    """The share of weights that Adam moves by its epsilon; of a model whose optimizer nobody knows there is none."""
+    share = health["epsilon_share"]
+    return "not known" if share is None else f"{percent(share)} (from the {health['epsilon_from']})"
 
 
 def _beside(
@@ -202,6 +210,7 @@ DEFINITIONS = (
         "one checkpoint: mean loss over all p^2 pairs, p classes",
         Source(*NANDA, "section 4.4"),
         waves=True,
+        of_addition=True,
     ),
 )  # fmt: skip
 

@@ -1,11 +1,14 @@
 """Will it grok, and when?
 
-On the plateau every ordinary curve is flat, but the spectra are not: the number of frequencies that the network spreads over
-falls, and it falls exponentially, a straight line on this scale, until few enough are left for a circuit. Two such lines,
-extrapolated, say when the run will grok. The first plot shows them at the chosen step, the second what was said at each step:
-the line is the median, the band holds four runs in five. No answer to an unseen pair is looked at; where the run has grokked,
-the dotted line shows when it did. The last plot shows what is said of unseen pairs: how much of it is a clock's, and whether
-it is what seen pairs predict.
+On the plateau every ordinary curve is flat, but the spectra need not be: in a run on its way to grok, the number of frequencies
+that the network spreads over falls exponentially, a straight line on this scale, until few enough are left for a circuit. Two
+such lines, extrapolated, say when. The first plot shows them at the chosen step, the second what was said at each step: the
+line is the median, the band holds four runs in five. No answer to an unseen pair is looked at. The last plot shows what is said
+of unseen pairs: how much of it is a clock's, and whether it is what seen pairs predict.
+
+If it grokked: The dotted line shows when the run did grok.
+
+If it memorized: The run was not seen to grok; where no date is drawn, none was named.
 
 Measured: N = (sum of e_k)^2 / sum of e_k^2, e_k the squared norm of frequency k in W_L or W_E; share of the variance of the
 unseen pairs' logits that depends on c - (a + b) alone; shift agreement. Lines are fitted to ln N over the second half of the
@@ -127,6 +130,7 @@ DEFINITIONS = (
         "W = W_E without the row of =, or W = W_L; k = 1 to floor(p/2). For another group, e_k is the energy in an irreducible "
         "representation",
         waves=True,
+        of_addition=True,
     ),
     Definition(
         "clock-share", "Share of the clock",
@@ -138,6 +142,7 @@ DEFINITIONS = (
         ),
         "the unseen pairs; no label, no key frequency",
         waves=True,
+        of_addition=True,
     ),
     Definition(
         "forecast", "Forecast",
@@ -150,6 +155,7 @@ DEFINITIONS = (
         ),
         "the checkpoints up to step t; coefficients fitted once on the runs of docs/forecast.md, censored ones included",
         waves=True,
+        of_addition=True,
     ),
 )  # fmt: skip
 

@@ -1,9 +1,9 @@
 """Which waves are the answers made of?
 
 The logits, as functions of the two inputs, are sums of waves: one frequency in a, one in b. A lookup table needs all
-combinations, and its map is a haze. The circuit for addition multiplies waves of the SAME frequency, so that its map has a
-few strong points on the diagonal and is nearly blank elsewhere. Beside it: how much of the logits the clock's formula
-cos w_k(a+b-c) explains, by frequency (the key ones in colour) and, dotted, for all frequencies together.
+combinations, and its map is a haze. A circuit for addition multiplies waves of the SAME frequency: its map has a few strong
+points on the diagonal and is nearly blank elsewhere. Beside it: how much of the logits the clock's formula cos w_k(a+b-c)
+explains, by frequency and, dotted, for all frequencies together.
 
 Measured: norm over the classes of the two-dimensional Fourier components of the logits, cosines and sines of a frequency
 together, as a share of the whole without the constant; alpha_k = inner product of the logits with cos w_k(a+b-c), scaled to
@@ -83,6 +83,7 @@ DEFINITIONS = (
         "the logits of all p^2 pairs",
         Source(*NANDA, "section 4.1"),
         waves=True,
+        of_addition=True,
     ),
     Definition(
         "cosine-fit", "The clock's formula in the logits",
@@ -95,6 +96,7 @@ DEFINITIONS = (
         "the logits of all p^2 pairs, centred over the classes; the figure over time takes all k, not the key ones alone",
         Source(*NANDA, "section 4.1"),
         waves=True,
+        of_addition=True,
     ),
 )  # fmt: skip
 

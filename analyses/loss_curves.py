@@ -1,9 +1,13 @@
 """What do the ordinary curves say?
 
-Loss and accuracy on the pairs the network was trained on (blue) and on the pairs it never saw (orange). In a run that groks
-there is a long gap between the two: the training pairs are soon known by heart, most of the others stay wrong, often for
-thousands of steps, and then, without any change in the training, they become right. In that gap these curves say little about
-what goes on inside.
+Loss and accuracy on the pairs the network was trained on (blue) and on the pairs it never saw (orange).
+
+If it grokked: There is a long gap between the two: the training pairs are soon known by heart, the others stay wrong for a long
+time, and then, without any change in the training, they become right. In that gap these curves say little about what goes on
+inside.
+
+If it memorized: The training pairs are known, the others stay wrong. From these curves alone nobody could tell this run from
+one that groks later: that takes a look inside.
 
 Measured: mean cross-entropy in nats, computed without the cancellation that stops a float32 softmax at 1e-7; share of pairs
 whose largest logit is the right answer.
@@ -15,6 +19,7 @@ from interp import Analysis, Definition
 from interp.figures import TEST, TRAIN, Cell, draw, line
 from interp.wording import percent
 
+PARTS = ("train", "test")
 NAMES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
 
@@ -26,7 +31,7 @@ def measure(view):
 
 def figure(series):
     """Loss and accuracy over time, from every evaluated step."""
-    colours = {"train": TRAIN, "test": TEST}
+    colours = {part: colour for part, colour in (("train", TRAIN), ("test", TEST)) if _is_known(series, part)}
     traces = [
         line(series, f"history_{part}_{what}", name=part, colour=colour, cell=cell)
         | {"showlegend": cell == 1, "legendgroup": part}
@@ -42,12 +47,23 @@ def figure(series):
 
 def _in_words(series):
     curves = {name: series[f"history_{name}"].dropna("history_step").values for name in NAMES}
-    first, last = ({name: float(curve[i]) if len(curve) else math.nan for name, curve in curves.items()} for i in (0, -1))
-    return (
-        f"Train loss goes from {first['train_loss']:.3g} to {last['train_loss']:.3g}, test loss from {first['test_loss']:.3g} "
-        f"to {last['test_loss']:.3g}; at the end train accuracy is {percent(last['train_accuracy'])} and test accuracy "
-        f"{percent(last['test_accuracy'])}."
-    )
+    losses, accuracies = ([part for part in PARTS if len(curves[f"{part}_{what}"])] for what in ("loss", "accuracy"))
+    goes = [
+        f"{part} loss {'goes ' if not number else ''}from {curves[f'{part}_loss'][0]:.3g} to {curves[f'{part}_loss'][-1]:.3g}"
+        for number, part in enumerate(losses)
+    ]
+    ends = [
+        f"{part} accuracy {'is ' if not number else ''}{percent(float(curves[f'{part}_accuracy'][-1]))}"
+        for number, part in enumerate(accuracies)
+    ]
+    told = [", ".join(goes), *([f"at the end {' and '.join(ends)}"] if ends else [])]
+    words = "; ".join(filter(None, told))
+    return f"{words[:1].upper()}{words[1:]}." if words else "No loss is known."
+
+
+def _is_known(series, part):
+    """Whether there are pairs of a part, so that something was measured on them."""
+    return any(len(series[f"history_{part}_{what}"].dropna("history_step")) for what in ("loss", "accuracy"))
 
 
 DEFINITIONS = (

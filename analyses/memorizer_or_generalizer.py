@@ -18,6 +18,7 @@ import numpy as np
 from interp import Analysis, Definition, measures
 from interp.figures import CYCLE, EXCLUDED, Cell, curve, draw, label, level
 
+MINUS = "\N{MINUS SIGN}"
 CURVES = {
     "shift_agreement": ("shift agreement", CYCLE[0], 1),
     "loss_from_unseen": ("loss from unseen", EXCLUDED, 2),
@@ -64,9 +65,19 @@ def figure(series):
         ]
     ]
     notes = [label("agreement of a circuit", GENERALIZER_ABOVE), label("agreement of a table", MEMORIZER_BELOW, end="right")]
-    return draw(
-        series, rows, heights=(230,), fixed=traces, annotations=notes, alt=f"{title}: agreement at the end {_last(series):.3f}."
-    )
+    alt = f"{title}: agreement at the end {_last(series):.3f}."
+    return draw(series, rows, heights=(230,), fixed=traces, annotations=notes, alt=alt, said=_said(series))
+
+
+def _said(series):
+    """How far the last agreement is from its limits."""
+    agreement = _last(series)
+    if not math.isfinite(agreement):
+        return []
+    return [
+        f"At the last step the agreement is {f'{agreement:.3f}'.replace('-', MINUS)}; the limits are {GENERALIZER_ABOVE:g} for a "
+        f"generalizer and {MEMORIZER_BELOW:g} for a memorizer."
+    ]
 
 
 def _verdict(steps, agreement, unseen_loss, concentration, learned):
@@ -109,6 +120,7 @@ DEFINITIONS = (
         ),
         "each checkpoint by itself, with the training pairs known; no test label is looked at",
         waves=True,
+        of_addition=True,
     ),
 )  # fmt: skip
 

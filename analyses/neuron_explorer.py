@@ -1,8 +1,8 @@
 """What does one neuron do?
 
 The activation of a single neuron for every a (up) and b (to the right), and the best fit to it by waves of one frequency.
-Choose a neuron by its number, or click on its dot in the figure of all neurons above; the slider shows how its map came about. A
-neuron of the circuit shows a pattern of one frequency; one that memorizes shows none.
+Choose a neuron by its number, or click on its dot in the figure of all neurons above; the slider shows how its map came about.
+A neuron of the circuit shows a pattern of one frequency; one that memorizes shows none.
 
 Measured: activation after the non-linearity, computed in this page from tables over single tokens and neurons, which are
 kept for every checkpoint, rounded. Fit = mean plus projection on the eight waves {1, cos w_k, sin w_k}(a) x {1, cos w_k, sin

@@ -1,8 +1,8 @@
 """What does each neuron compute?
 
-Before grokking a neuron responds to all sorts of pairs. In the circuit nearly every neuron follows one single frequency:
-clusters of neurons form, one for each key frequency. Every dot is a neuron, placed at the frequency that explains it best,
-at the height of the share explained; above the dashed line (85 %) it belongs to the cluster.
+A neuron of a random or memorizing network responds to all sorts of pairs. One that works for a circuit follows one single
+frequency, and its neurons form clusters, one for each frequency that is used. Every dot is a neuron, placed at the frequency
+that explains it best, at the height of the share explained; above the dashed line (85 %) it belongs to the cluster.
 
 Measured: share of the variance of the neuron's activation over all pairs (a, b) that lies in the eight waves of degree two
 of one frequency, {1, cos w_k, sin w_k}(a) x {1, cos w_k, sin w_k}(b) without the constant; its frequency is the one with the
@@ -89,7 +89,26 @@ def figure(series):
     clustered, dead = int(clusters.isel(step=last).sum()), int(series["dead_neurons"][last])
     when = "the end" if last == len(steps) - 1 else f"step {steps[last]:,}, the last that is finite,"
     alt = f"At {when} {clustered} of {neurons} neurons belong to a cluster and {dead} are dead."
-    return draw(series, rows, heights=(190, 250), fixed=[*curves, threshold], moving=at, alt=alt)
+    said = _said(series, clusters.sum("frequency").values, neurons - int(series["dead_neurons"][last]), last)
+    return draw(series, rows, heights=(190, 250), fixed=[*curves, threshold], moving=at, alt=alt, said=said)
+
+
+def _said(series, clustered, alive, last):
+    """How many neurons follow one frequency, and whether they do so later than the logits."""
+    end = int(clustered[last])
+    told = [f"Of the {alive:,} neurons that are not dead {end:,} follow one frequency each at the last step."] if alive else []
+    lead, steps = about(series).lead, series.step.values
+    if lead is None or lead.restricted is None or not about(series).stands_out or 2 * end < alive:
+        return told
+    few = np.flatnonzero(clustered[: last + 1] < end / 2)
+    since = int(steps[few[-1] + 1]) if len(few) else int(steps[0])
+    if since <= lead.restricted.step:
+        return told
+    return [
+        *told,
+        f"They come late: half of them do so only from step {since:,} on, while the restricted loss had halved by step "
+        f"{lead.restricted.step:,}. Logits are sums over all neurons, and show the circuit before single neurons look clean.",
+    ]
 
 
 NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
@@ -108,6 +127,7 @@ DEFINITIONS = (
         "every neuron's activation (after the non-linearity) over all p^2 pairs",
         Source(*NANDA, "section 4.2"),
         waves=True,
+        of_addition=True,
     ),
 )  # fmt: skip
 

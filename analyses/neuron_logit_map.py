@@ -1,9 +1,9 @@
 """What do the answers read from the neurons?
 
-W_L = W_U^T W_out^T turns neurons into logits. In the circuit it reads the neurons along a few directions only: for each key
-frequency, one for its cosine and one for its sine, as the first plot shows. What lies along such a direction is nearly one
-wave of a + b: the second plot shows how nearly, solid for the cosine and dashed for the sine. A lookup table reads along
-every direction, and no wave is found along any.
+W_L = W_U^T W_out^T turns neurons into logits. A circuit reads the neurons along a few directions only: for each frequency that
+it uses, one for its cosine and one for its sine; the first plot shows how much of W_L these are. What lies along such a
+direction is nearly one wave of a + b: the second plot shows how nearly, solid for the cosine and dashed for the sine. A lookup
+table reads along every direction, and no wave is found along any.
 
 Measured: share of the squared norm of W_L in the Fourier rows of the key frequencies; for each of these rows u the share of
 the variance of u . neurons over all pairs that cos w_k(a+b) and sin w_k(a+b) explain. Nanda et al. 2023, arXiv 2301.05217,
@@ -78,6 +78,7 @@ DEFINITIONS = (
         "the weights; MLP(a, b) = the neurons' activations over all p^2 pairs",
         Source(*NANDA, "section 4.1 and table 1"),
         waves=True,
+        of_addition=True,
     ),
 )  # fmt: skip
 

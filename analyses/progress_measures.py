@@ -1,16 +1,29 @@
 """When does the circuit form?
 
-Two losses that look inside. The restricted loss (green) is the loss of the network when only the key frequencies of its
-logits are kept; the excluded loss (purple) is the loss on the training pairs when just these frequencies are taken away. In a
-run that groks the green curve falls as soon as the circuit begins to work, before the test loss does, and the purple one rises
-as memorization gives way to the circuit. Look at the plateau there: while the test accuracy is nearly flat, the green curve
-is already falling. Dots mark where the restricted loss has halved (green) and where the test accuracy passes one half (orange).
-Where more than half of all frequencies are kept, the green curve contains memorized answers too, and no lead is drawn.
+Without representations: Two losses that look inside. The restricted loss (green) is the loss of the network when only the key
+frequencies of its logits are kept; the excluded loss (purple) is the loss on the training pairs when just these frequencies are
+taken away. A circuit that begins to work brings the green curve down, and as memory gives way to it the purple one rises.
 
-Measured: restricted = cross-entropy of the mean logits plus their projection on cos w_k(a+b) and sin w_k(a+b) for all key k,
-over all pairs; excluded = cross-entropy of the logits without that projection, over the training pairs, for all key k
-together and for one at a time; Gini = inequality of the Fourier norms of W_E and W_L, 0 for equal norms and nearly 1 for a
-single frequency. Nanda et al. 2023, arXiv 2301.05217, section 5.
+With representations: Two losses that look inside. The restricted loss (green) is the loss of the network when only the parts of
+its logits that belong to the key representations of the group are kept; the excluded loss (purple) is the loss on the training
+pairs when just these parts are taken away. A circuit that begins to work brings the green curve down, and as memory gives way to
+it the purple one rises.
+
+If no frequency stands out: Without representations: Here they say nothing about a circuit: more than half of all frequencies
+pass the rule that chooses them, so that the green curve contains memorized answers too, and no lead is drawn.
+
+If no frequency stands out: With representations: Here they say nothing about a circuit: more than half of all representations
+pass the rule that chooses them, so that the green curve contains memorized answers too, and no lead is drawn.
+
+With representations: Measured: restricted = cross-entropy of the mean logits plus the isotypic projections of the logits, as
+functions of the answer a b, for all key representations, over all pairs; excluded = cross-entropy of the logits without these
+projections, over the training pairs, for all key representations together and for one at a time. The losses are those of Nanda
+et al. 2023, arXiv 2301.05217, section 5, with representations in the place of frequencies.
+
+Without representations: Measured: restricted = cross-entropy of the mean logits plus their projection on cos w_k(a+b) and sin
+w_k(a+b) for all key k, over all pairs; excluded = cross-entropy of the logits without that projection, over the training pairs,
+for all key k together and for one at a time; Gini = inequality of the Fourier norms of W_E and W_L, 0 for equal norms and
+nearly 1 for a single frequency. Nanda et al. 2023, arXiv 2301.05217, section 5.
 """
 
 import numpy as np
@@ -18,7 +31,7 @@ import xarray as xr
 
 from interp import Analysis, Definition, Source, about, figures, measures
 from interp.figures import CYCLE, EXCLUDED, NEUTRAL, RESTRICTED, TEST, Cell, curve, draw, frequency_colours, key, line, on
-from interp.wording import counted
+from interp.wording import counted, percent
 
 GINI = {"gini_W_E": CYCLE[0], "gini_W_L": CYCLE[1]}
 
@@ -86,13 +99,14 @@ def figure(series):
         [Cell(without, y="nats", time=True, log=True), *([sparseness] if "gini_W_E" in series else [])],
     ]
     marks, notes = _lead(series)
-    return draw(series, rows, heights=(280, 110, 190), fixed=traces + marks, annotations=notes, alt=_in_words(series))
+    told = {"alt": _in_words(series), "said": _said(series)}
+    return draw(series, rows, heights=(280, 110, 190), fixed=traces + marks, annotations=notes, **told)
 
 
 def _lead(series):
     """Dots where restricted loss and test accuracy first pass their half-way marks, and the span between them."""
     lead, accuracy, restricted = about(series).lead, series["history_test_accuracy"], series["restricted_loss"]
-    if lead is None:
+    if lead is None or not about(series).stands_out:
         return [], []
     dots = [
         {"type": "scatter", "mode": "markers", "x": [at.step], "y": [float(values.sel({values.dims[0]: at.step}))],
@@ -103,7 +117,7 @@ def _lead(series):
         )
         if at is not None
     ]  # fmt: skip
-    if not about(series).stands_out or not lead.is_told or lead.first <= 0:
+    if not lead.is_told or lead.first <= 0:
         return dots, []
     begin, end = (lead.first_of(name).step for name in ("restricted", "accuracy"))
     height = float(accuracy.sel(history_step=end))
@@ -118,6 +132,20 @@ def _lead(series):
         "xanchor": "left", "yanchor": "bottom", "xshift": 8, "showarrow": False, "font": {"size": 11},
     }  # fmt: skip
     return [*dots, span | {"hoverinfo": "skip", "hovertemplate": None}, start], [note]
+
+
+def _said(series):
+    """What the two dots say of this run, where there are both."""
+    lead = about(series).lead
+    if lead is None or not about(series).stands_out or not lead.is_told or lead.first <= 0:
+        return []
+    begin, end = (lead.first_of(name) for name in ("restricted", "accuracy"))
+    right = float(series["history_test_accuracy"].dropna("history_step").sel(history_step=begin.step, method="ffill"))
+    return [
+        f"Dots mark where the restricted loss had halved, by step {begin.step:,} ({begin.earliest:,} to {begin.latest:,} with "
+        f"the half moved by a fifth), when test accuracy was {percent(right)}, and where test accuracy passed one half, by step "
+        f"{end.step:,}. Look at what lies between them."
+    ]
 
 
 def _in_words(series):
@@ -143,6 +171,7 @@ DEFINITIONS = (
         "all p^2 pairs (default), the training or the test pairs: mean over the pairs",
         Source(*NANDA, "section 5.1"),
         waves=True,
+        of_addition=True,
     ),
     Definition(
         "excluded-loss", "Excluded loss",
@@ -154,6 +183,7 @@ DEFINITIONS = (
         "the training pairs: mean over them; the projection is fitted on all p^2 pairs",
         Source(*NANDA, "section 5.1"),
         waves=True,
+        of_addition=True,
     ),
     Definition(
         "key-frequencies", "Key frequencies",
@@ -163,10 +193,15 @@ DEFINITIONS = (
             ("embedding", "the same of F W_E (without the row of =)"),
             ("neurons", "frequencies that have a cluster of neurons"),
             ("coefficients", "alpha_k > 1/4 of the largest alpha"),
+            (
+                "logits (default of networks of other kinds)",
+                "|| rows cos k, sin k of F M || > 1/4 of the largest,  M[s, c] = mean of logit c over the pairs with answer s",
+            ),
         ),
         "one reference checkpoint, by default the last; k = 1 to floor(p/2)",
         Source(*NANDA, "section 4.1"),
         waves=True,
+        of_addition=True,
     ),
     Definition(
         "lead-time", "Lead time",
@@ -187,6 +222,7 @@ DEFINITIONS = (
         "the norms c of the N = p rows of F W_E (over d_model, the row of = left out) or of F W_L (over the neurons)",
         Source(*NANDA, "section 5.1"),
         waves=True,
+        of_addition=True,
     ),
 )  # fmt: skip
 

@@ -31,7 +31,7 @@ from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE, MODELS, PublishedModel
 from interp.interop import load_weights
 from interp.observing.analysis import built_in_definitions
-from interp.observing.definitions import Definition
+from interp.observing.definitions import IN_GROUPS, Definition
 from interp.store.run import open_run
 from interp.tasks.modular import ModularTask
 from interp.wording import listed, spread
@@ -143,30 +143,39 @@ def written(measured: Mapping[str, Any]) -> dict[Path, str]:
             top = head(definition)
             text = _HEAD.sub(lambda match, top=top: f"{top}{match[1]}", text)
         text = _BLOCK.sub(lambda match: f"{match[1]}{table(match['paths'], measured)}{match[3]}", text)
-        pages[path] = _INDEX.sub(lambda match: f"{match[1]}{index()}{match[2]}", text)
+        pages[path] = text
+    first = PAGES / "README.md"
+    pages[first] = _INDEX.sub(lambda match: f"{match[1]}{index(pages)}{match[2]}", pages[first])
     return pages
 
 
 def head(definition: Definition) -> str:
     """Title, what it is, and the formula of a page."""
+    top = f"# {definition.title}\n\n{definition.what}\n\n## Formula\n\n"
+    other = IN_GROUPS.get(definition.name) if definition.of_addition else None
+    name = "" if other is None or other.title == definition.title else f" ({other.title.lower()})"
+    also = [] if other is None else ["", f"In a group that is not cyclic{name}:", "", *formula(other)]
+    return top + "\n".join(["<!-- definition -->", *formula(definition), *also, ""])
+
+
+def formula(definition: Definition) -> list[str]:
+    """The lines of a formula, of what it is evaluated on, and of its source."""
     rows = [(left, textwrap.wrap(right, 96)) for left, right in definition.formula]
     width = max(len(left) for left, _ in rows)
     lines = [f"{left if i == 0 else '':{width}}  {line}" for left, right in rows for i, line in enumerate(right)]
     source = definition.source
     whence = f"[{source.paper}]({source.url}), {source.place}" if source else "this toolkit's own"
     about = f"Evaluated on: {definition.on}. Source: {whence}."
-    about = textwrap.fill(about, 150, break_long_words=False, break_on_hyphens=False)
-    top = f"# {definition.title}\n\n{definition.what}\n\n## Formula\n\n"
-    return top + "\n".join(["<!-- definition -->", "```", *lines, "```", "", about, ""])
+    return ["```", *lines, "```", "", textwrap.fill(about, 150, break_long_words=False, break_on_hyphens=False)]
 
 
-def index() -> str:
-    """One line for each page: its title, and its first sentence."""
+def index(pages: Mapping[Path, str]) -> str:
+    """One line for each page: its title, and the first sentence of what it says."""
     lines = ["| page | what it is |", "|---|---|"]
-    for path in sorted(PAGES.glob("*.md")):
+    for path, text in pages.items():
         if path.name != "README.md":
-            title, _, rest = path.read_text().partition("\n")
-            first = re.split(r"(?<=[.:]) ", " ".join(rest.split()), maxsplit=1)[0].rstrip(":")
+            title, said, *_ = text.split("\n\n")
+            first = re.split(r"(?<=[.:]) ", " ".join(said.split()), maxsplit=1)[0].rstrip(":")
             lines.append(f"| [{title.removeprefix('# ')}]({path.name}) | {first} |")
     return "\n".join(lines) + "\n"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,55 +18,159 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("interp")
 
+GROKKED = 0.99  # test accuracy
 _REFRESH_SECONDS = 0.25
 _LINE_SECONDS = 30.0  # between two lines where there is no terminal
+_LATELY_SECONDS = 5.0  # over which speed is measured
+_NOTEBOOK = 120  # letters of a line in a notebook
+_DONE, _LEFT = "\u2501", "\u2500"
+_LEAST_NAME, _LEAST_BAR, _LONGEST_BAR = 8, 6, 24  # letters
 
 
 @contextmanager
-def training_progress(name: str, *, total: int, done: int, until_settled: bool) -> Iterator[Callable[[Step[Any]], None]]:
+def training_progress(
+    name: str, *, total: int, done: int, until_settled: bool, ahead: Callable[[int, float], str] | None = None
+) -> Iterator[Callable[[Step[Any]], None]]:
     """A progress bar as a context: what it yields is called with every step.
+
+    On a terminal a line that fits its width, in a notebook a line of text; elsewhere a line is logged now and then.
 
     Args:
         name: what is being trained.
         total: budget, in steps.
         done: steps made before it was resumed.
         until_settled: the run may end before its budget; the time left is then an upper bound, and says so.
+        ahead: called with a step and the speed in steps a second: when the run is to be expected to grok, in words. Once test
+            accuracy has been 99 % it is not asked any more.
     """
-    from rich.console import Console  # only here: the command line's help must not wait for it
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    is_shown = on_terminal()
+    with working_clock(cursor=is_shown) as clock:
+        told = Told(name, total=total, done=done, until_settled=until_settled, clock=clock, ahead=ahead)
+        if is_shown:
+            with _line_on_terminal() as write:
+                yield told.shower(write, every=_REFRESH_SECONDS)
+        elif in_notebook():
+            yield told.shower(lambda say, last: _rewrite(say(_NOTEBOOK), last=last), every=_REFRESH_SECONDS)
+        else:
+            yield told.shower(lambda say, _last: log.info("%s", say(None)), every=_LINE_SECONDS, at_end=False)
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[losses]}", markup=False),
-        TextColumn("{task.fields[speed]}"),
-        TimeElapsedColumn(),
-        TextColumn("at most" if until_settled else "left"),
-        TimeRemainingColumn(),
-    )
-    with (
-        working_clock(cursor=True) as clock,
-        Progress(*columns, console=console, refresh_per_second=1 / _REFRESH_SECONDS, transient=False, get_time=clock) as bar,
-    ):
-        task = bar.add_task(shown(name), total=total, completed=done, losses="", speed="")
-        begun, drawn, losses = clock(), 0.0, ""
+
+class Told:
+    """What is said of a training in progress: step, time, time left, and as much of the rest as there is room for.
+
+    Args:
+        name: what is being trained.
+        total: budget, in steps.
+        done: steps made before it was resumed.
+        until_settled: it may end before its budget.
+        clock: in seconds.
+        ahead: of a step and a speed, when the run is to be expected to grok, in words; asked until it has.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        total: int,
+        done: int,
+        until_settled: bool,
+        clock: Callable[[], float],
+        ahead: Callable[[int, float], str] | None = None,
+    ) -> None:
+        self._ahead, self._has_grokked = ahead, False
+        self._name, self._total, self._until_settled, self._clock = shown(name), total, until_settled, clock
+        self._begun, self._index, self._losses = clock(), done, ""
+        self._lately: deque[tuple[float, int]] = deque([(self._begun, done)])
+
+    def shower(
+        self, write: Callable[[Callable[[int | None], str], bool], None], *, every: float, at_end: bool = True
+    ) -> Callable[[Step[Any]], None]:
+        """What is called with each step, and writes every so many seconds, and at the end.
+
+        Args:
+            write: is given what makes the line for a width, and whether it is the last.
+            every: so many seconds.
+            at_end: at the end too, however soon that comes.
+        """
+        written = self._clock()
 
         def show(step: Step[Any]) -> None:
-            nonlocal drawn, losses
+            nonlocal written
             if step.test_loss is not None:
-                losses = f"train {step.train_loss:.2e} test {step.test_loss:.2e} accuracy {step.test_accuracy:.3f}"
-            now = clock()
-            if now - drawn >= _REFRESH_SECONDS or step.last:
-                drawn = now
-                speed = f"{(step.index - done) / max(now - begun, 1e-9):.0f} steps/s"
-                bar.update(task, completed=step.index, losses=losses, speed=speed)
+                right = "" if step.test_accuracy is None else f" accuracy {step.test_accuracy:.3f}"
+                self._losses = f"train {step.train_loss:.2e} test {step.test_loss:.2e}{right}"
+                self._has_grokked |= step.test_accuracy is not None and step.test_accuracy >= GROKKED
+            self._index, now = step.index, self._clock()
+            if now - written >= every or (step.last and at_end):
+                written = now
+                self._lately.append((now, step.index))
+                while len(self._lately) > 2 and now - self._lately[1][0] >= _LATELY_SECONDS:
+                    self._lately.popleft()
+                write(self.line, step.last)
 
-        yield show
+        return show
+
+    def line(self, width: int | None) -> str:
+        """The line for a width, of which step, time and time left always stay; None is for a log."""
+        (then, first), now = self._lately[0], self._clock()
+        speed = (self._index - first) / (now - then) if now > then else 0.0
+        left = duration((self._total - self._index) / speed) if speed > 0 else "?"
+        step = f"{self._index:,}/{self._total:,}"
+        times = f"{duration(now - self._begun)}, {'at most ' if self._until_settled else ''}{left} left"
+        ahead = "" if self._ahead is None or self._has_grokked else self._ahead(self._index, speed)
+        if width is None:
+            return ", ".join(filter(None, [f"{self._name}: step {step}", self._losses, f"{speed:,.0f} steps/s", ahead, times]))
+        wanted = [ahead, f"{speed:,.0f} steps/s", self._losses]
+        return _fitted(self._name, f"{step}  {times}", wanted, width=width - 1, share=self._share())
+
+    def _share(self) -> float:
+        return self._index / self._total if self._total else 1.0
+
+
+def _fitted(name: str, needed: str, wanted: Sequence[str], *, width: int, share: float) -> str:
+    """Name, bar and what is needed; of what is wanted, what still fits; then a longer bar."""
+    for extra in wanted:
+        if extra and len(needed) + len(extra) + 2 + min(len(name), _LEAST_NAME) + _LEAST_BAR + 4 <= width:
+            needed = f"{needed}  {extra}"
+    room = width - len(needed) - 4
+    if room < _LEAST_NAME:
+        return needed[:width]
+    label = name if len(name) <= room - _LEAST_BAR else f"{name[: max(room - _LEAST_BAR - 1, 1)]}\u2026"
+    bar = max(min(room - len(label), _LONGEST_BAR), 0)
+    filled = round(bar * min(max(share, 0.0), 1.0))
+    return f"{label}  {_DONE * filled}{_LEFT * (bar - filled)}  {needed}"
+
+
+def duration(seconds: float) -> str:
+    """A time as clocks show it.
+
+    >>> duration(7.6), duration(75), duration(7322)
+    ('0:08', '1:15', '2:02:02')
+    """
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    return "ipykernel" in sys.modules and "IPython" in sys.modules
+
+
+@contextmanager
+def _line_on_terminal() -> Iterator[Callable[[Callable[[int | None], str], bool], None]]:
+    from rich.console import Console  # only here: the command line's help must not wait for it
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with Live(Text(""), console=console, auto_refresh=False, transient=False) as live:
+        yield lambda say, _last: live.update(Text(say(console.width), no_wrap=True, overflow="crop"), refresh=True)
+
+
+def _rewrite(line: str, *, last: bool) -> None:
+    """Write a line over the one before, as notebooks show it."""
+    print(f"\r{line:{_NOTEBOOK}}", end="\n" if last else "", file=sys.stderr, flush=True)  # noqa: T201  a bar is printed
 
 
 def on_terminal() -> bool:

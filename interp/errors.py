@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class UsageError(ValueError):
@@ -32,3 +33,27 @@ def unknown(kind: str, given: object, choices: Iterable[str]) -> UsageError:
     near = get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return UsageError(f"unknown {kind} {str(given)!r}{hint} Known: {', '.join(names) or 'none'}")
+
+
+def as_list(given: Any, what: str, *, of: type | tuple[type, ...]) -> list[Any]:
+    """One value or several as a list.
+
+    Args:
+        given: what was given.
+        what: it is called in the error.
+        of: the type of one value.
+
+    Raises:
+        UsageError: for anything else.
+
+    >>> as_list("demo", "recipes", of=str), as_list(["demo", "nanda"], "recipes", of=str)
+    (['demo'], ['demo', 'nanda'])
+    """
+    if isinstance(given, of):
+        return [given]
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes):
+        kinds = of if isinstance(of, tuple) else (of,)
+        raise UsageError(
+            f"{what}: given {given!r}, expected {' or '.join(kind.__name__ for kind in kinds)}, one or a list of them"
+        )
+    return list(given)

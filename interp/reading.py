@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -82,16 +83,26 @@ def parsed_json(text: bytes | str) -> Any:
     Traceback (most recent call last):
     ValueError: nested more than 64 deep
     """
+    if isinstance(text, bytes):  # as `json.loads` does
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
     try:
-        value = json.loads(text, parse_int=_integer)
+        value = _decoder().decode(text) if not text.startswith("\ufeff") else json.loads(text)
     except RecursionError:
         raise ValueError(f"nested more than {DEPTH} deep") from None
+    if text.count("{") + text.count("[") <= DEPTH:  # so few cannot be nested deeper
+        return value
     level, depth = [value], 0
     while level := [inner for one in level for inner in _inside(one)]:
         depth += 1
         if depth > DEPTH:
             raise ValueError(f"nested more than {DEPTH} deep")
     return value
+
+
+@cache
+def _decoder() -> json.JSONDecoder:
+    """One for all files: to make it takes longer than to read a small one."""
+    return json.JSONDecoder(parse_int=_integer)
 
 
 def _inside(value: Any) -> Iterator[Any]:
@@ -129,7 +140,8 @@ def _open(path: Path | str, *, folder: int | None = None, named: Path | None = N
 
 def _open_inside(inside: Path, path: Path) -> int:
     """A descriptor of a regular file below a folder, none of whose folders below it is a link."""
-    *folders, name = path.relative_to(inside).parts
+    above, whole = f"{inside}/", str(path)
+    *folders, name = whole[len(above) :].split("/") if whole.startswith(above) else path.relative_to(inside).parts
     at = os.open(inside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for number, folder in enumerate(folders, start=1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def counted(n: int, noun: str) -> str:
@@ -24,14 +25,41 @@ def signed(n: int) -> str:
     return f"{n:,}".replace("-", "\u2212")
 
 
-def checkpoints(steps: Sequence[int]) -> str:
-    """How many checkpoints, and from where to where.
+def checkpoints(steps: Sequence[int], *, known: bool = True) -> str:
+    """How many checkpoints, and from where to where, if that is known.
 
-    >>> checkpoints([0, 5, 10]), checkpoints([5])
-    ('3 checkpoints, steps 0 to 10', '1 checkpoint, step 5')
+    >>> checkpoints([0, 5, 10]), checkpoints([5]), checkpoints([0], known=False)
+    ('3 checkpoints, steps 0 to 10', '1 checkpoint, step 5', '1 checkpoint, step unknown')
     """
-    span = "" if not steps else f", step {steps[0]}" if len(steps) == 1 else f", steps {steps[0]} to {steps[-1]}"
-    return f"{counted(len(steps), 'checkpoint')}{span}"
+    span = f", step {steps[0]}" if len(steps) == 1 else f", steps {steps[0]} to {steps[-1]}" if steps else ""
+    return f"{counted(len(steps), 'checkpoint')}{span if known else ', step unknown'}"
+
+
+def knows_step(facts: Mapping[str, Any]) -> bool:
+    """Whether it is known after how many updates a run's model was saved, from its facts or its record.
+
+    A file of somebody else's may not say it. Its only model has the number 0 then, which is that of no step.
+
+    >>> knows_step({"provenance": {"unknown": ["steps", "seed"]}}), knows_step({"provenance": {}})
+    (False, True)
+    """
+    origin = facts.get("provenance")
+    return not (isinstance(origin, Mapping) and "steps" in origin.get("unknown", ()))
+
+
+def byte_size(n: int) -> str:
+    """A number of bytes as people say it, in powers of a thousand.
+
+    >>> byte_size(105_516_355), byte_size(2_400), byte_size(17)
+    ('106 MB', '2.4 kB', '17 bytes')
+    """
+    size, unit = float(n), 0
+    while size >= 999.5 and unit < len(_UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return counted(n, "byte") if unit == 0 else f"{size:.{0 if size >= 99.5 else 1}f} {_UNITS[unit]}"
+
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def percent(share: float) -> str:
@@ -77,6 +105,16 @@ def listed(values: Sequence[object]) -> str:
     return ", ".join(map(str, values))
 
 
+def key_nouns(keys: Sequence[object]) -> tuple[str, str]:
+    """The noun for key frequencies, singular and plural: those of a group that is not cyclic are representations, with names.
+
+    >>> key_nouns((14, 35)), key_nouns(("E1",))
+    (('frequency', 'frequencies'), ('representation', 'representations'))
+    """
+    named = any(isinstance(key, str) for key in keys)
+    return ("representation", "representations") if named else ("frequency", "frequencies")
+
+
 def pairs(values: Mapping[str, object]) -> str:
     """Names with their values.
 
@@ -113,3 +151,16 @@ def shown(text: object, *, lines: bool = False) -> str:
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def plain(value: object) -> str:
+    """A value for people.
+
+    >>> [plain(value) for value in (True, None, 73648000, 1e10, 1e-8, 0.0, "relu")]
+    ['yes', 'none', '73,648,000', '10,000,000,000', '1e-08', '0', 'relu']
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.12g}"
+    return "none" if value is None else str(value)

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError
-from interp.recording import recorder, session
+from interp.keeping import recorder, session
 from interp.store.run import open_run
 from interp.store.writer import RunWriter
 from interp.tasks.modular import ModularTask

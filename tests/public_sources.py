@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from foreign import legacy_state_by_hand, official_state, save
 from foreign_forms import State, flax, merged_output, multihead, nano_gpt, out_in, plain_linear
+from published_groups import config, coset_mlp, transformer_state, written
 from safetensors.torch import save_file
 from wide_clock import wide_clock
 
@@ -120,8 +121,13 @@ def linears(folder: Path, **embeddings: torch.Tensor) -> Path:
 
 
 def group_mlp(folder: Path) -> Path:
-    sizes = {"W_x": (13, 8), "W_y": (13, 8), "W": (16, 32), "W_U": (32, 13)}
-    return save({name: torch.randn(*size) for name, size in sizes.items()}, folder / "model.pt")
+    config(folder, "S4")
+    return written(folder, coset_mlp("S4"))
+
+
+def group_transformer(folder: Path) -> Path:
+    config(folder, "S4", "Transformer")
+    return written(folder, transformer_state("S4")[1])
 
 
 def openai_grok(folder: Path) -> Path:
@@ -286,7 +292,18 @@ SOURCES = (
         lambda folder: linears(folder, **{"embed1.weight": embedding(), "embed2.weight": embedding()}),
     ),
     Source(
-        "group-representation code (Chughtai et al. 2023)", "rep-theory-mech-interp, 2023", "`W_x`, `W_y`, `W`, `W_U`", group_mlp
+        "group-representation code (Chughtai et al. 2023), MLP",
+        "rep-theory-mech-interp, 2023",
+        "a state dict `W_x`, `W_y`, `W`, `W_U`, and beside it a `cfg.json`",
+        group_mlp,
+        "the MLP of two embeddings, its group, step and optimizer, the split by its seed and fraction",
+    ),
+    Source(
+        "group-representation code, transformer",
+        "the same",
+        "a HookedTransformer's state dict, and beside it a `cfg.json`",
+        group_transformer,
+        "the model, its group, step and optimizer, the split by its seed and fraction",
     ),
     Source(
         "openai/grok (Power et al. 2022)",

@@ -9,7 +9,7 @@ from interp.anatomy.source import open_source
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import UsageError
 from interp.interop import Known
-from interp.recording.recorder import record
+from interp.keeping.recorder import record
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
 

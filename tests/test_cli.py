@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_the_next_command_is_one_that_a_shell_reads_back(root, capsys):
     """Whatever a run is called."""
     name = "my run 'a' \"b\""
     assert call("train", "demo", *TINY, "--name", name, "--root", root, "--no-until-settled") == 0
-    following = capsys.readouterr().out.split("Next: ")[1]
+    following = capsys.readouterr().out.split("Next: ")[1].split("   (")[0]
     assert shlex.split(following) == ["interp", "report", str(root / name)]
     (root / name / "history.jsonl").unlink()
     assert call("verify", root / name) != 0
@@ -105,7 +106,7 @@ def test_runs_lists_and_show_shows(root, capsys):
     assert shown["steps"] == [0, 20, 40, 60]
     assert shown["config"]["task"]["p"] == 11
     assert set(shown["phases"]) == {"memorized", "onset", "cleanup", "grokked", "settled"}
-    assert call("show", root / "tiny") == 0
+    assert call("show", root / "tiny", "--all") == 0
     assert "weight_decay: 2\n" in capsys.readouterr().out
 
 
@@ -131,10 +132,11 @@ def test_analyze_prints_numbers_and_writes_series(root, tmp_path, capsys):
     assert call("analyze", root / "tiny", "-a", "weight_norms", "-a", "progress_measures", "--steps", "0:40:20", "-o", out) == 0
     printed = capsys.readouterr().out
     assert "restricted loss" in printed
+    assert "sum_squared (tensor 11) at step 40: W_E " in printed
     assert "restricted_loss" in out.read_text()
 
 
-@pytest.mark.parametrize("name", [analysis.name for analysis in find_analyses()])
+@pytest.mark.parametrize("name", [analysis.name for analysis in find_analyses() if "group" not in analysis.needs])
 def test_every_series_can_be_taken_away_in_every_format(root, tmp_path, name):
     series = interp.observe(interp.open_run(root / "tiny"), [name])
     for suffix in ("csv", "parquet", "nc"):
@@ -179,8 +181,14 @@ def test_anatomy_of_a_run_a_checkpoint_and_a_file_agree(root, tmp_path, capsys):
     of_file = json.loads(capsys.readouterr().out)
     for name in ("loss", "restricted", "excluded", "gini", "algorithm", "ablations"):
         assert of_run[name] == of_checkpoint[name] == of_file[name]
-    assert call("anatomy", "tiny", "--root", root, "--controls", 2) == 0
+    assert call("anatomy", "tiny", "--root", root, "--controls", 2, "--all") == 0
     assert "key_frequencies: " in capsys.readouterr().out
+    assert call("anatomy", "tiny", "--root", root, "--controls", 2) == 0
+    screen = capsys.readouterr().out.splitlines()
+    assert len(screen) < 50
+    assert max(map(len, screen)) <= 110
+    assert any(line.startswith("excluded loss ") for line in screen)
+    assert any(line.startswith("all heads: zero ") for line in screen)
 
 
 def test_long_lists_are_printed_by_their_size_and_range(capsys):
@@ -230,7 +238,11 @@ def test_the_papers_figures_are_labelled_where_the_setting_is_not_known(mainline
     assert call("anatomy", mainline_file(), "--controls", 0) == 0
     printed = capsys.readouterr().out
     assert f"note: {note}\n" in printed
-    assert "(paper: 433 of 512)" in printed
+    assert any(
+        line.split()[:4] == ["neurons", "of", "one", "frequency"] and "433 of 512" in line for line in printed.splitlines()
+    )
+    assert call("anatomy", mainline_file(), "--controls", 0, "--all") == 0
+    assert "(paper: 433 of 512)" in capsys.readouterr().out
     assert call("anatomy", mainline_file(), "--controls", 0, "--json") == 0
     assert json.loads(capsys.readouterr().out)["paper_note"] == note
     for decay, split, note in (
@@ -359,3 +371,49 @@ def test_a_reader_that_stops_reading_is_no_error(root):
     command = f"{sys.executable} -m interp show {root / 'tiny'} --json | head -n 1"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+
+
+def test_analyze_says_what_it_leaves_out_and_ends_with_the_verdict(tmp_path, capsys):
+    from recorded import CONFIG
+
+    interp.record(replace(CONFIG, checkpoints=replace(CONFIG.checkpoints, log=0, every=2)), tmp_path, "many", progress=False)
+    assert call("analyze", "many", "-a", "memorizer_or_generalizer", "-a", "neuron_frequencies", "--root", tmp_path) == 0
+    told = capsys.readouterr().out
+    assert "(12 of 19 checkpoints; others with --steps, all of them with -o FILE)\n" in told
+    assert "\nneuron_share (neuron 24) at step 35: " in told
+    assert told.splitlines()[-1].startswith("verdict on generalization: ")
+    assert call("analyze", "many", "-a", "weight_norms", "--steps", "0,2", "--root", tmp_path) == 0
+    assert "checkpoints; others" not in capsys.readouterr().out
+
+
+def test_a_dissection_is_printed_and_measured_once(root, capsys, monkeypatch):
+    assert call("analyze", "tiny", "-a", "dissection", "--root", root) == 0
+    first = capsys.readouterr().out
+    assert "\nThe circuit\n" in first
+    monkeypatch.setattr(interp.anatomy, "anatomy", None)
+    assert call("analyze", "tiny", "-a", "dissection", "--root", root) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_ctrl_c_keeps_what_was_measured(tmp_path):
+    from recorded import CONFIG
+
+    run = interp.record(CONFIG, tmp_path, "kept", progress=False)
+
+    def stop(done, _total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interp.observe(run, "weight_norms", threads=1, on_step=stop)
+    counts = []
+    interp.observe(run, "weight_norms", threads=1, on_step=lambda done, _total: counts.append(done))
+    assert counts[0] == 5
+
+
+def test_a_page_of_several_runs_prints_a_line_for_each(root, tmp_path, capsys):
+    other = shutil.copytree(root / "tiny", tmp_path / "other")
+    assert call("report", root / "tiny", other, "-o", tmp_path / "x.html") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["tiny", "other", "Report"]
+    assert max(map(len, lines)) < 300

@@ -73,7 +73,7 @@ def test_anatomy_reads_with_a_map(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "--map thing=W_O" in capsys.readouterr().err
     assert call("anatomy", path, "--n-heads", 4, "--map", "thing=W_O", "--controls", 0) == 0
     told = capsys.readouterr().out
-    assert "note: the model of step 0: accuracy 1 and loss" in told
+    assert "note: the model: accuracy 1 and loss" in told
     assert "thing -> W_O" in told
 
 
@@ -115,7 +115,7 @@ def test_import_prints_how_well_the_model_works_and_warns(tmp_path: Path, capsys
     flags = [word for entry in entries for word in ("--map", entry)]
     base = ("import", path, "--format", "map", "--split", "python:0:0.3", "--root", tmp_path)
     assert call(*base, *flags, "--name", "right") == 0
-    assert "note: the model of step 0: accuracy 1 and loss" in capsys.readouterr().out
+    assert "note: the model: accuracy 1 and loss" in capsys.readouterr().out
     flags[flags.index("W_U=W_U")] = "W_U.T=W_U"
     assert call(*base, *flags, "--name", "wrong") == 0
     told = capsys.readouterr().out

@@ -87,6 +87,18 @@ def test_tables_and_index_are_what_the_generator_writes(generate, measured):
         assert path.read_text() == text, f"{path}: run `python docs/generate.py`"
 
 
+def test_the_index_names_every_page_once(generate, measured):
+    pages = generate.written(measured)
+    text = pages[ROOT / "docs" / "measures" / "README.md"]
+    assert text.count("<!-- index -->") == text.count("<!-- end -->") == 1
+    assert re.findall(r"^\| \[.*?\]\((\S+?)\.md\)", text, flags=re.MULTILINE) == sorted(
+        {page.stem for page in PAGES} - {"README"}
+    )
+    # What is on disk is not read: a page that has just been begun, without its definition yet, has its line at once.
+    assert "## What it tells" not in generate.index(pages)
+    assert "<!--" not in generate.index(pages)
+
+
 def test_every_page_has_the_definition_that_reports_show_and_every_definition_a_page(generate, measured):
     assert {page.stem for page in PAGES} - {"README"} == built_in_definitions().keys()
     for name, one in built_in_definitions().items():

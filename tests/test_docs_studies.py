@@ -42,7 +42,9 @@ def test_the_outcomes_are_those_of_the_plan(name: str) -> None:
     assert [row["run"] for row in rows] == [point.name for point in points]
     for row, point in zip(rows, points, strict=True):
         assert int(row["seed"]) == point.seed
-        assert all(float(row[field]) == value for field, value in point.values.items())
+        assert all(
+            row[field] == value if isinstance(value, str) else float(row[field]) == value for field, value in point.values.items()
+        )
 
 
 def test_every_study_and_plan_is_listed() -> None:

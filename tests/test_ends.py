@@ -59,7 +59,7 @@ def test_ctrl_c_ends_it_with_one_line_whatever_is_being_imported(tmp_path, at) -
     assert signalled(tmp_path, at, "--help") == (130, "", "interrupted\n")
 
 
-@pytest.mark.parametrize("at", ["interp.store.run", "interp.recording.recorder", "torch", "interp.training.loop"])
+@pytest.mark.parametrize("at", ["interp.store.run", "interp.keeping.recorder", "torch", "interp.training.loop"])
 def test_ctrl_c_while_a_command_loads_its_libraries(tmp_path, at) -> None:
     code, _, err = signalled(tmp_path, at, *TRAIN, "--root", tmp_path / "runs")
     assert (code, err) == (130, "interrupted\n")
@@ -98,6 +98,31 @@ def test_nohup_is_respected_by_a_study() -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+DROPPED = """
+import gc, sys, time
+from interp.cli.ends import ended_in_order
+
+class Callback:
+    def __del__(self):  # from where no exception gets out, as from a compiled library's callbacks
+        raise KeyboardInterrupt
+
+with ended_in_order():
+    callback = Callback()
+    try:
+        del callback
+        time.sleep(20)
+        print("went on")
+    except KeyboardInterrupt:
+        print("interrupted")
+assert sys.unraisablehook is sys.__unraisablehook__
+"""
+
+
+def test_an_interruption_that_a_library_drops_still_ends_the_command() -> None:
+    done = subprocess.run([sys.executable, "-c", DROPPED], check=False, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
 
 
 def test_importing_the_toolkit_leaves_signals_alone() -> None:

@@ -20,9 +20,9 @@ from small_study import small_base
 
 import interp
 from interp.errors import DataError, UsageError
+from interp.keeping.session import Session
 from interp.observing.summary import summary
 from interp.observing.thinning_out import thin_measured
-from interp.recording.session import Session
 from interp.store.beginning import begin
 from interp.store.journal import is_growing
 from interp.store.manifest import Manifest
@@ -163,6 +163,26 @@ def test_every_bit_of_a_log_counts(runs, tmp_path):
         assert found.problem or found.note or is_whole_lines, changed
         (tmp_path / "log.jsonl").write_bytes(changed)
         assert created(tmp_path) in (None, begun) or found.problem or found.note
+
+
+def test_a_line_of_a_log_that_was_cut_off_is_the_beginning_of_one(runs):
+    data = (runs / "interrupted" / "log.jsonl").read_bytes()
+    first = data.index(b"\n") + 1
+    for end in range(first + 1, len(data)):
+        found = check_log(data[:end])
+        assert (found.problem, found.note) == (None, "its last line, 2, was cut off, as when a process is killed"), data[:end]
+    for foreign in (bytes(40), b'{"time": "2026' + bytes(8), b"x", b'{"times', '{"time": "é'.encode(), b'{"time": "\r'):
+        for before in (b"", data[:first]):
+            found = check_log(before + foreign)
+            assert found.problem == f"damaged: line {1 + bool(before)} is none of a log", foreign
+            assert found.sound == len(before)
+
+
+def test_a_whole_line_without_a_hash_was_not_cut_off(runs):
+    data = (runs / "interrupted" / "log.jsonl").read_bytes()
+    for end in (b"", b"\n"):
+        found = check_log(data + b'{"time": "2026-01-01T00:00:00+00:00", "event": "forged"}' + end)
+        assert found.note == "line 3 has no hash: an earlier version, or another program, wrote it"
 
 
 def test_every_bit_of_a_resume_state_counts(runs, tmp_path):

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,25 @@ def test_workers_belong_to_the_processes_of_this_machine() -> None:
         train_many(RUNS, workers=2, executor=in_turn)
     with pytest.raises(UsageError, match="workers: given 0"):
         Processes(0)
+
+
+class Remains:
+    """What Python takes apart, and tells a file, when a process ends with all its modules."""
+
+    def __init__(self, path: Path) -> None:
+        self._write = path.write_text
+
+    def __del__(self) -> None:
+        self._write("taken apart")
+
+
+def leaving(config: RunConfig, *, path: Path) -> None:
+    globals()["left"] = Remains(path)
+    print(f"said by {config.seed}", end="")  # noqa: T201  without a line's end it waits in the process
+
+
+def test_a_worker_ends_without_taking_all_its_modules_apart(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """On a busy machine that takes many seconds, for which the command that ends it waits; what was said is said."""
+    dict(Processes(1)({3: replace(RUN, seed=3)}, partial(leaving, path=tmp_path / "remains")))
+    assert "said by 3" in capfd.readouterr().out
+    assert not (tmp_path / "remains").exists()

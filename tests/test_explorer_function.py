@@ -14,12 +14,11 @@ from random_models import BIASES, all_pairs, random_weights
 from scipy.special import erf
 
 from interp import reporting
-from interp.config.run_config import ModelConfig
 from interp.networks.neuron_tables import neuron_tables
 from interp.networks.one_layer import Weights, forward
 from interp.reporting.explorer import _NON_LINEARITIES, Explorer, activations
 
-ACTIVATIONS = get_args(get_type_hints(ModelConfig)["activation"])
+ACTIVATIONS = get_args(get_type_hints(Weights.from_tensors)["activation"])
 SCRIPT = Path(reporting.__file__).parent / "page" / "explorer.js"
 # The page's blocks, reduced to plain arrays: a flat one for each table, and rows of the attention maps.
 MAP = """({ tables, flat, shapes, maps, neuron }) => {

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from interp import machine
 from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import TrainingError, UsageError
-from interp.recording.recorder import record
+from interp.keeping.recorder import record
 from interp.store.run import open_run
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig

@@ -61,7 +61,7 @@ def call(*arguments: object) -> int:
     return int(exit_.value.code or 0)
 
 
-@pytest.mark.parametrize("name", [analysis.name for analysis in find_analyses()])
+@pytest.mark.parametrize("name", [analysis.name for analysis in find_analyses() if "group" not in analysis.needs])
 def test_a_figure_from_python_is_that_of_the_report(run, name):
     expected = find_analyses([name])[0].figure(observe(run))
     found = interp.figures.figure(run, name)
@@ -119,7 +119,10 @@ def test_json_is_plotlys_own_format(run, tmp_path):
     assert read.layout.title.text is None
     assert call("figure", run.path, MOVING, "-o", tmp_path / "x.json", "--step", 20) == 0
     read = plotly.io.read_json(tmp_path / "x.json")
-    assert (len(read.frames), read.layout.title.text) == (0, "Which frequencies does the network build on? (step 20)")
+    assert (len(read.frames), read.layout.title.text) == (
+        0,
+        f"{run.name}: Which frequencies does the network build on? (step 20)",
+    )
 
 
 def kind_of(data: bytes) -> str:
@@ -176,7 +179,7 @@ def test_the_page_of_a_figure_works_offline(run, tmp_path, browser):
     stop = hear(page, said, asked)
     page.goto(path.as_uri())
     page.wait_for_selector(".slider-container")
-    assert page.title() == "Which frequencies does the network build on?"
+    assert page.title() == f"{run.name}: Which frequencies does the network build on?"
     shown = "document.querySelector('.js-plotly-plot').data.filter(t => t.type === 'bar')[0].x"
     before = page.evaluate(f"JSON.stringify({shown})")
     page.mouse.click(*centre(page.locator(".slider-rail-touch-rect").bounding_box(), 0.02))
@@ -211,9 +214,9 @@ def test_without_a_browser_a_picture_says_what_to_install(run, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["loss_curve", "-o", "x.svg"], "did you mean 'loss_curves'? Known: loss_curves, progress_measures"),
-        (["", "-o", "x.svg"], "Known: loss_curves, progress_measures"),
-        (["loss_curves", "-o", "x.gif"], "expected one of .png, .svg, .pdf, .html, .json"),
+        (["loss_curve", "-o", "x.svg"], "did you mean 'loss_curves'? Known: loss_curves, best_guesses"),
+        (["", "-o", "x.svg"], "Known: loss_curves, best_guesses"),
+        (["loss_curves", "-o", "x.bmp"], "expected one of .png, .svg, .pdf, .html, .json"),
         (["loss_curves", "-o", "nowhere/x.svg"], "directory nowhere does not exist"),
         (["loss_curves", "-o", "x.svg", "--width", "0"], "width: given 0"),
         (["loss_curves", "-o", "x.svg", "--height", "99999"], "height: given 99999"),

@@ -37,7 +37,7 @@ def call(*arguments: object) -> int:
 
 
 def names() -> list[str]:
-    return [analysis.name for analysis in find_analyses()]
+    return [analysis.name for analysis in find_analyses() if "group" not in analysis.needs]
 
 
 def test_every_figure_is_written_under_its_name_as_it_is_written_alone(run, tmp_path, capsys) -> None:

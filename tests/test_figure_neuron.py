@@ -162,11 +162,11 @@ def test_the_command_writes_a_page_with_a_slider_and_a_figure_of_one_step(run, t
     path = tmp_path / "x.json"
     assert call("figure", run.path, "neuron", "--neuron", 1, "-o", path) == 0
     whole = json.loads(path.read_text())
-    assert whole["layout"]["title"]["text"] == "What does neuron 1 do?"
+    assert whole["layout"]["title"]["text"] == "planted: What does neuron 1 do?"
     assert len(whole["frames"]) == len(STEPS)
     assert call("figure", run.path, "neuron", "--step", 0, "--theme", "dark", "-o", path) == 0
     held = json.loads(path.read_text())
-    assert held["layout"]["title"]["text"] == "What does neuron 0 do? (step 0)"
+    assert held["layout"]["title"]["text"] == "planted: What does neuron 0 do? (step 0)"
     assert not held.get("frames")
     assert f"wrote {path}" in capsys.readouterr().out
 

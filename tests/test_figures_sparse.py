@@ -54,7 +54,8 @@ def hidden(figure: go.Figure) -> Iterator[str]:
         x, y = (np.asarray(values) for values in (trace.x, trace.y))
         if not len(y) or y.dtype.kind not in "fiu":
             continue
-        known = np.isfinite(y.astype(float)) & np.isfinite(x.astype(float))
+        # What was measured at one step is drawn by its name, which is a place like any number.
+        known = np.isfinite(y.astype(float)) & (np.isfinite(x.astype(float)) if x.dtype.kind in "fiu" else True)
         beside = np.concatenate([[False], known, [False]])
         shown = known & (beside[:-2] | beside[2:]) & ("lines" in trace.mode)
         if "markers" in trace.mode:

@@ -12,10 +12,10 @@ import torch
 import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import TrainingError
+from interp.keeping.recorder import record
 from interp.losses import cross_entropy
 from interp.observing.numerics import run_health
 from interp.observing.summary import summary
-from interp.recording.recorder import record
 from interp.store.resume import read_resume
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig

@@ -526,6 +526,10 @@ def test_files_beside_the_models_are_used_or_named(tmp_path: Path) -> None:
     assert run.log is not None
     assert run.log.columns == {"test_accuracy": {3: 0.5}}
     assert "not read from the folder: notes.json, train_indices.json (give it with --split-file, if it lists pairs)" in run.notes
+    (folder / "pairs.json").symlink_to("pairs.json")  # a link to itself
+    with pytest.raises((DataError, UsageError), match=r"pairs\.json"):
+        load_run(folder, known=Known(split_file=folder / "pairs.json"))
+    (folder / "pairs.json").unlink()
     (folder / "more.csv").write_text("step,test_acc\n3,0.75\n")
     run = load_run(folder)
     assert run.log is None

@@ -176,7 +176,8 @@ def test_every_single_setting_that_is_not_stored_is_named(clock: Weights, tmp_pa
     path = save({"model": plain_linear(clock), "config": {"n_heads": 4, "lr": 0.1, "seed": 0}}, tmp_path / "m.pt")
     run = load_run(path)
     assert run.config.optimizer.lr == 0.1
-    assert run.unknown == ("split", *(f"optimizer.{name}" for name in ("weight_decay", "beta1", "beta2", "eps")), "model.init")
+    optimizer = (f"optimizer.{name}" for name in ("weight_decay", "beta1", "beta2", "eps"))
+    assert run.unknown == ("split", *optimizer, "model.init", "steps")
     assert open_source(path).weight_decay is None
     more = save({"model": plain_linear(clock), "config": {"n_heads": 4, "wd": 0.3, "seed": 7}}, tmp_path / "more.pt")
     assert open_source(more).weight_decay == 0.3

@@ -516,3 +516,10 @@ def test_arrays_that_hold_code_or_claim_too_much_are_refused(tmp_path: Path) -> 
         read_split(tmp_path / "mask.npy", TASK)
     with pytest.raises(UsageError, match="does not exist; expected one that lists pairs"):
         read_split(tmp_path / "none.json", TASK)
+
+
+def test_losses_that_are_alike_up_to_rounding_tell_no_split() -> None:
+    equal = np.full(576, 0.015789772242450904)  # the mean of their logarithms is off in the last digit
+    assert profile(equal, "torch", 2).best == 0
+    assert not supports(equal * (1 + 1e-15 * (np.arange(576) < 288)), SplitConfig("torch", 2, 0.4))
+    assert clearness(equal * (1 + 1e-3 * (np.arange(576) >= 230)), Split(np.arange(230), np.arange(230, 576))) > 20

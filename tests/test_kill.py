@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
-from interp.recording.recorder import record
+from interp.keeping.recorder import record
 from interp.store.run import open_run
 from interp.tasks.modular import ModularTask
 
@@ -30,7 +30,7 @@ CONFIG = RunConfig(
 )
 RECORD = """
 import sys
-from interp.recording import recorder, session
+from interp.keeping import recorder, session
 from interp.config.run_config import RunConfig
 session.COMMIT_SECONDS = 0.05
 {before}

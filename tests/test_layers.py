@@ -32,7 +32,7 @@ def test_light_imports_load_no_heavy_library(statement):
 
 
 def test_measures_and_training_load_neither_hooks_nor_pictures():
-    loaded = loaded_by("import interp.measures, interp.training.loop, interp.recording.recorder, interp.observing.observe")
+    loaded = loaded_by("import interp.measures, interp.training.loop, interp.keeping.recorder, interp.observing.observe")
     assert "torch" in loaded
     assert not {"transformer_lens", "plotly"} & loaded
 

@@ -45,12 +45,16 @@ class Tab:
             except Error as error:
                 if "navigation" not in str(error):
                     raise
-        return None
+        raise AssertionError(f"not within two minutes, over reloads: {expression}")
 
     def until_version(self, version: int) -> None:
         """Until everything of a version is drawn."""
         self.until("version => typeof shown !== 'undefined' && shown && shown.source.live === version", version)
         self.until("() => document.documentElement.dataset.ready && shown.panels.every(({ shown }) => shown >= 0)")
+
+    def until_told(self, text: str) -> None:
+        """Until the bar of the live page says something: what it says comes with the next answer, after what is drawn."""
+        self.until("text => document.querySelector('.live').innerText.includes(text)", text)
 
     def step(self) -> int:
         return int(self.page.text_content("#now").replace(",", ""))
@@ -95,7 +99,7 @@ def test_who_waits_gets_the_report_with_the_first_checkpoint(browser: Browser, r
     run.grow()
     tab.until_version(1)
     assert tab.checkpoints() == 1
-    assert tab.page.inner_text(".live").startswith("Training: step 0 of 400, 1 checkpoint.")
+    tab.until_told("Training: step 0 of 400, 1 checkpoint.")
     leave(tab)
 
 
@@ -218,8 +222,8 @@ def test_at_the_end_every_viewer_has_the_last_page_and_can_read_on(
     asked = [len(tab.asked) for tab in tabs]
     for tab in tabs:
         assert tab.checkpoints() == 6
-        assert tab.page.inner_text(".live").split("\n")[0] == "The run is finished: all 400 steps."
-        assert "no longer updated" in tab.page.inner_text(".live [role=status]")
+        tab.until_told("The run is finished: all 400 steps.")
+        tab.until_told("no longer updated")
         tab.page.keyboard.press("ArrowLeft")
         tab.until("() => shown.panels.every(({ shown }) => shown === 4)")
     tabs[0].page.wait_for_timeout(2500)  # for all of them
@@ -235,7 +239,7 @@ def test_an_interrupted_run_is_called_so(browser: Browser, run: Growing, live: S
     tab.until_version(1)
     live.gone.set()
     tab.until("document.querySelector('.live').dataset.state === 'ended'")
-    assert "The run was interrupted at step 100" in tab.page.inner_text(".live")
+    tab.until_told("The run was interrupted at step 100")
     live.thread.join(60)
     leave(tab)
 
@@ -246,7 +250,7 @@ def test_whoever_is_left_without_a_server_is_told(browser: Browser, run: Growing
     tab.until_version(1)
     tab.page.context.set_offline(True)
     tab.until("document.querySelector('.live').dataset.state === 'ended'")
-    assert "No longer connected" in tab.page.inner_text(".live")
+    tab.until_told("No longer connected")
     assert all("ERR_INTERNET_DISCONNECTED" in line for line in tab.said)
     tab.leave()
 
@@ -257,7 +261,7 @@ def test_trouble_is_shown_and_passes(browser: Browser, run: Growing, live: Serve
     tab.until_version(1)
     live.published.tell(trouble="<b>disk</b> on fire")
     tab.until("document.querySelector('.live').dataset.state === 'trouble'")
-    assert "<b>disk</b> on fire" in tab.page.inner_text(".live")
+    tab.until_told("<b>disk</b> on fire")
     run.grow()
     tab.until_version(2)
     tab.until("document.querySelector('.live').dataset.state === 'live'")

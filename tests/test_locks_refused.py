@@ -18,7 +18,7 @@ from recorded import CONFIG, content
 from small_study import in_turn, small_study
 
 from interp.errors import DataError, UsageError
-from interp.recording.recorder import record
+from interp.keeping.recorder import record
 from interp.store import durable, leases, noted
 from interp.store.locking import LEASE, LOCK, is_locked, locked
 from interp.store.run import open_run

@@ -14,7 +14,7 @@ from small_study import in_turn, small_study
 
 import interp
 from interp.errors import DataError
-from interp.recording.recorder import record
+from interp.keeping.recorder import record
 
 REFUSING = Path(__file__).parent / "refusing.py"
 LOOKS = (

@@ -9,7 +9,7 @@ import torch
 from planted import MODULI, labels, random_logits
 
 from interp.errors import UsageError
-from interp.harmonics.frames import addition, subtraction
+from interp.harmonics.frames import addition, division, multiplication, subtraction
 from interp.harmonics.harmonics import positions, take_logits
 from interp.losses import correct
 from interp.measures import (
@@ -264,3 +264,13 @@ def test_readings_of_the_published_bounds(symmetricity, irrelevance, accuracy, e
     found, evidence = algorithm_verdict(symmetricity=symmetricity, irrelevance=irrelevance, accuracy=accuracy)
     assert found == expected
     assert evidence
+
+
+def test_pairs_of_units_are_named_where_the_others_are_left_out():
+    for harmonics in (multiplication(P), division(P)):
+        logits = 0.01 * clock_logits(harmonics.n, [3])
+        found = generalization_verdict(logits, harmonics.line, train=None, harmonics=harmonics, keys=[3])
+        assert "% of the pairs of units get an answer" in found.reasons[0]
+    assert "% of all pairs get" in verdict(0.01 * clock_logits(P, KEYS), train=None).reasons[0]
+    known = {"symmetricity": 0.3, "irrelevance": 0.85, "accuracy": 0.5}
+    assert algorithm_verdict(**known, over="the pairs of units")[1] == "50.0 % of the pairs of units are answered correctly"

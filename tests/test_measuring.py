@@ -16,6 +16,7 @@ import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig, SplitConfig
 from interp.cores import shared_out, side_by_side
 from interp.errors import UsageError
+from interp.forecasting.last_word import expected_of
 from interp.observing.analysis import Analysis, find_analyses
 from interp.observing.fingerprint import toolkit_digest
 from interp.observing.series import about
@@ -197,6 +198,7 @@ DRAWING = {"plotly", "xarray", "pandas"}
 )
 def test_looking_at_a_measured_run_imports_only_what_it_needs(run, tmp_path, command, unwanted):
     summary(run)
+    expected_of(run)
     interp.report(run, tmp_path / "first.html")
     words = [word.format(run=run.path, root=run.path.parent, out=tmp_path) for word in command]
     script = (

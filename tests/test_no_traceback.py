@@ -29,6 +29,8 @@ TOML = b'recipe = "demo"\nsteps = 12\n[task]\np = 7\n[optimizer]\nlr = 0.001\n'
 CSV = b"step,train_loss,test_loss,train_acc\n0,1,2,.5\n1,.5,2,.6\n2,.3,2,.7\n"
 # Cases of each file in the quick form.
 PER_FILE = 4
+# The slow form is shared out among so many tests.
+PARTS = 8
 SEED = int(os.environ.get("INTERP_SEED", "0"))
 
 
@@ -99,7 +101,7 @@ def signed(root: Path, file: str) -> None:
     for run in (root / parts[0], root.joinpath(*parts[:3])):
         if (run / "manifest.json").is_file() and parts[-1] != "manifest.json":
             resigned(run)
-    if file == "wd/outcomes.json":
+    if file == "wd/outcomes.json" and (root / file).is_file():  # a pipe in its place would be waited for
         content = json.loads((root / file).read_bytes())
         (root / file).write_text(json.dumps(content | {"sha256": _hash(content["rows"])}))
 
@@ -161,10 +163,10 @@ def test_a_few_hundred_damaged_files(base: Path, tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("INTERP_EXHAUSTIVE" not in os.environ, reason="minutes long: set INTERP_EXHAUSTIVE=1")
-def test_every_damaged_file(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_damaged_file(part: int, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = random.Random(SEED)
-    for case in cases(base):
+    for case in cases(base)[part::PARTS]:
         tried(base, tmp_path / "root", case, capsys, most=3, rng=rng)
 
 
@@ -210,7 +212,7 @@ def test_a_users_analysis_that_cannot_be_run_is_told_by_its_own_line(
     [
         ('return {"a": 1 / 0}', "ZeroDivisionError: division by zero ({path}, line 5)"),
         ("raise SystemExit(4)", "SystemExit: 4 ({path}, line 5)"),
-        ("return 5", "UsageError: measure: given int, expected numbers or arrays by name"),
+        ("return 5", "UsageError: measure: it returned 5 (a bare int), expected values by name"),
     ],
 )
 def test_a_users_measure_that_raises_is_told_by_its_own_line(

@@ -1,4 +1,7 @@
-"""A task whose answers have no harmonics: no measure of waves is computed, drawn or named, and the page says why, once."""
+"""A task whose answers have no harmonics: no measure of waves is computed, drawn or named, and the page says why, once.
+
+A group that is not cyclic has representations: what is said of frequencies elsewhere is said of these, and nothing else of waves.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ import interp
 from interp.cli import main
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import UsageError
+from interp.observing.analysis import built_in_definitions
+from interp.observing.definitions import IN_GROUPS
 from interp.observing.summary import summary
 from interp.reporting.story import tell
 from interp.store.run import Run
@@ -28,7 +33,7 @@ SAYINGS = (
 )  # fmt: skip
 WAVES = {
     "progress_measures", "embedding_spectrum", "embedding_circles", "logit_spectrum", "neuron_frequencies", "neuron_logit_map",
-    "clock_or_pizza", "memorizer_or_generalizer", "forecast", "both_at_once",
+    "clock_or_pizza", "memorizer_or_generalizer", "forecast", "both_at_once", "transient_frequencies",
 }  # fmt: skip
 
 
@@ -143,3 +148,74 @@ def test_addition_is_told_of_its_waves(tmp_path: Path) -> None:
     # What can only be said of a run that has generalized, or of many frequencies.
     missing = [saying for saying in SAYINGS if saying.lower() not in said]
     assert missing == ["a circuit formed", "need not be a circuit"]
+
+
+# What is said of residues, their waves, and of what is made of these, and has no meaning in a group that is not cyclic.
+OF_RESIDUES = (
+    "frequenc", r"\bwaves?\b", "clock", "pizza", "modul", r"cos w", "residue", "Fourier", "circle", r"\bcosine", r"\bsine",
+    "puts the numbers", "arithmetic", r"\bangles\b", "exponents",
+)  # fmt: skip
+# Where representations are told by what they stand for.
+TOLD = (
+    "with representations in the place of frequencies", "in the place of frequencies",
+    "What frequencies are to addition the irreducible representations are to a group",
+    "as functions on residues fall into waves",
+    "No reordering turns this operation into addition: measures of waves are left out.",
+)  # fmt: skip
+
+
+def of_residues(text: str) -> list[str]:
+    """What is said of residues and waves in a text, but where it says what representations stand for."""
+    for told in TOLD:
+        text = text.replace(told, "")
+    return [found[0] for saying in OF_RESIDUES for found in re.finditer(f".{{0,40}}{saying}.{{0,30}}", text, flags=re.IGNORECASE)]
+
+
+@pytest.fixture(scope="module", params=["S3", "x*y*x^-1 in S3"])
+def group_run(request, tmp_path_factory) -> Run:
+    config = RunConfig(
+        task=interp.task(request.param), split=SplitConfig(fraction=0.6, seed=1),
+        model=ModelConfig(d_model=16, n_heads=2, d_mlp=8),
+        checkpoints=CheckpointConfig(log=0, every=20), steps=40, engine="reference", threads=1,
+    )  # fmt: skip
+    return interp.record(config, root=tmp_path_factory.mktemp("groups"), name="group", progress=False)
+
+
+def test_the_page_of_a_group_says_nothing_of_residues_and_their_waves(group_run, tmp_path) -> None:
+    html = interp.report(group_run, tmp_path / "page.html").html
+    said = words(without_reasons(html))
+    assert of_residues(said) == []
+    # What stands in their place, at every place where a page of addition speaks of them.
+    for told in (
+        "from the checkpoint at step 40 by the rule", "Key representations The few irreducible representations",
+        "row s of P \u03c1 M", "elements what the operation takes and gives", "p, n the number of elements, and of answers",
+        "parts of the logits that belong to key representations",
+    ):  # fmt: skip
+        assert told in said
+    shown = set(re.findall(r'id="formula-([\w-]+)"', html))
+    assert {"restricted-loss", "excluded-loss", "key-frequencies", "representations", "pair-dates", "heads"} <= shown
+    assert shown & {"gini", "algorithm", "formulas", "groups", "neurons", "ablations", "logit-spectrum", "forecast"} == set()
+    data = json.loads(re.search(r'<script type="application/json" id="page">(.*?)</script>', html, re.DOTALL)[1])
+    texts = json.dumps({name: data[name] for name in ("panels", "readout", "milestones", "bands")})
+    assert of_residues(re.sub(r'"\w*key_frequency\w*"', "", texts)) == []
+
+
+def test_pages_of_several_groups_say_nothing_of_them_either(group_run, tmp_path) -> None:
+    said = words(without_reasons(interp.report([group_run, group_run], tmp_path / "two.html").html))
+    assert of_residues(said) == []
+    assert "each with its own key representations" in said
+
+
+def test_every_definition_that_speaks_of_residues_is_one_of_addition() -> None:
+    """The whole kind: also a definition that no panel of a group links to today."""
+
+    def text(one: interp.Definition) -> str:
+        return " ".join([one.title, one.what, *(part for line in one.formula for part in line), one.on])
+
+    speaks = {name for name, one in built_in_definitions().items() if of_residues(text(one)) or "w_k" in text(one)}
+    assert speaks - {name for name, one in built_in_definitions().items() if one.of_addition} == set()
+    assert {name for name, one in IN_GROUPS.items() if of_residues(text(one))} == set()
+    assert IN_GROUPS.keys() <= {name for name, one in built_in_definitions().items() if one.of_addition}
+    own = interp.Definition("own", "Own", "Of frequencies.", (("x =", "y"),), "all", of_addition=True)
+    assert own.for_task(has_waves=True) is own
+    assert own.for_task(has_waves=True, has_representations=True) is None

@@ -142,16 +142,20 @@ def test_a_network_is_measured_and_reported(tmp_path):
 
 def test_without_keys_or_function_nothing_is_told_that_was_not_measured(tmp_path):
     interp.record(two_layers(), tmp_path, "two", progress=False)
-    for known, reason in ((TwoLayer, "give them with key_rule"), (None, "open its run with network=")):
+    # (The default rule finds key frequencies in the logits of any network whose function is known.)
+    for known, rule, reason in (
+        (TwoLayer, "neurons", "choose the rule logits"),
+        (None, "unembedding", "open its run with network="),
+    ):
         run = interp.open_run(tmp_path / "two", network=known)
-        series = interp.observe(run)
+        series = interp.observe(run, key_rule=rule)
         about = interp.about(series)
         assert reason in about.left_out["progress_measures"]
         assert not about.failures
         assert about.key_frequencies is None
         assert "restricted_loss" not in series
         assert "sum_squared_total" in series
-        page = interp.report(run, tmp_path / "two.html")
+        page = interp.report(run, tmp_path / "two.html", key_rule=rule)
         assert not page.failures
         assert "restricted loss has" not in page.headline
         assert "frequency" not in page.headline

@@ -134,3 +134,29 @@ print(mine < children, all(unit.is_stored for unit in units_for({LAYOUT!r})))
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         said.append((done.stdout.split(), "compiling the fast CPU engine" in done.stderr))
     assert said == [(["True", "True"], True), (["False", "True"], False)]
+
+
+class Missing:
+    """A unit that nobody has compiled yet."""
+
+    is_stored, folder = False, None
+
+    @property
+    def address(self) -> int:
+        self.is_stored = True
+        return 0
+
+
+def test_that_the_engine_is_compiled_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A study's runs may need units of several kinds."""
+    preparation._say_so.cache_clear()
+    monkeypatch.setattr(preparation, "on_terminal", lambda: False)
+    with caplog.at_level("INFO", logger="interp"):
+        for _ in range(2):
+            missing = [Missing(), Missing()]
+            monkeypatch.setattr(preparation, "units_for", lambda _layout, missing=missing: missing)
+            preparation.prepare(LAYOUT, processes=1)
+            assert all(unit.is_stored for unit in missing)
+    assert [record.message for record in caplog.records if "compiling" in record.message] == [
+        "compiling the fast CPU engine: once per installation, for some 10 to 30 seconds"
+    ]

@@ -16,7 +16,7 @@ import torch
 from interp import ModularTask, Run, RunConfig, open_run, record, record_batch
 from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig
 from interp.errors import TrainingError, UsageError
-from interp.recording import session
+from interp.keeping import session
 from interp.store.writer import writing
 from interp.training import loop
 from interp.training.lockstep import rounds
@@ -143,7 +143,7 @@ def test_killed_at_any_moment_all_members_go_on(whole: list[Run], tmp_path: Path
 import os, signal, sys
 from test_record_batch import MEMBERS, NAMES
 from interp import record_batch
-from interp.recording import session
+from interp.keeping import session
 from interp.training import loop
 session.COMMIT_SECONDS, session.COMMIT_SHARE = 0.0, float("inf")
 original = loop.Training._step

@@ -17,13 +17,14 @@ from recorded import CONFIG, at_step, content, events
 
 from interp.config.recipes import RECIPES, recipe
 from interp.config.run_config import ModelConfig, OptimizerConfig, RunConfig
-from interp.recording import session
-from interp.recording.interruption import HeldSignals
-from interp.recording.naming import run_name
-from interp.recording.recorder import record, resume
+from interp.keeping import session
+from interp.keeping.interruption import HeldSignals
+from interp.keeping.naming import run_name
+from interp.keeping.recorder import record, resume
 from interp.store.history import COLUMNS
 from interp.store.provenance import provenance
 from interp.store.run import open_run
+from interp.tasks.named import task as task_by_name
 from interp.training import loop
 from interp.training.loop import train
 
@@ -66,7 +67,10 @@ def test_a_finished_run_says_what_it_is(whole):
     assert {"torch", "numpy", "python", "platform", "processor", "interp"} <= whole.provenance.keys()
     assert np.array_equal(whole.split.train, CONFIG.split.draw(CONFIG.task).train)
     checkpoints = [f"checkpoints/step_{step:08d}.safetensors" for step in whole.steps]
-    assert sorted(content(whole)) == [".lock", *checkpoints, "history.jsonl", "manifest.json", "run.json", "split.safetensors"]
+    last = f"moments/step_{CONFIG.steps:08d}.safetensors"  # from which it can be given more steps
+    assert sorted(content(whole)) == [
+        ".lock", *checkpoints, "history.jsonl", "manifest.json", last, "run.json", "split.safetensors"
+    ]  # fmt: skip
     assert events(whole) == ["begun", "finished"]
 
 
@@ -250,14 +254,21 @@ def test_commits_are_spaced_in_time_and_rarer_where_disks_are_slow(tmp_path, mon
 def test_names_say_what_differs_from_the_recipe():
     nanda = recipe("nanda")
     assert run_name(nanda) == "nanda"
-    assert run_name(replace(nanda, seed=1)) == "nanda-seed1"
-    assert run_name(replace(nanda, split=replace(nanda.split, seed=1))) == "nanda-split.seed1"
-    assert run_name(replace(nanda, optimizer=replace(nanda.optimizer, weight_decay=0.3))) == "nanda-weight-decay0.3"
-    assert run_name(replace(nanda, until_settled=True)) == "nanda-until-settled-true"
+    assert run_name(replace(nanda, seed=1)) == "nanda-s1"
+    assert run_name(replace(nanda, split=replace(nanda.split, seed=1))) == "nanda-split1"
+    assert run_name(replace(nanda, optimizer=replace(nanda.optimizer, weight_decay=0.3))) == "nanda-wd0.3"
+    assert run_name(replace(nanda, until_settled=True)) == "nanda-until-settled"
     many = replace(nanda, model=ModelConfig(d_model=64, n_heads=2, d_mlp=100, activation="gelu", biases="all"), device="cuda:0")
     assert run_name(many).startswith("nanda-")
     assert run_name(many) != run_name(replace(many, seed=3))
     assert len(run_name(many)) <= 60
+    assert run_name(many).startswith("nanda-d-model64-n-heads2-d-mlp100-")
+    demo = recipe("demo")
+    assert run_name(replace(demo, until_settled=False)) == "demo-no-until-settled"
+    assert run_name(replace(demo, optimizer=replace(demo.optimizer, weight_decay=0.3), seed=1)) == "demo-wd0.3-s1"
+    close = (replace(demo.optimizer, lr=lr) for lr in (1e-4, 1.0000001e-4))
+    assert len({run_name(replace(demo, optimizer=optimizer)) for optimizer in close}) == 2
+    assert run_name(replace(many, seed=3), base=many, stem="wide") == "wide-s3"
     for name in RECIPES:
         assert run_name(recipe(name)) == name
 
@@ -274,6 +285,23 @@ class Terminal(io.StringIO):
 
     def isatty(self):
         return True
+
+
+def test_a_task_is_named_whole_and_a_file_without_folder_and_suffix(tmp_path):
+    power = recipe("power")
+    for task, name in (
+        ("x/y mod 59", "power-x-over-y-mod-59"),
+        ("x/y if y odd else x-y mod 59", "power-x-over-y-if-y-odd-else-x-y-mod-59"),
+        ("x^2+y^2 mod 97", "power-x-2-y-2-mod-97"),
+        ("x*y*x in S5", "power-x-y-x-in-s5"),
+        ("S5", "power-s5"),
+    ):
+        assert run_name(replace(power, task=task_by_name(task))) == name
+    config = replace(power, optimizer=replace(power.optimizer, batch_size=None))
+    base = replace(config, recipe="power")
+    for file, name in (("xor.v2.csv", "power-xor-v2"), ("S2.csv", "power-s2-s2")):
+        (tmp_path / file).write_text("1,0\n1,1\n")
+        assert run_name(replace(config, task=task_by_name(str(tmp_path / file))), base=base) == name
 
 
 def test_progress_goes_to_a_terminal_and_nowhere_else(tmp_path, monkeypatch, capsys):

@@ -14,8 +14,8 @@ from recorded import CONFIG, at_step, content
 
 from interp.config.run_config import OptimizerConfig
 from interp.errors import DataError, TrainingError, UsageError
-from interp.recording import session, sources
-from interp.recording.recorder import record, resume
+from interp.keeping import session, sources
+from interp.keeping.recorder import record, resume
 from interp.store.run import list_runs, open_run
 from interp.training import loop
 from interp.training.reference import ReferenceEngine

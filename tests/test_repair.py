@@ -14,7 +14,7 @@ from test_every_byte import every_bit, flipped, runs, shown  # noqa: F401 - the 
 import interp
 from interp.cli import main
 from interp.errors import DataError, UsageError
-from interp.recording.session import Session
+from interp.keeping.session import Session
 from interp.store.beginning import begin
 from interp.store.manifest import Entry, Manifest
 from interp.store.mending import repair

@@ -134,7 +134,7 @@ def test_the_skip_link_leads_past_the_story(one: Visit) -> None:
     address = one.page.url
     one.page.focus(".skip")
     one.page.keyboard.press("Enter")
-    until(one.page, "document.querySelector('#panels').getBoundingClientRect().top < 40")
+    until(one.page, "document.querySelector('#panels').getBoundingClientRect().top < 56")  # under the contents
     assert one.page.url == address
     one.page.keyboard.press("Tab")
     assert one.page.evaluate("document.querySelector('#panels').contains(document.activeElement)")

@@ -54,7 +54,7 @@ def data_of(html: str) -> dict:
 
 def test_headline_counts_the_runs_that_grokked_and_tells_of_each() -> None:
     made = compare(runs())
-    assert made.headline.startswith("3 runs compared: 2 grokked.")
+    assert made.headline.startswith("3 runs compared: 2 grokked, 1 not grokked.")
     for name in ("first", "second", "third"):
         assert f"{name}. This network" in made.headline
     assert compare(runs()[:2]).headline.startswith("2 runs compared: both grokked.")
@@ -69,7 +69,7 @@ def test_headline_calls_no_run_grokked_that_generalized_at_once_or_nobody_knows_
     late = retold(end_only(), run="late")
     mixed = compare([first, *at_once, late, third])
     assert mixed.headline.startswith(
-        "5 runs compared: 1 grokked, 2 generalized without grokking, 1 generalized at an unknown step."
+        "5 runs compared: 1 grokked, 2 generalized without grokking, 1 generalized at an unknown step, 1 not grokked."
     )
     assert compare([third, third]).headline.startswith("2 runs compared: neither grokked.")
     assert compare([third, third, third]).headline.startswith("3 runs compared: none grokked.")
@@ -93,7 +93,9 @@ def test_no_run_of_unknown_outcome_is_called_grokked_or_not() -> None:
     assert "generalized" in rows
     assert not re.search("grokked at|>grokked", "".join(rows) + made.headline)
     mixed = compare([first, late, third, bare])
-    assert mixed.headline.startswith("4 runs compared: 1 grokked, 1 generalized and may have grokked, 1 of unknown outcome.")
+    assert mixed.headline.startswith(
+        "4 runs compared: 1 grokked, 1 generalized and may have grokked, 1 of unknown outcome, 1 not grokked."
+    )
     assert compare([bare, bare]).headline.startswith("2 runs compared: both of unknown outcome.")
 
 
@@ -209,7 +211,7 @@ def test_no_word_has_a_colour_that_means_something_else_where_runs_are_compared(
 
 def test_many_runs_are_told_of_in_the_table() -> None:
     made = compare([*runs(), *runs()])
-    assert "The table below the figures says" in made.html
+    assert "The table says when" in made.html
     assert "first (4). This network" in made.headline
 
 

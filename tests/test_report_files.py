@@ -69,7 +69,7 @@ def test_a_users_file_and_named_analyses_are_drawn_for_every_run_that_is_compare
     mine_titles = [(name, title) for name, title in found if "mine" in name]
     assert mine_titles == [(f"mine-{i}", f"How large is the largest logit? (tiny ({i}))") for i in (1, 2)]
     names = [name for name, _ in found]
-    assert names[:6] == ["outside", "inside", "weight_norms-1", "weight_norms-2", "mine-1", "mine-2"]
+    assert names[:7] == ["facts", "outside", "inside", "weight_norms-1", "weight_norms-2", "mine-1", "mine-2"]
     assert made.html.count("<p>It grows.</p>") == 1
 
 

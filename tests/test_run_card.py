@@ -166,7 +166,7 @@ def test_every_state_of_a_run_is_told(tmp_path):
     assert "interrupted at step 0" in Read(card(planted(tmp_path / "one", one, finished=False))).text
     short = interp.record(replace(CONFIG, steps=0), root=tmp_path, name="short", progress=False)
     assert "short: finished at step 0, 1 checkpoint, recipe" in Read(card(short)).text
-    with pytest.raises(UsageError, match=r"did you mean 0\? No other step is saved, see run.steps"):
+    with pytest.raises(UsageError, match=r"did you mean 0\? No other step is saved \(in Python: run\.steps"):
         short[7]
     run = interp.record(CONFIG, root=tmp_path, name="whole", progress=False)
     assert "whole: finished at step 30, 4 checkpoints" in Read(card(run)).text

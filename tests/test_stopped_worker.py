@@ -18,7 +18,7 @@ from growing_run import CONFIG as PLANTED
 from interp import ModularTask, RunConfig, record
 from interp.config.run_config import CheckpointConfig, ModelConfig
 from interp.errors import DataError
-from interp.recording import session
+from interp.keeping import session
 from interp.store.leases import Leases
 from interp.store.locking import LOCK, holder, is_locked, locked
 from interp.store.run import open_run
@@ -75,7 +75,7 @@ def test_a_worker_that_is_stopped_keeps_its_run_and_ends_when_it_goes_on_and_has
         worker.wait()
     monkeypatch.setattr(session, "COMMIT_SECONDS", 0.5)
     assert Work(tmp_path, "all", (), LEASE_SECONDS)(CONFIG) == "finished"
-    whole = record(CONFIG, tmp_path / "whole", "run", progress=False)
+    whole = record(CONFIG, tmp_path / "whole", "run", progress=False, keep_last=False)
     assert content(path) == content(whole.path)
 
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import DataError, UsageError
+from interp.keeping.recorder import resume
 from interp.networks.initial import initial_weights
-from interp.recording.recorder import resume
 from interp.store import history
 from interp.store.foreign import create_run
 from interp.store.manifest import Entry, Manifest, checkpoint_name, step_of

@@ -241,7 +241,7 @@ def test_a_stray_evaluation_dates_nothing_and_is_told_as_one() -> None:
     never = stray()
     never = drawn([0, *[1.0] * 9], [0, 0.02, 0.02, 0.999, *[0.02] * 6], steps=tuple(range(0, 1000, 100)))
     assert about(never).outcome == "memorization"
-    assert milestones(never)["Grokked"] == "not yet"
+    assert milestones(never)["Grokked"] == "not reached"
     assert "a stray evaluation" in str(tell(never))
 
 

@@ -76,7 +76,7 @@ def test_a_run_that_generalizes_is_not_said_to_have_no_circuit_yet() -> None:
     assert [milestone.absent for milestone in story.milestones if milestone.boundary is None] == [
         "not seen",
         "not seen",
-        "not yet",
+        "not reached",
     ]
 
 
@@ -223,7 +223,7 @@ def test_what_can_be_known_of_a_late_memorizer_is_said() -> None:
     series = end_only()
     series["history_test_accuracy"][-1] = 0.03
     story = tell(retold(series, outcome="memorization"))
-    assert [str(m) for m in story.milestones] == ["not known", "not known", "not known", "not yet", "not known"]
+    assert [str(m) for m in story.milestones] == ["not known", "not known", "not known", "not reached", "not known"]
     assert "training pairs themselves" not in str(story)
     assert "test accuracy is 3 %" in str(story)
 

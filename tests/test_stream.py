@@ -20,8 +20,8 @@ from interp import ModularTask, Run, RunConfig, Step, TableTask, Training, binar
 from interp.cli.looking import runs as print_runs
 from interp.config.run_config import CheckpointConfig, ModelConfig
 from interp.errors import DataError, TrainingError, UsageError
+from interp.keeping import session
 from interp.observing.summary import summary
-from interp.recording import session
 from interp.reporting.card import card
 
 # A table that is no binary operation: three tokens, with an answer in 0..3.
@@ -126,7 +126,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from foreign_loop import Loop
 from test_stream import TASK, at
 from interp import record
-from interp.recording import session
+from interp.keeping import session
 session.COMMIT_SECONDS, session.COMMIT_SHARE = 0.0, float("inf")
 record(Loop(TASK, change=at(12, lambda: os.kill(os.getpid(), signal.SIGKILL))), sys.argv[1], "run", progress=False)
 """
@@ -237,7 +237,7 @@ def test_what_shows_runs_shows_this_one(whole: Run, capsys: pytest.CaptureFixtur
     facts = whole.facts()
     assert (facts["recipe"], facts["seed"], facts["p"], facts["operation"]) == (None, None, None, "how many even")
     assert summary(whole)["settings"] == {"seed": 0, "width": 12, "lr": 0.2}
-    print_runs(whole.path.parent)
+    print_runs(root=whole.path.parent, json_output=True)
     assert "how many even" in capsys.readouterr().out
     assert "how many even" in card(whole)
 

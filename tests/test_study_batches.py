@@ -221,7 +221,7 @@ def test_a_process_that_is_killed_loses_a_few_seconds_and_no_run(whole: Study, t
 import os, signal, sys
 from pathlib import Path
 from test_study_batches import BATCHES, at_step, of_batches
-from interp.recording import session
+from interp.keeping import session
 from interp.training import loop
 session.COMMIT_SECONDS, session.COMMIT_SHARE = 0.0, float("inf")
 loop.Training._step = at_step(9, lambda: os.kill(os.getpid(), signal.SIGKILL))

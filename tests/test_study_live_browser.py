@@ -54,7 +54,7 @@ def test_runs_come_in_and_what_was_chosen_stays(browser: Browser, study: Study, 
     until_version(tab, 1)
     page = tab.page
     assert finished(tab) == 2
-    assert page.inner_text(".live").startswith("Under way: 2 of 6 runs finished.")
+    tab.until_told("Under way: 2 of 6 runs finished.")
     page.evaluate("window.mark = document.querySelector('#curves').mark = 'the same'")
     page.click("#theme")
     page.click("#theme")
@@ -94,7 +94,7 @@ def test_runs_come_in_and_what_was_chosen_stays(browser: Browser, study: Study, 
     tab.until("document.querySelector('.live').dataset.state === 'ended'")
     assert finished(tab) == 6
     assert "No law is fitted" in page.text_content("#law-said")
-    assert page.inner_text(".live").startswith("The study is finished: 6 runs.")
+    tab.until_told("The study is finished: 6 runs.")
     leave(tab)
 
 

@@ -17,9 +17,9 @@ from interp import ModularTask, RunConfig, TableTask, Training, binary_operation
 from interp.config.run_config import CheckpointConfig, ModelConfig
 from interp.errors import DataError, UsageError
 from interp.harmonics import CyclicHarmonics, GroupHarmonics
+from interp.keeping.naming import run_name
 from interp.observing.described import history_series
 from interp.observing.series import about
-from interp.recording.naming import run_name
 from interp.reporting.origin import origin
 from interp.store.task_file import pack_task, unpack_task
 from interp.training import loop

@@ -120,7 +120,7 @@ def test_a_split_names_every_pair_once_and_is_the_same_each_time(p: int, rule: s
     config = SplitConfig(rule, seed, fraction)
     split, again = config.draw(task), config.draw(task)
     assert sorted([*split.train.tolist(), *split.test.tolist()]) == list(range(p * p))
-    assert len(split.train) == int(fraction * p * p)
+    assert len(split.train) == int(fraction * (p * p))
     np.testing.assert_array_equal(split.train, again.train)
     np.testing.assert_array_equal(split.test, again.test)
     assert split.train.dtype == split.test.dtype == np.int64

@@ -13,8 +13,8 @@ from small_study import MEASURES, run_bytes, small_base
 import interp
 from interp import Run, about, observe, open_run, record
 from interp.errors import DataError, UsageError
+from interp.keeping.session import Session
 from interp.observing.thinning_out import thin_measured
-from interp.recording.session import Session
 from interp.store.beginning import begin
 from interp.store.thinning import thin
 from interp.store.writer import RunWriter, writing
@@ -107,7 +107,7 @@ def test_an_unfinished_run_is_not_thinned(tmp_path: Path) -> None:
 
 def test_nothing_goes_when_an_analysis_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path for path in run.path.rglob("*") if path.is_file()}
-    monkeypatch.setattr("interp.observing.measuring._measured", lambda *_: RuntimeError("no"))
+    monkeypatch.setattr("interp.observing.measuring.measured_by", lambda *_: RuntimeError("no"))
     with pytest.raises(DataError, match="nothing was thinned out"):
         thin_measured(run, measures=["weight_norms"])
     assert open_run(run.path).steps == run.steps

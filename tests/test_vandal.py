@@ -6,6 +6,7 @@ What the rounds find is the table in the README (`make vandal`); a short form of
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vandal.commands import Said, start
+from vandal.commands import Said, resident, start
 from vandal.judging import faults_of
 from vandal.kinds import KINDS
 from vandal.outcome import Fault, Outcome
@@ -53,7 +54,8 @@ def writes_by_a_link() -> None:
 
 
 def swallows() -> None:
-    assert len(b"x" * 1_100_000_000) > 1
+    """A little more than is allowed, and less than what ends a command, however much this process has already."""
+    assert len(b"x" * max(1, 1_200_000_000 - resident(os.getpid()))) > 0
 
 
 def hangs() -> None:
@@ -100,6 +102,17 @@ def test_a_command_that_does_not_end_is_ended_and_named(tmp_path: Path) -> None:
     found = said(tmp_path, hangs, seconds=0.3)
     assert found.hung
     assert [fault.what for fault in faults_of(found)] == ["`interp --help` did not end"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_is_ended_before_it_does_anything_ends_as_a_command_does(tmp_path: Path, number: signal.Signals) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    command = start(["--help"], tmp_path / "said" / "000", room=room)
+    command.signal(number)  # held back until the process is set up
+    ended = command.wait()
+    assert (ended.code, ended.err) == {signal.SIGINT: (130, "interrupted\n"), signal.SIGTERM: (-signal.SIGTERM, "")}[number]
+    assert faults_of(ended) == []
 
 
 def test_one_that_was_killed_need_not_have_said_anything(tmp_path: Path) -> None:

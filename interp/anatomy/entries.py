@@ -12,6 +12,7 @@ from interp import measures
 from interp.harmonics.harmonics import take_logits
 from interp.harmonics.residues import both_units
 from interp.losses import correct, cross_entropy
+from interp.measures.verdict import pairs_of
 from interp.networks.one_layer import Weights, forward_embedded
 from interp.networks.pair_tables import pair_logits
 from interp.observing.circuit import Circuit, Entries, Model
@@ -144,7 +145,9 @@ def algorithm_facts(model: Model, c: Circuit | None) -> Entries:
     data, harmonics = (c.logits, c.labels), c.cyclic
     irrelevance = float(measures.distance_irrelevance(*data, harmonics=harmonics))
     accuracy = float(c.right.double().mean())
-    verdict, evidence = measures.algorithm_verdict(symmetricity=symmetricity, irrelevance=irrelevance, accuracy=accuracy)
+    verdict, evidence = measures.algorithm_verdict(
+        symmetricity=symmetricity, irrelevance=irrelevance, accuracy=accuracy, over=pairs_of(harmonics)
+    )
     return {
         "algorithm": found
         | {

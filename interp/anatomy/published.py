@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from interp.networks.one_layer import Weights
+from interp.networks.two_embeddings import TwoEmbeddings
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
 from interp.tasks.task import Task
@@ -107,7 +108,7 @@ MAINLINE_WEIGHT_DECAY, MAINLINE_FRACTION = 1.0, 0.3
 
 
 def beside_mainline(
-    weights: Weights, task: Task, *, weight_decay: float | None, fraction: float | None
+    weights: Weights | TwoEmbeddings, task: Task, *, weight_decay: float | None, fraction: float | None
 ) -> tuple[Mapping[str, str], str | None]:
     """The paper's figures for a model of its setting (none for others), with a note where that setting is not known for sure.
 
@@ -118,6 +119,8 @@ def beside_mainline(
         weight_decay: that the model was trained with; None if it is not known.
         fraction: of the pairs that it was trained on; None if it is not known.
     """
+    if isinstance(weights, TwoEmbeddings):
+        return {}, None
     shape = (weights.p, weights.n_heads, weights.d_model, weights.d_mlp, weights.n_ctx, weights.classes)
     biases = {name for name in weights.tensors() if name.startswith("b_")}
     ordinary = weights.activation == "relu" and weights.attention_rate == 1 and biases == {"b_in", "b_out"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from interp.errors import UsageError
 from interp.interop import Format, Known, check_is_not_said, load_run
 from interp.networks.one_layer import Weights
+from interp.networks.two_embeddings import TwoEmbeddings
 from interp.store.manifest import MANIFEST
 from interp.store.run import Run, open_run
 from interp.tasks.modular import ModularTask
@@ -20,19 +21,19 @@ _DECAY = {"optimizer", "optimizer.weight_decay"}  # among what is unknown; runs 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One model, what it learned, its training pairs and weight decay (None if unknown), and notes on it."""
+    """One model, what it learned, its training pairs, step and weight decay (each None if unknown), and notes on it."""
 
-    weights: Weights
+    weights: Weights | TwoEmbeddings
     task: ModularTask | TableTask
     split: Split | None
-    step: int
+    step: int | None
     notes: tuple[str, ...] = ()
     weight_decay: float | None = None
 
     @property
     def fraction(self) -> float | None:
         """The share of the pairs that were trained on; None if it is not known."""
-        return None if self.split is None else len(self.split.train) / self.weights.p**2
+        return None if self.split is None else len(self.split.train) / (len(self.split.train) + len(self.split.test))
 
 
 def open_source(path: str | Path, *, step: int | None = None, format: Format = "auto", known: Known = _NOTHING) -> Source:
@@ -59,7 +60,8 @@ def open_source(path: str | Path, *, step: int | None = None, format: Format = "
         raise UsageError(f"--step: given {step}, which is not in {path}; did you mean {near}?")
     chosen = imported.checkpoints[-1][0] if step is None else step
     decay = None if _DECAY & set(imported.unknown) else imported.config.optimizer.weight_decay
-    return Source(found[chosen], imported.task, imported.split, chosen, imported.notes, decay)
+    at = None if imported.unplaced else chosen
+    return Source(found[chosen], imported.task, imported.split, at, imported.notes, decay)
 
 
 def known_weight_decay(run: Run) -> float | None:
@@ -82,4 +84,7 @@ def _of_run(run: Run, path: Path, step: int | None) -> Source:
     last = run.steps[-1]
     note = f"key frequencies are those of this checkpoint; a series of this run has those of its last one, step {last}"
     notes = (note,) if chosen != last else ()
-    return Source(run[chosen].weights, run.task, run.split, chosen, notes, known_weight_decay(run))
+    network = run[chosen].network
+    held = network if isinstance(network, TwoEmbeddings) else run[chosen].weights
+    at = chosen if run.knows_step else None
+    return Source(held, run.task, run.split, at, notes, known_weight_decay(run))

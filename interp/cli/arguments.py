@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import tyro
 from interp.errors import UsageError, unknown
 from interp.interop.known import Known
 from interp.store.locking import LockKind
+from interp.store.run_paths import ROOT as ROOT  # noqa: PLC0414  the commands take it from here
 from interp.tasks.splits import SPLIT_RULES, SplitConfig
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ Out = Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE", help="where 
 Keys = Annotated[
     str,
     tyro.conf.arg(
-        metavar="RULE", help="key frequencies: unembedding, embedding, neurons, coefficients, or a list such as 5,9,25"
+        metavar="RULE",
+        help="key frequencies: unembedding, embedding, neurons, coefficients, or a list such as 5,9,25 or (4,1),(3,2)",
     ),
 ]
 Threads = Annotated[
@@ -58,22 +61,16 @@ Lock = Annotated[
         "is renewed), for network mounts that refuse locks; if not given, what INTERP_LOCK says, or system"
     ),
 ]
-ROOT = Path("checkpoints")
 
 
 def find_run(run: Path, root: Path) -> Run:
     """The run at a path or, if nothing is there, of that name under the root."""
     from interp.store.run import open_run
 
-    return open_run(find_path(run, root))
+    return open_run(run, root=root)
 
 
-def find_path(path: Path, root: Path) -> Path:
-    """What is at a path or, if nothing is there, of that name under the root."""
-    return path if path.exists() or len(path.parts) > 1 else root / path
-
-
-def parse_steps(text: str | None, run: Run) -> list[int] | None:
+def parse_steps(text: str | None, run: Run, *, flag: str = "--steps") -> list[int] | None:
     """`0,500` are these steps; `0:5000` all saved steps from 0 to 5000; `0:5000:500` the multiples of 500 among them."""
     if text is None:
         return None
@@ -82,7 +79,7 @@ def parse_steps(text: str | None, run: Run) -> list[int] | None:
         try:
             numbers = [int(number) if number else None for number in part.split(":")]
         except ValueError:
-            raise UsageError(f"--steps: given {part!r}, expected numbers such as 0,500 or ranges such as 0:5000:500") from None
+            raise UsageError(f"{flag}: given {part!r}, expected numbers such as 0,500 or ranges such as 0:5000:500") from None
         first, last, stride = (numbers + [None] * 3)[:3]
         if len(numbers) == 1 and first is not None:
             chosen.append(first)
@@ -104,8 +101,8 @@ def parse_split(text: str) -> SplitConfig:
         raise UsageError(f"--split: given {text!r}, expected python:SEED:FRACTION, or another rule ({rules}){reason}") from None
 
 
-def parse_keys(text: str) -> KeyRule | list[int]:
-    """A rule's name, or the frequencies of a list such as `5,9,25`."""
+def parse_keys(text: str) -> KeyRule | list[int | str]:
+    """A rule's name, or the frequencies of a list such as `5,9,25`, or representations such as `(4,1),(3,1,1)`."""
     from interp.observing.key_rules import KEY_RULES
 
     if text in KEY_RULES:
@@ -113,7 +110,9 @@ def parse_keys(text: str) -> KeyRule | list[int]:
     try:
         return [int(k) for k in text.split(",")]
     except ValueError:
-        raise unknown("key frequency rule", text, KEY_RULES) from None
+        if not re.search("[0-9(A-Z]", text):
+            raise unknown("key frequency rule", text, KEY_RULES) from None
+    return [int(name) if name.isdecimal() else name.strip() for name in re.split(r",(?![^(]*\))", text)]
 
 
 def _split_of(words: list[str]) -> SplitConfig:
@@ -144,7 +143,7 @@ class Reading:
     """How other people's files are read: the same flags wherever one can be given.
 
     Args:
-        format: auto, official, transformer-lens, bridge, pizza, safetensors, names or map.
+        format: auto, official, transformer-lens, bridge, pizza, groups, safetensors, names or map.
         known: what the file does not say.
     """
 

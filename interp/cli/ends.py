@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -10,6 +13,7 @@ from types import FrameType
 from interp import early
 
 _FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP)
+_AGAIN_SECONDS = 0.05
 
 
 @contextmanager
@@ -27,13 +31,25 @@ def ended_in_order() -> Iterator[list[int]]:
             die_by(number)
         raise KeyboardInterrupt
 
+    def swallowed(found: sys.UnraisableHookArgs) -> None:
+        # Compiled libraries (pydantic's, for one) drop an interruption that comes while they call back: it is made once more, by
+        # another thread, since it would be dropped here as well.
+        if not issubclass(found.exc_type, KeyboardInterrupt):
+            before(found)
+            return
+        again = threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+
     early.give_way()
+    before, sys.unraisablehook = sys.unraisablehook, swallowed
     taken = [number for number in _FROM_OUTSIDE if signal.getsignal(number) is signal.SIG_DFL]
     for number in taken:
         signal.signal(number, interrupt)
     try:
         yield received
     finally:
+        sys.unraisablehook = before
         early.stand()
         for number in taken:
             signal.signal(number, signal.SIG_DFL)

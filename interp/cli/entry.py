@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,12 +12,18 @@ from types import TracebackType
 
 import tyro
 
+from interp.cli.crossings import chimera, masks, readout, ticket, transplant
 from interp.cli.ends import die_by, ended_in_order
 from interp.cli.exchange import export, import_
-from interp.cli.foresight import forecast
+from interp.cli.foresight import doctor, doctor_from, forecast
+from interp.cli.forks import fork, fork_from
+from interp.cli.keeping import du, rename, rm, thin
+from interp.cli.listing_names import analyses, recipes
 from interp.cli.looking import analyze, anatomy, runs, show, verify
 from interp.cli.making import demo, resume, train, train_from
 from interp.cli.pages import figure, report, watch
+from interp.cli.patches import patch
+from interp.cli.plain_types import plain_types
 from interp.cli.streams import take_over
 from interp.cli.studies import study, study_from
 from interp.early import INTERRUPTED
@@ -26,25 +33,41 @@ from interp.wording import shown
 
 DESCRIPTION = """Watch a circuit form: train a one-layer transformer on modular arithmetic and look inside every checkpoint.
 
-Begin with `interp demo`. Add --debug to any command for a full traceback."""
+Begin with `interp demo`. Add --debug to any command for a full traceback; `interp --version` says which version this is."""
 
+# What an error says for those who write Python: an aside in brackets.
+_IN_PYTHON = re.compile(r",? \((?:in Python[:,] (?:[^()]|\([^()]*\))*|known\.\w+)\)")
 _LONGEST = 2_000  # letters of a line of a message
 # In the order in which the help lists them; `import` is a keyword of Python.
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "train": train,
     "resume": resume,
+    "fork": fork,
+    "recipes": recipes,
+    "analyses": analyses,
     "runs": runs,
     "show": show,
     "verify": verify,
     "analyze": analyze,
     "forecast": forecast,
+    "doctor": doctor,
     "report": report,
     "figure": figure,
+    "patch": patch,
+    "readout": readout,
+    "chimera": chimera,
+    "transplant": transplant,
+    "ticket": ticket,
+    "masks": masks,
     "watch": watch,
     "import": import_,
     "anatomy": anatomy,
     "export": export,
+    "du": du,
+    "thin": thin,
+    "rename": rename,
+    "rm": rm,
     "study": study,
 }
 
@@ -82,15 +105,24 @@ def _run(given: list[str]) -> int:
     given = [argument for argument in given if argument != "--debug"]
     _print_safely()
     logging.getLogger("interp").setLevel(logging.INFO)  # what libraries log below a warning does not concern the user
-    return _guarded(lambda: _dispatch(given), debug=debug)
+    with plain_types():
+        return _guarded(lambda: _dispatch(given), debug=debug)
 
 
 def _dispatch(given: list[str]) -> None:
     for word in given[: 2 if given[:1] == ["study"] else 1]:
         if shown(word) != word:  # which the parser would print as it is
             raise UsageError(f"given {word!a}, expected a command; `interp --help` lists them")
-    if given[:1] == ["train"] and len(given) > 1 and not given[1].startswith("-"):
+    if given[:1] in (["--version"], ["-V"]):
+        from interp.version import __version__
+
+        print(f"interp {__version__}")
+    elif given[:1] == ["train"] and len(given) > 1 and not given[1].startswith("-"):
         train_from(given[1], given[2:])
+    elif given[:1] == ["doctor"] and len(given) > 1 and not given[1].startswith("-"):
+        doctor_from(given[1], given[2:])
+    elif given[:1] == ["fork"] and len(given) > 1 and not given[1].startswith("-"):
+        fork_from(given[1], given[2:])
     elif given[:1] == ["study"]:
         study_from(given[1:] or ["--help"])
     else:
@@ -111,7 +143,7 @@ def _guarded(command: Callable[[], None], *, debug: bool) -> int:
             print(_told(f"interrupted{f': {error}' if str(error) else ''}"), file=sys.stderr)
             return INTERRUPTED
         said = error.on_command_line() if isinstance(error, UnknownFactError) else error
-        print(_told(f"error: {said}"), file=sys.stderr)
+        print(_told(f"error: {_IN_PYTHON.sub('', str(said))}"), file=sys.stderr)
         return 2 if isinstance(error, UsageError) and not isinstance(error, NotFiniteError) else 1
     return 0
 

@@ -22,8 +22,8 @@ class Import:
     """Arguments of `interp import`.
 
     Args:
-        path: files of the official grokking code, TransformerLens, the clock/pizza code, or any files of tensors; several are
-            the checkpoints of one run.
+        path: files of the official grokking code, TransformerLens, the clock/pizza code, the group-representation code, or any
+            files of tensors; several are the checkpoints of one run.
         name: name of the new run; the file's name by default.
         explain: say what was read, guessed and ignored, and how to change it; nothing is written.
         reading: how the file is read.
@@ -57,20 +57,29 @@ def import_(given: Annotated[Import, tyro.conf.arg(name="")]) -> None:
         return
     for note in run.provenance.get("notes", ()):
         say(f"note: {note}")
-    say(f"{run.path}: {checkpoints(run.steps)}")
+    say(f"{run.path}: {checkpoints(run.steps, known=run.knows_step)}")
     say(f"Next: interp report {shlex.quote(str(run.path))}")
 
 
-def export(run: RunPath, out: Out, format: str = "safetensors", step: int | None = None, root: Root = ROOT) -> None:
-    """Write one checkpoint's weights for other tools; `interp analyze RUN -o FILE` writes series.
+def export(
+    run: RunPath, out: Out, format: str | None = None, step: int | None = None, to: str | None = None, root: Root = ROOT
+) -> None:
+    """Write one checkpoint's weights for other tools, or with --to the run's curves; `interp analyze RUN -o FILE` writes series.
 
     Args:
-        format: safetensors, or transformer-lens for a state dict as TransformerLens names it.
+        out: the file: .safetensors, or .pt (.pth) for a state dict as TransformerLens names it; with --to a folder.
+        format: safetensors, transformer-lens, or bridge for TransformerLens 4 (default: what the suffix says).
         step: which checkpoint (default: the last).
+        to: tensorboard or wandb: the run's curves as a log of that tool, written offline into the folder.
     """
-    from interp.interop import export_weights
+    from interp.interop import export_log, export_weights
 
     opened = find_run(run, root)
+    if to is not None:
+        if format is not None or step is not None:
+            raise UsageError("--to: given with --format or --step, which are of weights; --to writes the curves of the whole run")
+        say(f"wrote {export_log(opened, out, to)}")  # type: ignore[arg-type] # refused there
+        return
     checkpoint = opened[opened.steps[-1] if step is None else step]
-    written = export_weights(checkpoint.weights, out, format, step=checkpoint.step)  # type: ignore[arg-type] # refused there
+    written = export_weights(checkpoint, out, format, step=checkpoint.step)  # type: ignore[arg-type] # refused there
     say(f"wrote {written}")

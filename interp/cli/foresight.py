@@ -1,17 +1,26 @@
-"""The command that looks ahead: forecast."""
+"""The commands that look ahead and say why: forecast, doctor."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Root, RunPath, find_run
-from interp.cli.printing import print_json, print_table
+from interp.cli.printing import print_json, print_table, say
+from interp.cli.task_flags import TaskName, with_fields_of_task, with_named_task
+from interp.config.fitting_batch import gives_batch, open_to_changes, with_fitting_batch
+from interp.config.recipes import RECIPES, recipe
+from interp.config.run_config import RunConfig
+from interp.errors import UsageError
+from interp.store.run_paths import find_path
 
 if TYPE_CHECKING:
+    from interp.forecasting.doctor.diagnosis import Diagnosis
     from interp.forecasting.foresee import Forecast
     from interp.store.run import Run
 
@@ -46,6 +55,92 @@ def forecast(
         if said[0].outside:
             print(f"by the law alone, whose intervals are wide; outside the range of the model: {'; '.join(said[0].outside)}")
         print(_what_happened(opened, goal))
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What `interp doctor` judges before it is trained: every field of a configuration, with the task's name.
+
+    Args:
+        config: the configuration.
+        task: what is learned, by name.
+    """
+
+    config: Annotated[RunConfig, tyro.conf.arg(name="")]
+    task: TaskName = None
+
+
+Asked = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="RUN|CONFIG", help="directory of a run, its name under --root, a recipe, or a configuration file"),
+]
+
+
+def doctor(
+    asked: Asked,
+    root: Root = ROOT,
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """Why did it not grok, or will it not? Causes in order of likelihood, each with evidence and the change to make.
+
+    A recipe or a configuration file is judged before it is trained, with any change: `interp doctor demo
+    --optimizer.weight-decay 0.1`. A run is judged by its history, its split, its table and its last checkpoint. Where nothing
+    is found, nothing is advised.
+
+    Args:
+        json_output: print JSON.
+    """
+    _say_diagnosis(_diagnosed(asked, root), as_json=json_output)
+
+
+def doctor_from(asked: str, flags: Sequence[str]) -> None:
+    """`interp doctor ASKED FLAGS`: of a configuration, the flags may be those of `interp train`."""
+    changes = [flag for flag in flags if flag.startswith("--") and flag.partition("=")[0] not in _OURS]
+    if not changes or not (asked in RECIPES or Path(asked).suffix in _FILES):
+        tyro.cli(doctor, args=[asked, *flags], prog="interp doctor")
+        return
+    base = recipe(asked) if asked in RECIPES else RunConfig.from_file(asked)
+    given = [flag for flag in flags if flag != "--json"]
+    default = Asking(with_fields_of_task(open_to_changes(base, given=gives_batch(given))))
+    parsed = tyro.cli(Asking, default=default, args=given, prog=f"interp doctor {asked}")
+    config = with_fitting_batch(with_named_task(parsed.config, parsed.task, base=base), base=base, given=gives_batch(given))
+    _say_diagnosis(_of_config(config), as_json="--json" in flags)
+
+
+_OURS, _FILES = ("--root", "--json", "--help"), (".toml", ".json")
+
+
+def _diagnosed(asked: str, root: Path) -> Diagnosis:
+    from interp.store.manifest import RECORD
+
+    if (find_path(Path(asked), root) / RECORD).is_file():
+        from interp.forecasting.doctor.diagnosing import diagnose
+
+        with counted_progress("looking for causes"):
+            return diagnose(find_run(Path(asked), root))
+    if Path(asked).suffix in _FILES:
+        return _of_config(RunConfig.from_file(asked))
+    if asked in RECIPES:
+        return _of_config(recipe(asked))
+    try:
+        find_run(Path(asked), root)
+    except UsageError as error:
+        raise UsageError(f"{error}; and no recipe or configuration file (.toml, .json) is called so") from error
+    raise AssertionError("a run without its record cannot be opened")
+
+
+def _of_config(config: RunConfig) -> Diagnosis:
+    from interp.forecasting.doctor.diagnosing import diagnose
+
+    return diagnose(config)
+
+
+def _say_diagnosis(found: Diagnosis, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        say(found)
 
 
 def _one(run: Run, at: int | None, target: Any) -> Forecast:

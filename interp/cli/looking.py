@@ -23,31 +23,49 @@ from interp.cli.arguments import (
     Root,
     RunPath,
     Threads,
-    find_path,
     find_run,
     parse_keys,
     parse_steps,
 )
-from interp.cli.printing import fail_on_unread, print_json, print_series, print_table, print_tree, say
-from interp.errors import DataError
+from interp.cli.printing import fail_on_unread, print_json, print_series, print_table, print_tree, say, table_of_runs
+from interp.errors import DataError, UsageError
+from interp.store.run_paths import find_path
 from interp.wording import checkpoints, counted
 
 
-def runs(root: Root = ROOT, json_output: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
-    """List the runs in a directory. One that cannot be read does not hide the others: it is named at the end, with exit code 1.
+def runs(
+    where: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(
+            metavar="CONDITION", help="only runs of which it holds: outcome=grokking, weight-decay>0.5; may be repeated"
+        ),
+    ] = (),
+    sort: Annotated[str, tyro.conf.arg(metavar="FIELD", help="in the order of this field")] = "name",
+    descending: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    root: Root = ROOT,
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """List the runs in a directory: outcome, when each grokked, its test accuracy, and the settings in which they differ.
+
+    One that cannot be read does not hide the others: it is named at the end, with exit code 1.
 
     Args:
-        json_output: print JSON instead of a table.
+        descending: the greatest first.
+        json_output: print JSON instead of a table, of the same runs in the same order.
     """
+    from interp.store.choosing_rows import chosen_rows, in_order, with_differences
     from interp.store.listing import list_rows
 
     found, unread = list_rows(root)
+    rows = with_differences(in_order(chosen_rows(found, where), sort, descending=descending)) if found else []
     if json_output:
-        print_json(found)
-    elif not found and not unread:
-        say(f"no runs in {root}; make one with: interp demo")
+        print_json(rows)
+    elif rows:
+        print_table(table_of_runs(rows))
     elif found:
-        print_table(found)
+        say(f"none of the {counted(len(found), 'run')} in {root}: {' and '.join(where)}")
+    elif not unread:
+        say(f"no runs in {root}; make one with: interp demo")
     fail_on_unread(unread)
 
 
@@ -55,25 +73,35 @@ def show(
     run: RunPath,
     threads: Threads = None,
     force: ForceAnalysis = False,
+    everything: Annotated[bool, tyro.conf.arg(name="all"), tyro.conf.FlagCreatePairsOff] = False,
     root: Root = ROOT,
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
-    """Show the facts of one run: configuration, split, checkpoints, phases, key frequencies, sizes.
+    """Show one run: what became of it in a sentence, then its phases, losses, checkpoints, warnings and settings.
 
     A phase is dated by the step at which it was first reached; where the run dips later, the step from which it holds for good
     and the dips are named as well. A run with one measured step has no dates.
 
     Args:
-        json_output: print JSON.
+        everything: every fact and every field of the configuration.
+        json_output: print all of it as JSON.
     """
+    from interp.forecasting.last_word import expected_of
+    from interp.observing.facts_in_words import facts_in_words
     from interp.observing.summary import summary
 
+    opened = find_run(run, root)
     with counted_progress("dating the phases") as on_step:
-        found = summary(find_run(run, root), threads=threads, on_step=on_step, force=force)
+        found = summary(opened, threads=threads, on_step=on_step, force=force)
     if json_output:
         print_json(found)
-    else:
-        print_tree(_in_words(found))
+        return
+    say(f"{found['name']}: {found['answer']}")
+    if (foreseen := expected_of(opened)) is not None:
+        say(f"forecast: {foreseen}")
+    print_tree(_in_words(found) if everything else facts_in_words(found))
+    if not everything:
+        say(f"More: interp show {shlex.quote(str(run))} --all{_at_root(root)}")
 
 
 def verify(
@@ -101,7 +129,7 @@ def verify(
             mend = f"interp verify --repair {shlex.quote(str(opened.path))}"
             notes.append(f"  `{mend}` sets damaged files aside and keeps the rest")
         raise DataError("\n".join([*told, *notes]))
-    say("\n".join([f"{opened.path}: sound; {checkpoints(opened.steps)}", *notes]))
+    say("\n".join([f"{opened.path}: sound; {checkpoints(opened.steps, known=opened.knows_step)}", *notes]))
 
 
 def analyze(
@@ -123,6 +151,7 @@ def analyze(
     """
     opened = find_run(run, root)
     with counted_progress("analysing") as on_step:
+        from interp.observing.analysis import find_analyses
         from interp.observing.observe import observe  # takes a second or two
         from interp.observing.series import about
 
@@ -136,12 +165,14 @@ def analyze(
             on_step=on_step,
             force=means.force,
         )
+    asked = find_analyses(analysis or (None if not file else ()), files=file)
+    _say_left_out(about(series).left_out, of=len(asked))
     if out is not None:
         from interp.interop import export_series
 
         export_series(series, out)
         say(f"wrote {out}")
-    print_series(series)
+    print_series(series, asked)
     _fail_on_failures(about(series).failures)
 
 
@@ -150,8 +181,8 @@ def anatomy(
     step: int | None = None,
     reading: FileOptions = NO_OPTIONS,
     controls: int = 5,
-    threads: Threads = None,
-    force: ForceAnalysis = False,
+    means: MeansOptions = ALL_MEANS,
+    everything: Annotated[bool, tyro.conf.arg(name="all"), tyro.conf.FlagCreatePairsOff] = False,
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
     root: Root = ROOT,
 ) -> None:
@@ -162,6 +193,8 @@ def anatomy(
         step: which checkpoint (default: the last).
         reading: how a published file is read.
         controls: number of random controls for each ablation, whose distribution is shown beside it; 0 is faster.
+        means: what measuring may take.
+        everything: every number, not the papers' tables alone.
         json_output: print JSON.
     """
     there = find_path(path, root)
@@ -172,18 +205,26 @@ def anatomy(
 
         source = open_source(there, step=step, format=reading.format, known=reading.known)  # type: ignore[arg-type] # checked there
         found = dissect(
-            source.weights, task=source.task, split=source.split, controls=controls, threads=threads, on_step=on_step,
-            force=force,
+            source.weights, task=source.task, split=source.split, controls=controls, threads=means.threads, on_step=on_step,
+            force=means.force,
         )  # fmt: skip
     paper, paper_note = beside_mainline(source.weights, source.task, weight_decay=source.weight_decay, fraction=source.fraction)
     if json_output:
         beside = {"paper": paper or None, "paper_note": paper_note}
         print_json({"path": str(there), "step": source.step, **found, **beside, "notes": list(source.notes)})
         return
-    say(f"{there}, step {source.step}")
+    say(f"{there}, step {'unknown' if source.step is None else source.step}")
     for note in (*source.notes, *([paper_note] if paper_note else [])):
         say(f"note: {note}")
-    print_tree(found, paper=paper)
+    if everything:
+        print_tree(found, paper=paper)
+        return
+    from interp.anatomy.screen import ablations_on_screen, one_screen
+
+    for rows in (one_screen(found, paper), ablations_on_screen(found, paper)):
+        if rows:
+            print_table(rows if paper else [{name: row[name] for name in row if name != "paper"} for row in rows])
+    say(f"Every number: interp anatomy {shlex.quote(str(path))} --all{_at_root(root)}")
 
 
 def _repair(path: Path, threads: int | None) -> None:
@@ -202,6 +243,24 @@ def _in_words(found: Mapping[str, Any]) -> dict[str, Any]:
         name: value for name, value in found.items() if name not in ("reached", "undated", "phases_in_words", "outcome_in_words")
     }
     return shown | {"outcome": found["outcome_in_words"], "phases": found["phases_in_words"] or "not known"}
+
+
+def _at_root(root: Path) -> str:
+    return "" if root == ROOT else f" --root {shlex.quote(str(root))}"
+
+
+def _say_left_out(why: Mapping[str, str], *, of: int) -> None:
+    """Name the questions that do not apply, each with the reason.
+
+    Raises:
+        UsageError: if no question applies.
+    """
+    if why and len(why) >= of:
+        raise UsageError(
+            "\n".join(f"analysis {name}: it does not apply to this run, as {reason}" for name, reason in why.items())
+        )
+    for name, reason in why.items():
+        say(f"left out {name}: {reason}")
 
 
 def _fail_on_failures(failures: Mapping[str, str]) -> None:

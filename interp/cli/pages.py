@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,15 +30,17 @@ from interp.cli.arguments import (
     Root,
     RunPath,
     Threads,
-    find_path,
     find_run,
     parse_keys,
 )
 from interp.cli.printing import fail_on_unread, say
 from interp.cores import check_threads
 from interp.errors import DataError, UsageError
+from interp.store.run_paths import find_path
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from interp.store.run import Run
 
 
@@ -84,6 +87,8 @@ class Drawing:
         format: of these files; that of a single one follows from its suffix.
         neuron: the neuron that the figure `neuron` shows, over all pairs and beside its best fit (default: 0).
         step: the checkpoint shown (default: the last; .html and .json then keep the slider over all of them).
+        size: what it is made for: a `slide` of 16 : 9, `half` of one, or a `column` of a paper; cells and letters are fitted.
+        library: of .html files, whether plotly.js is inside each (5 MB), or beside them as one file.
         width: width of a picture in CSS pixels.
         height: height of a picture in CSS pixels.
         scale: pixels of a PNG per CSS pixel (default: 2).
@@ -98,6 +103,8 @@ class Drawing:
     format: Literal["svg", "png", "pdf", "html", "json"] | None = None
     neuron: int | None = None
     step: int | None = None
+    size: Literal["slide", "half", "column"] | None = None
+    library: Literal["inside", "beside"] = "inside"
     width: int | None = None
     height: int | None = None
     scale: float | None = None
@@ -113,7 +120,8 @@ class Drawing:
 def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
     """Write one of the report's figures: a picture (.svg, .png, .pdf), an interactive page (.html), or plotly's JSON (.json).
 
-    With --all, all of them, into a folder: `interp figure RUN --all -o figures/ --format png`.
+    With --all, all of them, into a folder: `interp figure RUN --all -o figures/ --format png`. With -o x.gif or
+    x.mp4, one over the steps of the run; a GIF needs the extra `movie`, an MP4 the program ffmpeg.
 
     Pictures need the extra `export` (pip install 'interp[export]') and a Chrome or Chromium; .html and .json need neither.
     """
@@ -124,7 +132,8 @@ def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
 
 
 def _one_figure(asked: Drawing) -> None:
-    from interp.figures.held import titled
+    from interp.figures.dressing import dressed
+    from interp.figures.movie import MOVIES, check_movie
     from interp.figures.of_run import figure as draw
     from interp.figures.of_run import find_figure, is_of_one_step
     from interp.figures.saving import PICTURES, check_target, save
@@ -134,7 +143,11 @@ def _one_figure(asked: Drawing) -> None:
     if asked.format is not None:
         raise UsageError(f"format: given {asked.format!r}, expected only with --all; that of one file follows from its suffix")
     out, size = asked.out, {"width": asked.width, "height": asked.height, "scale": asked.scale}
-    check_target(out, **size)
+    moves = out.suffix[1:].lower() in MOVIES
+    if moves:
+        check_movie(out)
+    else:
+        check_target(out, **size)
     analysis = find_figure(asked.name, asked.file, neuron=asked.neuron)
     run, rule = find_run(asked.run, asked.root), parse_keys(asked.key_rule)
     is_still = asked.step is not None or out.suffix[1:].lower() in PICTURES
@@ -152,11 +165,25 @@ def _one_figure(asked: Drawing) -> None:
             on_step=on_step,
             force=asked.force,
         )
-    if asked.title:
-        drawn = titled(drawn, f"{analysis.title} (step {step:,})" if is_still else analysis.title)
+    title = f"{escape(run.name)}: {analysis.title}" if asked.title else None
+    if moves:
+        _over_steps(drawn, asked, run, title=title)
+        return
+    title = f"{title} (step {step:,})" if title and is_still else title
+    drawn = dressed(drawn, title, place=asked.size)
     with counted_progress("writing"):
-        written = save(drawn, out, **size)
+        written = save(drawn, out, library=asked.library, **size)
     say(f"wrote {written}")
+
+
+def _over_steps(drawn: go.Figure, asked: Drawing, run: Run, *, title: str | None) -> None:
+    """A figure as a movie."""
+    from interp.figures.movie import save_movie
+
+    if asked.step is not None:
+        raise UsageError(f"step: given {asked.step} for {asked.out}, which shows all of them; leave it out, or write a picture")
+    with counted_progress("drawing") as on_frame:
+        say(f"wrote {save_movie(drawn, asked.out, run.steps, title=title, place=asked.size, on_frame=on_frame)}")
 
 
 def _all_figures(asked: Drawing) -> None:
@@ -173,7 +200,7 @@ def _all_figures(asked: Drawing) -> None:
             asked.out,
             kind=asked.format or "svg",
             step=asked.step,
-            look=Look(asked.theme, asked.title, asked.width, asked.height, asked.scale),
+            look=Look(asked.theme, asked.title, asked.width, asked.height, asked.scale, asked.size, asked.library),
             files=asked.file,
             key_rule=parse_keys(asked.key_rule),
             threads=asked.threads,
@@ -272,7 +299,13 @@ def write_report(
             force=means.force,
             unread=unread,
         )
-    say(page.headline)
+    if len(runs) > 1:
+        from interp.observing.answer import answer
+
+        for run in runs:
+            say(f"{run.name}: {answer(run).sentence}")
+    else:
+        say(page.headline)
     say(f"Report: {out.resolve().as_uri()}")
     for name, why in page.failures.items():
         say(f"not shown: {name}: {why}")

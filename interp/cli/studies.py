@@ -35,9 +35,9 @@ class New:
 
     Args:
         name: of the study, and of its folder under --root.
-        recipe: what is varied: a recipe, or a configuration file (.toml, .json).
+        recipe: what is varied: demo, nanda, transformer-lens, pizza, power, s5, mlp, or a configuration file (.toml, .json).
         vary: a field of the configuration and its values: 0.3,1,2 or FIRST:LAST:COUNT or FIRST:LAST:COUNT:log; fields that move
-            together: task.p+split.fraction=59/0.4,97/0.3. Repeat it for each axis.
+            together: task.p+split.fraction=59/0.4,97/0.3; tasks by name: task=S5,D60. Repeat it for each axis.
         set: a field that is the same in all runs and not as in the recipe, such as steps=3000; may be repeated.
         seeds: repetitions of every combination, such as 0-9.
         seeds_are: what a seed sets: initial weights and split, or one of them.
@@ -181,7 +181,7 @@ def figure(asked: Annotated[StudyFigure, tyro.conf.arg(name="")]) -> None:
         drawn = survival(study, by=asked.x, of=asked.of, fixed=held, theme=asked.theme)
     else:
         drawn = law(study, along=asked.x, of=asked.of, fixed=held, theme=asked.theme)
-    say(f"wrote {save(drawn, asked.out, **size)}")
+    say(f"wrote {save(drawn, asked.out, width=asked.width, height=asked.height, scale=asked.scale)}")
     _fail_on_unread(study)
 
 

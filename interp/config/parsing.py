@@ -20,13 +20,22 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 T = TypeVar("T")
+# What makes a configuration of values, as `checked_config` does.
+Check = Callable[..., Any]
+# Fields of a dataclass, with those of the dataclasses in them.
+Names = dict[str, "Names"]
 
 # Bytes of a file that people write.
 TEXT_BYTES = 2**22
 
 
-def read_config(kind: type[T], path: Path) -> T:
+def read_config(kind: type[T], path: Path, *, check: Check | None = None) -> T:
     """The config in a .json or .toml file.
+
+    Args:
+        kind: the dataclass.
+        path: of the file.
+        check: what makes the config of the file's values, in place of `checked_config`.
 
     Raises:
         UsageError: if the file cannot be read, or with every problem of its content.
@@ -42,7 +51,7 @@ def read_config(kind: type[T], path: Path) -> T:
         raise UsageError(f"{where}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{where}: cannot be read (byte {error.start} is no text in UTF-8)") from error
-    return parse_config(kind, text, "JSON" if path.suffix == ".json" else "TOML", where=where)
+    return parse_config(kind, text, "JSON" if path.suffix == ".json" else "TOML", where=where, check=check)
 
 
 def parsed_text(data: bytes, *, is_json: bool) -> Any:
@@ -65,8 +74,8 @@ def _parsed_toml(text: str) -> Any:
 _PARSERS: dict[str, Callable[[str], Any]] = {"JSON": parsed_json, "TOML": _parsed_toml}
 
 
-def parse_config(kind: type[T], text: str, language: Literal["JSON", "TOML"], *, where: str) -> T:
-    """The configuration in a text, as a dataclass of this kind; `where` names it in errors.
+def parse_config(kind: type[T], text: str, language: Literal["JSON", "TOML"], *, where: str, check: Check | None = None) -> T:
+    """The configuration in a text, as a dataclass of this kind; `where` names it in errors, `check` is as for `read_config`.
 
     Raises:
         UsageError: with every problem, each with the path of its field.
@@ -75,7 +84,16 @@ def parse_config(kind: type[T], text: str, language: Literal["JSON", "TOML"], *,
         values = _PARSERS[language](text)
     except ValueError as error:
         raise UsageError(f"{where}: not {language} ({error})") from error
-    problems = list(_unknown_fields(values, kind()))
+    return (check or checked_config)(kind, values, where=where)
+
+
+def checked_config(kind: type[T], values: object, *, where: str) -> T:
+    """The same of what a text says: nested JSON values.
+
+    Raises:
+        UsageError: as `parse_config`.
+    """
+    problems = list(_unknown_fields(values, _known_fields(kind)))  # type: ignore[arg-type]  # a class can be hashed
     config, found = _validate(kind, values)
     # A table with a value of the wrong type is not looked at any further: leave that value out to see the others.
     wrong = [one["loc"] for one in found if one["type"] != "value_error" and one["loc"]]
@@ -125,13 +143,23 @@ def _without(values: object, paths: Sequence[Sequence[str | int]]) -> object:
     return {name: _without(value, deeper[name]) for name, value in values.items() if name not in left_out}
 
 
-def _unknown_fields(values: object, config: Any, prefix: str = "") -> Iterator[str]:
-    """Names in a nested mapping that are not fields of the dataclass they describe, each with the nearest one that is."""
+@cache
+def _known_fields(kind: Any) -> Names:
+    """Names of a dataclass' fields; for each that is a dataclass itself, by its default, those of that one."""
+    return _names_in(kind())
+
+
+def _names_in(config: Any) -> Names:
+    inner = {f.name: getattr(config, f.name) for f in fields(config)}
+    return {name: _names_in(value) if is_dataclass(value) else {} for name, value in inner.items()}
+
+
+def _unknown_fields(values: object, known: Names, prefix: str = "") -> Iterator[str]:
+    """Names in a nested mapping that are not those of the fields it describes, each with the nearest one that is."""
     if not isinstance(values, dict):
         return
-    known = {f.name: getattr(config, f.name) for f in fields(config)}
     for name, value in values.items():
         if name not in known:
             yield f"{prefix}{name}: {unknown('field', name, known)}"
-        elif is_dataclass(known[name]):
+        elif known[name]:
             yield from _unknown_fields(value, known[name], f"{prefix}{name}.")

@@ -6,18 +6,23 @@ Nothing here imports torch, so that the command line can show its help at once.
 from __future__ import annotations
 
 import json
-import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from math import isfinite
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from interp.config.change_checks import FIXED, check_change, check_possible
+from interp.config.changes import Change, SetField, read_change
+from interp.config.field_checks import MOST_THREADS, device, holdable, integer, one_of, refuse, short, truth, without_later
+from interp.config.model_config import ModelConfig as ModelConfig  # noqa: PLC0414  they are imported from here, too
+from interp.config.optimizer_config import OptimizerConfig as OptimizerConfig  # noqa: PLC0414  likewise
 from interp.config.parsing import parse_config, read_config
 from interp.config.saved_steps import SavedSteps
+from interp.config.tabled_tasks import checked_of_table, checked_with_task
 from interp.errors import UsageError, unknown
 from interp.tasks.modular import ModularTask
+from interp.tasks.named import task as task_by_name
+from interp.tasks.pair_blocks import APART
 from interp.tasks.splits import SplitConfig
 from interp.tasks.task import TableTask
 
@@ -28,106 +33,6 @@ else:
     RunTask = ModularTask
 
 EngineName = Literal["auto", "reference", "cpu", "cuda"]
-Biases = Literal["none", "mlp", "all"]
-Init = Literal["nanda", "transformer-lens"]
-LossName = Literal["cross_entropy", "stablemax"]
-PerpendicularGradient = Literal["off", "project", "rescale"]
-
-# The largest number of steps, neurons, points ...: far beyond any machine, and products of a few of them are still floats.
-MOST = 10**18
-MOST_THREADS = 1024
-# The largest number of each precision.
-_LARGEST = {"float32": (2 - 2**-23) * 2.0**127, "float64": sys.float_info.max}
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The one-layer transformer.
-
-    Args:
-        d_model: width of the residual stream.
-        n_heads: number of attention heads; must divide d_model (each head has d_model / n_heads dimensions).
-        d_mlp: number of neurons.
-        activation: of the neurons.
-        biases: trained biases: none, those of the MLP only (the official code), or all of them. They start at zero.
-        equals_class: give the output a class for the `=` token too (p + 1 classes, as the official code has).
-        attention_rate: alpha in A' = alpha softmax + (1 - alpha) ones; 1 is ordinary attention, 0 is constant attention.
-        init: `nanda`: N(0, 1/d_model), W_U N(0, 1/d_vocab); `transformer-lens`: N(0, 0.64/d_model) throughout.
-        init_scale: factor on every initial weight (Omnigrok's alpha).
-    """
-
-    d_model: int = 128
-    n_heads: int = 4
-    d_mlp: int = 512
-    activation: Literal["relu", "gelu"] = "relu"
-    biases: Biases = "mlp"
-    equals_class: bool = False
-    attention_rate: float = 1.0
-    init: Init = "nanda"
-    init_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        _refuse(
-            *(_integer(f"model.{name}", getattr(self, name), least=1) for name in ("d_model", "n_heads", "d_mlp")),
-            _one_of("model.activation", self.activation, ("relu", "gelu")),
-            _one_of("model.biases", self.biases, get_args(Biases)),
-            _one_of("model.init", self.init, get_args(Init)),
-            _number("model.attention_rate", self.attention_rate, "a number in 0..1", lambda x: 0 <= x <= 1),
-            _number("model.init_scale", self.init_scale, "a finite number > 0", lambda x: x > 0 and isfinite(x)),
-            _truth("model.equals_class", self.equals_class),
-        )
-        _without_negative_zeros(self)
-        if self.d_model % self.n_heads:
-            raise UsageError(
-                f"model.d_model: given {self.d_model}, expected a multiple of model.n_heads = {self.n_heads} "
-                f"(for example {self.n_heads * max(1, self.d_model // self.n_heads)})"
-            )
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """AdamW on the full batch, and the interventions that can be composed with it.
-
-    Args:
-        lr: learning rate.
-        weight_decay: decoupled weight decay, on every tensor.
-        beta1: decay of AdamW's first moment.
-        beta2: decay of AdamW's second moment.
-        eps: AdamW's epsilon.
-        warmup_steps: the learning rate rises linearly over this many updates; 0 means none.
-        loss: what is minimised, `cross_entropy` or `stablemax` (Prieto et al. 2025).
-        grokfast_lambda: strength of Grokfast's slow gradients, g' = g + lambda h; 0 switches the filter off.
-        grokfast_alpha: memory of Grokfast's filter, h <- alpha h + (1 - alpha) g.
-        perpendicular_gradient: remove from each tensor's gradient its part along the weights; `rescale` restores its norm.
-        norm_constraint: after every update scale all weights back to their initial total norm (Omnigrok).
-    """
-
-    lr: float = 1e-3
-    weight_decay: float = 1.0
-    beta1: float = 0.9
-    beta2: float = 0.98
-    eps: float = 1e-8
-    warmup_steps: int = 0
-    loss: LossName = "cross_entropy"
-    grokfast_lambda: float = 0.0
-    grokfast_alpha: float = 0.98
-    perpendicular_gradient: PerpendicularGradient = "off"
-    norm_constraint: bool = False
-
-    def __post_init__(self) -> None:
-        groups: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
-            (("lr", "eps"), "a finite number > 0", lambda x: isfinite(x) and x > 0),
-            (("weight_decay", "grokfast_lambda"), "a finite number >= 0", lambda x: isfinite(x) and x >= 0),
-            (("beta1", "beta2", "grokfast_alpha"), "a number in [0, 1)", lambda x: 0 <= x < 1),
-        )
-        _refuse(
-            *(_number(f"optimizer.{name}", getattr(self, name), what, test) for names, what, test in groups for name in names),
-            _integer("optimizer.warmup_steps", self.warmup_steps, least=0),
-            _one_of("optimizer.loss", self.loss, get_args(LossName)),
-            _one_of("optimizer.perpendicular_gradient", self.perpendicular_gradient, get_args(PerpendicularGradient)),
-            _truth("optimizer.norm_constraint", self.norm_constraint),
-        )
-        _without_negative_zeros(self)
 
 
 @dataclass(frozen=True)
@@ -146,10 +51,10 @@ class CheckpointConfig:
     moments: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.moments, tuple) and not any(_integer("", step, least=0) for step in self.moments)
-        _refuse(
-            *(_integer(f"checkpoints.{name}", getattr(self, name), least=0) for name in ("log", "every")),
-            None if whole else f"checkpoints.moments: given {self.moments!r}, expected a tuple of integers >= 0 (steps)",
+        whole = isinstance(self.moments, tuple) and not any(integer("", step, least=0) for step in self.moments)
+        refuse(
+            *(integer(f"checkpoints.{name}", getattr(self, name), least=0) for name in ("log", "every")),
+            None if whole else f"checkpoints.moments: given {short(self.moments)}, expected a tuple of integers >= 0 (steps)",
         )
         object.__setattr__(self, "moments", tuple(sorted(set(self.moments))))
 
@@ -171,9 +76,9 @@ class RunConfig:
     """One run. Two runs with equal configs, engine and thread count have equal bytes.
 
     Args:
-        task: what is learned: from Python any `Task` that is a binary operation, in files and on the command line a modular one.
+        task: what is learned: any `Task` that is a binary operation; in files a modular one, or one by name.
         split: which pairs are trained on.
-        model: the transformer.
+        model: the network.
         optimizer: how it is trained.
         checkpoints: which steps are saved.
         recipe: name of the recipe this config came from.
@@ -185,6 +90,8 @@ class RunConfig:
         device: `cpu` or a CUDA device such as `cuda:0`.
         dtype: precision of weights and updates.
         threads: CPU threads; none means all cores this process may use.
+        changes: what is changed while it trains, each as a text such as `1500:optimizer.weight_decay=0` or `memorized:norm=1.15`
+            (docs/experiments/changes.md); empty for a run in which nothing is.
     """
 
     task: RunTask = field(default_factory=ModularTask)
@@ -201,8 +108,11 @@ class RunConfig:
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"
     threads: int | None = None
+    changes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.task, str):  # by its name, as files have it
+            object.__setattr__(self, "task", task_by_name(self.task))
         if not isinstance(self.task, ModularTask):
             object.__setattr__(self, "task", TableTask.of(self.task))
             if self.task.classes != self.task.p:  # p raises if it is not a binary operation
@@ -210,26 +120,54 @@ class RunConfig:
                     f"task {self.task.name!r}: given {self.task.classes} answers, expected {self.task.p}, the number of its "
                     "elements: the one-layer transformer answers with one of them"
                 )
-        _refuse(
-            _integer("steps", self.steps, least=0),
-            _integer("evaluate_every", self.evaluate_every, least=1),
-            _integer("seed", self.seed, least=0, most=2**63 - 1),
-            None if self.threads is None else _integer("threads", self.threads, least=1, most=MOST_THREADS),
-            _one_of("engine", self.engine, get_args(EngineName)),
-            _one_of("dtype", self.dtype, ("float32", "float64")),
-            _device(self.device),
-            _truth("until_settled", self.until_settled),
+        refuse(
+            integer("steps", self.steps, least=0),
+            integer("evaluate_every", self.evaluate_every, least=1),
+            integer("seed", self.seed, least=0, most=2**63 - 1),
+            None if self.threads is None else integer("threads", self.threads, least=1, most=MOST_THREADS),
+            one_of("engine", self.engine, get_args(EngineName)),
+            one_of("dtype", self.dtype, ("float32", "float64")),
+            device(self.device),
+            truth("until_settled", self.until_settled),
             None if isinstance(self.recipe, str) else f"recipe: given {self.recipe!r}, expected a name",
         )
-        _refuse(*(_holdable(name, value, self.dtype) for name, value in self._scales()))
+        refuse(*(holdable(name, value, self.dtype) for name, value in self._scales()))
         if self.model.equals_class and not self.task.equals_sign:
             raise UsageError("model.equals_class: given True, but task.equals_sign is False: there is no `=` token to be a class")
+        is_known = self.split.blocks in ("", APART)  # of whole blocks the number is known once they are drawn
+        if self.optimizer.batch_size is not None and is_known:
+            self.optimizer.check_batch(self.split.count_of(self.task))
+        object.__setattr__(self, "changes", tuple(map(str, self._checked_changes())))
 
     def _scales(self) -> Iterator[tuple[str, float]]:
         """The numbers without an upper bound that tensors are multiplied by, or compared with, in the run's precision."""
         yield "model.init_scale", self.model.init_scale
         for name in ("lr", "weight_decay", "eps", "grokfast_lambda"):
             yield f"optimizer.{name}", getattr(self.optimizer, name)
+
+    @property
+    def unusual(self) -> str | None:
+        """In what it is not a one-layer transformer trained by AdamW on the full batch, in words; None if it is that."""
+        dropout = f"dropout ({self.model.dropout:g})" if self.model.dropout else None
+        return self.model.unusual or dropout or self.optimizer.unusual
+
+    @property
+    def schedule(self) -> tuple[Change, ...]:
+        """The changes as values."""
+        return tuple(map(read_change, self.changes))
+
+    def _checked_changes(self) -> list[Change]:
+        given = self.changes
+        if not isinstance(given, tuple | list):
+            raise UsageError(f"changes: given {short(given)}, expected texts such as '1500:optimizer.weight_decay=0'")
+        found = [read_change(one) for one in given]
+        for change in found:
+            check_change(change, steps=self.steps, p=self.task.p, operation=self.task.operation)
+            check_possible(change, self.model, self.optimizer)
+        return [
+            replace(change, what=_checked_field(self.optimizer, change)) if isinstance(change.what, SetField) else change
+            for change in found
+        ]
 
     @property
     def classes(self) -> int:
@@ -245,94 +183,72 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The config as nested plain values, as `to_json` writes them."""
-        is_modular = isinstance(self.task, ModularTask)
-        values = asdict(self if is_modular else replace(self, task=ModularTask()))
+        parts = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "task"}
+        values = {name: _plain(part) for name, part in parts.items()}
         if not self.checkpoints.moments:  # runs without have the bytes and names that they had before there were any
             del values["checkpoints"]["moments"]
+        if not self.changes:
+            del values["changes"]
+        for name in ("model", "optimizer"):
+            part = getattr(self, name)
+            values[name] = without_later(values[name], part, part.later)
+        if not self.split.blocks:
+            del values["split"]["blocks"]
         if isinstance(self.task, ModularTask):
-            return values
-        return {"task": {"table": self.task.name, "sha256": self.task.digest}, **without_task(values)}
+            return {"task": asdict(self.task), **values}
+        return {"task": {"table": self.task.name, "sha256": self.task.digest}, **values}
 
     @classmethod
     def from_json(cls, text: str, *, task: TableTask | None = None) -> RunConfig:
         """Read a config from JSON. Fields left out have their defaults.
 
+        ``task`` is a table of `ModularTask`'s fields, or a name that `interp.task` knows, such as ``"S5"``; with or without
+        ``=``: ``{"name": "S5", "equals_sign": false}``.
+
         Args:
-            task: the table, where the config names one.
+            task: the table, where the config has the name and hash of one that has no name there.
 
         Raises:
             UsageError: with all problems at once, each with the path of its field; for a table that is missing or wrong.
         """
         if task is None:
-            return parse_config(cls, text, "JSON", where="config")
-        values = json.loads(text)
+            return parse_config(cls, text, "JSON", where="config", check=checked_with_task)
+        return cls.from_dict(json.loads(text), task=task)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, task: TableTask | None = None) -> RunConfig:
+        """Read a config from nested plain values, as `to_dict` returns them; otherwise as `from_json`.
+
+        >>> RunConfig.from_dict(RunConfig(steps=10).to_dict()) == RunConfig(steps=10)
+        True
+        """
+        if task is None:
+            return checked_with_task(cls, values, where="config")
         named = values.get("task")
         if named != {"table": task.name, "sha256": task.digest}:
             raise UsageError(f"task: given the table {task.name!r} ({task.digest[:12]}...), but the config has {named!r}")
-        return replace(parse_config(cls, json.dumps(without_task(values)), "JSON", where="config"), task=task)
+        return checked_of_table(cls, values, task, where="config")
 
     @classmethod
     def from_file(cls, path: str | Path) -> RunConfig:
         """Read a config from a .json or .toml file, as `from_json`."""
-        return read_config(cls, Path(path))
+        return read_config(cls, Path(path), check=checked_with_task)
 
 
-def without_task(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A config's values without its task."""
-    return {name: value for name, value in values.items() if name != "task"}
+def _plain(part: Any) -> Any:
+    return asdict(part) if is_dataclass(part) and not isinstance(part, type) else part
 
 
-def _refuse(*problems: str | None) -> None:
-    """Raise all problems at once, if there are any."""
-    if found := [problem for problem in problems if problem]:
-        raise UsageError("\n".join(found))
-
-
-def _number(name: str, value: object, expected: str, test: Callable[[float], bool]) -> str | None:
+def _checked_field(optimizer: OptimizerConfig, change: Change) -> SetField:
+    """A change of an optimizer's field, its value of the field's type; refused if there is none, or it refuses the value."""
+    what = change.what
+    assert isinstance(what, SetField)
+    known = [known.name for known in fields(optimizer) if known.name not in FIXED]
+    if what.field not in known:
+        raise UsageError(f"changes: given {str(change)!r}: {unknown('field', what.field, known)}")
     try:
-        right = isinstance(value, int | float) and not isinstance(value, bool) and test(value)
-    except OverflowError:  # an integer that no float can hold
-        right = False
-    return None if right else f"{name}: given {_short(value)}, expected {expected}"
-
-
-def _integer(name: str, value: object, *, least: int, most: int = MOST) -> str | None:
-    above = isinstance(value, int) and value > most
-    expected = f"an integer in {least}..{most:,}" if above or most != MOST else f"an integer >= {least}"
-    return _number(name, value, expected, lambda x: isinstance(x, int) and least <= x <= most)
-
-
-def _short(value: object) -> str:
-    """A value as text; of an integer of thousands of digits, which Python does not write out, its length."""
-    if isinstance(value, int) and value.bit_length() > 256:
-        return f"an integer of {value.bit_length():,} bits"
-    return repr(value)
-
-
-def _holdable(name: str, value: float, dtype: str) -> str | None:
-    """Refuse what becomes infinite in the run's precision before anything was computed."""
-    most = _LARGEST[dtype]
-    return (
-        None if value <= most else f"{name}: given {value!r}, which {dtype} cannot hold, expected at most {most:.5g}; "
-        "choose a smaller one, or dtype float64"
-    )  # fmt: skip
-
-
-def _without_negative_zeros(config: ModelConfig | OptimizerConfig) -> None:
-    """-0.0 is 0.0: equal configurations have equal bytes and names."""
-    for field_ in fields(config):
-        if isinstance(value := getattr(config, field_.name), float) and value == 0:
-            object.__setattr__(config, field_.name, 0.0)
-
-
-def _truth(name: str, value: object) -> str | None:
-    return None if isinstance(value, bool) else f"{name}: given {value!r}, expected true or false"
-
-
-def _one_of(name: str, value: object, choices: tuple[str, ...]) -> str | None:
-    return None if value in choices else str(unknown(name, value, choices))
-
-
-def _device(value: object) -> str | None:
-    right = isinstance(value, str) and re.fullmatch(r"cpu|cuda(:[0-9]{1,4})?", value)
-    return None if right else f"device: given {value!r}, expected cpu, cuda or cuda:N"
+        replace(optimizer, **{what.field: what.value})
+    except UsageError as error:
+        raise UsageError(f"changes: given {str(change)!r}: {error}") from None
+    is_number = isinstance(getattr(optimizer, what.field), float) and isinstance(what.value, int)
+    return SetField(what.field, float(what.value)) if is_number else what

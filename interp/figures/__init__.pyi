@@ -13,13 +13,16 @@ from .drawing import level as level
 from .drawing import line as line
 from .drawing import remark as remark
 from .drawing import slider as slider
+from .dressing import dressed as dressed
 from .held import at_step as at_step
 from .held import titled as titled
+from .movie import save_movie as save_movie
 from .neuron_pictures import Neurons as Neurons
 from .of_run import figure as figure
 from .of_study import law as law
 from .of_study import phase_diagram as phase_diagram
 from .of_study import survival as survival
+from .paper_sizes import fitted as fitted
 from .saving import save as save
 from .tabled import Table as Table
 from .tabled import Tables as Tables

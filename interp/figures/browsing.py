@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from interp.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    pass
+    import kaleido
 
 Draw = Callable[[dict[str, Any], dict[str, Any]], bytes]
 

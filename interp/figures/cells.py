@@ -12,7 +12,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 18, 64, 46
 _BETWEEN_COLUMNS, _BETWEEN_ROWS = 62, 74
 
 # What is counted in whole numbers; on an axis narrower than WHOLE_BELOW plotly would put ticks between them.
-_COUNTED = ("a", "b", "frequency", "frequency in a", "frequency in b", "neurons")
+_COUNTED = ("a", "b", "frequency", "frequency in a", "frequency in b", "neurons", "distance")
 WHOLE_BELOW = 8
 
 

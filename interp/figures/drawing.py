@@ -10,6 +10,7 @@ import numpy as np
 
 from interp.figures.banding import last_step, phase_bands
 from interp.figures.cells import WHOLE_BELOW, Cell, grid, heading, on
+from interp.figures.single_point import without_time
 from interp.figures.theme import NEUTRAL, faded, template
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _ROW, _ACROSS, _KEY, _LETTER = 19, 880, 46, 7
 _FEW, _DOT = 12, 7
 
 
-def draw(
+def draw(  # noqa: PLR0913  each is a part of the figure
     series: xr.Dataset,
     rows: Sequence[Sequence[Cell]],
     *,
@@ -34,6 +35,7 @@ def draw(
     moving: Callable[[int], list[Trace]] | None = None,
     titles: Callable[[int], Mapping[int, str]] | None = None,
     alt: str | None = None,
+    said: Sequence[str] = (),
     annotations: Sequence[dict[str, Any]] = (),
 ) -> go.Figure:
     """A figure of rows of cells, complete at the last checkpoint; with a slider over the checkpoints if anything moves.
@@ -49,6 +51,7 @@ def draw(
         titles: called with the index i of a checkpoint where traces move; returns titles of cells, by their numbers, that say
             something about that checkpoint.
         alt: one sentence for readers who cannot see the figure.
+        said: sentences that are true of this run, which the report's page puts beside the figure.
         annotations: further plotly annotations.
     """
     import plotly.graph_objects as go
@@ -57,10 +60,14 @@ def draw(
 
     fixed, steps = list(fixed), [int(step) for step in series["step"].values]
     layout = _layout(series, rows, heights=heights, traces=[*fixed, *(moving(len(steps) - 1) if moving else [])])
+    if len(steps) == 1:
+        fixed = without_time(layout, fixed)
     _tick_powers(layout, fixed)
     layout["annotations"] += [*annotations, *_all_zero(layout, fixed)]
     if alt:
         layout["meta"]["alt"] = alt
+    if said:
+        layout["meta"]["said"] = [*said]
     if moving is None:
         return go.Figure(data=fixed, layout=layout)
     traces = [moving(i) for i in range(len(steps))]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from interp.errors import DataError, UsageError
+from interp.errors import DataError, UsageError, as_list
 from interp.figures.held import at_step
 from interp.figures.one_neuron import NEURON, one_neuron
+from interp.figures.plain_lines import figure_of
 from interp.figures.theme import PAPER, template
 from interp.observing.users_code import RAISED, raised
 
@@ -18,17 +19,17 @@ if TYPE_CHECKING:
 
     from interp.observing.analysis import Analysis
     from interp.observing.key_rules import KeyRule
-    from interp.store.run import Run
+    from interp.store.run import RunLike
 
 
 def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
-    run: Run | str | Path,
+    run: RunLike,
     name: str,
     *,
     neuron: int | None = None,
     step: int | None = None,
     theme: Literal["light", "dark"] = "light",
-    files: Iterable[str | Path] = (),
+    files: str | Path | Iterable[str | Path] = (),
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
     threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
@@ -37,7 +38,7 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
     """One of a run's figures, as the report shows it; what was measured before is taken from the run's cache.
 
     Args:
-        run: a recorded run, or its directory.
+        run: a recorded run, its directory, or its name.
         name: of a built-in analysis, or of one in `files`; ``neuron`` is one neuron for all pairs, beside its best fit.
         neuron: which one, only for the figure ``neuron``; 0 by default, which the report shows first.
         step: the checkpoint shown, marked on every time axis; without it, the last one, with a slider over all where things move.
@@ -53,9 +54,9 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
         DataError: if the analysis cannot be measured or its figure cannot be drawn.
     """
     from interp.observing.observe import observe
-    from interp.store.run import open_run
+    from interp.store.run import as_run
 
-    opened = open_run(run) if isinstance(run, str | Path) else run
+    opened = as_run(run)
     if step is not None:
         opened.sha256(step)  # the error for a step that was not saved
     asked = find_figure(name, files, neuron=neuron)
@@ -88,7 +89,7 @@ def draw_observed(asked: Analysis, series: xr.Dataset, *, theme: Literal["light"
     if asked.name in known.left_out:
         raise UsageError(f"figure {asked.name}: it does not apply to this run, as {known.left_out[asked.name]}")
     try:
-        drawn = asked.figure(series)
+        drawn = figure_of(asked)(series)
         drawn.layout.template = template(theme)
         drawn.layout.paper_bgcolor = PAPER[theme]
     except RAISED as error:  # a user's figure may raise anything
@@ -96,7 +97,7 @@ def draw_observed(asked: Analysis, series: xr.Dataset, *, theme: Literal["light"
     return drawn
 
 
-def find_figure(name: str, files: Iterable[str | Path] = (), *, neuron: int | None = None) -> Analysis:
+def find_figure(name: str, files: str | Path | Iterable[str | Path] = (), *, neuron: int | None = None) -> Analysis:
     """The analysis of a name, from files, built in, or that of one neuron.
 
     Raises:
@@ -105,7 +106,7 @@ def find_figure(name: str, files: Iterable[str | Path] = (), *, neuron: int | No
     from interp.errors import unknown
     from interp.observing.analysis import builtin_names, find_analyses, load_analysis
 
-    own = {analysis.name: analysis for analysis in map(load_analysis, files)}
+    own = {analysis.name: analysis for analysis in map(load_analysis, as_list(files, "files", of=(str, Path)))}
     if name == NEURON and name not in own:
         return one_neuron(neuron or 0)
     drawn = [analysis.name for analysis in find_analyses()]

@@ -20,7 +20,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Tables:
-    """What an analysis of kind ``tables`` draws: paragraphs that say how the tables are read, and the tables."""
+    """What an analysis of kind ``tables`` draws: paragraphs that say how the tables are read, and the tables.
+
+    `definitions` are the names of those that these tables need, where that is not all that their analysis links to.
+    """
 
     paragraphs: tuple[str, ...]
     tables: tuple[Table, ...]
+    definitions: tuple[str, ...] | None = None

@@ -106,7 +106,8 @@ def template(theme: Literal["light", "dark"] = "light") -> dict[str, Any]:
     }  # fmt: skip
     bar = {"outlinewidth": 0, "thickness": 8, "tickfont": {"size": 10, "color": faint}}
     return {
-        "data": {"heatmap": [{"colorscale": scale, "colorbar": bar}]},
+        # Curves are the data: plotly would leave out points that hardly bend a line, and are missed by whoever points at them.
+        "data": {"heatmap": [{"colorscale": scale, "colorbar": bar}], "scatter": [{"line": {"simplify": False}}]},
         "layout": {
             "font": {"family": FONT, "size": 12, "color": ink},
             "paper_bgcolor": PAPER[theme],

@@ -5,29 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from interp.errors import DataError, UsageError, unknown
+from interp.errors import DataError, UsageError, as_list, unknown
 from interp.figures.browsing import browser
-from interp.figures.held import at_step, titled
+from interp.figures.dressing import dressed
+from interp.figures.held import at_step
 from interp.figures.of_run import draw_observed
-from interp.figures.saving import KINDS, PICTURES, check_target, write_figure
+from interp.figures.paper_sizes import Size
+from interp.figures.saving import KINDS, PICTURES, Library, check_target, write_figure
 
 if TYPE_CHECKING:
     from interp.observing.analysis import Analysis
     from interp.observing.key_rules import KeyRule
-    from interp.store.run import Run
+    from interp.store.run import RunLike
 
 
 def save_all(  # noqa: PLR0913  each is a choice of the one who asks for pictures
-    run: Run | str | Path,
+    run: RunLike,
     folder: str | Path,
     *,
     kind: Literal["svg", "png", "pdf", "html", "json"] = "svg",
     step: int | None = None,
     look: Look | None = None,
-    files: Iterable[str | Path] = (),
+    files: str | Path | Iterable[str | Path] = (),
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
     threads: int | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
@@ -39,7 +42,7 @@ def save_all(  # noqa: PLR0913  each is a choice of the one who asks for picture
     from being written.
 
     Args:
-        run: a recorded run, or its directory.
+        run: a recorded run, its directory, or its name.
         folder: where to write; made if it does not exist. Files of the same names are replaced.
         kind: of the files, see `save`.
         step: the checkpoint shown, see `figure`.
@@ -58,22 +61,22 @@ def save_all(  # noqa: PLR0913  each is a choice of the one who asks for picture
     """
     from interp.observing.observe import observe
     from interp.observing.series import about
-    from interp.store.run import open_run
+    from interp.store.run import as_run
 
     folder, look = Path(folder), look or Look()
     if kind not in KINDS:
         raise unknown("kind of file", kind, KINDS)
     _check_folder(folder)
     check_target(folder.parent / f"figure.{kind}", **look.size)
-    opened = open_run(run) if isinstance(run, str | Path) else run
+    opened = as_run(run)
     if step is not None:
         opened.sha256(step)  # the error for a step that was not saved
     analyses = _analyses(files)
     told = on_progress or _silent
     on_step = partial(told, "analysing")
     series = observe(opened, analyses, key_rule=key_rule, threads=threads, on_step=on_step, force=force)
-    found = Saved(left_out=dict(about(series).left_out))
-    asked = [analysis for analysis in analyses if analysis.name not in found.left_out]
+    found = Saved(left_out=about(series).missed)
+    asked = [analysis for analysis in analyses if analysis.name not in about(series).left_out]
     shown = opened.steps[-1] if step is None and kind in PICTURES else step
     folder.mkdir(exist_ok=True)
     with browser() as draw:
@@ -85,9 +88,9 @@ def save_all(  # noqa: PLR0913  each is a choice of the one who asks for picture
             except (DataError, UsageError) as error:  # the browser's own failures end the whole
                 found.failures[analysis.name] = str(error)
                 continue
-            if look.titles:
-                made = titled(made, analysis.title if shown is None else f"{analysis.title} (step {shown:,})")
-            found.paths.append(write_figure(made, folder / f"{analysis.name}.{kind}", draw, **look.size))
+            when = "" if shown is None else f" (step {shown:,})"
+            made = dressed(made, f"{escape(opened.name)}: {analysis.title}{when}" if look.titles else None, place=look.place)
+            found.paths.append(write_figure(made, folder / f"{analysis.name}.{kind}", draw, library=look.library, **look.size))
     told("drawing", len(asked), len(asked))
     return found
 
@@ -96,12 +99,13 @@ def _silent(what: str, done: int, total: int) -> None:
     pass
 
 
-def _analyses(files: Iterable[str | Path]) -> list[Analysis]:
+def _analyses(files: str | Path | Iterable[str | Path]) -> list[Analysis]:
     """The built-in analyses that draw figures, and those of files, in the place of a built-in one if they have its name."""
     from interp.observing.analysis import find_analyses, load_analysis
 
-    own = {analysis.name: analysis for analysis in map(load_analysis, files) if analysis.kind == "figure"}
-    built_in: list[str | Analysis] = [own.pop(analysis.name, analysis) for analysis in find_analyses()]
+    given = map(load_analysis, as_list(files, "files", of=(str, Path)))
+    own = {analysis.name: analysis for analysis in given if analysis.kind == "figure"}
+    built_in = [own.pop(analysis.name, analysis) for analysis in find_analyses()]
     return find_analyses([*built_in, *own.values()])
 
 
@@ -124,6 +128,8 @@ class Look:
         width: of pictures, in CSS pixels; by default each figure's own.
         height: of pictures, in CSS pixels; by default each figure's own.
         scale: pixels of a PNG per CSS pixel; 2 by default.
+        place: where they will be shown, see `fitted`: cells and letters are made for it.
+        library: of pages, whether plotly.js is in each of them or beside them, see `save`.
     """
 
     theme: Literal["light", "dark"] = "light"
@@ -131,6 +137,8 @@ class Look:
     width: float | None = None
     height: float | None = None
     scale: float | None = None
+    place: Size | None = None
+    library: Library = "inside"
 
     @property
     def size(self) -> dict[str, float | None]:

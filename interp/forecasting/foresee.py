@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LEVEL = 0.8
 # Before this multiple of the step of memorizing nothing is said: the spectra have not yet turned to their course.
 EARLIEST = 1.5
+_NOTHING = 1e-12  # of a rate: rounding in a slope of 0
 # With strong weight decay logits on unseen pairs stay less alike than `AGREEMENT` asks: then ln N has to be at its end, nearly,
 # and to change by little in as many steps as have passed since memorizing.
 NEARLY, AT_END, STILL = 0.8, 0.25, 0.2
@@ -67,6 +68,9 @@ class Forecast:
     because: str = ""
     speaks_from: int | None = None
     evidence: Landmark | None = None
+
+    def __repr__(self) -> str:
+        return f"Forecast({self.run!r} at step {self.step:,}: {self})"
 
     def __str__(self) -> str:
         """The forecast as a sentence."""
@@ -159,7 +163,7 @@ def _chance(remaining: Remaining, so_far: Forecast) -> float | None:
 
 def _because(now: Landmark) -> str:
     rate = now.W_L.fall_per_100
-    course = f"falls {100 * rate:.2g} % per 100 steps" if rate > 0 else "does not fall"
+    course = f"falls {100 * rate:.2g} % per 100 steps" if rate > _NOTHING else "does not fall"
     return f"the effective number of frequencies of W_L, {now.W_L.number:.1f} now, {course}"
 
 

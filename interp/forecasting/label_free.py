@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from interp.forecasting.told import told
 from interp.measures.effective import effective_number
 from interp.observing.derived import finite_curve
 from interp.observing.series import about
@@ -94,7 +95,7 @@ def label_free(series: xr.Dataset) -> LabelFree | None:
         agreement=agreed[1],
         memorized=None if trained is None else _first(*trained),
         evaluated=None if trained is None else int(trained[0][-1]),
-        config=found.config,
+        config=told(found.config, found.facts),
         p=found.p,
     )
 

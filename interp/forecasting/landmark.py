@@ -137,7 +137,7 @@ def features(at: Landmark, config: Mapping[str, Any]) -> dict[str, float]:
     - ``level_W_L``, ``level_W_E``: ln N less its end.
     - ``agreement``: artanh of the shift agreement; ``agreement_rate``: ln of what it gained over the window, for its whole past.
     - ``decay``: ln(weight decay x learning rate x steps since memorizing), the number of times that unused weights have shrunk
-      by a factor e; ``fraction``: ln of the share of the pairs that are trained on.
+      by a factor e; ``fraction``: ln of the share of the pairs that are trained on; ``modulus``: ln p.
     """
     since = at.since
     now, before = _artanh(at.agreement), _artanh(at.agreement_before)
@@ -152,6 +152,7 @@ def features(at: Landmark, config: Mapping[str, Any]) -> dict[str, float]:
         "agreement_rate": log(max(gained, SLOWEST)) if isfinite(gained) else nan,
         "decay": _log(decay * since),
         "fraction": _log(_number(config, "split", "fraction")),
+        "modulus": _log(_number(config, "task", "p")),
     }
 
 

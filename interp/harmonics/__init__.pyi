@@ -1,6 +1,7 @@
 from .cyclic import CyclicHarmonics as CyclicHarmonics
 from .cyclic import FourierBasis as FourierBasis
 from .frames import addition as addition
+from .frames import division as division
 from .frames import multiplication as multiplication
 from .frames import subtraction as subtraction
 from .grid import line_index as line_index
@@ -11,7 +12,11 @@ from .harmonics import positions as positions
 from .harmonics import take_classes as take_classes
 from .harmonics import take_logits as take_logits
 from .harmonics import take_rows as take_rows
+from .of_group import group_harmonics as group_harmonics
+from .of_group import isotypic_projectors as isotypic_projectors
 from .primes import is_prime as is_prime
+from .representations import Irrep as Irrep
+from .representations import irreps as irreps
 from .residues import both_units as both_units
 from .residues import discrete_logarithm as discrete_logarithm
 from .residues import powers as powers

@@ -42,3 +42,18 @@ def multiplication(p: int) -> CyclicHarmonics:
     ([4, 5, 7, 8], [1, 2])
     """
     return CyclicHarmonics(p - 1, rows=unit_pairs(p), classes=powers(p))
+
+
+@cache
+def division(p: int) -> CyclicHarmonics:
+    """a / b modulo a prime p > 2: as multiplication, with 1/b in the place of b: a difference of exponents.
+
+    Raises:
+        UsageError: if p is not a prime greater than 2.
+
+    >>> division(5).rows.tolist()[:4], division(5).classes.tolist()
+    ([6, 8, 9, 7], [1, 2, 4, 3])
+    """
+    power = powers(p)
+    inverse = power[(-torch.arange(p - 1)) % (p - 1)]  # g^-j
+    return CyclicHarmonics(p - 1, rows=(power[:, None] * p + inverse).flatten(), classes=power)

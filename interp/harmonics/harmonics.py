@@ -135,12 +135,12 @@ class GroupHarmonics:
         return torch.stack([(matrix.to(x.device) @ x.double()).norm() for matrix in self.projectors.values()])
 
 
-def take_rows(harmonics: Harmonics, values: Shaped[Tensor, all_rows * rest]) -> Shaped[Tensor, row * rest]:
+def take_rows(harmonics: Harmonics, values: Shaped[Tensor, " all_rows *rest"]) -> Shaped[Tensor, " row *rest"]:
     """Values of all of a task's rows, in the order of the harmonics' rows; no copy is made if that order is the task's own."""
     return values if harmonics.rows is None else values[harmonics.rows.to(values.device)]
 
 
-def take_classes(harmonics: Harmonics, values: Shaped[Tensor, all_classes * rest]) -> Shaped[Tensor, n * rest]:
+def take_classes(harmonics: Harmonics, values: Shaped[Tensor, " all_classes *rest"]) -> Shaped[Tensor, " n *rest"]:
     """Rows of a matrix over tokens or classes (W_E, W_L), in the order of the group elements."""
     # Contiguous in memory whether or not classes are reordered, so that sums over it round in the same way.
     return values[: harmonics.n].contiguous() if harmonics.classes is None else values[harmonics.classes.to(values.device)]

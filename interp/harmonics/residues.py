@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.harmonics.primes import is_prime
+from interp.harmonics.primes import is_prime, powers_of_root
 
 
 def units(n: int) -> Int64[Tensor, " unit"]:
@@ -56,13 +56,7 @@ def powers(p: int) -> Int64[Tensor, " exponent"]:
             f"given p = {p}, expected a prime greater than 2: only then are the units powers of one root and have "
             "waves; for a composite modulus measure the pairs of `both_units` and the others separately"
         )
-    for root in range(2, p):
-        found = [1]
-        while (following := found[-1] * root % p) != 1:
-            found.append(following)
-        if len(found) == p - 1:
-            return torch.tensor(found, dtype=torch.int64)
-    raise AssertionError(f"every prime has a primitive root, {p} too")
+    return torch.tensor(powers_of_root(p), dtype=torch.int64)
 
 
 def discrete_logarithm(p: int) -> Int64[Tensor, " p"]:

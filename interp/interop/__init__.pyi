@@ -3,6 +3,9 @@ from .explained import explain as explain
 from .export import export_series as export_series
 from .export import export_weights as export_weights
 from .export import to_bridge as to_bridge
+from .exported_logs import LOG_FORMATS as LOG_FORMATS
+from .exported_logs import LogFormat as LogFormat
+from .exported_logs import export_log as export_log
 from .imported import Imported as Imported
 from .known import Known as Known
 from .load import import_run as import_run

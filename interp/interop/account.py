@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import cast
 
 from torch import Tensor
 
 from interp.errors import DataError
 from interp.interop.content import State
 from interp.interop.guess import Guess
+from interp.interop.held_network import Held, HeldTask
 from interp.interop.opening import Opened
 from interp.interop.untrusted import stored_attributes
 from interp.interop.working import Performance, Working, performance, working
 from interp.networks.one_layer import Weights
 from interp.networks.tensor_layout import describe
-from interp.tasks.modular import ModularTask
+from interp.tasks.modular import ModularTask, Operation
 from interp.tasks.splits import Split
 
 _MANY = 64  # tries; a model has nine matrices
@@ -56,7 +58,7 @@ class Account:
 
     def result(self) -> list[str]:
         """How well the last model works, with the warnings, in words."""
-        return [f"the model of step {self.performance.step:,}: {self.performance}", *self.warnings]
+        return [f"the {self.performance.of}: {self.performance}", *self.warnings]
 
 
 # Guesses that only the reading of names makes; the others have notes of their own.
@@ -65,11 +67,11 @@ _TOLD = ("tensors", "axes", "orientation", "unembedding", "positions")
 
 def account_of(
     opened: Opened,
-    weights: Weights,
-    task: ModularTask,
+    weights: Held,
+    task: HeldTask,
     *,
     split: Split | None,
-    step: int,
+    step: int | None,
     logged_loss: float | None = None,
     guesses: Sequence[Guess] = (),
 ) -> Account:
@@ -80,6 +82,7 @@ def account_of(
     """
     state, layout = opened.content.states[-1][1], opened.layout
     how = performance(weights, task, split, step=step)
+    turns = isinstance(weights, Weights) and isinstance(task, ModularTask)
     tensors = {name: f"{ours} ({axes})" for name, (ours, axes) in layout.tensors.items() if name in state or ".*." in name}
     tensors |= {f"{name} (again)": f"{ours} ({axes})" for name, (ours, axes) in layout.tied.items() if name in state}
     return Account(
@@ -90,11 +93,11 @@ def account_of(
         config=stored_attributes(opened.config),
         guesses=(*opened.guesses, *guesses),
         performance=how,
-        warnings=tuple(_warnings(opened, state, how, opened.content.final_loss("train") or logged_loss)),
+        warnings=tuple(_warnings(opened, state, how, opened.content.final_loss("train") or logged_loss, turns=turns)),
     )
 
 
-def _warnings(opened: Opened, state: State, found: Performance, published: float | None) -> Iterator[str]:
+def _warnings(opened: Opened, state: State, found: Performance, published: float | None, *, turns: bool) -> Iterator[str]:
     """A model that is right no more often than by chance, or too seldom for one that was trained: perhaps it was not, perhaps a
     matrix is the wrong way round."""
     how = found.working
@@ -115,7 +118,7 @@ def _warnings(opened: Opened, state: State, found: Performance, published: float
     else:
         return
     square = [name for name in opened.layout.tensors if _is_square(state.get(name))]
-    if square:
+    if square and turns:
         yield f"square, so that no shape tells their orientation: {', '.join(square)}{_turned(opened, state, square, how)}"
 
 
@@ -142,7 +145,8 @@ def _turned(opened: Opened, state: State, square: Sequence[str], how: Working) -
 def _with(opened: Opened, state: State, names: Sequence[str], how: Working) -> Working | None:
     turned = {name: value.mT for name in names if isinstance(value := state[name], Tensor)}
     try:
-        found = working(opened.read({**state, **turned}), [how.operation])
+        model = opened.read({**state, **turned})
+        found = working(cast(Weights, model), [cast(Operation, how.operation)])
     except DataError:
         return None
     return found if found.is_far_better_than(how) else None

@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from os.path import realpath
 from pathlib import Path
 
 from interp.errors import DataError, UsageError
+from interp.interop.group_models import is_group_config
 from interp.interop.logs.log_rows import LARGEST_JSON
 from interp.interop.logs.training_log import BESIDE, TrainingLog, read_log
 from interp.interop.stored_settings import stored_config
@@ -27,7 +29,7 @@ def config_in(beside: Sequence[Path]) -> tuple[dict[str, object], list[str]]:
         content = json.loads(found[0].read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         return {}, [f"{found[0].name}, which lies in the folder, was not read as its configuration: {error}"]
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or is_group_config(content):  # the latter is read by what reads its models
         return {}, []
     fields, renamed = stored_config([{"config": content}])
     return fields, [f"{found[0].name}, which lies in the folder, was taken for its configuration", *renamed[:_SHOWN]]
@@ -47,11 +49,11 @@ def log_in(beside: Sequence[Path]) -> tuple[TrainingLog | None, list[str]]:
 
 def unread(beside: Sequence[Path], read: Sequence[Path]) -> list[str]:
     """A note that names the other files of a folder; empty if all of them were read."""
-    taken = {path.resolve() for path in read}
+    taken = {realpath(path) for path in read}  # which, unlike `Path.resolve`, also names a link that goes in a circle
     names = [
         f"{path.name} (give it with --split-file, if it lists pairs)" if _PAIRS.fullmatch(path.name) else path.name
         for path in beside
-        if path.resolve() not in taken
+        if realpath(path) not in taken
     ]
     return [f"not read from the folder: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"] if names else []
 

@@ -29,7 +29,7 @@ class Explanation:
         why: the reason.
         tensors: their name -> our name and axes.
         ignored: their names of what was not read, with shapes.
-        steps: of the checkpoints.
+        steps: of the checkpoints; that of one whose step nothing tells, which is 0 then, is not said.
         config: the configuration that was found.
         task: what the model learned.
         split: in words.
@@ -63,11 +63,11 @@ class Explanation:
 
     def _lines(self) -> Iterator[str]:
         yield f"{self.file}: format {self.format}, because {self.why}"
-        yield f"checkpoints: {checkpoints(self.steps)}"
+        yield f"checkpoints: {checkpoints(self.steps, known=self.performance.step is not None)}"
         yield f"task: {self.task}"
         yield f"split: {self.split}"
         yield f"losses: {self.losses[0]} of training, {self.losses[1]} of test"
-        yield f"model of step {self.performance.step:,}: {self.performance}"
+        yield f"{self.performance.of}: {self.performance}"
         yield from _block("read", [f"{theirs} -> {ours}" for theirs, ours in self.tensors.items()])
         yield from _block("ignored", [f"{name}: {shape}" for name, shape in self.ignored.items()])
         yield from _block("configuration found", [f"{name}: {value}" for name, value in self.config.items()])

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,12 @@ from interp.interop.transformer_lens import legacy_state
 from interp.interop.zip_comment import with_comment
 from interp.networks.bridge import bridge_facts
 from interp.networks.bridge import to_bridge as to_bridge  # noqa: PLC0414  the stub of this room names it
+from interp.networks.layered import Layered
+from interp.networks.layered_bridge import layered_facts, layered_legacy_state, layered_to_bridge
+from interp.networks.network import Network
 from interp.networks.one_layer import Weights
+from interp.networks.two_embeddings import TwoEmbeddings
+from interp.networks.weights_given import as_network, as_weights
 from interp.observing.series import ABOUT, about, as_attributes
 from interp.store.durable import write_output
 from interp.store.tensors import pack_network
@@ -26,37 +31,87 @@ from interp.store.tensors import pack_network
 if TYPE_CHECKING:
     import pandas as pd
 
+    from interp.store.checkpoint import Checkpoint
+
 WeightsFormat = Literal["safetensors", "transformer-lens", "bridge"]
+_WEIGHTS_SUFFIXES: dict[str, WeightsFormat] = {
+    ".safetensors": "safetensors",
+    ".pt": "transformer-lens",
+    ".pth": "transformer-lens",
+}
 _SERIES_SUFFIXES = (".nc", ".parquet", ".csv")
 
 
-def export_weights(weights: Weights, path: str | Path, format: WeightsFormat = "safetensors", *, step: int = 0) -> Path:
+def export_weights(
+    weights: Weights | Layered | TwoEmbeddings | Checkpoint,
+    path: str | Path,
+    format: WeightsFormat | None = None,
+    *,
+    step: int | None = None,
+) -> Path:
     """Write one model to a file, whole or not at all; its mode follows the umask.
 
     Args:
+        weights: the model, or a checkpoint of it. Of other networks than the one-layer transformer, what TransformerLens has:
+            transformers of any depth, with LayerNorm before attention and MLP, or without.
+        path: the file: ``.safetensors``, or ``.pt`` or ``.pth`` for a format that ``torch.load`` reads.
         format: ``safetensors``, this toolkit's own checkpoint, which loses nothing; ``transformer-lens``, the state dict of a
             HookedTransformer (`legacy_state`), for ``torch.load``; ``bridge``, for TransformerLens 4: a dict with the
             ``state_dict`` of a TransformerBridge, the ``config`` to boot it with, and the ``epoch``. (`to_bridge` makes the
-            object.)
-        step: number of updates the model has had. A HookedTransformer's state dict has no place for it, nor for the activation:
-            they are in the comment of the file's zip archive, and the state dict is as TransformerLens expects it.
+            object.) By default what the suffix says: ``safetensors``, or ``transformer-lens`` for ``.pt`` and ``.pth``.
+        step: number of updates the model has had; a checkpoint's own by default, else 0. A HookedTransformer's state dict has
+            no place for it, nor for the activation: they are in the comment of the file's zip archive, and the state dict is
+            as TransformerLens expects it.
 
     Raises:
-        UsageError: for an unknown format, or a model the format cannot hold.
+        UsageError: for an unknown format, a suffix that is not the format's, or a model the format cannot hold.
         DataError: if the file cannot be written.
     """
-    if format not in get_args(WeightsFormat):
-        raise unknown("format", format, get_args(WeightsFormat))
+    path = Path(path)
+    format, given = _format_of(path, format), weights
+    network = as_network(given)
+    step = int(getattr(given, "step", 0)) if step is None else step
     if format == "safetensors":
-        return write_output(Path(path), pack_network(step, weights))
+        return write_output(path, pack_network(step, network))
     buffer = io.BytesIO()
-    content: dict[str, object] = dict(_on_cpu(legacy_state(weights)))
-    if format == "bridge":
-        bridge = to_bridge(weights)
-        state = _on_cpu({name: tensor.detach() for name, tensor in bridge.state_dict().items()})
-        content = {"state_dict": state, "config": bridge_facts(weights), "epoch": step}
+    content = _for_transformer_lens(network, format, step)
     torch.save(content, buffer)
-    return write_output(Path(path), with_comment(buffer.getvalue(), {"step": step, "act_fn": weights.activation}))
+    activation = network.layout.activation if isinstance(network, Layered) else as_weights(network).activation
+    return write_output(path, with_comment(buffer.getvalue(), {"step": step, "act_fn": activation}))
+
+
+def _for_transformer_lens(network: Network, format: WeightsFormat, step: int) -> dict[str, object]:
+    """What is saved for either TransformerLens."""
+    if isinstance(network, TwoEmbeddings):
+        raise UsageError(
+            f"format: given {format} for a network of kind {network.kind!r}, which TransformerLens does not have; export it as "
+            "safetensors"
+        )
+    if format == "transformer-lens":
+        return dict(_on_cpu(layered_legacy_state(network) if isinstance(network, Layered) else legacy_state(as_weights(network))))
+    bridge = layered_to_bridge(network) if isinstance(network, Layered) else to_bridge(as_weights(network))
+    facts = layered_facts(network) if isinstance(network, Layered) else bridge_facts(as_weights(network))
+    state = _on_cpu({name: tensor.detach() for name, tensor in bridge.state_dict().items()})
+    return {"state_dict": state, "config": facts, "epoch": step}
+
+
+def _format_of(path: Path, format: str | None) -> WeightsFormat:
+    """The format that is meant, by its name or by the suffix of the file, which must not contradict each other."""
+    if format is not None and format not in get_args(WeightsFormat):
+        raise unknown("format", format, get_args(WeightsFormat))
+    suffix = path.suffix.lower()
+    if suffix not in _WEIGHTS_SUFFIXES:
+        raise UsageError(
+            f"{path}: given suffix {path.suffix!r}, expected .safetensors, or .pt or .pth for a state dict as TransformerLens "
+            "names it; nothing else is written"
+        )
+    by_suffix = _WEIGHTS_SUFFIXES[suffix]
+    if format is None:
+        return by_suffix
+    if (format == "safetensors") != (by_suffix == "safetensors"):
+        right = ".safetensors" if format == "safetensors" else ".pt or .pth"
+        raise UsageError(f"{path}: given suffix {path.suffix!r} with format {format}, expected {right}")
+    return cast("WeightsFormat", format)
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -73,6 +128,8 @@ def export_series(series: xr.Dataset, path: str | Path) -> Path:
         UsageError: for another suffix.
         DataError: if the file cannot be written, or netCDF cannot hold a value.
     """
+    if not isinstance(series, xr.Dataset):
+        raise UsageError(f"series: given {type(series).__name__}, expected what interp.observe(run) returns")
     path = Path(path)
     if path.suffix not in _SERIES_SUFFIXES:
         raise UsageError(f"{path}: given suffix {path.suffix!r}, expected one of {', '.join(_SERIES_SUFFIXES)}")

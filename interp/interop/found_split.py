@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, product
@@ -13,12 +13,11 @@ from jaxtyping import Float64
 
 from interp.errors import DataError, UsageError
 from interp.interop.content import Content
+from interp.interop.held_network import Held, HeldTask
 from interp.interop.known import Known
 from interp.interop.split import misfit, pair_losses
 from interp.interop.split_file import read_split, stored_split
 from interp.interop.split_search import Search, clear, clearness, search, shortest_fraction, shown, supports
-from interp.networks.one_layer import Weights
-from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SPLIT_RULES, Split, SplitConfig
 
 # Stored losses are from before the last update, so that the right split fits closely but not always exactly.
@@ -33,14 +32,32 @@ _USUAL = (598, 0, 1, 42)
 Found = tuple[SplitConfig | None, Split | None, list[str]]
 
 
+def _unsaid(_: Split) -> str:
+    return ""
+
+
 def find_split(
-    content: Content, models: Sequence[Weights], task: ModularTask, *, known: Known, drawn: SplitConfig | None
+    content: Content,
+    models: Sequence[Held],
+    task: HeldTask,
+    *,
+    known: Known,
+    drawn: SplitConfig | Split | None,
+    logged: Callable[[Split], str] = _unsaid,
 ) -> Found:
     """The split of a run, with the rule it came from if there is one, and notes on how certain it is.
 
     Tried in this order: the caller's; the stored indices; the format's rule with the stored seed, if the losses do not speak
     against it; the one among the seeds of all rules that the losses on the single pairs tell, those of the last model or, where
     it does as well on all pairs, of some earlier one.
+
+    Args:
+        content: what the file holds.
+        models: all of the run, ascending.
+        task: what they learned.
+        known: what the caller says.
+        drawn: the split by the format's rule and stored seed, or its pairs where that rule draws none of ours.
+        logged: in words, how the losses of a training log agree with a split; empty without any.
 
     Raises:
         UsageError: if the caller gives a split twice, or a list of pairs that is none.
@@ -58,16 +75,21 @@ def find_split(
     if inside is not None:
         rule, split, notes = _listed(inside, task, content.config)
         return rule, split, [*told, *notes]
-    rule, split, notes = _worked_out(content, models, task, drawn)
+    rule, split, notes = _worked_out(content, models, task, drawn, logged)
     return rule, split, [*told, *notes]
 
 
-def _worked_out(content: Content, models: Sequence[Weights], task: ModularTask, drawn: SplitConfig | None) -> Found:
+def _worked_out(
+    content: Content, models: Sequence[Held], task: HeldTask, drawn: SplitConfig | Split | None, logged: Callable[[Split], str]
+) -> Found:
     """The split of the format's rule, or the one that the losses tell."""
     evidence = Evidence.of(content, models, task)
+    if isinstance(drawn, Split):
+        return _unshuffled(evidence, drawn, logged)
     if drawn is not None:
         try:
-            return _of_rule(evidence, drawn, drawn.draw(task))
+            split = drawn.draw(task)
+            return _of_rule(evidence, drawn, split, logged(split))
         except UsageError as error:
             raise DataError(str(error)) from error
     found = evidence.search()
@@ -76,7 +98,7 @@ def _worked_out(content: Content, models: Sequence[Weights], task: ModularTask, 
     return _taken(evidence, found.split, found)
 
 
-def refuted(content: Content, models: Sequence[Weights], task: ModularTask, known: Known) -> tuple[str, list[str]]:
+def refuted(content: Content, models: Sequence[Held], task: HeldTask, known: Known) -> tuple[str, list[str]]:
     """In words, how the losses speak against the split that the caller gives, empty if they do not; and notes.
 
     They do where it has other losses than the published ones and those on the single pairs do not speak for it, or where they
@@ -103,13 +125,13 @@ class Evidence:
         config: the stored configuration.
     """
 
-    task: ModularTask
-    models: tuple[Weights, ...]
+    task: HeldTask
+    models: tuple[Held, ...]
     published: tuple[tuple[float, float | None], ...]
     config: Mapping[str, object]
 
     @classmethod
-    def of(cls, content: Content, models: Sequence[Weights], task: ModularTask) -> Evidence:
+    def of(cls, content: Content, models: Sequence[Held], task: HeldTask) -> Evidence:
         """From a file's content and its models in their order."""
         train, test = content.final_loss("train"), content.final_loss("test")
         published: list[tuple[float, float | None]] = []
@@ -167,20 +189,33 @@ class Evidence:
         return f"the losses on it differ from the published ones by {raw:.0%}" if nearest > _CLOSE else ""
 
 
-def _of_rule(evidence: Evidence, drawn: SplitConfig, split: Split) -> Found:
+def _unshuffled(evidence: Evidence, split: Split, logged: Callable[[Split], str]) -> Found:
+    """The first pairs in row-major order, with what speaks against them."""
+    rule, _, notes = _listed(split, evidence.task, evidence.config)
+    count = len(split.train)
+    said = evidence.against(split, None) or logged(split) or "there is no loss that confirms it"
+    first = (
+        f"split: with the stored seed that code does not shuffle, and trains on pairs 0 to {count - 1} in row-major order; {said}"
+    )
+    return rule, split, [first, *notes]
+
+
+def _of_rule(evidence: Evidence, drawn: SplitConfig, split: Split, logged: str) -> Found:
     """The split by the format's own rule, if the losses agree with it; else the one that they tell."""
     raw, nearest = evidence.misfits(split)
     agree = f"split {shown(drawn)}: its losses agree with the published ones within {nearest:.2%}"
     if evidence.told(split, drawn):
         own = f"split {shown(drawn)}: the losses on the single pairs tell it"
-        own += f"; the published ones differ by {raw:.2%}" if evidence.published else ", and none are published"
+        unpublished = f"; {logged}" if logged else ", and none are published"
+        own += f"; the published ones differ by {raw:.2%}" if evidence.published else unpublished
         return drawn, split, [agree if nearest <= _CLOSE and evidence.published else own]
     found = evidence.search(drawn)
     if found.split is not None and _differs(found.split.draw(evidence.task), split):
         rule, other, notes = _taken(evidence, found.split, found)
         return rule, other, [f"{notes[0]}; {shown(drawn)} does not fit", *notes[1:]]
     if not evidence.published and {"seed", "frac_train"} <= evidence.config.keys():
-        return drawn, split, [f"split {shown(drawn)}: by the stored seed and fraction; there is no loss that confirms it"]
+        said = logged or "there is no loss that confirms it"
+        return drawn, split, [f"split {shown(drawn)}: by the stored seed and fraction; {said}"]
     if not evidence.published:
         return None, None, ["the split is not stored and there is no published loss to find it by: train and test are unknown"]
     if nearest <= _CLOSE:
@@ -201,7 +236,7 @@ def _taken(evidence: Evidence, rule: SplitConfig, search: Search) -> Found:
     return rule, split, notes
 
 
-def _given(known: Known, task: ModularTask) -> tuple[Split | None, str, SplitConfig | None]:
+def _given(known: Known, task: HeldTask) -> tuple[Split | None, str, SplitConfig | None]:
     if known.split is not None:
         return known.split.draw(task), f"split {shown(known.split)}", known.split
     if known.split_file is not None:
@@ -209,7 +244,7 @@ def _given(known: Known, task: ModularTask) -> tuple[Split | None, str, SplitCon
     return None, "", None
 
 
-def _listed(split: Split, task: ModularTask, config: Mapping[str, object]) -> Found:
+def _listed(split: Split, task: HeldTask, config: Mapping[str, object]) -> Found:
     """A split that is a list of pairs, with the rule that draws it, or else one of its fraction only, with a note."""
     count = len(split.train)
     fraction = shortest_fraction(count, task.n_pairs)
@@ -224,7 +259,7 @@ def _listed(split: Split, task: ModularTask, config: Mapping[str, object]) -> Fo
     return SplitConfig(fraction=count / task.n_pairs), split, [note]
 
 
-def _checked(train: np.ndarray, test: np.ndarray, task: ModularTask) -> Split:
+def _checked(train: np.ndarray, test: np.ndarray, task: HeldTask) -> Split:
     try:
         split = Split(train=train, test=test)
     except ValueError as error:

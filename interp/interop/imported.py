@@ -9,14 +9,14 @@ from typing import cast
 
 import torch
 
-from interp.config.run_config import Biases, ModelConfig, OptimizerConfig, RunConfig
+from interp.config.model_config import Biases, ModelConfig
+from interp.config.run_config import OptimizerConfig, RunConfig
 from interp.errors import DataError, UsageError
 from interp.interop.account import Account
+from interp.interop.held_network import Held, HeldTask, all_logits
 from interp.interop.logs.training_log import TrainingLog
 from interp.losses import correct, cross_entropy
 from interp.networks.one_layer import Weights
-from interp.networks.pair_tables import pair_tables
-from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split, SplitConfig
 
 
@@ -38,13 +38,13 @@ class Imported:
         account: what was made of the file, tensor by tensor, and how well the last model works.
         log: the training log that was given with it, or lies beside it; None if there is none.
         accuracies: published accuracies by epoch, by the names of a history: ``train_accuracy``, ``test_accuracy``.
-        unplaced: whether nothing tells the step of its only model, so that it has step 0.
+        unplaced: whether nothing tells the step of its only model, which has the number 0 then.
         refuted: in words, how the published losses contradict the split that the caller gave; empty if they do not.
     """
 
     format: str
-    checkpoints: tuple[tuple[int, Weights], ...]
-    task: ModularTask
+    checkpoints: tuple[tuple[int, Held], ...]
+    task: HeldTask
     config: RunConfig
     split: Split | None
     train_losses: Mapping[int, float]
@@ -59,7 +59,7 @@ class Imported:
     accuracies: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     @property
-    def weights(self) -> Weights:
+    def weights(self) -> Held:
         """The last model."""
         return self.checkpoints[-1][1]
 
@@ -86,10 +86,10 @@ class Imported:
 
 
 @torch.no_grad()
-def measured_row(weights: Weights, task: ModularTask, split: Split) -> dict[str, float]:
+def measured_row(weights: Held, task: HeldTask, split: Split) -> dict[str, float]:
     """The columns of a history, measured on one model: losses over all output classes, accuracies, sum of squared weights."""
     labels = torch.from_numpy(task.labels)
-    logits = pair_tables(weights.to(device="cpu", dtype=torch.float64)).all_logits
+    logits = all_logits(weights, task)
     losses, right = cross_entropy(logits, labels), correct(logits, labels).double()
     row: dict[str, float] = {}
     for name, index in (("train", split.train), ("test", split.test)):
@@ -97,9 +97,7 @@ def measured_row(weights: Weights, task: ModularTask, split: Split) -> dict[str,
     return row | {"sum_squared_weights": sum(float(t.double().square().sum()) for t in weights.tensors().values())}
 
 
-def disagreements(
-    log: TrainingLog, checkpoints: Sequence[tuple[int, Weights]], task: ModularTask, split: Split | None
-) -> list[str]:
+def disagreements(log: TrainingLog, checkpoints: Sequence[tuple[int, Held]], task: HeldTask, split: Split | None) -> list[str]:
     """Where a log says clearly something else than what is measured at a checkpoint, column by column, in words.
 
     Losses may differ by 5 % and by 1e-6, which is what float32 loses, accuracies by .05.
@@ -110,7 +108,7 @@ def disagreements(
     notes = []
     for name, values in log.columns.items():
         shared = {step: (values[step], row[name]) for step, row in measured.items() if step in values and name in row}
-        off = {step: both for step, both in shared.items() if isfinite(both[0]) and not _agree(name, *both)}
+        off = {step: both for step, both in shared.items() if isfinite(both[0]) and not agree(name, *both)}
         if off:
             step = max(off, key=lambda each: abs(off[each][0] - off[each][1]))
             notes.append(
@@ -127,7 +125,7 @@ def fits_end(log: TrainingLog, measured: Mapping[str, float]) -> tuple[int, str]
     """
     last = max(max(values) for values in log.columns.values())
     ends = {name: values[last] for name, values in log.columns.items() if name in measured and isfinite(values.get(last, nan))}
-    off = [name for name, value in ends.items() if not _agree(name, value, measured[name])]
+    off = [name for name, value in ends.items() if not agree(name, value, measured[name])]
     if off:
         return last, f"{off[0]} {ends[off[0]]:.6g} at its last step {last}, measured {measured[off[0]]:.6g}"
     return last, "" if any(name.endswith("loss") for name in ends) else f"it has no loss at its last step {last}"
@@ -137,14 +135,15 @@ def _has(log: TrainingLog, step: int) -> bool:
     return any(step in values for values in log.columns.values())
 
 
-def _agree(name: str, logged: float, measured: float) -> bool:
+def agree(name: str, logged: float, measured: float) -> bool:
+    """Whether a logged value is what was measured, as far as `disagreements` lets them differ."""
     slack = 0.05 if name.endswith("accuracy") else 0.05 * abs(measured) + 1e-6
     return abs(logged - measured) <= slack
 
 
 def run_config(
-    weights: Weights,
-    task: ModularTask,
+    weights: Held,
+    task: HeldTask,
     *,
     split: SplitConfig | None,
     optimizer: Mapping[str, object],
@@ -162,30 +161,36 @@ def run_config(
         *(["seed"] if seed is None else []),
         "model.init",
     )
-    biases = {name for name in weights.tensors() if name.startswith("b_")}
-    kind = "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"
     try:
-        model = ModelConfig(
-            d_model=weights.d_model,
-            n_heads=weights.n_heads,
-            d_mlp=weights.d_mlp,
-            activation=weights.activation,
-            biases=cast(Biases, kind),
-            equals_class=weights.classes > weights.p,
-            attention_rate=weights.attention_rate,
-        )
         config = RunConfig(
             task=task,
             split=split or SplitConfig(),
-            model=model,
+            model=_model_config(weights),
             optimizer=replace(OptimizerConfig(), **optimizer),  # type: ignore[arg-type] # from a file; checked by the class
             recipe="imported",
             steps=steps,
             seed=seed or 0,
-            dtype="float64" if weights.W_E.element_size() == 8 else "float32",
+            dtype="float64" if next(iter(weights.tensors().values())).element_size() == 8 else "float32",
         )
     except (UsageError, TypeError) as error:
         raise DataError(f"a run's configuration cannot describe this model: {error}") from error
-    if weights.d_head * weights.n_heads != weights.d_model:
+    if isinstance(weights, Weights) and weights.d_head * weights.n_heads != weights.d_model:
         raise DataError(f"a run's configuration cannot describe {weights.n_heads} heads of {weights.d_head} in {weights.d_model}")
     return config, unknown
+
+
+def _model_config(weights: Held) -> ModelConfig:
+    if not isinstance(weights, Weights):
+        neurons = weights.tensors()["unembed.W_U"].shape[0]
+        return ModelConfig(architecture="mlp", d_mlp=neurons, activation=weights.activation, biases="none")
+    biases = {name for name in weights.tensors() if name.startswith("b_")}
+    kind = "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"
+    return ModelConfig(
+        d_model=weights.d_model,
+        n_heads=weights.n_heads,
+        d_mlp=weights.d_mlp,
+        activation=weights.activation,
+        biases=cast(Biases, kind),
+        equals_class=weights.classes > weights.p,
+        attention_rate=weights.attention_rate,
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from interp.errors import UsageError, unknown
+from interp.groups.published_orders import published_group
 from interp.networks.shapes import Activation
 from interp.tasks.modular import Operation
 from interp.tasks.splits import SplitConfig
@@ -25,6 +26,8 @@ class Known:
         attention_rate: alpha of the clock/pizza models.
         n_heads: number of heads, where a file merges them into one axis.
         operation: the operation that the model learned.
+        group: the group whose products it learned, numbered as in the group-representation code of Chughtai et al. 2023: C113,
+            D59, S5, A5 (docs/importing-groups.md).
         split: how its train and test pairs were drawn: RULE:SEED:FRACTION, such as python:0:0.3; the rules are those of
             `interp.SplitConfig`.
         split_file: a file that lists its train pairs, or train and test; see `interp.interop.read_split`.
@@ -47,6 +50,7 @@ class Known:
     attention_rate: float | None = None
     n_heads: int | None = None
     operation: Operation | None = None
+    group: str | None = None
     split: SplitConfig | None = None
     split_file: Path | None = None
     trust_split: bool = False
@@ -65,6 +69,11 @@ class Known:
             value = getattr(self, name)
             if value is not None and value not in get_args(kind):
                 raise unknown(name, value, get_args(kind))
+        if self.group is not None:
+            published_group(self.group)  # the error for another name
+            object.__setattr__(self, "group", self.group.replace("Z", "C"))
+            if self.operation is not None:
+                raise UsageError(f"group: given {self.group} and operation {self.operation}, expected one of them")
         if self.orientation not in (None, "linear", "left"):
             raise unknown("orientation", self.orientation, ("linear", "left"))
         rate = self.attention_rate

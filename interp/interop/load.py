@@ -15,12 +15,15 @@ from interp.interop.account import account_of
 from interp.interop.containers import limits
 from interp.interop.found_split import find_split, refuted
 from interp.interop.gathering import Files, find_files
+from interp.interop.group_models import log_of, no_group_in_words
+from interp.interop.group_tasks import drawn_split, group_task_of
 from interp.interop.guess import Guess
+from interp.interop.held_network import Held, HeldTask
 from interp.interop.imported import Imported, disagreements, run_config
 from interp.interop.known import Known, UnknownFactError
 from interp.interop.logs.training_log import TrainingLog
 from interp.interop.opening import Opened, open_file
-from interp.interop.own_log import find_log, miscounted, unsaid_step
+from interp.interop.own_log import compared, find_log, miscounted, unsaid_step
 from interp.interop.recognising import Format
 from interp.interop.stored_settings import optimizer_notes
 from interp.interop.stored_sizes import size_notes, whole_number
@@ -30,7 +33,7 @@ from interp.networks.one_layer import Weights
 from interp.store.foreign import create_run
 from interp.store.run import Run
 from interp.tasks.modular import OPERATIONS, ModularTask, Operation
-from interp.tasks.splits import SplitConfig
+from interp.tasks.splits import Split, SplitConfig
 
 _NOTHING = Known()
 Paths = str | Path | Sequence[str | Path]
@@ -41,8 +44,9 @@ def load_weights(path: Paths, format: Format = "auto", *, step: int | None = Non
 
     Args:
         path: a file of the official grokking code, TransformerLens (legacy or 4), the clock/pizza code (with its .json beside
-            it), one of this toolkit's checkpoints, or any other file of tensors whose names are usual ones, or said by a map; a
-            folder of such files or a list of them, each with the model of one step. docs/importing.md lists the kinds of file.
+            it), a transformer of the group-representation code (with its cfg.json), one of this toolkit's checkpoints, or any
+            other file of tensors whose names are usual ones, or said by a map; a folder of such files or a list of them, each
+            with the model of one step. docs/importing.md lists the kinds of file.
         format: one of `interp.interop.FORMATS`; ``auto`` recognises all but ``map`` by most of the names in the file. ``names``
             reads tensors by what they are usually called, and the order of their axes by shapes and by what works; ``map`` takes
             everything as `Known.map` says, and guesses nothing.
@@ -60,7 +64,13 @@ def load_weights(path: Paths, format: Format = "auto", *, step: int | None = Non
         if step is not None and step not in states:
             steps = [str(epoch) for epoch in states if epoch is not None]
             raise unknown("step", step, [*steps[:5], "...", *steps[-5:]] if len(steps) > 10 else steps)
-        return opened.read(states[step] if step is not None else opened.content.states[-1][1])
+        model = opened.read(states[step] if step is not None else opened.content.states[-1][1])
+        if not isinstance(model, Weights):
+            raise UsageError(
+                "an MLP of two embeddings, no one-layer transformer: it is the second of load_run(path).checkpoints[-1], and "
+                "interp import makes a run of it"
+            )
+        return model
 
 
 def load_run(path: Paths, format: Format = "auto", *, known: Known = _NOTHING) -> Imported:
@@ -99,7 +109,7 @@ def import_run(
             f"{source.given}: its train and test pairs are not known, and a run needs them (interp anatomy and "
             f"interp.load_weights do not): {'; '.join([*_apart(imported), *imported.account.result()])}; with a split that is "
             "not the model's own, the page would call pairs seen that were not, so that the example shows the form only",
-            {"split": SplitConfig("python", 0, 0.3)},
+            {"split": SplitConfig("torch", 1, 0.4) if imported.format == "groups" else SplitConfig("python", 0, 0.3)},
         )
     if imported.refuted:
         raise UsageError(
@@ -127,19 +137,24 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     content, notes = opened.content, [*opened.content.notes, *opened.notes]
     models = [opened.read(state) for _, state in content.states]
     weights = models[-1]
-    task, task_guesses = _task(opened, weights, known)
-    rule, split, split_notes = find_split(content, models, task, known=known, drawn=_drawn(opened))
+    task, task_guesses = _task(opened, weights, known, source)
+    log, log_notes = find_log(source, content, known, log_of(source.files[-1]) if opened.group is not None else None)
+    drawn = _drawn(opened, task)
+
+    def logged_losses(split: Split) -> str:
+        return "" if log is None else compared(log, content.states[-1][0], weights, task=task, split=split)
+
+    rule, split, split_notes = find_split(content, models, task, known=known, drawn=drawn, logged=logged_losses)
     against, insisted = refuted(content, models, task, known)
-    log, log_notes = find_log(source, content, known)
     step, step_notes = unsaid_step(opened, log, weights, task=task, split=split)
     notes += step_notes
-    unplaced = bool(step_notes) and not step
+    unplaced = step is None
     checkpoints = tuple(
-        (step if epoch is None else epoch, model) for (epoch, _), model in zip(content.states, models, strict=True)
+        ((step or 0) if epoch is None else epoch, model) for (epoch, _), model in zip(content.states, models, strict=True)
     )
     last, precision = checkpoints[-1][0], content.precision
     config, missing = run_config(weights, task, split=rule, optimizer=_optimizer(opened), steps=last, seed=_seed(opened))
-    missing = (*missing, *(["dtype"] if precision else []))
+    missing = (*missing, *(["steps"] if unplaced else []), *(["dtype"] if precision else []))
     losses = {which: content.losses(which) for which in ("train", "test")}
     counts_calls = miscounted(log, last) if log is not None else []
     placed = None if counts_calls else log  # values at invented steps would be dated
@@ -148,13 +163,14 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     shares = {which: content.accuracies(which) for which in losses}
     notes += [note for which in losses for note in (content.losses_note(which), shares[which].note) if note]
     logged = placed.columns.get("train_loss", {}).get(last) if placed is not None else None
-    account = account_of(opened, weights, task, split=split, step=last, logged_loss=logged, guesses=task_guesses)
+    at = None if unplaced else last
+    account = account_of(opened, weights, task, split=split, step=at, logged_loss=logged, guesses=task_guesses)
     notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
     notes += [*([against] if against else []), *account.notes()]
     notes += [
         f"not stored, so the config has defaults for: {', '.join(missing)}",
         *_contradictions(opened),
-        *size_notes(opened.config, weights),
+        *(size_notes(opened.config, weights) if isinstance(weights, Weights) else []),
     ]
     notes += _held_as(config, precision)
     notes = [*map(limits.shortened, notes)]
@@ -182,7 +198,11 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     )
 
 
-def _task(opened: Opened, weights: Weights, known: Known) -> tuple[ModularTask, list[Guess]]:
+def _task(opened: Opened, weights: Held, known: Known, source: Files) -> tuple[HeldTask, list[Guess]]:
+    group = known.settle("group", opened.group)
+    if group is not None or not isinstance(weights, Weights):
+        untold = no_group_in_words(source.files[-1]) if group is None else ""
+        return group_task_of(weights, None if group is None else str(group), untold=untold)
     stored: object = opened.config.get("fn_name")
     if opened.format == "pizza" and opened.config:
         stored = pizza.operation_of(opened.config)
@@ -201,11 +221,13 @@ def _likely_operation(weights: Weights) -> tuple[Operation, Guess]:
     if not best.is_far_better_than(added):
         return "add", Guess("operation", "addition", "not stored", {"operation": "subtract"})
     why = f"not stored, and the model does this one, right for {best.accuracy:.1%} of the pairs"
-    return best.operation, Guess("operation", best.operation, why, {"operation": "add"})
+    return cast(Operation, best.operation), Guess("operation", best.operation, why, {"operation": "add"})
 
 
-def _drawn(opened: Opened) -> SplitConfig | None:
+def _drawn(opened: Opened, task: HeldTask) -> SplitConfig | Split | None:
     """The split by the format's own rule, if it has one."""
+    if opened.group is not None:
+        return drawn_split(opened.config, task.n_pairs)
     if opened.format != "official":
         return None
     seed, fraction = opened.config.get("seed", 0), opened.config.get("frac_train", 0.3)

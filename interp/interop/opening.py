@@ -18,7 +18,16 @@ from interp.interop.containers.widening import short_precisions, widened
 from interp.interop.content import Content, State
 from interp.interop.flat_states import step_number
 from interp.interop.gathering import Files, gather
+from interp.interop.group_models import (
+    GroupConfig,
+    check_sizes,
+    group_config,
+    group_layout,
+    two_embeddings,
+    with_group_config,
+)
 from interp.interop.guess import Guess
+from interp.interop.held_network import Held
 from interp.interop.known import Known, UnknownFactError, check_divides, check_heads, divisors
 from interp.interop.mapping import DROPPED, mapping_layout, parse_entries
 from interp.interop.plain_models import plain_model
@@ -32,6 +41,7 @@ from interp.interop.zip_comment import comment_of
 from interp.networks.one_layer import Weights
 from interp.networks.shapes import ACTIVATIONS, SHAPES, Activation
 from interp.networks.tensor_layout import Layout
+from interp.networks.two_embeddings import TwoEmbeddings
 from interp.store.tensors import unpack_weights
 
 _HEADS = ("n_heads", "n_head", "num_heads", "nhead", "nheads", "heads")
@@ -61,7 +71,46 @@ def open_file(source: Files, format: str, known: Known) -> Opened:
     if format == "auto":
         format, why = recognise(path, content.states[-1][1], known)
     _check_options(format, known)
-    return _open_foreign(path, format, why, _Foreign(content, known))
+    group = group_config(path)
+    if group is not None:
+        content = with_group_config(content, path, group)
+    if format == "groups":
+        return _open_group(_Foreign(content, known), why, group)
+    opened = _open_foreign(path, format, why, _Foreign(content, known))
+    return opened if group is None else _checked(opened, group)
+
+
+def _open_group(foreign: _Foreign, why: str, group: GroupConfig | None) -> Opened:
+    """The MLP of the group-representation code, or its bilinear network."""
+    known, content = foreign.known, foreign.content
+    for name in ("activation", "attention_rate", "n_heads"):
+        if (given := getattr(known, name)) is not None:
+            raise UsageError(f"{name}: given {given!r} for the format groups, which states it; leave it out")
+
+    def read(state: State) -> TwoEmbeddings:
+        model = two_embeddings(state)
+        _finite(model.tensors())
+        n, neurons = model.tensors()["embed_a.W_E"].shape
+        if group is not None:
+            check_sizes(group, n, is_transformer=False)
+        limits.check_table(n, neurons + n, insisted=known.large)
+        return model
+
+    layout, notes = group_layout(content.states[-1][1])
+    named = None if group is None else group.group
+    return Opened("groups", content, read, layout, why, content.config, notes, group=named)
+
+
+def _checked(opened: Opened, group: GroupConfig) -> Opened:
+    """A transformer of the group-representation code, checked against its configuration."""
+
+    def read(state: State) -> Held:
+        weights = opened.read(state)
+        if isinstance(weights, Weights):
+            check_sizes(group, weights.p, is_transformer=True)
+        return weights
+
+    return replace(opened, read=read, group=group.group)
 
 
 def _check_options(format: str, known: Known) -> None:
@@ -303,14 +352,15 @@ def _finite(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
 
 @dataclass(frozen=True)
 class Opened:
-    """A file whose format is known: its content, and how to turn one of its state dicts into Weights."""
+    """A file whose format is known: its content, how to turn a state dict of it into a model, and the group that it names."""
 
     format: str
     content: Content
-    read: Callable[[State], Weights]
+    read: Callable[[State], Held]
     layout: Layout
     why: str = ""
     config: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     guesses: tuple[Guess, ...] = ()
     dropped: tuple[str, ...] = ()
+    group: str | None = None

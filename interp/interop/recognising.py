@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from interp.interop import pizza
+from interp.interop.group_models import is_group_mlp
 from interp.interop.known import Known
 from interp.interop.nanda import OFFICIAL
 from interp.interop.transformer_lens import IGNORE, LEGACY
@@ -17,17 +18,19 @@ from interp.networks.shapes import REQUIRED
 from interp.networks.tensor_layout import Layout
 from interp.wording import counted
 
-Format = Literal["auto", "official", "transformer-lens", "bridge", "pizza", "safetensors", "names", "map"]
+Format = Literal["auto", "official", "transformer-lens", "bridge", "pizza", "groups", "safetensors", "names", "map"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 LAYOUTS: dict[str, Layout] = {"official": OFFICIAL, "pizza": OFFICIAL, "transformer-lens": LEGACY, "bridge": BRIDGE}
 # Which formats have names of their own, for messages.
-NAMED = "official, transformer-lens, bridge, pizza, safetensors"
+NAMED = "official, transformer-lens, bridge, pizza, groups, safetensors"
 
 
 def recognise(path: Path, state: Mapping[str, object], known: Known) -> tuple[str, str]:
     """The format of a state dict, and why it was taken for that; ``names`` if it has the names of no format."""
     if known.map:
         return "names", "a map was given: what it does not say is read by usual names"
+    if is_group_mlp(state):
+        return "groups", "it has W_x, W_y and W_U, as the group-representation code names them"
     best = max((OFFICIAL, LEGACY, BRIDGE), key=lambda layout: _share(layout, state))
     share = _share(best, state)
     if share <= 0.5:

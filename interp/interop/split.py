@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float64
 
 from interp.errors import DataError, UsageError
+from interp.interop.held_network import Held, HeldTask, all_logits
 from interp.losses import cross_entropy
 from interp.networks.one_layer import Weights, forward
 from interp.tasks.modular import ModularTask
@@ -17,8 +18,11 @@ from interp.tasks.splits import Split, SplitConfig
 
 
 @torch.no_grad()
-def pair_losses(weights: Weights, task: ModularTask) -> Float64[np.ndarray, " pair"]:
+def pair_losses(weights: Held, task: HeldTask) -> Float64[np.ndarray, " pair"]:
     """Cross-entropy over ALL output classes for each of the p^2 pairs, in float64; a training loss is a mean of these."""
+    if not isinstance(weights, Weights):
+        found: Float64[np.ndarray, " pair"] = cross_entropy(all_logits(weights, task), torch.from_numpy(task.labels)).numpy()
+        return found
     exact = weights.to(device="cpu", dtype=torch.float64)
     losses: Float64[np.ndarray, " pair"] = cross_entropy(
         forward(exact, task.pairs).all_logits, torch.from_numpy(task.labels)

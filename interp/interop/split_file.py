@@ -12,9 +12,9 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from interp.errors import DataError, UsageError
+from interp.interop.held_network import HeldTask
 from interp.interop.untrusted import read_untrusted, why_no_file
 from interp.reading import parsed_json, read_file
-from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 
 # A list of all pairs of p = 1,000 as text is about 10 MB.
@@ -28,7 +28,7 @@ _SETS = ("split", "set", "subset", "part")
 _BINARY = (".pt", ".pth", ".safetensors")
 
 
-def read_split(path: Path, task: ModularTask) -> Split:
+def read_split(path: Path, task: HeldTask) -> Split:
     """The split that a file lists: its train pairs, and its test pairs, or else every other pair.
 
     Pairs are indices a * p + b, or rows (a, b), or rows (a, b, c) with ``=`` or the answer as c; or a truth value for every pair,
@@ -53,7 +53,7 @@ def read_split(path: Path, task: ModularTask) -> Split:
         raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from error
 
 
-def stored_split(rest: Mapping[str, object], task: ModularTask) -> tuple[Split | None, list[str]]:
+def stored_split(rest: Mapping[str, object], task: HeldTask) -> tuple[Split | None, list[str]]:
     """The split that is listed in a file of weights beside them, in the forms of `read_split`, with notes on what fits none."""
     named = {name: value for name, value in rest.items() if name in STORED_PAIRS and name not in _TABLES}
     notes: list[str] = []
@@ -132,7 +132,7 @@ def _parts(content: object) -> tuple[object, object]:
     return train, test
 
 
-def _indices(part: object, task: ModularTask, name: str) -> Int64[np.ndarray, " pair"]:
+def _indices(part: object, task: HeldTask, name: str) -> Int64[np.ndarray, " pair"]:
     """Pair indices, every one of them checked."""
     rows = part.detach().cpu().numpy() if isinstance(part, Tensor) else _array(part, name)
     p, n = task.p, task.n_pairs
@@ -160,7 +160,7 @@ def _indices(part: object, task: ModularTask, name: str) -> Int64[np.ndarray, " 
     return indices
 
 
-def _check_third(third: np.ndarray, indices: np.ndarray, task: ModularTask, name: str) -> None:
+def _check_third(third: np.ndarray, indices: np.ndarray, task: HeldTask, name: str) -> None:
     wrong = (third != task.p) & (third != task.labels[indices])
     if wrong.any() and len(np.unique(third)) > 1:
         at = int(np.flatnonzero(wrong)[0])
@@ -186,7 +186,7 @@ def _array(part: object, name: str) -> np.ndarray:
     return np.array(part)
 
 
-def _split(listed: Mapping[str, Int64[np.ndarray, " pair"]], task: ModularTask) -> Split:
+def _split(listed: Mapping[str, Int64[np.ndarray, " pair"]], task: HeldTask) -> Split:
     """Train and test, which name every pair once; every pair that is not listed is test, if no test pairs are."""
     seen: dict[int, tuple[str, int]] = {}
     for name, indices in listed.items():

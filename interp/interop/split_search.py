@@ -43,6 +43,8 @@ _FAMILIES: tuple[tuple[SplitRule, ...], ...] = (
 _EDGE = 0.02
 # A fraction that is no whole per cent is taken only where the losses tell it to the pair, or nearly.
 _EXACT = 3
+# Losses that differ by less than this share of them, as those of a planted circuit do, differ by rounding and tell nothing.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,9 @@ class Profile:
         """z(k) for k = 1 to n - 1."""
         n, k = len(self.logs), np.arange(1, len(self.logs))
         centred = self.logs - self.logs.mean()
-        spread = float(centred.std()) or 1.0
+        spread = float(centred.std())
+        if spread < _ROUNDING:
+            return np.zeros(n - 1)
         found: Float64[np.ndarray, " count"] = -np.cumsum(centred)[:-1] / (spread * np.sqrt(k * (n - k) / (n - 1)))
         return found
 

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Int64
 
 from interp.cores import torch_threads
+from interp.interop.held_network import Held, HeldTask, all_logits
 from interp.losses import correct, cross_entropy
 from interp.networks.one_layer import Weights, forward
-from interp.networks.pair_tables import pair_tables
 from interp.tasks.modular import OPERATIONS, ModularTask, Operation
 from interp.tasks.splits import Split
 
@@ -36,7 +36,7 @@ class Working:
         pairs: number of pairs looked at.
     """
 
-    operation: Operation
+    operation: str
     accuracy: float
     chance: float
     pairs: int
@@ -74,7 +74,7 @@ class Working:
 class Performance:
     """Mean loss over all output classes, and accuracy, of one model on all pairs and on each part of its split (if known)."""
 
-    step: int
+    step: int | None
     loss: float
     accuracy: float
     train: tuple[float, float] | None
@@ -88,6 +88,11 @@ class Performance:
         Where these are not known: on half of all pairs, more than most train on.
         """
         return self.accuracy < _HALF if self.train is None else self.train[1] < _TRAINED
+
+    @property
+    def of(self) -> str:
+        """Which model it is of: that of a step, where that is known."""
+        return "model" if self.step is None else f"model of step {self.step:,}"
 
     def __str__(self) -> str:
         """In words."""
@@ -109,10 +114,10 @@ def working(weights: Weights, operations: Sequence[Operation] = OPERATIONS) -> W
 
 
 @torch.no_grad()
-def performance(weights: Weights, task: ModularTask, split: Split | None, *, step: int) -> Performance:
+def performance(weights: Held, task: HeldTask, split: Split | None, *, step: int | None) -> Performance:
     """Loss and accuracy of one model on all pairs, and on train and test if the split is known; in float64."""
     labels = torch.from_numpy(task.labels)
-    logits = pair_tables(weights.to(device="cpu", dtype=torch.float64)).all_logits
+    logits = all_logits(weights, task)
     losses, right = cross_entropy(logits, labels), correct(logits, labels).double()
     everything = np.arange(task.n_pairs)
     parts = [everything, *([split.train, split.test] if split is not None else [])]
@@ -132,7 +137,7 @@ def _compared(
     answers: Int64[np.ndarray, " pair"],
     labels: Int64[np.ndarray, " all"],
     chosen: Int64[np.ndarray, " pair"],
-    operation: Operation,
+    operation: str,
 ) -> Working:
     chance = np.bincount(labels).max() / len(labels)
     return Working(operation, float((answers == labels[chosen]).mean()), float(chance), len(chosen))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from interp.errors import DataError, UsageError
 from interp.live.viewers import Published
 from interp.live.waiting import waiting_page
+from interp.store.manifest import MOST_STEPS
 from interp.store.run import Run, open_run
 from interp.wording import counted
 
@@ -228,7 +229,8 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
     if run.status == "interrupted" or is_gone:
         return f"The run was interrupted at step {step}; {run.how_to_continue}."
     most = "at most " if run.may_end_early else ""
-    return f"Training: step {step} of {most}{run.budget:,}, {counted(len(run.steps), 'checkpoint')}."
+    of = "" if run.budget == MOST_STEPS else f" of {most}{run.budget:,}"  # a loop of unknown length
+    return f"Training: step {step}{of}, {counted(len(run.steps), 'checkpoint')}."
 
 
 def _with_some(shown: tuple[int, ...], saved: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import floor
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -164,6 +165,30 @@ def phases_of(curves: Mapping[str, Curve], *, excluded: Curve | None = None, sum
     )
 
 
+def ending_of(curves: Mapping[str, _Curve]) -> tuple[Outcome, int | None]:
+    """Outcome and the step of `grokked`, as `phases_of` has them, without any interval or other phase: for lists of many runs.
+
+    Args:
+        curves: ``train_accuracy`` and ``test_accuracy``, those that are known; ascending steps and finite values.
+
+    >>> ending_of({"train_accuracy": (np.arange(2), np.array([0.0, 1.0])), "test_accuracy": (np.arange(2), np.array([0.0, 1.0]))})
+    ('comprehension', 1)
+    """
+    known = {
+        name: (at, confirmed(right, level=RIGHT, base=min(float(right[0]), RIGHT)))
+        for name, (at, right) in curves.items()
+        if len(at) > 1
+    }
+    outcome = outcome_of(known["train_accuracy"], known["test_accuracy"]) if known.keys() >= _ACCURACIES else "unknown"
+    if "test_accuracy" not in known:
+        return outcome, None
+    at, right = known["test_accuracy"]
+    holds = _is_right(right)(1.0) & (at >= BEGIN)
+    kept = int(np.flatnonzero(~holds).max(initial=-1)) + 1
+    # What holds from the first measurement on had begun before, or at its end does not hold.
+    return outcome, int(at[kept]) if 0 < kept < len(at) else None
+
+
 _ACCURACIES = {"train_accuracy", "test_accuracy"}
 
 
@@ -237,10 +262,11 @@ def is_settled(steps: ArrayLike, sum_squared: ArrayLike, test_accuracy: ArrayLik
 
 def _settled_at(at: Int64[np.ndarray, " step"], weight: Float64[np.ndarray, " step"], rest: tuple[np.ndarray, float]) -> bool:
     test_right, slack = rest
-    before = np.nonzero(at <= (1 - SETTLED_WINDOW) * at[-1])[0]
-    if at[-1] == 0 or not len(before):
+    # This is asked at every step: by halving, whole numbers among whole numbers, it looks at a few of those before.
+    before = int(np.searchsorted(at, floor((1 - SETTLED_WINDOW) * at[-1]), side="right"))
+    if at[-1] == 0 or not before:
         return False
-    start = before[-1]
+    start = before - 1
     generalizes = bool((test_right[start:] >= RIGHT).all())
     return generalizes and bool(weight[-1] >= weight[start] * (1 - SETTLED_FALL * slack))
 

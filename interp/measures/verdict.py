@@ -244,13 +244,25 @@ def _without_training_pairs(logits: Tensor, harmonics: CyclicHarmonics) -> _Evid
     )
     if sure < DECIDED:
         reasons = (
-            f"only {100 * sure:.1f} % of all pairs get an answer with a probability of {100 * SURE:.0f} % or more",
+            f"only {100 * sure:.1f} % of {pairs_of(harmonics)} get an answer with a probability of {100 * SURE:.0f} % or more",
             *reasons,
         )
     return _Evidence(agreement, None, LEARNED if sure >= DECIDED else 0.0, reasons)
 
 
-def algorithm_verdict(*, symmetricity: float, irrelevance: float, accuracy: float) -> tuple[Algorithm, str]:
+def pairs_of(harmonics: Harmonics) -> str:
+    """Which pairs a measure is over, in words: those of units where the harmonics leave the others out.
+
+    >>> from interp.harmonics import division
+    >>> pairs_of(CyclicHarmonics(5)), pairs_of(division(5))
+    ('all pairs', 'the pairs of units')
+    """
+    return "all pairs" if harmonics.rows is None or int(harmonics.rows.max()) < harmonics.n**2 else "the pairs of units"
+
+
+def algorithm_verdict(
+    *, symmetricity: float, irrelevance: float, accuracy: float, over: str = "all pairs"
+) -> tuple[Algorithm, str]:
     """Clock, pizza, neither or not generalizing, and the evidence in a sentence.
 
     Distance irrelevance below 0.4 means pizza; otherwise clock, unless gradient symmetricity is above 0.98, which excludes it:
@@ -265,7 +277,7 @@ def algorithm_verdict(*, symmetricity: float, irrelevance: float, accuracy: floa
     )
     measured = f"distance irrelevance {irrelevance:.3f}, gradient symmetricity {symmetricity:.3f}"
     evidence = {
-        "not generalizing": f"{100 * accuracy:.1f} % of all pairs are answered correctly",
+        "not generalizing": f"{100 * accuracy:.1f} % of {over} are answered correctly",
         "pizza": f"{measured}: the answer's logit depends on the distance b - a",
         "clock": f"{measured}: the distance hardly matters, and a and b enter in different ways",
         "neither": f"{measured}: the distance hardly matters, yet gradients are too symmetric for a clock",

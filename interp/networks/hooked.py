@@ -31,11 +31,14 @@ from interp.networks.hooked_inputs import (
 )
 from interp.networks.notebook_names import INSTEAD, NAMES, Refused, refusal
 from interp.networks.one_layer import Weights, or_zero
+from interp.networks.weights_given import as_weights
 
 if TYPE_CHECKING:
     from transformer_lens.config import TransformerBridgeConfig
     from transformer_lens.model_bridge import TransformerBridge
     from transformer_lens.utilities.slice import Slice, SliceInput
+
+    from interp.store.checkpoint import Checkpoint
 
 
 class HookedModel(HookedRootModule):
@@ -88,8 +91,9 @@ class HookedModel(HookedRootModule):
     from_pretrained_no_processing = Refused()
     boot_transformers = Refused()
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights | Checkpoint) -> None:
         super().__init__()
+        weights = as_weights(weights)
         self.activation = weights.activation
         self.attention_rate = weights.attention_rate
         parameters = {name: nn.Parameter(tensor.detach().clone()) for name, tensor in weights.tensors().items()}

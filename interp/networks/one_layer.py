@@ -70,6 +70,16 @@ class Weights:
                 )
         dimensions({name: tuple(tensor.shape) for name, tensor in self.tensors().items()})
 
+    def __repr__(self) -> str:
+        """Its shape in a line; the numbers are in `tensors`."""
+        heads, width, _ = self.W_Q.shape
+        biases = ", ".join(name for name in self.tensors() if name.startswith("b_")) or "none"
+        return (
+            f"Weights(p = {self.p}: d_model {width}, {heads} heads, {self.W_in.shape[1]} {self.activation} neurons, "
+            f"{self.W_U.shape[1]} classes, n_ctx {self.W_pos.shape[0]}, biases {biases}, {self.n_parameters:,} parameters, "
+            f"{str(self.W_E.dtype).removeprefix('torch.')})"
+        )
+
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor present, by name, in the order of `SHAPES`."""
         named = ((name, getattr(self, name)) for name in SHAPES)
@@ -100,6 +110,10 @@ class Weights:
         """
         found = forward(self, inputs[:, :2])
         return {**{site: getattr(found, name) for site, name in SITES.items()}, "logits": found.logits}
+
+    def with_tensors(self, tensors: Mapping[str, Tensor]) -> Weights:
+        """The same function of other tensors."""
+        return Weights.from_tensors(tensors, activation=self.activation, attention_rate=self.attention_rate)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Weights:
         """The same model with a function applied to every tensor."""

@@ -45,6 +45,10 @@ class Activations:
     all_logits: Float[Tensor, "pair classes"]
     p: int
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {tuple(getattr(self, name).shape)}" for name in (*SITES.values(), "all_logits"))
+        return f"Activations({shapes})"
+
     @property
     def logits(self) -> Float[Tensor, "pair p"]:
         """The logits of the p residues: what every analysis uses. `all_logits` has the ``=`` class too, where there is one."""

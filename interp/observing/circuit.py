@@ -15,12 +15,14 @@ from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import Harmonics, Name, line_means, positions, take_classes, take_logits, take_rows
 from interp.losses import correct
+from interp.networks.layered import Layered
 from interp.networks.network import Network
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import PairTables, pair_tables
+from interp.networks.two_embeddings import TwoEmbeddings
 from interp.once import once
 from interp.tasks.splits import Split
-from interp.tasks.task import Task
+from interp.tasks.task import Task, answered
 
 Entries = dict[str, Any]
 
@@ -64,6 +66,21 @@ class Model:
             return self.network.activations(self.task.inputs)["logits"][:, : self.task.classes]
 
     @once
+    def neurons(self) -> Float[Tensor, "row d_mlp"]:
+        """Neurons after their activation function, for all inputs: at the last position, of several layers those of the last.
+
+        Raises:
+            UsageError: if the network has none of which is known where they are.
+        """
+        if isinstance(self.network, TwoEmbeddings):
+            with torch.no_grad():
+                return self.network.activations(self.task.inputs)["mlp.hook_post"]
+        if isinstance(self.network, Layered):
+            with torch.no_grad():
+                return self.network.last_neurons(self.task.inputs)
+        return self.tables.neurons
+
+    @once
     def labels(self) -> Int64[Tensor, " row"]:
         """The right answers."""
         return torch.from_numpy(self.task.labels)
@@ -73,8 +90,10 @@ class Model:
         return None if self.split is None else torch.from_numpy(getattr(self.split, name))
 
     def means(self, values: Float[Tensor, " row"]) -> Entries:
-        """Mean over all rows, the training rows and the test rows."""
-        return means(values, self.part("train"), self.part("test"))
+        """Mean over all rows that have an answer, the training rows and the test rows."""
+        found = means(values, self.part("train"), self.part("test"))
+        rows = answered(self.task)
+        return found if len(rows) == len(values) else found | {"all": values[torch.from_numpy(rows)].mean()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +144,13 @@ class Circuit:
 
     @once
     def neurons(self) -> Float[Tensor, "row d_mlp"]:
-        """Neurons of a one-layer transformer after their activation function."""
-        return take_rows(self.harmonics, self.model.tables.neurons)
+        """Neurons after their activation function: of a transformer's last layer at the last position, or of an MLP's one."""
+        return take_rows(self.harmonics, self.model.neurons)
+
+    @once
+    def neuron_parts(self) -> measures.NeuronParts:
+        """The part of the harmonics that each neuron follows."""
+        return measures.neuron_parts(self.neurons, harmonics=self.harmonics)
 
     @once
     def from_neurons(self) -> Float[Tensor, "row n"]:
@@ -140,13 +164,33 @@ class Circuit:
 
     @once
     def W_E(self) -> Float[Tensor, "n d_model"]:
-        """The group elements' rows of the embedding."""
-        return take_classes(self.harmonics, self.model.weights.W_E)
+        """The group elements' rows of the embedding, of a one-layer transformer or a layered one; of two, side by side."""
+        network = self.model.network
+        if isinstance(network, TwoEmbeddings):
+            return take_classes(self.harmonics, torch.cat(network.embeddings, dim=1))
+        matrix = network.named["embed.W_E"] if isinstance(network, Layered) else self.model.weights.W_E
+        return take_classes(self.harmonics, matrix)
 
     @once
     def W_L(self) -> Float[Tensor, "n d_mlp"]:
-        """The neuron-logit map."""
-        return take_classes(self.harmonics, self.model.weights.W_L)
+        """The neuron-logit map: of a transformer from its last layer; of an MLP of two embeddings, W_U transposed.
+
+        Raises:
+            UsageError: if there is none, see `has_W_L`.
+        """
+        network = self.model.network
+        if isinstance(network, TwoEmbeddings):
+            return take_classes(self.harmonics, network.named["unembed.W_U"].T)
+        found = network.W_L if isinstance(network, Layered) else self.model.weights.W_L
+        if found is None:
+            raise UsageError("W_L: no linear map leads from the neurons of this transformer to its logits; ask has_W_L first")
+        return take_classes(self.harmonics, found)
+
+    @property
+    def has_W_L(self) -> bool:
+        """Whether a linear map leads from neurons to logits: there are neurons, and no LayerNorm lies between."""
+        network = self.model.network
+        return network.W_L is not None if isinstance(network, Layered) else isinstance(network, TwoEmbeddings | Weights)
 
     @once
     def right(self) -> Bool[Tensor, " row"]:

@@ -32,6 +32,8 @@ class Definition:
         source: its origin; None for this toolkit's own.
         waves: whether it is made of the waves of the answers, and has no meaning where a task has none.
         otherwise: what is then said in its place; nothing by default.
+        of_addition: whether it is worded for addition modulo n. Of a group that is not cyclic `IN_GROUPS` has what is said in the
+            place of built-in ones, nothing of others.
 
     >>> mean = Definition("mean-logit", "Mean logit", "The mean of all logits.", (("m =", "mean l_{abc}"),), "all pairs")
     >>> mean.for_task(has_waves=False) is mean
@@ -46,10 +48,16 @@ class Definition:
     source: Source | None = None
     waves: bool = False
     otherwise: Definition | None = None
+    of_addition: bool = False
 
-    def for_task(self, *, has_waves: bool) -> Definition | None:
-        """What is said of a task whose answers have waves, or have none."""
-        return self if has_waves or not self.waves else self.otherwise
+    def __repr__(self) -> str:
+        return f"Definition({self.name!r}: {self.title})"
+
+    def for_task(self, *, has_waves: bool, has_representations: bool = False) -> Definition | None:
+        """What is said of a task whose answers have waves, or have none; or representations in the place of frequencies."""
+        if self.waves and not has_waves:
+            return self.otherwise
+        return IN_GROUPS.get(self.name) if self.of_addition and has_representations else self
 
 
 _PHASES = Definition(
@@ -118,7 +126,77 @@ GROUPS = Definition(
     ),
     "tokens and classes, before any measure of waves is taken",
     waves=True,
+    of_addition=True,
 )  # fmt: skip
 
 # Those that belong to no analysis.
 OF_RUNS = (PHASES, GROUPS)
+
+_NANDA = ("Nanda et al. 2023", "https://arxiv.org/abs/2301.05217")
+_WITH_PARTS = "with representations in the place of frequencies"
+_IN_GROUPS = (
+    Definition(
+        "restricted-loss", "Restricted loss",
+        "Loss of the network when only those parts of its logits are kept that belong to the key representations of the group: "
+        "how well the circuit alone would do.",
+        (
+            ("M[s, c] =", "mean of the logit of c over the pairs (a, b) with answer s"),
+            ("P_rho[s, t] =", "d / n chi_rho(s t^{-1}), two complex conjugates added; n elements, dimension d, character chi"),
+            (
+                "restricted logits of (a, b) =",
+                "mean of each class over all n^2 pairs + sum_{key rho} row s of P_rho M,  s the answer to (a, b)",
+            ),
+            ("restricted loss =", "cross-entropy of these"),
+        ),
+        "all n^2 pairs (default), the training or the test pairs: mean over the pairs",
+        Source(*_NANDA, f"section 5.1, {_WITH_PARTS}"),
+        waves=True,
+    ),
+    Definition(
+        "excluded-loss", "Excluded loss",
+        "Loss on the training pairs when the parts of the logits that belong to the key representations are taken out: how well "
+        "memory alone would do.",
+        (
+            ("excluded logits of (a, b) =", "logits - sum_{key rho} row s of P_rho M,  with P_rho, M, s of the restricted loss"),
+            ("excluded loss =", "cross-entropy of these"),
+        ),
+        "the training pairs: mean over them; M is that of all n^2 pairs",
+        Source(*_NANDA, f"section 5.1, {_WITH_PARTS}"),
+        waves=True,
+    ),
+    Definition(
+        "key-frequencies", "Key representations",
+        "The few irreducible representations rho that a circuit uses, chosen once per run by a named rule and then fixed for the "
+        "whole series.",
+        (
+            ("unembedding (default)", "|| P_rho W_L || > 1/4 of the largest;  P_rho as in the restricted loss"),
+            ("embedding", "the same of W_E (without the row of =)"),
+            ("logits (default of networks of other kinds)", "the same of M, the mean logits for each answer"),
+        ),
+        "one reference checkpoint, by default the last; all representations but the trivial one",
+        Source(*_NANDA, f"section 4.1, {_WITH_PARTS}"),
+        waves=True,
+    ),
+    Definition(
+        "heads", "Attention heads",
+        "How much each head attends to a, as a function of (a, b), and on average.",
+        (("mean attention =", "mean over (a, b) of the attention from the last position"),),
+        "the attention from the last position to a, over all pairs",
+        Source(*_NANDA, "section 4.2"),
+        waves=True,
+    ),
+    Definition(
+        "pair-dates", "Dates of single pairs",
+        "When each pair is first right and from when on for good, and the medians of classes of pairs.",
+        (
+            ("first =", "first checkpoint at which the largest logit is that of the right answer"),
+            ("for good =", "first checkpoint from which it is at all later ones; none for a pair that is wrong at the last"),
+            ("median of a class =", "of its dates, pairs without one counted as later than all others"),
+            ("seen alike =", "number of training pairs with the same a, b or answer, the pair itself left out"),
+        ),
+        "all inputs that have an answer, at the checkpoints that there are, between which nothing is known; answers of unseen "
+        "pairs are looked at",
+    ),
+)  # fmt: skip
+# Definitions that are worded for addition, as they are in a group that is not cyclic; others of them have no meaning there.
+IN_GROUPS = {one.name: one for one in _IN_GROUPS}

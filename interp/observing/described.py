@@ -32,7 +32,8 @@ def evaluated_history(run: Run) -> xr.Dataset:
     names = {"step": "history_step", **{str(name): f"history_{name}" for name in history.data_vars}}
     known = {name: np.isfinite(history[name].values) for name in _EVALUATED}
     if not run.is_imported:
-        return history.isel(step=known["train_loss"] & known["test_loss"]).rename(names)
+        tested = known["test_loss"] if len(run.split.test) else known["train_accuracy"]
+        return history.isel(step=known["train_loss"] & tested).rename(names)
     evaluated = known["test_loss"] | known["test_accuracy"] | known["train_accuracy"]
     dense = np.count_nonzero(evaluated) >= _MANY and bool(known["train_loss"][evaluated].all())
     return history.isel(step=evaluated if dense else evaluated | known["train_loss"]).rename(names)

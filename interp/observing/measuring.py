@@ -114,10 +114,10 @@ class Measuring:
         built_in = [a for a in missing if a.is_built_in and a.name not in self.failures]
         left = [a for a in missing if not a.is_built_in]
         view = self._view(checkpoint)
-        found = {a.name: _measured(a, view, self.run) for a in built_in if a.at == "every"}
+        found = {a.name: measured_by(a, view, self.run) for a in built_in if a.at == "every"}
         kept = view if left else None
         del view  # what comes last takes much memory, and makes its own view of the whole run
-        found |= {a.name: _measured(a, self._view(checkpoint), self.run) for a in built_in if a.at == "last"}
+        found |= {a.name: measured_by(a, self._view(checkpoint), self.run) for a in built_in if a.at == "last"}
         return _Looked(step, checkpoint.sha256, found, left, kept)
 
     def _view(self, checkpoint: Checkpoint) -> View:
@@ -130,7 +130,7 @@ class Measuring:
     def _take(self, looked: _Looked) -> None:
         """Take what was found at one checkpoint, and measure what was left."""
         own = (a for a in looked.left if a.name not in self.failures)
-        found = {**looked.found, **{a.name: _measured(a, looked.view, self.run) for a in own if looked.view is not None}}
+        found = {**looked.found, **{a.name: measured_by(a, looked.view, self.run) for a in own if looked.view is not None}}
         for name, outcome in found.items():
             if name in self.failures:
                 continue
@@ -162,7 +162,16 @@ def _at(why: Mapping[int, str]) -> str:
     return f"{where}: {why[steps[0]]}"
 
 
-def _measured(analysis: Analysis, view: View, run: Run) -> Any:
+def _without_names(name: str, found: object) -> str:
+    """What is wrong with something measured that has no names: what it was, and how it is named."""
+    shape = getattr(found, "shape", None)
+    what = f"{type(found).__name__} of shape {tuple(shape)}" if shape is not None else type(found).__name__
+    bare = f"{found!r} (a bare {what})" if isinstance(found, int | float | str) else f"a bare {what}"
+    example = found if isinstance(found, int | float) else "..."
+    return f"measure: it returned {bare}, expected values by name, such as {{{name!r}: {example}}}"
+
+
+def measured_by(analysis: Analysis, view: View, run: Run | None = None) -> Any:
     """What an analysis measures, or the exception that it raised."""
     try:
         if analysis.at == "every":
@@ -170,7 +179,7 @@ def _measured(analysis: Analysis, view: View, run: Run) -> Any:
         else:
             found = texts_as_arrays(analysis.measure(replace(view, run=run)))
         if not isinstance(found, Mapping):
-            raise UsageError(f"measure: given {type(found).__name__}, expected numbers or arrays by name")
+            raise UsageError(_without_names(analysis.name, found))
         return found
     except RAISED as error:
         return error

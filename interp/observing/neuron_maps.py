@@ -15,7 +15,7 @@ from interp.measures.checks import check_finite
 from interp.measures.neurons import degree_two_fit, neuron_frequencies
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_tables
-from interp.wording import counted
+from interp.wording import counted, percent
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,11 @@ class NeuronMap:
     fit: Float[np.ndarray, "p p"]
     frequency: int
     share: float
+
+    def __repr__(self) -> str:
+        p = len(self.activation)
+        told = f"frequency {self.frequency} explains {percent(self.share)}" if self.frequency else "it follows no frequency"
+        return f"NeuronMap({p} x {p}: {told})"
 
 
 @torch.no_grad()

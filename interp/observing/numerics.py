@@ -15,8 +15,9 @@ from interp.errors import DataError, UsageError
 from interp.networks.gradients import mean_loss_and_gradients
 from interp.networks.one_layer import Weights
 from interp.store.manifest import RESUME
+from interp.store.missing import last_step
 from interp.store.resume import read_resume
-from interp.store.run import Run
+from interp.store.run import Run, RunLike, as_run
 
 # Where the resume state keeps Adam's second moments.
 _MOMENTS = "engine.adamw.exp_avg_sq"
@@ -25,7 +26,7 @@ _MOMENTS = "engine.adamw.exp_avg_sq"
 _EPSILON = {"optimizer", "optimizer.eps", "optimizer.beta2"}
 
 
-def run_health(run: Run, *, step: int | None = None, weights: Weights | None = None) -> dict[str, Any]:
+def run_health(run: RunLike, *, step: int | None = None, weights: Weights | None = None) -> dict[str, Any]:
     """The numerical health of a run as plain values.
 
     - ``collapsed``: share of the training pairs whose ordinary float32 loss would be exactly 0, see `interp.measures.collapsed`.
@@ -34,11 +35,11 @@ def run_health(run: Run, *, step: int | None = None, weights: Weights | None = N
     - ``gradient_ratio``: norm of the gradient of the mean training loss over the norm of the weights, per tensor and in all.
     - ``epsilon_share``: share of the weights whose update Adam's epsilon rules, see `interp.measures.adam_epsilon_share`; from
       Adam's second moments where the run still has them (``epsilon_from`` says ``second moments``), else from this checkpoint's
-      gradient, whose squares they would be if it stood still (``gradient``). None if the optimizer is not known.
+      gradient, whose squares they would be if it stood still (``gradient``). None if the optimizer is not known, or is not Adam.
     - ``warnings``: what follows from that, in sentences.
 
     Args:
-        run: a recorded run.
+        run: a recorded run, its directory, or its name.
         step: which checkpoint; the last by default.
         weights: of that checkpoint, if already read.
 
@@ -46,11 +47,11 @@ def run_health(run: Run, *, step: int | None = None, weights: Weights | None = N
         UsageError: for a step that was not saved, a run without checkpoints, or one whose optimizer is not known: that of a loop
             of one's own.
     """
-    if not run.steps:
-        raise UsageError(f"run {run.path} has no checkpoints yet")
+    run = as_run(run)
+    last = last_step(run.path, run.steps)
     if not run.has_config:
         raise UsageError(f"run {run.path}: its loss and optimizer are not known, as it was not trained from a RunConfig")
-    step = run.steps[-1] if step is None else step
+    step = last if step is None else step
     weights, optimizer = run[step].weights if weights is None else weights, run.config.optimizer
     train = torch.from_numpy(run.split.train)
     pairs, labels = (torch.from_numpy(values)[train] for values in (run.task.pairs, run.task.labels))
@@ -59,7 +60,10 @@ def run_health(run: Run, *, step: int | None = None, weights: Weights | None = N
     still = {name: gradient.double().square() * (1 - optimizer.beta2) for name, gradient in gradients.items()}
     moments, updates = (_second_moments(run) if step == run.steps[-1] else None) or (still, 1)
     source = "gradient" if moments is still else "second moments"
-    told = not run.is_imported or not _EPSILON & set(run.provenance.get("unknown", _EPSILON))
+    # Epsilon is Adam's: SGD has none, and Muon's matrices neither.
+    told = optimizer.name in ("adamw", "adam") and (
+        not run.is_imported or not _EPSILON & set(run.provenance.get("unknown", _EPSILON))
+    )
     epsilon = (
         measures.adam_epsilon_share(moments, step=updates, beta2=optimizer.beta2, eps=optimizer.eps)["total"] if told else None
     )

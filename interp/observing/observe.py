@@ -11,19 +11,19 @@ import xarray as xr
 
 from interp.cores import check_threads
 from interp.errors import UsageError
-from interp.networks.shapes import KIND as ONE_LAYER
-from interp.observing.analysis import Analysis, find_analyses
+from interp.observing.analysis import Analysis, Asked, find_analyses
 from interp.observing.applying import Nature, does_not_apply
 from interp.observing.described import describe, evaluated_history
 from interp.observing.fingerprint import cache_key
-from interp.observing.kept_series import is_kept, kept_bytes, no_longer_there
+from interp.observing.kept_series import is_kept, kept_bytes, kept_keys, needs_nothing, no_longer_there, with_kept
+from interp.observing.key_rules import is_read, rule_for
 from interp.observing.measuring import Measuring
 from interp.observing.run_keys import run_keys
 from interp.observing.series import ABOUT
 from interp.observing.streaming import choose_steps
 from interp.observing.texts import arrays_as_texts
 from interp.store.results import Results
-from interp.store.run import Run
+from interp.store.run import Run, RunLike, as_run
 from interp.wording import listed
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ log = logging.getLogger("interp")
 
 
 def observe(  # noqa: PLR0913  each is a choice of the one who asks
-    run: Run,
-    analyses: Iterable[str | Analysis] | None = None,
+    run: RunLike,
+    analyses: Asked = None,
     *,
-    files: Iterable[str | Path] = (),
-    steps: Iterable[int] | None = None,
+    files: str | Path | Iterable[str | Path] = (),
+    steps: int | Iterable[int] | None = None,
     key_rule: KeyRule | Sequence[int | str] = "unembedding",
     brief: bool = False,
     threads: int | None = None,
@@ -61,11 +61,13 @@ def observe(  # noqa: PLR0913  each is a choice of the one who asks
     diverged, checkpoints whose values are not finite are NaN in the series, and ``not_finite`` says why.
 
     Args:
-        run: a recorded run.
-        analyses: names of built-in analyses or `Analysis` objects; all built-in ones that draw figures by default.
-        files: Python files with an ``ANALYSIS`` each.
-        steps: which checkpoints; all by default, of a thinned run all that were measured.
-        key_rule: how key frequencies are chosen: a rule or an explicit list.
+        run: a recorded run, its directory, or its name.
+        analyses: names of built-in analyses, `Analysis` objects, or functions of a `View` that return named values: one of them
+            or several; all built-in ones that draw figures by default.
+        files: Python files with an ``ANALYSIS`` each, or one.
+        steps: which checkpoints, or which one; all by default, of a thinned run all that were measured.
+        key_rule: how key frequencies are chosen: a rule or an explicit list. The default, ``unembedding``, is the rule ``logits``
+            for networks other than the one-layer transformer.
         brief: what analyses see as `View.brief`: an answer is wanted soon rather than complete.
         threads: checkpoints that are measured at once, each by one thread, so that none waits for another program; as many as
             this process may use cores by default, but not more than 8, as each holds a checkpoint's activations. Numbers do not
@@ -77,14 +79,16 @@ def observe(  # noqa: PLR0913  each is a choice of the one who asks
         UsageError: for an unknown name or step; if measuring one checkpoint takes more memory than there is, by estimate. (Where
             there is memory for fewer checkpoints at once than `threads` says, fewer are measured at once.)
     """
-    asked = find_analyses(analyses, files=files)
+    run = as_run(run)
+    asked = find_analyses(with_kept(run, analyses, files=files), files=files)
     chosen = choose_steps(run, steps, measured=any(is_kept(run, analysis) for analysis in asked))
     workers = check_threads(threads)
     chosen_keys, nature = run_keys(run, key_rule), Nature.of(run)
     keys = chosen_keys.names
-    # A rule by name reads a one-layer transformer; of another network key frequencies must be given.
-    are_known = not isinstance(key_rule, str) or nature.kind == ONE_LAYER
-    left_out = {a.name: why for a in asked if (why := does_not_apply(a, nature, keys_are_known=are_known))}
+    key_rule = rule_for(nature.kind, key_rule)
+    are_known = is_read(nature.kind, key_rule, is_known=nature.is_known) or kept_keys(run) is not None
+    refused = {a.name: does_not_apply(a, nature, keys_are_known=are_known) for a in asked if not needs_nothing(run, a)}
+    left_out = {name: why for name, why in refused.items() if why}
     left_out |= {a.name: why for a in asked if (why := no_longer_there(run, a, chosen, keys))}
     asked = [a for a in asked if a.name not in left_out]
     results = {
@@ -101,13 +105,20 @@ def observe(  # noqa: PLR0913  each is a choice of the one who asks
         run,
         series,
         keys=keys if are_known else None,
-        key_rule="" if not are_known else key_rule if isinstance(key_rule, str) else "explicit",
+        key_rule=_rule(run, key_rule) if are_known else "",
         key_step=chosen_keys.step,
         failures=measuring.failures,
         not_finite=measuring.not_finite(),
         left_out=left_out,
     )
     return series.assign_attrs({ABOUT: described})
+
+
+def _rule(run: Run, key_rule: KeyRule | Sequence[int | str]) -> str:
+    """How key frequencies were chosen, in a word; those of a recorded loop were read from its logits, or given."""
+    if not isinstance(key_rule, str):
+        return "explicit"
+    return str(run.settings.get("key_rule", key_rule)) if kept_keys(run) is not None else key_rule
 
 
 def _warn(run: Run, not_finite: Mapping[str, str], last: int | None) -> None:

@@ -14,6 +14,7 @@ from interp.measures.dips import Dip, Reached
 from interp.measures.lead import LeadTime, stand_out
 from interp.measures.outcome import Outcome
 from interp.measures.since import Since
+from interp.wording import knows_step
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 # Where a Dataset keeps it.
 ABOUT = "about"
 # Nested values, which are JSON where attributes must be text.
+# Why questions about groups do not apply to addition, of whose frequencies others ask the same.
+FREQUENCIES = "addition has frequencies in the place of representations"
+# How the reason ends why questions about frequencies do not apply to a group.
+NOT_ADDITION = "is not addition modulo n in any order"
 _NESTED = ("failures", "left_out", "not_finite", "config", "facts")
 
 
@@ -73,6 +78,22 @@ class About:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def knows_step(self) -> bool:
+        """Whether it is known after how many updates the checkpoints were saved; of an imported file it may not be."""
+        return knows_step(self.facts)
+
+    def __repr__(self) -> str:
+        """What it is of, in a line: it stands in the attributes of every series."""
+        keys = f", key frequencies {', '.join(map(str, self.key_frequencies))}" if self.key_frequencies else ""
+        odd = [f"{len(found)} {what}" for found, what in ((self.failures, "failed"), (self.missed, "left out")) if found]
+        return f"About({self.run!r}: {self.task or self.operation or 'task unknown'}, {', '.join([self.outcome, *odd])}{keys})"
+
+    @property
+    def missed(self) -> dict[str, str]:
+        """What is left out and not asked in another way: where there are frequencies nobody misses representations."""
+        return {name: why for name, why in self.left_out.items() if why != FREQUENCIES}
+
+    @property
     def outcome(self) -> Outcome:
         """Of the run, see `interp.measures.Phases`; ``unknown`` where it has no phases."""
         return "unknown" if self.phases is None else self.phases.outcome
@@ -81,6 +102,12 @@ class About:
     def has_waves(self) -> bool:
         """Whether the answers have harmonics, so that measures of waves apply."""
         return self.n_frequencies > 0
+
+    @property
+    def has_representations(self) -> bool:
+        """Whether the parts of the harmonics are representations of a group that is not cyclic, and no frequencies."""
+        named = any(isinstance(key, str) for key in self.key_frequencies or ())
+        return self.has_waves and (named or any(why.endswith(NOT_ADDITION) for why in self.left_out.values()))
 
     @property
     def stands_out(self) -> bool:
@@ -99,6 +126,8 @@ def about(series: xr.Dataset) -> About:
     >>> about(series).run, about(series).outcome
     ('mine', 'unknown')
     """
+    if not hasattr(series, "attrs"):
+        raise UsageError(f"series: given {type(series).__name__}, expected what interp.observe(run) returns")
     found = about_if_known(series)
     if found is not None:
         return found

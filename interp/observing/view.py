@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from interp.errors import UsageError
+from interp.groups.cayley import Group
 from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
 from interp.harmonics.harmonics import Harmonics, Name
 from interp.networks.network import Network
@@ -19,6 +20,7 @@ from interp.networks.one_layer import Weights, forward
 from interp.networks.sites import Activations
 from interp.observing.circuit import Circuit, Model
 from interp.once import once
+from interp.tasks.recognized import group_of
 from interp.tasks.splits import Split
 from interp.tasks.task import Task
 
@@ -53,6 +55,9 @@ class View:
     brief: bool = False
     threads: int = 1
 
+    def __repr__(self) -> str:
+        return f"View(step {self.step:,} of {self.task.name}; {self.network!r})"
+
     @once
     def _model(self) -> Model:
         return Model(self.network, self.task, self.split)
@@ -68,7 +73,7 @@ class View:
 
     @property
     def is_one_layer(self) -> bool:
-        """Whether the network is the one-layer transformer, with `weights`, `neurons` and `pattern`."""
+        """Whether the network is the one-layer transformer, with `weights` and `pattern`."""
         return isinstance(self.network, Weights)
 
     @once
@@ -84,8 +89,14 @@ class View:
 
     @property
     def neurons(self) -> Float[Tensor, "pair d_mlp"]:
-        """Neurons after their activation function, over all pairs."""
-        return self._model.tables.neurons
+        """Neurons after their activation function, over all pairs: at the last position, of several layers those of the last.
+
+        Of a one-layer transformer, an MLP of two embeddings, or a transformer of any depth with MLPs.
+
+        Raises:
+            UsageError: if the network is another.
+        """
+        return self._model.neurons
 
     @property
     def pattern(self) -> Float[Tensor, "pair head pos"]:
@@ -132,6 +143,11 @@ class View:
     def is_addition(self) -> bool:
         """Whether the operation is addition modulo n, or becomes it when pairs and residues are reordered."""
         return isinstance(self.harmonics, CyclicHarmonics)
+
+    @property
+    def group(self) -> Group | None:
+        """The group whose products the answers to all pairs are; None if there is none."""
+        return group_of(self.task)
 
     @once
     def circuit(self) -> Circuit:

@@ -10,6 +10,7 @@ import numpy as np
 
 from interp.figures.banding import bands
 from interp.figures.theme import TEST, TRAIN
+from interp.observing.series import about
 from interp.reporting.story import tell
 from interp.wording import counted
 
@@ -96,15 +97,19 @@ def _plot(
         if len(x) <= _FEW:
             drawn.append(f'<path d="{_dots(x, y)}" fill="none" stroke="{colour}" stroke-width="5" stroke-linecap="round"/>')
     ends = ", ".join(f"{name} {_last(curve)}" for name, curve, _ in values)
-    label = f"{title} from step {int(first):,} to {int(steps[-1]):,}; at the end {ends}"
+    label, ticks = f"{title}; at the end {ends}", ""
+    if about(series).knows_step or steps[-1]:
+        label = f"{title} from step {int(first):,} to {int(steps[-1]):,}; at the end {ends}"
+        ticks = (
+            f'<g fill="currentColor" opacity=".75" font-size="10"><text y="{_HEIGHT + 12}">{int(first):,}</text>'
+            f'<text x="{_WIDTH}" y="{_HEIGHT + 12}" text-anchor="end">step {int(steps[-1]):,}</text></g>'
+        )
     words = "; ".join(f'<span style="color:{colour}">{name}</span> {_last(curve)}' for name, curve, colour in values)
     return (
         f'<div><div style="font-size:85%">{escape(title)}: {words}</div>'
         f'<svg role="img" aria-label="{escape(label)}" width="{_WIDTH}" height="{_HEIGHT + 16}" '
         f'viewBox="-1 -1 {_WIDTH + 2} {_HEIGHT + 16}" style="max-width:100%">{"".join(drawn)}'
-        f'<path d="M0 {_HEIGHT}H{_WIDTH}" stroke="currentColor" opacity=".4"/>'
-        f'<g fill="currentColor" opacity=".75" font-size="10"><text y="{_HEIGHT + 12}">{int(first):,}</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT + 12}" text-anchor="end">step {int(steps[-1]):,}</text></g></svg></div>'
+        f'<path d="M0 {_HEIGHT}H{_WIDTH}" stroke="currentColor" opacity=".4"/>{ticks}</svg></div>'
     )
 
 

@@ -12,21 +12,20 @@ import xarray as xr
 from interp.errors import UsageError
 from interp.figures import CYCLE, Cell, curve, draw
 from interp.figures.drawing import marked_if_few
-from interp.figures.tabled import Table
-from interp.measures.lead import LeadTime
-from interp.observing.dips_in_words import outcome_in_words
+from interp.observing.lineage import lineage_in_words
 from interp.observing.series import ABOUT, About, about
 from interp.reporting.assembly import Page, Panel, page
-from interp.reporting.fact_tables import flat
+from interp.reporting.compared_tables import left_out_table, outcome_tables, parts_of
+from interp.reporting.over_seeds import bands_of, settings
 from interp.reporting.run_curves import Curves
-from interp.reporting.story import MILESTONES, End, Story, run_name, tell
-from interp.wording import counted
+from interp.reporting.run_labels import labels
+from interp.reporting.story import End, Story, run_name, tell
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 # The analyses that measure what is compared.
-COMPARED = ("loss_curves", "progress_measures")
+COMPARED = ("loss_curves", "progress_measures", "memorizer_or_generalizer", "clock_or_pizza")
 _TOLD = 4  # up to this many runs each have a sentence at the head of the page
 _DASHES = ("solid", "dash", "dot")
 _OUTSIDE = ("history_test_accuracy", "history_test_loss", "history_sum_squared_weights")
@@ -81,18 +80,25 @@ def compare(
         together,
         panels,
         story=_story(runs, names),
-        facts=[*_tables(runs, names), *left_out_table(left_out or {})],
+        facts=[*outcome_tables(runs, names), *left_out_table(left_out or {})],
         looks=[_look(i) for i in range(len(runs))],
+        opening=_shared_step(runs),
         on_panel=on_panel,
     )
+
+
+def _shared_step(runs: Sequence[xr.Dataset]) -> int | None:
+    """The last step at which every run has a checkpoint; None where there is none."""
+    shared = set(map(int, runs[0]["step"].values)).intersection(*(map(int, series["step"].values) for series in runs[1:]))
+    return max(shared, default=None)
 
 
 def _inside(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Panel]:
     """The losses that look inside, if there is a run whose answers have waves."""
     if not any(about(series).has_waves for series in runs):
         return []
-    drawn = _over_steps(runs, names, _INSIDE)
-    return [Panel("inside", "When did each circuit form?", _INSIDE_CAPTION, drawn, definitions=_INSIDE_BY)]
+    drawn, caption = _over_steps(runs, names, _INSIDE), _INSIDE_CAPTION.format(parts=parts_of([*map(about, runs)]))
+    return [Panel("inside", "When did each circuit form?", caption, drawn, definitions=_INSIDE_BY)]
 
 
 def _alike(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Panel]:
@@ -129,12 +135,13 @@ _OUTSIDE_BY = ("loss", "sum-of-squares", "phases")
 _INSIDE_BY = ("restricted-loss", "excluded-loss", "key-frequencies")
 _ALIGNED_BY = ("phases", "loss", "restricted-loss")
 _OUTSIDE_CAPTION = (
-    "Each run has one colour, and its curves end where it ended. These curves show, without a look inside, at which step a test "
-    "accuracy jumps and a test loss falls, if they do."
+    "Each run has one colour, and its curves end where it ended; where three or more differ in their seeds alone, a broad line "
+    "is their mean and a band reaches from the lowest to the highest. These curves show, without a look inside, at which step a "
+    "test accuracy jumps and a test loss falls, if they do."
 )
 _INSIDE_CAPTION = (
-    "The restricted loss and the excluded loss of the same runs, each with its own key frequencies. A run that is on its way to "
-    "generalize shows it here first: its restricted loss falls while its test accuracy is still flat. Where no frequencies "
+    "The restricted loss and the excluded loss of the same runs, each with its own key {parts}. A run that is on its way to "
+    "generalize shows it here first: its restricted loss falls while its test accuracy is still flat. Where no {parts} "
     "stand out, the restricted loss also falls with memorization, and says nothing."
 )
 _ALIGNED_CAPTION = (
@@ -145,8 +152,8 @@ _ALIGNED_CAPTION = (
 
 
 def _names(runs: Sequence[xr.Dataset]) -> list[str]:
-    """The runs' names; those that occur more than once are numbered."""
-    names = [run_name(series) for series in runs]
+    """The runs' names, without what all of them share; those that occur more than once are numbered."""
+    names = labels([run_name(series) for series in runs])
     return [f"{name} ({i + 1})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
@@ -165,7 +172,12 @@ def _together(runs: Sequence[xr.Dataset]) -> xr.Dataset:
                 values, dims=(axis, "run"), attrs={} if variable in _OUTSIDE else {"analysis": "inside"}
             )
     known = [about(series) for series in runs]
-    together = About(run=", ".join(names), p=known[0].p, n_frequencies=max(one.n_frequencies for one in known))
+    together = About(
+        run=", ".join(run_name(series) for series in runs),
+        p=known[0].p,
+        n_frequencies=max(one.n_frequencies for one in known),
+        left_out=known[0].left_out if all(one.has_representations for one in known) else {},
+    )
     return xr.Dataset(measured, coords={**axes, "run": names}, attrs={ABOUT: together})
 
 
@@ -187,7 +199,13 @@ def _over_steps(runs: Sequence[xr.Dataset], names: Sequence[str], variables: Seq
     def figure(together: xr.Dataset) -> go.Figure:
         shown = [variable for variable in variables if any(Curves(series).curve(variable) for series in runs)]
         rows = [[Cell(_CELLS[name][0], y=_CELLS[name][1], log=_CELLS[name][2], time=True)] for name in shown]
+        groups = settings(runs, names)
         traces = _curves(runs, names, shown, _begun)
+        if groups:  # the runs themselves step back behind what they have in common
+            traces = [{**one, "line": {**one["line"], "width": 1}, "opacity": 0.55} for one in traces]
+        for setting in groups:
+            for cell, name in enumerate(shown, start=1):
+                traces += bands_of(setting, runs, name, cell=cell, log=_CELLS[name][2], legend=cell == 1)
         return draw(together, rows, heights=[200] * len(rows), fixed=traces, alt=f"Curves of {', '.join(names)} over steps.")
 
     return figure
@@ -234,9 +252,11 @@ def _generalized(series: xr.Dataset) -> int | None:
 def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
     stories = [tell(series) for series in runs]
     title = f"{len(runs)} runs compared: {_ends(stories)}"
-    short: tuple[str, ...] = ("The table below the figures says when each of them did what.",)
+    short: tuple[str, ...] = ("The table says when each of them did what.",)
     if len(runs) <= _TOLD:
         short = tuple(f"{name}: {story.title[0].lower()}{story.title[1:]}." for name, story in zip(names, stories, strict=True))
+    begun = [lineage_in_words(about(series).facts.get("start", {})) for series in runs]
+    short = (*(f"{name} is {told}." for name, told in zip(names, begun, strict=True) if told), *short)
     sentences = tuple(f"{name}. {story}" for name, story in zip(names, stories, strict=True))
     return Story(title, short, sentences, (), None, of_many=True)
 
@@ -244,68 +264,8 @@ def _story(runs: Sequence[xr.Dataset], names: Sequence[str]) -> Story:
 def _ends(stories: Sequence[Story]) -> str:
     """How many of the runs grokked, how many generalized otherwise, and how many are of unknown outcome."""
     ends = [story.end for story in stories]
-    counts = {end: ends.count(end) for end in get_args(End) if end in ends and end != "not grokked"}
-    all_of_them, none_of_them = ("both", "neither") if len(ends) == 2 else ("all", "none")
-    told = [f"{count if count < len(ends) else all_of_them} {end}" for end, count in counts.items()]
-    return ", ".join(told) or f"{none_of_them} grokked"
-
-
-def _tables(runs: Sequence[xr.Dataset], names: Sequence[str]) -> list[Table]:
-    """What was found in each run, and the fields of the configurations that differ."""
-    stories = [tell(series) for series in runs]
-    known = [about(series) for series in runs]
-    undated = [Curves(series).undated for series in runs]
-    outcomes = (why or _outcome(series) for why, series in zip(undated, runs, strict=True))
-    rows: list[tuple[str, ...]] = [("outcome", *outcomes)]
-    for name in MILESTONES:
-        found = [story.milestone(name) for story in stories]
-        if labels := dict.fromkeys(one.label.lower() for one in found if one):
-            rows.append((" or ".join(labels), *("-" if one is None else str(one) for one in found)))
-    if any(one.has_waves for one in known):
-        rows.append(("lead time", *(why or _lead(story.lead) for why, story in zip(undated, stories, strict=True))))
-        rows.append(("key frequencies", *map(_keys, known)))
-    return [Table("What was found", ("", *names), tuple(rows)), Table("How they differ", ("", *names), _differences(runs))]
-
-
-def left_out_table(left_out: Mapping[str, str]) -> list[Table]:
-    """The runs that are not on a page, with the reasons, if there are any."""
-    return [Table("Runs that could not be read", (), tuple(left_out.items()), wide=True)] if left_out else []
-
-
-def _outcome(series: xr.Dataset) -> str:
-    """The outcome, whether it was lost again, and why it is unknown where the measured steps do not tell."""
-    curves = Curves(series)
-    if curves.is_apart:
-        return f"unknown: {curves.what_is_apart} too far apart"
-    return "unknown" if curves.about.phases is None else outcome_in_words(curves.about.phases)
-
-
-def _lead(lead: LeadTime | None) -> str:
-    """The lead between first steps; beside it, where a curve dips, that between the steps from which both hold for good."""
-    if lead is None or lead.steps is None or lead.first is None:
-        return "none"
-    if not lead.is_told:
-        return "either may have come first"
-    kept = "" if lead.first == lead.steps else f" ({counted(lead.steps, 'step')} for good)"
-    return f"{counted(lead.first, 'step')}{kept}"
-
-
-def _keys(known: About) -> str:
-    keys = known.key_frequencies or ()
-    if keys and not known.stands_out:
-        return f"none stands out: {len(keys)} of {known.n_frequencies} pass the rule"
-    return ", ".join(map(str, keys)) or "none"
-
-
-def _differences(runs: Sequence[xr.Dataset]) -> tuple[tuple[str, ...], ...]:
-    """A row for each field that is not the same in all runs, as text. (`interp.config.differences` compares two, by value.)"""
-    configs = [dict(flat(about(series).config)) for series in runs]
-    exact = [dict(flat(about(series).config, say=repr)) for series in runs]
-    fields = dict.fromkeys(name for config in configs for name in config)
-    is_other = [name for name in fields if len({config.get(name) for config in exact}) > 1]
-    # Numbers that would look alike as they are usually written are written in full.
-    different = tuple(
-        (name, *(config.get(name, "none") for config in (exact if len({c.get(name) for c in configs}) == 1 else configs)))
-        for name in is_other
-    )
-    return different or (("configuration", *("the same" for _ in runs)),)
+    counts = {end: ends.count(end) for end in get_args(End) if end in ends}
+    if set(counts) == {"not grokked"}:
+        return f"{'neither' if len(ends) == 2 else 'none'} grokked"
+    all_of_them = "both" if len(ends) == 2 else "all"
+    return ", ".join(f"{count if count < len(ends) else all_of_them} {end}" for end, count in counts.items())

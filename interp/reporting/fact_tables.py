@@ -7,6 +7,7 @@ from typing import Any
 
 from interp.figures.tabled import Table
 from interp.observing.series import About
+from interp.wording import plain
 
 # Facts that say something about the machine's user and nothing about the run.
 _PRIVATE = ("path",)
@@ -32,19 +33,6 @@ def what_was_run(about: About) -> str:
     if not unknown:
         return known
     return f"{known} Not known, so that the configuration shows defaults for it: {', '.join(map(str, unknown))}."
-
-
-def plain(value: object) -> str:
-    """A value for people.
-
-    >>> [plain(value) for value in (True, None, 73648000, 1e10, 1e-8, 0.0, "relu")]
-    ['yes', 'none', '73,648,000', '10,000,000,000', '1e-08', '0', 'relu']
-    """
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return f"{value:,}" if isinstance(value, int) else f"{value:,.12g}"
-    return "none" if value is None else str(value)
 
 
 def flat(value: Mapping[str, Any], prefix: str = "", *, say: Callable[[object], str] = plain) -> list[tuple[str, str]]:

@@ -10,12 +10,14 @@ from markupsafe import Markup, escape
 _SIGNS = (
     (r"&lt;=", "≤"), (r"&gt;=", "≥"), (r"!=", "≠"), (r"\|\|", "‖"), (r"&lt; (?=logits)", "⟨ "), (r" &gt;,", " ⟩,"),
     (r"\bsqrt\(", "√("), (r"\bsum(?=_)", "Σ"), (r"\bpi\b", "π"), (r"\balpha(?![a-z])", "α"), (r"\bbeta(?![a-z])", "β"),
-    (r"\bepsilon(?= in)", "ε"), (r"\bfloor\(([^()]*)\)", r"⌊\1⌋"), (r"(?<=\)) x (?=\{)", " × "), (r"\bp x p\b", "p × p"),
+    (r"\bepsilon(?= in)", "ε"),
+    (r"(?<![a-z])rho(?![a-z])", "ρ"), (r"(?<![a-z])chi(?![a-z])", "χ"),
+    (r"\bfloor\(([^()]*)\)", r"⌊\1⌋"), (r"(?<=\)) x (?=\{)", " × "), (r"\bp x p\b", "p × p"),
     (r"(?<= )-(?= )", "−"), (r" \. (?=MLP)", " · "), (r"\.\.\.", "…"),
 )  # fmt: skip
 # An index or a power: a braced group, a bracketed one, or one word.
 _RAISED = re.compile(r"([_^])(\{[^{}]*\}|\([^()]*\)|[\w+]+?(?=[_^]|\b))")
-_SYMBOL = re.compile(r"(?<![\w&;])([A-Za-zαβ])(?=[_^])")
+_SYMBOL = re.compile(r"(?<![\w&;])([A-Za-zαβχ])(?=[_^])")
 
 
 def typeset(text: str) -> Markup:

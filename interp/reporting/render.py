@@ -24,6 +24,7 @@ from interp.reporting.columns import HISTORY
 from interp.reporting.fact_tables import what_was_run
 from interp.reporting.library import plotly_library
 from interp.reporting.maths import typeset
+from interp.reporting.page_head import Head
 from interp.reporting.story import Story, run_name
 from interp.wording import signed
 
@@ -54,6 +55,8 @@ _IN_WORDS_OF_GROUPS = ("groups",)
 
 # What `About.operation` is for addition, and for several runs together.
 _ADDITION = ("add", "")
+# And for what else takes and gives residues.
+_OF_RESIDUES = (*_ADDITION, "subtract", "multiply", "x2xyy2")
 
 # Symbols, which are set with an index wherever they occur; other words with an underscore are names.
 _SYMBOLS = re.compile(r"\b(?:W_(?:E|pos|Q|K|V|O|in|out|U|L)|w_k|alpha_k)(?:\^T)?\b(?![^<]*</code>)")
@@ -76,6 +79,7 @@ def render(
     facts: Sequence[Table],
     data: dict[str, Any],
     blocks: Blocks,
+    head: Head | None = None,
 ) -> str:
     """The page's text: the template with everything in it, every name escaped."""
     environment = templates()
@@ -87,6 +91,8 @@ def render(
     return environment.get_template("page.html.jinja").render(
         run=run_name(series),
         story=story,
+        head=head,
+        is_live=is_live,
         panels=shown,
         left_out=left_out,
         definitions=definitions,
@@ -95,10 +101,12 @@ def render(
         chance=f"ln {known.p} = {math.log(known.p):.3g}" if known.p and not story.of_many else "ln p",
         is_plain_addition=known.operation in _ADDITION,
         has_waves=known.has_waves,
+        has_representations=known.has_representations,
+        has_residues=known.operation in _OF_RESIDUES or " mod " in known.task,
         facts=facts,
         what_was_run=what_was_run(known),
         history=HISTORY if HISTORY in data["tables"] else None,
-        key_step=data["steps"][-1] if known.key_step is None else known.key_step,
+        key_step=None if not known.knows_step else data["steps"][-1] if known.key_step is None else known.key_step,
         key_rule=known.key_rule,
         policy=policy(script, library.script, connect=is_live),
         css=Markup(joined(_STYLES + _LIVE_STYLES if is_live else _STYLES)),
@@ -127,8 +135,10 @@ def _words(known: About) -> tuple[Definition, ...]:
     """The definitions that the glossary links to."""
     if not known.has_waves:
         return tuple(one for one in [PHASES.otherwise] if one is not None)
-    names = (*_IN_WORDS, *(() if known.operation in _ADDITION else _IN_WORDS_OF_GROUPS))
-    return find_definitions(names)
+    is_group = known.has_representations
+    names = (*_IN_WORDS, *(() if known.operation in _ADDITION or is_group else _IN_WORDS_OF_GROUPS))
+    worded = [one.for_task(has_waves=True, has_representations=is_group) for one in find_definitions(names)]
+    return tuple(one for one in worded if one is not None)
 
 
 def _answer(known: About) -> str:

@@ -13,8 +13,10 @@ from interp.measures.outcome import CROSSED
 from interp.measures.strays import strays
 from interp.observing.dips_in_words import dips_in_words
 from interp.observing.series import About
+from interp.observing.work_of_keys import KeyWork, work_of_keys
+from interp.reporting.dated_by_losses import dated_by_losses
 from interp.reporting.run_curves import Curves
-from interp.wording import counted, percent, signed
+from interp.wording import counted, key_nouns, percent, signed
 
 if TYPE_CHECKING:
     from interp.harmonics.harmonics import Name
@@ -24,6 +26,7 @@ RISEN = 10.0
 # Fewer forecasts may hold by chance.
 _ENOUGH = 5
 _NAMED = 4  # up to so many stray evaluations are named one by one
+_OF_UNITS = ("x*y mod ", "x/y mod ")
 _NOT_LEARNED = "the training pairs themselves are not learned"
 
 
@@ -31,6 +34,7 @@ def sentences(curves: Curves) -> list[str]:
     """Everything there is to say, in the order of the run."""
     told = [
         _task(curves.about),
+        _by_losses(curves),
         _memorized(curves),
         _formed(curves),
         _cleaned(curves),
@@ -74,7 +78,25 @@ def _task(about: About) -> str:
     fraction, n_pairs = about.config.get("split", {}).get("fraction"), about.p**2
     if not isinstance(fraction, float):
         return f"It was trained on {about.task}."
-    return f"It was trained on {about.task}, with {int(fraction * n_pairs):,} of the {n_pairs:,} pairs; it never saw the others."
+    train, test = about.facts.get("train_pairs"), about.facts.get("test_pairs")
+    if not isinstance(train, int) or not isinstance(test, int):
+        train, test = int(fraction * n_pairs), n_pairs - int(fraction * n_pairs)
+    return f"It was trained on {about.task}, with {train:,} of the {train + test:,} pairs; it never saw the others."
+
+
+def _by_losses(curves: Curves) -> str:
+    """What the losses of a run tell that has no accuracies but at one step."""
+    losses = dated_by_losses(curves)
+    if losses is None:
+        return ""
+    dates = {
+        "memorized": "the train loss was under a tenth of its first value from {} on",
+        "cleanup": "the test loss, after its plateau, under half of it from {} on",
+    }
+    told = [text.format(losses.found[name]) for name, text in dates.items() if name in losses.found]
+    missing = f"There is no curve of {' or '.join(losses.missing)}; what the losses tell is that " if losses.missing else ""
+    told_at_length = ", and ".join(told)
+    return f"{missing}{told_at_length}." if missing else f"{told_at_length[0].upper()}{told_at_length[1:]}."
 
 
 def _memorized(curves: Curves) -> str:
@@ -249,13 +271,7 @@ def _missing(curves: Curves) -> list[str]:
 def _mixed(curves: Curves) -> str:
     """Why the restricted loss is not that of a circuit alone."""
     kept = curves.about.key_frequencies or ()
-    return f"with {len(kept)} of {curves.about.n_frequencies} {_nouns(kept)[1]} kept it contains memorized answers too"
-
-
-def _nouns(keys: Sequence[Name]) -> tuple[str, str]:
-    """The noun for parts of the harmonics, singular and plural: those of a group that is not cyclic have names."""
-    named = any(isinstance(key, str) for key in keys)
-    return ("representation", "representations") if named else ("frequency", "frequencies")
+    return f"with {len(kept)} of {curves.about.n_frequencies} {key_nouns(kept)[1]} kept it contains memorized answers too"
 
 
 def _keys(about: About, curves: Curves) -> str:
@@ -264,9 +280,13 @@ def _keys(about: About, curves: Curves) -> str:
         return ""
     if not keys:
         return "No frequency stands out in it."
+    works = work_of_keys(curves.series)
+    idle = [work for work in works if work.is_idle] if curves.generalizes and about.stands_out else []
+    if about.key_rule != "explicit" and 0 < len(idle) < len(keys):
+        keys = tuple(work.name for work in works if work not in idle)
     is_one = len(keys) == 1
-    names = str(keys[0]) if is_one else f"{', '.join(map(str, keys[:-1]))} and {keys[-1]}"
-    (one, several), among = _nouns(keys), "" if isinstance(keys[0], str) else f" (of 1 to {count})"
+    names = _listed(keys)
+    (one, several), among = key_nouns(keys), "" if isinstance(keys[0], str) else f" (of 1 to {count})"
     noun, verb, they = (one, "is", "it") if is_one else (several, "are", "they")
     explained = curves.at("cos_fve", curves.last) if curves.generalizes else None
     share = f"; the clock's formula explains {percent(explained)} of its logits' variance" if explained is not None else ""
@@ -277,4 +297,30 @@ def _keys(about: About, curves: Curves) -> str:
     if not curves.generalizes:
         out = "stands out" if is_one else "stand out"
         return f"The {noun} that {out} at the last step {verb} {names}{among}; {they} need not be a circuit."
-    return f"It computes with {len(keys)} of {count} {several} ({noun} {names}){share}."
+    told = f"It computes with {len(keys)} of {count} {several} ({noun} {names}){share}."
+    return " ".join([told, *(_idle(work, keys, n=_modulus(about)) for work in idle if work.name not in keys)])
+
+
+def _modulus(about: About) -> int:
+    """Of the frequencies: p; of products and quotients, where exponents are added, p - 1."""
+    is_of_units = about.operation == "multiply" or about.operation.startswith(_OF_UNITS)
+    return about.p - 1 if is_of_units else about.p
+
+
+def _listed(names: Sequence[object]) -> str:
+    return str(names[0]) if len(names) == 1 else f"{', '.join(map(str, names[:-1]))} and {names[-1]}"
+
+
+def _idle(work: KeyWork, others: Sequence[Name], *, n: int) -> str:
+    """What is said of a frequency that the rule chooses and that does almost nothing."""
+    signs = ["no neuron follows it"] if work.neurons == 0 else []
+    if work.explained is not None:
+        signs.append(f"it explains {percent(work.explained)} of the logits' variance")
+    if work.without is not None:
+        signs.append(f"without it the train loss is still {work.without:.2g} nats")
+    told = f"The rule chooses {work.name} too, which does almost no work: {_listed(signs)}."
+    if isinstance(work.name, int) and (twice := min(2 * work.name % n, -2 * work.name % n)) in others:
+        told += f" Twice {work.name} is {twice} modulo {n}, up to the sign."
+    if work.omitted_by:
+        told += f" It is left out by the rule{'s' if len(work.omitted_by) > 1 else ''} {_listed(work.omitted_by)}."
+    return told

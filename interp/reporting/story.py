@@ -13,6 +13,7 @@ from interp.measures.outcome import GAP
 from interp.measures.strays import confirmed
 from interp.observing.dips_in_words import NEEDS, without
 from interp.observing.series import About, about
+from interp.reporting.dated_by_losses import BY_LOSSES, dated_by_losses
 from interp.reporting.in_short import inside, outside
 from interp.reporting.run_curves import Curves
 from interp.reporting.sentences import sentences
@@ -129,7 +130,7 @@ def tell(series: xr.Dataset) -> Story:
     curves = Curves(series)
     found, outcome = curves.found, curves.about.outcome
     end, stopped_after = _end(outcome, curves), _stopped_after(curves.about)
-    absent = "not yet" if stopped_after is None else "never"
+    absent = "never" if stopped_after is not None else "not yet" if _is_in_training(curves.about) else "not reached"
     is_other = outcome == "comprehension" or (found["grokked"] is not None and end != "grokked")
     named = {**MILESTONES, "grokked": _AT_ONCE} if is_other else dict(MILESTONES)
     if not curves.about.has_waves:  # only waves show where a circuit begins
@@ -139,7 +140,8 @@ def tell(series: xr.Dataset) -> Story:
     if stopped_after is not None:
         broke_off, why = f"training broke off after step {stopped_after:,}", "the loss was no longer finite."
         stopped = f"Its {broke_off}: {why}"
-        if outcome == "confusion":
+        train = curves.at("history_train_accuracy", curves.last)
+        if outcome == "confusion" or (curves.undated and train is not None and train < RIGHT):
             title, stopped = f"This network's {broke_off}, before it had learned its task", why.capitalize()
     short = (stopped, outside(curves, outcome), inside(curves))
     return Story(
@@ -157,13 +159,17 @@ def _milestone(name: str, texts: tuple[str, str], curves: Curves, absent: str) -
     (label, meaning), known = texts, curves.reached(name)
     dipping = known if known is not None and known.dips else None
     meaning = meaning if dipping is None else meaning.removesuffix(" for good")
+    losses = dated_by_losses(curves)
+    if losses is not None and name in losses.found:
+        return Milestone(name, label, BY_LOSSES[name], losses.found[name])
     return Milestone(name, label, meaning, curves.found[name], _absent(name, curves, absent), dipping)
 
 
 def _absent(name: str, curves: Curves, usual: str) -> str:
     """Why a phase has no boundary. Where a run generalizes, a circuit has formed, whatever its curves show."""
     if curves.undated:
-        return curves.undated
+        losses = dated_by_losses(curves)
+        return curves.undated if losses is None or not losses.missing else f"not known: no curve of {' or '.join(losses.missing)}"
     needed = NEEDS.get(name)
     if needed is not None and curves.about.phases is not None and curves.curve(f"history_{needed}") is None:
         return without(needed)
@@ -215,7 +221,7 @@ def _title(outcome: str, end: End, curves: Curves) -> str:
         return _generalized(grokked.step, end, curves)
     if end == "generalized at an unknown step" and accuracy is not None:
         last = curves.last_of("history_test_accuracy")
-        known = f"This network answers {percent(accuracy)} of the pairs it never saw at step {last:,}"
+        known = f"This network answers {percent(accuracy)} of the pairs it never saw{_at(last, curves)}"
         return f"{known}; {_since(curves) if curves.undated else 'its history does not show when it learned to'}"
     if end == "not settled on the answer" and accuracy is not None:
         after = counted(curves.last_of("history_test_accuracy"), "step")
@@ -223,7 +229,7 @@ def _title(outcome: str, end: End, curves: Curves) -> str:
     train = curves.at("history_train_accuracy", curves.last)
     if curves.undated and train is not None and accuracy is not None:
         answers = f"This network answers {percent(train)} of its training pairs and {percent(accuracy)} of the others"
-        return f"{answers} at step {curves.last:,}; {_since(curves)}"
+        return f"{answers}{_at(curves.last, curves)}; {_since(curves)}"
     return _not_grokked(outcome, end, curves)
 
 
@@ -244,6 +250,11 @@ def _not_grokked(outcome: str, end: End, curves: Curves) -> str:
         test = percent(curves.at("history_test_accuracy", curves.last) or 0.0)
         told = f"This network answers {percent(train)} of its training pairs and {test} of the others at step {curves.last:,}"
     return f"Not grokked yet, training: {told[0].lower()}{told[1:]}" if yet else told
+
+
+def _at(step: int, curves: Curves) -> str:
+    """At which step; nothing of a model whose step nothing tells."""
+    return f" at step {step:,}" if curves.about.knows_step or step else ""
 
 
 def _since(curves: Curves) -> str:

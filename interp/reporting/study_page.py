@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +16,14 @@ from interp.figures.phase_map import OUTCOME_COLOURS
 from interp.figures.study_table import StudyTable
 from interp.figures.tabled import Table
 from interp.figures.theme import CYCLE, template
+from interp.forecasting.early_word import ToldEarly
 from interp.reporting.blocks import Blocks
 from interp.reporting.library import plotly_library
 from interp.reporting.render import as_json, joined, policy, templates
 from interp.reporting.study_curves import ThinCurves
 from interp.reporting.study_findings import law_findings, survival_findings
 from interp.reporting.study_story import SEEDS_SET, study_story
+from interp.reporting.study_told import told_findings
 from interp.studies.durations import FEW
 from interp.studies.timed import BEGINS, EVENTS
 
@@ -42,12 +44,14 @@ class StudySource:
         curves: of its runs.
         command: that writes the page of the run ``RUN``.
         facts: tables at the end.
+        told: name of a run -> what was said of it early on.
     """
 
     table: StudyTable
     curves: ThinCurves = field(default_factory=ThinCurves)
     command: str = "interp report RUN -o RUN.html"
     facts: Sequence[Table] = ()
+    told: Mapping[str, ToldEarly] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def study_page(
     asked = questions(table.rows)
     told = on_part or _silent
     runs = [str(row["run"]) for row in table.rows]
-    laws = law_findings(table, brief=brief, on_part=told)
+    laws, foretold = law_findings(table, brief=brief, on_part=told), told_findings(table.rows, source.told)
     data = {
         "study": table.name,
         "live": live,
@@ -95,6 +99,7 @@ def study_page(
         "curves": source.curves.block(runs, blocks),
         "survival": survival_findings(table, on_part=told),
         "laws": laws,
+        "told": foretold,
         "command": source.command,
         "few": FEW,
         "begins": BEGINS,
@@ -113,6 +118,7 @@ def study_page(
             story=story,
             seeds_set=SEEDS_SET[table.seeds_are],
             has_laws=bool(laws["axes"]),
+            foretold=foretold,
             n_axes=len(table.axes),
             facts=source.facts,
             few=FEW,

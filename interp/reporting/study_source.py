@@ -13,9 +13,11 @@ import numpy as np
 from interp.errors import DataError, UsageError
 from interp.figures.study_table import StudyTable
 from interp.figures.tabled import Table
+from interp.forecasting.label_free import WEIGHTS
 from interp.reporting.fact_tables import flat
 from interp.reporting.study_curves import KINDS, Curve, ThinCurves
 from interp.reporting.study_page import StudyPage, StudySource, study_page
+from interp.reporting.study_told import chosen
 from interp.store import history
 from interp.store.durable import write_output
 from interp.store.manifest import HISTORY, MANIFEST, SERIES
@@ -23,6 +25,7 @@ from interp.store.packed import unpack_arrays
 from interp.store.run import Run, open_run
 
 if TYPE_CHECKING:
+    from interp.forecasting.early_word import ToldEarly
     from interp.studies.study import Study
 
 
@@ -80,16 +83,30 @@ def source_of(study: Study, *, brief: bool = False, on_run: Callable[[str, int, 
 
     told = on_run or _silent
     found = rows(study, on_run=lambda done, total: told("counting runs", done, total))
-    thin, complete = ThinCurves(), []
+    thin, complete, told_of = ThinCurves(), [], {}
+    asked = frozenset() if brief else chosen([row["run"] for row in found if row["status"] in ("finished", "stopped")])
     for number, row in enumerate(found, start=1):
         due = study.measures if study.keep == "all" and row["status"] in ("finished", "stopped") and not brief else ()
         measured = measured_of(study.path_of(row["run"]), measures=due) if row["last_step"] else Measured({}, {})
         thin.add(row["run"], measured.curves)
         complete.append({**row, **{name: value for name, value in measured.last.items() if name not in row}})
+        if row["run"] in asked and (said := foretold(study.path_of(row["run"]))) is not None:
+            told_of[row["run"]] = said
         told("reading curves", number, len(found))
     table = StudyTable.of(study.name, [axis.fields for axis in study.plan.axes], complete, seeds_are=study.seeds_are)
     run_path = shlex.quote(str(study.path_of("RUN")))
-    return StudySource(table, thin, command=f"interp report {run_path} -o RUN.html", facts=plan_tables(study))
+    return StudySource(table, thin, command=f"interp report {run_path} -o RUN.html", facts=plan_tables(study), told=told_of)
+
+
+def foretold(path: Path) -> ToldEarly | None:
+    """What was said early on of the run in a folder; None of one that is damaged, or of which nothing is measured."""
+    from interp.forecasting.told_early import told_early
+
+    try:
+        run = open_run(path)
+        return told_early(run) if WEIGHTS in run.manifest.series or not run.manifest.thinned else None
+    except (DataError, OSError, UsageError):
+        return None
 
 
 def measured_of(path: Path, *, measures: Sequence[str] = ()) -> Measured:

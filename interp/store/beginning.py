@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from interp.config.run_config import RunConfig
 from interp.errors import UsageError
 from interp.networks.shapes import KIND as ONE_LAYER
@@ -16,8 +14,7 @@ from interp.reading import parsed_json
 from interp.store.durable import explained, make_directory, write_atomically
 from interp.store.manifest import CHECKPOINTS, FORMAT, MANIFEST, MOMENTS, RECORD, SPLIT, TASK, Entry, Manifest
 from interp.store.run_log import write_log
-from interp.store.task_file import pack_task
-from interp.store.tensors import pack
+from interp.store.task_file import pack_split, pack_task
 from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
 from interp.training.stream import Plan
@@ -35,7 +32,7 @@ def begin(path: Path, plan: Plan, *, provenance: Mapping[str, object]) -> None:
         UsageError: if the settings are not JSON, or the task cannot be stored.
     """
     files = {
-        SPLIT: pack({"train": torch.from_numpy(plan.split.train), "test": torch.from_numpy(plan.split.test)}, {}),
+        SPLIT: pack_split(plan.split),
         RECORD: _record(path, plan, provenance),
     }
     if not isinstance(plan.task, ModularTask):

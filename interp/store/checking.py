@@ -17,7 +17,7 @@ from interp.store.durable import sha256
 from interp.store.findings import Examined, Finding
 from interp.store.manifest import CHECKPOINTS, MANIFEST, MOMENTS, Entry, read_listed, step_of
 from interp.store.packed import model_facts, unpack_arrays
-from interp.store.readable import readable
+from interp.store.readable import lineage_notes, readable
 from interp.store.surroundings import around
 from interp.wording import checkpoints
 
@@ -37,6 +37,7 @@ def examine(run: Run, *, threads: int, on_step: Callable[[int, int], None] | Non
         *_not_finite(run, files),
         *_check_models(run, [file for file in files if file.model is not None]),
         *readable(run),
+        *lineage_notes(run),
         *around(run),
     ]
     return Examined(tuple(sorted(dict.fromkeys(found), key=lambda finding: finding.file)))

@@ -30,6 +30,11 @@ class Checkpoint:
     sha256: str
     path: Path
 
+    def __repr__(self) -> str:
+        known = {name: value for name, value in self.losses.items() if value is not None and not name.startswith("sum")}
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in known.items())
+        return f"Checkpoint(step {self.step:,}{f': {told}' if told else ''}; {self.network!r})"
+
     @property
     def weights(self) -> Weights:
         """The one-layer transformer.

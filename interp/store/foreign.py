@@ -12,6 +12,7 @@ from typing import Any
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
 from interp.networks.one_layer import Weights
+from interp.networks.two_embeddings import TwoEmbeddings
 from interp.store.beginning import begin
 from interp.store.durable import explained
 from interp.store.locking import LockKind
@@ -30,7 +31,7 @@ def create_run(
     config: RunConfig,
     *,
     split: Split,
-    checkpoints: Iterable[tuple[int, Weights]],
+    checkpoints: Iterable[tuple[int, Weights | TwoEmbeddings]],
     history_rows: Iterable[Mapping[str, Any]] = (),
     provenance: Mapping[str, Any],
     lock: LockKind | None = None,
@@ -109,7 +110,9 @@ def _make_free(path: Path) -> None:
             (path / name).unlink(missing_ok=True)
 
 
-def _write_all(writer: RunWriter, checkpoints: Iterable[tuple[int, Weights]], rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_all(
+    writer: RunWriter, checkpoints: Iterable[tuple[int, Weights | TwoEmbeddings]], rows: Iterable[Mapping[str, Any]]
+) -> int:
     """Write checkpoints and history and finish the run; returns its last step."""
     last_row = last = -1
     for row in rows:

@@ -15,6 +15,8 @@ from interp.errors import DataError
 COLUMNS = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "sum_squared_weights")
 # In the line of a step at which more than the train loss was measured.
 _EVALUATED = b'"test_accuracy"'
+# In the line of a step at which an accuracy was measured.
+_ANSWERED = b'_accuracy"'
 # What reading a line that is none raises.
 _ODD = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _MOST = 10**12  # steps; above it float64 does not tell neighbours apart for long
@@ -48,8 +50,8 @@ def decode(data: bytes, *, where: str) -> dict[str, Shaped[np.ndarray, " step"]]
     rows = _all_at_once(lines) or [_line(line, where=f"{where}: line {number}") for number, line in enumerate(lines, start=1)]
     columns = np.array(rows, dtype=np.float64).reshape(-1, 1 + len(COLUMNS)).T
     steps = columns[0].astype(np.int64)
-    if len(back := np.flatnonzero(np.diff(steps) <= 0)):
-        at = int(back[0])
+    if (back := steps[1:] <= steps[:-1]).any():
+        at = int(back.argmax())
         raise DataError(f"{where}: line {at + 2} has step {steps[at + 1]} after step {steps[at]}; steps must ascend")
     return {"step": steps, **dict(zip(COLUMNS, columns[1:], strict=True))}
 
@@ -65,6 +67,15 @@ def decode_evaluated(data: bytes, *, where: str) -> dict[str, Shaped[np.ndarray,
     lines = data.splitlines()
     kept = [line for line in lines[:-1] if _EVALUATED in line]
     return decode(b"\n".join([*kept, *lines[-1:]]), where=where)
+
+
+def decode_answered(data: bytes, *, where: str) -> dict[str, Shaped[np.ndarray, " step"]]:
+    """The columns at the steps at which an accuracy was measured: all that says what became of a run. As `decode_evaluated`.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    return decode(b"\n".join(line for line in data.splitlines() if _ANSWERED in line), where=where)
 
 
 def _all_at_once(lines: Sequence[bytes]) -> list[tuple[float, ...]] | None:
@@ -86,4 +97,4 @@ def _line(line: bytes, *, where: str) -> tuple[float, ...]:
 def _row(row: dict[str, Any]) -> tuple[float, ...]:
     if type(row["step"]) is not int or not 0 <= row["step"] <= _MOST:
         raise ValueError(f"given step {row['step']!r:.40}, expected a number of updates")
-    return row["step"], *(float(row.get(name, nan)) for name in COLUMNS)
+    return row["step"], *[float(row.get(name, nan)) for name in COLUMNS]

@@ -8,9 +8,11 @@ what a crash left, and does not count. At the end of a run manifest.json is writ
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +91,20 @@ class Journal:
 
     Attributes:
         base: the manifest without them.
-        start: hash of what it says.
+        grows: whether it is the manifest of a run that grows.
         commits: each with where its line ends; all of them sound.
         tail: bytes after them: a line that is not whole.
     """
 
     base: Manifest
-    start: str
+    grows: bool
     commits: Sequence[tuple[Commit, int]] = ()
     tail: bytes = b""
+
+    @cached_property
+    def start(self) -> str:
+        """Hash of what the manifest says without commits."""
+        return self.base.hash_of_content(growing=self.grows)
 
     @property
     def heads(self) -> dict[str, int]:
@@ -125,17 +132,18 @@ def read_journal(path: Path) -> Journal:
     """
     where = path / MANIFEST
     for _ in range(_READS):
-        if not where.is_file():
+        if not os.path.isfile(where):
             raise no_run(path)
         data = _read(where)
-        base = Manifest.from_json(data, where=f"{where}")
-        if not is_growing(data):
-            return Journal(base, base.hash_of_content())
+        values = parse_json(data, where=str(where))
+        base = Manifest.from_values(values, where=str(where))
+        if values["format"] != GROWING:
+            return Journal(base, grows=False)
         lines = _read(path / JOURNAL) if (path / JOURNAL).exists() else b""
         if _read(where) == data:  # not replaced in the meantime
-            start = base.hash_of_content(growing=True)
-            commits = tuple(_commits(lines, start, where=f"{path / JOURNAL}"))
-            return Journal(base, start, commits, lines[commits[-1][1] if commits else 0 :])
+            begun = Journal(base, grows=True)
+            commits = tuple(_commits(lines, begun.start, where=f"{path / JOURNAL}"))
+            return replace(begun, commits=commits, tail=lines[commits[-1][1] if commits else 0 :])
     raise DataError(f"{where}: changes faster than it can be read")
 
 

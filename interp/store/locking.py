@@ -143,7 +143,7 @@ def _take(descriptor: int, directory: Path) -> OSError | None:
 def _refused(directory: Path, error: OSError) -> DataError:
     return DataError(
         f"{directory}: the file system refuses locks ({error.strerror}), so nothing would keep a second process from writing the "
-        'same run. Reading needs none. To write here, choose a lease: --lock lease, lock="lease" in Python, or '
+        'same run. Reading needs none. To write here, choose a lease: --lock lease (in Python: lock="lease"), or '
         f"{LOCK_VARIABLE}=lease in the environment, for every process that writes there; or write elsewhere with --root"
     )
 

@@ -31,6 +31,7 @@ SERIES = "series"
 RESULTS = "results"
 DAMAGED = "damaged"  # where repairing sets aside what is damaged
 IMPORTED = "imported"  # in place of an engine's name
+LOOP = "loop"  # likewise: the training is a loop of somebody else's, which hands over its model
 
 Status = Literal["running", "interrupted", "finished", "stopped"]
 Reason = Literal["budget", "settled", "ended", "imported", "non-finite"]
@@ -44,7 +45,7 @@ _REASONS: Mapping[Status, tuple[Reason | None, ...]] = {
 }
 _HASH = "sha256"
 _SERIES_SUFFIX = ".safetensors"
-_OF_STEP = re.compile(r"/step_([0-9]{8,13})\.safetensors")
+_OF_STEP = re.compile(rf"({CHECKPOINTS}|{MOMENTS})/step_([0-9]{{8}}|[1-9][0-9]{{8,12}})\.safetensors")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MOST_STEPS = 10**12  # a step above it has no name
 
@@ -63,6 +64,31 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Extension:
+    """More steps for a run that had finished.
+
+    Attributes:
+        steps: the budget that it has now.
+        at: the steps at which it had finished, ascending.
+    """
+
+    steps: int
+    at: tuple[int, ...]
+
+    @classmethod
+    def of(cls, values: Any) -> Extension:
+        """Read its JSON values.
+
+        Raises:
+            ValueError, KeyError, TypeError: if they are none.
+        """
+        found = cls(values["steps"], tuple(values["at"]))
+        if not found.at or not all(is_count(step, MOST_STEPS) for step in (found.steps, *found.at)):
+            raise ValueError(f"extended: given {values!r:.80}, expected a budget and the steps at which the run had finished")
+        return found
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a run holds.
 
@@ -73,6 +99,7 @@ class Manifest:
         files: an entry per file, by its path inside the run.
         thinned: the entries of checkpoints that were measured and are no longer there.
         set_aside: the entries of files that were found damaged or missing, and are no longer part of the run.
+        extended: its larger budget, if it was given more steps after it had finished.
         is_covered: whether its own file has a hash of what it says; earlier versions wrote none.
     """
 
@@ -82,7 +109,11 @@ class Manifest:
     files: Mapping[str, Entry] = field(default_factory=dict)
     thinned: Mapping[str, Entry] = field(default_factory=dict)
     set_aside: Mapping[str, Entry] = field(default_factory=dict)
+    extended: Extension | None = None
     is_covered: bool = field(default=True, compare=False)
+
+    def __repr__(self) -> str:
+        return f"Manifest({self.status}, step {self.step}: {len(self.files)} files, {len(self.steps)} of them checkpoints)"
 
     @property
     def final(self) -> bool:
@@ -106,13 +137,19 @@ class Manifest:
         return tuple(sorted(name.removeprefix(f"{SERIES}/").removesuffix(_SERIES_SUFFIX) for name in inside))
 
     @cached_property
+    def largest(self) -> int:
+        """Bytes of the largest file."""
+        return max(entry.size for entry in self.files.values())
+
+    @cached_property
     def moments(self) -> tuple[int, ...]:
         """Steps whose whole state is kept, ascending."""
         return tuple(sorted(step for name in self.files if (step := step_of(name, MOMENTS)) is not None))
 
     def to_dict(self) -> dict[str, Any]:
         """What it says: with the format version, files in the order of their names."""
-        made = {"format": FORMAT, "status": self.status, "reason": self.reason, "step": self.step}
+        made: dict[str, Any] = {"format": FORMAT, "status": self.status, "reason": self.reason, "step": self.step}
+        made |= {} if self.extended is None else {"extended": asdict(self.extended)}
         groups = {"files": self.files, "thinned": self.thinned, "set_aside": self.set_aside}
         listed = {group: {name: asdict(entries[name]) for name in sorted(entries)} for group, entries in groups.items()}
         return {**made, **{group: entries for group, entries in listed.items() if entries or group == "files"}}
@@ -136,10 +173,18 @@ class Manifest:
         Raises:
             DataError: if it is damaged: it is no manifest, or does not fit its own hash.
         """
-        values = parse_json(data, where=where)
+        return cls.from_values(parse_json(data, where=where), where=where)
+
+    @classmethod
+    def from_values(cls, values: Any, *, where: str) -> Manifest:
+        """The same of what its JSON says.
+
+        Raises:
+            DataError: as `from_json`.
+        """
         manifest = cls.from_dict(values, where=where)
-        found = values.pop(_HASH, None)
-        if found is not None and found != _hash(values):
+        found = values.get(_HASH)
+        if found is not None and found != _hash({name: value for name, value in values.items() if name != _HASH}):
             raise DataError(f"{where}: damaged: what it says does not fit its own hash; {_mend(where)}")
         return replace(manifest, is_covered=found is not None)
 
@@ -150,7 +195,8 @@ class Manifest:
         try:
             files = entries(values["files"], where=where)
             thinned, gone = (entries(values.get(group, {}), where=where) for group in ("thinned", "set_aside"))
-            manifest = cls(values["step"], values["status"], values["reason"], files, thinned, gone)
+            extended = Extension.of(values["extended"]) if "extended" in values else None
+            manifest = cls(values["step"], values["status"], values["reason"], files, thinned, gone, extended)
             is_known = manifest.reason in _REASONS.get(manifest.status, ())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{where}: damaged, not a manifest ({type(error).__name__}: {error}); {_mend(where)}") from error
@@ -159,7 +205,9 @@ class Manifest:
             raise DataError(f"{where}: damaged, {told} make no sense; {_mend(where)}")
         check_names(files, where=where)
         check_names((name for name in gone if name != RESUME), where=where)
-        if (odd := next((name for name in thinned if step_of(name) is None), None)) is not None:
+        if (
+            odd := next((name for name in thinned if step_of(name) is None and step_of(name, MOMENTS) is None), None)
+        ) is not None:
             raise DataError(f"{where}: damaged or foreign: says that {odd!r:.200} was thinned out, which is no checkpoint")
         return manifest
 
@@ -224,7 +272,7 @@ def is_own(name: str) -> bool:
     >>> is_own("checkpoints/step_00000500.safetensors"), is_own("../notes.txt")
     (True, False)
     """
-    if name in (RECORD, SPLIT, TASK, HISTORY) or step_of(name) is not None or step_of(name, MOMENTS) is not None:
+    if name in (RECORD, SPLIT, TASK, HISTORY) or _OF_STEP.fullmatch(name):
         return True
     analysis = name.removeprefix(f"{SERIES}/").removesuffix(_SERIES_SUFFIX)
     return name == series_name(analysis) and analysis.isidentifier()
@@ -232,8 +280,8 @@ def is_own(name: str) -> bool:
 
 def step_of(name: str, folder: str = CHECKPOINTS) -> int | None:
     """The step whose checkpoint (or, in MOMENTS, state) has this path, None if it is not one."""
-    match = _OF_STEP.fullmatch(name.removeprefix(folder)) if name.startswith(folder) else None
-    return int(match[1]) if match and name == f"{folder}/step_{int(match[1]):08d}.safetensors" else None
+    match = _OF_STEP.fullmatch(name)
+    return int(match[2]) if match and match[1] == folder else None
 
 
 def parse_json(data: bytes, *, where: str) -> Any:
@@ -275,7 +323,7 @@ def read_listed(path: Path, name: str, manifest: Manifest) -> bytes:
     """
     if name == HISTORY:
         return read_start(path / name, manifest.files[name].size, inside=path)
-    return read_file(path / name, at_most=max(entry.size for entry in manifest.files.values()), inside=path)
+    return read_file(path / name, at_most=manifest.largest, inside=path)
 
 
 def read_checked(path: Path, name: str, manifest: Manifest) -> bytes:

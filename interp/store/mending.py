@@ -38,7 +38,7 @@ from interp.store.run import Run, open_run
 from interp.store.run_log import check_log, write_log
 from interp.store.salvage import bytes_of, own_state, until, with_one_bit_mended
 from interp.store.setting_aside import Aside
-from interp.store.tensors import pack, unpack
+from interp.store.tensors import unpack
 from interp.store.writer import check_folders
 
 # Without these nothing of a run makes sense: they are mended or restored, and never set aside.
@@ -134,12 +134,12 @@ class _Mending:
 
     def _drawn_again(self, entry: Entry) -> bytes | None:
         """The split that the config's seed gives, if it is the one that was saved."""
-        import torch
+        from interp.store.task_file import pack_split  # only here: it needs torch
 
         with suppress(DataError):
             config = open_run(self.path).config
             split = config.split.draw(config.task)
-            data = pack({"train": torch.from_numpy(split.train), "test": torch.from_numpy(split.test)}, {})
+            data = pack_split(split)
             return data if Entry.of(data) == entry else None
         return None
 

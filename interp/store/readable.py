@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from interp.errors import DataError
+from interp.errors import DataError, UsageError
 from interp.reading import JSON_BYTES, read_file
 from interp.store.findings import Finding
+from interp.store.journal import read_manifest
 from interp.store.manifest import (
     HISTORY,
     JOURNAL,
@@ -20,6 +21,7 @@ from interp.store.manifest import (
     TASK,
     Entry,
     Manifest,
+    checkpoint_name,
     read_listed,
     series_name,
     step_of,
@@ -43,7 +45,34 @@ def readable(run: Run) -> Iterator[Finding]:
             yield from _unless_named(run, where, DataError(f"not what a run has there ({type(error).__name__}: {error})"))
 
 
+def lineage_notes(run: Run) -> Iterator[Finding]:
+    """Of a fork beside which its parent lies: whether that is still the run that it was made from."""
+    start = run.record.get("start", {})
+    beside = run.path.resolve().parent / str(start.get("parent", ""))
+    if start.get("from") != "run" or not start.get("parent") or not (beside / MANIFEST).is_file():
+        return
+    try:
+        parent = read_manifest(beside)
+    except (DataError, UsageError):
+        yield Finding(RECORD, f"its parent, {beside}, cannot be read now", "note")
+        return
+    known = {**parent.files, **parent.thinned}.get(checkpoint_name(int(start["step"])))
+    if parent.files[RECORD].sha256 != start["run"] or (known is not None and known.sha256 != start["checkpoint"]):
+        yield Finding(RECORD, f"its parent was another run than the one that now lies at {beside}", "note")
+
+
+def _check_lineage(run: Run) -> Iterator[Finding]:
+    """A fork's first checkpoint is its parent's, by the hash that its lineage has."""
+    start = run.record.get("start", {})
+    listed = {**run.manifest.files, **run.manifest.thinned}
+    first = listed.get(checkpoint_name(int(start["step"]))) if start.get("from") == "run" else None
+    if first is not None and first.sha256 != start["checkpoint"]:
+        told = f"it says that it began with weights of sha256 {str(start['checkpoint'])[:12]}..., but its first checkpoint"
+        yield Finding(RECORD, f"{told} has {first.sha256[:12]}...")
+
+
 def _check_record(run: Run) -> Iterator[Finding]:
+    yield from _check_lineage(run)
     said = run.settings, run.engine, run.n_parameters, dict(run.provenance), run.kind
     if not isinstance(run.threads, int | None):
         yield Finding(RECORD, f"its threads are {run.threads!r}, expected a number, beside {said[1:3]}")
@@ -57,8 +86,9 @@ def _check_task(run: Run) -> Iterator[Finding]:
     except DataError as error:
         yield from _unless_named(run, RECORD, error)
     with suppress(DataError):  # of the split, which is named there
-        if len(run.split.train) + len(run.split.test) != rows:
-            yield Finding(SPLIT, f"{len(run.split.train)} + {len(run.split.test)} pairs, expected {rows}")
+        parts = [len(part) for part in (run.split.train, run.split.test, run.split.left_out) if part is not None]
+        if sum(parts) != rows:
+            yield Finding(SPLIT, f"{' + '.join(map(str, parts))} pairs, expected {rows}")
 
 
 def _check_split(run: Run) -> Iterator[Finding]:
@@ -79,7 +109,8 @@ def _check_history(run: Run) -> Iterator[Finding]:
 
 
 def _check_reason(run: Run) -> Iterator[Finding]:
-    step, is_early = run.manifest.step, run.manifest.step is not None and run.manifest.step < run.budget
+    step = run.manifest.step
+    is_early = (-1 if step is None else step) < run.budget
     if (run.reason == "budget" and is_early) or (run.reason in ("settled", "ended") and not is_early):
         yield Finding(MANIFEST, f"its reason is {run.reason} at step {step} of {run.budget}")
 

@@ -1,4 +1,4 @@
-"""Whether run.json says what it must, each value of its type: everything that reads it relies on this."""
+"""Whether run.json says what it must, each value of its type: everything that reads it relies on this. And its larger budget."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from interp.errors import DataError
 from interp.reading import JSON_BYTES
-from interp.store.manifest import MOST_STEPS, check_format
+from interp.store.manifest import MOST_STEPS, Extension, check_format
 
 _MOST = 10**15  # parameters, threads: above it, no machine
 
@@ -31,6 +31,16 @@ def check_record(values: Any, *, where: str) -> None:
     for name, (expected, test) in _SOMETIMES.items():
         if name in values and not test(values[name]):
             raise DataError(f"{where}: damaged or foreign: {name}: given {values[name]!r:.80}, expected {expected}")
+
+
+def with_extension(record: Mapping[str, Any], extended: Extension | None) -> Mapping[str, Any]:
+    """The content of run.json with the larger budget: a run that was begun with this has the same bytes."""
+    if extended is None or "config" not in record:
+        return record
+    config = dict(record["config"])
+    saved = dict(config.get("checkpoints", {}))
+    saved["moments"] = sorted({*saved.get("moments", ()), *extended.at})
+    return {**record, "config": {**config, "steps": extended.steps, "until_settled": False, "checkpoints": saved}}
 
 
 def _is_text(value: object) -> bool:

@@ -56,6 +56,11 @@ class Results:
         """Whether anything was measured."""
         return bool(self._rows)
 
+    def only(self, hashes: Mapping[int, str]) -> bool:
+        """Leave out other steps than these, and checkpoints with other hashes; whether all of these were measured."""
+        self._rows = {step: row for step, row in self._rows.items() if hashes.get(step) == row[0]}
+        return self._rows.keys() == hashes.keys()
+
     def has(self, step: int, sha256: str) -> bool:
         """Whether this step was measured, on a checkpoint with this hash."""
         return step in self._rows and self._rows[step][0] == sha256

@@ -5,15 +5,16 @@ Only what gives tensors imports torch, so that a run can be listed, shown and ve
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from operator import index
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from jaxtyping import Shaped
@@ -21,6 +22,7 @@ from jaxtyping import Shaped
 from interp.config.run_config import RunConfig
 from interp.cores import check_threads
 from interp.errors import DataError, UsageError
+from interp.networks.layered_shapes import OWN_KINDS
 from interp.networks.shapes import KIND as ONE_LAYER
 from interp.store import history
 from interp.store.journal import read_manifest
@@ -28,6 +30,7 @@ from interp.store.locking import is_locked
 from interp.store.manifest import (
     HISTORY,
     IMPORTED,
+    LOOP,
     RECORD,
     SPLIT,
     TASK,
@@ -38,14 +41,15 @@ from interp.store.manifest import (
     parse_json,
     read_checked,
 )
-from interp.store.missing import nearest_step, no_step, run_names, thinned_out
+from interp.store.missing import last_step, nearest_step, no_step, run_names, thinned_out
 from interp.store.packed import unpack_arrays
-from interp.store.record_values import check_record
+from interp.store.record_values import check_record, with_extension
 from interp.store.recorded_sizes import check_pairs
+from interp.store.run_paths import ROOT, find_path
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 from interp.tasks.task import TableTask
-from interp.wording import checkpoints
+from interp.wording import checkpoints, knows_step
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,30 +59,44 @@ if TYPE_CHECKING:
     from interp.store.checkpoint import Checkpoint
     from interp.store.findings import Examined, Finding
 
+# A run, or where it is, or its name.
+RunLike: TypeAlias = "Run | str | PathLike[str]"
+
 log = logging.getLogger("interp")
 
 
-def open_run(path: str | Path, network: NetworkMakers | None = None) -> Run:
+def open_run(run: RunLike, network: NetworkMakers | None = None, *, root: str | Path = ROOT) -> Run:
     """Open a run that was recorded or imported; what it holds is as of this moment.
 
     Args:
-        path: the run's directory.
+        run: the run's directory; or its name under the root, where there is nothing at that path; or a run, to be read again.
+        root: directory that holds the runs, as of the command line.
         network: what makes the networks of a run whose kind is not this toolkit's: a class or function of (tensors, facts), or
             one for each of several kinds. Nothing that a file names is ever imported or executed.
 
     Raises:
-        UsageError: if there is no run at this path, with the nearest name that is one.
+        UsageError: if there is no such run, with the nearest name that is one.
         DataError: if its run.json or manifest is damaged.
 
     >>> open_run("nowhere/nanda")
     Traceback (most recent call last):
     interp.errors.UsageError: no run at nowhere/nanda (nothing is there): unknown run 'nanda'. Known: none
     """
-    path = Path(path)
-    manifest = read_manifest(path)
-    record = parse_json(read_checked(path, RECORD, manifest), where=f"{path / RECORD}")
-    check_record(record, where=f"{path / RECORD}")
-    return Run(path, manifest, record, network)
+    if isinstance(run, Run):
+        path, network = run.path, network or run.makers
+    elif isinstance(run, str | PathLike):
+        path = find_path(Path(run), root)
+    else:
+        raise UsageError(f"run: given {type(run).__name__}, expected a run, its directory, or its name under {root}")
+    manifest, where = read_manifest(path), str(path / RECORD)
+    record = parse_json(read_checked(path, RECORD, manifest), where=where)
+    check_record(record, where=where)
+    return Run(path, manifest, with_extension(record, manifest.extended), network)
+
+
+def as_run(run: RunLike, *, root: str | Path = ROOT) -> Run:
+    """A run as it is, or the one that a path or a name stands for, see `open_run`."""
+    return run if isinstance(run, Run) else open_run(run, root=root)
 
 
 def list_runs(root: str | Path = "checkpoints") -> list[Run]:
@@ -116,7 +134,7 @@ class Run:
     Attributes:
         path: its directory.
         manifest: what it holds, hash by hash.
-        record: the content of run.json.
+        record: the content of run.json; of a run that was given more steps, with its larger budget.
         makers: what makes its networks, if their kind is not this toolkit's.
     """
 
@@ -156,7 +174,7 @@ class Run:
         return len(self.steps)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}: {self.status}, {checkpoints(self.steps)})"
+        return f"Run({str(self.path)!r}: {self.status}, {checkpoints(self.steps, known=self.knows_step)})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the run's headline and small curves, from its history alone."""
@@ -183,7 +201,7 @@ class Run:
             )
         table = self.task if TASK in self.manifest.files else None
         try:
-            return RunConfig.from_json(json.dumps(self.record["config"]), task=cast("TableTask | None", table))
+            return RunConfig.from_dict(self.record["config"], task=cast("TableTask | None", table))
         except (UsageError, ValueError) as error:
             raise DataError(f"{self.path / RECORD}: its config cannot be read here: {error}") from error
 
@@ -206,7 +224,7 @@ class Run:
     def knows_function(self) -> bool:
         """Whether it can be said what its networks compute, and not their tensors alone: they are this toolkit's, or are made."""
         makers = self.makers
-        return self.kind == ONE_LAYER or (self.kind in makers if isinstance(makers, Mapping) else makers is not None)
+        return self.kind in OWN_KINDS or (self.kind in makers if isinstance(makers, Mapping) else makers is not None)
 
     @property
     def budget(self) -> int:
@@ -222,6 +240,16 @@ class Run:
     def is_imported(self) -> bool:
         """Whether its checkpoints are someone else's."""
         return self.engine == IMPORTED
+
+    @property
+    def knows_step(self) -> bool:
+        """Whether it is known after how many updates its checkpoints were saved; of an imported file it may not be."""
+        return knows_step(self.record)
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether a training loop of somebody else's handed its model over, see `interp.recording`."""
+        return self.engine == LOOP
 
     @cached_property
     def task(self) -> ModularTask | TableTask:
@@ -283,18 +311,30 @@ class Run:
         """What continues it while it is unfinished, in words."""
         if self.is_imported:
             return "importing the file again, under the same name, replaces it"
+        if self.is_loop:
+            return "the same interp.recording(...), under the same name, continues it"
         if self.has_config and not (self.record.get("start") and self.manifest.step is None):
             return f"`interp resume {shlex.quote(str(self.path))}` continues it"
         return "recording its stream again, under the same name, continues it"
+
+    @property
+    def last(self) -> Checkpoint:
+        """The last checkpoint.
+
+        Raises:
+            UsageError: if there are none yet.
+        """
+        return self[last_step(self.path, self.steps)]
 
     def nearest(self, step: int) -> Checkpoint:
         """The checkpoint nearest to a step, the earlier one of two.
 
         Raises:
-            UsageError: if there are none yet.
+            UsageError: if there are none yet, or the step is not a number.
         """
-        if not self.steps:
-            raise UsageError(f"run {self.path} has no checkpoints yet")
+        last_step(self.path, self.steps)  # the error for a run without any
+        if isinstance(step, bool) or not isinstance(step, Real):
+            raise UsageError(f"step: given {step!r}, expected a number")
         return self[nearest_step(self.steps, step)]
 
     def sha256(self, step: int) -> str:
@@ -331,7 +371,7 @@ class Run:
         """Row indices of the train and test pairs."""
         arrays, _ = unpack_arrays(self.read(SPLIT), where=f"{self.path / SPLIT}")
         try:
-            return Split(train=arrays["train"], test=arrays["test"])
+            return Split(train=arrays["train"], test=arrays["test"], left_out=arrays.get("left_out"))
         except (KeyError, ValueError) as error:
             raise DataError(f"{self.path / SPLIT}: not a split ({error})") from error
 

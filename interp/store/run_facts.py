@@ -34,7 +34,7 @@ def facts(run: Run) -> dict[str, Any]:
         "train_pairs": len(run.split.train),
         "test_pairs": len(run.split.test),
         "n_parameters": run.n_parameters,
-        "last_step": run.manifest.step,
+        "last_step": last_known_step(run),
         "checkpoints": len(run.steps),
         "checkpoint_bytes": sum(files[checkpoint_name(step)].size for step in run.steps),
         "total_bytes": bytes_in(run.path),
@@ -44,6 +44,11 @@ def facts(run: Run) -> dict[str, Any]:
         **({"stored_precision": stored} if (stored := run.provenance.get("stored_precision")) else {}),
         "provenance": dict(run.provenance),
     }
+
+
+def last_known_step(run: Run) -> int | None:
+    """The last step that is committed; None where there is none, or it is the number of a model whose step nothing tells."""
+    return run.manifest.step if run.knows_step else run.manifest.step or None
 
 
 def bytes_in(folder: str | Path) -> int:

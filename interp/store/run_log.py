@@ -17,6 +17,8 @@ from interp.store.manifest import LOG
 
 _HASH = "sha256"
 _LINE = 2**16  # bytes
+_BEGINNING = b'{"time": "'  # of every line
+MISHAP = "not recorded"  # what a recorded loop was spared, see `interp.recording`
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,14 @@ def created(path: Path) -> str | None:
     return None
 
 
+def noted(path: Path, event: str) -> list[Mapping[str, Any]]:
+    """The lines of a run's log about one kind of event, as far as they can be read."""
+    with suppress(OSError):
+        lines = map(_parsed, read_file(path / LOG, inside=path).splitlines())
+        return [line for line in lines if line.get("event") == event]
+    return []
+
+
 def check_log(data: bytes) -> LogChecked:
     """Check a log's bytes against the hashes in its lines."""
     before, read, sound = hashlib.sha256(), 0, 0
@@ -63,11 +73,11 @@ def check_log(data: bytes) -> LogChecked:
     uncovered: list[str] = []  # why, of the lines since the last that has a hash
     for number, raw in enumerate(data.splitlines(keepends=True), start=1):
         line = _parsed(raw)
-        if _HASH in line:
+        if _HASH in line and not _fits(line, raw + b"\n", before):  # which fits where only the line break is missing
             if not _fits(line, raw, before):
                 return LogChecked(f"damaged: line {number} does not fit its hash", None, sound, tuple(events))
             uncovered = []
-        elif not raw.endswith(b"\n"):
+        elif _HASH in line or (not line and _is_cut_off(raw)):
             uncovered.append(f"its last line, {number}, was cut off, as when a process is killed")
         elif "time" in line and "event" in line:
             uncovered.append(f"line {number} has no hash: an earlier version, or another program, wrote it")
@@ -80,6 +90,11 @@ def check_log(data: bytes) -> LogChecked:
             events.append(str(line.get("event")))
     damaged = next((why for why in uncovered if why.startswith("damaged")), None)
     return LogChecked(damaged, uncovered[0] if uncovered and not damaged else None, sound, tuple(events))
+
+
+def _is_cut_off(raw: bytes) -> bool:
+    """Whether these bytes are a line's beginning, as it is left by a process that is killed while it writes the line."""
+    return raw[: len(_BEGINNING)] == _BEGINNING[: len(raw)] and raw.isascii() and raw.decode("ascii").isprintable()
 
 
 def _parsed(raw: bytes) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -29,6 +30,7 @@ from interp.store.manifest import (
     SPLIT,
     TASK,
     Entry,
+    Extension,
     Manifest,
     Reason,
     Status,
@@ -109,10 +111,10 @@ def salvaged_manifest(path: Path, damaged: bytes, commit: Commit | None = None) 
         if name not in {**files, **thinned} and not {entry.sha256[:_HALF], entry.sha256[_HALF:]} & proved
     }
     if commit is not None:
-        return _as_of(commit, files, set_aside)
+        return replace(_as_of(commit, files, set_aside), extended=_extension(damaged))
     step = _last_step(path, files)
     status, reason = _ending(path, damaged, step)
-    return Manifest(step, status, reason, files, thinned, set_aside)
+    return Manifest(step, status, reason, files, thinned, set_aside, _extension(damaged))
 
 
 def with_one_bit_mended(data: bytes, entry: Entry) -> bytes | None:
@@ -189,6 +191,14 @@ def _thinned(path: Path, damaged: bytes, files: Mapping[str, Entry]) -> dict[str
                 if gone not in files and not (path / gone).exists():
                     found[gone] = Entry(sizes.get(gone, usual[0][0] if usual else 0), str(hashed))
     return found
+
+
+def _extension(damaged: bytes) -> Extension | None:
+    """The larger budget of a run that was given more steps, if it can still be read."""
+    told = re.search(rb'"extended": (\{[^{}]*\})', damaged)
+    with suppress(ValueError, KeyError, TypeError):
+        return None if told is None else Extension.of(parsed_json(told[1]))
+    return None
 
 
 def _last_step(path: Path, files: Mapping[str, Entry]) -> int | None:

@@ -56,6 +56,11 @@ def is_pending(run: Run, name: str) -> bool:
     return not run.manifest.final and (name.endswith(".tmp") or (step is not None and step > committed))
 
 
+def is_result(name: str) -> bool:
+    """Whether a run's file of this name holds what was measured and is cached."""
+    return name.startswith(f"{RESULTS}/") and _RESULT.fullmatch(name.removeprefix(f"{RESULTS}/")) is not None
+
+
 def is_surplus(run: Run, name: str) -> bool:
     """Whether a file that is not the run's lies where its own lie, so that it could be taken for one."""
     among = name.startswith((f"{CHECKPOINTS}/", f"{MOMENTS}/")) or name in (CHECKPOINTS, MOMENTS)  # a link in a folder's place

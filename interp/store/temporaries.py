@@ -74,6 +74,11 @@ def remove_temporaries(directory: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name was being written, by this version or an earlier one."""
+    return any(pattern.fullmatch(name) for pattern in (_OURS, _FORMER))
+
+
 def _temporaries(directory: Path, pattern: re.Pattern[str]) -> list[Path]:
     with suppress(OSError), os.scandir(directory) as entries:
         return [Path(entry.path) for entry in entries if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]

@@ -13,6 +13,7 @@ from torch import Tensor
 from interp.errors import DataError, UsageError
 from interp.networks.network import Network
 from interp.networks.one_layer import Weights
+from interp.networks.own_kinds import OWN_MAKERS
 from interp.networks.shapes import KIND as ONE_LAYER
 from interp.networks.stored_network import NetworkMakers, made_network
 from interp.store.packed import pack_arrays, unpack_with
@@ -72,7 +73,13 @@ def unpack_network(data: bytes, *, where: str, makers: NetworkMakers | None = No
         told = dict(facts["facts"])
     except (KeyError, TypeError, ValueError, OverflowError, DataError) as error:
         raise DataError(f"{where}: not a checkpoint ({error})") from error
-    return step, made_network(kind, tensors, told, makers)
+    is_made = makers is not None and (not isinstance(makers, Mapping) or kind in makers)
+    if kind not in OWN_MAKERS or is_made:
+        return step, made_network(kind, tensors, told, makers)
+    try:
+        return step, OWN_MAKERS[kind](tensors, told)
+    except DataError as error:
+        raise DataError(f"{where}: not a checkpoint ({error})") from error
 
 
 def unpack_weights(data: bytes, *, where: str) -> tuple[int, Weights]:
@@ -83,5 +90,8 @@ def unpack_weights(data: bytes, *, where: str) -> tuple[int, Weights]:
     """
     step, network = unpack_network(data, where=where)
     if not isinstance(network, Weights):
-        raise DataError(f"{where}: holds a network of kind {network.kind!r}, expected {ONE_LAYER!r}")
+        raise DataError(
+            f"{where}: holds a network of kind {network.kind!r}, expected {ONE_LAYER!r}; of other networks "
+            "no checkpoint is imported by itself: open the run that it is from (interp.open_run, interp report RUN)"
+        )
     return step, network

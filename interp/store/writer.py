@@ -41,6 +41,7 @@ from interp.store.manifest import (
     Status,
     checkpoint_name,
     moments_name,
+    series_name,
 )
 from interp.store.recovering import recover, recover_history
 from interp.store.resume import ResumeState, write_resume
@@ -139,7 +140,7 @@ class RunWriter:
             else:
                 self._status, self._head, self.state = recover(path)
                 self._hash = recover_history(path, self._status)
-                if run.record.get("batch", 1) > 1:
+                if run.record.get("batch", 1) > 1 or run.is_loop:
                     self._drop_uncommitted()
         self._files = dict(self._status.files)
         self._new: dict[str, Entry] = {}  # since the last commit
@@ -150,13 +151,21 @@ class RunWriter:
         """What is committed."""
         return replace(self._status, files={name: entry for name, entry in self._files.items() if name not in self._new})
 
-    def save(self, step: int, network: Network) -> None:
-        """Write a checkpoint. It counts from the next commit on.
+    def save(self, step: int, network: Network) -> str:
+        """Write a checkpoint; returns its hash. It counts from the next commit on.
 
         Raises:
             DataError: if this step exists with other bytes.
         """
-        self._add(checkpoint_name(step), pack_network(step, network))
+        return self._add(checkpoint_name(step), pack_network(step, network))
+
+    def add_series(self, analysis: str, data: bytes) -> None:
+        """Make what an analysis measured part of the run, in place of what it may have measured before: before `finish` only."""
+        self._allowed()
+        with explained(self.path):
+            make_directory(self.path / SERIES)
+            write_atomically(self.path / series_name(analysis), data)
+        self._note(series_name(analysis), Entry.of(data))
 
     def save_moments(self, step: int, state: Mapping[str, Tensor]) -> None:
         """Write the whole state of a training at a step. It counts from the next commit on.
@@ -164,6 +173,7 @@ class RunWriter:
         Raises:
             DataError: if this step's exists with other bytes.
         """
+        make_directory(self.path / MOMENTS)
         self._add(moments_name(step), pack(state, {"step": step}))
 
     def add_history(self, step: int, values: Mapping[str, float | None]) -> None:
@@ -184,13 +194,14 @@ class RunWriter:
             write_resume(self.path, ResumeState(state, commit))
             append(self.path / JOURNAL, commit.line())
         self._head = commit.sha256
-        self._committed(Manifest(step=step, status=status, set_aside=self._status.set_aside))
+        self._committed(replace(self._status, step=step, status=status, reason=None))
 
     def finish(self, step: int | None, *, status: Status, reason: Reason) -> None:
         """Commit everything, for good: the run is `finished` or `stopped` and its resume state is dropped."""
         with explained(self.path):
             self._flush()
-            manifest = Manifest(step, status, reason, self._files, set_aside=self._still_aside())
+            given = replace(self._status, step=step, status=status, reason=reason)
+            manifest = replace(given, files=self._files, set_aside=self._still_aside())
             write_atomically(self.path / MANIFEST, manifest.to_json())
             self._tidy()
         self._committed(manifest)
@@ -202,11 +213,12 @@ class RunWriter:
         committed = read_start(self.path / HISTORY, self._files[HISTORY].size, inside=self.path)
         return committed.splitlines(keepends=True)[-1]
 
-    def _add(self, name: str, data: bytes) -> None:
+    def _add(self, name: str, data: bytes) -> str:
         self._allowed()
         with explained(self.path):
             write_new(self.path / name, data)
         self._note(name, Entry.of(data))
+        return self._files[name].sha256
 
     def _note(self, name: str, entry: Entry) -> None:
         self._new[name] = self._files[name] = entry
@@ -239,7 +251,7 @@ class RunWriter:
         sync_directory(self.path)
 
     def _drop_uncommitted(self) -> None:
-        """Remove what was saved after the last commit: recomputed in another batch, it is equal to rounding only."""
+        """Remove what was saved after the last commit: in another batch, or somebody else's loop, it may not come again equal."""
         for folder in (CHECKPOINTS, MOMENTS):
             for path in (self.path / folder).glob("step_*.safetensors"):
                 if f"{folder}/{path.name}" not in self._status.files:

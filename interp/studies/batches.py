@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
-from interp.recording.batch import record_batch
+from interp.keeping.batch import record_batch
 from interp.store.leases import Held, Lease, Leases, kept
 from interp.store.locking import is_locked
 from interp.store.manifest import MANIFEST

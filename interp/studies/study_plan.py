@@ -10,13 +10,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from interp.config.fitting_batch import open_to_changes, with_fitting_batch
 from interp.config.parsing import TEXT_BYTES, parsed_text
 from interp.config.recipes import recipe
-from interp.config.run_config import RunConfig
+from interp.config.run_config import ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import UsageError, unknown
 from interp.reading import read_file
 from interp.studies.vary import Axis, make_axis, read_seeds
 from interp.tasks.modular import ModularTask
+from interp.tasks.task import TableTask
 
 SeedsAre = Literal["both", "weights", "split"]
 Keep = Literal["all", "ends"] | tuple[int, ...]
@@ -28,6 +30,7 @@ DEFAULT_MEASURES = (
 )  # fmt: skip
 MOST_POINTS = 100_000
 _SHOWN = 20  # problems
+_TASK = "task"
 _SEEDED = {"both": ("seed", "split.seed"), "weights": ("seed",), "split": ("split.seed",)}
 
 
@@ -103,7 +106,7 @@ class StudyPlan:
             for seed in self.seeds:
                 changed = _changed(base, {**values, **dict.fromkeys(_SEEDED[self.seeds_are], seed), "threads": 1})
                 try:
-                    config = RunConfig.from_json(json.dumps(changed), task=table)
+                    config = _with_task(changed, self.base, table=None if _TASK in values else table)
                 except UsageError as error:
                     place_text = ", ".join(f"{name} = {value}" for name, value in values.items())
                     for line in str(error).removeprefix("config:").strip().splitlines():
@@ -136,8 +139,8 @@ class StudyPlan:
                 )
             elif field in _SEEDED[self.seeds_are]:
                 problems.append(f"{field}: given as an axis, but the seeds set it (seeds_are = {self.seeds_are!r})")
-            elif table is not None and field.startswith("task"):
-                problems.append(f"{field}: the task is a table and cannot vary")
+            elif table is not None and field.startswith(f"{_TASK}."):
+                problems.append(f"{field}: the task is a table and has no such field; vary task, by names")
             elif (problem := _unknown_field(self.base, field)) is not None:
                 problems.append(problem)
         return problems
@@ -197,7 +200,10 @@ def base_of(source: str, fixed: Sequence[Axis] = ()) -> RunConfig:
     if unknown_fields := [problem for axis in fixed for name in axis.fields if (problem := _unknown_field(base, name))]:
         raise UsageError("\n".join(f"--set: {problem}" for problem in unknown_fields))
     changes = {name: value for axis in fixed for name, value in zip(axis.fields, axis.values[0], strict=True)}
-    return RunConfig.from_json(json.dumps(_changed(base.to_dict(), changes)))
+    table = None if _TASK in changes or isinstance(base.task, ModularTask) else base.task
+    has_batch = "optimizer.batch_size" in changes
+    made = _with_task(_changed(open_to_changes(base, given=has_batch).to_dict(), changes), base, table=table)
+    return with_fitting_batch(made, base=base, given=has_batch)
 
 
 def point_name(config: RunConfig) -> str:
@@ -206,11 +212,13 @@ def point_name(config: RunConfig) -> str:
 
 
 def field_of(config: RunConfig, field: str) -> Any:
-    """The value of a field by its dotted name."""
+    """The value of a field by its dotted name; of a task that is a table its name, of several values, such as changes, a text."""
     value: Any = config
     for part in field.split("."):
         value = getattr(value, part)
-    return value
+    if isinstance(value, tuple):
+        return "; ".join(map(str, value)) or "none"
+    return value.name if isinstance(value, TableTask) else value
 
 
 def plan_from_dict(values: Mapping[str, Any], *, where: str, base: RunConfig | None = None) -> StudyPlan:
@@ -269,11 +277,22 @@ def read_plan(path: str | Path) -> StudyPlan:
 
 def _base(values: Mapping[str, Any]) -> RunConfig:
     """The file's configuration: of its recipe, with what its base says otherwise."""
-    start = recipe(str(values["recipe"])).to_dict() if "recipe" in values else {}
     given = values.get("base", {})
     if not isinstance(given, Mapping):
         raise UsageError(f"base: given {given!r}, expected a table of fields")
-    return RunConfig.from_json(json.dumps(_merged(start, given)))
+    if "recipe" not in values:
+        return RunConfig.from_json(json.dumps(given))
+    start, optimizer = recipe(str(values["recipe"])), given.get("optimizer")
+    has_batch = isinstance(optimizer, Mapping) and "batch_size" in optimizer
+    made = RunConfig.from_json(json.dumps(_merged(open_to_changes(start, given=has_batch).to_dict(), given)))
+    return with_fitting_batch(made, base=start, given=has_batch)
+
+
+def _with_task(values: Mapping[str, Any], base: RunConfig, *, table: TableTask | None) -> RunConfig:
+    """The configuration of changed values; a task that is named reads `=` where the base's does."""
+    named = values.get(_TASK)
+    given = {**values, _TASK: {"name": named, "equals_sign": base.task.equals_sign}} if isinstance(named, str) else values
+    return RunConfig.from_json(json.dumps(given), task=table)
 
 
 def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -299,7 +318,7 @@ def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 def _unknown_field(config: RunConfig, field: str) -> str | None:
     """What is wrong with a dotted name, if anything."""
     names = _field_names(config.to_dict())
-    if field in names:
+    if field in names or field == _TASK:
         return None
     inside = [name for name in names if name.startswith(f"{field}.")]
     if inside:
@@ -307,11 +326,18 @@ def _unknown_field(config: RunConfig, field: str) -> str | None:
     return f"{field}: {unknown('field', field, names)}"
 
 
+# Fields that are left out of a configuration's values where they have their default.
+_LEFT_OUT = [
+    "checkpoints.moments", "changes", "split.blocks", *(f"model.{name}" for name in ModelConfig.later),
+    *(f"optimizer.{name}" for name in OptimizerConfig.later),
+]  # fmt: skip
+
+
 def _field_names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     names = []
     for name, value in values.items():
         names += _field_names(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [f"{prefix}{name}"]
-    return [*names, *(["checkpoints.moments"] if not prefix else [])]
+    return list(dict.fromkeys([*names, *(_LEFT_OUT if not prefix else [])]))
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,10 +59,10 @@ class Work:
             return settled(run, self.keep) or ("held" if is_locked(run) else self._do(config, name))
 
     def _do(self, config: RunConfig, name: str) -> State:
-        from interp.recording.recorder import record
+        from interp.keeping.recorder import record
 
         try:
-            run = record(config, root=self.folder / RUNS, name=name, progress=False, force=self.force)
+            run = record(config, root=self.folder / RUNS, name=name, progress=False, force=self.force, keep_last=False)
         except TrainingError:
             if settled(self.folder / RUNS / name, "all") == "stopped":
                 return "stopped"

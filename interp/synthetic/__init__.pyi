@@ -1,7 +1,11 @@
+from .character_neurons import character_weights as character_weights
 from .circuits import clock_weights as clock_weights
 from .circuits import pizza_weights as pizza_weights
 from .formulas import clock_logits as clock_logits
 from .formulas import pizza_logits as pizza_logits
+from .group_circuits import character_logits as character_logits
+from .group_circuits import coset_logits as coset_logits
+from .group_circuits import coset_weights as coset_weights
 from .lookup import lookup_answers as lookup_answers
 from .lookup import lookup_logits as lookup_logits
 from .lookup import lookup_weights as lookup_weights

@@ -14,11 +14,17 @@ from interp.networks.one_layer import Weights
 from interp.synthetic.copying import copying_heads, embedding_block, read_blocks, write_block
 from interp.tasks.modular import ModularTask, Operation
 
+Labels = Int[np.ndarray, " pair"] | Int[Tensor, " pair"]
 TrainIndex = Int[np.ndarray, " train"] | Int[Tensor, " train"] | Sequence[int]
 
 
 def lookup_answers(
-    p: int, train_index: TrainIndex, *, seed: int | None = None, operation: Operation = "add"
+    p: int,
+    train_index: TrainIndex,
+    *,
+    seed: int | None = None,
+    operation: Operation = "add",
+    labels: Labels | None = None,
 ) -> Int64[Tensor, " pair"]:
     """The lookup table's answer to each pair: the right residue on training pairs; elsewhere -1, or with a seed a random residue.
 
@@ -26,9 +32,10 @@ def lookup_answers(
 
     Args:
         train_index: indices a p + b of the pairs in the table.
+        labels: the right answers to all pairs, if they are not those of an operation modulo p, such as a task's labels.
 
     Raises:
-        UsageError: if an index is not that of a pair.
+        UsageError: if an index is not that of a pair, or labels are not those of p^2 pairs.
 
     >>> lookup_answers(3, [0, 5]).tolist()
     [0, -1, -1, -1, -1, 0, -1, -1, -1]
@@ -41,12 +48,23 @@ def lookup_answers(
         answers = torch.full((task.n_pairs,), -1)
     else:
         answers = torch.randint(p, (task.n_pairs,), generator=torch.Generator().manual_seed(seed))
-    answers[known] = torch.from_numpy(task.labels)[known]
+    right = torch.as_tensor(task.labels if labels is None else labels, dtype=torch.int64)
+    if len(right) != task.n_pairs or not (int(right.min()) >= 0 and int(right.max()) < p):
+        raise UsageError(
+            f"labels: given {len(right)} from {int(right.min())} to {int(right.max())}, expected {task.n_pairs} in 0..{p - 1}"
+        )
+    answers[known] = right[known]
     return answers
 
 
 def lookup_logits(
-    p: int, train_index: TrainIndex, *, amplitude: float = 1.0, seed: int | None = None, operation: Operation = "add"
+    p: int,
+    train_index: TrainIndex,
+    *,
+    amplitude: float = 1.0,
+    seed: int | None = None,
+    operation: Operation = "add",
+    labels: Labels | None = None,
 ) -> Float64[Tensor, "pair p"]:
     """A lookup table's logits: `amplitude` at its answer (see `lookup_answers`) and 0 elsewhere.
 
@@ -59,7 +77,7 @@ def lookup_logits(
     >>> lookup_logits(3, [1], amplitude=5.0)[:2].tolist()
     [[0.0, 0.0, 0.0], [0.0, 5.0, 0.0]]
     """
-    answers = lookup_answers(p, train_index, seed=seed, operation=operation)
+    answers = lookup_answers(p, train_index, seed=seed, operation=operation, labels=labels)
     logits = torch.zeros(p * p, p, dtype=torch.float64)
     answered = torch.nonzero(answers >= 0).flatten()
     logits[answered, answers[answered]] = amplitude
@@ -73,6 +91,7 @@ def lookup_weights(
     amplitude: float = 1.0,
     seed: int | None = None,
     operation: Operation = "add",
+    labels: Labels | None = None,
     equals_sign: bool = True,
 ) -> Weights:
     """A model whose logits are `lookup_logits` with the same arguments, exactly.
@@ -89,7 +108,7 @@ def lookup_weights(
     >>> torch.equal(made, lookup_logits(3, [1], amplitude=5.0))
     True
     """
-    answers = lookup_answers(p, train_index, seed=seed, operation=operation)
+    answers = lookup_answers(p, train_index, seed=seed, operation=operation, labels=labels)
     answered = torch.nonzero(answers >= 0).flatten()
     one_hot = torch.eye(p, dtype=torch.float64)
     tensors = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -65,9 +66,13 @@ class TableTask:
         n_tokens: number of tokens.
         classes: number of answers.
         harmonics: the waves of the answers, if they have any.
+        elements: the names of tokens and classes 0, 1, .., where they have names.
+        left_out: rows that have no answer, such as those of pairs that would be divided by 0: they are neither trained on nor
+            tested, and no mean counts them; their labels are 0.
 
     Raises:
-        UsageError: for tokens or labels out of range, unequal numbers of both, or an input that occurs twice.
+        UsageError: for tokens or labels out of range, unequal numbers of both, an input that occurs twice, or names that are not
+            as many as classes, each its own.
 
     >>> xor = binary_operation("xor", [[0, 1], [1, 0]])
     >>> xor.inputs.tolist(), xor.p
@@ -80,6 +85,8 @@ class TableTask:
     n_tokens: int
     classes: int
     harmonics: Harmonics | None = None
+    elements: tuple[str, ...] = ()
+    left_out: Int64[np.ndarray, " hole"] | None = None
 
     def __post_init__(self) -> None:
         inputs, labels = (np.ascontiguousarray(values) for values in (self.inputs, self.labels))
@@ -89,6 +96,8 @@ class TableTask:
                 "expected (row, pos) and (row,), at least one row"
             )
         for what, values, top in (("inputs", inputs, self.n_tokens), ("labels", labels, self.classes)):
+            if values.dtype.kind not in "iuf":
+                raise UsageError(f"task {self.name!r}: given {what} of type {values.dtype}, expected integers in 0..{top - 1}")
             if values.dtype.kind not in "iu" or not (values.min() >= 0 and values.max() < top):
                 raise UsageError(
                     f"task {self.name!r}: given {what} {values.min()}..{values.max()}, expected integers in 0..{top - 1}"
@@ -97,8 +106,30 @@ class TableTask:
             raise UsageError(f"task {self.name!r}: an input occurs twice; each may have one answer")
         object.__setattr__(self, "inputs", inputs.astype(np.int64))
         object.__setattr__(self, "labels", labels.astype(np.int64))
+        if self.left_out is not None:
+            self._leave_out(self.left_out)
         if self.harmonics is not None:
-            _check_harmonics(self.name, labels, self.harmonics)
+            _check_harmonics(self, self.harmonics)
+        if self.elements and (len(self.elements) != self.classes or len(set(self.elements)) != self.classes):
+            raise UsageError(
+                f"task {self.name!r}: given {len(set(self.elements))} different names for {self.classes} classes, "
+                "expected as many"
+            )
+
+    def _leave_out(self, given: np.ndarray) -> None:
+        """Check the rows without an answer, and put them in order; none is None."""
+        rows = np.unique(np.asarray(given))
+        if rows.dtype.kind not in "iu" and len(rows):
+            raise UsageError(f"task {self.name!r}: left_out: given {rows.dtype}, expected the numbers of rows")
+        if len(rows) and not (rows[0] >= 0 and rows[-1] < len(self.labels) and len(rows) < len(self.labels)):
+            raise UsageError(
+                f"task {self.name!r}: left_out: given {len(rows)} rows {rows[0]}..{rows[-1]}, expected some of the "
+                f"{len(self.labels)} rows, numbered from 0, and not all of them"
+            )
+        labels = self.labels.copy()
+        labels[rows.astype(np.int64)] = 0
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "left_out", rows.astype(np.int64) if len(rows) else None)
 
     @classmethod
     def of(cls, task: Task) -> TableTask:
@@ -120,6 +151,10 @@ class TableTask:
     def digest(self) -> str:
         """SHA-256 of everything in it."""
         found = hashlib.sha256(f"{self.name}\0{self.n_tokens} {self.classes} {self.inputs.shape}".encode())
+        if self.elements:  # tables without have the digests that they had before there were any
+            found.update("\0".join(self.elements).encode())
+        if self.left_out is not None:
+            found.update(self.left_out.tobytes())
         waves = self.harmonics
         parts = [self.inputs, self.labels]
         if waves is not None:
@@ -186,7 +221,15 @@ class TableTask:
         return self.inputs[:, :2]
 
 
-def binary_operation(name: str, table: object, *, equals_sign: bool = True, harmonics: Harmonics | None = None) -> TableTask:
+def binary_operation(
+    name: str,
+    table: object,
+    *,
+    equals_sign: bool = True,
+    harmonics: Harmonics | None = None,
+    elements: Sequence[str] = (),
+    left_out: object = None,
+) -> TableTask:
     """The task of a binary operation on n elements, given by its table: row a, column b.
 
     Args:
@@ -194,23 +237,55 @@ def binary_operation(name: str, table: object, *, equals_sign: bool = True, harm
         table: n x n integers in 0..n-1.
         equals_sign: read ``a b =`` (answer at ``=``, which is token n) instead of ``a b`` (answer at ``b``).
         harmonics: the waves of the answers, if they have any.
+        elements: their names, if they have any.
+        left_out: n x n truth values, true for the pairs (a, b) that have no answer, see `TableTask`.
 
     Raises:
         UsageError: if the table is not square, or an entry is out of range.
     """
-    labels = np.asarray(table)
+    try:
+        labels = np.asarray(table)
+    except ValueError:
+        raise UsageError(f"table of {name!r}: given rows of different lengths, expected n rows of n: row a, column b") from None
     if labels.ndim != 2 or labels.shape[0] != labels.shape[1]:
         raise UsageError(f"table of {name!r}: given shape {labels.shape}, expected (n, n): row a, column b")
     n = len(labels)
+    if labels.dtype.kind not in "iu":
+        raise UsageError(f"table of {name!r}: given entries of type {labels.dtype}, expected integers in 0..{n - 1}")
     pairs = np.stack(np.divmod(np.arange(n * n, dtype=np.int64), n), axis=1)
     inputs = np.pad(pairs, ((0, 0), (0, 1)), constant_values=n) if equals_sign else pairs
-    return TableTask(name, inputs, labels.flatten(), n_tokens=n + equals_sign, classes=n, harmonics=harmonics)
+    return TableTask(name, inputs, labels.flatten(), n_tokens=n + equals_sign, classes=n, harmonics=harmonics,
+                     elements=tuple(elements), left_out=_holes(name, left_out, labels.shape))  # fmt: skip
 
 
-def _check_harmonics(name: str, labels: np.ndarray, harmonics: Harmonics) -> None:
+def answered(task: Task) -> Int64[np.ndarray, " row"]:
+    """The rows of a task that have an answer: all of them, unless it is a table that leaves some out.
+
+    >>> answered(binary_operation("half", [[0, 1], [1, 0]], left_out=[[True, False], [False, False]])).tolist()
+    [1, 2, 3]
+    """
+    rows = np.arange(len(task.labels), dtype=np.int64)
+    left_out = task.left_out if isinstance(task, TableTask) else None
+    return rows if left_out is None else np.delete(rows, left_out)
+
+
+def _holes(name: str, given: object, shape: tuple[int, ...]) -> Int64[np.ndarray, " hole"] | None:
+    if given is None:
+        return None
+    holes = np.asarray(given)
+    if holes.dtype != bool or holes.shape != shape:
+        raise UsageError(
+            f"table of {name!r}: left_out: given {holes.dtype} of shape {holes.shape}, expected truth values of shape {shape}"
+        )
+    return np.flatnonzero(holes).astype(np.int64)
+
+
+def _check_harmonics(task: TableTask, harmonics: Harmonics) -> None:
     """Error unless the harmonics' answers are the task's."""
-    line = harmonics.line.numpy()
+    name, labels, line = task.name, task.labels, harmonics.line.numpy()
     rows = np.arange(len(labels)) if harmonics.rows is None else harmonics.rows.numpy()
     element = line if harmonics.classes is None else harmonics.classes.numpy()[line]
     if len(rows) != len(line) or not np.array_equal(labels[rows], element):
         raise UsageError(f"task {name!r}: its harmonics have other answers than its labels; line[i] must be the answer of row i")
+    if task.left_out is not None and np.isin(rows, task.left_out).any():
+        raise UsageError(f"task {name!r}: its harmonics have rows that it leaves out; give them the other rows alone (rows=...)")

@@ -10,6 +10,8 @@ import torch
 from interp.config.run_config import RunConfig
 from interp.errors import UsageError
 from interp.training.engine import Engine
+from interp.training.examples import Examples
+from interp.training.general import GeneralEngine
 from interp.training.reference import ReferenceEngine
 
 if TYPE_CHECKING:
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("interp")
 
 
-def make_engine(config: RunConfig) -> Engine:
-    """The engine a config asks for, holding its initial weights.
+def make_engine(config: RunConfig, examples: Examples | None = None) -> Engine:
+    """The engine a config asks for, holding its initial weights; with other examples than its split's, if there are any.
 
     ``auto`` takes the fastest that can do what the config asks, and logs why a faster one cannot.
 
@@ -28,13 +30,14 @@ def make_engine(config: RunConfig) -> Engine:
         UsageError: if the named engine cannot do what the config asks; the message says what.
     """
     check_device(config)
+    reference = ReferenceEngine if config.unusual is None else GeneralEngine
     if config.engine == "reference":
-        return ReferenceEngine(config)
+        return reference(config, examples)
     reason, make = _faster(config)
     if reason and config.engine == "auto":
         log.info("engine: reference, because %s", reason)
-        return ReferenceEngine(config)
-    return make(config)
+        return reference(config, examples)
+    return make(config, examples)
 
 
 def engine_name(config: RunConfig) -> str:
@@ -43,6 +46,14 @@ def engine_name(config: RunConfig) -> str:
         return config.engine
     reason, make = _faster(config)
     return "reference" if reason else str(make.name)
+
+
+def cannot(config: RunConfig) -> str | None:
+    """Why the engine that a config names cannot do what it asks; None if it can."""
+    if config.engine == "reference":
+        return None
+    reason, make = _faster(config)
+    return reason if reason and reason.startswith(f"the {make.name} engine cannot") else None
 
 
 def check_device(config: RunConfig) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from interp.config.run_config import RunConfig
 from interp.cores import available_threads
 from interp.networks.initial_shapes import n_parameters
+from interp.training.general_demand import general_numbers, general_work, rows_of_a_step, trained_pairs
 
 # Copies of all weights: the live ones, their gradient, two moments, the sum of squares in float64, what a commit packs.
 _COPIES = 8
@@ -62,7 +63,8 @@ def demand(config: RunConfig, engine: str, *, threads: int | None = None) -> Dem
     on_pairs = {"reference": _reference_bytes, "cpu": _cpu_bytes, "cuda": _cuda_bytes}[engine](config, threads) * width
     step = _step_seconds(config, engine, threads)
     # An evaluation is a forward pass over all pairs; a step is about three of them over the training pairs.
-    evaluation = step * config.task.n_pairs / max(1, 3 * trained_pairs(config))
+    fixed = _OVERHEAD[engine] if config.unusual else 0.0  # of batches, a step is little more than that
+    evaluation = fixed + (step - fixed) * config.task.n_pairs / max(1, 3 * rows_of_a_step(config))
     return Demand(
         memory=state + kept + (0.0 if engine == "cuda" else on_pairs),
         disk=disk_bytes(config),
@@ -72,7 +74,8 @@ def demand(config: RunConfig, engine: str, *, threads: int | None = None) -> Dem
 
 
 def disk_bytes(config: RunConfig, *, kept: int | None = None) -> float:
-    """Bytes of a run's folder: its checkpoints, whole states, history, split, and the state to resume from.
+    """Bytes of a run's folder: its checkpoints, whole states, history, split, and the state to resume from (twice while it is
+    replaced; at the end it is once the state that is kept of the last step).
 
     Args:
         kept: number of checkpoints that stay, of a run that is thinned out at its end; all by default.
@@ -85,13 +88,10 @@ def disk_bytes(config: RunConfig, *, kept: int | None = None) -> float:
     return staying * (weights + _NAMED) + states * weights + _LINE * config.steps + 8 * config.task.n_pairs + measured
 
 
-def trained_pairs(config: RunConfig) -> int:
-    """Number of pairs that are trained on, without drawing them."""
-    return config.split.count(config.task.n_pairs)
-
-
 def _reference_bytes(config: RunConfig, threads: int) -> float:  # noqa: ARG001  as the others
     """Numbers that autograd keeps over the training pairs, or an evaluation over the test pairs, whichever are more."""
+    if config.unusual:
+        return general_numbers(config)
     model, positions, classes = config.model, config.task.n_ctx, config.classes
     trained = trained_pairs(config)
     tested, scores = config.task.n_pairs - trained, model.n_heads * positions
@@ -142,6 +142,8 @@ def _step_seconds(config: RunConfig, engine: str, threads: int) -> float:
     if engine == "reference":
         multiplied = float(trained * through_width)
         moved = 3 * _differentiated(config)
+        if config.unusual:
+            multiplied, moved = general_work(config)
     else:
         per_pair = 2 * heads * wide + model.d_mlp * classes
         tables = model.d_model * (model.d_model * (wide + p) + p * wide + 1.7 * model.d_mlp * classes)

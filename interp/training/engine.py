@@ -8,6 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from interp.config.run_config import OptimizerConfig
 from interp.training.parameters import Parameters
 
 
@@ -33,6 +34,14 @@ class Engine(Protocol):
 
     def update(self) -> None:
         """One optimizer update with the gradient that `gradient` left."""
+        ...
+
+    def use(self, optimizer: OptimizerConfig) -> None:
+        """Compute and update with other settings of the optimizer from now on.
+
+        Raises:
+            UsageError: if this engine cannot change them while it trains.
+        """
         ...
 
     def evaluate(self) -> Evaluation:

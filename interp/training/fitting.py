@@ -31,7 +31,8 @@ LONGEST, WORTH_SAYING = 30 * 86400.0, 600.0
 _INSIST = "insist with --force (in Python, force=True)"
 # Fields that make a run large, with their least value; two others make it larger the smaller they are.
 _GROWING = {
-    "task.p": 2, "model.d_model": 1, "model.n_heads": 1, "model.d_mlp": 1, "checkpoints.log": 0, "steps": 0, "threads": 1,
+    "task.p": 2, "model.d_model": 1, "model.n_heads": 1, "model.d_mlp": 1, "model.n_layers": 1, "checkpoints.log": 0,
+    "steps": 0, "threads": 1,
 }  # fmt: skip
 _SHRINKING = ("checkpoints.every", "evaluate_every")
 

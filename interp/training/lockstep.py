@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from interp.config.run_config import RunConfig
-from interp.errors import TrainingError
+from interp.config.run_config import OptimizerConfig, RunConfig
+from interp.errors import TrainingError, UsageError
 from interp.networks.one_layer import Weights
 from interp.training.engine import Evaluation
 from interp.training.loop import Training
@@ -40,6 +40,9 @@ class _Member:
 
     def update(self) -> None:
         """All runs have been updated together."""
+
+    def use(self, optimizer: OptimizerConfig) -> None:
+        raise UsageError(f"runs of a batch cannot change their optimizer to {optimizer} while they train")
 
     def evaluate(self) -> Evaluation:
         return self._graphed.evaluate(self.number)

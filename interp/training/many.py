@@ -12,7 +12,6 @@ import torch
 from interp.config.run_config import RunConfig
 from interp.cores import available_threads
 from interp.errors import TrainingError, UsageError
-from interp.networks.one_layer import Weights
 from interp.training.executor import Executor
 from interp.training.fitting import check_runs
 from interp.training.lockstep import train_stacked
@@ -25,7 +24,7 @@ from interp.training.stream import Step
 T = TypeVar("T")
 
 
-def last_step(config: RunConfig, *, force: bool = False) -> Step[Weights]:
+def last_step(config: RunConfig, *, force: bool = False) -> Step[Any]:
     """Train a run to its end; returns its last step, with weights of its own."""
     for step in train(config, force=force):
         if step.last:
@@ -36,7 +35,7 @@ def last_step(config: RunConfig, *, force: bool = False) -> Step[Weights]:
 @overload
 def train_many(
     configs: Iterable[RunConfig], *, workers: int | None = None, executor: Executor | None = None, force: bool = False
-) -> Iterator[tuple[int, Step[Weights] | Exception]]: ...
+) -> Iterator[tuple[int, Step[Any] | Exception]]: ...
 
 
 @overload

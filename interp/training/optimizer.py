@@ -62,6 +62,9 @@ class AdamW(Protocol):
     def step(self, lr: float) -> None:
         """Apply one update with the gradient that is in the parameters' buffer."""
 
+    def use(self, config: OptimizerConfig) -> None:
+        """Update with other settings from now on."""
+
     def state(self) -> dict[str, Tensor]:
         """Number of updates (`step`) and the moments (`exp_avg`, `exp_avg_sq`); empty before the first update."""
 
@@ -89,6 +92,11 @@ class TorchAdamW:
         self._adamw.param_groups[0]["lr"] = lr
         self._adamw.step()
 
+    def use(self, config: OptimizerConfig) -> None:
+        """Other settings from now on."""
+        given = {"betas": (config.beta1, config.beta2), "eps": config.eps, "weight_decay": config.weight_decay}
+        self._adamw.param_groups[0].update(given)
+
     def state(self) -> dict[str, Tensor]:
         """Torch's state."""
         return dict(self._adamw.state.get(self._flat, {}))
@@ -111,6 +119,7 @@ class Optimizer:
         with torch_threads(1):  # any other number would sum in another order
             self._norm = float(parameters.flat.norm())
         self._memory = torch.zeros_like(parameters.flat) if config.grokfast_lambda else None
+        self._memory_begins = True  # with the next gradient
         self._adamw = adamw or TorchAdamW(config, parameters)
 
     @torch.no_grad()
@@ -123,8 +132,9 @@ class Optimizer:
                 self._memory,
                 alpha=config.grokfast_alpha,
                 strength=config.grokfast_lambda,
-                first=self.updates == 0,
+                first=self._memory_begins,
             )
+            self._memory_begins = False
         if config.perpendicular_gradient != "off":
             rescale = config.perpendicular_gradient == "rescale"
             perpendicular_(parameters.gradients, parameters.weights.tensors(), rescale=rescale)
@@ -132,6 +142,19 @@ class Optimizer:
         if config.norm_constraint:
             rescale_to_norm_(parameters.flat, self._norm)
         self.updates += 1
+
+    @torch.no_grad()
+    def use(self, config: OptimizerConfig) -> None:
+        """Other settings from now on: a filter begins with the next gradient, a norm is kept that the weights have now."""
+        if config == self.config:
+            return
+        if config.grokfast_lambda and self._memory is None:
+            self._memory, self._memory_begins = torch.zeros_like(self.parameters.flat), True
+        if config.norm_constraint and not self.config.norm_constraint:
+            with torch_threads(1):
+                self._norm = float(self.parameters.flat.norm())
+        self.config = config
+        self._adamw.use(config)
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to continue exactly, by name; these are live tensors, to be written or copied at once."""
@@ -149,5 +172,7 @@ class Optimizer:
         moments = {name.removeprefix("adamw."): t for name, t in state.items() if name.startswith("adamw.")}
         if moments:
             self._adamw.load(moments)
-        if self._memory is not None:
-            self._memory.copy_(state["grokfast.memory"])
+        memory = state.get("grokfast.memory")
+        self._memory_begins = self.updates == 0 or memory is None
+        if memory is not None:
+            self._memory = memory.clone().to(self.parameters.flat.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import pickle
@@ -17,7 +18,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -136,12 +137,32 @@ def _work(connection: Connection, parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGTERM, _end)
     end_with_parent(parent)
+    try:
+        _do_jobs(connection)
+    except SystemExit as ended:  # by SIGTERM: what a job held was released on the way here
+        _leave(ended.code if isinstance(ended.code, int) else 1)
+    _leave(0)
+
+
+def _do_jobs(connection: Connection) -> None:
     while True:
         try:
             job, config = pickle.loads(connection.recv_bytes())
         except EOFError:
             return
         connection.send_bytes(_outcome(job, config))
+
+
+def _leave(status: int) -> NoReturn:
+    """End this process without taking torch and numba apart object by object.
+
+    That is most of a second of the processor, for which whoever ends the worker waits: many seconds on a machine that is busy.
+    """
+    atexit._run_exitfuncs()  # those of multiprocessing are among them
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or there is none
+            stream.flush()
+    os._exit(status)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

@@ -8,13 +8,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.config.run_config import RunConfig
+from interp.config.run_config import OptimizerConfig, RunConfig
 from interp.cores import torch_threads
 from interp.losses import LOSSES, correct
 from interp.networks.gradients import mean_loss_and_gradients
 from interp.networks.initial import initial_weights
 from interp.networks.one_layer import Weights, forward
 from interp.training.engine import Evaluation
+from interp.training.examples import Examples, examples_of
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
 from interp.training.precision import full_precision
@@ -26,15 +27,15 @@ class ReferenceEngine:
 
     name = "reference"
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, examples: Examples | None = None) -> None:
         self.threads = threads_for(config)
         self.parameters = Parameters(initial_weights(config))
         self._optimizer = Optimizer(config.optimizer, self.parameters)
         self._loss = config.optimizer.loss
-        split, device = config.split.draw(config.task), config.device
-        pairs, labels = torch.from_numpy(config.task.pairs).to(device), torch.from_numpy(config.task.labels).to(device)
-        self._train = pairs[split.train], labels[split.train]
-        self._test = pairs[split.test], labels[split.test]
+        given, device = examples or examples_of(config), config.device
+        pairs, labels = torch.from_numpy(config.task.pairs).to(device), torch.from_numpy(given.labels).to(device)
+        self._train = pairs[given.train], labels[given.train]
+        self._test = pairs[given.test], labels[given.test]
 
     def gradient(self) -> float:
         """Mean training loss; its gradient by autograd."""
@@ -48,6 +49,11 @@ class ReferenceEngine:
         """One optimizer update."""
         with torch_threads(self.threads):
             self._optimizer.step()
+
+    def use(self, optimizer: OptimizerConfig) -> None:
+        """Other settings of the optimizer from now on."""
+        self._optimizer.use(optimizer)
+        self._loss = optimizer.loss
 
     @torch.no_grad()
     def evaluate(self) -> Evaluation:

@@ -33,6 +33,11 @@ class Step(Generic[N_co]):
     sum_squared_weights: float | None = None
     last: bool = False
 
+    def __repr__(self) -> str:
+        names = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+        known = [f"{name.replace('_', ' ')} {value:.4g}" for name in names if (value := getattr(self, name)) is not None]
+        return f"Step({self.index:,}: {', '.join(known)}{'; the last' if self.last else ''})"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -54,6 +59,7 @@ class Plan:
         moments: the steps at which the whole state is kept as well, ascending.
         batch: number of runs that are computed together. Only with 1 are its bytes the same however it is computed.
         start: where the run begins, as JSON values; empty for the seed in its settings.
+        keeps_last: whether the whole state at its end is kept as well, so that it can be given more steps.
     """
 
     settings: RunConfig | Mapping[str, Any]
@@ -70,6 +76,7 @@ class Plan:
     moments: tuple[int, ...] = ()
     batch: int = 1
     start: Mapping[str, Any] = field(default_factory=dict)
+    keeps_last: bool = True
 
 
 class Stream(Protocol):

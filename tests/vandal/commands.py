@@ -171,12 +171,13 @@ def _become(files: Path, room: Path) -> None:
 
 
 def _call(arguments: tuple[str, ...], before: Sequence[Callable[[], None]]) -> int:
-    from interp import process
+    from interp import early, process
     from interp.cli import main
 
     process._STARTED_IN = os.getpid()  # the parent has used nothing that a fork could break
     for each in before:
         each()
+    early.stand()  # as the first import of a command does, before one can be interrupted
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     sys.argv = ["interp", *arguments]
     try:

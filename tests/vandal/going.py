@@ -141,11 +141,11 @@ def _load() -> None:
     import interp.cli.entry
     import interp.figures
     import interp.interop
+    import interp.keeping.recorder
     import interp.live.follower
     import interp.live.server
     import interp.observing.observe
     import interp.observing.summary
-    import interp.recording.recorder
     import interp.reporting.write
     import interp.studies.study  # noqa: F401
 

@@ -16,7 +16,9 @@ function scaleValues(axis, isLog) {
 // Fewer whole numbers than this are ticked one by one (WHOLE_BELOW in figures/cells.py).
 const FEW = 8;
 
+// The part of the step axes that was chosen, or all of them; in the axes' own unit, which is the exponent of ten on a logarithmic one.
 function stepRange(page) {
+  if (page.window) return page.logSteps ? page.window.map((step) => Math.log10(Math.max(step, page.firstStep))) : page.window;
   return page.logSteps ? [Math.log10(page.firstStep), Math.log10(page.lastStep)] : [0, page.lastStep || 1];
 }
 
@@ -29,13 +31,38 @@ function scaleSteps(axis, page) {
   axis.nticks = page.logSteps ? undefined : 6;
 }
 
+// Where a step lies on the slider's strip, which is a step axis from end to end: 0 to 1.
+function placeOf(step, page) {
+  const [first, last] = page.logSteps ? [Math.log10(page.firstStep), Math.log10(page.lastStep)] : [0, page.lastStep || 1];
+  const at = page.logSteps ? Math.log10(Math.max(step, page.firstStep)) : step;
+  return last > first ? Math.min(1, Math.max(0, (at - first) / (last - first))) : 0;
+}
+
+// The step at a place of the strip.
+function stepAt(place, page) {
+  const at = Math.min(1, Math.max(0, place));
+  if (!page.logSteps) return at * page.lastStep;
+  return page.firstStep * (page.lastStep / page.firstStep) ** at;
+}
+
+// Round steps along the strip, a handful.
+function ticksOf(page) {
+  const { lastStep, firstStep } = page;
+  if (page.logSteps) return [...Array(12).keys()].map((n) => 10 ** n).filter((step) => step >= firstStep && step <= lastStep);
+  const rough = (lastStep || 1) / 4;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const every = Math.max(1, power * [1, 2, 5, 10].find((n) => n * power >= rough));
+  return [...Array(6).keys()].map((n) => n * every).filter((step) => step <= lastStep);
+}
+
 // The phases whose names fit into their bands on a step axis this many pixels wide.
 function bandsThatFit(page, width) {
   const at = (step) => (page.logSteps ? Math.log10(Math.max(step, page.firstStep)) : step);
   const [first, last] = stepRange(page);
+  const within = (step) => Math.min(last, Math.max(first, at(step)));
   return page.bands
-    .filter(([label, from, to]) => ((at(to) - at(from)) / (last - first)) * width > 6.4 * label.length)
-    .map(([label, from, to]) => ({ label, middle: (at(from) + at(to)) / 2 }));
+    .filter(([label, from, to]) => ((within(to) - within(from)) / (last - first)) * width > 6.4 * label.length)
+    .map(([label, from, to]) => ({ label, middle: (within(from) + within(to)) / 2 }));
 }
 
 // Their names just above a time axis; in a figure without a grid, whose margins are its own, inside.

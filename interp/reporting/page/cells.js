@@ -8,6 +8,7 @@ const INSET = 8; // of a title, on both sides together
 const GAP = 12; // between cells, in pixels; margins come on top
 const NARROWEST = { square: 128, plot: 300 };
 const PEN = document.createElement("canvas").getContext("2d");
+const DRAGGED = 4; // pixels after which a press is no click
 const COARSE = window.matchMedia("(pointer: coarse)");
 
 class Cell {
@@ -22,6 +23,7 @@ class Cell {
     this.graph = this.element.appendChild(Object.assign(document.createElement("div"), { className: "graph" }));
     this.cursors = this.stepAxes.map(() => this.element.appendChild(Object.assign(document.createElement("div"), { className: "cursor" })));
     if (this.moves.length) this.graph.dataset.moves = this.moves.length;
+    this.graph.addEventListener("pointerdown", ({ clientX }) => { this.pressed = clientX; }, true);
     this.graph.addEventListener("click", (event) => this.clicked(event));
     this.drawn = 0; // when it was drawn last
     this.swift = null; // made when the slider first moves it
@@ -37,7 +39,7 @@ class Cell {
     layout.dragmode = COARSE.matches ? false : "zoom";
     layout.showlegend = this.whole ? layout.showlegend : false;
     if (!this.whole) layout.hovermode = this.stepAxes.length && !this.isMap("x") ? "x unified" : "closest";
-    layout.uirevision = `${page.logSteps} ${this.panel.logY}`;
+    layout.uirevision = `${page.logSteps} ${this.panel.logY} ${page.window || ""}`;
     for (const name of this.stepAxes) scaleSteps(axisOf(layout, name), page);
     for (const name of this.logAxes) scaleValues(axisOf(layout, name), this.panel.logY);
     layout.shapes = [...this.own.shapes, ...this.stepAxes.flatMap((name) => this.bands(name))];
@@ -47,17 +49,26 @@ class Cell {
     this.graph.dataset.step = index;
     await Plotly.react(this.graph, this.data, layout, CONFIG);
     this.uncover();
-    if (!this.listening && this.data.some((trace) => trace.meta && trace.meta.selects)) this.listen();
+    if (!this.listening) this.listen();
     this.placeCursors(this.shown);
   }
 
-  // A click on a point of a trace that selects something tells the panels that show it.
+  // A click on a point of a trace that selects something tells the panels that show it; a part of a step axis is chosen for all.
   listen() {
     this.listening = true;
+    if (this.stepAxes.length && !this.whole) this.graph.on("plotly_relayout", (change) => this.chosen(change));
+    if (!this.data.some((trace) => trace.meta && trace.meta.selects)) return;
     this.graph.on("plotly_click", ({ points }) => {
       const { meta } = points[0].data;
       if (meta && meta.selects) this.page.select(meta.selects, points[0].customdata);
     });
+  }
+
+  chosen(change) {
+    const { page } = this;
+    const ends = change["xaxis.range"] || [change["xaxis.range[0]"], change["xaxis.range[1]"]];
+    if (change["xaxis.autorange"]) page.chooseSteps(null);
+    else if (ends.every(Number.isFinite)) page.chooseSteps(page.logSteps ? ends.map((end) => 10 ** end) : ends);
   }
 
   // Show another checkpoint: only what moves is redrawn.
@@ -141,7 +152,7 @@ class Cell {
     const [y0, y1] = map ? [1.01, 1.035] : [0, 1];
     return page.bands.map(([, from, to, colour]) => ({
       type: "rect", layer: "below", line: { width: 0 }, fillcolor: colour, opacity: map ? 0.6 : page.theme === "dark" ? 0.13 : 0.1,
-      xref: name, x0: page.logSteps ? Math.max(from, page.firstStep) : from, x1: to, yref: `y${name.slice(1)} domain`, y0, y1,
+      xref: name, x0: page.logSteps ? Math.max(from, page.firstStep) : from, x1: page.logSteps ? Math.max(to, page.firstStep) : to, yref: `y${name.slice(1)} domain`, y0, y1,
     }));
   }
 
@@ -163,7 +174,8 @@ class Cell {
       const { x, y } = axes;
       const at = x.d2p(step); // step 0 has no place on a logarithmic axis: its left end
       const inside = Number.isFinite(at) ? Math.min(Math.max(at, 0), x._length) : 0;
-      Object.assign(this.cursors[i].style, { left: `${x._offset + inside}px`, top: `${y._offset}px`, height: `${y._length}px` });
+      const isOut = this.page.window && (step < this.page.window[0] || step > this.page.window[1]);
+      Object.assign(this.cursors[i].style, { visibility: isOut ? "hidden" : "", left: `${x._offset + inside}px`, top: `${y._offset}px`, height: `${y._length}px` });
     });
   }
 
@@ -174,7 +186,9 @@ class Cell {
     for (const axes of this.stepAxes.map((name) => this.axes(name)).filter(Boolean)) {
       const { x, y } = axes;
       if (px < x._offset || px > x._offset + x._length || py < y._offset || py > y._offset + y._length) continue;
-      this.page.goTo(nearest(this.page.steps, x.p2d(px - x._offset)));
+      // A double click gives the whole axis back, and a drag takes a part of it.
+      if (event.detail > 1 || Math.abs(event.clientX - (this.pressed ?? event.clientX)) > DRAGGED) return;
+      this.page.transport.choose(nearest(this.page.steps, x.p2d(px - x._offset)));
       return;
     }
   }
@@ -187,8 +201,7 @@ function splitCells(data, layout, moves) {
   if (!meta.grid) return [{ data, layout: { ...layout }, moves, stepAxes: steps, logAxes: logs, named: true, whole: true, n: 1 }];
   const numbers = meta.grid.flatMap((row) => row.cells.map((cell) => cell.n));
   const parts = numbers.map((n) => cutCell(n, data, layout, moves, { steps, logs }));
-  const first = parts.find((part) => part.stepAxes.length && !part.data.some((trace) => trace.type === "heatmap"));
-  if (first) first.named = true;
+  for (const part of parts) part.named = part.stepAxes.length > 0 && !part.data.some((trace) => trace.type === "heatmap");
   return parts;
 }
 

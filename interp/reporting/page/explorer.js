@@ -74,7 +74,7 @@ class Explorer extends Panel {
     const { frequency, share } = this.made;
     const part = share > 0.999 && share < 0.99999 ? "> 99.9" : (100 * share).toFixed(1).replace(/\.0$/, "");
     const found = frequency ? `frequency ${frequency} explains ${part} % of it` : "it is dead";
-    return `at step ${step.toLocaleString("en-US")}: ${found}.`;
+    return this.page.source.knows_step ? `at step ${step.toLocaleString("en-US")}: ${found}.` : `${found}.`;
   }
 
   get moving() {

@@ -1,4 +1,4 @@
-// The page: one index (which checkpoint is shown) that everything follows. No timers move it; nothing plays by itself.
+// The page: one index (which checkpoint is shown) that everything follows. Nothing plays unless it is asked to.
 
 class Page {
   constructor(source, buffer) {
@@ -12,10 +12,16 @@ class Page {
     this.firstStep = this.steps.find((step) => step > 0) || 1;
     this.logSteps = false;
     this.theme = "light";
-    this.index = this.fromFragment() ?? this.steps.length - 1;
+    this.window = null; // the part of the step axes that is shown, where one was chosen
+    this.index = this.fromFragment() ?? (source.opening === null ? this.steps.length - 1 : nearest(this.steps, source.opening));
     this.tables = new Tables(source.tables, this.blocks, this.steps);
     this.panels = [];
     this.listeners = {};
+  }
+
+  // Of a file that does not say after how many updates it was saved, the number of its checkpoint is no step.
+  stepInWords(step) {
+    return this.source.knows_step ? step.toLocaleString("en-US") : "unknown";
   }
 
   async start() {
@@ -25,6 +31,7 @@ class Page {
     this.connect();
     this.transport.show(this.index);
     for (const panel of this.panels) {
+      if (panel.folded) continue;
       try {
         await panel.draw(this.index);
       } catch (error) {
@@ -72,10 +79,17 @@ class Page {
     });
     document.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("click", (event) => this.click(event));
-    document.addEventListener("toggle", () => this.showTables(), true);
+    document.addEventListener("toggle", ({ target }) => {
+      this.showTables();
+      if (target.matches("details.fold[open]")) this.unfold(target);
+    }, true);
+    this.follows = new IntersectionObserver(() => this.here(), { rootMargin: "-60px 0px -60% 0px" });
+    for (const section of document.querySelectorAll("main > section")) this.follows.observe(section);
     document.getElementById("stepscale").addEventListener("click", ({ currentTarget }) => {
       this.logSteps = !this.logSteps;
       currentTarget.setAttribute("aria-pressed", this.logSteps);
+      this.window = null;
+      this.transport.sketch();
       this.redraw();
     });
     document.getElementById("theme").addEventListener("click", () => {
@@ -86,6 +100,34 @@ class Page {
     DARK.addEventListener("change", () => { this.chooseTheme(this.themeChoice); this.redraw(); });
     window.addEventListener("beforeprint", () => this.forPrint(true));
     window.addEventListener("afterprint", () => this.forPrint(false));
+  }
+
+  // Of all step axes, show the part between two steps; all of it without any.
+  chooseSteps(ends) {
+    if (this.choosing) return; // what is drawn for it says so again
+    const [low, high] = ends ? [Math.max(0, Math.min(...ends)), Math.min(this.lastStep, Math.max(...ends))] : [0, this.lastStep];
+    const chosen = ends && high - low >= 1 && (low > 0 || high < this.lastStep) ? [low, high] : null;
+    this.window = chosen;
+    clearTimeout(this.choosing);
+    this.choosing = setTimeout(async () => {
+      await this.redraw();
+      this.choosing = null;
+    });
+  }
+
+  async unfold(details) {
+    const panel = this.panels.find(({ element }) => details.contains(element));
+    if (panel) await panel.draw(this.index);
+  }
+
+  // Which section is being read: said in the contents.
+  here() {
+    const reading = [...document.querySelectorAll("main > section")].findLast((one) => one.getBoundingClientRect().top < 120);
+    document.getElementById("here").textContent = reading?.querySelector("h2")?.textContent || "";
+    for (const link of document.querySelectorAll(".contents a")) {
+      if (link.getAttribute("href") === `#${reading?.id}`) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
   }
 
   // Show a checkpoint. What can be seen follows at once, everything else when there is time.
@@ -141,16 +183,22 @@ class Page {
   async redraw() {
     this.transport.show(this.index);
     const seenFirst = [...this.panels].sort((a, b) => b.visible - a.visible);
-    for (const panel of seenFirst) if (panel.shown >= 0) await panel.draw(this.index);
+    for (const panel of seenFirst) if (panel.shown >= 0 || !panel.folded) await panel.draw(this.index);
   }
 
   key(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    if (event.target.closest("input, textarea, select, summary, .scroll")) return; // the slider has its own keys
-    const change = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (change) {
+    if (event.target.id === "slider") {
+      if (event.key !== " ") return; // it has its own keys
+    } else if (event.target.closest("input, textarea, select, summary, .scroll")) return;
+    const last = this.steps.length - 1;
+    const wanted = { ArrowLeft: this.index - 1, ArrowRight: this.index + 1, Home: 0, End: last }[event.key];
+    if (wanted !== undefined) {
       event.preventDefault();
-      this.goTo(this.index + change);
+      this.transport.choose(wanted);
+    } else if (event.key === " " && !event.target.closest("button, a, [tabindex='0']")) {
+      event.preventDefault();
+      this.transport.play(!this.transport.playing);
     }
   }
 
@@ -166,13 +214,17 @@ class Page {
     if (inner) {
       event.preventDefault(); // the address keeps the step
       const target = document.getElementById(inner.getAttribute("href").slice(1));
+      const contents = inner.closest(".contents details");
+      if (contents) contents.open = false;
+      const fold = inner.closest(".contents, .verdicts") && target.querySelector("details.fold");
+      if (fold) fold.open = true;
       target.scrollIntoView();
       target.focus({ preventScroll: true });
     }
     const link = event.target.closest("a[data-step]");
     if (link) {
       event.preventDefault();
-      this.goTo(nearest(this.steps, Number(link.dataset.step)));
+      this.transport.choose(nearest(this.steps, Number(link.dataset.step)));
     }
     const button = event.target.closest("button[data-tool]");
     if (button) this.tool(button, button.closest(".panel"));

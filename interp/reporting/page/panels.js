@@ -3,12 +3,41 @@
 // Plotly's names of dashed lines, short enough for a legend to show what they are.
 const LEGEND_DASHES = { dash: "6 4", dot: "2 3", dashdot: "6 3 2 3", longdash: "10 4", longdashdot: "11 3 2 3" };
 
+// A name as text in plotly's titles, which take some markup.
+function escaped(text) {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
 // A short line as it is drawn in a figure, beside the name of what it stands for.
 function stroke(color = "currentColor", dash = "solid") {
   const line = svg("svg", { width: 26, height: 10, "aria-hidden": "true" });
   const dashes = LEGEND_DASHES[dash] || (/px/.test(dash) ? dash.replaceAll("px", "") : "none");
   line.append(svg("line", { x1: 1, x2: 25, y1: 5, y2: 5, stroke: color, "stroke-width": 2.4, "stroke-dasharray": dashes }));
   return line;
+}
+
+// A bar of colours under a row of maps that share a scale: what its two ends stand for.
+function scaleOf(cells) {
+  const maps = cells.flatMap(({ data }) => data.filter((trace) => trace.type === "heatmap"));
+  const ends = maps.map((trace) => [trace.zmin ?? lowest(trace.z), trace.zmax ?? highest(trace.z)]);
+  if (!maps.length || ends.some(([low, high]) => low !== ends[0][0] || high !== ends[0][1]) || !ends[0].every(Number.isFinite)) return null;
+  const bar = Object.assign(document.createElement("div"), { className: "scalebar" });
+  const [low, high] = ends[0].map((value) => reading(value, false));
+  bar.append(low, document.createElement("i"), high);
+  const own = maps[0].colorscale;
+  bar.paint = (template) => {
+    const scale = Array.isArray(own) ? own : template.layout.colorscale.sequential;
+    bar.querySelector("i").style.background = `linear-gradient(90deg, ${scale.map(([at, colour]) => `${colour} ${100 * at}%`).join(", ")})`;
+  };
+  return bar;
+}
+
+function lowest(rows) {
+  return Array.from(rows || []).reduce((least, row) => row.reduce((one, value) => (value < one ? value : one), least), Infinity);
+}
+
+function highest(rows) {
+  return Array.from(rows || []).reduce((most, row) => row.reduce((one, value) => (value > one ? value : one), most), -Infinity);
 }
 
 class Panel {
@@ -37,7 +66,7 @@ class Panel {
 
   // What is printed over the figure, because paper has no slider that says it.
   at(step) {
-    return this.steps.length ? `At step ${step.toLocaleString("en-US")}` : "";
+    return this.steps.length && this.page.source.knows_step ? `At step ${step.toLocaleString("en-US")}` : "";
   }
 
   // Notes that a picture of the figure needs besides.
@@ -55,8 +84,15 @@ class Panel {
     for (const row of this.grid) {
       const line = box.appendChild(Object.assign(document.createElement("div"), { className: "line" }));
       line.append(...row.cells.map(({ n }) => this.cell(n).element));
+      const scale = scaleOf(row.cells.map(({ n }) => this.cell(n)));
+      if (scale) box.append(scale);
     }
     if (this.layout.showlegend && !this.cells[0].whole) this.element.querySelector(".legend").append(...this.legend());
+  }
+
+  // Whether it waits to be unfolded.
+  get folded() {
+    return Boolean(this.element.closest("details.fold:not([open])"));
   }
 
   cell(n) {
@@ -87,6 +123,7 @@ class Panel {
 
   async draw(index) {
     this.place(this.page.paper || Math.max(280, Math.floor(this.element.getBoundingClientRect().width)));
+    for (const bar of this.element.querySelectorAll(".scalebar")) bar.paint?.(this.page.templates[this.page.theme]);
     for (const cell of this.cells) await cell.draw(index);
   }
 
@@ -112,8 +149,8 @@ class Panel {
       // Above the plot with the names of the phases, and above those beside it, there is room for them.
       const side = (cell) => Math.min(row.height, (squares ? free(perLine) / perLine : free(1)) - sides(cell));
       const wide = (cell) => (cell.square ? side(cell) + sides(cell) : fits ? this.share(cell, cells, free(cells.length), row.height, sides) : free(1));
-      const named = cells.find((cell) => cell.named && !cell.whole);
-      const strip = named && bandsThatFit(this.page, wide(named) - sides(named)).length ? STRIP : 0;
+      const named = cells.filter((cell) => cell.named && !cell.whole);
+      const strip = named.some((cell) => bandsThatFit(this.page, wide(cell) - sides(cell)).length) ? STRIP : 0;
       for (const cell of cells) {
         const own = this.cell(cell.n);
         own.strip = perLine > 1 || cell.named ? strip : 0;
@@ -184,13 +221,15 @@ class Panel {
       layout[name.replace("x", "xaxis")] = { ...axisOf(layout, name) };
       scaleSteps(axisOf(layout, name), page);
       layout.shapes = [...(layout.shapes || []), ...Cell.prototype.bands.call({ page, data, isMap: cell.isMap }, name)];
+      // Inside the plots, whose room above belongs to their titles.
+      layout.annotations = [...(layout.annotations || []), ...bandNames({ stepAxes: [name], data, layout, isMap: cell.isMap, whole: true }, page)];
     }
     for (const name of [].concat((this.layout.meta || {}).log_axis || [])) {
       layout[name.replace("y", "yaxis")] = { ...axisOf(layout, name) };
       scaleValues(axisOf(layout, name), this.logY);
     }
     layout.annotations = [...(layout.annotations || []), ...this.remarks];
-    const text = `${title} (step ${step.toLocaleString("en-US")})`;
+    const text = `${escaped(page.source.run)}: ${title} (step ${page.stepInWords(step)})`;
     layout.title = { text, font: { size: 15 }, x: 0.01, xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: 12 } };
     layout.margin = { ...layout.margin, t: ((layout.margin || {}).t ?? 80) + 26 };
     layout.height = (layout.height || 450) + 26 - (this.moves.length && !cell.whole ? 70 : 0); // its slider stays behind

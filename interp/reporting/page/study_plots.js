@@ -166,6 +166,29 @@ async function drawFacts(study) {
   box.on("plotly_click", ({ points }) => { study.chooseRun(points[0].customdata); document.getElementById("panel-cell").scrollIntoView(); });
 }
 
+// What was said of runs early on, against what became of them, on equal logarithmic axes.
+async function drawTold(study) {
+  const { points, said } = study.source.told;
+  const colour = study.colours.cycle[0];
+  const ends = points.flatMap((one) => [one.low, one.high, one.got]);
+  const edge = [Math.min(...ends) / 1.15, Math.max(...ends) * 1.15];
+  const grey = study.templates[study.theme].layout.xaxis.tickfont.color;
+  const data = [
+    { type: "scatter", mode: "lines", x: edge, y: edge, hoverinfo: "skip", showlegend: false, line: { color: grey, width: 1, dash: "dot" } },
+    {
+      type: "scatter", mode: "markers", showlegend: false, x: points.map((one) => one.at), y: points.map((one) => one.got), text: points.map(({ row }) => study.nameOf(row)), customdata: points.map(({ row }) => row),
+      hovertemplate: "%{text}<br>said %{x:,d}, was %{y:,d}<extra></extra>",
+      marker: { size: 7, color: colour, symbol: points.map((one) => (one.beyond ? "triangle-up-open" : "circle")) },
+      error_x: { type: "data", symmetric: false, color: colour, thickness: 1, width: 0, array: points.map((one) => one.high - one.at), arrayminus: points.map((one) => one.at - one.low) },
+    },
+  ];
+  const axis = (text) => ({ title: { text }, type: "log", range: edge.map(Math.log10), tickformat: ",d", dtick: "D2" });
+  await plot(study, "told", data, { height: 420, xaxis: axis("step that was said"), yaxis: axis("step at which it grokked"), showlegend: false }, `Forecast against outcome, a point a run. ${said}`);
+  const box = document.getElementById("told");
+  box.removeAllListeners?.("plotly_click");
+  box.on("plotly_click", ({ points: [one] }) => { if (one.customdata !== undefined) study.chooseRun(one.customdata); });
+}
+
 // The name of a column for people.
 function said(name) {
   return name.split(".").pop().replaceAll("_", " ");

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interp.config.changes import SetField
 from interp.config.run_config import OptimizerConfig, RunConfig
 from interp.cores import torch_threads
 from interp.errors import UsageError
@@ -27,6 +28,7 @@ from interp.training.cpu.openmp import can_be_parallel
 from interp.training.cpu.pair_chunks import share_out
 from interp.training.cpu.preparation import prepare
 from interp.training.engine import Evaluation
+from interp.training.examples import Examples, examples_of
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
 from interp.training.threads import threads_for
@@ -43,8 +45,13 @@ def refusal(config: RunConfig) -> str | None:
         return f"device {config.device!r}: it runs on the CPU only"
     if config.dtype != "float32":
         return f"dtype {config.dtype!r}: it computes in float32 only"
+    if config.unusual:
+        return f"{config.unusual}: it trains a one-layer transformer with AdamW on the full batch"
     if config.model.activation != "relu":
         return f"activation {config.model.activation!r}: it computes relu only"
+    for change in config.schedule:
+        if isinstance(change.what, SetField) and change.what.field == "loss" and change.what.value != config.optimizer.loss:
+            return f"change {str(change)!r}: it is compiled for one loss"
     return None
 
 
@@ -55,7 +62,7 @@ def is_worth_it(config: RunConfig) -> bool:
     fixed cost of a step. In the measurements of benchmarks/scaling.py the CPU engine was never slower where this says yes.
     """
     task, model = config.task, config.model
-    n, p, d_model, heads = config.split.count(task.n_pairs), task.p, model.d_model, model.n_heads
+    n, p, d_model, heads = config.split.count_of(task), task.p, model.d_model, model.n_heads
     columns = model.d_mlp + config.classes
     # W_L and the linear part of flipped neurons: one more product of this size backward, and two for the flipped neurons.
     tables = d_model * (d_model * (columns + p) + p * columns + 1.7 * model.d_mlp * config.classes)
@@ -72,8 +79,8 @@ class CpuEngine:
 
     name = "cpu"
 
-    def __init__(self, config: RunConfig) -> None:
-        """Allocate everything a step needs.
+    def __init__(self, config: RunConfig, examples: Examples | None = None) -> None:
+        """Allocate everything a step needs; examples are, if none are given, those of the config's split.
 
         Raises:
             UsageError: if this engine cannot do what the config asks.
@@ -90,8 +97,8 @@ class CpuEngine:
         self._launch = _Launcher(self.threads)
         self._adamw = _CompiledAdamW(config.optimizer, self.parameters, self._launch, self._passes.update)
         self._optimizer = Optimizer(config.optimizer, self.parameters, adamw=self._adamw)
-        split = config.split.draw(task)
-        train, test = (share_out(index, task, threads=self.threads) for index in (split.train, split.test))
+        given = examples or examples_of(config)
+        train, test = (share_out(index, task, threads=self.threads, labels=given.labels) for index in (given.train, given.test))
         self._n_train, self._n_test = len(train.a), len(test.a)
         self._sums = kernels.Sums(np.zeros(self.threads), np.zeros(self.threads, dtype=np.int64))
         tables, chunks, of_tables = allocate(
@@ -130,6 +137,10 @@ class CpuEngine:
         with torch_threads(1):
             self._optimizer.step()
         self._choose_signs()
+
+    def use(self, optimizer: OptimizerConfig) -> None:
+        """Other settings of the optimizer from now on; the loss stays."""
+        self._optimizer.use(optimizer)
 
     @torch.no_grad()
     def evaluate(self) -> Evaluation:
@@ -210,6 +221,10 @@ class _CompiledAdamW:
             square=self._square.numpy(),
             rates=np.zeros(7, dtype=np.float32),
         )
+
+    def use(self, config: OptimizerConfig) -> None:
+        """Other settings from now on."""
+        self._config = config
 
     def step(self, lr: float) -> None:
         """Apply one update."""

@@ -15,10 +15,13 @@ from interp.training.cpu.kernels import Pairs
 _PAIRS = 128  # aimed at in a chunk: their columns, and the rows of the tables they need, fit into a second-level cache
 
 
-def share_out(index: Int[np.ndarray, " n"], task: ModularTask | TableTask, *, threads: int) -> Pairs:
+def share_out(
+    index: Int[np.ndarray, " n"], task: ModularTask | TableTask, *, threads: int, labels: Int[np.ndarray, " row"] | None = None
+) -> Pairs:
     """Some of a task's p^2 pairs, given by their rows, in chunks, each a rectangle of tokens a and b.
 
     Each thread gets consecutive tokens a, with about equally many pairs; its tokens are cut into blocks, and so are the tokens b.
+    They have the task's labels, if no others are given.
     """
     p, index = task.p, np.sort(index)
     side = min(p, max(1, round(sqrt(_PAIRS * task.n_pairs / max(len(index), 1)))))
@@ -37,7 +40,11 @@ def share_out(index: Int[np.ndarray, " n"], task: ModularTask | TableTask, *, th
     n_chunks = starts[-1] * blocks_b
     ends = np.searchsorted(chunk, np.arange(n_chunks + 1))
     by_b = np.lexsort((a, b, chunk))
-    places, spans, label = by_b - ends[chunk], np.array(starts) * blocks_b, task.labels[index[order]]
+    places, spans, label = (
+        by_b - ends[chunk],
+        np.array(starts) * blocks_b,
+        (task.labels if labels is None else labels)[index[order]],
+    )
     thread = np.searchsorted(spans, chunk, side="right")
     of_a, of_b = _groups(a, chunk, thread, n_chunks), _groups(b[by_b], chunk, thread, n_chunks)
     parts = (a, b, label, ends, *of_a, *of_b, places, spans, tokens)

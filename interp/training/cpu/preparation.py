@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from threading import Thread
 
@@ -48,7 +49,7 @@ def prepare(layout: Layout, *, processes: int) -> None:
     if all(unit.is_stored for unit in units):
         return
     if not on_terminal():
-        log.info("compiling the fast CPU engine: once per installation, for some 10 to 30 seconds")
+        _say_so()
     folder = units[0].folder
     with (
         counted_progress("compiling the fast CPU engine (once per installation)") as show,
@@ -65,6 +66,12 @@ def prepare(layout: Layout, *, processes: int) -> None:
                 show(done, len(units))
             unit.address  # noqa: B018  compiled now, unless it was before
         show(len(units), len(units))
+
+
+@cache
+def _say_so() -> None:
+    """Once in a process, though units of a second kind of run may be missing too."""
+    log.info("compiling the fast CPU engine: once per installation, for some 10 to 30 seconds")
 
 
 def compile_as_told(layout: dict[str, bool | int | str]) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interp.config.run_config import RunConfig
+from interp.config.run_config import OptimizerConfig, RunConfig
 from interp.errors import UsageError
 from interp.training.engine import Evaluation
+from interp.training.examples import Examples
 from interp.training.precision import full_precision
 from interp.training.stacked.stacked_runs import StackedRuns
 
@@ -27,8 +28,12 @@ def refusal(config: RunConfig) -> str | None:
     """Why this engine cannot do what a config asks; None if it can."""
     if not config.device.startswith("cuda"):
         return f"device {config.device!r}: it runs on CUDA devices only"
+    if config.unusual:
+        return f"{config.unusual}: it trains a one-layer transformer with AdamW on the full batch"
     if config.model.activation != "relu":
         return f"activation {config.model.activation!r}: it computes relu only"
+    if config.changes:
+        return f"change {config.changes[0]!r}: its update is recorded once"
     return None
 
 
@@ -38,7 +43,12 @@ def is_asked(config: RunConfig) -> bool:
     A config for the CPU that names none has another engine, and so other bytes.
     """
     is_free = config.engine == "auto" and config.device.startswith("cuda")
-    return config.model.activation == "relu" and (config.engine == "cuda" or (is_free and is_worth_it(config)))
+    return (
+        config.unusual is None
+        and config.model.activation == "relu"
+        and not config.changes
+        and (config.engine == "cuda" or (is_free and is_worth_it(config)))
+    )
 
 
 def is_worth_it(config: RunConfig) -> bool:
@@ -48,7 +58,7 @@ def is_worth_it(config: RunConfig) -> bool:
     more. The comparison counts the multiplications of a forward pass; the launches of some hundred operations are expressed in
     multiplications, too (benchmarks/gpu.py).
     """
-    model, n = config.model, config.split.count(config.task.n_pairs)
+    model, n = config.model, config.split.count_of(config.task)
     own = (model.d_model + 4) * (model.d_mlp + config.classes) + model.d_mlp * config.classes
     reference = model.d_model * (8 * model.d_model + 2 * model.d_mlp + config.classes)
     return n * own < _LAUNCHES + _OTHERS * n * reference
@@ -157,8 +167,8 @@ class CudaEngine:
     name = "cuda"
     threads = 1
 
-    def __init__(self, config: RunConfig) -> None:
-        """Allocate everything and record the graphs.
+    def __init__(self, config: RunConfig, examples: Examples | None = None) -> None:  # noqa: ARG002  as the others
+        """Allocate everything and record the graphs. (Examples change in runs that it refuses.)
 
         Raises:
             UsageError: if this engine cannot do what the config asks.
@@ -173,6 +183,10 @@ class CudaEngine:
         """Mean training loss; computes its gradient without autograd."""
         self._graphed.gradient()
         return self._graphed.losses[0]
+
+    def use(self, optimizer: OptimizerConfig) -> None:
+        """Never asked: runs that change while they train are refused."""
+        raise UsageError(f"engine 'cuda' cannot change its optimizer to {optimizer} while it trains; use --engine reference")
 
     def update(self) -> None:
         """One optimizer update."""

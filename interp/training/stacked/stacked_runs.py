@@ -26,7 +26,8 @@ def stack_key(config: RunConfig) -> RunConfig:
     """What runs must have in common to be stacked: the config without seeds, initialisation and the optimizer's numbers."""
     optimizer = OptimizerConfig(loss=config.optimizer.loss, perpendicular_gradient=config.optimizer.perpendicular_gradient)
     model = replace(config.model, init="nanda", init_scale=1.0)
-    split = replace(config.split, rule="torch", seed=0)
+    # Blocks need not be equally large: runs that hold out different ones may train on different numbers of pairs.
+    split = config.split if config.split.blocks else replace(config.split, rule="torch", seed=0)
     return replace(config, seed=0, recipe="", split=split, optimizer=optimizer, model=model, threads=None)
 
 
@@ -44,6 +45,8 @@ class StackedRuns:
         first = configs[0]
         if any(stack_key(config) != stack_key(first) for config in configs):
             raise UsageError("stacked runs may differ only in their seeds, their initialisation and the optimizer's numbers")
+        if changed := next((config for config in configs if config.changes), None):
+            raise UsageError(f"stacked runs: given the change {changed.changes[0]!r}: runs that change while they train go alone")
         if first.model.activation != "relu":
             raise UsageError(f"stacked runs: activation {first.model.activation!r}: they compute relu only")
         self.configs = list(configs)

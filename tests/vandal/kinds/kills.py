@@ -7,7 +7,7 @@ import time
 
 from small_study import run_bytes
 
-from interp.recording import session
+from interp.keeping import session
 from interp.store.run import open_run
 from vandal.originals import LONG, differing
 from vandal.rounds import Round

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def _links(at: Round, run: Path) -> None:
     """Folders that are links: to themselves, or out of the run."""
     outside = at.folder / "elsewhere"
     outside.mkdir()
+    shutil.rmtree(run / "results", ignore_errors=True)
     if at.draw.random() < 0.5:
         (run / "results").symlink_to(outside)
     else:

@@ -16,7 +16,7 @@ def one(at: Round) -> None:
     fields = {
         "p": ("--task.p", big + 1),
         "d_model": ("--model.d-model", 4 * big),
-        "d_mlp": ("--model.d-mlp", big),
+        "d_mlp": ("--model.d-mlp", 100 * big),
         "heads": ("--model.n-heads", big, "--model.d-model", big),
         "steps": ("--steps", 10 ** max(power, 10)),
         "checkpoints": ("--checkpoints.every", 1, "--checkpoints.log", 0, "--steps", 10 ** max(power, 9)),

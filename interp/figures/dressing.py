@@ -1,0 +1,26 @@
+"""A figure as it leaves the page: under a title that names its run, with the names of its phases, and made for its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interp.figures.band_names import with_band_names
+from interp.figures.held import still, titled
+from interp.figures.paper_sizes import Size, fitted
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def dressed(drawn: go.Figure, title: str | None = None, *, place: Size | None = None) -> go.Figure:
+    """A copy of a figure with a title, the names of its phases, and cells and letters for a place, see `fitted`.
+
+    Args:
+        title: stands above it.
+        place: ``slide``, ``half`` of one, or ``column`` of a paper, without the slider; by default as it was drawn.
+
+    Raises:
+        UsageError: for an unknown place.
+    """
+    made = drawn if title is None else titled(drawn, title)
+    return with_band_names(made if place is None else fitted(still(made), place))

@@ -1,0 +1,101 @@
+"""Parts of a one-layer transformer, by name: whole tensors, groups of them, heads, clusters of neurons, key directions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.errors import UsageError, unknown
+from interp.harmonics.cyclic import FourierBasis
+from interp.harmonics.frames import addition
+from interp.measures import neuron_frequencies
+from interp.networks.one_layer import Weights
+from interp.networks.pair_tables import pair_tables
+from interp.networks.shapes import SHAPES
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "embedding": ("W_E", "W_pos"),
+    "attention": ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O"),
+    "mlp": ("W_in", "b_in", "W_out", "b_out"),
+    "unembedding": ("W_U", "b_U"),
+    "all": tuple(SHAPES),
+}
+# The axis of a tensor along which its neurons, or its heads, lie.
+NEURON_AXIS = {"W_in": 1, "b_in": 0, "W_out": 0}
+HEAD_AXIS = {"W_Q": 0, "W_K": 0, "W_V": 0, "W_O": 0, "b_Q": 0, "b_K": 0, "b_V": 0}
+_NUMBERED = re.compile(r"(heads|neurons|cluster|keys):([0-9]+(?:\+[0-9]+)*)")
+EXPECTED = (
+    f"{', '.join(GROUPS)}, a tensor such as W_in, heads:0+2, neurons:3+4, cluster:5 (the neurons whose frequency is 5), or "
+    "keys:5+9 (the directions of W_E with these frequencies)"
+)
+
+
+def check_parts(parts: Sequence[str], weights: Weights) -> None:
+    """Refuse parts that a network does not have.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    if not parts:
+        raise UsageError(f"parts: given none, expected {EXPECTED}")
+    for part in parts:
+        found = _NUMBERED.fullmatch(part)
+        if found is None:
+            if part not in GROUPS and part not in SHAPES:
+                raise UsageError(f"parts: {unknown('part', part, [*GROUPS, *SHAPES, 'heads:0', 'cluster:5', 'keys:5'])}")
+            if not _tensors(part, weights):
+                raise UsageError(f"parts: given {part!r}, which this network does not have")
+            continue
+        most = {"heads": weights.n_heads - 1, "neurons": weights.d_mlp - 1}.get(found[1], weights.p // 2)
+        if odd := [n for n in _numbers(found[2]) if not (n <= most and (found[1] in ("heads", "neurons") or n))]:
+            least = 0 if found[1] in ("heads", "neurons") else 1
+            raise UsageError(f"parts: given {part!r}: {odd[0]} is none of {least}..{most}")
+
+
+def put(part: str, donor: Weights, into: Weights) -> dict[str, Tensor]:
+    """The tensors of a network with a part of another in the place of its own; those that are not touched are its own objects."""
+    found = _NUMBERED.fullmatch(part)
+    mine, theirs = into.tensors(), donor.tensors()
+    if found is None:
+        return {**mine, **{name: theirs[name] for name in _tensors(part, into)}}
+    numbers = _numbers(found[2])
+    if found[1] == "keys":
+        onto = projector(into.p, numbers).to(into.W_E)
+        W_E = into.W_E.clone()
+        W_E[: into.p] += onto @ (donor.W_E[: into.p] - into.W_E[: into.p])
+        return {**mine, "W_E": W_E}
+    if found[1] == "cluster":
+        numbers = cluster_of(donor, numbers)
+    axes = HEAD_AXIS if found[1] == "heads" else NEURON_AXIS
+    return {**mine, **{name: _along(axis, numbers, theirs[name], mine[name]) for name, axis in axes.items() if name in mine}}
+
+
+def projector(p: int, frequencies: Sequence[int]) -> Float[Tensor, "p p"]:
+    """The projector onto the waves of some frequencies over the residues modulo p."""
+    waves = torch.cat([FourierBasis(p).waves(k) for k in frequencies])
+    return waves.T @ waves
+
+
+def cluster_of(weights: Weights, frequencies: Sequence[int]) -> list[int]:
+    """The neurons that follow one of some frequencies, by the rule of `measures.neuron_frequencies`."""
+    found = neuron_frequencies(pair_tables(weights).neurons, harmonics=addition(weights.p))
+    chosen = torch.isin(found.frequency, torch.tensor(list(frequencies))) & found.in_cluster
+    return [int(number) for number in chosen.nonzero().flatten()]
+
+
+def _tensors(part: str, weights: Weights) -> tuple[str, ...]:
+    there = weights.tensors()
+    return tuple(name for name in GROUPS.get(part, (part,)) if name in there)
+
+
+def _numbers(text: str) -> list[int]:
+    return sorted({int(number) for number in text.split("+")})
+
+
+def _along(axis: int, numbers: Sequence[int], theirs: Tensor, mine: Tensor) -> Tensor:
+    index = torch.tensor(list(numbers), dtype=torch.long)
+    return mine.index_copy(axis, index, theirs.index_select(axis, index))

@@ -1,0 +1,82 @@
+"""What of each checkpoint already works in each other: parts of every step put into every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interp.cores import check_threads, side_by_side
+from interp.errors import UsageError
+from interp.interventions.parts import check_parts
+from interp.interventions.patching import check_donor, like, put_all
+from interp.interventions.scoring import scorer
+from interp.store.run import RunLike, as_run
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MOST_STEPS = 40  # of a matrix, unless they are named
+
+
+def patch_matrix(
+    run: RunLike,
+    *,
+    parts: Sequence[str],
+    steps: Sequence[int] | None = None,
+    donor: RunLike | None = None,
+    threads: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Test loss (nats) and test accuracy with parts of every step in every other, over ``into`` and ``from_``.
+
+    The diagonal of a run with itself is the run. Where a row is high far right of the diagonal, all but the parts already works
+    at its step; where a column is high far from it, its parts do.
+
+    Args:
+        run: whose checkpoints are patched.
+        parts: as for `patch`.
+        steps: at most 40 of the saved steps, evenly chosen, by default.
+        donor: the run that gives, if it is another; its checkpoints nearest to these steps are taken.
+        threads: patches that are tried at once; all cores that this process may use by default.
+        on_step: called with (patches done, patches in all).
+
+    Raises:
+        UsageError: as `patch`.
+    """
+    import xarray as xr
+
+    run = as_run(run)
+    giver = run if donor is None else as_run(donor)
+    check_donor(run, giver)
+    chosen = _evenly(run.steps) if steps is None else list(dict.fromkeys(steps))
+    if not chosen:
+        raise UsageError("steps: given none, expected saved steps")
+    taken = [run[step].weights for step in chosen]
+    given = taken if giver is run else [giver.nearest(step).weights for step in chosen]
+    check_parts(parts, taken[0])
+    cells = [(i, j) for i in range(len(taken)) for j in range(len(given))]
+    score = scorer(run, taken[0], networks=len(cells))
+    found = np.zeros((2, len(taken), len(given)))
+
+    def one(cell: tuple[int, int]) -> tuple[float, float]:
+        i, j = cell
+        return score(like(taken[i], put_all(parts, given[j], taken[i])))
+
+    for done, (cell, values) in enumerate(
+        zip(cells, side_by_side(one, cells, threads=check_threads(threads)), strict=True), start=1
+    ):
+        found[:, cell[0], cell[1]] = values
+        if on_step is not None:
+            on_step(done, len(cells))
+    coordinates = {"into": chosen, "from_": chosen if giver is run else [giver.nearest(step).step for step in chosen]}
+    names = ("test_loss", "test_accuracy")
+    attributes = {"run": run.name, "donor": giver.name, "parts": " + ".join(parts)}
+    return xr.Dataset({n: (("into", "from_"), v) for n, v in zip(names, found, strict=True)}, coordinates, attributes)
+
+
+def _evenly(steps: Sequence[int]) -> list[int]:
+    if len(steps) <= MOST_STEPS:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (MOST_STEPS - 1))] for i in range(MOST_STEPS)]

@@ -1,0 +1,147 @@
+"""Patching: parts of one checkpoint in another, each beside as large a change that is random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from torch import Generator, Tensor
+
+from interp.errors import UsageError
+from interp.interventions.activation_patching import activation_rows, check_hooks, is_hook
+from interp.interventions.parts import check_parts, put
+from interp.interventions.random_parts import permuted_neurons, random_direction
+from interp.interventions.readings import COLUMNS, Reader
+from interp.networks.one_layer import Weights
+from interp.observing.keys import key_frequencies
+from interp.store.run import Run, RunLike, as_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOTHING = "nothing"
+Draw = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Generator], dict[str, Tensor] | None]
+CONTROLS: dict[str, Draw] = {"random direction": random_direction, "permuted neurons": permuted_neurons}
+
+
+def patch(
+    run: RunLike,
+    *,
+    from_: int,
+    into: int,
+    parts: Sequence[str] = ("embedding", "attention", "mlp", "unembedding"),
+    donor: RunLike | None = None,
+    controls: int = 3,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What works when parts of one checkpoint are put into another: each part alone, then one after the other up to all of them.
+
+    A row for each patch, and for each of its controls the mean over random draws: ``random direction`` (the changed entries of
+    each tensor become random ones of the same norm, at the same angle to those that were there) and ``permuted neurons``
+    (the donor's neurons in another order in each tensor). Columns: losses (nats) and accuracies on training and test pairs, the
+    restricted loss (all pairs) and the excluded loss (training pairs) with the donor's last key frequencies.
+
+    Args:
+        run: whose checkpoint is patched.
+        from_: the step that gives.
+        into: the step that takes.
+        parts: tensors and groups of them (``W_E``, ``attention``), ``heads:0+2``, ``neurons:3+4``, ``cluster:5`` (the
+            donor's neurons of frequency 5), ``keys:5+9`` (directions of W_E); or hook points such as
+            ``blocks.0.mlp.hook_post``, at which the donor's activations are given, beside those of other pairs. They stand alone,
+            after the tensors.
+        donor: the run that gives, if it is another.
+        controls: draws of each control.
+        seed: of the draws.
+
+    Raises:
+        UsageError: for a step that was not saved, a part that is not there, or a donor of another shape or task.
+
+    >>> from dataclasses import replace
+    >>> import tempfile, interp
+    >>> config = replace(interp.recipe("demo"), steps=20, engine="reference")
+    >>> run = interp.record(config, tempfile.mkdtemp(), "run", progress=False)
+    >>> table = interp.patch(run, from_=20, into=0, parts=["all"], controls=1)
+    >>> bool(abs(table.loc[("all", "patched"), "test_loss"] - run[20].losses["test_loss"]) < 1e-4)
+    True
+    """
+    import pandas as pd
+
+    if controls < 0:
+        raise UsageError(f"controls: given {controls}, expected a number >= 0")
+    run = as_run(run)
+    giver = run if donor is None else as_run(donor)
+    check_donor(run, giver)
+    theirs, mine = giver[from_].weights, run[into].weights
+    hooks, tensors = [part for part in parts if is_hook(part)], [part for part in parts if not is_hook(part)]
+    check_hooks(hooks, mine)
+    if tensors or not hooks:
+        check_parts(tensors, mine)
+    reader = Reader(run.task, run.split, keys_of(giver))
+    patches = {part: [part] for part in tensors}
+    patches |= {" + ".join(tensors[: i + 1]): tensors[: i + 1] for i in range(1, len(tensors))}
+    rows = {(NOTHING, "patched", 1): reader.of(mine), ("donor", "patched", 1): reader.of(theirs)}
+    for number, (name, together) in enumerate(patches.items()):
+        seeds = [seed + 1000 * number + i for i in range(controls)]
+        rows |= {(name, *key): row for key, row in _one(reader, put_all(together, theirs, mine), mine, seeds).items()}
+    for hook in hooks:
+        found = activation_rows(hook, theirs, mine, reader=reader, seeds=range(seed, seed + controls))
+        rows |= {(hook, *key): row for key, row in found.items()}
+    index = pd.MultiIndex.from_tuples([key[:2] for key in rows], names=["part", "what"])
+    return pd.DataFrame([{"draws": key[2], **row} for key, row in rows.items()], index=index, columns=["draws", *COLUMNS])
+
+
+def _one(
+    reader: Reader, patched: Mapping[str, Tensor], mine: Weights, seeds: Sequence[int]
+) -> dict[tuple[str, int], dict[str, float]]:
+    """The readings of a patch and of its controls, by what it is and the number of draws."""
+    found = {("patched", 1): reader.of(like(mine, patched))}
+    for control, draw in CONTROLS.items():
+        if drawn := _drawn(draw, mine, patched, seeds):
+            found[control, len(drawn)] = _mean([reader.of(like(mine, one)) for one in drawn])
+    return found
+
+
+def check_donor(run: Run, giver: Run) -> None:
+    """Refuse a donor whose tensors or task are not those of the run.
+
+    Raises:
+        UsageError: naming what differs.
+    """
+    for one in (run, giver):
+        if one.kind != "one-layer":
+            raise UsageError(f"run {one.path} has networks of kind {one.kind!r}, expected one-layer transformers")
+    if run.task != giver.task:
+        raise UsageError(f"donor: given a run of {giver.task.name}, expected {run.task.name}, which {run.path} learns")
+    shapes = [{name: tuple(t.shape) for name, t in one[one.steps[0]].weights.tensors().items()} for one in (run, giver)]
+    for name in {**shapes[0], **shapes[1]}:
+        if shapes[0].get(name) != shapes[1].get(name):
+            there = f"{shapes[1].get(name, 'no such tensor')}, expected {shapes[0].get(name, 'none')}"
+            raise UsageError(f"donor: {name}: given {there}: parts fit only between networks of one shape")
+
+
+def keys_of(run: Run) -> tuple[int | str, ...]:
+    """The key frequencies of a run's last checkpoint."""
+    return key_frequencies(run[run.steps[-1]].weights, task=run.task)
+
+
+def put_all(parts: Sequence[str], donor: Weights, into: Weights) -> dict[str, Tensor]:
+    """The tensors of a network with several parts of another."""
+    found = into
+    for part in parts:
+        found = like(into, put(part, donor, found))
+    return found.tensors()
+
+
+def like(weights: Weights, tensors: Mapping[str, Tensor]) -> Weights:
+    """Weights of these tensors, of which everything else is that of others."""
+    return Weights.from_tensors(tensors, activation=weights.activation, attention_rate=weights.attention_rate)
+
+
+def _drawn(draw: Draw, mine: Weights, patched: Mapping[str, Tensor], seeds: Sequence[int]) -> list[dict[str, Tensor]]:
+    """Controls of a patch, one for each seed; none where the control does not apply."""
+    found = (draw(mine.tensors(), patched, Generator().manual_seed(seed)) for seed in seeds)
+    return [tensors for tensors in found if tensors is not None]
+
+
+def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}

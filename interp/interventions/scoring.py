@@ -1,0 +1,90 @@
+"""Test loss and accuracy of many networks of one shape: by the fast engine where it can and there are many, else by tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from interp.config.run_config import RunConfig
+from interp.networks.one_layer import Weights
+from interp.networks.pair_tables import pair_logits
+from interp.store.run import Run
+from interp.training.choice import cannot, make_engine
+from interp.training.engine import Engine
+from interp.training.examples import Examples
+
+Score = Callable[[Weights], tuple[float, float]]
+# Pairs of all networks together from which on the engine, whose beginning takes seconds, is the faster one.
+WORTH_IT = 2_000_000
+
+
+def scorer(run: Run, like: Weights, *, networks: int) -> Score:
+    """A function from a network to its test loss (nats, over the task's answers) and test accuracy; several threads may call it.
+
+    Args:
+        run: whose test pairs are asked.
+        like: a network of the shape of all of them.
+        networks: how many there will be.
+    """
+    config = _config(run, like) if networks * len(run.task.labels) >= WORTH_IT else None
+    return by_tables(run) if config is None else by_engine(run, config)
+
+
+def by_tables(run: Run) -> Score:
+    """The same from the logits of all pairs."""
+    labels, test = torch.from_numpy(run.task.labels), torch.from_numpy(run.split.test)
+
+    def score(weights: Weights) -> tuple[float, float]:
+        logits, answers = pair_logits(weights)[test], labels[test]
+        return float(F.cross_entropy(logits, answers)), float((logits.argmax(dim=1) == answers).double().mean())
+
+    return score
+
+
+def by_engine(run: Run, config: RunConfig) -> Score:
+    """The same by the CPU engine's passes over the test pairs: one engine for each thread that asks at the same time."""
+    examples = Examples(run.split.train[:1], np.sort(run.split.test), run.task.labels)  # trained on is nothing
+    idle: SimpleQueue[Engine] = SimpleQueue()
+
+    def score(weights: Weights) -> tuple[float, float]:
+        try:
+            engine = idle.get_nowait()
+        except Empty:
+            engine = make_engine(config, examples)
+        there = engine.parameters.weights.tensors()
+        for name, tensor in weights.tensors().items():
+            there[name].copy_(_of_answers(name, tensor, config.task.classes))
+        found = engine.evaluate()
+        idle.put(engine)
+        return found.test_loss, found.test_accuracy
+
+    return score
+
+
+def _of_answers(name: str, tensor: Tensor, classes: int) -> Tensor:
+    """A tensor without the class of ``=``, if there is one."""
+    return tensor[..., :classes] if name in ("W_U", "b_U") else tensor
+
+
+def _config(run: Run, like: Weights) -> RunConfig | None:
+    """What the engine needs to know of the networks; None if it cannot do it."""
+    if not run.has_config or any(tensor.dtype != torch.float32 for tensor in like.tensors().values()):
+        return None
+    config = replace(
+        run.config,
+        model=replace(run.config.model, equals_class=False),
+        optimizer=replace(run.config.optimizer, loss="cross_entropy"),
+        changes=(),
+        engine="cpu",
+        device="cpu",
+        dtype="float32",
+        threads=1,
+    )
+    is_known = (like.activation, like.attention_rate) == (config.model.activation, config.model.attention_rate)
+    return config if is_known and cannot(config) is None else None

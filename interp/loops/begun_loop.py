@@ -1,0 +1,129 @@
+"""The run of a loop at its beginning, or as it was left: what it is made from, and whether that is what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interp.config.differences import differences
+from interp.errors import UsageError
+from interp.loops.dues import Dues
+from interp.loops.moment import Watched
+from interp.networks.module_network import KIND
+from interp.store.beginning import begin, plan_values
+from interp.store.manifest import LOOP, MANIFEST
+from interp.store.provenance import provenance
+from interp.store.run import Run, open_run
+from interp.store.run_log import write_log
+from interp.training.stream import Plan
+
+_CHOICES = ("loss", "matrices", "key_rule", "keys", "checkpoints", "evaluate_every", "analyses")
+
+_OTHERS = ". What is measured at every checkpoint is chosen once; interp.observe(log.run, ...) measures anything else afterwards"
+
+
+@dataclass(frozen=True, eq=False)
+class BegunLoop:
+    """A run at a path.
+
+    Args:
+        path: where.
+        watched: what is recorded.
+        dues: when.
+        told: what else stands in its settings, as JSON values.
+    """
+
+    path: Path
+    watched: Watched
+    dues: Dues
+    told: Mapping[str, Any]
+
+    def opened(self) -> Run:
+        """The run, which is made if it is not there; this process must hold it.
+
+        Raises:
+            UsageError: if it is another, or at its end.
+        """
+        if not (self.path / MANIFEST).is_file():
+            begin(self.path, self._plan(), provenance=provenance(self._device))
+            return open_run(self.path)
+        self.check()
+        run = open_run(self.path)
+        write_log(self.path, "resumed", step=run.manifest.step, **provenance(self._device))
+        return run
+
+    def check(self) -> None:
+        """Error unless there is no run yet, or an unfinished one of the same task, split, tensors and choices.
+
+        Raises:
+            UsageError: naming what differs.
+        """
+        if not (self.path / MANIFEST).is_file():
+            return
+        run = open_run(self.path)
+        if not run.is_loop:
+            raise UsageError(f"run {self.path} was not recorded by interp.recording; choose another name")
+        if run.manifest.final:
+            raise UsageError(
+                f"run {self.path} is {run.manifest.status} at step {run.manifest.step} ({run.reason}): nothing can be added; "
+                "choose another name"
+            )
+        mine, theirs = self._values(), {**_recorded(run), "tensors": self._tensors_of(run)}
+        if "analyses" not in run.settings:  # of an earlier version: it is not known
+            del mine["analyses"], theirs["analyses"]
+        found = differences(mine, theirs)
+        for part in ("train", "test"):
+            if not np.array_equal(getattr(self.watched.split, part), getattr(run.split, part)):
+                found[f"split.{part}"] = (f"{len(getattr(self.watched.split, part))} rows", "other rows")
+        if found:
+            listed = "; ".join(f"{path}: given {mine!r}, recorded {theirs!r}" for path, (mine, theirs) in found.items())
+            raise UsageError(
+                f"run {self.path} was recorded of something else ({listed}); give the same to continue it, or choose another name"
+                f"{_OTHERS if 'analyses' in found else ''}"
+            )
+
+    def _values(self) -> dict[str, Any]:
+        plan = self._plan()
+        tensors = {name: list(tensor.shape) for name, tensor in self.watched.network.tensors().items()}
+        return {"task": plan_values(plan)["task"], **_choices(self._settings()), "tensors": tensors}
+
+    def _tensors_of(self, run: Run) -> Mapping[str, Any]:
+        """Shapes of the run's first checkpoint; of a run without any, those of now."""
+        if not run.steps:
+            return self._values()["tensors"]
+        return {name: list(tensor.shape) for name, tensor in run[run.steps[0]].network.tensors().items()}
+
+    @property
+    def _device(self) -> str:
+        return str(self.watched.network.device)
+
+    def _settings(self) -> dict[str, Any]:
+        return {**self.told, "checkpoints": dict(self.dues.told), "evaluate_every": self.dues.every}
+
+    def _plan(self) -> Plan:
+        network = self.watched.network
+        return Plan(
+            settings=self._settings(),
+            task=self.watched.task,
+            split=self.watched.split,
+            steps=self.dues.budget,
+            saved=(),  # the rule stands in the settings
+            kind=KIND,
+            n_parameters=sum(tensor.numel() for tensor in network.tensors().values()),
+            engine=LOOP,
+            device=self._device,
+            may_end_early=True,
+        )
+
+
+def _recorded(run: Run) -> dict[str, Any]:
+    return {"task": run.record["task"], **_choices(run.settings)}
+
+
+def _choices(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run that is continued must have as it was begun: another choice would leave gaps in what was measured."""
+    return {name: settings.get(name) for name in _CHOICES}
