@@ -100,6 +100,23 @@ def test_nohup_is_respected_by_a_study() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("made_of_it", ["raise", "raise OSError('the connection was broken')", "pass"])
+def test_a_study_ends_by_the_signal_whatever_a_library_makes_of_the_interruption(number: signal.Signals, made_of_it: str) -> None:
+    code = f"""
+import signal
+from interp.studies.going import ended_by_signals
+with ended_by_signals():
+    try:
+        signal.raise_signal({int(number)})
+    except KeyboardInterrupt:
+        {made_of_it}
+print("went on")
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (-number, "", "")
+
+
 DROPPED = """
 import gc, sys, time
 from interp.cli.ends import ended_in_order

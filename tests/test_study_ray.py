@@ -193,8 +193,8 @@ def test_a_driver_that_is_stopped_and_started_again(how: signal.Signals, cluster
     process = driver(study, cluster.address)
     wait_for(lambda: begun(study) >= 3, process)
     process.send_signal(how)
-    process.communicate(timeout=120)
-    assert process.returncode == -how
+    said = process.communicate(timeout=120)[0].decode()
+    assert process.returncode == -how, said
     again = driver(study, cluster.address)
     said = again.communicate(timeout=300)[0].decode()
     assert again.returncode == 0, said

@@ -122,7 +122,10 @@ def _check_strays(study: Study) -> None:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Inside the block SIGTERM and SIGHUP, as batch systems send them, end the work as Ctrl-C does: everything is saved first."""
+    """Inside the block SIGTERM and SIGHUP, as batch systems send them, end the work as Ctrl-C does: everything is saved first.
+
+    The process ends by the signal whatever error a library makes of the interruption, or runs into while it is put down.
+    """
     received: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
@@ -135,15 +138,11 @@ def ended_by_signals() -> Iterator[None]:
         before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
-    except KeyboardInterrupt:
-        if not received:
-            raise
-        signal.signal(received[0], before.pop(received[0]))
-        signal.raise_signal(received[0])
-        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
 
 
 def shard_of(points: tuple[Point, ...], shard: tuple[int, int] | None) -> tuple[Point, ...]:
