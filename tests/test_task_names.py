@@ -288,7 +288,13 @@ def test_a_name_and_fields_together_are_refused(capsys: pytest.CaptureFixture[st
     (tmp_path / "c.toml").write_text('task = "S3"\n')
     assert run_command("train", str(tmp_path / "c.toml"), "--task.p", "7") == 2
     assert "the task is the table 'S3', which they do not describe; name another with --task" in capsys.readouterr().err
-    assert run_command("train", "power", "--task.operation", "subtract", "--root", str(tmp_path)) == 2
+    for said_by_default in ("subtract", "add"):
+        assert run_command("train", "power", "--task.operation", said_by_default, "--root", str(tmp_path)) == 2
+        assert "the task is the table 'x/y mod 97', which they do not describe" in capsys.readouterr().err
+    assert run_command("train", "s5", "--task.p=120", "--root", str(tmp_path)) == 2
+    assert run_command("train", "demo", "--task", "S4", "--task.operation=add") == 2
+    assert run_command("doctor", "power", "--task.operation", "add") == 2
+    assert not any(tmp_path.glob("*/run.json"))
     assert run_command("train", "demo", "--task", "S") == 2
     assert "expected a group: Z113" in capsys.readouterr().err
 

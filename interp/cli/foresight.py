@@ -104,7 +104,8 @@ def doctor_from(asked: str, flags: Sequence[str]) -> None:
     given = [flag for flag in flags if flag != "--json"]
     default = Asking(with_fields_of_task(open_to_changes(base, given=gives_batch(given))))
     parsed = tyro.cli(Asking, default=default, args=given, prog=f"interp doctor {asked}")
-    config = with_fitting_batch(with_named_task(parsed.config, parsed.task, base=base), base=base, given=gives_batch(given))
+    asked_for = with_named_task(parsed.config, parsed.task, base=base, flags=given)
+    config = with_fitting_batch(asked_for, base=base, given=gives_batch(given))
     _say_diagnosis(_of_config(config), as_json="--json" in flags)
 
 

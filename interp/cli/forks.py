@@ -79,7 +79,7 @@ def fork_from(source: str, flags: Sequence[str]) -> None:
 
     is_named = any(flag.partition("=")[0] == _PLACE for flag in flags)
     moments = _moments(given.moments, given.root)
-    asked = with_named_task(given.config, None, base=parent.config)
+    asked = with_named_task(given.config, None, base=parent.config, flags=flags)
     config = with_changes(asked, given.changing, root=given.root, first=given.step)
     forked = fork_source(parent, given.step, config=config, moments=moments)
     path = fork_path(parent, forked, root=given.root if is_named else None, name=given.name)

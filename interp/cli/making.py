@@ -104,7 +104,7 @@ def train_from(source: str, flags: Sequence[str]) -> None:
         from interp.store.run_paths import run_path
 
     base, stem = (config, Path(source).stem) if is_file else (None, None)
-    asked = with_named_task(arguments.config, arguments.task, base=config)
+    asked = with_named_task(arguments.config, arguments.task, base=config, flags=flags)
     asked = with_fitting_batch(asked, base=config, given=gives_batch(flags))
     changed = with_changes(asked, arguments.changing, root=arguments.root)
     name = run_name(changed, base=base, stem=stem) if arguments.name is None else arguments.name

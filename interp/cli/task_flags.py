@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -21,32 +22,35 @@ TaskName = Annotated[
     ),
 ]
 
+_P, _OPERATION = "--task.p", "--task.operation"
+
 
 def with_fields_of_task(config: RunConfig) -> RunConfig:
     """The configuration that flags begin with: they can say nothing of a table, so that a modular task stands for it."""
-    return config if isinstance(config.task, ModularTask) else replace(config, task=_stand_in(config))
+    if isinstance(config.task, ModularTask):
+        return config
+    return replace(config, task=ModularTask(config.task.p, equals_sign=config.task.equals_sign))
 
 
-def with_named_task(config: RunConfig, name: str | None, *, base: RunConfig) -> RunConfig:
+def with_named_task(config: RunConfig, name: str | None, *, base: RunConfig, flags: Sequence[str]) -> RunConfig:
     """The configuration that flags gave, with the task that was named, or that of its base.
 
     Raises:
-        UsageError: for a name beside fields, and for fields of a base whose task is a table; but p alone is another modulus of
-            a formula that has one.
+        UsageError: for a name beside fields, and for fields of a base whose task is a table, also where they say what they say by
+            default; but p alone is another modulus of a formula that has one.
     """
-    is_table = not isinstance(base.task, ModularTask)
-    if name is None and not is_table:
+    given = {word.partition("=")[0] for word in flags}
+    gives_p, gives_operation = _P in given, _OPERATION in given
+    if name is not None and (gives_p or gives_operation):
+        raise UsageError(f"{_P}, {_OPERATION}: given with --task {name}, expected one or the other")
+    if name is None and isinstance(base.task, ModularTask):
         return config
-    untouched = base.task if isinstance(base.task, ModularTask) else _stand_in(base)
-    asked = replace(config.task, equals_sign=untouched.equals_sign)  # type: ignore[arg-type]  # a modular one here
-    if asked != untouched and name is not None:
-        raise UsageError(f"--task.p, --task.operation: given with --task {name}, expected one or the other")
-    if asked != untouched:
-        name = _with_modulus(base.task.name, asked.p) if asked == replace(untouched, p=asked.p) else None
+    if gives_p or gives_operation:
+        name = None if gives_operation else _with_modulus(base.task.name, config.task.p)
         if name is None:
             raise UsageError(
-                f"--task.p, --task.operation: the task is the table {base.task.name!r}, which they do not describe; "
-                f'name another with --task, such as --task "x+y mod {asked.p}" or --task S4'
+                f"{_P}, {_OPERATION}: the task is the table {base.task.name!r}, which they do not describe; "
+                f'name another with --task, such as --task "x+y mod {config.task.p}" or --task S4'
             )
     if name is None:
         if config.task.equals_sign != base.task.equals_sign:
@@ -65,7 +69,3 @@ def _with_modulus(name: str, p: int) -> str | None:
     """
     formula, mod, rest = name.rpartition(" mod ")
     return f"{formula} mod {p}" if mod and rest.isdigit() else None
-
-
-def _stand_in(config: RunConfig) -> ModularTask:
-    return ModularTask(config.task.p, equals_sign=config.task.equals_sign)
