@@ -117,6 +117,24 @@ print("went on")
     assert (done.returncode, done.stdout, done.stderr) == (-number, "", "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_ends_by_the_signal_though_a_library_made_an_error_of_the_interruption(number: signal.Signals) -> None:
+    code = f"""
+import signal, sys
+from interp.cli import entry
+def interrupted(given):
+    try:
+        signal.raise_signal({int(number)})
+    except KeyboardInterrupt:
+        raise SystemError("a result was returned with an exception set")
+entry._run = interrupted
+sys.argv = ["interp", "runs"]
+entry.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (-number, "", "interrupted\n")
+
+
 DROPPED = """
 import gc, sys, time
 from interp.cli.ends import ended_in_order

@@ -110,9 +110,11 @@ def test_neurons_of_a_layered_transformer_are_the_last_layers(layers: int, norma
     network, made = run.last.network, group("S3")
     assert isinstance(network, Layered)
     with torch.no_grad():
-        neurons = network.activations(run.task.inputs)[f"blocks.{layers - 1}.mlp.hook_post"][:, -1]
+        values = network.activations(run.task.inputs)
     view = last_view(run)
-    assert torch.equal(view.neurons, neurons)
+    neurons = view.neurons
+    assert torch.allclose(neurons, values[f"blocks.{layers - 1}.mlp.hook_post"][:, -1], atol=1e-6)
+    assert torch.allclose(view.logits, values["logits"][:, :6], atol=1e-5)
     assert torch.equal(view.circuit.neurons, neurons)
     series = observe(run, BOTH)
     assert about(series).left_out == {}
@@ -138,7 +140,7 @@ def test_the_map_from_neurons_to_logits_is_what_the_last_neurons_add(tied: bool,
     with torch.no_grad():
         added = network.activations(inputs)["logits"] - network.with_tensors(silent).activations(inputs)["logits"]
     assert network.W_L is not None
-    assert torch.allclose(network.last_neurons(inputs) @ network.W_L.T, added, atol=1e-6)
+    assert torch.allclose(network.at_the_end(inputs)[1] @ network.W_L.T, added, atol=1e-6)
     assert torch.equal(last_view(run).circuit.W_L, network.W_L[:6])
 
 
@@ -149,7 +151,7 @@ def test_without_a_linear_map_or_neurons_it_is_said(tmp_path: Path) -> None:
         _ = last_view(normed).circuit.W_L
     bare = recorded(tmp_path / "bare", "S3", architecture="attention-only", n_layers=2, d_mlp=ModelConfig().d_mlp)
     assert not last_view(bare).circuit.has_W_L
-    with pytest.raises(UsageError, match="expected one that has"):
+    with pytest.raises(UsageError, match="expected one that has an MLP"):
         _ = last_view(bare).neurons
 
 

@@ -90,6 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = INTERRUPTED
     except SystemExit as error:  # of the parser: help, or a usage that it has explained
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except Exception:  # what a compiled library made of the interruption
+        if not received or "--debug" in sys.argv:
+            raise
+        print("interrupted", file=sys.stderr)
+        code = INTERRUPTED
     sys.stdout.flush()
     if received:
         die_by(received[0])

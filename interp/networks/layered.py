@@ -127,23 +127,25 @@ class Layered:
         every = LayeredPass(self.named, self.layout, at=keep).logits(self.tokens(inputs))
         return {**found, "logits": every[:, -1]}
 
-    def last_neurons(self, inputs: Int[np.ndarray, "row pos"]) -> Float[Tensor, "row d_mlp"]:
-        """Neurons of the last layer at the last position: ``blocks.N.mlp.hook_post`` of `activations`, nothing else being kept.
+    def at_the_end(
+        self, inputs: Int[np.ndarray, "row pos"]
+    ) -> tuple[Float[Tensor, "row classes"], Float[Tensor, "row d_mlp"] | None]:
+        """Logits, and neurons of the last layer, both at the last position; None for neurons where its layers have no MLP.
+
+        The ``logits`` and ``blocks.N.mlp.hook_post`` of `activations`, to rounding: nothing is computed that they do not read.
 
         Raises:
-            UsageError: if its layers have no MLP, or the inputs are not rows of n_ctx tokens.
+            UsageError: if the inputs are not rows of n_ctx tokens.
         """
-        if not self.layout.has_neurons:
-            raise UsageError("neurons: given a transformer whose layers have no MLP, expected one that has")
         site, found = f"blocks.{self.layout.n_layers - 1}.mlp.hook_post", []
 
         def keep(name: str, value: Tensor) -> Tensor:
             if name == site:
-                found.append(value[:, -1].clone())  # a view would hold all positions
+                found.append(value[:, -1])
             return value
 
-        LayeredPass(self.named, self.layout, at=keep).logits(self.tokens(inputs))
-        return found[0]
+        logits = LayeredPass(self.named, self.layout, at=keep, only_last=True).logits(self.tokens(inputs))
+        return logits, found[0] if found else None
 
     @property
     def W_L(self) -> Float[Tensor, "classes d_mlp"] | None:

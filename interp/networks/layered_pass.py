@@ -46,15 +46,22 @@ class LayeredPass:
         at: called with every value by the name of its site; what it returns goes on. Without it, nothing but the last position
             is computed in the last layer, the only one that is read.
         drop: applied to what attention and MLP write, in training.
+        only_last: leave out the other positions of the last layer with `at` too, and the values inside LayerNorms.
     """
 
     def __init__(
-        self, tensors: Mapping[str, Tensor], layout: Layout, *, at: AtSite | None = None, drop: Drop | None = None
+        self,
+        tensors: Mapping[str, Tensor],
+        layout: Layout,
+        *,
+        at: AtSite | None = None,
+        drop: Drop | None = None,
+        only_last: bool = False,
     ) -> None:
         self._tensors, self._layout = tensors, layout
         self._at, self._drop = at or as_it_is, drop or (lambda x: x)
-        self._only_last = at is None
-        self._is_kept = at is not None
+        self._only_last = only_last or at is None
+        self._is_kept = not self._only_last
 
     def logits(self, tokens: Int[Tensor, "row pos"]) -> Float[Tensor, "row *pos classes"]:
         """Logits: of the last position alone, or, where sites are asked for, of every one."""

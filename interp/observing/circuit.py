@@ -60,10 +60,7 @@ class Model:
     @once
     def logits(self) -> Float[Tensor, "row classes"]:
         """Logits of the answers, for all inputs."""
-        if isinstance(self.network, Weights):
-            return self.tables.logits
-        with torch.no_grad():
-            return self.network.activations(self.task.inputs)["logits"][:, : self.task.classes]
+        return self._ends[0]
 
     @once
     def neurons(self) -> Float[Tensor, "row d_mlp"]:
@@ -72,13 +69,24 @@ class Model:
         Raises:
             UsageError: if the network has none of which is known where they are.
         """
-        if isinstance(self.network, TwoEmbeddings):
-            with torch.no_grad():
-                return self.network.activations(self.task.inputs)["mlp.hook_post"]
-        if isinstance(self.network, Layered):
-            with torch.no_grad():
-                return self.network.last_neurons(self.task.inputs)
-        return self.tables.neurons
+        if self._ends[1] is None:
+            raise UsageError(
+                f"neurons: given a network of kind {self.network.kind!r}, expected one that has an MLP at a known place"
+            )
+        return self._ends[1]
+
+    @once
+    def _ends(self) -> tuple[Tensor, Tensor | None]:
+        """Logits and neurons, of one pass."""
+        if isinstance(self.network, Weights):
+            return self.tables.logits, self.tables.neurons
+        with torch.no_grad():
+            if isinstance(self.network, Layered):
+                logits, neurons = self.network.at_the_end(self.task.inputs)
+            else:
+                found = self.network.activations(self.task.inputs)
+                logits, neurons = found["logits"], found["mlp.hook_post"] if isinstance(self.network, TwoEmbeddings) else None
+        return logits[:, : self.task.classes], neurons
 
     @once
     def labels(self) -> Int64[Tensor, " row"]:
