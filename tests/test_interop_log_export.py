@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from recorded import CONFIG
+from written_logs import wandb
 
 import interp
 from interp.cli import main
 from interp.errors import DataError, UsageError
-from interp.interop import read_log
+from interp.interop import exported_logs, read_log
 from interp.interop.logs.event_writer import event_file
 from interp.interop.logs.tensorboard_log import read_tensorboard
 
@@ -72,6 +75,21 @@ def test_wandb_reads_what_was_written_and_nothing_else_is_touched(run, tmp_path,
     assert list(home.iterdir()) == []
     with pytest.raises(UsageError, match="has a log already"):
         interp.export_log(run, tmp_path / "wandb-logs", "wandb")
+
+
+def test_what_wandbs_own_process_has_not_written_yet_is_waited_for(tmp_path, monkeypatch):
+    path = wandb(tmp_path / "r.wandb", [{"_step": step, "train_loss": step} for step in range(20)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])  # in the middle of a row
+    later = threading.Timer(0.5, path.write_bytes, [whole])
+    later.start()
+    began = time.monotonic()
+    exported_logs._wait_for_values(path, 20)
+    later.join()
+    assert time.monotonic() - began > 0.4
+    monkeypatch.setattr(exported_logs, "_PATIENCE", 0)
+    with pytest.raises(DataError, match="wandb has not written its values within 0 seconds: 20 of 21 rows are there"):
+        exported_logs._wait_for_values(path, 21)
 
 
 def test_large_steps_and_values_are_written_whole(tmp_path):

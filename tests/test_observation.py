@@ -85,7 +85,7 @@ def test_series_is_labelled_by_step_and_holds_what_measure_returned(run):
         inside, view = interp.forward(run[step].weights, run.config.task.pairs), seen[step]
         assert torch.equal(view.activations.neurons, inside.neurons)
         for found, expected in ((view.logits, inside.logits), (view.neurons, inside.neurons), (view.pattern, inside.pattern)):
-            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)  # sums in another order, of float32
         assert seen[step].losses["train_loss"] == run[step].losses["train_loss"]
 
 

@@ -16,7 +16,7 @@ import xarray as xr
 
 from interp.errors import DataError, UsageError, unknown
 from interp.interop.logs.event_writer import event_file
-from interp.interop.logs.training_log import read_log
+from interp.interop.logs.wandb_log import read_wandb
 from interp.store.durable import make_directory, write_output
 from interp.store.run import Run, RunLike, as_run
 
@@ -113,22 +113,28 @@ def _with_wandb(run: Run, folder: Path, rows: Rows) -> Path:
     found = sorted(folder.glob("wandb/*run-*/*.wandb"))
     if not found:
         raise DataError(f"{folder}: wandb wrote no file there")
-    _wait_for_values(found[-1])
+    _wait_for_values(found[-1], len(rows))
     return found[-1]
 
 
-def _wait_for_values(path: Path) -> None:
-    """Until a file of wandb has its last value: a process of its own writes it, and on a busy machine is not done yet."""
+def _wait_for_values(path: Path, rows: int) -> None:
+    """Until a file of wandb has all its rows: a process of its own writes them in turn, and on a busy machine is not done yet.
+
+    Raises:
+        DataError: if it takes longer than wandb is waited for.
+    """
     end = time.monotonic() + _PATIENCE
     while True:
         try:
-            read_log(path)
-        except DataError as error:
-            if time.monotonic() > end:
-                raise DataError(f"{path}: wandb has not written its values within {_PATIENCE} seconds: {error}") from error
-            time.sleep(0.2)
-        else:
+            there = sum(map(len, read_wandb(path).runs.values()))
+            why = f"{there} of {rows} rows are there"
+        except DataError as error:  # of a record that is half written
+            there, why = 0, str(error)
+        if there >= rows:
             return
+        if time.monotonic() > end:
+            raise DataError(f"{path}: wandb has not written its values within {_PATIENCE} seconds: {why}")
+        time.sleep(0.2)
 
 
 @contextmanager
