@@ -58,7 +58,7 @@ def test_few_mutants_of_every_form(tmp_path: Path, name: str) -> None:
 def test_many_mutants_of_every_form(tmp_path: Path, name: str) -> None:
     draw = random.Random(f"many {name}")
     outcomes = [survive(FORMS[name], tmp_path / "mutant", draw) for _ in range(MANY)]
-    assert outcomes.count("refused") > MANY // 4
+    assert outcomes.count("refused") > MANY // 8  # of a folder many hit files in which nothing is read
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20  # kilobytes
 
 
