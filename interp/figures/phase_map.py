@@ -106,8 +106,8 @@ def _map(
     ]
     layout = {
         f"{side}axis": {
-            "title": {"text": axis.label}, "tickmode": "array", "tickvals": list(range(len(axis.values))),
-            "ticktext": list(axis.texts), "showgrid": False, "range": [-0.5, len(axis.values) - 0.5],
+            "title": {"text": axis.title}, "tickmode": "array", "tickvals": list(range(len(axis.values))),
+            "ticktext": list(axis.ticks), "automargin": True, "showgrid": False, "range": [-0.5, len(axis.values) - 0.5],
         }
         for side, axis in zip("xy", axes, strict=True)
     }  # fmt: skip
@@ -169,16 +169,16 @@ def _points(
     told = [answers[i,] for i in range(len(axis.values))]
     at = list(range(len(axis.values))) if axis.numbers is None else list(axis.numbers)
     hover = [f"{axis.label} {text}: {words(one, asked)}" for text, one in zip(axis.texts, told, strict=True)]
-    x_axis: dict[str, Any] = {"title": {"text": axis.label}}
+    x_axis: dict[str, Any] = {"title": {"text": axis.title}}
     if axis.numbers is None:
-        x_axis |= {"tickmode": "array", "tickvals": at, "ticktext": list(axis.texts)}
+        x_axis |= {"tickmode": "array", "tickvals": at, "ticktext": list(axis.ticks), "automargin": True}
     elif axis.is_log:
         x_axis |= {"type": "log", "tickmode": "array", "tickvals": at, "ticktext": list(axis.texts)}
     y_axis: dict[str, Any] = {"title": {"text": asked.title}}
     layout = {"xaxis": x_axis, "yaxis": y_axis, "height": 380, "margin": {"l": 80, "r": 20, "t": 50, "b": 56}}
     if asked.kind == "outcome":
         categories = {"title": x_axis["title"], "type": "category"}
-        return _stacked(told, axis.texts, hover), {**layout, "barmode": "stack", "xaxis": categories}
+        return _stacked(told, axis.ticks, hover), {**layout, "barmode": "stack", "xaxis": categories}
     if asked.kind == "share":
         y_axis |= {"range": [-0.03, 1.03], "tickformat": ".0%"}
     elif asked.kind == "time":

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import product, takewhile
 from typing import Any
 
 from interp.errors import UsageError, unknown
@@ -16,6 +16,7 @@ Place = tuple[int, ...]
 
 # An axis whose values reach further than this is logarithmic.
 _LOG_FROM = 5.0
+_NONE = "none"  # as `interp.studies` says that a run has no changes
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,33 @@ class StudyAxis:
     def texts(self) -> tuple[str, ...]:
         """Each value for people."""
         return tuple(" / ".join(map(said, value)) for value in self.values)
+
+    @cached_property
+    def stem(self) -> str:
+        """What texts have in common at their beginning, up to a colon or an equals sign; empty of fewer than two, and of numbers.
+
+        >>> StudyAxis(("changes",), (("none",), ("memorized:norm=0.6",), ("memorized:norm=0.85",))).stem
+        'memorized:norm='
+        """
+        found = [text for text in self.texts if text != _NONE]
+        if self.numbers is not None or len(found) < 2:
+            return ""
+        common = "".join(letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*found, strict=False)))
+        return common[: max(common.rfind(sign) for sign in ":=") + 1]
+
+    @property
+    def ticks(self) -> tuple[str, ...]:
+        """Each value beside an axis whose title has their stem."""
+        return tuple(text.removeprefix(self.stem) for text in self.texts)
+
+    @property
+    def title(self) -> str:
+        """Its label, with the stem of its values where they have one.
+
+        >>> StudyAxis(("changes",), (("none",), ("memorized:norm=0.6",), ("memorized:norm=0.85",))).title
+        'changes: memorized:norm=...'
+        """
+        return f"{self.label}: {self.stem}..." if self.stem else self.label
 
     @cached_property
     def numbers(self) -> tuple[float, ...] | None:

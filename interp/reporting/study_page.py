@@ -91,7 +91,8 @@ def study_page(
         "study": table.name,
         "live": live,
         "axes": [
-            {"name": a.name, "label": a.label, "texts": a.texts, "numbers": a.numbers, "is_log": a.is_log} for a in table.axes
+            {name: getattr(axis, name) for name in ("name", "label", "title", "texts", "ticks", "numbers", "is_log")}
+            for axis in table.axes
         ],
         "questions": [{"name": one.name, "kind": one.kind, "title": one.title} for one in asked],
         "cells": _cells(table),

@@ -9,7 +9,7 @@ const LOW = 34; // lower cells have no text either: it has two lines
 // Put a map into a box. `fill(button, cell, size)` draws a cell, `told(cell)` says it in words, for the tip and for those who cannot see it.
 function drawMap(study, box, { name, fill, told, high }) {
   const [columns, rows] = [study.positions(study.x), study.positions(study.y)];
-  const headWidth = 22 + 7 * Math.max(4, ...rows.map((j) => (study.y < 0 ? 0 : study.axes[study.y].texts[j].length)));
+  const headWidth = 22 + 7 * Math.max(4, ...rows.map((j) => (study.y < 0 ? 0 : study.axes[study.y].ticks[j].length)));
   const free = box.getBoundingClientRect().width - headWidth - 8;
   const wide = Math.max(NARROWEST_CELL, Math.min(WIDEST, Math.floor(free / columns.length) - 3));
   const tall = high ? high(wide) : Math.max(18, Math.min(60, wide, Math.floor(HIGHEST / rows.length)));
@@ -22,7 +22,7 @@ function drawMap(study, box, { name, fill, told, high }) {
   const scroll = make("div", { className: `map-scroll${wide < TINY || tall < LOW ? " tiny" : ""}` }, table);
   scroll.style.setProperty("--wide", `${wide}px`);
   scroll.style.setProperty("--high", `${tall}px`);
-  const label = (axis, arrow) => make("p", { className: "axis" }, axis < 0 ? "" : `${study.axes[axis].label} ${arrow}`);
+  const label = (axis, arrow) => make("p", { className: "axis" }, axis < 0 ? "" : `${study.axes[axis].title} ${arrow}`);
   box.replaceChildren(label(study.y, "↑"), scroll, label(study.x, "→"));
   box.lastChild.style.paddingLeft = `${headWidth}px`;
   table.addEventListener("keydown", (event) => moveInMap(event, table));
@@ -32,7 +32,7 @@ function drawMap(study, box, { name, fill, told, high }) {
 
 function mapRow(study, columns, j, { fill, told, size }) {
   const line = make("tr");
-  line.append(make("th", { scope: "row" }, study.y < 0 ? "" : study.axes[study.y].texts[j]));
+  line.append(make("th", { scope: "row" }, study.y < 0 ? "" : study.axes[study.y].ticks[j]));
   if (study.y < 0) line.firstChild.replaceWith(make("td"));
   for (const i of columns) {
     const cell = study.cellAt(i, j);
@@ -60,9 +60,9 @@ function acrossRow(study, columns, wide) {
   const line = make("tr", { className: "across" });
   line.append(make("td"));
   if (study.x < 0) return line;
-  const texts = study.axes[study.x].texts;
-  const every = Math.ceil((Math.max(...texts.map((text) => text.length)) * 7 + 6) / (wide + 2));
-  for (const i of columns) line.append(make("th", { scope: "col", title: texts[i] }, every > 1 && i % every ? "" : texts[i]));
+  const { texts, ticks } = study.axes[study.x];
+  const every = Math.ceil((Math.max(...ticks.map((text) => text.length)) * 7 + 6) / (wide + 2));
+  for (const i of columns) line.append(make("th", { scope: "col", title: texts[i] }, every > 1 && i % every ? "" : ticks[i]));
   if (every > 1) for (const head of line.querySelectorAll("th")) head.setAttribute("aria-label", head.title);
   return line;
 }
@@ -185,7 +185,7 @@ function mapPicture(study) {
       color: colours.map((colour) => (colour ? `rgb(${colour.join(",")})` : "rgba(125,133,144,0.28)")), line: { width: 0 },
     },
   };
-  const side = (axis, count) => ({ title: { text: axis < 0 ? "" : study.axes[axis].label }, tickmode: "array", tickvals: axis < 0 ? [] : study.positions(axis), ticktext: axis < 0 ? [] : study.axes[axis].texts, range: [-0.5, count - 0.5], showgrid: false, zeroline: false });
+  const side = (axis, count) => ({ title: { text: axis < 0 ? "" : study.axes[axis].title }, tickmode: "array", automargin: true, tickvals: axis < 0 ? [] : study.positions(axis), ticktext: axis < 0 ? [] : study.axes[axis].ticks, range: [-0.5, count - 0.5], showgrid: false, zeroline: false });
   const held = study.axes.flatMap((axis, i) => (i === study.x || i === study.y ? [] : [`${axis.label} ${axis.texts[study.held[i]]}`]));
   const title = [`${question.title}, study ${study.source.study}`, ...held].join(", ");
   const few = fewCells(study) && `<br>${fewCells(study)}`;

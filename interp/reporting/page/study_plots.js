@@ -21,10 +21,16 @@ function clear(id, words = "") {
   box.replaceChildren(...(words ? [make("p", { className: "notice" }, words)] : []));
 }
 
+const LONG_TICK = 14; // letters; longer ones get lines of their own, or plotly leaves out those that reach over the edge
+
+function inLines(text) {
+  return text.length > LONG_TICK ? text.replace(/[.;] ?(?=[a-z])|=/g, "$&<br>") : text;
+}
+
 function numbered(axis) {
   const at = axis.numbers || axis.texts.map((_, i) => i);
-  const ticks = { tickmode: "array", tickvals: at, ticktext: axis.texts };
-  return { at, layout: { title: { text: axis.label }, type: axis.is_log ? "log" : "linear", ...(axis.is_log || !axis.numbers ? ticks : {}) } };
+  const ticks = { tickmode: "array", tickvals: at, ticktext: axis.ticks.map(inLines), automargin: true };
+  return { at, layout: { title: { text: axis.title }, type: axis.is_log ? "log" : "linear", ...(axis.is_log || !axis.numbers ? ticks : {}) } };
 }
 
 // What is asked over one axis alone, with intervals. A value that is not reached is an open triangle at the upper edge, at no number.
@@ -34,7 +40,7 @@ async function drawPoints(study) {
   const axis = study.axes[study.x];
   const { at, layout } = numbered(axis);
   const told = study.positions(study.x).map((i) => study.cellAt(i, 0));
-  if (question.kind === "outcome") return plot(study, "points", outcomeBars(study, axis, told), { barmode: "stack", height: 320, annotations: [fewNote(study)], xaxis: { title: { text: axis.label }, type: "category" }, yaxis: { title: { text: "share of runs" }, range: [0, 1] }, showlegend: true }, `${question.title} by ${axis.label}.`);
+  if (question.kind === "outcome") return plot(study, "points", outcomeBars(study, axis, told), { barmode: "stack", height: 320, annotations: [fewNote(study)], xaxis: { title: { text: axis.title }, type: "category", automargin: true }, yaxis: { title: { text: "share of runs" }, range: [0, 1] }, showlegend: true }, `${question.title} by ${axis.label}.`);
   const known = told.map((cell, i) => ({ cell, x: at[i], said: cell && study.answer(cell) })).filter(({ said }) => said && said.n);
   const reached = known.filter(({ said }) => said.value !== null);
   const top = 1.12 * Math.max(...reached.flatMap(({ said }) => [said.value, said.high ?? 0]), 0); // an end that is not bounded goes to the edge
@@ -50,7 +56,7 @@ async function drawPoints(study) {
     type: "scatter", mode: "markers+text", x: beyond.map(({ x }) => x), y: beyond.map(() => 1), yaxis: "y2", showlegend: false, text: beyond.map(() => (beyond.length > MOST_WORDS ? "" : "not reached")), textposition: "bottom center", textfont: { size: 10 },
     customdata: beyond.map(({ cell }) => study.told(cell)), hovertemplate: "%{customdata}<extra></extra>", marker: { symbol: "triangle-up-open", size: 11, color: grey },
   };
-  const share = question.kind === "share" ? { range: [-0.03, 1.03], tickformat: ".0%" } : question.kind === "time" ? { range: [0, top || 1], tickformat: ",d" } : {};
+  const share = question.kind === "share" ? { range: [-0.03, 1.03], tickformat: ".0%" } : question.kind === "time" ? { range: [0, top || 1], tickformat: ",d", showticklabels: top > 0 } : {};
   await plot(study, "points", [point, triangles], { height: 320, annotations: [fewNote(study)], xaxis: layout, yaxis: { title: { text: unitOf(question) }, ...share }, yaxis2: { overlaying: "y", range: [0, 1.12], visible: false } }, `${question.title} by ${axis.label}, with 95 % intervals; the cells below say the same in numbers.`);
 }
 
@@ -63,7 +69,7 @@ const unitOf = (question) => ({ time: "steps", share: "share of runs" })[questio
 
 function outcomeBars(study, axis, cells) {
   return Object.entries(study.colours.outcomes).map(([name, color]) => ({
-    type: "bar", name, x: axis.texts, marker: { color }, y: cells.map((cell) => (cell ? (cell.outcomes[name] || 0) / Math.max(1, Object.values(cell.outcomes).reduce((a, b) => a + b, 0)) : 0)),
+    type: "bar", name, x: axis.ticks.map(inLines), marker: { color }, y: cells.map((cell) => (cell ? (cell.outcomes[name] || 0) / Math.max(1, Object.values(cell.outcomes).reduce((a, b) => a + b, 0)) : 0)),
   })).filter(({ y }) => y.some(Boolean));
 }
 
