@@ -117,8 +117,11 @@ print("went on")
     assert (done.returncode, done.stdout, done.stderr) == (-number, "", "")
 
 
+@pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_command_ends_by_the_signal_though_a_library_made_an_error_of_the_interruption(number: signal.Signals) -> None:
+def test_a_command_ends_by_the_signal_though_a_library_made_an_error_of_the_interruption(
+    number: signal.Signals, debug: bool
+) -> None:
     code = f"""
 import signal, sys
 from interp.cli import entry
@@ -128,11 +131,13 @@ def interrupted(given):
     except KeyboardInterrupt:
         raise SystemError("a result was returned with an exception set")
 entry._run = interrupted
-sys.argv = ["interp", "runs"]
+sys.argv = ["interp", "runs", *(["--debug"] if {debug} else [])]
 entry.main()
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout, done.stderr) == (-number, "", "interrupted\n")
+    assert (done.returncode, done.stdout) == (-number, "")
+    assert done.stderr.endswith("interrupted\n")
+    assert ("Traceback" in done.stderr) == debug
 
 
 DROPPED = """

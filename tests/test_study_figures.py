@@ -20,7 +20,7 @@ from interp.figures import law, phase_diagram, survival
 from interp.figures.cell_numbers import answer, find_question, questions, words
 from interp.figures.law_figure import fit_law, law_axes, law_figure, law_picture
 from interp.figures.phase_map import OUTCOME_COLOURS, phase_figure
-from interp.figures.study_table import StudyTable
+from interp.figures.study_table import StudyAxis, StudyTable
 from interp.figures.survival_figure import MOST_CURVES, survival_figure, survival_of
 from interp.reporting.curve_thinning import thinned
 from interp.studies.comparing import log_rank
@@ -375,3 +375,22 @@ def test_pictures_of_few_runs_say_so(seeds: int) -> None:
     )
     (line,) = (trace["name"] for trace in traces if "law" in trace.get("name", ""))
     assert (f"fewer than {FEW}" in line) == (seeds < FEW)
+
+
+@pytest.mark.parametrize(
+    ("values", "stem"),
+    [
+        (["none", "memorized:norm=0.6", "memorized:norm=0.65"], "memorized:norm="),  # not into the numbers
+        (["100:ablate.logits=5", "100:ablate.embedding=5"], "100:ablate."),
+        (["x=none", "x=1"], ""),  # one would be called none
+        (["a:", "a:b"], ""),  # one would be called nothing
+        (["none", "a:b"], ""),
+        (["relu", "gelu"], ""),
+        ([1.0, 2.0], ""),
+    ],
+)
+def test_values_of_an_axis_are_told_apart_by_what_they_do_not_share(values: list[str | float], stem: str) -> None:
+    axis = StudyAxis(("changes",), tuple((value,) for value in values))
+    assert axis.stem == stem
+    assert len(set(axis.ticks)) == len(values)
+    assert axis.title == (f"changes: {stem}\u2026" if stem else "changes")

@@ -288,8 +288,8 @@ def test_a_name_and_fields_together_are_refused(capsys: pytest.CaptureFixture[st
     (tmp_path / "c.toml").write_text('task = "S3"\n')
     assert run_command("train", str(tmp_path / "c.toml"), "--task.p", "7") == 2
     assert "the task is the table 'S3', which they do not describe; name another with --task" in capsys.readouterr().err
-    for said_by_default in ("subtract", "add"):
-        assert run_command("train", "power", "--task.operation", said_by_default, "--root", str(tmp_path)) == 2
+    for operation in ("subtract", "add"):
+        assert run_command("train", "power", "--task.operation", operation, "--root", str(tmp_path)) == 2
         assert "the task is the table 'x/y mod 97', which they do not describe" in capsys.readouterr().err
     assert run_command("train", "s5", "--task.p=120", "--root", str(tmp_path)) == 2
     assert run_command("train", "demo", "--task", "S4", "--task.operation=add") == 2

@@ -91,8 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SystemExit as error:  # of the parser: help, or a usage that it has explained
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except Exception:  # what a compiled library made of the interruption
-        if not received or "--debug" in sys.argv:
+        if not received:
             raise
+        if "--debug" in sys.argv:
+            traceback.print_exc()
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
     sys.stdout.flush()

@@ -177,7 +177,7 @@ def _points(
     y_axis: dict[str, Any] = {"title": {"text": asked.title}}
     layout = {"xaxis": x_axis, "yaxis": y_axis, "height": 380, "margin": {"l": 80, "r": 20, "t": 50, "b": 56}}
     if asked.kind == "outcome":
-        categories = {"title": x_axis["title"], "type": "category"}
+        categories = {"title": x_axis["title"], "type": "category", "automargin": True}
         return _stacked(told, axis.ticks, hover), {**layout, "barmode": "stack", "xaxis": categories}
     if asked.kind == "share":
         y_axis |= {"range": [-0.03, 1.03], "tickformat": ".0%"}

@@ -60,7 +60,9 @@ class StudyAxis:
 
     @cached_property
     def stem(self) -> str:
-        """What texts have in common at their beginning, up to a colon or an equals sign; empty of fewer than two, and of numbers.
+        """What texts, "none" apart, have in common at their beginning, up to a colon, a dot of names or an equals sign.
+
+        Empty of fewer than two, of numbers, and where a text without it would say nothing.
 
         >>> StudyAxis(("changes",), (("none",), ("memorized:norm=0.6",), ("memorized:norm=0.85",))).stem
         'memorized:norm='
@@ -69,7 +71,8 @@ class StudyAxis:
         if self.numbers is not None or len(found) < 2:
             return ""
         common = "".join(letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*found, strict=False)))
-        return common[: max(common.rfind(sign) for sign in ":=") + 1]
+        stem = common[: max(common.rfind(sign) for sign in (":=" if "=" in common else ":.")) + 1]
+        return "" if {"", _NONE} & {text.removeprefix(stem) for text in found} else stem
 
     @property
     def ticks(self) -> tuple[str, ...]:
@@ -81,9 +84,9 @@ class StudyAxis:
         """Its label, with the stem of its values where they have one.
 
         >>> StudyAxis(("changes",), (("none",), ("memorized:norm=0.6",), ("memorized:norm=0.85",))).title
-        'changes: memorized:norm=...'
+        'changes: memorized:norm=…'
         """
-        return f"{self.label}: {self.stem}..." if self.stem else self.label
+        return f"{self.label}: {self.stem}…" if self.stem else self.label
 
     @cached_property
     def numbers(self) -> tuple[float, ...] | None:

@@ -123,17 +123,17 @@ def _wait_for_values(path: Path, rows: int) -> None:
     Raises:
         DataError: if it takes longer than wandb is waited for.
     """
-    end = time.monotonic() + _PATIENCE
+    end, damage = time.monotonic() + _PATIENCE, None
     while True:
         try:
             there = sum(map(len, read_wandb(path).runs.values()))
+            if there >= rows:
+                return
             why = f"{there} of {rows} rows are there"
-        except DataError as error:  # of a record that is half written
-            there, why = 0, str(error)
-        if there >= rows:
-            return
+        except DataError as error:  # such as of a record that is half written
+            damage, why = error, str(error)
         if time.monotonic() > end:
-            raise DataError(f"{path}: wandb has not written its values within {_PATIENCE} seconds: {why}")
+            raise DataError(f"{path}: wandb has not written its values within {_PATIENCE} seconds: {why}") from damage
         time.sleep(0.2)
 
 

@@ -124,7 +124,8 @@ def _check_strays(study: Study) -> None:
 def ended_by_signals() -> Iterator[None]:
     """Inside the block SIGTERM and SIGHUP, as batch systems send them, end the work as Ctrl-C does: everything is saved first.
 
-    The process ends by the signal whatever error a library makes of the interruption, or runs into while it is put down.
+    Afterwards the signal goes to whoever handled it before, by default it ends the process, whatever error a library made of the
+    interruption or ran into while it was put down.
     """
     received: list[int] = []
 

@@ -32,7 +32,7 @@ function drawMap(study, box, { name, fill, told, high }) {
 
 function mapRow(study, columns, j, { fill, told, size }) {
   const line = make("tr");
-  line.append(make("th", { scope: "row" }, study.y < 0 ? "" : study.axes[study.y].ticks[j]));
+  line.append(study.y < 0 ? make("th", { scope: "row" }) : axisHead(study.axes[study.y], j, "row"));
   if (study.y < 0) line.firstChild.replaceWith(make("td"));
   for (const i of columns) {
     const cell = study.cellAt(i, j);
@@ -60,11 +60,18 @@ function acrossRow(study, columns, wide) {
   const line = make("tr", { className: "across" });
   line.append(make("td"));
   if (study.x < 0) return line;
-  const { texts, ticks } = study.axes[study.x];
+  const axis = study.axes[study.x];
+  const { ticks } = axis;
   const every = Math.ceil((Math.max(...ticks.map((text) => text.length)) * 7 + 6) / (wide + 2));
-  for (const i of columns) line.append(make("th", { scope: "col", title: texts[i] }, every > 1 && i % every ? "" : ticks[i]));
-  if (every > 1) for (const head of line.querySelectorAll("th")) head.setAttribute("aria-label", head.title);
+  for (const i of columns) line.append(axisHead(axis, i, "col", every > 1 && i % every ? "" : ticks[i]));
   return line;
+}
+
+// The head of a column or a row: a value, whole for those who ask or cannot see it.
+function axisHead({ texts, ticks }, i, scope, shown = ticks[i]) {
+  const head = make("th", { scope, title: texts[i] }, shown);
+  if (shown !== texts[i]) head.setAttribute("aria-label", texts[i]);
+  return head;
 }
 
 function moveInMap(event, table) {
