@@ -37,7 +37,7 @@ def trained(seed: int, threads: int) -> dict[str, Any]:
         found = phases_of_history(run)
         dates = {name: None if (date := getattr(found, name)) is None else date.step for name in DATES}
         made = run.provenance
-        where = {"processor": made["processor"], "torch": made["torch"], "engine": run.engine}
+        where = {name: made[name] for name in ("processor", "instructions", "torch")} | {"engine": run.engine}
         return {"seed": seed, "threads": threads, **dates, "test_loss": float(run.last.losses["test_loss"] or 0), **where}
 
 
@@ -63,12 +63,12 @@ def page(runs: Sequence[dict[str, Any]]) -> str:
         "grok outside of these",
         "ranges.",
         "",
-        "| processor, torch | threads | seeds | memorized | grokked | not grokked | settled | test loss at the end |",
+        "| processor, its widest vectors, torch | threads | seeds | memorized | grokked | not grokked | settled | test loss at the end |",
         "|---|---:|---|---:|---:|---:|---:|---:|",
     ]
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for run in sorted(runs, key=lambda run: (run["processor"], run["torch"], run["threads"], run["seed"])):
-        groups.setdefault((f"{run['processor']}, {run['torch']}", run["threads"]), []).append(run)
+    for run in sorted(runs, key=lambda run: (*_where(run), run["threads"], run["seed"])):
+        groups.setdefault((", ".join(_where(run)), run["threads"]), []).append(run)
     for (where, threads), some in groups.items():
         losses = [run["test_loss"] for run in some]
         dates = spans(some)
@@ -80,6 +80,11 @@ def page(runs: Sequence[dict[str, Any]]) -> str:
     lines += ["", f"All of them: memorized at step {_span(whole.get('memorized'))}, grokked at {_span(whole.get('grokked'))}, "
               f"settled at {_span(whole.get('settled'))}.", ""]  # fmt: skip
     return "\n".join(lines)
+
+
+def _where(run: dict[str, Any]) -> list[str]:
+    """What decides how a run was rounded, but for its threads."""
+    return [run["processor"], run["instructions"], run["torch"]]
 
 
 def _span(dates: tuple[int, int] | None) -> str:
@@ -117,7 +122,7 @@ def main() -> None:
 
 def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two runs should have the same bytes."""
-    return all(one[name] == other[name] for name in ("seed", "threads", "processor", "torch", "engine"))
+    return all(one[name] == other[name] for name in ("seed", "threads", "processor", "instructions", "torch", "engine"))
 
 
 if __name__ == "__main__":

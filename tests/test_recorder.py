@@ -6,6 +6,8 @@ import errno
 import io
 import os
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from itertools import pairwise
@@ -17,7 +19,7 @@ from recorded import CONFIG, at_step, content, events
 
 from interp.config.recipes import RECIPES, recipe
 from interp.config.run_config import ModelConfig, OptimizerConfig, RunConfig
-from interp.keeping import session
+from interp.keeping import recorder, session
 from interp.keeping.interruption import HeldSignals
 from interp.keeping.naming import run_name
 from interp.keeping.recorder import record, resume
@@ -60,11 +62,40 @@ def test_a_run_on_a_gpu_says_on_which(monkeypatch):
     assert provenance("cuda:1") == {**provenance(), "gpu": "planted cuda:1"}
 
 
+def test_a_run_says_by_which_instructions_it_was_rounded(whole):
+    """Processors of one name have vectors of different widths; what torch takes is asked where it takes the least."""
+    asked = "from interp.store.provenance import provenance; print(provenance()['instructions'])"
+    least = subprocess.run(
+        [sys.executable, "-c", asked],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "default"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert least.stdout.strip() in ("DEFAULT", "NO AVX")
+    assert whole.provenance["instructions"] == torch.backends.cpu.get_cpu_capability()
+
+
+@pytest.mark.parametrize(("then", "warns"), [("AVX0", True), (None, False)])
+def test_resumed_where_it_rounds_otherwise_a_run_warns(tmp_path, monkeypatch, caplog, then, warns):
+    """A run that was begun before the instructions were noted is not called one from elsewhere."""
+    noted = {name: value for name, value in {**provenance(), "instructions": then}.items() if value is not None}
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "provenance", lambda device: noted)
+        at_step(patch, 9, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            record(CONFIG, tmp_path, "run", progress=False)
+    assert open_run(tmp_path / "run").provenance == noted
+    resume(tmp_path / "run", progress=False)
+    assert (f"begun elsewhere (instructions AVX0 -> {provenance()['instructions']})" in caplog.text) == warns
+    assert ("begun elsewhere" in caplog.text) == warns
+
+
 def test_a_finished_run_says_what_it_is(whole):
     assert whole.verify() == ()
     assert (whole.status, whole.reason, whole.manifest.step) == ("finished", "budget", CONFIG.steps)
     assert (whole.engine, whole.threads, whole.config) == ("reference", 1, CONFIG)
-    assert {"torch", "numpy", "python", "platform", "processor", "interp"} <= whole.provenance.keys()
+    assert {"torch", "numpy", "python", "platform", "processor", "instructions", "interp"} <= whole.provenance.keys()
     assert np.array_equal(whole.split.train, CONFIG.split.draw(CONFIG.task).train)
     checkpoints = [f"checkpoints/step_{step:08d}.safetensors" for step in whole.steps]
     last = f"moments/step_{CONFIG.steps:08d}.safetensors"  # from which it can be given more steps

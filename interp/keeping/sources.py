@@ -16,7 +16,7 @@ from interp.config.differences import differences
 from interp.config.run_config import EngineName, RunConfig
 from interp.errors import UsageError
 from interp.store.beginning import plan_values
-from interp.store.provenance import provenance
+from interp.store.provenance import INSTRUCTIONS, provenance
 from interp.store.run import Run, open_run
 from interp.store.run_log import write_log
 from interp.training.examples import check_batch
@@ -161,9 +161,8 @@ def note_resumed(run: Run, step: int | None, *, device: str) -> None:
     """Log that a run is resumed here, and warn if it was begun elsewhere."""
     here = provenance(device)
     write_log(run.path, "resumed", step=step, **here)
-    changed = [
-        f"{name} {run.provenance.get(name)} -> {value}" for name, value in here.items() if run.provenance.get(name) != value
-    ]
+    then = {INSTRUCTIONS: here[INSTRUCTIONS], **run.provenance}  # of an older run they are not known
+    changed = [f"{name} {then.get(name)} -> {value}" for name, value in here.items() if then.get(name) != value]
     if changed:
         log.warning(
             "run %s was begun elsewhere (%s); its bytes may differ from an uninterrupted run's", run.path, ", ".join(changed)

@@ -6,11 +6,18 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+INSTRUCTIONS = "instructions"  # runs begun before this was noted lack it
+
 
 def provenance(device: str = "cpu") -> dict[str, str]:
-    """Versions of the libraries, platform, processor and GPU, if one is used; no times, so that equal runs are equal."""
+    """Versions of the libraries, platform, processor and GPU, if one is used; no times, so that equal runs are equal.
+
+    A processor's name may not tell how it rounds: servers of one name have vectors of different widths. `INSTRUCTIONS` are those
+    that torch takes here, which the environment may narrow.
+    """
     libraries = {name: version(name) for name in ("interp", "torch", "numpy", "numba")}
     here = {"python": platform.python_version(), "platform": platform.platform(), "processor": _processor()}
+    here |= {INSTRUCTIONS: _instructions()}
     return {**libraries, **here, **({"gpu": _gpu(device)} if device.startswith("cuda") else {})}
 
 
@@ -19,6 +26,13 @@ def _gpu(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name(device)
+
+
+def _instructions() -> str:
+    """The widest vectors that torch uses on this processor, such as AVX2 or AVX512."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
 
 
 def _processor() -> str:
