@@ -63,7 +63,7 @@ def page(runs: Sequence[dict[str, Any]]) -> str:
         "grok outside of these",
         "ranges.",
         "",
-        "| processor, its widest vectors, torch | threads | seeds | memorized | grokked | not grokked | settled | test loss at the end |",
+        "| processor, instructions, torch | threads | seeds | memorized | grokked | not grokked | settled | last test loss |",
         "|---|---:|---|---:|---:|---:|---:|---:|",
     ]
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}

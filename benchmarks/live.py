@@ -55,8 +55,8 @@ def answer():
 with attended(Path(sys.argv[2]) / "run") as address:
     print(address, flush=True)
     threading.Thread(target=answer, daemon=True).start()
-    interp.record(RunConfig.from_json(sys.argv[1]), sys.argv[2], "run", progress=False)
-"""
+    interp.record(RunConfig.from_json(sys.argv[1]), sys.argv[2], "run", progress=False, force=True)
+"""  # it is ended long before a disk is full
 
 
 @dataclass
@@ -127,20 +127,23 @@ def watched(config: RunConfig) -> Iterator[Watched]:
     """A training with a page and a viewer, who has the first page."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as root:
         command = [sys.executable, "-c", _TRAIN, config.to_json(), root]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         found = Watched(process)
         try:
             end = time.monotonic() + _PATIENCE
             while not found.tab.versions:
+                if process.poll() is not None:
+                    raise SystemExit(f"the training ended: {process.communicate()[1][-2000:]}")
                 if time.monotonic() > end:
                     raise SystemExit("there was no page in time")
                 time.sleep(0.1)
             yield found
         finally:
             found.tab.closed.set()
-            os.kill(found.server, signal.SIGCONT)
-            process.send_signal(signal.SIGINT)  # so that it waits for its page
-            process.communicate()
+            if process.poll() is None:
+                os.kill(found.server, signal.SIGCONT)
+                process.send_signal(signal.SIGINT)  # so that it waits for its page
+                process.communicate()
 
 
 def main() -> None:

@@ -1,15 +1,17 @@
-"""Progress bars on stderr, if that is a terminal: of a training, and of any counted work."""
+"""Progress bars on a terminal's stderr or in a notebook: of a training, and of any counted work."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from interp.notebook_bar import NotebookBar, in_notebook
 from interp.stops import working_clock
 from interp.wording import shown
 
@@ -22,7 +24,6 @@ GROKKED = 0.99  # test accuracy
 _REFRESH_SECONDS = 0.25
 _LINE_SECONDS = 30.0  # between two lines where there is no terminal
 _LATELY_SECONDS = 5.0  # over which speed is measured
-_NOTEBOOK = 120  # letters of a line in a notebook
 _DONE, _LEFT = "\u2501", "\u2500"
 _LEAST_NAME, _LEAST_BAR, _LONGEST_BAR = 8, 6, 24  # letters
 
@@ -33,7 +34,7 @@ def training_progress(
 ) -> Iterator[Callable[[Step[Any]], None]]:
     """A progress bar as a context: what it yields is called with every step.
 
-    On a terminal a line that fits its width, in a notebook a line of text; elsewhere a line is logged now and then.
+    On a terminal a line that fits its width, in a notebook a bar of its own; elsewhere a line is logged now and then.
 
     Args:
         name: what is being trained.
@@ -50,7 +51,8 @@ def training_progress(
             with _line_on_terminal() as write:
                 yield told.shower(write, every=_REFRESH_SECONDS)
         elif in_notebook():
-            yield told.shower(lambda say, last: _rewrite(say(_NOTEBOOK), last=last), every=_REFRESH_SECONDS)
+            bar = NotebookBar(clock, patience=0.0, every=0.0)
+            yield told.shower(lambda say, _last: bar.write(say(None), told.share), every=_REFRESH_SECONDS)
         else:
             yield told.shower(lambda say, _last: log.info("%s", say(None)), every=_LINE_SECONDS, at_end=False)
 
@@ -79,7 +81,7 @@ class Told:
     ) -> None:
         self._ahead, self._has_grokked = ahead, False
         self._name, self._total, self._until_settled, self._clock = shown(name), total, until_settled, clock
-        self._begun, self._index, self._losses = clock(), done, ""
+        self._begun, self._index, self._losses, self._is_over = clock(), done, "", False
         self._lately: deque[tuple[float, int]] = deque([(self._begun, done)])
 
     def shower(
@@ -100,7 +102,7 @@ class Told:
                 right = "" if step.test_accuracy is None else f" accuracy {step.test_accuracy:.3f}"
                 self._losses = f"train {step.train_loss:.2e} test {step.test_loss:.2e}{right}"
                 self._has_grokked |= step.test_accuracy is not None and step.test_accuracy >= GROKKED
-            self._index, now = step.index, self._clock()
+            self._index, self._is_over, now = step.index, step.last, self._clock()
             if now - written >= every or (step.last and at_end):
                 written = now
                 self._lately.append((now, step.index))
@@ -116,14 +118,17 @@ class Told:
         speed = (self._index - first) / (now - then) if now > then else 0.0
         left = duration((self._total - self._index) / speed) if speed > 0 else "?"
         step = f"{self._index:,}/{self._total:,}"
-        times = f"{duration(now - self._begun)}, {'at most ' if self._until_settled else ''}{left} left"
+        to_go = "" if self._is_over else f", {'at most ' if self._until_settled else ''}{left} left"
+        times = f"{duration(now - self._begun)}{to_go}"
         ahead = "" if self._ahead is None or self._has_grokked else self._ahead(self._index, speed)
         if width is None:
             return ", ".join(filter(None, [f"{self._name}: step {step}", self._losses, f"{speed:,.0f} steps/s", ahead, times]))
         wanted = [ahead, f"{speed:,.0f} steps/s", self._losses]
-        return _fitted(self._name, f"{step}  {times}", wanted, width=width - 1, share=self._share())
+        return _fitted(self._name, f"{step}  {times}", wanted, width=width - 1, share=self.share)
 
-    def _share(self) -> float:
+    @property
+    def share(self) -> float:
+        """Of the budget, that is done."""
         return self._index / self._total if self._total else 1.0
 
 
@@ -152,11 +157,6 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    return "ipykernel" in sys.modules and "IPython" in sys.modules
-
-
 @contextmanager
 def _line_on_terminal() -> Iterator[Callable[[Callable[[int | None], str], bool], None]]:
     from rich.console import Console  # only here: the command line's help must not wait for it
@@ -166,11 +166,6 @@ def _line_on_terminal() -> Iterator[Callable[[Callable[[int | None], str], bool]
     console = Console(stderr=True)
     with Live(Text(""), console=console, auto_refresh=False, transient=False) as live:
         yield lambda say, _last: live.update(Text(say(console.width), no_wrap=True, overflow="crop"), refresh=True)
-
-
-def _rewrite(line: str, *, last: bool) -> None:
-    """Write a line over the one before, as notebooks show it."""
-    print(f"\r{line:{_NOTEBOOK}}", end="\n" if last else "", file=sys.stderr, flush=True)  # noqa: T201  a bar is printed
 
 
 def on_terminal() -> bool:
@@ -187,13 +182,16 @@ def counted_progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr, if that is a terminal, as a context: what it yields is called with (part, done, in all).
+    """A progress bar on a terminal's stderr or in a notebook, as a context: what it yields is called with (part, done, in all).
 
-    The bar moves from the beginning, while libraries are loaded and nothing can be counted yet.
+    On a terminal the bar moves from the beginning, while libraries are loaded and nothing can be counted yet.
 
     Args:
         first: the part that is done first.
     """
+    if in_notebook():
+        yield _counted_in_notebook()
+        return
     if not on_terminal():
         yield lambda _part, _done, _total: None
         return
@@ -220,11 +218,27 @@ def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+def _counted_in_notebook() -> Callable[[str, int, int], None]:
+    bar, current, begun = NotebookBar(time.monotonic), "", 0.0
+
+    def show(part: str, done: int, total: int) -> None:
+        nonlocal current, begun
+        now = time.monotonic()
+        if part != current:
+            current, begun = part, now  # the time left is that of this part
+        seconds = now - begun
+        left = f", {duration(seconds / done * (total - done))} left" if 0 < done < total else ""
+        share = done / total if total else None
+        bar.write(f"{shown(part)}: {done:,} of {total:,}, {duration(seconds)}{left}", share, at_once=done == total)
+
+    return show
+
+
 @contextmanager
 def many_runs_progress(name: str, *, total: int, done: int) -> Iterator[Callable[[int, str], None]]:
-    """A progress bar of many runs on stderr, as a context: what it yields is called with (runs done, what became of them).
+    """A progress bar of many runs, as a context: what it yields is called with (runs done, what became of them).
 
-    If stderr is no terminal, a line is logged now and then.
+    On a terminal's stderr or in a notebook; elsewhere a line is logged now and then.
 
     Args:
         name: what is shown beside the bar.
@@ -245,6 +259,15 @@ def _many_runs(name: str, clock: Callable[[], float], *, total: int, done: int) 
         seconds = (clock() - begun) / (now_done - done) * (total - now_done)
         return f"about {_in_words(seconds)} left" if now_done < total else ""
 
+    def line(now_done: int, what: str) -> str:
+        return ", ".join(filter(None, [f"{shown(name)}: {now_done:,} of {total:,} runs", what, left(now_done)]))
+
+    if in_notebook():
+        drawn = NotebookBar(clock, patience=0.0)
+        yield lambda now_done, what: drawn.write(
+            line(now_done, what), now_done / total if total else None, at_once=now_done == total
+        )
+        return
     if not on_terminal():
         said = begun
 
@@ -252,7 +275,7 @@ def _many_runs(name: str, clock: Callable[[], float], *, total: int, done: int) 
             nonlocal said
             if clock() - said >= _LINE_SECONDS or now_done == total:
                 said = clock()
-                log.info("%s", ", ".join(filter(None, [f"{name}: {now_done} of {total} runs", what, left(now_done)])))
+                log.info("%s", line(now_done, what))
 
         yield log_line
         return

@@ -1,15 +1,17 @@
-"""Progress of a training: at every width step, time and time left stay; elsewhere a line now and then."""
+"""Progress: at every width step, time and time left stay; in a notebook one bar; elsewhere a line now and then."""
 
 from __future__ import annotations
 
-import io
 import logging
 import sys
+from types import ModuleType
 
 import pytest
+from recorded import CONFIG
 
-from interp import bars
-from interp.bars import Told, training_progress
+import interp
+from interp import bars, notebook_bar
+from interp.bars import Told, counted_progress, many_runs_progress, progress_by_part, training_progress
 from interp.training.stream import Step
 
 
@@ -91,17 +93,88 @@ def test_without_a_terminal_a_line_is_logged_now_and_then(monkeypatch, caplog):
     assert lines[0].startswith("run: step 29/1,000, train 1.00e-03 test 2.00e+00 accuracy 0.250, 1 steps/s, 0:30, ")
 
 
-def test_a_notebook_has_a_line_that_is_written_over(monkeypatch):
-    screen = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr(bars, "in_notebook", lambda: True)
-    with training_progress("run", total=10, done=0, until_settled=False) as show:
-        for index in range(11):
-            show(step(index, last=index == 10))
-    assert screen.getvalue().startswith("\rrun  ")
-    assert screen.getvalue().endswith("\n")
-    assert screen.getvalue().count("\n") == 1
-    assert "10/10" in screen.getvalue()
+@pytest.fixture
+def cells(monkeypatch):
+    """A kernel, as far as a bar asks for it: what was shown in its outputs, each as all that it has been in turn."""
+    outputs: list[list] = []
+
+    class Place:
+        def __init__(self, drawn) -> None:
+            self._output = [drawn]
+            outputs.append(self._output)
+
+        def update(self, drawn) -> None:
+            self._output.append(drawn)
+
+    def display(drawn, *, display_id: bool):
+        assert display_id
+        return Place(drawn)
+
+    for name in ("ipykernel", "IPython", "IPython.display"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules["IPython.display"].display = display
+    return outputs
+
+
+def test_a_notebook_has_one_bar_that_is_drawn_again_and_again(cells, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(bars, "working_clock", lambda **_: Given(clock))
+    with training_progress("run", total=1_000, done=0, until_settled=True) as show:
+        for index in range(500):
+            clock.now += 0.01
+            show(step(index, last=index == 499))
+    (drawn,) = cells
+    assert len(drawn) == 20  # in 5 seconds
+    assert repr(drawn[1]).startswith("run: step 49/1,000, train 1.00e-03 test 2.00e+00 accuracy 0.250, ")
+    assert repr(drawn[1]).endswith("0:01, at most 0:10 left")
+    assert repr(drawn[-1]).endswith(" steps/s, 0:05")  # it settled: nothing is left
+    assert '<progress max="1" value="0.4990"' in drawn[-1]._repr_html_()
+
+
+def test_counted_work_has_a_bar_in_a_notebook_if_it_takes_a_moment(cells, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(bars.time, "monotonic", clock)
+    with counted_progress("a <b>") as show:
+        show(0, 50)
+        clock.now += 0.4
+        show(50, 50)  # at once
+    assert not cells
+    with progress_by_part("analysing") as show:
+        for part in ("reading", "analysing"):
+            for done in range(11):
+                show(part, done, 10)
+                clock.now += 1
+    assert [repr(drawn) for drawn in cells[0]][::5] == [
+        "reading: 1 of 10, 0:01, 0:09 left", "reading: 6 of 10, 0:06, 0:04 left",
+        "analysing: 0 of 10, 0:00", "analysing: 5 of 10, 0:05, 0:05 left", "analysing: 10 of 10, 0:10",
+    ]  # fmt: skip
+    with counted_progress("a <b>") as show:
+        clock.now += 1
+        show(0, 0)  # of which nothing can be counted yet
+    assert "&lt;b&gt;" in cells[1][0]._repr_html_()
+    assert "value=" not in cells[1][0]._repr_html_()
+
+
+def test_many_runs_have_a_bar_in_a_notebook(cells, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(bars, "working_clock", lambda **_: Given(clock))
+    with many_runs_progress("wd", total=40, done=10) as show:
+        for done in range(10, 41):
+            show(done, f"{done} finished")
+            clock.now += 60
+    assert repr(cells[0][1]) == "wd: 11 of 40 runs, 11 finished, about 29 min left"
+    assert repr(cells[0][-1]) == "wd: 40 of 40 runs, 40 finished"
+
+
+def test_what_is_measured_in_a_notebook_shows_how_far_it_is(cells, monkeypatch, tmp_path):
+    monkeypatch.setattr(notebook_bar, "PATIENCE", 0.0)
+    run = interp.record(CONFIG, tmp_path, "run", progress=False)
+    interp.observe(run, "weight_norms")
+    n = len(run.steps)
+    assert [repr(drawn) for drawn in cells.pop()][-1].startswith(f"measuring: {n} of {n}, ")
+    interp.observe(run, "weight_norms")  # which is known
+    interp.observe(run, "embedding_spectrum", on_step=lambda *_: None)  # which is shown by whoever asks
+    assert not cells
 
 
 class Given:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from interp.bars import counted_progress
 from interp.cores import side_by_side
 from interp.errors import NotFiniteError, UsageError
+from interp.notebook_bar import in_notebook
 from interp.observing.analysed_sizes import room_for_measuring
 from interp.observing.analysis import Analysis
 from interp.observing.texts import texts_as_arrays
@@ -71,6 +74,18 @@ class Measuring:
             on_step(done, len(steps))
         if not due:
             return  # without torch, which work that is shared out would load
+        with nullcontext(on_step) if on_step is not None or not in_notebook() else counted_progress("measuring") as told:
+            self._over(due, missing, done=done, total=len(steps), on_step=told)
+
+    def _over(
+        self,
+        due: Sequence[int],
+        missing: Mapping[int, list[Analysis]],
+        *,
+        done: int,
+        total: int,
+        on_step: Callable[[int, int], None] | None,
+    ) -> None:
         threads = self._at_once(min(self.threads, len(due)))
         try:
             for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=threads):
@@ -79,7 +94,7 @@ class Measuring:
                 if done % _BETWEEN == 0:
                     give_back_memory()
                 if on_step is not None:
-                    on_step(done, len(steps))
+                    on_step(done, total)
         finally:
             give_back_memory()
             for name, result in self.results.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 300, 96  # of a plot's area
 _COLUMNS = 150  # a curve is drawn by its least and greatest value in each of this many parts of its axis
 _FEW = 12  # up to so many points are marked
+_GREY = "#888"  # can be read on dark and on light: a picture of its own does not know what it stands on
 _FLOOR = 1e-12  # a loss of 0 has no logarithm
 
 _STATUS = {
@@ -34,6 +36,9 @@ _STATUS = {
 
 def card(run: Run) -> str:
     """HTML with what a run's history tells: title, story, status, losses and accuracies. No script, no style but its own.
+
+    Curves are pictures with data of their own: of an SVG inside the HTML, notebooks that are not trusted (anybody else's, or run
+    without a browser) show nothing but its letters.
 
     Nothing is measured: what needs a look inside the checkpoints (restricted and excluded loss, key frequencies) is left out.
     """
@@ -85,10 +90,11 @@ def _plot(
     first, last = float(steps[0]), float(max(steps[-1], steps[0] + 1))
     finite = np.concatenate([curve[np.isfinite(curve)] for _, curve, _ in curves])
     low, high = span or ((float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0))
+    phases = bands(series)
     drawn = [
         f'<rect x="{_at(left, first, last):.1f}" y="0" width="{_at(right, first, last) - _at(left, first, last):.1f}" '
-        f'height="{_HEIGHT}" fill="{colour}" opacity=".14"><title>{escape(name)}</title></rect>'
-        for name, left, right, colour in bands(series)
+        f'height="{_HEIGHT}" fill="{colour}" opacity=".14"/>'
+        for _, left, right, colour in phases
     ]
     for _, curve, colour in curves:
         known = np.isfinite(curve)  # what was not measured at a step is no gap in the curve
@@ -101,15 +107,19 @@ def _plot(
     if about(series).knows_step or steps[-1]:
         label = f"{title} from step {int(first):,} to {int(steps[-1]):,}; at the end {ends}"
         ticks = (
-            f'<g fill="currentColor" opacity=".75" font-size="10"><text y="{_HEIGHT + 12}">{int(first):,}</text>'
-            f'<text x="{_WIDTH}" y="{_HEIGHT + 12}" text-anchor="end">step {int(steps[-1]):,}</text></g>'
+            f'<div style="display:flex;justify-content:space-between;font-size:75%;opacity:.75;width:{_WIDTH}px;max-width:100%">'
+            f"<span>{int(first):,}</span><span>step {int(steps[-1]):,}</span></div>"
         )
+    hint = "; ".join(f"{name} from step {int(left):,} to {int(right):,}" for name, left, right, _ in phases)
     words = "; ".join(f'<span style="color:{colour}">{name}</span> {_last(curve)}' for name, curve, colour in values)
+    picture = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT + 2}" '
+        f'viewBox="-1 -1 {_WIDTH + 2} {_HEIGHT + 2}">{"".join(drawn)}<path d="M0 {_HEIGHT}H{_WIDTH}" stroke="{_GREY}"/></svg>'
+    )
     return (
         f'<div><div style="font-size:85%">{escape(title)}: {words}</div>'
-        f'<svg role="img" aria-label="{escape(label)}" width="{_WIDTH}" height="{_HEIGHT + 16}" '
-        f'viewBox="-1 -1 {_WIDTH + 2} {_HEIGHT + 16}" style="max-width:100%">{"".join(drawn)}'
-        f'<path d="M0 {_HEIGHT}H{_WIDTH}" stroke="currentColor" opacity=".4"/>{ticks}</svg></div>'
+        f'<img alt="{escape(label)}" title="{escape(hint)}" width="{_WIDTH}" height="{_HEIGHT + 2}" style="max-width:100%" '
+        f'src="data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}">{ticks}</div>'
     )
 
 

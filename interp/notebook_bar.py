@@ -1,0 +1,70 @@
+"""A progress bar in a notebook: drawn in the output of the cell that works, again and again in the same place."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+PATIENCE = 0.5  # seconds: what is done by then shows no bar
+_STYLE = "font: 13px/1.4 ui-monospace, monospace; display: flex; flex-wrap: wrap; gap: 0 1em; align-items: center"
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    return "ipykernel" in sys.modules and "IPython" in sys.modules
+
+
+class Drawn:
+    """What a bar says at one moment: a page draws it, whatever shows text alone has the line.
+
+    Args:
+        line: in words.
+        share: of the work, that is done; None where that cannot be told.
+    """
+
+    def __init__(self, line: str, share: float | None) -> None:
+        self._line, self._share = line, share
+
+    def __repr__(self) -> str:
+        return self._line
+
+    def _repr_html_(self) -> str:
+        value = "" if self._share is None else f' value="{min(max(self._share, 0.0), 1.0):.4f}"'
+        bar = f'<progress max="1"{value} style="width: 12em" aria-label="{escape(self._line)}"></progress>'
+        return f'<div style="{_STYLE}">{bar}<span>{escape(self._line)}</span></div>'
+
+
+class NotebookBar:
+    """One bar in one cell's output. Work that is done at once leaves none.
+
+    Args:
+        clock: in seconds.
+        patience: seconds after which the bar is drawn for the first time; `PATIENCE` by default.
+        every: seconds between two moments that are drawn.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, patience: float | None = None, every: float = 0.25) -> None:
+        self._clock, self._next, self._every = clock, clock() + (PATIENCE if patience is None else patience), every
+        self._place: Any = None
+        self._last: tuple[str, float | None] | None = None
+
+    def write(self, line: str, share: float | None, *, at_once: bool = False) -> None:
+        """Draw this moment if it is due.
+
+        Args:
+            line: in words.
+            share: of the work, that is done; None where that cannot be told.
+            at_once: due or not, if anything was drawn before.
+        """
+        now = self._clock()
+        if (now < self._next and not (at_once and self._place)) or (line, share) == self._last:
+            return
+        from IPython.display import display  # there, as this is a notebook
+
+        self._next, self._last = now + self._every, (line, share)
+        if self._place is None:
+            self._place = display(Drawn(line, share), display_id=True)
+        else:
+            self._place.update(Drawn(line, share))
