@@ -68,7 +68,10 @@ def _judge(at: Round, path: Path, original: Path, file: Path) -> None:
     # Other white space in a manifest is no damage: what it says is covered by a hash of its own, and the note names it. Nor is
     # a log whose end is missing, as after a killed process: nothing is computed from it, and a note names that, too.
     notes = f"note: {name}: what it says is unharmed", f"note: {_LOG}: "
-    is_noticed = verified.code != 0 or notes[name == _LOG] in verified.out
+    # A result that is gone is none: it was kept to save work, as any that was pruned or never measured.
+    is_missing_result = name.startswith("results/") and not file.exists()
+    is_noticed = verified.code != 0 or notes[name == _LOG] in verified.out or is_missing_result
+    at.expect(verified.code == 0 or not is_missing_result, "wrong", f"{name} is gone, which is no damage: {verified.line}")
     at.expect(is_noticed, "wrong", f"verify did not notice that {name} is damaged")
     at.expect(verified.code == 0 or file.name in verified.err, "wrong", f"verify does not name {name}: {verified.line}")
     at.interp("runs", "--root", path.parent)
