@@ -189,6 +189,26 @@ def test_names_in_other_peoples_files_are_shown(tmp_path: Path, capsys: pytest.C
         check_safe(found.said)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("import",), ("show", "x", "y"), ("runs",), ("runs", "--descending"), ("figure", "x", "y", "--format"), ("train", "demo"),
+        ("train", "demo", "--model.readout-bias"), ("study", "list", "x"), ("study", "run", "x", "--on"), ("doctor", "demo"),
+        ("fork", "x"), ("figure", "x", "y", "--size"), ("interp",), ("study",),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("odd", [ODD[:-1], f"--{ODD[:-1]}", f"--help{ODD[:-1]}", "--help\x00"])
+def test_arguments_that_the_parser_repeats_are_shown(
+    command, odd: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = call(capsys, *command, odd, "--root", tmp_path)
+    assert found.code == 2
+    check_safe(found.said)
+    found = call(capsys, *command, "--root", tmp_path, odd)
+    assert found.code == 2
+    check_safe(found.said)
+
+
 def test_a_name_with_a_line_break_begins_no_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = call(capsys, "show", tmp_path / "x\nerror: forged", "--root", tmp_path)
     assert found.code == 2

@@ -24,7 +24,7 @@ from interp.cli.making import demo, resume, train, train_from
 from interp.cli.pages import figure, report, watch
 from interp.cli.patches import patch
 from interp.cli.plain_types import plain_types
-from interp.cli.streams import take_over
+from interp.cli.streams import shown_arguments, take_over
 from interp.cli.studies import study, study_from
 from interp.early import INTERRUPTED
 from interp.errors import DataError, NotFiniteError, TrainingError, UsageError
@@ -112,7 +112,7 @@ def _run(given: list[str]) -> int:
     given = [argument for argument in given if argument != "--debug"]
     _print_safely()
     logging.getLogger("interp").setLevel(logging.INFO)  # what libraries log below a warning does not concern the user
-    with plain_types():
+    with plain_types(), shown_arguments(given):
         return _guarded(lambda: _dispatch(given), debug=debug)
 
 

@@ -12,7 +12,54 @@ import io
 import os
 import select
 import sys
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import TextIO
+
+from interp.wording import shown
+
+
+@contextmanager
+def shown_arguments(given: Sequence[str]) -> Iterator[None]:
+    """Where an argument has letters that command a terminal, or cannot be seen, what is printed has escapes in their place.
+
+    The parser repeats arguments as they were given: those it does not know, and values that are none of a choice. Nothing is
+    coloured then, nor is a bar shown: colours are such letters too.
+    """
+    if all(shown(argument) == argument for argument in given):
+        yield
+        return
+    with redirect_stdout(Shown(sys.stdout)), redirect_stderr(Shown(sys.stderr)):
+        yield
+
+
+class Shown(io.TextIOBase):
+    """A text stream that is no terminal and passes everything on as it can be printed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # which is to be set, there
+        """That of the stream, by which signs are chosen."""
+        return self._stream.encoding
+
+    def fileno(self) -> int:
+        """That of the stream."""
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Write a text; how many letters of it."""
+        self._stream.write(shown(text, lines=True))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
 
 
 class Outlet(io.RawIOBase):

@@ -34,7 +34,7 @@ def _killed(at: Round) -> None:
         victim = at.draw.choice(_children(running.pid) or [running.pid]) if who == "worker" else running.pid
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-        at.end(running, killed=who == "driver")
+        at.end(running, killed=victim == running.pid)  # which it is, too, where no worker is there yet
         at.succeed("study", "show", study)
     _mended(at, study)
 
