@@ -83,8 +83,8 @@ def page(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def _where(run: dict[str, Any]) -> list[str]:
-    """What decides how a run was rounded, but for its threads."""
-    return [run["processor"], run["instructions"], run["torch"]]
+    """What is known of how a run was rounded, but for its threads; the first runs that were kept lack the instructions."""
+    return [run["processor"], run.get("instructions", "unknown"), run["torch"]]
 
 
 def _span(dates: tuple[int, int] | None) -> str:
@@ -122,7 +122,7 @@ def main() -> None:
 
 def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two runs should have the same bytes."""
-    return all(one[name] == other[name] for name in ("seed", "threads", "processor", "instructions", "torch", "engine"))
+    return all(one.get(name) == other.get(name) for name in ("seed", "threads", "processor", "instructions", "torch", "engine"))
 
 
 if __name__ == "__main__":

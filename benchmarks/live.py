@@ -23,10 +23,10 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 from timing import machine, options, show
 
@@ -125,25 +125,26 @@ def used_by(process: int) -> float:
 @contextmanager
 def watched(config: RunConfig) -> Iterator[Watched]:
     """A training with a page and a viewer, who has the first page."""
-    with TemporaryDirectory(ignore_cleanup_errors=True) as root:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as root, TemporaryFile("w+") as errors:
         command = [sys.executable, "-c", _TRAIN, config.to_json(), root]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
         found = Watched(process)
         try:
             end = time.monotonic() + _PATIENCE
             while not found.tab.versions:
                 if process.poll() is not None:
-                    raise SystemExit(f"the training ended: {process.communicate()[1][-2000:]}")
+                    errors.seek(0)
+                    raise SystemExit(f"the training ended: {errors.read()[-2000:]}")
                 if time.monotonic() > end:
                     raise SystemExit("there was no page in time")
                 time.sleep(0.1)
             yield found
         finally:
             found.tab.closed.set()
-            if process.poll() is None:
+            with suppress(ProcessLookupError):
                 os.kill(found.server, signal.SIGCONT)
-                process.send_signal(signal.SIGINT)  # so that it waits for its page
-                process.communicate()
+            process.send_signal(signal.SIGINT)  # so that it waits for its page
+            process.communicate()
 
 
 def main() -> None:

@@ -14,6 +14,7 @@
 #   unchanged
 set -euo pipefail
 
+command -v chromium >/dev/null || { echo "chromium is not installed" >&2; exit 2; }
 sed -n '2,/^# Output:/ s/^# \{0,1\}//p' "$0"
 folder=$(mktemp -d)
 trap 'kill "${server:-}" 2>/dev/null || true; sleep 1; rm -rf "$folder"' EXIT
@@ -24,6 +25,7 @@ mkdir notebooks
 venv/bin/python - <<'PYTHON'
 from base64 import b64encode
 
+import nbformat
 import nbformat.v4 as nb
 
 drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="40"><circle cx="9" cy="9" r="8"/><text y="30">steps</text></svg>'
@@ -31,18 +33,16 @@ data = f"data:image/svg+xml;base64,{b64encode(drawing.encode()).decode()}"
 cell = nb.new_code_cell("1")
 for name, html in {"inline": drawing, "img": f'<img alt="steps" src="{data}">'}.items():
     cell.outputs.append(nb.new_output("display_data", {"text/html": f"<p>{name}:</p>{html}<p>end</p>", "text/plain": name}))
-with open("notebooks/x.ipynb", "w") as file:
-    import nbformat
-
-    nbformat.write(nb.new_notebook(cells=[cell]), file)
+nbformat.write(nb.new_notebook(cells=[cell]), "notebooks/x.ipynb")
 PYTHON
 port=$(venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export JUPYTER_CONFIG_DIR="$folder/config" JUPYTER_DATA_DIR="$folder/data" JUPYTER_RUNTIME_DIR="$folder/runtime"
 venv/bin/jupyter lab --allow-root --no-browser --ip 127.0.0.1 --port "$port" --ServerApp.root_dir=notebooks \
     --IdentityProvider.token=finding >server.log 2>&1 &
 server=$!
-for _ in $(seq 60); do
+for second in $(seq 90); do
     venv/bin/python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:$port/api')" 2>/dev/null && break
+    [ "$second" -lt 90 ] || { cat server.log >&2; echo "the server did not start" >&2; exit 2; }
     sleep 1
 done
 chromium --headless --no-sandbox --disable-gpu --user-data-dir="$folder/browser" --timeout=60000 --virtual-time-budget=60000 --dump-dom \

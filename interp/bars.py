@@ -128,8 +128,8 @@ class Told:
 
     @property
     def share(self) -> float:
-        """Of the budget, that is done."""
-        return self._index / self._total if self._total else 1.0
+        """Of the work, that is done; all of it where a run has ended before its budget."""
+        return self._index / self._total if self._total and not self._is_over else 1.0
 
 
 def _fitted(name: str, needed: str, wanted: Sequence[str], *, width: int, share: float) -> str:
@@ -189,8 +189,8 @@ def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
     Args:
         first: the part that is done first.
     """
-    if in_notebook():
-        yield _counted_in_notebook()
+    if not on_terminal() and in_notebook():
+        yield _counted_in_notebook(first)
         return
     if not on_terminal():
         yield lambda _part, _done, _total: None
@@ -218,16 +218,18 @@ def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def _counted_in_notebook() -> Callable[[str, int, int], None]:
-    bar, current, begun = NotebookBar(time.monotonic), "", 0.0
+def _counted_in_notebook(first: str) -> Callable[[str, int, int], None]:
+    bar, current, begun, before = NotebookBar(time.monotonic, in_turn=True), first, time.monotonic(), -1
 
     def show(part: str, done: int, total: int) -> None:
-        nonlocal current, begun
+        nonlocal current, begun, before
         now = time.monotonic()
         if part != current:
-            current, begun = part, now  # the time left is that of this part
+            current, begun, before = part, now, -1  # the time left is that of this part
+        if before < 0:
+            before = done  # what was there took no time
         seconds = now - begun
-        left = f", {duration(seconds / done * (total - done))} left" if 0 < done < total else ""
+        left = f", {duration(seconds / (done - before) * (total - done))} left" if before < done < total else ""
         share = done / total if total else None
         bar.write(f"{shown(part)}: {done:,} of {total:,}, {duration(seconds)}{left}", share, at_once=done == total)
 
@@ -260,9 +262,9 @@ def _many_runs(name: str, clock: Callable[[], float], *, total: int, done: int) 
         return f"about {_in_words(seconds)} left" if now_done < total else ""
 
     def line(now_done: int, what: str) -> str:
-        return ", ".join(filter(None, [f"{shown(name)}: {now_done:,} of {total:,} runs", what, left(now_done)]))
+        return ", ".join(filter(None, [f"{shown(name)}: {now_done:,} of {total:,} runs", shown(what), left(now_done)]))
 
-    if in_notebook():
+    if not on_terminal() and in_notebook():
         drawn = NotebookBar(clock, patience=0.0)
         yield lambda now_done, what: drawn.write(
             line(now_done, what), now_done / total if total else None, at_once=now_done == total

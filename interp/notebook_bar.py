@@ -12,8 +12,13 @@ _STYLE = "font: 13px/1.4 ui-monospace, monospace; display: flex; flex-wrap: wrap
 
 
 def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    return "ipykernel" in sys.modules and "IPython" in sys.modules
+    """Whether this process is the kernel of a notebook; that somebody has imported one does not make it one."""
+    return "ipykernel" in sys.modules and getattr(_shell(), "kernel", None) is not None
+
+
+def _shell() -> Any:
+    """IPython's shell in this process, if there is one."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
 
 class Drawn:
@@ -36,18 +41,32 @@ class Drawn:
         return f'<div style="{_STYLE}">{bar}<span>{escape(self._line)}</span></div>'
 
 
+class _Place:
+    """A place in a cell's output, and which execution of a cell it belongs to."""
+
+    def __init__(self, handle: Any, execution: int) -> None:
+        self.handle, self.execution = handle, execution
+
+
+_left: list[_Place] = []  # the place of the last bar that may give it to the next, if it was drawn
+
+
 class NotebookBar:
     """One bar in one cell's output. Work that is done at once leaves none.
 
     Args:
         clock: in seconds.
+        in_turn: one piece of many that a cell does one after the other: it is drawn where the piece before was.
         patience: seconds after which the bar is drawn for the first time; `PATIENCE` by default.
         every: seconds between two moments that are drawn.
     """
 
-    def __init__(self, clock: Callable[[], float], *, patience: float | None = None, every: float = 0.25) -> None:
+    def __init__(
+        self, clock: Callable[[], float], *, in_turn: bool = False, patience: float | None = None, every: float = 0.25
+    ) -> None:
         self._clock, self._next, self._every = clock, clock() + (PATIENCE if patience is None else patience), every
         self._place: Any = None
+        self._in_turn = in_turn
         self._last: tuple[str, float | None] | None = None
 
     def write(self, line: str, share: float | None, *, at_once: bool = False) -> None:
@@ -61,10 +80,16 @@ class NotebookBar:
         now = self._clock()
         if (now < self._next and not (at_once and self._place)) or (line, share) == self._last:
             return
+        self._next, self._last = now + self._every, (line, share)
+        if self._place is not None:
+            self._place.update(Drawn(line, share))
+            return
+        execution = _shell().execution_count
+        if self._in_turn and _left and _left[0].execution == execution:
+            self._place = _left[0].handle
+            self._place.update(Drawn(line, share))
+            return
         from IPython.display import display  # there, as this is a notebook
 
-        self._next, self._last = now + self._every, (line, share)
-        if self._place is None:
-            self._place = display(Drawn(line, share), display_id=True)
-        else:
-            self._place.update(Drawn(line, share))
+        self._place = display(Drawn(line, share), display_id=True)
+        _left[:] = [_Place(self._place, execution)] if self._in_turn else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from recorded import CONFIG
@@ -113,7 +113,14 @@ def cells(monkeypatch):
     for name in ("ipykernel", "IPython", "IPython.display"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     sys.modules["IPython.display"].display = display
+    shell = SimpleNamespace(kernel=object(), execution_count=1)
+    sys.modules["IPython"].get_ipython = lambda: shell
+    monkeypatch.setattr(notebook_bar, "_left", [])
     return outputs
+
+
+def next_cell() -> None:
+    sys.modules["IPython"].get_ipython().execution_count += 1
 
 
 def test_a_notebook_has_one_bar_that_is_drawn_again_and_again(cells, monkeypatch):
@@ -128,7 +135,8 @@ def test_a_notebook_has_one_bar_that_is_drawn_again_and_again(cells, monkeypatch
     assert repr(drawn[1]).startswith("run: step 49/1,000, train 1.00e-03 test 2.00e+00 accuracy 0.250, ")
     assert repr(drawn[1]).endswith("0:01, at most 0:10 left")
     assert repr(drawn[-1]).endswith(" steps/s, 0:05")  # it settled: nothing is left
-    assert '<progress max="1" value="0.4990"' in drawn[-1]._repr_html_()
+    assert '<progress max="1" value="0.4590"' in drawn[-3]._repr_html_()
+    assert '<progress max="1" value="1.0000"' in drawn[-1]._repr_html_()
 
 
 def test_counted_work_has_a_bar_in_a_notebook_if_it_takes_a_moment(cells, monkeypatch):
@@ -148,11 +156,51 @@ def test_counted_work_has_a_bar_in_a_notebook_if_it_takes_a_moment(cells, monkey
         "reading: 1 of 10, 0:01, 0:09 left", "reading: 6 of 10, 0:06, 0:04 left",
         "analysing: 0 of 10, 0:00", "analysing: 5 of 10, 0:05, 0:05 left", "analysing: 10 of 10, 0:10",
     ]  # fmt: skip
+    next_cell()
     with counted_progress("a <b>") as show:
         clock.now += 1
         show(0, 0)  # of which nothing can be counted yet
     assert "&lt;b&gt;" in cells[1][0]._repr_html_()
     assert "value=" not in cells[1][0]._repr_html_()
+
+
+def test_the_time_left_is_that_of_what_is_to_be_done_here(cells, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(bars.time, "monotonic", clock)
+    with counted_progress("measuring") as show:
+        show(40, 50)  # which were known
+        clock.now += 60
+        show(41, 50)
+        clock.now += 60
+        show(42, 50)
+    assert [repr(drawn) for drawn in cells[0]] == ["measuring: 41 of 50, 1:00, 9:00 left", "measuring: 42 of 50, 2:00, 8:00 left"]
+
+
+def test_what_a_cell_does_in_turn_is_drawn_in_one_place(cells, monkeypatch):
+    """A study of 200 runs that is looked at does not leave 200 lines."""
+    clock = Clock()
+    monkeypatch.setattr(bars.time, "monotonic", clock)
+
+    def work(name: str) -> None:
+        with counted_progress(name) as show:
+            for done in range(3):
+                show(done, 2)
+                clock.now += 1
+
+    work("one")
+    work("two")
+    assert [repr(drawn).partition(":")[0] for drawn in cells[0]] == ["one", "one", "two", "two"]
+    next_cell()
+    work("three")
+    assert [len(drawn) for drawn in cells] == [4, 2]
+
+
+def test_a_terminal_that_only_imported_a_kernel_is_no_notebook(cells, monkeypatch):
+    for shell in (None, SimpleNamespace(execution_count=1)):  # none at all, and the one of a terminal
+        monkeypatch.setattr(sys.modules["IPython"], "get_ipython", lambda shell=shell: shell)
+        assert not notebook_bar.in_notebook()
+    monkeypatch.delitem(sys.modules, "ipykernel")
+    assert not notebook_bar.in_notebook()
 
 
 def test_many_runs_have_a_bar_in_a_notebook(cells, monkeypatch):
@@ -171,7 +219,9 @@ def test_what_is_measured_in_a_notebook_shows_how_far_it_is(cells, monkeypatch, 
     run = interp.record(CONFIG, tmp_path, "run", progress=False)
     interp.observe(run, "weight_norms")
     n = len(run.steps)
-    assert [repr(drawn) for drawn in cells.pop()][-1].startswith(f"measuring: {n} of {n}, ")
+    drawn = [repr(each) for each in cells.pop()]
+    assert drawn[0] == f"measuring run: 0 of {n}, 0:00"
+    assert drawn[-1].startswith(f"measuring run: {n} of {n}, ")
     interp.observe(run, "weight_norms")  # which is known
     interp.observe(run, "embedding_spectrum", on_step=lambda *_: None)  # which is shown by whoever asks
     assert not cells

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from wide_clock import wide_clock
 
 from interp.bars import counted_progress, many_runs_progress, training_progress
 from interp.cli.printing import print_json, print_table, print_tree, say
+from interp.cli.streams import shown_arguments
 from interp.training.stream import Step
 from interp.wording import shown
 
@@ -207,6 +209,19 @@ def test_arguments_that_the_parser_repeats_are_shown(
     found = call(capsys, *command, "--root", tmp_path, odd)
     assert found.code == 2
     check_safe(found.said)
+
+
+def test_without_standard_streams_odd_arguments_are_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    with shown_arguments(["a\x1b"]):
+        assert sys.stdout is sys.stderr is None
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", io.StringIO())
+        with shown_arguments(["a\x1b"]):
+            sys.stderr.write("a\x1b\n")
+            assert sys.stdout is None
+        assert sys.stderr.getvalue() == "a\\x1b\n"
 
 
 def test_a_name_with_a_line_break_begins_no_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import os
 import select
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import TextIO
 
 from interp.wording import shown
@@ -23,13 +23,17 @@ from interp.wording import shown
 def shown_arguments(given: Sequence[str]) -> Iterator[None]:
     """Where an argument has letters that command a terminal, or cannot be seen, what is printed has escapes in their place.
 
-    The parser repeats arguments as they were given: those it does not know, and values that are none of a choice. Nothing is
-    coloured then, nor is a bar shown: colours are such letters too.
+    The parser repeats arguments as they were given: those it does not know, and values that are none of a choice. It is no
+    terminal then, so that nothing is coloured and no bar shown: colours are such letters too.
     """
     if all(shown(argument) == argument for argument in given):
         yield
         return
-    with redirect_stdout(Shown(sys.stdout)), redirect_stderr(Shown(sys.stderr)):
+    with ExitStack() as stack:
+        if sys.stdout is not None:  # as it is in a process without a console
+            stack.enter_context(redirect_stdout(Shown(sys.stdout)))
+        if sys.stderr is not None:
+            stack.enter_context(redirect_stderr(Shown(sys.stderr)))
         yield
 
 

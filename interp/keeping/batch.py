@@ -54,7 +54,7 @@ def record_batch(
         configs: runs that differ in seeds, initialisation and numbers of the optimizer only.
         root: directory of runs.
         names: a name for each; by default as `record` names them.
-        progress: show a progress bar, if stderr is a terminal.
+        progress: show a progress bar, if stderr is a terminal or this is a notebook.
         force: train even if a run takes more memory or disk than there is, or more time than 30 days, by estimate.
         lock: as for `record`.
 

@@ -63,7 +63,7 @@ def fork(
             itself, has at a step of which it kept the whole state.
         root: directory of runs; by default the parent's.
         name: of the fork; by default the parent's with the step and what is changed, such as ``demo-from500-wd0``.
-        progress: show a progress bar, if stderr is a terminal.
+        progress: show a progress bar, if stderr is a terminal or this is a notebook.
         force: as for `record`.
         lock: as for `record`.
         changes: fields of the parent's configuration, by dotted name, with other values.

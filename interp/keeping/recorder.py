@@ -53,7 +53,7 @@ def record(
         source: what to train: a config, or any `Stream` of steps, such as a `Training` or a loop of your own.
         root: directory of runs; made if it is not there.
         name: name of the run; by default, for a config, the recipe and what differs from it, such as ``nanda-s1``.
-        progress: show a progress bar, if stderr is a terminal.
+        progress: show a progress bar, if stderr is a terminal or this is a notebook.
         force: train a config even if the run takes more memory or disk than this machine has, or more time than 30 days, by an
             estimate from the config alone (docs/limits.md).
         lock: how other processes are kept from writing the same run: ``system``, by a lock of the file system; or ``lease``, by a
@@ -103,7 +103,7 @@ def resume(
     Args:
         run: its directory, or its name, or the run.
         steps: a larger budget for a finished run.
-        progress: show a progress bar, if stderr is a terminal.
+        progress: show a progress bar, if stderr is a terminal or this is a notebook.
         force: go on even if the run takes more memory than this machine has, by estimate.
         lock: as for `record`.
         watch: as in `record`.

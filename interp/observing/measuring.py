@@ -74,7 +74,13 @@ class Measuring:
             on_step(done, len(steps))
         if not due:
             return  # without torch, which work that is shared out would load
-        with nullcontext(on_step) if on_step is not None or not in_notebook() else counted_progress("measuring") as told:
+        with (
+            nullcontext(on_step)
+            if on_step is not None or not in_notebook()
+            else counted_progress(f"measuring {self.run.name}") as told
+        ):
+            if told is not None and told is not on_step:
+                told(done, len(steps))
             self._over(due, missing, done=done, total=len(steps), on_step=told)
 
     def _over(

@@ -72,7 +72,7 @@ def observe(  # noqa: PLR0913  each is a choice of the one who asks
         threads: checkpoints that are measured at once, each by one thread, so that none waits for another program; as many as
             this process may use cores by default, but not more than 8, as each holds a checkpoint's activations. Numbers do not
             depend on it. Analyses that are not built in are measured by the calling thread, in the order of steps.
-        on_step: called with (checkpoints done, checkpoints in all).
+        on_step: called with (checkpoints done, checkpoints in all). In a notebook a bar is shown unless one is given.
         force: measure even if that takes more memory than this machine has, by estimate.
 
     Raises:

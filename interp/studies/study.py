@@ -166,7 +166,7 @@ class Study:
             workers: processes at a time; as many as this process may use cores by default.
             executor: what does the jobs in their place.
             shard: (k, n): the k-th of n parts, k from 1: for n tasks of a batch system.
-            progress: show a bar, if stderr is a terminal.
+            progress: show a bar, if stderr is a terminal or this is a notebook.
             force: train even if the runs take more memory or disk than there is, or one more time than 30 days, by estimate.
 
         Raises:

@@ -44,7 +44,7 @@ compile_as_told(json.loads(sys.argv[2]))
 
 
 def prepare(layout: Layout, *, processes: int) -> None:
-    """See to it that all units of a run are at hand; says so, or shows a bar on a terminal, if any has to be compiled."""
+    """See to it that all units of a run are at hand; if any has to be compiled, it is said, or a bar shown on a terminal."""
     units = units_for(layout)
     if all(unit.is_stored for unit in units):
         return
