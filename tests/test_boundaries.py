@@ -51,6 +51,7 @@ def test_a_planted_point_lies_within_its_interval_as_often_as_it_says() -> None:
 def test_an_abrupt_change_has_a_point_and_one_end_of_the_slope() -> None:
     found = critical_point(FRACTIONS, FRACTIONS > 0.29)
     assert found.gap == pytest.approx((0.275, 0.3))
+    assert str(found).endswith("the change is abrupt, between 0.275 and 0.3")
     assert found.at.value == pytest.approx(0.2875)
     assert 0.27 < found.at.low < found.at.value < found.at.high < 0.305
     assert found.slope.value is None
@@ -74,6 +75,7 @@ def test_some_of_the_runs_at_one_value_are_an_abrupt_change_too(of_ten: int, is_
     happened = np.where(x == 0.3, np.tile(np.arange(10) < of_ten, 3), (x > 0.3) == is_rising)
     found = critical_point(x, happened)
     assert found.gap == (0.3, 0.3)
+    assert "the change is abrupt, at 0.3" in str(found)
     assert found.at.value == pytest.approx(0.3)
     assert 0.2 < found.at.low <= 0.3001
     assert 0.2999 <= found.at.high < 0.4

@@ -184,6 +184,19 @@ def test_too_few_values_are_declined(law: Callable[..., Law | NotBounded], neede
     assert f"and {needed} are needed" in str(found)
 
 
+def test_below_its_critical_value_a_law_says_never_without_a_warning() -> None:
+    k, x = {"omega": 2770.0, "p_c": 23.0, "a": 1.0, "f_c": 23.0, "b": 1.0}, np.array([22.0, 23.0, 46.0])
+    with np.errstate(all="raise"):
+        assert FORMULAS["-omega ln(1 - p_c / p)"](k, x).tolist() == [np.inf, np.inf, pytest.approx(2770 * np.log(2))]
+        assert FORMULAS["a (f - f_c)^-b"](k, x).tolist() == [np.inf, np.inf, pytest.approx(1 / 23)]
+
+
+def test_one_value_with_events_is_one() -> None:
+    x = np.repeat([0.3, 0.5, 0.7], 10)
+    found = fraction_law(x, Durations.of(np.full(30, 500.0) + np.arange(30), x > 0.6), resamples=100)
+    assert "events were seen at 1 of the fractions, and 4 are needed" in str(found)
+
+
 def test_other_reasons_to_decline() -> None:
     x = np.repeat([0.5, 1.0, 2.0], 10)
     assert "without scatter" in str(weight_decay_law(x, Durations.of(1000 / x, x > 0), resamples=100))

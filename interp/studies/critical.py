@@ -35,7 +35,10 @@ class CriticalPoint:
 
     def __str__(self) -> str:
         value, low, high = ("?" if end is None else f"{end:.4g}" for end in (self.at.value, self.at.low, self.at.high))
-        abrupt = f"; the change is abrupt, between {self.gap[0]:g} and {self.gap[1]:g}" if self.gap else ""
+        abrupt = ""
+        if self.gap:
+            first, last = self.gap
+            abrupt = f"; the change is abrupt, {f'at {first:g}' if first == last else f'between {first:g} and {last:g}'}"
         few = "; fewer than 10 runs at some values" if self.few else ""
         return f"one half at {value} ({low} to {high}), by {self.at.n} runs{abrupt}{few}"
 

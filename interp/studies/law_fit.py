@@ -20,7 +20,9 @@ WIDEST_EXPONENT, WIDEST_RATIO = 2.0, 10.0
 FORMULAS: dict[str, Callable[[dict[str, float], np.ndarray], np.ndarray]] = {
     "a w^-b": lambda k, w: k["a"] * w ** -k["b"],
     "a (f - f_c)^-b": lambda k, f: np.where(f > k["f_c"], k["a"] * np.where(f > k["f_c"], f - k["f_c"], 1.0) ** -k["b"], np.inf),
-    "-omega ln(1 - p_c / p)": lambda k, p: np.where(p > k["p_c"], -k["omega"] * np.log1p(-np.minimum(k["p_c"] / p, 1)), np.inf),
+    "-omega ln(1 - p_c / p)": lambda k, p: np.where(
+        p > k["p_c"], -k["omega"] * np.log1p(-np.where(p > k["p_c"], k["p_c"] / p, 0.0)), np.inf
+    ),
 }
 
 
@@ -97,7 +99,8 @@ class Sample:
         """The refusal where events were seen at fewer values of x than the law needs."""
         values = len(np.unique(self.x[self.runs.event]))
         if values < at_least:
-            return NotBounded(self.what, f"events were seen at {values} {self.axis}, and {at_least} are needed")
+            these = f"{values} {self.axis}" if values != 1 else f"1 of the {self.axis}"
+            return NotBounded(self.what, f"events were seen at {these}, and {at_least} are needed")
         return None
 
     def smallest_event(self) -> Float64[np.ndarray, " fit"]:
