@@ -200,7 +200,31 @@ def test_looking_at_a_measured_run_imports_only_what_it_needs(run, tmp_path, com
     summary(run)
     expected_of(run)
     interp.report(run, tmp_path / "first.html")
-    words = [word.format(run=run.path, root=run.path.parent, out=tmp_path) for word in command]
+    only_needed([word.format(run=run.path, root=run.path.parent, out=tmp_path) for word in command], unwanted)
+
+
+@pytest.mark.parametrize("command", [["runs", "--root", "{root}"], ["show", "{run}"], ["du", "--root", "{root}"]])
+@pytest.mark.parametrize("name", ["S3", "x/y mod 5", "a*b by a table"])
+def test_looking_at_a_run_of_a_table_imports_only_what_it_needs(tmp_path, command, name):
+    """Its harmonics would need torch; nobody asks for them here."""
+    if name.startswith("a"):
+        table = [[a * b % 5 for b in range(5)] for a in range(5)]
+        task = interp.binary_operation(name, table, harmonics=interp.task("x*y mod 5").harmonics)
+    else:
+        task = interp.task(name)
+    s5 = interp.recipe("s5")
+    config = replace(
+        s5, task=task, steps=2, checkpoints=interp.CheckpointConfig(log=0, every=1),
+        model=replace(s5.model, d_model=8, n_heads=2, d_mlp=8), optimizer=replace(s5.optimizer, batch_size=None),
+    )  # fmt: skip
+    run = interp.record(config, tmp_path / "runs", "table", progress=False)
+    summary(run)
+    expected_of(run)
+    only_needed([word.format(run=run.path, root=run.path.parent) for word in command], HEAVY | DRAWING)
+
+
+def only_needed(words, unwanted):
+    """A command that succeeds in a process of its own without loading these libraries."""
     script = (
         "import sys\nfrom interp.cli.entry import main\n"
         f"try:\n    main({words!r})\n"

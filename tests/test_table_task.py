@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mutated import resigned
 
 from interp import ModularTask, RunConfig, TableTask, Training, binary_operation, open_run, record, resume
 from interp.config.run_config import CheckpointConfig, ModelConfig
@@ -21,7 +24,9 @@ from interp.keeping.naming import run_name
 from interp.observing.described import history_series
 from interp.observing.series import about
 from interp.reporting.origin import origin
+from interp.store.packed import pack_arrays, unpack_arrays
 from interp.store.task_file import pack_task, unpack_task
+from interp.tasks.known_forms import known_task
 from interp.training import loop
 
 PERMUTATIONS = list(itertools.permutations(range(3)))
@@ -149,3 +154,62 @@ def test_tables_that_the_transformer_cannot_learn_are_named() -> None:
         replace(CONFIG, task=TableTask("parity", pairs, pairs[:, 0] % 2, n_tokens=5, classes=2))
     with pytest.raises(UsageError, match="are not all pairs"):
         replace(CONFIG, task=TableTask("few", pairs[:7], pairs[:7, 0], n_tokens=5, classes=4))
+
+
+def test_harmonics_of_a_file_are_made_when_they_are_asked_for_and_checked_then() -> None:
+    data = pack_task(S3)
+    task = unpack_task(data, where="x")
+    assert "harmonics" not in vars(task)
+    assert (task.p, task.operation, task.elements) == (6, "S3", ())
+    again = pickle.loads(pickle.dumps(task))
+    assert again == task == S3
+    assert vars(task)["harmonics"] is task.harmonics
+    assert replace(task, name="S3 again").harmonics.names == ("sign", "standard")
+    arrays, facts = unpack_arrays(data, where="x")
+    del facts["format"]
+    foreign = unpack_task(pack_arrays({**arrays, "harmonics.line": arrays["harmonics.line"][::-1].copy()}, facts), where="x")
+    for _ in range(2):  # it is asked again
+        with pytest.raises(DataError, match=r"x: not a task .*its harmonics have other answers than its labels"):
+            foreign.harmonics  # noqa: B018  the error is what is asked for
+    lacking = {name: array for name, array in arrays.items() if not name.startswith("harmonics.p")}
+    with pytest.raises(DataError, match=r"x: not a task .KeyError"):
+        unpack_task(pack_arrays(lacking, facts), where="x").digest  # noqa: B018  likewise
+
+
+def test_a_table_that_is_not_the_configs_is_named_where_the_run_is_verified(tmp_path: Path) -> None:
+    """Nobody else compares them: harmonics would have to be made for it."""
+    run = record(CONFIG, tmp_path, "run", progress=False)
+    other = tmp_path / "run" / "run.json"
+    said = json.loads(other.read_bytes())
+    said["config"]["task"]["sha256"] = "0" * 64
+    other.write_text(json.dumps(said))
+    resigned(run.path)
+    found = open_run(run.path).verify()
+    assert [problem.file for problem in found] == ["run.json"]
+    assert "its task has sha256 000000000000..., but the table in task.safetensors has" in str(found[0])
+    said["config"]["task"] = {"table": "S4", "sha256": S3.digest}
+    other.write_text(json.dumps(said))
+    resigned(run.path)
+    with pytest.raises(DataError, match="but the config has"):
+        open_run(run.path).config  # noqa: B018  the error is what is asked for
+
+
+def test_harmonics_that_do_not_fit_are_named_where_the_run_is_verified(tmp_path: Path) -> None:
+    run = record(CONFIG, tmp_path, "run", progress=False)
+    arrays, facts = unpack_arrays(run.read("task.safetensors"), where="x")
+    del facts["format"]
+    arrays["harmonics.line"] = arrays["harmonics.line"][::-1].copy()
+    (run.path / "task.safetensors").write_bytes(pack_arrays(arrays, facts))
+    resigned(run.path)
+    found = open_run(run.path).verify()
+    assert "task.safetensors" in {problem.file for problem in found}
+    assert any("other answers than its labels" in str(problem) for problem in found)
+
+
+@pytest.mark.parametrize("name", ["S3", "A4", "x*y mod 7", "x/y mod 7", "x-y mod 6", "x*y*x^-1 in S3"])
+def test_tasks_by_name_make_their_harmonics_when_they_are_asked_for(name: str) -> None:
+    known_task.cache_clear()
+    made = known_task(name)
+    assert "harmonics" not in vars(made)
+    assert made.harmonics.names
+    assert pickle.loads(pickle.dumps(made)) == made == unpack_task(pack_task(made), where="x")

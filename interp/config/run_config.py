@@ -181,8 +181,12 @@ class RunConfig:
         """
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The config as nested plain values, as `to_json` writes them."""
+    def to_dict(self, *, hashed: bool = True) -> dict[str, Any]:
+        """The config as nested plain values, as `to_json` writes them.
+
+        Args:
+            hashed: with the hash of a task that is a table, which is that of its harmonics too: they are made for it.
+        """
         parts = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "task"}
         values = {name: _plain(part) for name, part in parts.items()}
         if not self.checkpoints.moments:  # runs without have the bytes and names that they had before there were any
@@ -196,7 +200,7 @@ class RunConfig:
             del values["split"]["blocks"]
         if isinstance(self.task, ModularTask):
             return {"task": asdict(self.task), **values}
-        return {"task": {"table": self.task.name, "sha256": self.task.digest}, **values}
+        return {"task": {"table": self.task.name, **({"sha256": self.task.digest} if hashed else {})}, **values}
 
     @classmethod
     def from_json(cls, text: str, *, task: TableTask | None = None) -> RunConfig:
@@ -216,8 +220,14 @@ class RunConfig:
         return cls.from_dict(json.loads(text), task=task)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], *, task: TableTask | None = None) -> RunConfig:
+    def from_dict(cls, values: Mapping[str, Any], *, task: TableTask | None = None, is_stored: bool = False) -> RunConfig:
         """Read a config from nested plain values, as `to_dict` returns them; otherwise as `from_json`.
+
+        Args:
+            values: the plain values.
+            task: as there.
+            is_stored: the table was stored with the config, in a run that `verify` can check: only their names are compared, as
+                the hash of a table's harmonics cannot be had without making them.
 
         >>> RunConfig.from_dict(RunConfig(steps=10).to_dict()) == RunConfig(steps=10)
         True
@@ -225,6 +235,8 @@ class RunConfig:
         if task is None:
             return checked_with_task(cls, values, where="config")
         named = values.get("task")
+        if is_stored and isinstance(named, Mapping) and named.keys() == {"table", "sha256"} and named["table"] == task.name:
+            return checked_of_table(cls, values, task, where="config")
         if named != {"table": task.name, "sha256": task.digest}:
             raise UsageError(f"task: given the table {task.name!r} ({task.digest[:12]}...), but the config has {named!r}")
         return checked_of_table(cls, values, task, where="config")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from json import loads
+from json import dumps, loads
 from math import isfinite
 from typing import Any
 
@@ -103,7 +103,7 @@ def _changed(found: Mapping[str, Any]) -> dict[str, str]:
     """The fields in which a run is not as its recipe or, without one, as by default."""
     name = found["recipe"]
     base = RECIPES[name]() if name in RECIPES else RunConfig(recipe=name)
-    mine, its = found["config"], loads(base.to_json())
+    mine, its = found["config"], loads(dumps(base.to_dict(hashed=False)))  # nobody waits for harmonics here
     if mine is not None and "table" in mine.get("task", {}):
         mine, its = {**mine, "task": mine["task"]["table"]}, {**its, "task": base.task.name}
     # Fields that are left out where they have their default.

@@ -134,7 +134,7 @@ class _Mending:
 
     def _drawn_again(self, entry: Entry) -> bytes | None:
         """The split that the config's seed gives, if it is the one that was saved."""
-        from interp.store.task_file import pack_split  # only here: it needs torch
+        from interp.store.task_file import pack_split
 
         with suppress(DataError):
             config = open_run(self.path).config

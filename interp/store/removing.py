@@ -38,7 +38,6 @@ from interp.store.run import open_run
 from interp.store.run_paths import run_path
 from interp.store.surroundings import is_pending, is_result
 from interp.store.temporaries import is_temporary
-from interp.store.writer import check_own
 
 _FOLDERS = (CHECKPOINTS, MOMENTS, SERIES, RESULTS, DAMAGED)
 _ALWAYS = {LOCK, MANIFEST, JOURNAL, LOG, RESUME, RECORD, SPLIT, TASK, HISTORY}
@@ -111,6 +110,8 @@ def remove(path: Path, *, lock: LockKind | None = None) -> Parts:
         DataError: if a link lies in a file's place, or something cannot be deleted; the run is then still one.
     """
     check_removable(path)
+    from interp.store.writer import check_own  # only here: it needs torch, and sizes do not
+
     check_own(path)
     with explained(path), locked(path, lock) as allowed:
         allowed()
@@ -147,6 +148,8 @@ def rename(path: Path, name: str, *, lock: LockKind | None = None) -> Path:
         raise UsageError(f"{path} is part of the study {study.name}, which finds its runs by their names")
     if os.path.lexists(there):
         raise UsageError(f"name: given {name!r}, but {there} is there already; choose another")
+    from interp.store.writer import check_own  # only here: it needs torch, and sizes do not
+
     check_own(path)
     with explained(path), locked(path, lock) as allowed:
         allowed()

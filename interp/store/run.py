@@ -201,7 +201,7 @@ class Run:
             )
         table = self.task if TASK in self.manifest.files else None
         try:
-            return RunConfig.from_dict(self.record["config"], task=cast("TableTask | None", table))
+            return RunConfig.from_dict(self.record["config"], task=cast("TableTask | None", table), is_stored=True)
         except (UsageError, ValueError) as error:
             raise DataError(f"{self.path / RECORD}: its config cannot be read here: {error}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +12,9 @@ from interp.errors import UsageError
 from interp.groups.by_name import KNOWN as GROUPS
 from interp.groups.by_name import group, is_group_name
 from interp.groups.cayley import Group
+from interp.harmonics.primes import is_prime
 from interp.tasks.operators import IN_GROUPS, MODULAR, group_table, modular_table, random_labels
-from interp.tasks.task import TableTask, binary_operation
+from interp.tasks.task import TableTask, binary_operation, with_waves
 
 if TYPE_CHECKING:
     from interp.harmonics.harmonics import Harmonics
@@ -47,9 +48,11 @@ def group_task(group: Group, *, formula: str = "x*y", equals_sign: bool = True) 
         raise UsageError(f"task: given {group.name}, a group of one element, expected one with something to learn")
     table = group_table(formula, group)
     name = group.name if formula == "x*y" else f"{formula} in {group.name}"
-    return binary_operation(
-        name, table, equals_sign=equals_sign, harmonics=_in_group(group, formula, table), elements=group.elements
-    )
+    made = binary_operation(name, table, equals_sign=equals_sign, elements=group.elements)
+    waves = partial(_in_group, group, formula, table)
+    if not is_group_name(group.name):  # whose representations may not be found
+        waves(made)
+    return with_waves(made, waves)
 
 
 @cache
@@ -84,23 +87,20 @@ def _pattern(formula: str) -> str:
 def _modular(formula: str, p: int, *, equals_sign: bool) -> TableTask:
     table = modular_table(formula, p)
     by_zero = np.broadcast_to(np.arange(p) == 0, (p, p)) if formula == "x/y" else None
-    return binary_operation(f"{formula} mod {p}", table, equals_sign=equals_sign, harmonics=_modulo(formula, p), left_out=by_zero)
+    made = binary_operation(f"{formula} mod {p}", table, equals_sign=equals_sign, left_out=by_zero)
+    # Where an order makes a formula addition; modulo 2 the units have no wave but the constant.
+    has_waves = formula in ("x+y", "x-y") or (formula in ("x*y", "x/y") and p > 2 and is_prime(p))
+    return with_waves(made, partial(_modulo, formula, p)) if has_waves else made
 
 
-def _modulo(formula: str, p: int) -> Harmonics | None:
-    """Those of addition, where an order makes a formula one."""
-    if formula not in ("x+y", "x-y", "x*y", "x/y"):
-        return None
-    from interp.harmonics import frames, is_prime  # only here: names must not wait for torch
+def _modulo(formula: str, p: int, _: TableTask) -> Harmonics:
+    from interp.harmonics import frames  # only here: names must not wait for torch
 
-    if formula in ("x+y", "x-y"):
-        return frames.addition(p) if formula == "x+y" else frames.subtraction(p)
-    if p < 3 or not is_prime(p):  # modulo 2 the units have no wave but the constant
-        return None
-    return frames.multiplication(p) if formula == "x*y" else frames.division(p)
+    kinds = {"x+y": frames.addition, "x-y": frames.subtraction, "x*y": frames.multiplication, "x/y": frames.division}
+    return kinds[formula](p)
 
 
-def _in_group(group: Group, formula: str, table: object) -> Harmonics:
+def _in_group(group: Group, formula: str, table: object, _: TableTask) -> Harmonics:
     import torch  # only here, as above
 
     from interp.harmonics.of_group import group_harmonics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -109,7 +109,7 @@ class TableTask:
         if self.left_out is not None:
             self._leave_out(self.left_out)
         if self.harmonics is not None:
-            _check_harmonics(self, self.harmonics)
+            check_harmonics(self, self.harmonics)
         if self.elements and (len(self.elements) != self.classes or len(set(self.elements)) != self.classes):
             raise UsageError(
                 f"task {self.name!r}: given {len(set(self.elements))} different names for {self.classes} classes, "
@@ -221,6 +221,35 @@ class TableTask:
         return self.inputs[:, :2]
 
 
+class LazyTask(TableTask):
+    """A table whose harmonics are made when they are first asked for: who reads a name or a label does not wait for them."""
+
+    @cached_property
+    def harmonics(self) -> Harmonics | None:
+        """The waves of the answers.
+
+        Raises:
+            UsageError, DataError: as what makes them.
+        """
+        found: Harmonics = self.__dict__["_make"](self)
+        check_harmonics(self, found)
+        return found
+
+
+def with_waves(task: TableTask, make: Callable[[TableTask], Harmonics]) -> LazyTask:
+    """A table without harmonics, and what makes them.
+
+    Args:
+        task: the table.
+        make: the harmonics of the table; to be sent to other processes, as tasks are.
+    """
+    found = object.__new__(LazyTask)
+    found.__dict__.update(task.__dict__)
+    del found.__dict__["harmonics"]  # the field's value, which would hide what is asked for
+    found.__dict__["_make"] = make
+    return found
+
+
 def binary_operation(
     name: str,
     table: object,
@@ -280,7 +309,7 @@ def _holes(name: str, given: object, shape: tuple[int, ...]) -> Int64[np.ndarray
     return np.flatnonzero(holes).astype(np.int64)
 
 
-def _check_harmonics(task: TableTask, harmonics: Harmonics) -> None:
+def check_harmonics(task: TableTask, harmonics: Harmonics) -> None:
     """Error unless the harmonics' answers are the task's."""
     name, labels, line = task.name, task.labels, harmonics.line.numpy()
     rows = np.arange(len(labels)) if harmonics.rows is None else harmonics.rows.numpy()
