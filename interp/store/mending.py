@@ -38,6 +38,7 @@ from interp.store.run import Run, open_run
 from interp.store.run_log import check_log, write_log
 from interp.store.salvage import bytes_of, own_state, until, with_one_bit_mended
 from interp.store.setting_aside import Aside
+from interp.store.task_file import pack_split
 from interp.store.tensors import unpack
 from interp.store.writer import check_folders
 
@@ -134,8 +135,6 @@ class _Mending:
 
     def _drawn_again(self, entry: Entry) -> bytes | None:
         """The split that the config's seed gives, if it is the one that was saved."""
-        from interp.store.task_file import pack_split
-
         with suppress(DataError):
             config = open_run(self.path).config
             split = config.split.draw(config.task)
