@@ -190,7 +190,11 @@ def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
         first: the part that is done first.
     """
     if not on_terminal() and in_notebook():
-        yield _counted_in_notebook(first)
+        bar = NotebookBar(time.monotonic, in_turn=True)
+        try:
+            yield _counted_in_notebook(bar, first)
+        finally:
+            bar.leave()
         return
     if not on_terminal():
         yield lambda _part, _done, _total: None
@@ -205,31 +209,31 @@ def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task, current = bar.add_task(shown(first), total=None), first
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown_bar:
+        task, current = shown_bar.add_task(shown(first), total=None), first
 
         def show(part: str, done: int, total: int) -> None:
             nonlocal current
             if part != current:
                 current = part
-                bar.reset(task)  # the time left is that of this part
-            bar.update(task, description=shown(part), completed=done, total=total)
+                shown_bar.reset(task)  # the time left is that of this part
+            shown_bar.update(task, description=shown(part), completed=done, total=total)
 
         yield show
 
 
-def _counted_in_notebook(first: str) -> Callable[[str, int, int], None]:
-    bar, current, begun, before = NotebookBar(time.monotonic, in_turn=True), first, time.monotonic(), -1
+def _counted_in_notebook(bar: NotebookBar, first: str) -> Callable[[str, int, int], None]:
+    current, begun, before, counted_from = first, time.monotonic(), -1, 0.0
 
     def show(part: str, done: int, total: int) -> None:
-        nonlocal current, begun, before
+        nonlocal current, begun, before, counted_from
         now = time.monotonic()
         if part != current:
             current, begun, before = part, now, -1  # the time left is that of this part
         if before < 0:
-            before = done  # what was there took no time
-        seconds = now - begun
-        left = f", {duration(seconds / (done - before) * (total - done))} left" if before < done < total else ""
+            before, counted_from = done, now  # what was there took no time
+        seconds, speed = now - begun, (now - counted_from) / max(done - before, 1)
+        left = f", {duration(speed * (total - done))} left" if before < done < total else ""
         share = done / total if total else None
         bar.write(f"{shown(part)}: {done:,} of {total:,}, {duration(seconds)}{left}", share, at_once=done == total)
 

@@ -86,10 +86,14 @@ class NotebookBar:
             return
         execution = _shell().execution_count
         if self._in_turn and _left and _left[0].execution == execution:
-            self._place = _left[0].handle
+            self._place = _left.pop().handle  # nobody else's as long as this one works
             self._place.update(Drawn(line, share))
             return
         from IPython.display import display  # there, as this is a notebook
 
         self._place = display(Drawn(line, share), display_id=True)
-        _left[:] = [_Place(self._place, execution)] if self._in_turn else []
+
+    def leave(self) -> None:
+        """Say that this piece is done: its place is the next one's."""
+        if self._in_turn and self._place is not None:
+            _left[:] = [_Place(self._place, _shell().execution_count)]

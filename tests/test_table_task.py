@@ -16,17 +16,20 @@ import pytest
 import torch
 from mutated import resigned
 
-from interp import ModularTask, RunConfig, TableTask, Training, binary_operation, open_run, record, resume
+from interp import ModularTask, RunConfig, TableTask, Training, binary_operation, fork, open_run, record, resume
 from interp.config.run_config import CheckpointConfig, ModelConfig
 from interp.errors import DataError, UsageError
-from interp.harmonics import CyclicHarmonics, GroupHarmonics
+from interp.groups.by_name import group
+from interp.groups.cayley import Group
+from interp.harmonics import CyclicHarmonics, GroupHarmonics, cyclic
 from interp.keeping.naming import run_name
 from interp.observing.described import history_series
 from interp.observing.series import about
 from interp.reporting.origin import origin
 from interp.store.packed import pack_arrays, unpack_arrays
 from interp.store.task_file import pack_task, unpack_task
-from interp.tasks.known_forms import known_task
+from interp.tasks.known_forms import group_task, known_task
+from interp.tasks.task import with_waves
 from interp.training import loop
 
 PERMUTATIONS = list(itertools.permutations(range(3)))
@@ -176,6 +179,18 @@ def test_harmonics_of_a_file_are_made_when_they_are_asked_for_and_checked_then()
         unpack_task(pack_arrays(lacking, facts), where="x").digest  # noqa: B018  likewise
 
 
+@pytest.mark.parametrize("modulus", [30_000, 10**9, "4x", 0, 5])
+def test_a_modulus_that_is_not_the_tables_asks_for_no_memory(modulus: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of three kilobytes made 14 GB of waves, and then was refused."""
+    arrays, facts = unpack_arrays(pack_task(known_task("x+y mod 4")), where="x")
+    del facts["format"]
+    assert facts["harmonics"] == {"modulus": 4}
+    monkeypatch.setattr(cyclic, "CyclicHarmonics", lambda *_, **__: pytest.fail("made"))
+    data = pack_arrays(arrays, {**facts, "harmonics": {"modulus": modulus}})
+    with pytest.raises(DataError, match=r"x: not a task .ValueError"):
+        unpack_task(data, where="x").harmonics  # noqa: B018  the error is what is asked for
+
+
 def test_a_table_that_is_not_the_configs_is_named_where_the_run_is_verified(tmp_path: Path) -> None:
     """Nobody else compares them: harmonics would have to be made for it."""
     run = record(CONFIG, tmp_path, "run", progress=False)
@@ -187,6 +202,12 @@ def test_a_table_that_is_not_the_configs_is_named_where_the_run_is_verified(tmp_
     found = open_run(run.path).verify()
     assert [problem.file for problem in found] == ["run.json"]
     assert "its task has sha256 000000000000..., but the table in task.safetensors has" in str(found[0])
+    before = (tmp_path / "run" / "manifest.json").read_bytes()
+    with pytest.raises(DataError, match=r"run\.json: its task has sha256 000000000000"):
+        resume(run.path, steps=40, progress=False)  # nothing is written to it
+    with pytest.raises(DataError, match=r"run\.json: its task has sha256 000000000000"):
+        fork(run, 10, root=tmp_path, name="other", progress=False)
+    assert (tmp_path / "run" / "manifest.json").read_bytes() == before
     said["config"]["task"] = {"table": "S4", "sha256": S3.digest}
     other.write_text(json.dumps(said))
     resigned(run.path)
@@ -204,6 +225,18 @@ def test_harmonics_that_do_not_fit_are_named_where_the_run_is_verified(tmp_path:
     found = open_run(run.path).verify()
     assert "task.safetensors" in {problem.file for problem in found}
     assert any("other answers than its labels" in str(problem) for problem in found)
+
+
+def test_a_named_table_whose_representations_cannot_be_found_is_refused_at_once() -> None:
+    """A name alone does not make a table one of a known family."""
+    with pytest.raises(UsageError, match="202"):
+        group_task(Group.from_table(group("D101").table, name="D101"))
+
+
+def test_what_was_known_of_a_table_without_harmonics_is_not_kept() -> None:
+    plain = binary_operation("add", np.add.outer(range(4), range(4)) % 4)
+    waves = known_task("x+y mod 4").harmonics
+    assert plain.digest != with_waves(plain, lambda _: waves).digest == replace(plain, harmonics=waves).digest
 
 
 @pytest.mark.parametrize("name", ["S3", "A4", "x*y mod 7", "x/y mod 7", "x-y mod 6", "x*y*x^-1 in S3"])

@@ -62,14 +62,12 @@ def table(study: Study, rows: Sequence[dict[str, Any]]) -> str:
 
 def laws(study: Study, rows: Sequence[dict[str, Any]]) -> list[str]:
     """Laws along each axis of more than two values, for the runs of each value of the others, or why there is none."""
-    fields = [axis.fields[0] for axis in study.plan.axes if len(axis.fields) == 1]
-    told = []
-    for field in fields:
+    axes = [axis for axis in study.plan.axes if len(axis.fields) == 1]
+    fields, told = [axis.fields[0] for axis in axes], []
+    for field in (axis.fields[0] for axis in axes if len(axis.values) >= FEWEST):
         others = [other for other in fields if other != field]
         for values in sorted({tuple(row[other] for other in others) for row in rows}):
             chosen = [row for row in rows if tuple(row[other] for other in others) == values and row["status"] == "finished"]
-            if len({row[field] for row in chosen}) < FEWEST:
-                continue
             at = ", ".join(f"{other} = {value:g}" for other, value in zip(others, values, strict=True))
             where = f" at {at}" if at else ""
             if field in LAWS:

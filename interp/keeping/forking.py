@@ -94,6 +94,7 @@ def fork(
 
 def fork_source(parent: Run, step: int, *, config: RunConfig, moments: Moments = "kept") -> Configured:
     """What `fork` records, of the whole configuration that the fork has."""
+    parent.check_table()
     changed = _checked_changes(parent, step, config)
     start = _start(parent, step, moments=moments, changed=changed)
     return Configured(config, start.facts(), start, _means(parent, config, changed))

@@ -153,6 +153,7 @@ def checked(path: Path, source: Source) -> Run:
         UsageError: naming the fields that differ.
     """
     run = open_run(path)
+    run.check_table()
     source.check(run)
     return run
 

@@ -28,7 +28,6 @@ from interp.store.manifest import (
 )
 from interp.store.packed import unpack_arrays
 from interp.store.sealed import check_header
-from interp.tasks.task import TableTask
 
 if TYPE_CHECKING:
     from interp.store.run import Run
@@ -81,8 +80,6 @@ def _check_record(run: Run) -> Iterator[Finding]:
 
 def _check_task(run: Run) -> Iterator[Finding]:
     rows = len(run.task.labels)
-    if isinstance(run.task, TableTask):
-        yield from _check_table(run, run.task)
     try:
         if run.budget < 0 or run.may_end_early not in (True, False):
             yield Finding(RECORD, f"its budget is {run.budget} steps")
@@ -92,13 +89,10 @@ def _check_task(run: Run) -> Iterator[Finding]:
         parts = [len(part) for part in (run.split.train, run.split.test, run.split.left_out) if part is not None]
         if sum(parts) != rows:
             yield Finding(SPLIT, f"{' + '.join(map(str, parts))} pairs, expected {rows}")
-
-
-def _check_table(run: Run, task: TableTask) -> Iterator[Finding]:
-    """A table's harmonics, and that it is the one of the config, which no reader compares, as it would have to make them."""
-    digest, said = task.digest, run.record.get("config", {}).get("task")
-    if isinstance(said, dict) and "sha256" in said and said["sha256"] != digest:
-        yield Finding(RECORD, f"its task has sha256 {str(said['sha256'])[:12]}..., but the table in {TASK} has {digest[:12]}...")
+    try:
+        run.check_table()
+    except DataError as error:
+        yield from _unless_named(run, RECORD if str(error).startswith(f"{run.path / RECORD}: ") else TASK, error)
 
 
 def _check_split(run: Run) -> Iterator[Finding]:

@@ -269,6 +269,19 @@ class Run:
         check_pairs(task.p, where=f"{self.path / RECORD}")
         return task
 
+    def check_table(self) -> None:
+        """Refuse a task that is a table and damaged, or not the one of the config; who only reads compares their names alone.
+
+        Raises:
+            DataError: naming the file.
+        """
+        if TASK not in self.manifest.files:
+            return
+        digest, said = cast("TableTask", self.task).digest, self.record.get("config", {}).get("task")
+        if isinstance(said, Mapping) and said.get("sha256", digest) != digest:
+            what = f"its task has sha256 {str(said['sha256'])[:12]}..., but the table in {TASK} has {digest[:12]}..."
+            raise DataError(f"{self.path / RECORD}: {what}")
+
     @property
     def engine(self) -> str:
         """Name of the engine that computed the updates."""

@@ -109,8 +109,8 @@ def unpack_task(data: bytes, *, where: str) -> TableTask:
             "elements": tuple(map(str, facts.get("elements", ()))),
             "left_out": arrays.get("left_out"),
         }
-        task = TableTask(**table)
-        return task if facts["harmonics"] is None else with_waves(task, _Waves(facts["harmonics"], arrays, where))
+        task, waves = TableTask(**table), {name: each for name, each in arrays.items() if name not in ("inputs", "left_out")}
+        return task if facts["harmonics"] is None else with_waves(task, _Waves(facts["harmonics"], waves, where))
     except _DAMAGED as error:
         raise _no_task(error, where) from error
 
@@ -165,7 +165,10 @@ def _to_harmonics(facts: dict[str, Any], arrays: dict[str, Array]) -> Harmonics:
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     rows, classes = tensors.get("harmonics.rows"), tensors.get("harmonics.classes")
     if "modulus" in facts:
-        return CyclicHarmonics(int(facts["modulus"]), rows=rows, classes=classes)
+        n, given = int(facts["modulus"]), len(arrays["labels"] if rows is None else rows)
+        if n * n != given:  # before anything of that size is made
+            raise ValueError(f"given addition modulo {n} on {given} rows, expected {n * n}")
+        return CyclicHarmonics(n, rows=rows, classes=classes)
     if _FUNCTIONS in tensors:
         functions, line = tensors[_FUNCTIONS], tensors["labels"]
         quotients, _ = _quotients(line.reshape(functions.shape[1], functions.shape[1]).numpy())

@@ -10,7 +10,8 @@ import numpy as np
 
 from interp.errors import UsageError
 from interp.groups.by_name import KNOWN as GROUPS
-from interp.groups.by_name import group, is_group_name
+from interp.groups.by_name import group as group_by_name
+from interp.groups.by_name import is_group_name
 from interp.groups.cayley import Group
 from interp.harmonics.primes import is_prime
 from interp.tasks.operators import IN_GROUPS, MODULAR, group_table, modular_table, random_labels
@@ -50,7 +51,7 @@ def group_task(group: Group, *, formula: str = "x*y", equals_sign: bool = True) 
     name = group.name if formula == "x*y" else f"{formula} in {group.name}"
     made = binary_operation(name, table, equals_sign=equals_sign, elements=group.elements)
     waves = partial(_in_group, group, formula, table)
-    if not is_group_name(group.name):  # whose representations may not be found
+    if not (is_group_name(group.name) and group is group_by_name(group.name)):  # whose representations may not be found
         waves(made)
     return with_waves(made, waves)
 
@@ -66,7 +67,7 @@ def known_task(name: str, *, equals_sign: bool = True) -> TableTask:
     TableTask('Z3', 9 inputs, 3 answers)
     """
     if is_group_name(name):
-        return group_task(group(name), equals_sign=equals_sign)
+        return group_task(group_by_name(name), equals_sign=equals_sign)
     squeezed = name.replace(" ", "")
     if found := re.fullmatch(r"randomlabelsmod([0-9]{1,6})(?:,?seed([0-9]{1,10}))?", squeezed):
         p, seed = int(found[1]), int(found[2] or 0)
@@ -76,7 +77,7 @@ def known_task(name: str, *, equals_sign: bool = True) -> TableTask:
             return _modular(formula, int(found[1] or THEIR_P), equals_sign=equals_sign)
     for formula in IN_GROUPS:
         if found := re.fullmatch(f"{_pattern(formula)}(?:in(.+))?", squeezed):
-            return group_task(group(found[1] or THEIR_GROUP), formula=formula, equals_sign=equals_sign)
+            return group_task(group_by_name(found[1] or THEIR_GROUP), formula=formula, equals_sign=equals_sign)
     raise UsageError(f"task: given {name!r:.80}, expected {FORMS}")
 
 

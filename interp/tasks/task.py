@@ -222,7 +222,10 @@ class TableTask:
 
 
 class LazyTask(TableTask):
-    """A table whose harmonics are made when they are first asked for: who reads a name or a label does not wait for them."""
+    """A table whose harmonics are made when they are first asked for: who reads a name or a label does not wait for them.
+
+    That asks for them: its `digest`, and so whether it equals another; ``isinstance(..., Task)`` too, as the protocol has them.
+    """
 
     @cached_property
     def harmonics(self) -> Harmonics | None:
@@ -246,6 +249,7 @@ def with_waves(task: TableTask, make: Callable[[TableTask], Harmonics]) -> LazyT
     found = object.__new__(LazyTask)
     found.__dict__.update(task.__dict__)
     del found.__dict__["harmonics"]  # the field's value, which would hide what is asked for
+    found.__dict__.pop("digest", None)  # of the table alone
     found.__dict__["_make"] = make
     return found
 

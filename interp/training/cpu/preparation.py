@@ -55,7 +55,7 @@ def prepare(layout: Layout, *, processes: int) -> None:
         counted_progress("compiling the fast CPU engine (once per installation)") as show,
         nullcontext() if folder is None else _one_at_a_time(folder),
     ):
-        show(0, len(units))
+        show(sum(unit.is_stored for unit in units), len(units))
         missing = [i for i, unit in enumerate(units) if not unit.is_stored]
         helpers = min(processes, len(missing) // _UNITS_EACH, _MOST_PROCESSES)
         if folder is not None and helpers > 1:
