@@ -206,7 +206,7 @@ def test_a_table_that_is_not_the_configs_is_named_where_the_run_is_verified(tmp_
     with pytest.raises(DataError, match=r"run\.json: its task has sha256 000000000000"):
         resume(run.path, steps=40, progress=False)  # nothing is written to it
     with pytest.raises(DataError, match=r"run\.json: its task has sha256 000000000000"):
-        fork(run, 10, root=tmp_path, name="other", progress=False)
+        fork(run.path, 10, root=tmp_path, name="other", progress=False)
     assert (tmp_path / "run" / "manifest.json").read_bytes() == before
     said["config"]["task"] = {"table": "S4", "sha256": S3.digest}
     other.write_text(json.dumps(said))
