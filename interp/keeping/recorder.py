@@ -113,6 +113,7 @@ def resume(
             steps are given to a run that is unfinished, stopped, has them already, or did not keep its last state.
     """
     run = open_run(run)
+    run.check_table()
     if steps is not None:
         extend(run.path, steps, lock=lock)
         run = open_run(run.path)
