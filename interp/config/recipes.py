@@ -17,8 +17,8 @@ def _demo() -> RunConfig:
 
     To expect, over seeds 0 to 9: memorized (train accuracy 99 %) at step 112 to 125; grokked (test accuracy 99 % for good) at
     step 1,425 to 3,025, all ten of them; settled at 2,925 to 5,850 with a test loss below 1e-2 (below 1e-4 in all twenty
-    runs of docs/expected.md). With seed 0 test accuracy stays under 15 % until step 1,575. Another processor, version or number of
-    threads, by rounding, moves all but the first: docs/expected.md has what was seen where.
+    runs of docs/expected.md). With seed 0 test accuracy stays under 15 % until step 1,575. Another processor, version or number
+    of threads, by rounding, moves all but the first: docs/expected.md has what was seen where.
     """
     return RunConfig(
         recipe="demo",
