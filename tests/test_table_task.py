@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from mutated import resigned
+from strangers import call
 
 from interp import ModularTask, RunConfig, TableTask, Training, binary_operation, fork, open_run, record, resume
 from interp.config.run_config import CheckpointConfig, ModelConfig
@@ -246,3 +247,22 @@ def test_tasks_by_name_make_their_harmonics_when_they_are_asked_for(name: str) -
     assert "harmonics" not in vars(made)
     assert made.harmonics.names
     assert pickle.loads(pickle.dumps(made)) == made == unpack_task(pack_task(made), where="x")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, "x", [], {"task": None}, {"task": []}, {"task": {"table": None}}, {"task": {"table": "S3", "sha256": 7}}],
+)  # fmt: skip
+def test_a_config_that_does_not_fit_its_table_ends_no_command_in_a_traceback(
+    said: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = record(CONFIG, tmp_path, "run", progress=False)
+    values = json.loads((run.path / "run.json").read_bytes())
+    values["config"] = {**values["config"], **said} if isinstance(said, dict) else said
+    (run.path / "run.json").write_text(json.dumps(values))
+    resigned(run.path)
+    for command in (("show", "run"), ("verify", "run"), ("resume", "run", "--steps", 40), ("fork", "run", "--step", 20)):
+        found = call(capsys, *command, "--root", tmp_path)
+        assert found.code in ((0, 1, 2) if command[0] == "show" else (1, 2)), (command, found.err)
+        assert "Traceback" not in found.said
+        assert "run.json" in found.err or command[0] == "show", found.err
