@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interp.losses import correct, cross_entropy, stablemax_cross_entropy
+from interp.measures.in_double import cross_entropy_in_double
 
 
 def drawn(pairs: int, classes: int, *, scale: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,6 +44,19 @@ def test_float32_loss_and_gradient_are_those_of_float64(classes, scale, lead, se
     assert torch.allclose(loss.detach().double()[representable], expected[representable], rtol=1e-5, atol=0)
     row = representable[:, None] & (gradient.abs() > 1e-30)
     assert torch.allclose(logits.grad.double()[row], gradient[row], rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("pairs", "classes"), [(0, 5), (1, 2), (3481, 59), (2000, 120), (3, 70_000)])
+def test_in_double_block_by_block_it_is_the_loss_in_float64(pairs, classes):
+    logits, labels = drawn(pairs, classes + 1, scale=12.0, seed=1)
+    logits, labels = logits[:, :classes], labels.clamp(max=classes - 1)  # not contiguous, as without the class of `=`
+    before = logits.clone()
+    losses = cross_entropy_in_double(logits, labels)
+    expected, _ = exact(logits, labels)
+    assert losses.dtype == torch.float64
+    assert losses.shape == (pairs,)
+    assert torch.allclose(losses, expected, rtol=1e-12, atol=0)
+    assert torch.equal(logits, before)  # the answers' logits are taken out of a copy
 
 
 @pytest.mark.parametrize("gap", [0.0, 1.0, 17.0, 30.0, 60.0, 69.0])

@@ -11,7 +11,8 @@ from torch import Tensor
 from interp import measures
 from interp.harmonics.harmonics import take_logits
 from interp.harmonics.residues import both_units
-from interp.losses import correct, cross_entropy
+from interp.losses import correct
+from interp.measures.in_double import cross_entropy_in_double
 from interp.measures.verdict import pairs_of
 from interp.networks.one_layer import Weights, forward_embedded
 from interp.networks.pair_tables import pair_logits
@@ -24,8 +25,8 @@ def losses(model: Model) -> Entries:
     logits, labels = model.logits, model.labels
     with_equals = None
     if model.weights.classes > model.weights.p:
-        with_equals = model.means(cross_entropy(model.tables.all_logits.double(), labels))
-    train, loss, right = model.part("train"), cross_entropy(logits.double(), labels), correct(logits, labels).double()
+        with_equals = model.means(cross_entropy_in_double(model.tables.all_logits, labels))
+    train, loss, right = model.part("train"), cross_entropy_in_double(logits, labels), correct(logits, labels).double()
     return {
         "loss": model.means(loss),
         "loss_all_classes": with_equals,

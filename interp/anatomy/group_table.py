@@ -11,7 +11,8 @@ from torch import Tensor
 from interp import measures
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import Harmonics, take_classes
-from interp.losses import correct, cross_entropy
+from interp.losses import correct
+from interp.measures.in_double import cross_entropy_in_double
 from interp.networks.two_embeddings import TwoEmbeddings
 from interp.observing.circuit import Circuit, Entries, Model
 from interp.observing.keys import key_frequencies
@@ -32,7 +33,7 @@ def of_two_embeddings(model: Model) -> Entries:
     found |= {
         "p": model.task.classes,
         "operation": getattr(model.task, "operation", model.task.name),
-        "loss": model.means(cross_entropy(logits.double(), labels)),
+        "loss": model.means(cross_entropy_in_double(logits, labels)),
         "accuracy": model.means(correct(logits, labels).double()),
         "health": {"collapsed": None if train is None else measures.collapsed(logits[train], labels[train]).double().mean()},
         "sum_squared_weights": measures.sum_squared_weights(model.network.tensors()),

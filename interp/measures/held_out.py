@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.losses import correct, cross_entropy
+from interp.losses import correct
+from interp.measures.in_double import cross_entropy_in_double
 
 # In the order in which a pair is asked whether it belongs to a part; it belongs to the first.
 PARTS = ("new answer", "twin", "both seen", "a seen", "b seen", "neither seen")
@@ -97,7 +98,7 @@ def part_readings(
     1.0
     """
     everything = {"train": train, **parts}
-    loss, right = cross_entropy(logits.double(), labels), correct(logits, labels).double()
+    loss, right = cross_entropy_in_double(logits, labels), correct(logits, labels).double()
     chosen = [rows.to(loss.device) for rows in everything.values()]
     return PartReadings(
         tuple(everything),
