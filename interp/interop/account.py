@@ -13,7 +13,7 @@ from interp.errors import DataError
 from interp.interop.content import State
 from interp.interop.guess import Guess
 from interp.interop.held_network import Held, HeldTask
-from interp.interop.opening import Opened
+from interp.interop.opened import Opened
 from interp.interop.untrusted import stored_attributes
 from interp.interop.working import Performance, Working, performance, working
 from interp.networks.one_layer import Weights

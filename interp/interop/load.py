@@ -22,7 +22,8 @@ from interp.interop.held_network import Held, HeldTask
 from interp.interop.imported import Imported, disagreements, run_config
 from interp.interop.known import Known, UnknownFactError
 from interp.interop.logs.training_log import TrainingLog
-from interp.interop.opening import Opened, open_file
+from interp.interop.opened import Opened
+from interp.interop.opening import open_file
 from interp.interop.own_log import compared, find_log, miscounted, unsaid_step
 from interp.interop.recognising import Format
 from interp.interop.stored_settings import optimizer_notes

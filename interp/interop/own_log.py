@@ -19,7 +19,7 @@ from interp.interop.known import Known
 from interp.interop.logs.log_rows import Row, Rows, flattened
 from interp.interop.logs.tidying import tidy
 from interp.interop.logs.training_log import TrainingLog, log_beside, read_log
-from interp.interop.opening import Opened
+from interp.interop.opened import Opened
 from interp.interop.stored_losses import stored_rows
 from interp.tasks.splits import Split
 
