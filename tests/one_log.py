@@ -8,6 +8,8 @@ from pathlib import Path
 
 from written_logs import event, tensorboard, trackio, wandb
 
+from interp.interop.logs.training_log import read_log
+
 STEPS = [0, 10, 20, 30, 40]
 COLUMNS = {
     "train_loss": [4.5, 2.25, 0.125, 1e-3, 1.25e-7],
@@ -43,3 +45,14 @@ def write(folder: Path, form: str) -> Path:
             folder / "run-x1y2z3.wandb", [{"_step": at, "epoch": row["step"], **values[at]} for at, row in enumerate(ROWS)]
         )
     return trackio(folder / "project.db", {"run-a": [(row["step"], values[at]) for at, row in enumerate(ROWS)]})
+
+
+def written(path: Path, content: str) -> Path:
+    """A file with this content."""
+    path.write_text(content)
+    return path
+
+
+def as_columns(path: Path, run: str | None = None) -> dict[str, dict[int, float]]:
+    """Its columns by name: step -> value."""
+    return {name: dict(values) for name, values in read_log(path, run).columns.items()}
