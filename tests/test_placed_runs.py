@@ -64,6 +64,35 @@ def test_a_planted_boundary_is_found_where_it_is(planted: Any, tmp_path: Path) -
     assert np.median(used) < 33 * 4 / 3
 
 
+@pytest.mark.parametrize(
+    ("centre", "slope", "falling", "told"),
+    [
+        (5.0, 80.0, False, "none of them grokked; it lies above 0.9, if anywhere"),
+        (-5.0, 80.0, False, "all of them grokked; it lies below 0.1, if anywhere"),
+        (5.0, -80.0, True, "all of them grokked; it lies above 0.9, if anywhere"),
+        (-5.0, -80.0, True, "none of them grokked; it lies below 0.1, if anywhere"),
+        (0.5, -80.0, False, "they grok at small values and not at large ones; ask with falling=True (--falling)"),
+        (0.5, 80.0, True, "they grok at large values and not at small ones; ask with not falling=True (leave --falling out)"),
+    ],
+)
+def test_no_boundary_is_made_up_where_there_is_none(planted: Any, tmp_path: Path, centre, slope, falling, told) -> None:
+    trained = planted(centre, slope)
+    found = find_boundary(a_study(tmp_path), width=0.05, falling=falling, workers=2, progress=False)
+    assert not found.is_found
+    assert found.value.value is found.value.low is found.value.high is None
+    assert told in str(found)
+    assert len(trained) < 60  # of 1,320: that there is none is known soon
+
+
+def test_runs_that_grok_by_chance_have_no_boundary(planted: Any, tmp_path: Path) -> None:
+    said = []
+    for seed in range(5):
+        planted(0.5, 0.0, seed=seed)
+        said.append(find_boundary(a_study(tmp_path / str(seed), seeds=4), width=0.05, workers=4, progress=False))
+    assert sum("lie among those that did not" in str(found) for found in said) >= 3
+    assert not any(found.is_found for found in said)
+
+
 def test_without_seeds_left_it_says_so(planted: Any, tmp_path: Path) -> None:
     planted(0.5, 8.0)
     found = find_boundary(a_study(tmp_path, seeds=1), width=0.02, workers=4, progress=False)

@@ -272,7 +272,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     assert code == 0
     assert "2 of 4 runs finished" in out
     code, out, _ = run("run", "wd", "--workers", "1")
-    assert "2 of them now" in out
+    assert "2 of them while this command ran" in out
     code, out, _ = run("show", "wd")
     assert "not reached" in out
     assert out.count("fewer than 10 seeds") == 2  # of each cell

@@ -25,7 +25,7 @@ from interp.loops.told_numbers import loss_number, step_number
 from interp.loops.unchanged import Kept
 from interp.loops.wanted import Wanted
 from interp.networks.module_network import copied, module_maker
-from interp.networks.undisturbed import same_random_streams
+from interp.networks.undisturbed import same_random_streams, same_settings
 from interp.store.manifest import Reason
 from interp.store.run import Run, open_run
 from interp.store.writer import writing
@@ -92,7 +92,7 @@ class Recording:
             raise UsageError(f"recording {self.path.name!r}: it was opened before; call interp.recording(...) again")
         self._process = os.getpid()
         wanted = self._wanted
-        with same_random_streams(), ExitStack() as held:
+        with same_random_streams(), same_settings(), ExitStack() as held:
             allowed = held.enter_context(writing(self.path, wanted.lock))
             run = wanted.begun.opened()
             can_wait = self._can_be_copied()
@@ -138,7 +138,7 @@ class Recording:
                 self._kept.keep(self._wanted.watched.network.module)
         is_evaluated = self._dues.is_evaluated(step, saved=is_saved)
         if is_saved or is_evaluated or self._writer.is_due:
-            with HeldSignals() as signals, same_random_streams():
+            with HeldSignals() as signals, same_random_streams(), same_settings():
                 self._act(step, loss, is_evaluated=is_evaluated, is_saved=is_saved)
             _obey(signals)
         elif loss is not None and not self._stops(step, loss):
@@ -147,7 +147,7 @@ class Recording:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._process != os.getpid():
             return
-        with HeldSignals() as signals, same_random_streams():
+        with HeldSignals() as signals, same_random_streams(), same_settings():
             try:
                 if self._state == "open":
                     self._end(kind)

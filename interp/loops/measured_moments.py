@@ -14,6 +14,7 @@ from interp.loops.matrix_spectra import NAME
 from interp.loops.mishaps import Mishaps
 from interp.loops.moment import Moment, Watched
 from interp.networks.module_network import KIND, ModuleNetwork
+from interp.networks.undisturbed import same_settings
 from interp.observing.analysis import Analysis, Asked, find_analyses
 from interp.observing.applying import Nature, does_not_apply
 from interp.observing.fingerprint import cache_key, key_of, toolkit_digest
@@ -147,7 +148,7 @@ class MeasuredMoments:
         for analysis in sorted(analyses, key=_rank):
             if analysis.name not in self.results:
                 continue
-            with self.mishaps.kept_from_the_loop(f"the analysis {analysis.name} was not measured", view.step):
+            with same_settings(), self.mishaps.kept_from_the_loop(f"the analysis {analysis.name} was not measured", view.step):
                 try:
                     self._add(self.results[analysis.name], analysis, view, hashed)
                 except RAISED:

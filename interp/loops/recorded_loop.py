@@ -20,12 +20,12 @@ from interp.loops.measured_moments import analyses_for
 from interp.loops.moment import Loss, Watched, loss_named
 from interp.loops.wanted import Wanted
 from interp.networks.module_network import Inputs, ModuleNetwork, tokens_alone
-from interp.networks.undisturbed import same_random_streams
+from interp.networks.undisturbed import same_random_streams, same_settings
 from interp.observing.analysis import Asked
 from interp.store.locking import LockKind
 from interp.store.run_paths import run_path
 from interp.tasks.splits import Split, SplitConfig
-from interp.tasks.task import Task
+from interp.tasks.task import Task, answered
 
 MOST_NAME = 200  # bytes of a name: file systems take 255, of which what is made beside the run needs some
 
@@ -52,8 +52,8 @@ def recording(  # noqa: PLR0913  each is a choice of the one who records
 ) -> Recording:
     """Record a training loop of your own: what is told by ``log.step(i)`` inside the block becomes a run as any other.
 
-    Nothing in the training changes: the model is looked at in evaluation mode without gradients, at due steps only, and modes and
-    random streams are put back. No error in a measure, and no disk, ends the loop: it is said once, in the run's log and on its
+    Nothing in the training changes: the model is looked at in evaluation mode without gradients, at due steps only, and modes,
+    random streams and torch's settings are put back. No error in a measure, and no disk, ends the loop: it is said once, in the run's log and on its
     page. Leaving the block ends the run; an exception or Ctrl-C leaves it unfinished, and the same call continues it:
     `Recording.last` says after which step. docs/recording.md is the guide.
 
@@ -112,7 +112,7 @@ def recording(  # noqa: PLR0913  each is a choice of the one who records
     network = ModuleNetwork(model, inputs, position, tuple(sites))
     function, loss_name = loss_named(loss)
     watched = Watched(network, task, _split(split, task), function)
-    with same_random_streams():
+    with same_random_streams(), same_settings():
         watched.check()
     given = _keys(keys, task)
     chosen, late = analyses_for(analyses, task, given)
@@ -146,14 +146,19 @@ def _check_kinds(name: object, inputs: object, position: object, sites: object) 
 
 
 def _split(split: Split | SplitConfig | None, task: Task) -> Split:
-    rows = len(task.labels)
+    rows = answered(task)
     if split is None:
-        return Split(train=np.arange(rows), test=np.arange(0))
+        left_out = np.setdiff1d(np.arange(len(task.labels)), rows)
+        return Split(train=rows, test=np.arange(0), left_out=left_out if len(left_out) else None)
     if isinstance(split, SplitConfig):
         return split.draw(task)
-    if not isinstance(split, Split) or len(split.train) + len(split.test) != rows:
-        given = f"{split!r:.60}"
-        raise UsageError(f"split: given {given}, expected an interp.Split or SplitConfig of the {rows} rows of {task.name!r}")
+    if not isinstance(split, Split):
+        raise UsageError(f"split: given {split!r:.60}, expected an interp.Split or SplitConfig of {task.name!r}")
+    if not np.array_equal(np.sort(np.concatenate([split.train, split.test])), rows):
+        with_answer = "" if len(rows) == len(task.labels) else " that have an answer"
+        raise UsageError(
+            f"split: given {split!r}, expected one that names each of the {len(rows)} rows of {task.name!r}{with_answer} once"
+        )
     return split
 
 

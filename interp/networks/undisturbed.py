@@ -1,10 +1,11 @@
-"""Looking at a module that somebody else trains, without a trace: modes, random streams and autocast are as they were."""
+"""Looking at a module that somebody else trains, without a trace: modes, random streams, autocast and settings are as they were."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,3 +58,54 @@ def same_random_streams() -> Iterator[None]:
         random.setstate(python)
         if cuda:
             torch.cuda.set_rng_state_all(cuda)
+
+
+@contextmanager
+def same_settings() -> Iterator[None]:
+    """Put back what is set for the whole process and changes what a training does, whatever code of a user's sets inside the block.
+
+    These are torch's gradients (on or off), anomaly detection, standard precision and device, number of threads, precision of
+    float32 products, deterministic algorithms and those of cuDNN; and how numpy takes what is not finite.
+
+    >>> with same_settings(): _ = torch.set_grad_enabled(False)
+    >>> torch.is_grad_enabled()
+    True
+    """
+    settings = [(get, put, get()) for get, put in _SETTINGS]
+    errors = np.geterr()
+    try:
+        yield
+    finally:
+        for get, put, before in settings:
+            if get() != before:
+                put(before)
+        np.seterr(**errors)
+
+
+def _deterministic() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _anomaly() -> tuple[bool, bool]:
+    return torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+
+
+def _cudnn() -> tuple[bool, bool]:
+    return torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+
+
+def _put_cudnn(flags: tuple[bool, bool]) -> None:
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = flags
+
+
+# How each is read and set.
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, torch.set_default_device),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (_deterministic, lambda flags: torch.use_deterministic_algorithms(flags[0], warn_only=flags[1])),
+    (_anomaly, lambda flags: torch.autograd.set_detect_anomaly(*flags)),
+    (_cudnn, _put_cudnn),
+)

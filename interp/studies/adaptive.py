@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import expit, log_expit
+from scipy.special import betaln, expit, log_expit, logsumexp
 
 from interp.errors import UsageError
 from interp.studies.critical import outcomes
@@ -16,6 +17,9 @@ from interp.studies.durations import FEW, Estimate, numbers
 
 POINTS, SLOPES = 401, 13
 FINEST = 0.01
+
+# Why runs do not say that there is a boundary in the range.
+Doubt = Literal["none grok", "all grok", "reversed", "constant"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +33,19 @@ class BoundarySearch:
         low: lower end of the axis.
         high: upper end.
         falling: True where runs grok below x_c.
-        log_belief: logarithm of the belief, up to a constant.
+        log_belief: logarithm of the belief, up to a constant: the log-likelihood of the runs.
+        log_reversed: the same, if runs grokked on the other side of x_c.
         n: runs so far.
+        grokked: how many of them did.
     """
 
     low: float
     high: float
     falling: bool
     log_belief: Float64[np.ndarray, "point slope"]
+    log_reversed: Float64[np.ndarray, "point slope"]
     n: int
+    grokked: int
 
     @cached_property
     def points(self) -> Float64[np.ndarray, " point"]:
@@ -72,8 +80,31 @@ class BoundarySearch:
         if at.min() < self.low or at.max() > self.high:
             raise UsageError(f"x: given {at.min():g}..{at.max():g}, expected {self.low:g}..{self.high:g}")
         odds = self.slopes * (at[:, None, None] - self.points[:, None])
-        gained = log_expit(np.where(happened, 1, -1)[:, None, None] * odds).sum(axis=0)
-        return replace(self, log_belief=self.log_belief + gained, n=self.n + len(at))
+        sign = np.where(happened, 1, -1)[:, None, None]
+        return replace(
+            self,
+            log_belief=self.log_belief + log_expit(sign * odds).sum(axis=0),
+            log_reversed=self.log_reversed + log_expit(-sign * odds).sum(axis=0),
+            n=self.n + len(at),
+            grokked=self.grokked + int(happened.sum()),
+        )
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """Why the runs do not say that there is an x_c in the range: the belief takes that for granted. None if they do.
+
+        All of them grok, or none; or the runs are better explained, by their marginal likelihoods, by an x_c with the sides
+        ``reversed``, or by a ``constant`` P(grok), of which every value is equally likely beforehand: B(grokked + 1, others + 1).
+        """
+        if not self.n:
+            return None
+        if self.grokked in (0, self.n):
+            return "all grok" if self.grokked else "none grok"
+        own, other = (float(logsumexp(each)) - np.log(each.size) for each in (self.log_belief, self.log_reversed))
+        constant = float(betaln(self.grokked + 1, self.n - self.grokked + 1))
+        if own >= max(other, constant):
+            return None
+        return "reversed" if other >= constant else "constant"
 
     def boundary(self, *, level: float = 0.95) -> Estimate:
         """x_c: the median of the belief and its central interval."""
@@ -82,7 +113,15 @@ class BoundarySearch:
         return Estimate(value, low, high, level, self.n, self.n < FEW)
 
     def is_found(self, *, width: float, level: float = 0.95) -> bool:
-        """Whether the interval of x_c is at most so wide.
+        """Whether the runs say that there is an x_c in the range, and its interval is at most so wide.
+
+        Raises:
+            UsageError: as `is_narrow`.
+        """
+        return self.is_narrow(width=width, level=level) and self.n > 0 and self.doubt is None
+
+    def is_narrow(self, *, width: float, level: float = 0.95) -> bool:
+        """Whether the interval of x_c is at most so wide, if there is an x_c in the range.
 
         Raises:
             UsageError: for a width that the grid of x_c does not resolve; narrow the range then.
@@ -113,7 +152,8 @@ def boundary_search(low: float, high: float, *, falling: bool = False) -> Bounda
     """
     if not (np.isfinite([low, high]).all() and low < high):
         raise UsageError(f"range: given {low!r} to {high!r}, expected two finite numbers, the smaller first")
-    return BoundarySearch(float(low), float(high), falling, np.zeros((POINTS, SLOPES)), 0)
+    nothing = np.zeros((POINTS, SLOPES))
+    return BoundarySearch(float(low), float(high), falling, nothing, nothing, 0, 0)
 
 
 def next_points(search: BoundarySearch, n: int = 1, *, among: Sequence[float] | None = None) -> list[float]:

@@ -44,7 +44,7 @@ class Tally:
         finished: runs at their end, including those that were before.
         stopped: runs whose loss was not finite.
         failed: name of a run that could not be trained here -> why.
-        trained: how many were brought to their end by this call.
+        trained: how many came to their end while this call lasted, here or by other workers.
     """
 
     finished: int
@@ -175,17 +175,19 @@ def _results(
     """What the executor did. Runs that others train are looked at until they are done, or their lease is over."""
     leases = Leases(work.folder / LEASES, seconds=work.lease_seconds)
     left = [point for point in points if point.name not in states]
+    held: dict[str, Point] = {}
     while left:
         numbered = dict(enumerate(left))
-        held: list[Point] = []
         for number, result in executor({number: point.config for number, point in numbered.items()}, work):
             if result == "held":
-                held.append(numbered[number])
+                held[numbered[number].name] = numbered[number]
             yield numbered[number].name, result
         left = []
         while held and not left:
             time.sleep(_PATIENCE)
-            left = [point for point in held if _is_due(point, work, leases)]
+            left = [point for point in held.values() if _is_due(point, work, leases)]
+        for point in left:  # the others stay: each is looked at until it is done
+            del held[point.name]
 
 
 def _is_due(point: Point, work: Work, leases: Leases) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log10
 from typing import TYPE_CHECKING
 
 from interp.cores import available_threads
 from interp.errors import UsageError
-from interp.studies.adaptive import BoundarySearch, boundary_search, next_points
+from interp.studies.adaptive import BoundarySearch, Doubt, boundary_search, next_points
 from interp.studies.durations import FEW, Estimate
 from interp.studies.going import go
 from interp.studies.outcomes import rows
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from interp.studies.study_plan import Point
     from interp.training.executor import Executor
 
+_FREE = ("missing", "unfinished", "failed")  # runs that can be placed
+_AT_THE_FAR_END = 2  # runs that must be there before it is said that a boundary lies beyond the axis
 _BY_FACTORS = 10  # an axis whose ends are this many times apart acts by factors
 
 
@@ -30,10 +32,12 @@ class Boundary:
 
     Attributes:
         field: the axis.
-        value: of the field there, with its 95 % interval.
-        is_found: whether the interval is as narrow as was asked for; otherwise the study had no seed left where one was needed.
+        value: of the field there, with its 95 % interval; not reached where the runs do not say that there is one.
+        is_found: whether there is one, and the interval is as narrow as was asked for; otherwise the study had no seed left where
+            one was needed.
         runs: how many runs say so.
         failed: runs that could not be trained, with the reason.
+        doubt: why the runs do not say that there is a boundary between the ends of the axis; empty if they do.
     """
 
     field: str
@@ -41,8 +45,11 @@ class Boundary:
     is_found: bool
     runs: int
     failed: Mapping[str, str]
+    doubt: str = ""
 
     def __str__(self) -> str:
+        if self.doubt:
+            return f"P(grok) = 0.5 nowhere along {self.field} as far as is known, by {counted(self.runs, 'run')}: {self.doubt}"
         low, value, high = (f"{number:.4g}" for number in (self.value.low, self.value.value, self.value.high))
         more = "" if self.is_found else "; not as narrow as asked for: add seeds, or values between these"
         few = f", fewer than {FEW}" if self.runs < FEW else ""
@@ -88,15 +95,34 @@ def find_boundary(
     while True:
         found = rows(study)
         search = _after(fresh, found, field, scaled)
-        known = Boundary(field, _unscaled(search.boundary(), values), search.is_found(width=width), search.n, dict(failed))
+        doubt = "" if search.doubt is None else _in_words(search.doubt, search, values)
+        value = _unscaled(search.boundary(), values)
+        value = replace(value, value=None, low=None, high=None) if doubt else value
+        known = Boundary(field, value, search.is_found(width=width), search.n, dict(failed), doubt)
         if on_round is not None and search.n:
             on_round(known)
-        chosen = [] if known.is_found else _choose(study, found, field, search, count=workers or available_threads())
+        if not search.is_narrow(width=width) or search.doubt == "constant":
+            chosen = _choose(study, found, field, search, count=workers or available_threads())
+        else:  # further runs there would come out likewise
+            chosen = _far(study, found, field, search) if search.doubt in ("none grok", "all grok") else []
         chosen = [point for point in chosen if point.name not in failed]
         if not chosen:
             return known
         at_once = workers if executor is None else None
         failed |= go(study, chosen, workers=at_once, executor=executor, progress=progress, force=force).failed
+
+
+def _in_words(doubt: Doubt, search: BoundarySearch, values: Sequence[float]) -> str:
+    """Why there may be no boundary between the ends of the axis, and what to do."""
+    if doubt in ("none grok", "all grok"):
+        beyond = (doubt == "none grok") != search.falling
+        end, side = (max(values), "above") if beyond else (min(values), "below")
+        return f"{'none' if doubt == 'none grok' else 'all'} of them grokked; it lies {side} {end:g}, if anywhere"
+    if doubt == "reversed":
+        small, large = ("large", "small") if search.falling else ("small", "large")
+        said = "not falling=True (leave --falling out)" if search.falling else "falling=True (--falling)"
+        return f"they grok at {small} values and not at {large} ones; ask with {said}"
+    return "those that grokked lie among those that did not, from one end to the other"
 
 
 def axis_width(study: Study) -> float:
@@ -141,13 +167,23 @@ def _after(search: BoundarySearch, found: Sequence[Row], field: str, scaled: Cal
     return search.after([scaled(float(row[field])) for row in ended], [row["grokked"] is not None for row in ended])
 
 
+def _far(study: Study, found: Sequence[Row], field: str, search: BoundarySearch) -> list[Point]:
+    """Runs at the end of the axis from which the search went away: if they come out otherwise, it went the wrong way."""
+    to_high = (search.doubt == "none grok") != search.falling
+    end = (min if to_high else max)(_axis(study)[1])
+    there = [row for row in found if float(row[field]) == end]
+    ended = sum(row["status"] in ("finished", "stopped") for row in there)
+    names = [row["run"] for row in there if row["status"] in _FREE][: max(0, _AT_THE_FAR_END - ended)]
+    return [point for point in study.points if point.name in names]
+
+
 def _choose(study: Study, found: Sequence[Row], field: str, search: BoundarySearch, *, count: int) -> list[Point]:
     """The next runs: at the values that tell most, each with the first seed that has not been used there."""
     status = {row["run"]: row["status"] for row in found}
     scaled = _scale(_axis(study)[1])
     free: dict[float, list[Point]] = {}
     for point in study.points:
-        if status[point.name] in ("missing", "unfinished", "failed"):
+        if status[point.name] in _FREE:
             free.setdefault(scaled(float(point.values[field])), []).append(point)
     chosen: list[Point] = []
     believed = search
