@@ -17,7 +17,7 @@ from interp.errors import UsageError
 from interp.keeping.naming import run_name
 from interp.keeping.recorder import record
 from interp.store.run import open_run
-from interp.studies.study_plan import base_of, plan_from_dict
+from interp.studies.plan_files import base_of, plan_from_dict
 from interp.studies.vary import make_axis
 from interp.tasks.modular import ModularTask
 from interp.tasks.named import task

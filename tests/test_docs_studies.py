@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from interp.studies.study_plan import read_plan
+from interp.studies.plan_files import read_plan
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "studies"

@@ -228,7 +228,7 @@ def test_survival_curves_are_those_of_kaplan_and_meier_with_a_tick_for_every_cen
         ticks = [t for t in marks if t.marker.symbol == "line-ns-open"]
         assert sum(len(t.x) for t in ticks) == int((~runs.event).sum())
     assert found.test == log_rank([timed(known.at({0: i, 1: 0}), "grokked") for i in range(3)])
-    assert found.paired.method == "log-rank within strata"
+    assert found.within.method == "log-rank within strata"
     assert len([trace for trace in drawn.data if trace.fill == "tonexty"]) == 3
 
 
@@ -251,7 +251,7 @@ def test_one_group_cannot_be_compared_and_none_cannot_be_drawn() -> None:
     known = table({"split.fraction": []}, rows=[*rows, unseen_row({"split.fraction": 0.5}, 0, name="9")])
     found = survival_of(known, "grokked", by=0, fixed={})
     assert isinstance(found.test, NotBounded)
-    assert found.paired is None
+    assert found.within is None
     empty = replace(found, groups=())
     with pytest.raises(UsageError, match="no run is finished"):
         survival_figure(empty, ask("grokked", known), axis="fraction")

@@ -16,8 +16,9 @@ from small_study import small_base, small_study
 
 from interp import RunConfig, Study, binary_operation, open_study, recipe
 from interp.errors import DataError, UsageError
+from interp.studies.plan_files import base_of, plan_from_dict, read_plan
 from interp.studies.study import read_study_plan
-from interp.studies.study_plan import StudyPlan, base_of, field_of, plan_from_dict, point_name, read_plan
+from interp.studies.study_plan import StudyPlan, field_of, point_name
 from interp.studies.vary import Axis, make_axis, read_axis, read_seeds
 
 

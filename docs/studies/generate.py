@@ -22,9 +22,9 @@ import numpy as np
 from interp.studies.critical import critical_point
 from interp.studies.durations import Durations
 from interp.studies.laws import fraction_law, modulus_law, weight_decay_law
+from interp.studies.plan_files import read_plan
 from interp.studies.study import Study, study_of
 from interp.studies.study_cells import cell_table
-from interp.studies.study_plan import read_plan
 
 FOLDER = Path(__file__).parent
 PLANS = FOLDER.parents[1] / "studies"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -20,7 +21,9 @@ from interp.wording import counted
 
 if TYPE_CHECKING:
     from interp.studies.study import Study
+    from interp.studies.study_plan import Keep
 
+_OF_A_PLAN = ("recipe", "vary", "set", "seeds", "seeds_are", "keep", "measures")  # what a plan's file says
 _MOST_REASONS = 20  # runs of which `show` says what became of them
 Repeated = tyro.conf.UseAppendAction[tuple[str, ...]]
 
@@ -226,27 +229,38 @@ def study_from(arguments: Sequence[str]) -> None:
 
 
 def _planned(given: New) -> Study:
+    from interp.studies.plan_files import base_of, planned, read_plan
+    from interp.studies.problems import Problems
     from interp.studies.study import study_of
-    from interp.studies.study_plan import StudyPlan, base_of, read_plan
     from interp.studies.vary import read_seeds
 
     if given.plan is not None:
-        if given.vary or given.set:
-            raise UsageError("--plan: given with --vary or --set, expected one or the other: the file says all")
+        default = New(given.name)
+        others = [name for name in _OF_A_PLAN if getattr(given, name) != getattr(default, name)]
+        if others:
+            named = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+            raise UsageError(f"--plan: given with {named}, expected one or the other: the file says all")
         return study_of(read_plan(given.plan), given.name, given.root)
-    kept = given.keep if given.keep in ("all", "ends") else _steps(given.keep)
-    plan = StudyPlan(
-        base_of(given.recipe, [read_axis(text) for text in given.set]),
-        tuple(read_axis(text) for text in given.vary),
-        read_seeds(given.seeds),
-        given.seeds_are,
-        cast('Literal["all", "ends"] | tuple[int, ...]', kept),
-        tuple(filter(None, given.measures.split(","))),
+    problems = Problems()
+    fixed = [axis for text in given.set if (axis := problems.of(partial(read_axis, text))) is not None]
+    plan = planned(
+        lambda: base_of(given.recipe, fixed),
+        [partial(read_axis, text) for text in given.vary],
+        seeds=lambda: read_seeds(given.seeds),
+        seeds_are=given.seeds_are,
+        keep=lambda: _steps(given.keep),
+        measures=tuple(filter(None, given.measures.split(","))),
+        problems=problems,
+        is_new=True,
     )
+    problems.refuse()
+    assert plan is not None
     return study_of(plan, given.name, given.root)
 
 
-def _steps(text: str) -> tuple[int, ...]:
+def _steps(text: str) -> Keep:
+    if text in ("all", "ends"):
+        return cast("Keep", text)
     try:
         return tuple(int(step) for step in text.split(","))
     except ValueError:

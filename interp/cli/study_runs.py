@@ -120,9 +120,8 @@ def _train(study: Study, shard: tuple[int, int] | None, *, workers: int | None, 
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what was trained is saved; go on with: interp study run {named(study)}") from None
     broke_off = f", {tally.stopped} broke off (their loss was not finite)" if tally.stopped else ""
-    print(
-        f"{study.folder}: {tally.finished} of {len(study.points)} runs finished{broke_off}; {tally.trained} of them while this command ran"
-    )
+    meanwhile = f"{tally.trained} of them while this command ran"
+    print(f"{study.folder}: {tally.finished} of {len(study.points)} runs finished{broke_off}; {meanwhile}")
     if tally.failed:
         listed = "\n".join(f"  {name}: {why}" for name, why in tally.failed.items())
         raise DataError(f"{counted(len(tally.failed), 'run')} failed; the same command tries again:\n{listed}")

@@ -12,7 +12,7 @@ from interp.errors import UsageError
 from interp.figures.cell_numbers import Asked
 from interp.figures.study_table import Row, StudyTable
 from interp.figures.theme import CYCLE, faded, template
-from interp.studies.comparing import Comparison, log_rank
+from interp.studies.comparing import Comparison, log_rank, paired
 from interp.studies.durations import FEW, Durations, Estimate, NotBounded
 from interp.studies.survival import QUARTILES, SurvivalCurve, kaplan_meier
 from interp.studies.timed import timed, waiting
@@ -63,13 +63,13 @@ class Survival:
         groups: of the values that have a finished run, evenly chosen where there are more than `MOST_CURVES`.
         left_out: values that were not chosen.
         test: the log-rank test between all groups, or why there is none.
-        paired: the same within seeds, if every group has the same ones.
+        within: the same within the seeds that every group has, if these are two or more: of two groups the exact test of pairs.
     """
 
     groups: tuple[Group, ...]
     left_out: int
     test: Comparison | NotBounded
-    paired: Comparison | NotBounded | None
+    within: Comparison | NotBounded | None
 
 
 def survival_of(table: StudyTable, of: str, *, by: int, fixed: Mapping[int, int]) -> Survival:
@@ -77,19 +77,28 @@ def survival_of(table: StudyTable, of: str, *, by: int, fixed: Mapping[int, int]
     axis = table.axes[by]
     groups = [found for i, text in enumerate(axis.texts) if (found := _group(text, table.at({**fixed, by: i}), of))]
     test: Comparison | NotBounded = NotBounded("the difference between the groups", "fewer than two of them have a finished run")
-    paired: Comparison | NotBounded | None = None
+    within: Comparison | NotBounded | None = None
     if len(groups) > MOST_COMPARED:
         test = NotBounded(
             "the difference between the groups", f"there are {len(groups)}, and at most {MOST_COMPARED} are compared"
         )
     elif len(groups) > 1:
         test = log_rank([group.runs for group in groups])
-        if len({tuple(sorted(group.seeds)) for group in groups}) == 1 and len(groups[0].seeds) > 1:
-            paired = log_rank([group.runs for group in groups], strata=[group.seeds for group in groups])
+        within = _within_seeds(groups)
     chosen: list[int] = []
     if groups:
         chosen = sorted(set(np.linspace(0, len(groups) - 1, min(MOST_CURVES, len(groups))).round().astype(int).tolist()))
-    return Survival(tuple(groups[i] for i in chosen), len(groups) - len(chosen), test, paired)
+    return Survival(tuple(groups[i] for i in chosen), len(groups) - len(chosen), test, within)
+
+
+def _within_seeds(groups: Sequence[Group]) -> Comparison | NotBounded | None:
+    """The comparison of runs that share their seed, of the seeds that every group has; None if these are fewer than two."""
+    common = sorted(set.intersection(*(set(group.seeds) for group in groups)))
+    if len(common) < 2:
+        return None
+    runs = [group.runs[np.array([group.seeds.index(seed) for seed in common])] for group in groups]
+    # Of two groups exactly: with few pairs the normal probabilities of the log-rank test are smaller than any that is possible.
+    return paired(*runs) if len(runs) == 2 else log_rank(runs, strata=[common] * len(runs))
 
 
 def survival_figure(found: Survival, asked: Asked, *, axis: str) -> go.Figure:

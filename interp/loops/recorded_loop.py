@@ -53,9 +53,9 @@ def recording(  # noqa: PLR0913  each is a choice of the one who records
     """Record a training loop of your own: what is told by ``log.step(i)`` inside the block becomes a run as any other.
 
     Nothing in the training changes: the model is looked at in evaluation mode without gradients, at due steps only, and modes,
-    random streams and torch's settings are put back. No error in a measure, and no disk, ends the loop: it is said once, in the run's log and on its
-    page. Leaving the block ends the run; an exception or Ctrl-C leaves it unfinished, and the same call continues it:
-    `Recording.last` says after which step. docs/recording.md is the guide.
+    random streams and torch's settings are put back. No error in a measure, and no disk, ends the loop: it is said once, in the
+    run's log and on its page. Leaving the block ends the run; an exception or Ctrl-C leaves it unfinished, and the same call
+    continues it: `Recording.last` says after which step. docs/recording.md is the guide.
 
     Args:
         name: of the run.

@@ -1,4 +1,4 @@
-"""Looking at a module that somebody else trains, without a trace: modes, random streams, autocast and settings are as they were."""
+"""Looking at a module that somebody else trains, without a trace: modes, random streams and settings are as they were."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def same_random_streams() -> Iterator[None]:
 
 @contextmanager
 def same_settings() -> Iterator[None]:
-    """Put back what is set for the whole process and changes what a training does, whatever code of a user's sets inside the block.
+    """Put back what is set for the whole process and changes a training, whatever code of a user's sets inside the block.
 
     These are torch's gradients (on or off), anomaly detection, standard precision and device, number of threads, precision of
     float32 products, deterministic algorithms and those of cuDNN; and how numpy takes what is not finite.

@@ -59,8 +59,8 @@ def survival_findings(table: StudyTable, *, on_part: OnPart) -> dict[str, Any]:
 
 def _said_of_survival(found: Survival, axis: str) -> dict[str, Any]:
     said = [_tested(found.test, "Log-rank test between all of them")]
-    if found.paired is not None:
-        said.append(_tested(found.paired, "The same within seeds, as every group has the same ones"))
+    if found.within is not None:
+        said.append(_tested_within(found))
     if found.left_out:
         said.append(
             f"Drawn are {MOST_CURVES} values, evenly chosen; {counted(found.left_out, 'other')} are in the test and not drawn."
@@ -77,8 +77,23 @@ def _counted_runs(group: Group) -> str:
 def _tested(test: Comparison | NotBounded, what: str) -> str:
     if isinstance(test, NotBounded):
         return f"{what}: none, because {test.because}."
-    few = f" A group has fewer than {FEW} runs." if test.few else ""
+    few = f" A group has fewer than {FEW} runs, and p is approximate." if test.few else ""
     return f"{what}: {_p(test.p)} (chi squared {test.statistic:.3g}, {counted(test.freedom, 'degree')} of freedom).{few}"
+
+
+def _tested_within(found: Survival) -> str:
+    """The comparison of runs that share their seed."""
+    test = found.within
+    if not isinstance(test, Comparison) or len(test.n) > 2:
+        assert test is not None
+        seeds = "" if isinstance(test, NotBounded) else f", of the {counted(test.n[0], 'seed')} that all of them have"
+        return _tested(test, f"The same within seeds{seeds}")
+    first = found.groups[0].label
+    few = f" They are fewer than {FEW}." if test.few else ""
+    return (
+        f"Exact test of the {counted(test.n[0], 'pair')} with one seed: {_p(test.p)} ({first} was known to be the earlier in "
+        f"{test.statistic:.0f} of the {counted(test.freedom, 'pair')} of which one was).{few}"
+    )
 
 
 def _p(p: float) -> str:

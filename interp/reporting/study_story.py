@@ -9,7 +9,7 @@ from typing import Any
 
 from interp.figures.study_table import StudyTable
 from interp.studies.durations import FEW
-from interp.studies.timed import ended
+from interp.studies.timed import NOT_MEASURED, ended
 from interp.wording import counted
 
 SEEDS_SET = {
@@ -96,6 +96,8 @@ def _sentences(table: StudyTable, states: Mapping[str, int], grokked: int, *, wi
             "counted as if it had happened at the end."
         )
     others = [f"{states[name]:,} {label} ({why})" for name, label, why in _OTHER_ENDS if states[name]]
+    if unmeasured := sum(NOT_MEASURED in str(row["why"]) for row in table.rows):
+        told.append(f"{counted(unmeasured, 'run')} could not be measured after the last step; interp study show says why.")
     if others:
         told.append(f"Of {counted(len(table.rows), 'run')}, {_listed(others)}: no number here is drawn from them.")
     return told

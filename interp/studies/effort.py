@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from interp.cores import available_threads
+from interp.errors import TrainingError
 from interp.machine import in_time
 from interp.studies.study import Study
 from interp.studies.study_plan import Point
@@ -72,35 +73,47 @@ def effort(study: Study, *, force: bool = False) -> Effort:
     if not force:
         check_study(study, points, at_once=min(cores, len(points)), force=False)
     longest = max(each.seconds / max(1, point.config.steps) for each, point in zip(needed, points, strict=True))
-    is_measured = not force and longest < _LONG
-    if is_measured:
-        times = [_probe(point) for point in points[:: max(1, len(points) // _PROBED)][:_PROBED]]
-        known = [seconds for seconds in times if seconds is not None]
-        step_seconds = mean(known) if len(known) == len(times) else None
-        seconds = None if step_seconds is None else step_seconds * steps
+    probed = points[:: max(1, len(points) // _PROBED)][:_PROBED] if not force and longest < _LONG else ()
+    known = [seconds for seconds in map(_probe, probed) if seconds is not None]
+    seconds: float | None
+    step_seconds: float | None
+    if not all(map(_can_be_timed, probed)):
+        step_seconds = seconds = None
+    elif known:
+        step_seconds = mean(known)
+        seconds = step_seconds * steps
     else:
         seconds = sum(each.seconds for each in needed)
         step_seconds = seconds / max(1, steps)
+    is_measured = bool(known) or seconds is None
     if any(point.config.device.startswith("cuda") for point in points):
         cores = 0
     at_once = min(cores, len(points)) or 1
     return Effort(len(points), steps, None if seconds is None else seconds / at_once, n_bytes, step_seconds, cores, is_measured)
 
 
-def _probe(point: Point) -> float | None:
-    """Seconds of one update; None if it is for a GPU and there is none here."""
+def _can_be_timed(point: Point) -> bool:
+    """Whether its device is here."""
     import torch
 
+    return not point.config.device.startswith("cuda") or torch.cuda.is_available()
+
+
+def _probe(point: Point) -> float | None:
+    """Seconds of one update; None if it is for a GPU and there is none here, or if it breaks off before one can be timed."""
     from interp.training.loop import Training
 
-    if point.config.device.startswith("cuda") and not torch.cuda.is_available():
+    if not _can_be_timed(point):
         return None
-    training = Training(replace(point.config, threads=1))
     marks = []
-    for number, _ in enumerate(training):
-        marks.append(time.monotonic())
-        if number >= _WARM + _STEPS:
-            break
+    try:
+        for number, _ in enumerate(Training(replace(point.config, threads=1))):
+            marks.append(time.monotonic())
+            if number >= _WARM + _STEPS:
+                break
+    except TrainingError:  # told when it is trained, where it takes no other along
+        if len(marks) < _WARM + 2:
+            return None
     spans = [after - before for before, after in zip(marks[_WARM:], marks[_WARM + 1 :], strict=False)] or [0.0]
     return sum(spans) / len(spans)
 

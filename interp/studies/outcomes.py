@@ -25,7 +25,8 @@ from interp.store.noted import kept_if_possible
 from interp.store.run import Run, open_run
 from interp.studies.going import failures
 from interp.studies.study_plan import Point
-from interp.studies.worker import check_whole
+from interp.studies.timed import NOT_MEASURED
+from interp.studies.worker import check_whole, is_measured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,11 +45,11 @@ def outcomes(study: Study) -> pd.DataFrame:
     """A row for each run of a study's plan, indexed by the run's name.
 
     Columns: the fields that vary and ``seed``; ``status`` (``missing``, ``unfinished``, ``finished``, ``stopped``: its loss was
-    not finite, ``failed``: it could not be trained) and ``why``; ``last_step``, up to which it was watched, and its ``budget``;
-    ``memorized_first`` and ``grokked_first``, the first step at which train and test accuracy are 99 % or more; ``memorized`` and
-    ``grokked``, that from which on they are so for good; ``memorized_dips`` and ``grokked_dips``, how often they are not between
-    the two; ``delay_first`` and ``delay``, from memorizing to grokking; ``outcome``; last losses and accuracies. Times and
-    outcome are those of `interp.measures.phases`.
+    not finite, ``failed``: it could not be trained) and ``why`` (also what failed after the last step, if anything);
+    ``last_step``, up to which it was watched, and its ``budget``; ``memorized_first`` and ``grokked_first``, the first step at
+    which train and test accuracy are 99 % or more; ``memorized`` and ``grokked``, that from which on they are so for good;
+    ``memorized_dips`` and ``grokked_dips``, how often they are not between the two; ``delay_first`` and ``delay``, from
+    memorizing to grokking; ``outcome``; last losses and accuracies. Times and outcome are those of `interp.measures.phases`.
 
     A time that was not seen is NaN: the run is right-censored at ``last_step``. It is neither left out nor counted as if it had
     grokked then.
@@ -203,15 +204,21 @@ def _place(point: Point, seeds_are: str) -> Row:
 
 
 def _state(path: Path, kept: KeptRows, failure: str | None) -> Row:
-    """The row of a run that may not be there, or be damaged; a run that goes on has no failure any more."""
+    """The row of a run that may not be there, or be damaged; one that was trained and then failed says both."""
     nothing: Row = dict.fromkeys(_COLUMNS)
     try:
         if (path / MANIFEST).is_file():
             found = kept.of(path)
             is_over = found["status"] in ("finished", "stopped")
-            if is_over:
-                check_whole(path, read_manifest(path))
-            return found if failure is None or is_over else {**found, "status": "failed", "why": failure}
+            manifest = read_manifest(path) if is_over else None
+            if manifest is not None:
+                check_whole(path, manifest)
+            if failure is None:
+                return found
+            if manifest is None:
+                return {**found, "status": "failed", "why": failure}
+            is_stale = found["status"] == "stopped" or is_measured(manifest)
+            return found if is_stale else {**found, "why": f"{found['why']}{NOT_MEASURED}{failure}"}
     except (DataError, UsageError, OSError) as error:
         return {**nothing, "status": "failed", "why": str(error), "outcome": "unknown"}
     missing = {"status": "missing"} if failure is None else {"status": "failed", "why": failure}
@@ -256,6 +263,8 @@ def reasons(found: Iterable[Mapping[str, Any]], fields: Iterable[str]) -> list[s
             lines.append(f"{which} broke off {at}: its loss was not finite")
         elif row["status"] == "failed":
             lines.append(f"{which} failed: {row['why']}")
+        elif NOT_MEASURED in str(row["why"]):
+            lines.append(f"{which} was trained to its end, and not measured: {row['why'].partition(NOT_MEASURED)[2]}")
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from interp.store.durable import make_directory, write_atomically
 from interp.store.manifest import TASK
 from interp.store.run import Run, open_run
 from interp.store.run_paths import run_path
-from interp.studies.study_plan import DEFAULT_MEASURES, Keep, Point, SeedsAre, StudyPlan, plan_from_dict
-from interp.studies.vary import make_axis
+from interp.studies.plan_files import plan_from_dict, planned
+from interp.studies.problems import Problems
+from interp.studies.study_plan import DEFAULT_MEASURES, Keep, Point, SeedsAre, StudyPlan
+from interp.studies.vary import make_axis, seeds_of
 from interp.studies.worker import LEASES, RUNS
 from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
@@ -75,13 +77,29 @@ class Study:
         if not isinstance(self.base, RunConfig):
             raise UsageError(f"study: given {self.base!r}, expected a RunConfig, such as interp.recipe('demo')")
         if self.ready is None:
-            axes = tuple(make_axis(fields, values) for fields, values in self.vary.items())
-            kept = tuple(self.keep) if isinstance(self.keep, list) else self.keep
-            plan = StudyPlan(self.base, axes, tuple(self.seeds), self.seeds_are, kept, tuple(self.measures))
-            object.__setattr__(self, "ready", plan)
+            object.__setattr__(self, "ready", self._planned())
         plan = self.plan
         object.__setattr__(self, "name", self.name or _default_name(plan))
         run_path(self.root, self.name)  # refuses what cannot be a folder's name
+
+    def _planned(self) -> StudyPlan:
+        if not isinstance(self.vary, Mapping):
+            raise UsageError(f"vary: given {self.vary!r:.200}, expected fields and their values, such as {{'steps': [100, 200]}}")
+        measures: Any = [self.measures] if isinstance(self.measures, str) else self.measures
+        problems = Problems()
+        plan = planned(
+            lambda: self.base,
+            [partial(make_axis, str(fields), values) for fields, values in self.vary.items()],
+            seeds=lambda: seeds_of(self.seeds),
+            seeds_are=self.seeds_are,
+            keep=lambda: tuple(self.keep) if isinstance(self.keep, list) else self.keep,
+            measures=tuple(measures) if isinstance(measures, Iterable) else measures,
+            problems=problems,
+            is_new=True,
+        )
+        problems.refuse("plan")
+        assert plan is not None
+        return plan
 
     def __repr__(self) -> str:
         of = {"both": "both weights and split", "weights": "of the weights", "split": "of the split"}[self.seeds_are]

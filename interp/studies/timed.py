@@ -14,6 +14,8 @@ EVENTS = {
     "grokked": "grokked", "grokked_first": "grokked_first", "memorized": "memorized", "memorized_first": "memorized_first",
     "delay": "grokked", "delay_first": "grokked_first",
 }  # fmt: skip
+# In a row's reason, between why its run ended and what failed after that.
+NOT_MEASURED = "; not measured: "
 BEGINS = {"delay": "memorized", "delay_first": "memorized_first"}
 
 

@@ -112,6 +112,19 @@ def read_seeds(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(seeds))
 
 
+def seeds_of(given: object) -> tuple[int, ...]:
+    """Seeds as Python has them: a range, a list, an array of numpy or pandas, or a text as `read_seeds` takes it.
+
+    Raises:
+        UsageError: for one number, which may mean that seed or so many.
+    """
+    if isinstance(given, str):
+        return read_seeds(given)
+    if not hasattr(given, "__iter__"):
+        raise UsageError(f"seeds: given {given!r:.200}, expected several, such as range(10)")
+    return tuple(_plain(seed) for seed in given)
+
+
 def _texts(name: str, given: str, fields: int) -> list[tuple[Any, ...]]:
     if ":" in given:
         if fields > 1:

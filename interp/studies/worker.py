@@ -102,8 +102,12 @@ def settled(run: Path, keep: Keep) -> State | None:
     if keep == "all":
         return "finished"
     stay = {*manifest.steps[:1], *manifest.steps[-1:], *(keep if isinstance(keep, tuple) else ())}
-    is_measured = bool(manifest.thinned) or any(name.startswith(f"{SERIES}/") for name in manifest.files)
-    return "finished" if is_measured and set(manifest.steps) <= stay else None
+    return "finished" if is_measured(manifest) and set(manifest.steps) <= stay else None
+
+
+def is_measured(manifest: Manifest) -> bool:
+    """Whether what a study measures of a run is part of it."""
+    return bool(manifest.thinned) or any(name.startswith(f"{SERIES}/") for name in manifest.files)
 
 
 def ended(run: Path, keep: Keep) -> State | None:
