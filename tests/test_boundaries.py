@@ -75,7 +75,8 @@ def test_some_of_the_runs_at_one_value_are_an_abrupt_change_too(of_ten: int, is_
     happened = np.where(x == 0.3, np.tile(np.arange(10) < of_ten, 3), (x > 0.3) == is_rising)
     found = critical_point(x, happened)
     assert found.gap == (0.3, 0.3)
-    assert "the change is abrupt, at 0.3" in str(found)
+    around = "none below it and all above" if is_rising else "all below it and none above"
+    assert f"the change is abrupt: of the runs at 0.3 some grok, {around}" in str(found)
     assert found.at.value == pytest.approx(0.3)
     assert 0.2 < found.at.low <= 0.3001
     assert 0.2999 <= found.at.high < 0.4
@@ -275,3 +276,14 @@ def test_points_are_chosen_among_what_can_be_had() -> None:
 def test_bad_requests_are_refused(use: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         use()
+
+
+def test_no_end_of_an_interval_lies_beyond_the_values_with_runs() -> None:
+    x, happened = np.repeat([0.3, 0.4, 0.5], 10), [*[True] * 8, *[False] * 2, *[True] * 20]
+    found = critical_point(x, happened)
+    assert found.at.low is None  # the curve alone would say -0.3, of a share
+    assert found.at.high == pytest.approx(0.3, abs=1e-3)
+    assert str(found).startswith("one half below 0.3, by 30 runs; ")
+    falling = critical_point(0.8 - x, happened)
+    assert falling.at.high is None
+    assert str(falling).startswith("one half above 0.5, by 30 runs; ")

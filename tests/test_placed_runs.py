@@ -89,7 +89,7 @@ def test_runs_that_grok_by_chance_have_no_boundary(planted: Any, tmp_path: Path)
     for seed in range(5):
         planted(0.5, 0.0, seed=seed)
         said.append(find_boundary(a_study(tmp_path / str(seed), seeds=4), width=0.05, workers=4, progress=False))
-    assert sum("lie among those that did not" in str(found) for found in said) >= 3
+    assert sum("could as well be the same everywhere" in str(found) for found in said) >= 3
     assert not any(found.is_found for found in said)
 
 

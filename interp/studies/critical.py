@@ -20,7 +20,7 @@ class CriticalPoint:
     """``P(grok) = 1 / (1 + exp(-k (x - x_c)))``. Prints as one line.
 
     Args:
-        at: x_c.
+        at: x_c; an end of its interval that would lie beyond all values of x is None.
         slope: k, negative where runs grok below x_c. None: every k up to infinity fits better than the last, because no run on
             one side did what those on the other do; then only one end exists.
         gap: the values next to the change where it is so abrupt, else None; x_c is then said to be halfway. Twice the same value:
@@ -35,12 +35,17 @@ class CriticalPoint:
 
     def __str__(self) -> str:
         value, low, high = ("?" if end is None else f"{end:.4g}" for end in (self.at.value, self.at.low, self.at.high))
-        abrupt = ""
+        place, abrupt = f"at {value} ({low} to {high})", ""
         if self.gap:
             first, last = self.gap
-            abrupt = f"; the change is abrupt, {f'at {first:g}' if first == last else f'between {first:g} and {last:g}'}"
+            abrupt = f"; the change is abrupt, between {first:g} and {last:g}"
+            if first == last:  # where exactly, beside this value, nothing tells
+                ends = [f"above {low}" if self.at.low is not None else "", f"below {high}" if self.at.high is not None else ""]
+                place = f"between {low} and {high}" if all(ends) else " ".join(filter(None, ends)) or f"about {value}"
+                around = "none below it and all above" if self.slope.high is None else "all below it and none above"
+                abrupt = f"; the change is abrupt: of the runs at {first:g} some grok, {around}"
         few = "; fewer than 10 runs at some values" if self.few else ""
-        return f"one half at {value} ({low} to {high}), by {self.at.n} runs{abrupt}{few}"
+        return f"one half {place}, by {self.at.n} runs{abrupt}{few}"
 
 
 def critical_point(x: object, grokked: object, *, level: float = 0.95) -> CriticalPoint | NotBounded:
@@ -79,7 +84,11 @@ def critical_point(x: object, grokked: object, *, level: float = 0.95) -> Critic
     if profile.lead_over_none() < profile.drop:
         return NotBounded("the critical value", "the share of runs that grok does not change along x by more than chance")
     value = sum(profile.gap) / 2 if profile.gap else profile.centre
-    at = Estimate(value, *profile.ends(profile.excess_at, profile.centre, profile.unit), level, n, few)
+    below, above = profile.ends(profile.excess_at, profile.centre, profile.unit)
+    # Beyond the values that there are runs at, the curve is a guess: there nothing bounds the point.
+    below = None if below is None or below < values.min() else below
+    above = None if above is None or above > values.max() else above
+    at = Estimate(value, below, above, level, n, few)
     start = profile.steepness
     low, high = profile.ends(profile.excess_slope, start, max(abs(start), 1 / profile.unit) / 4)
     if profile.gap is not None:

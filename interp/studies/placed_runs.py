@@ -122,7 +122,7 @@ def _in_words(doubt: Doubt, search: BoundarySearch, values: Sequence[float]) -> 
         small, large = ("large", "small") if search.falling else ("small", "large")
         said = "not falling=True (leave --falling out)" if search.falling else "falling=True (--falling)"
         return f"they grok at {small} values and not at {large} ones; ask with {said}"
-    return "those that grokked lie among those that did not, from one end to the other"
+    return "by these, P(grok) could as well be the same everywhere"
 
 
 def axis_width(study: Study) -> float:
