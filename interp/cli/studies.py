@@ -145,7 +145,8 @@ class StudyFigure:
         name: phase-diagram, survival or law.
         x: axis of the figure: across, of the groups, or along which there is a law (default: the first).
         y: vertical axis of a phase diagram; without it, points with intervals.
-        of: what is asked: grokked, memorized, delay (with _first: of the first crossing), share_grokked, outcome, test_loss ...
+        of: what is asked: grokked, memorized, delay (with _first: of the first crossing), share_grokked, outcome; or a last
+            value, such as test_loss or restricted_loss.
         at: a value at which another axis is held, such as split.fraction=0.4; may be repeated (default: the first).
         width: width of a picture in CSS pixels.
         height: height of a picture in CSS pixels.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from interp.errors import UsageError, unknown
-from interp.figures.cell_numbers import find_question
+from interp.figures.cell_numbers import find_question, questions
 from interp.figures.law_figure import LAWS, fit_law, law_axes, law_figure
 from interp.figures.phase_map import on_paper, phase_figure
 from interp.figures.study_table import StudyTable
@@ -42,7 +42,8 @@ def phase_diagram(
         x: horizontal axis, by its name or the last part of it, such as ``weight_decay``; the first axis by default.
         y: vertical axis; none by default.
         of: ``grokked``, ``memorized`` or ``delay`` (median step from which on it is so for good; with ``_first``, of the first
-            crossing), ``share_grokked`` and so on, ``outcome``, or a last measurement such as ``test_loss``.
+            crossing), ``share_grokked`` and so on, ``outcome``, or the last value of ``test_loss`` or of any measure that the
+            study's runs have, such as ``restricted_loss``.
         fixed: values on all other axes, by name; the first ones by default.
         theme: colours of paper and ink.
 
@@ -53,7 +54,7 @@ def phase_diagram(
     Traceback (most recent call last):
     interp.errors.UsageError: no study at nowhere/wd (nothing is there): unknown study 'wd'. Known: none
     """
-    table = table_of(study)
+    table = table_of(study, of)
     across = _axis(table, x)
     up = None if y is None else table.find(y)
     free = [across] if up is None else [across, up]
@@ -119,7 +120,9 @@ def law(
     table = table_of(study)
     lawful = law_axes(table)
     if along is None and not lawful:
-        raise UsageError(f"law: study {table.name} varies none of {', '.join(LAWS)} over several numbers, so there is no law")
+        raise UsageError(
+            f"law: study {table.name} varies none of {', '.join(LAWS)} by itself over several numbers: there is no law"
+        )
     number = lawful[0] if along is None else table.find(along)
     if number not in lawful:
         raise unknown("axis with a law", table.axes[number].name, [table.axes[one].name for one in lawful])
@@ -130,14 +133,18 @@ def law(
     return on_paper(law_figure(found, asked, axis=table.axes[number].label), theme)
 
 
-def table_of(study: Study | str | Path) -> StudyTable:
-    """The table of a study's runs, from its files."""
+def table_of(study: Study | str | Path, of: str = "grokked") -> StudyTable:
+    """The table of a study's runs, from its files; with what they measured last, where that is asked for."""
+    from interp.studies.last_measured import with_last_measured
     from interp.studies.outcomes import rows
     from interp.studies.study import open_study
 
     opened = open_study(study) if isinstance(study, str | Path) else study
     fields = [axis.fields for axis in opened.plan.axes]
-    return StudyTable.of(opened.name, fields, rows(opened), seeds_are=opened.seeds_are)
+    found: Sequence[Mapping[str, Any]] = rows(opened)
+    if of.replace("-", "_") not in {asked.name for asked in questions(found)}:
+        found = with_last_measured(opened, found)
+    return StudyTable.of(opened.name, fields, found, seeds_are=opened.seeds_are)
 
 
 def _axis(table: StudyTable, name: str | None) -> int:

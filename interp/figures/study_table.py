@@ -16,6 +16,7 @@ Place = tuple[int, ...]
 
 # An axis whose values reach further than this is logarithmic.
 _LOG_FROM = 5.0
+_LABELS = {"split.seed": "seed of the split"}  # where the last part alone says something else
 _NONE = "none"  # as `interp.studies` says that a run has no changes
 
 
@@ -51,7 +52,7 @@ class StudyAxis:
         >>> StudyAxis(("optimizer.weight_decay",), ((1.0,),)).label
         'weight decay'
         """
-        return " and ".join(field.rpartition(".")[2].replace("_", " ") for field in self.fields)
+        return " and ".join(_LABELS.get(field) or field.rpartition(".")[2].replace("_", " ") for field in self.fields)
 
     @cached_property
     def texts(self) -> tuple[str, ...]:

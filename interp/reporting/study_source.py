@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from interp.errors import DataError, UsageError
 from interp.figures.study_table import StudyTable
 from interp.figures.tabled import Table
@@ -20,9 +18,9 @@ from interp.reporting.study_page import StudyPage, StudySource, study_page
 from interp.reporting.study_told import chosen
 from interp.store import history
 from interp.store.durable import write_output
-from interp.store.manifest import HISTORY, MANIFEST, SERIES
-from interp.store.packed import unpack_arrays
+from interp.store.manifest import HISTORY, MANIFEST
 from interp.store.run import Run, open_run
+from interp.studies.last_measured import measured_series
 
 if TYPE_CHECKING:
     from interp.forecasting.early_word import ToldEarly
@@ -122,38 +120,13 @@ def measured_of(path: Path, *, measures: Sequence[str] = ()) -> Measured:
         run = open_run(path)
         curves = _evaluated(run)
         last = {}
-        for variable, (steps, values) in (_observed(run, measures) if measures else _kept(run)).items():
+        for variable, (steps, values) in measured_series(run, measures).items():
             last[variable] = float(values[-1])
             if variable in _MEASURED:
                 curves[variable] = (steps, values)
     except (DataError, OSError):
         return Measured({}, {})
     return Measured(curves, last)
-
-
-def _kept(run: Run) -> dict[str, Curve]:
-    """Measures of one number a step that are part of a thinned run."""
-    found = {}
-    for name in sorted(name for name in run.manifest.files if name.startswith(f"{SERIES}/")):
-        arrays, facts = unpack_arrays(run.read(name), where=f"{run.path / name}")
-        for variable, values in arrays.items():
-            if values.ndim == 1 and len(values) and values.dtype.kind == "f":
-                found[variable] = (np.array(facts["steps"]), values)
-    return found
-
-
-def _observed(run: Run, measures: Sequence[str]) -> dict[str, Curve]:
-    """The same, measured now; what was measured before is in the run's cache."""
-    from interp.observing.observe import observe
-
-    if not run.steps:
-        return {}
-    series = observe(run, list(measures))
-    return {
-        str(name): (series.step.values, values.values)
-        for name, values in series.data_vars.items()
-        if values.dims == ("step",) and values.dtype.kind == "f"
-    }
 
 
 _MEASURED = {kind.name for kind in KINDS} - set(history.COLUMNS)

@@ -17,6 +17,8 @@ SEEDS_SET = {
     "weights": "the initial weights alone; the split is the same",
     "split": "the split alone; the initial weights are the same",
 }
+# What the seeds leave as it is may be an axis.
+_SEED_OF_THE_REST = {"weights": "split.seed", "split": "seed"}
 _OTHER_ENDS = (
     ("stopped", "broke off", "their loss was not finite"),
     ("failed", "failed", "they could not be trained or read"),
@@ -88,7 +90,7 @@ def _sentences(table: StudyTable, states: Mapping[str, int], grokked: int, *, wi
     seeds = _seeds(table.rows)
     differ = f"The runs differ in {varied}" if table.axes else "Nothing varies but the seed"
     repeated = f"each with {counted(seeds, 'seed')}" if seeds > 1 else "with one seed each"
-    told = [f"{differ}, {repeated}. A seed sets {SEEDS_SET[table.seeds_are]}."]
+    told = [f"{differ}, {repeated}. A seed sets {_seeds_set(table)}."]
     finished = len(ended(table.rows))
     if beyond := finished - grokked:
         told.append(
@@ -101,6 +103,13 @@ def _sentences(table: StudyTable, states: Mapping[str, int], grokked: int, *, wi
     if others:
         told.append(f"Of {counted(len(table.rows), 'run')}, {_listed(others)}: no number here is drawn from them.")
     return told
+
+
+def _seeds_set(table: StudyTable) -> str:
+    """What a seed sets, and what is then the same, unless that is varied too."""
+    said = SEEDS_SET[table.seeds_are]
+    varies = _SEED_OF_THE_REST.get(table.seeds_are) in [field for axis in table.axes for field in axis.fields]
+    return said.partition(";")[0] if varies else said
 
 
 def _few(table: StudyTable) -> str | None:

@@ -38,6 +38,7 @@ class Boundary:
         runs: how many runs say so.
         failed: runs that could not be trained, with the reason.
         doubt: why the runs do not say that there is a boundary between the ends of the axis; empty if they do.
+        goes_on: whether further runs are placed; False of what is returned.
     """
 
     field: str
@@ -46,12 +47,16 @@ class Boundary:
     runs: int
     failed: Mapping[str, str]
     doubt: str = ""
+    goes_on: bool = False
 
     def __str__(self) -> str:
+        on = "; going on" if self.goes_on else ""
         if self.doubt:
-            return f"P(grok) = 0.5 nowhere along {self.field} as far as is known, by {counted(self.runs, 'run')}: {self.doubt}"
+            return (
+                f"P(grok) = 0.5 nowhere along {self.field} as far as is known, by {counted(self.runs, 'run')}: {self.doubt}{on}"
+            )
         low, value, high = (f"{number:.4g}" for number in (self.value.low, self.value.value, self.value.high))
-        more = "" if self.is_found else "; not as narrow as asked for: add seeds, or values between these"
+        more = on if self.is_found or on else "; not as narrow as asked for: add seeds, or values between these"
         few = f", fewer than {FEW}" if self.runs < FEW else ""
         return f"P(grok) = 0.5 at {self.field} = {value} (95 %: {low} to {high}), by {counted(self.runs, 'run')}{few}{more}"
 
@@ -99,13 +104,13 @@ def find_boundary(
         value = _unscaled(search.boundary(), values)
         value = replace(value, value=None, low=None, high=None) if doubt else value
         known = Boundary(field, value, search.is_found(width=width), search.n, dict(failed), doubt)
-        if on_round is not None and search.n:
-            on_round(known)
         if not search.is_narrow(width=width) or search.doubt == "constant":
             chosen = _choose(study, found, field, search, count=workers or available_threads())
         else:  # further runs there would come out likewise
             chosen = _far(study, found, field, search) if search.doubt in ("none grok", "all grok") else []
         chosen = [point for point in chosen if point.name not in failed]
+        if on_round is not None and search.n:
+            on_round(replace(known, goes_on=bool(chosen)))
         if not chosen:
             return known
         at_once = workers if executor is None else None

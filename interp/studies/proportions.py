@@ -18,7 +18,7 @@ def exact_share(successes: int, n: int, *, level: float = 0.95) -> Estimate:
     quantiles of Beta(k, n - k + 1) and Beta(k + 1, n - k). Source: Clopper and Pearson 1934, Biometrika 26, 404.
 
     Raises:
-        UsageError: unless 0 <= successes <= n and n >= 1.
+        UsageError: unless 0 <= successes <= n and n >= 1, and 0 < level < 1.
 
     >>> share = exact_share(0, 10)
     >>> share.value, share.low, round(share.high, 4)
@@ -26,6 +26,8 @@ def exact_share(successes: int, n: int, *, level: float = 0.95) -> Estimate:
     """
     if not (n >= 1 and 0 <= successes <= n):
         raise UsageError(f"share: given {successes} of {n}, expected at least one run and no more successes than runs")
+    if not 0 < level < 1:
+        raise UsageError(f"level: given {level}, expected a share between 0 and 1, such as 0.95")
     tail = (1 - level) / 2
     low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
     high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
