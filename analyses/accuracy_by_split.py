@@ -99,5 +99,10 @@ DEFINITIONS = (
 )  # fmt: skip
 
 ANALYSIS = Analysis(
-    "accuracy_by_split", question=__doc__, measure=measure, figure=figure, needs=("function",), definitions=(*DEFINITIONS, "loss")
+    "accuracy_by_split",
+    question=__doc__,
+    measure=measure,
+    figure=figure,
+    needs=("function", "pairs"),
+    definitions=(*DEFINITIONS, "loss"),
 )

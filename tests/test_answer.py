@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from planted_histories import HISTORIES, planted_history
 
 from interp.cli import main
 from interp.measures import phases
+from interp.measures.dating import phases_of
 from interp.observing.answer import answer, told
 from interp.observing.facts_in_words import losses_in_words
 
@@ -93,3 +96,24 @@ def test_after_training_it_is_said_first(tmp_path, capsys):
     assert first.startswith("x: not memorized: test accuracy ")
     assert where.startswith(f"{tmp_path / 'x'}: finished (budget) at step 30; train loss ")
     assert what.startswith(f"Next: interp report {tmp_path / 'x'}")
+
+
+@pytest.mark.parametrize(
+    ("test_accuracy", "why"),
+    [
+        ([], "its history has no test accuracy"),
+        ([0.1], "its history has one test accuracy alone"),
+        ([0.1, 1.0], "the measurements around the crossings lie too far apart to tell grokking from comprehension"),
+    ],
+)
+def test_an_outcome_that_is_not_known_has_its_own_reason(test_accuracy, why):
+    steps = np.array([0, 100, 2500])
+    right = np.array([np.nan] * (3 - len(test_accuracy)) + test_accuracy)
+    curves = {"train_accuracy": (steps, np.array([0.1, 1.0, 1.0]))}
+    known = np.isfinite(right)
+    if known.any():
+        curves["test_accuracy"] = (steps[known], right[known])
+    columns = {"train_accuracy": curves["train_accuracy"][1], "test_accuracy": right}
+    run = SimpleNamespace(columns=columns)
+    found = told(run, phases_of(curves), None)
+    assert (found.outcome, found.why_unknown) == ("unknown", why)

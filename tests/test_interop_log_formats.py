@@ -279,3 +279,17 @@ def test_checksums_alone_do_not_make_an_event(tmp_path_factory: pytest.TempPathF
             path.write_bytes(leveldb([junk, text(2, junk), text(2, text(1, junk)), whole(3, 5)]))
         with suppress(DataError):  # and no other error
             read_log(path)
+
+
+def test_the_folder_that_wandb_made_is_read_from_any_of_its_three(tmp_path: Path) -> None:
+    run = tmp_path / "out" / "wandb" / "offline-run-20260101_000000-x1y2z3"
+    run.mkdir(parents=True)
+    wandb(run / "run-x1y2z3.wandb", [{"_step": s, "train_loss": s} for s in range(6)])
+    (tmp_path / "out" / "wandb" / "latest-run").symlink_to(run.name)
+    found = [read_log(folder).columns for folder in (run, run.parent, tmp_path / "out")]
+    assert found[0] == found[1] == found[2]
+    other = run.parent / "offline-run-20260102_000000-a1b2c3"
+    other.mkdir()
+    wandb(other / "run-a1b2c3.wandb", [{"_step": 0, "train_loss": 1.0}])
+    with pytest.raises(DataError, match=r"given 2 \.wandb files \(.*run-a1b2c3.*\), expected one; name the file itself"):
+        read_log(tmp_path / "out")

@@ -199,3 +199,14 @@ def test_resuming_what_is_not_there(tmp_path):
 def test_resuming_from_inside_the_run(whole, monkeypatch):
     monkeypatch.chdir(whole.path)
     assert resume(".", progress=False).steps == whole.steps
+
+
+def test_a_run_that_is_refused_once_its_directory_is_made_leaves_none(tmp_path):
+    refused = replace(CONFIG, split=replace(CONFIG.split, blocks="a in cosets of nothing"))
+    with pytest.raises(UsageError):
+        record(refused, tmp_path, "refused", progress=False)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()  # one that was there stays, also if it is empty
+    with pytest.raises(UsageError):
+        record(refused, tmp_path, "mine", progress=False)
+    assert (tmp_path / "mine").is_dir()

@@ -12,8 +12,10 @@ from own_loops import SPLIT, TASK, P, Pairs, Tokens, Wrapped, answers, own_loop,
 from torch import nn
 
 import interp
+from interp.errors import UsageError
 from interp.loops.logit_keys import logit_keys
 from interp.losses import cross_entropy
+from interp.networks import undisturbed
 from interp.networks.module_network import ModuleNetwork
 
 PAIR = {"inputs": lambda tokens: (tokens[:, 0], tokens[:, 1])}
@@ -250,3 +252,85 @@ def test_half_precision_and_wrappers_are_stored_as_what_they_hold(recorded):
     assert stored.keys() == model.state_dict().keys()
     assert torch.equal(stored["embed.weight"], model.embed.weight.float())
     assert log.run[0].network.activations(TASK.inputs)["logits"].shape == (P * P, P)
+
+
+# What a measure sets for the whole process
+
+
+def careless(view):
+    """Leave everything as it should not be."""
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    torch.use_deterministic_algorithms(True)
+    torch.autograd.set_detect_anomaly(True)
+    torch.set_float32_matmul_precision("medium")
+    np.seterr(all="raise")
+    return {"careless": float(view.logits.mean())}
+
+
+def test_what_a_measure_sets_for_the_whole_process_is_put_back(recorded):
+    plain = seeded(Tokens)
+    losses = own_loop(plain)
+    before = [get() for get, _ in undisturbed._SETTINGS], np.geterr()
+    watched = seeded(Tokens)
+    with recorded("careless", watched, analyses=[careless], evaluate_every=3) as log:
+        assert own_loop(watched, log=log) == losses
+    assert ([get() for get, _ in undisturbed._SETTINGS], np.geterr()) == before
+    assert left(watched) == left(plain)
+    assert np.isfinite(interp.observe(log.path).careless.values).all()
+
+
+def test_settings_are_put_back_after_an_error_too():
+    before = [get() for get, _ in undisturbed._SETTINGS]
+
+    @undisturbed.same_settings()
+    def careless_and_wrong():
+        torch.set_default_device("meta")
+        torch.set_grad_enabled(False)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        careless_and_wrong()
+    assert [get() for get, _ in undisturbed._SETTINGS] == before
+    assert torch.zeros(1).requires_grad_().add(1).grad_fn is not None
+
+
+# Tables with holes, and what is measured of any of them
+
+
+class Any7(nn.Sequential):
+    """Three tokens of eight, seven answers."""
+
+    def __init__(self):
+        super().__init__(nn.Embedding(8, 8), nn.Flatten(), nn.Linear(24, 7))
+
+
+@pytest.mark.parametrize("drawn", [True, False], ids=["as rows", "as a rule"])
+def test_a_split_of_a_table_with_holes_is_taken_as_it_was_drawn(tmp_path, drawn):
+    task, rule = interp.task("x/y mod 7"), interp.SplitConfig(fraction=0.6, seed=0)
+    split = rule.draw(task) if drawn else rule
+    with interp.recording("holes", seeded(Any7), task=task, split=split, root=tmp_path) as log:
+        log.step(0)
+    assert (len(log.run.split.train), len(log.run.split.test)) == (25, 17)
+    others = rule.draw(interp.task("x+y mod 7"))
+    with pytest.raises(UsageError, match="each of the 42 rows of 'x/y mod 7' that have an answer once"):
+        interp.recording("other", seeded(Any7), task=task, split=others, root=tmp_path)
+
+
+def test_without_a_split_rows_without_an_answer_are_not_trained_on(tmp_path):
+    task = interp.task("x/y mod 7")
+    with interp.recording("all", seeded(Any7), task=task, root=tmp_path) as log:
+        log.step(0)
+    assert not np.isin(log.run.split.train, task.left_out).any()
+    assert len(log.run.split.train) == 42
+
+
+def test_which_pairs_are_right_is_there_without_the_model_s_code(recorded):
+    with recorded("pairs", model := seeded(Tokens)) as log:
+        own_loop(model, log=log)
+    series = interp.observe(log.path)  # as another process sees it
+    assert {"pair_right", "part_accuracy", "top_k_test", "collapsed_train", "restricted_loss"} <= set(series)
+    right = torch.from_numpy(series.pair_right.values[-1].flatten())
+    assert right[SPLIT.test].double().mean() == pytest.approx(log.run[log.run.steps[-1]].losses["test_accuracy"])
+    assert not {"pair_by_pair", "accuracy_by_split", "best_guesses", "numerical_health"} & interp.about(series).left_out.keys()

@@ -97,6 +97,10 @@ def test_a_writer_whose_lock_was_lost_writes_nothing_any_more(tmp_path) -> None:
         with pytest.raises(DataError, match="another process has taken the run over"):
             writer.finish(10, status="finished", reason="budget")
         assert content(path) == before
+        (path / LOCK).unlink()
+        with pytest.raises(DataError, match=r"it was deleted, or its \.lock was"):
+            writer.commit(10, {})
+        (path / LOCK).write_bytes(b"another")
     assert holder(path) == b"another"  # nor does it take away the other's
 
 

@@ -30,8 +30,12 @@ from interp.store.results import Results
 from interp.store.run import Run
 from interp.tasks.task import Task
 
-# What is measured of a task whose answers have harmonics unless something else is asked for: it needs nothing but logits.
-OF_LOGITS = ("progress_measures", "logit_spectrum")
+# What is measured unless something else is asked for, of what applies: it needs nothing but logits. Whoever opens the run later
+# has no function of the network, and cannot measure it then.
+OF_LOGITS = (
+    "best_guesses", "pair_by_pair", "accuracy_by_split", "memorizer_or_generalizer", "numerical_health", "progress_measures",
+    "both_at_once", "logit_spectrum",
+)  # fmt: skip
 ALWAYS = ("weight_norms",)
 
 Losses = Mapping[str, float | None]

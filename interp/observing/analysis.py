@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # that has harmonics and is not, so that representations stand in the place of frequencies; answers that are the products of a
 # group, of not too many subgroups; key frequencies, which a rule finds in the logits of any network whose function is known; an
 # embedding of tokens, W_E; neurons, of a transformer with MLPs (of several layers the last one's) or an MLP of two embeddings.
-Need = Literal["one-layer", "neurons", "embedding", "function", "harmonics", "addition", "group", "subgroups", "keys"]
+Need = Literal["one-layer", "neurons", "embedding", "function", "pairs", "harmonics", "addition", "group", "subgroups", "keys"]
 NEEDS: tuple[Need, ...] = get_args(Need)
 Kind = Literal["figure", "tables", "explorer"]
 Measure = Callable[["View"], "Mapping[str, xr.DataArray | float | str]"]

@@ -88,7 +88,13 @@ def told(run: Run, phases: Phases | None, last: About | None, *, why: str | None
         parts.append(f"{keys} key {key_nouns(names)[keys > 1]} ({listed(names)})")
     date = None if phases is None or phases.grokked is None else str(phases.grokked)
     return Answer(
-        "unknown" if phases is None else phases.outcome, date, general, algorithm, keys, ", ".join(parts), why or _why(phases)
+        "unknown" if phases is None else phases.outcome,
+        date,
+        general,
+        algorithm,
+        keys,
+        ", ".join(parts),
+        why or _why(run, phases),
     )
 
 
@@ -124,13 +130,17 @@ def _ending(run: Run, phases: Phases | None) -> str:
     return f"not memorized: {at_end} at the end"
 
 
-def _why(phases: Phases | None) -> str | None:
+def _why(run: Run, phases: Phases | None) -> str | None:
+    """Why the outcome is not known, if it is not."""
     if phases is None:
         return "its history has no accuracies"
     if phases.undated:
         return phases.undated
-    return (
-        "the measurements around the crossings lie too far apart to tell grokking from comprehension"
-        if phases.outcome == "unknown"
-        else None
-    )
+    if phases.outcome != "unknown":
+        return None
+    for part in ("train", "test"):
+        right = run.columns.get(f"{part}_accuracy")
+        count = 0 if right is None else sum(map(isfinite, right))
+        if count < 2:  # a crossing lies between two
+            return f"its history has {'one' if count else 'no'} {part} accuracy{' alone' if count else ''}"
+    return "the measurements around the crossings lie too far apart to tell grokking from comprehension"

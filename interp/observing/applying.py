@@ -60,6 +60,13 @@ def _without_waves(task: Task) -> str:
     return f"no harmonics are known for the table of {task.name}"
 
 
+def _without_pairs(task: Task) -> str | None:
+    """Why nothing can be said of the two tokens of an input."""
+    if isinstance(task, ModularTask) or task.inputs.shape[1] > 1:
+        return None
+    return f"the inputs of {task.name} are single tokens, and no pairs"
+
+
 def _without_subgroups(nature: Nature) -> str | None:
     """Why nothing can be said of cosets: the answers are no products in a group, or it has too many subgroups."""
     if nature.is_addition:
@@ -97,12 +104,13 @@ def does_not_apply(analysis: Analysis, nature: Nature, *, keys_are_known: bool =
         "function": None
         if nature.is_known
         else f"the function of this network, of kind {kind!r}, is not stored: open its run with network=...",
+        "pairs": _without_pairs(nature.task) if "pairs" in analysis.needs else None,
         "harmonics": without_waves,
         "keys": None
         if keys_are_known
         else f"this rule for key frequencies does not read a network of kind {kind!r}: choose the rule logits, or give them",
         "group": without_waves or (FREQUENCIES if nature.is_addition else None),
         "subgroups": _without_subgroups(nature) if "subgroups" in analysis.needs and without_waves is None else without_waves,
-        "addition": without_waves or (None if nature.is_addition else f"{name} {NOT_ADDITION}"),
+        "addition": without_waves or (None if nature.is_addition else f"the task {name} {NOT_ADDITION}"),
     }
     return next((why for need in analysis.needs if (why := reasons[need])), None)

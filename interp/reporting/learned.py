@@ -8,6 +8,7 @@ from typing import Any
 
 from interp.observing.series import About
 from interp.reporting.run_curves import Curves
+from interp.tasks.operators import RANDOM
 from interp.wording import counted
 
 # An operation -> its result, and how a pair is written.
@@ -66,9 +67,23 @@ def learned(known: About) -> str:
 
 
 def why_hard(known: About) -> str:
-    """Why unseen pairs are not simply answered."""
+    """Why unseen pairs are not simply answered; of random labels that they cannot be, and of no unseen pairs that there are none.
+
+    >>> print(why_hard(About(task="random labels mod 7, seed 3", p=7, facts={"test_pairs": 30})))
+    The answers were drawn by chance: they have nothing in common, and unseen ones can only be guessed. It is a negative control.
+    """
     if not known.p:
         return ""
+    if known.facts.get("test_pairs") == 0:
+        return (
+            "Nothing is held back, so that knowing all of it by heart is enough: whether the network has found what the answers "
+            "have in common shows only inside."
+        )
+    if known.task.startswith(RANDOM):
+        return (
+            "The answers were drawn by chance: they have nothing in common, and unseen ones can only be guessed. It is a "
+            "negative control."
+        )
     many = f"{known.p} {_elements(known)}"
     return (
         f"That is harder than it looks: to the network the {many} are symbols without order or size. What it "

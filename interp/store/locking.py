@@ -179,6 +179,10 @@ def _check_kept(lease: Lease, directory: Path) -> None:
 def _check_holder(directory: Path, word: bytes) -> None:
     """Error if the lock's file names another process: a shared file system may give up the lock of one that stood still."""
     if word and holder(directory) != word:
+        if not (directory / LOCK).is_file():
+            raise DataError(
+                f"{directory}: it was deleted, or its {LOCK} was, while it was written; nothing more is written there"
+            )
         raise DataError(f"{directory}: another process has taken the run over while this one stood still; it goes on there")
 
 

@@ -8,7 +8,7 @@ the last commit is written again, byte for byte, on resuming.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +67,7 @@ def writing(path: Path, lock: LockKind | None = None) -> Iterator[Callable[[], N
         UsageError: if another process writes the run, or the directory holds something else.
         DataError: if the directory cannot be made or written to, or its file system refuses locks.
     """
+    is_new = not path.exists()
     try:
         make_directory(path)
         strangers = [p.name for p in path.iterdir() if not _may_precede(p.name)]
@@ -76,7 +77,20 @@ def writing(path: Path, lock: LockKind | None = None) -> Iterator[Callable[[], N
         raise UsageError(f"{path} holds {sorted(strangers)[0]!r} and is not a run; choose another name with --name")
     check_own(path)
     with locked(path, lock) as allowed:
-        yield allowed
+        try:
+            yield allowed
+        except BaseException:
+            if is_new:
+                _take_back(path)
+            raise
+
+
+def _take_back(path: Path) -> None:
+    """Remove the directory of a run that was refused before anything was written; it has nothing but the lock."""
+    with suppress(OSError):
+        if [each.name for each in path.iterdir()] == [LOCK]:
+            (path / LOCK).unlink()
+            path.rmdir()
 
 
 def check_own(path: Path) -> None:

@@ -14,7 +14,7 @@ from interp.groups.by_name import group as group_by_name
 from interp.groups.by_name import is_group_name
 from interp.groups.cayley import Group
 from interp.harmonics.primes import is_prime
-from interp.tasks.operators import IN_GROUPS, MODULAR, group_table, modular_table, random_labels
+from interp.tasks.operators import IN_GROUPS, MODULAR, RANDOM, group_table, modular_table, random_labels
 from interp.tasks.task import TableTask, binary_operation, with_waves
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def known_task(name: str, *, equals_sign: bool = True) -> TableTask:
     squeezed = name.replace(" ", "")
     if found := re.fullmatch(r"randomlabelsmod([0-9]{1,6})(?:,?seed([0-9]{1,10}))?", squeezed):
         p, seed = int(found[1]), int(found[2] or 0)
-        return binary_operation(f"random labels mod {p}, seed {seed}", random_labels(p, seed), equals_sign=equals_sign)
+        return binary_operation(f"{RANDOM} mod {p}, seed {seed}", random_labels(p, seed), equals_sign=equals_sign)
     for formula in MODULAR:
         if found := re.fullmatch(f"{_pattern(formula)}(?:mod([0-9]{{1,6}}))?", squeezed):
             return _modular(formula, int(found[1] or THEIR_P), equals_sign=equals_sign)

@@ -17,6 +17,9 @@ from interp.harmonics.primes import is_prime
 
 Integers = Int64[np.ndarray, "*shape"]
 
+# How the name of a table of answers that were drawn by chance begins.
+RANDOM = "random labels"
+
 # x, y, p -> the answers; those that divide are given 1 in the place of a y that they leave out.
 MODULAR: MappingProxyType[str, Callable[[Integers, Integers, int], Integers]] = MappingProxyType(
     {

@@ -110,7 +110,7 @@ def log_beside(path: Path) -> tuple[TrainingLog | None, list[str]]:
 def _reader(path: Path) -> Callable[[Path], Rows]:
     """The reader for a file by its first bytes, then by its name."""
     if path.is_dir():
-        return wandb_log.read_wandb if any(path.glob("*.wandb")) else read_tensorboard
+        return wandb_log.read_wandb if wandb_log.files_in(path) else read_tensorboard
     with path.open("rb") as file:
         start = file.read(16)
     if not start:

@@ -57,10 +57,19 @@ def read_wandb(path: Path) -> Rows:
     return Rows("Weights & Biases", "byte", {"": rows}, tuple(notes))
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The .wandb files of a run's folder, of a folder ``wandb`` of runs, or of the one that this lies in; each once."""
+    for pattern in ("*.wandb", "*/*.wandb", "*/*/*.wandb"):
+        if found := sorted({path.resolve(): path for path in sorted(folder.glob(pattern))}.values()):  # `latest-run` is a link
+            return found
+    return []
+
+
 def _inside(folder: Path) -> Path:
-    found = sorted(folder.glob("*.wandb"))
+    found = files_in(folder)
     if len(found) != 1:
-        raise DataError(f"{folder}: given {len(found)} .wandb files, expected one; name the file itself")
+        named = ", ".join(str(path.relative_to(folder)) for path in found[:5])
+        raise DataError(f"{folder}: given {len(found)} .wandb files ({named}), expected one; name the file itself")
     return found[0]
 
 
