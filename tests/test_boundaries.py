@@ -287,3 +287,16 @@ def test_no_end_of_an_interval_lies_beyond_the_values_with_runs() -> None:
     falling = critical_point(0.8 - x, happened)
     assert falling.at.high is None
     assert str(falling).startswith("one half above 0.5, by 30 runs; ")
+
+
+def test_a_share_that_stays_on_one_side_of_a_half_has_no_point() -> None:
+    x, shares = np.repeat(np.arange(5.0), 200), (0, 0.01, 0.02, 0.05, 0.12)
+    happened = np.concatenate([np.arange(200) < 200 * share for share in shares])
+    for values, outcome, side in (
+        (x, happened, "below"),
+        (4 - x, happened, "below"),
+        (x, ~happened, "above"),
+        (4 - x, ~happened, "above"),
+    ):
+        found = critical_point(values, outcome)
+        assert str(found).endswith(f"the share of runs that grok stays {side} one half from 0 to 4"), found

@@ -293,3 +293,14 @@ def test_the_folder_that_wandb_made_is_read_from_any_of_its_three(tmp_path: Path
     wandb(other / "run-a1b2c3.wandb", [{"_step": 0, "train_loss": 1.0}])
     with pytest.raises(DataError, match=r"given 2 \.wandb files \(.*run-a1b2c3.*\), expected one; name the file itself"):
         read_log(tmp_path / "out")
+
+
+def test_a_folder_of_tensorboard_is_one_also_with_a_run_of_wandb_in_it(tmp_path: Path) -> None:
+    write(tmp_path, "tensorboard")
+    before = read_log(tmp_path).columns
+    run = tmp_path / "wandb" / "run-1-x"
+    run.mkdir(parents=True)
+    wandb(run / "run-x.wandb", [{"_step": 0, "train_loss": 1.0}])
+    found = read_log(tmp_path)
+    assert {name: dict(values) for name, values in found.columns.items()}.keys() == before.keys()
+    assert any("float32" in note for note in found.notes)

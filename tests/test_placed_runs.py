@@ -84,6 +84,44 @@ def test_no_boundary_is_made_up_where_there_is_none(planted: Any, tmp_path: Path
     assert len(trained) < 60  # of 1,320: that there is none is known soon
 
 
+@pytest.mark.parametrize(("values", "centre"), [("0.2:0.4:21", 0.395), ([0.3, 0.4, 0.5, 0.6], 0.55)])
+@pytest.mark.parametrize("falling", [False, True])
+def test_a_boundary_between_the_last_two_values_is_no_boundary_beyond_them(
+    planted: Any, tmp_path, values, centre, falling
+) -> None:
+    if falling:  # the first two
+        planted({0.395: 0.205, 0.55: 0.35}[centre], -1e4)
+    else:
+        planted(centre, 1e4)
+    study = small_study(tmp_path, vary={"split.fraction": values}, seeds=range(40))
+    width = (max(point.values["split.fraction"] for point in study.points) - 0.2) / 10
+    found = find_boundary(study, width=width, falling=falling, workers=2, progress=False)
+    assert not found.doubt
+    assert found.value.low <= {0.395: 0.205, 0.55: 0.35}[centre] + 1e-9 if falling else found.value.high >= centre - 1e-9
+
+
+def test_runs_that_fail_at_an_end_do_not_stand_for_it(planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted(0.35, -1e4)
+    go = placed_runs.go
+
+    def failing(study: Any, points: Any, **how: Any) -> Any:
+        bad = [point for point in points if point.values["split.fraction"] == 0.3 and point.seed < 2]
+        go(study, [point for point in points if point not in bad], **how)
+        return type("Tally", (), {"failed": {point.name: "no disk" for point in bad}})
+
+    monkeypatch.setattr(placed_runs, "go", failing)
+    study = small_study(tmp_path, vary={"split.fraction": [0.3, 0.4, 0.5, 0.6]}, seeds=range(12))
+    found = find_boundary(study, width=0.1, workers=2, progress=False)
+    assert len(found.failed) == 2
+    assert "ask with falling=True" in found.doubt
+
+
+def test_nothing_is_known_before_there_is_a_run(planted: Any, tmp_path: Path) -> None:
+    trained = planted(0.5, 80.0)
+    found = find_boundary(a_study(tmp_path), width=5.0, workers=2, progress=False)  # wider than the axis
+    assert found.runs == len(trained) > 0
+
+
 def test_runs_that_grok_by_chance_have_no_boundary(planted: Any, tmp_path: Path) -> None:
     said = []
     for seed in range(5):

@@ -296,6 +296,35 @@ def test_settings_are_put_back_after_an_error_too():
     assert torch.zeros(1).requires_grad_().add(1).grad_fn is not None
 
 
+@pytest.mark.parametrize("when", ["before", "inside"])
+def test_torch_settings_that_cannot_be_read_stop_nothing(recorded, when):
+    """The newer names of precisions: once they are used, the older one raises."""
+    matmul, before = torch.backends.cuda.matmul, torch.backends.cuda.matmul.fp32_precision
+
+    def switched(view):
+        matmul.fp32_precision = "tf32"
+        return {"one": 1.0}
+
+    try:
+        if when == "before":
+            matmul.fp32_precision = "tf32"
+        with recorded("tf32", model := seeded(Tokens), analyses=[switched] if when == "inside" else None) as log:
+            own_loop(model, log=log)
+        assert log.run.status == "finished"
+        assert len(log.run.steps) == 4
+    finally:
+        matmul.fp32_precision = before
+
+
+def test_no_mode_of_a_device_is_left_behind():
+    from torch.overrides import _len_torch_function_stack
+
+    before = _len_torch_function_stack()
+    with undisturbed.same_settings():
+        torch.set_default_device("meta")
+    assert _len_torch_function_stack() == before
+
+
 # Tables with holes, and what is measured of any of them
 
 

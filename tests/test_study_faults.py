@@ -100,6 +100,8 @@ def test_values_that_are_refused_are_said_beside_unknown_fields() -> None:
         ({"keep": (7,)}, "keep: given step 7, at which no run saves a checkpoint"),
         ({"keep": (5, 5000)}, "keep: given step 5000"),
         ({"keep": (True,)}, "keep: given (True,)"),
+        ({"keep": None}, "keep: given None"),
+        ({"seeds_are": ["both"]}, "seeds_are"),
         ({"seeds": 3}, "seeds: given 3, expected several, such as range(10)"),
         ({"vary": ["steps"]}, "vary: given ['steps'], expected fields and their values"),
     ],
@@ -110,10 +112,33 @@ def test_what_would_be_found_out_once_runs_are_trained_is_said_before(tmp_path: 
     assert said in str(caught.value)
 
 
+def test_what_is_wrong_is_said_once_and_nothing_beside_it_that_follows_from_it(tmp_path: Path) -> None:
+    for given, lines in (
+        ({"vary": {"optimizer.lr": [-1]}}, 1),
+        ({"vary": {"steps": "1000:9000:x"}, "keep": (9000,)}, 1),
+        ({"seeds_are": "wts", "vary": {"split.seed": [1, 2]}}, 1),
+        ({"vary": {"optimizer.lr": [-1], "nosuch": [1]}}, 2),
+    ):
+        with pytest.raises(UsageError) as caught:
+            small_study(tmp_path, **given)
+        text = str(caught.value)
+        assert text.count("plan:") == 1, text
+        assert len(text.splitlines()) == (1 if lines == 1 else lines + 1), text
+
+
+def test_without_a_configuration_the_rest_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--recipe", "demi", "--seeds", "a", "--keep", "b", "--measures", "foo", "--vary", "x=1"]
+    with pytest.raises(SystemExit):
+        main(["study", "new", "zz", "--root", str(tmp_path), *words])
+    err = capsys.readouterr().err
+    for said in ("did you mean 'demo'", "--seeds: given 'a'", "--keep: given 'b'", "unknown analysis 'foo'", "unknown field 'x'"):
+        assert said in err, said
+
+
 def test_measures_and_seeds_as_people_give_them(tmp_path: Path) -> None:
     study = small_study(tmp_path, measures="weight_norms", seeds=np.arange(2), keep=[5])
     assert (study.plan.measures, study.plan.seeds, study.plan.keep) == (("weight_norms",), (0, 1), (5,))
-    assert small_study(tmp_path, seeds="0-2,7").plan.seeds == (0, 1, 2, 7)
+    assert small_study(tmp_path, seeds="0-2,7", keep=np.array([5, 10])).plan.seeds == (0, 1, 2, 7)
 
 
 def test_a_study_that_was_begun_with_what_is_refused_now_can_be_looked_at(tmp_path: Path) -> None:
@@ -121,7 +146,7 @@ def test_a_study_that_was_begun_with_what_is_refused_now_can_be_looked_at(tmp_pa
     plan = plan_from_dict(values, where="study.json")
     assert plan.measures == ("of_another_version",)
     with pytest.raises(UsageError, match="of_another_version"):
-        plan.check_new()
+        plan_from_dict(values, where="plan.toml", is_new=True)
 
 
 def test_a_plan_file_and_options_beside_it_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,6 +231,13 @@ def test_a_run_that_fails_after_its_last_step_says_why(tmp_path: Path, monkeypat
     assert {row["why"] for row in rows(study)} == {"budget"}
 
 
+def test_an_old_failure_of_a_run_that_is_complete_is_not_told(tmp_path: Path) -> None:
+    study = small_study(tmp_path, vary={}, keep="all", seeds=[0])
+    study.run(executor=in_turn, progress=False)
+    going._write_failure(study.folder, study.points[0].name, "OSError: of another time")
+    assert rows(study)[0]["why"] == "budget"
+
+
 # ---- What is said of pairs, seeds and measures ----
 
 
@@ -251,6 +283,8 @@ def test_a_map_of_any_measure_of_the_runs(tmp_path: Path) -> None:
     study.run(executor=in_turn, progress=False)
     drawn = phase_diagram(study, x="weight_decay", y="fraction", of="restricted_loss")
     assert np.isfinite(np.array(drawn.data[0].z, dtype=float)).all()
+    with pytest.raises(UsageError, match="of: given None"):
+        phase_diagram(study, of=None)
     with pytest.raises(UsageError, match="unknown measure 'restricted_lost'; did you mean 'restricted_loss'"):
         phase_diagram(study, x="weight_decay", of="restricted_lost")
 

@@ -142,6 +142,8 @@ def table_of(study: Study | str | Path, of: str = "grokked") -> StudyTable:
     opened = open_study(study) if isinstance(study, str | Path) else study
     fields = [axis.fields for axis in opened.plan.axes]
     found: Sequence[Mapping[str, Any]] = rows(opened)
+    if not isinstance(of, str):
+        raise UsageError(f"of: given {of!r:.60}, expected what is asked, such as 'grokked' or 'test_loss'")
     if of.replace("-", "_") not in {asked.name for asked in questions(found)}:
         found = with_last_measured(opened, found)
     return StudyTable.of(opened.name, fields, found, seeds_are=opened.seeds_are)

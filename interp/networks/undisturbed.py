@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -71,15 +71,28 @@ def same_settings() -> Iterator[None]:
     >>> torch.is_grad_enabled()
     True
     """
-    settings = [(get, put, get()) for get, put in _SETTINGS]
+    before = [(get, put, value) for get, put in _SETTINGS if (value := _read(get)) is not None]
     errors = np.geterr()
     try:
         yield
     finally:
-        for get, put, before in settings:
-            if get() != before:
-                put(before)
+        for get, put, value in before:
+            if _read(get) != value:
+                with suppress(RuntimeError):
+                    put(value)
         np.seterr(**errors)
+
+
+def _read(get: Callable[[], Any]) -> Any:
+    """A setting; None where it cannot be told, as where torch's older and newer names of it were mixed."""
+    with suppress(RuntimeError):
+        return get()
+    return None
+
+
+def _put_device(device: torch.device) -> None:
+    """Without a device of its own torch uses the CPU; set to that, it would go through a mode at every call."""
+    torch.set_default_device(None if device == torch.device("cpu") else device)
 
 
 def _deterministic() -> tuple[bool, bool]:
@@ -102,7 +115,7 @@ def _put_cudnn(flags: tuple[bool, bool]) -> None:
 _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_default_dtype, torch.set_default_dtype),
-    (torch.get_default_device, torch.set_default_device),
+    (torch.get_default_device, _put_device),
     (torch.get_num_threads, torch.set_num_threads),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (_deterministic, lambda flags: torch.use_deterministic_algorithms(flags[0], warn_only=flags[1])),

@@ -118,10 +118,10 @@ class BoundarySearch:
         Raises:
             UsageError: as `is_narrow`.
         """
-        return self.is_narrow(width=width, level=level) and self.n > 0 and self.doubt is None
+        return self.is_narrow(width=width, level=level) and self.doubt is None
 
     def is_narrow(self, *, width: float, level: float = 0.95) -> bool:
-        """Whether the interval of x_c is at most so wide, if there is an x_c in the range.
+        """Whether the interval of x_c is at most so wide, if there is an x_c in the range; not before there are runs.
 
         Raises:
             UsageError: for a width that the grid of x_c does not resolve; narrow the range then.
@@ -132,7 +132,7 @@ class BoundarySearch:
                 "narrow the range for a finer one"
             )
         found = self.boundary(level=level)
-        return float(found.high or 0.0) - float(found.low or 0.0) <= width
+        return self.n > 0 and float(found.high or 0.0) - float(found.low or 0.0) <= width
 
 
 def boundary_search(low: float, high: float, *, falling: bool = False) -> BoundarySearch:

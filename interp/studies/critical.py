@@ -84,6 +84,11 @@ def critical_point(x: object, grokked: object, *, level: float = 0.95) -> Critic
     if profile.lead_over_none() < profile.drop:
         return NotBounded("the critical value", "the share of runs that grok does not change along x by more than chance")
     value = sum(profile.gap) / 2 if profile.gap else profile.centre
+    if not values.min() <= value <= values.max():
+        side = "below" if (value < values.min()) != profile.is_rising else "above"
+        return NotBounded(
+            "the critical value", f"the share of runs that grok stays {side} one half from {values.min():g} to {values.max():g}"
+        )
     below, above = profile.ends(profile.excess_at, profile.centre, profile.unit)
     # Beyond the values that there are runs at, the curve is a guess: there nothing bounds the point.
     below = None if below is None or below < values.min() else below

@@ -24,7 +24,7 @@ from interp.store.manifest import HISTORY, MANIFEST, MOST_STEPS, Reason
 from interp.store.noted import kept_if_possible
 from interp.store.run import Run, open_run
 from interp.studies.going import failures
-from interp.studies.study_plan import Point
+from interp.studies.study_plan import Keep, Point
 from interp.studies.timed import NOT_MEASURED
 from interp.studies.worker import check_whole, is_measured
 
@@ -65,7 +65,9 @@ def rows(study: Study, *, on_run: Callable[[int, int], None] | None = None) -> l
     kept, failed = KeptRows(study.folder), failures(study.folder)
     found = []
     for number, point in enumerate(study.points, start=1):
-        found.append({**_place(point, study.seeds_are), **_state(study.path_of(point.name), kept, failed.get(point.name))})
+        found.append(
+            {**_place(point, study.seeds_are), **_state(study.path_of(point.name), kept, failed.get(point.name), keep=study.keep)}
+        )
         if on_run is not None:
             on_run(number, len(study.points))
     kept.save()
@@ -203,7 +205,7 @@ def _place(point: Point, seeds_are: str) -> Row:
     return {"run": point.name, **point.values, "seed": point.seed, "seeds_are": seeds_are}
 
 
-def _state(path: Path, kept: KeptRows, failure: str | None) -> Row:
+def _state(path: Path, kept: KeptRows, failure: str | None, *, keep: Keep) -> Row:
     """The row of a run that may not be there, or be damaged; one that was trained and then failed says both."""
     nothing: Row = dict.fromkeys(_COLUMNS)
     try:
@@ -217,7 +219,8 @@ def _state(path: Path, kept: KeptRows, failure: str | None) -> Row:
                 return found
             if manifest is None:
                 return {**found, "status": "failed", "why": failure}
-            is_stale = found["status"] == "stopped" or is_measured(manifest)
+            # Where all checkpoints stay nothing is measured that could fail.
+            is_stale = found["status"] == "stopped" or keep == "all" or is_measured(manifest)
             return found if is_stale else {**found, "why": f"{found['why']}{NOT_MEASURED}{failure}"}
     except (DataError, UsageError, OSError) as error:
         return {**nothing, "status": "failed", "why": str(error), "outcome": "unknown"}

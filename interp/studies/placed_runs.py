@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from interp.training.executor import Executor
 
 _FREE = ("missing", "unfinished", "failed")  # runs that can be placed
-_AT_THE_FAR_END = 2  # runs that must be there before it is said that a boundary lies beyond the axis
+_AT_AN_END = 2  # runs that must be at each end before it is said that a boundary lies beyond the axis
 _BY_FACTORS = 10  # an axis whose ends are this many times apart acts by factors
 
 
@@ -107,7 +107,7 @@ def find_boundary(
         if not search.is_narrow(width=width) or search.doubt == "constant":
             chosen = _choose(study, found, field, search, count=workers or available_threads())
         else:  # further runs there would come out likewise
-            chosen = _far(study, found, field, search) if search.doubt in ("none grok", "all grok") else []
+            chosen = _at_the_ends(study, found, field, failed) if search.doubt in ("none grok", "all grok") else []
         chosen = [point for point in chosen if point.name not in failed]
         if on_round is not None and search.n:
             on_round(replace(known, goes_on=bool(chosen)))
@@ -172,14 +172,15 @@ def _after(search: BoundarySearch, found: Sequence[Row], field: str, scaled: Cal
     return search.after([scaled(float(row[field])) for row in ended], [row["grokked"] is not None for row in ended])
 
 
-def _far(study: Study, found: Sequence[Row], field: str, search: BoundarySearch) -> list[Point]:
-    """Runs at the end of the axis from which the search went away: if they come out otherwise, it went the wrong way."""
-    to_high = (search.doubt == "none grok") != search.falling
-    end = (min if to_high else max)(_axis(study)[1])
-    there = [row for row in found if float(row[field]) == end]
-    ended = sum(row["status"] in ("finished", "stopped") for row in there)
-    names = [row["run"] for row in there if row["status"] in _FREE][: max(0, _AT_THE_FAR_END - ended)]
-    return [point for point in study.points if point.name in names]
+def _at_the_ends(study: Study, found: Sequence[Row], field: str, failed: Mapping[str, str]) -> list[Point]:
+    """Runs at both ends of the axis: if some come out otherwise, the boundary is there, or the search went the wrong way."""
+    chosen: list[str] = []
+    for end in (min(_axis(study)[1]), max(_axis(study)[1])):
+        there = [row for row in found if float(row[field]) == end]
+        ended = sum(row["status"] in ("finished", "stopped") for row in there)
+        free = [row["run"] for row in there if row["status"] in _FREE and row["run"] not in failed]
+        chosen += free[: max(0, _AT_AN_END - ended)]
+    return [point for point in study.points if point.name in chosen]
 
 
 def _choose(study: Study, found: Sequence[Row], field: str, search: BoundarySearch, *, count: int) -> list[Point]:

@@ -25,6 +25,7 @@ from interp.studies.study_plan import (
     changed_values,
     unknown_field,
     with_task,
+    wrong_measures,
 )
 from interp.studies.vary import Axis, make_axis, read_seeds
 from interp.tasks.modular import ModularTask
@@ -51,18 +52,21 @@ def planned(
         keep: makes what stays.
         measures: see `StudyPlan`.
         problems: where it is noted.
-        is_new: also note what would be found out only once runs are trained, see `StudyPlan.check_new`.
+        is_new: also note what would be found out only once runs are trained: measures that are none, steps that are not saved.
     """
     config, known = problems.of(base), [axis for axis in map(problems.of, axes) if axis is not None]
-    repeated, kept = problems.of(seeds), problems.of(keep)
-    if config is None:  # names of fields can be checked all the same
+    repeated, is_kept = problems.of(seeds), len(problems.lines)
+    kept: Any = problems.of(keep)
+    kept = "ends" if len(problems.lines) > is_kept else kept  # None is wrong, and said below
+    if config is None:  # of all that does not depend on it, it can be said what is wrong
         fields = [field for axis in known for field in axis.fields]
         problems.note(*(wrong for field in fields if (wrong := unknown_field(recipe("demo"), field)) is not None))
-        return None
-    repeated, kept = (0,) if repeated is None else repeated, "ends" if kept is None else kept
-    plan = problems.of(lambda: StudyPlan(config, tuple(known), repeated, seeds_are, kept, measures))
-    if plan is not None and is_new:
-        problems.of(plan.check_new)
+        config, known = recipe("demo"), []
+    plan = problems.of(lambda: StudyPlan(config, tuple(known), (0,) if repeated is None else repeated, seeds_are, kept, measures))
+    if is_new:
+        problems.note(*wrong_measures(measures))
+        if plan is not None and not problems.lines:  # else other runs would be asked than are meant
+            problems.note(*plan.steps_not_saved())
     return None if problems.lines else plan
 
 

@@ -61,4 +61,4 @@ def lines_of(error: UsageError) -> list[str]:
     ['steps: given 0', 'seeds: given none']
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[1:] if len(lines) > 1 and lines[0].endswith(":") else lines
+    return lines[1:] if len(lines) > 1 and lines[0].endswith(":") else [line.removeprefix("plan: ") for line in lines]

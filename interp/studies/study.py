@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from interp.config.differences import differences
 from interp.config.run_config import RunConfig
@@ -92,7 +92,7 @@ class Study:
             [partial(make_axis, str(fields), values) for fields, values in self.vary.items()],
             seeds=lambda: seeds_of(self.seeds),
             seeds_are=self.seeds_are,
-            keep=lambda: tuple(self.keep) if isinstance(self.keep, list) else self.keep,
+            keep=self._kept,
             measures=tuple(measures) if isinstance(measures, Iterable) else measures,
             problems=problems,
             is_new=True,
@@ -100,6 +100,13 @@ class Study:
         problems.refuse("plan")
         assert plan is not None
         return plan
+
+    def _kept(self) -> Keep:
+        """As it was given, or a tuple of the steps of a list or an array."""
+        given: Any = self.keep
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            return cast(Keep, given)
+        return tuple(given.tolist() if hasattr(given, "tolist") else given)
 
     def __repr__(self) -> str:
         of = {"both": "both weights and split", "weights": "of the weights", "split": "of the split"}[self.seeds_are]

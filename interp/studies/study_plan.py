@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from interp.config.run_config import ModelConfig, OptimizerConfig, RunConfig
 from interp.errors import UsageError, unknown
@@ -77,10 +77,11 @@ class StudyPlan:
     def __post_init__(self) -> None:
         problems, wrong = Problems(), self._wrong_fields()
         problems.note(*wrong.values())
+        is_known = isinstance(self.seeds_are, str) and self.seeds_are in _SEEDED
         seeds, is_too_large = self._check_rest(problems)
         # What else is wrong is found where nothing is known to be.
         axes = tuple(axis for axis in self.axes if not any(field in wrong for field in axis.fields))
-        made = None if is_too_large else problems.of(lambda: self._made(axes, seeds))
+        made = None if is_too_large or not is_known else problems.of(lambda: self._made(axes, seeds))
         problems.refuse("plan")
         object.__setattr__(self, "_points", made)
 
@@ -129,7 +130,7 @@ class StudyPlan:
                 wrong[field] = (
                     "threads: given as an axis, but all runs have one thread, so that their bytes are the same everywhere"
                 )
-            elif field in _SEEDED.get(self.seeds_are, ()):
+            elif isinstance(self.seeds_are, str) and field in _SEEDED.get(self.seeds_are, ()):
                 wrong[field] = f"{field}: given as an axis, but the seeds set it (seeds_are = {self.seeds_are!r})"
             elif table is not None and field.startswith(f"{TASK}."):
                 wrong[field] = f"{field}: the task is a table and has no such field; vary task, by names"
@@ -146,11 +147,10 @@ class StudyPlan:
         elif len(set(seeds)) < len(seeds):
             problems.note(f"seeds: given {list(seeds)!r:.200}, expected each once")
             seeds = seeds[:1]
-        if self.seeds_are not in get_args(SeedsAre):
-            problems.note(str(unknown("seeds_are", self.seeds_are, get_args(SeedsAre))))
-            object.__setattr__(self, "seeds_are", "both")
+        if not isinstance(self.seeds_are, str) or self.seeds_are not in _SEEDED:
+            problems.note(str(unknown("seeds_are", str(self.seeds_are), _SEEDED)))
         steps = isinstance(self.keep, tuple) and all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in self.keep)
-        if self.keep not in ("all", "ends") and not steps:
+        if not steps and not (isinstance(self.keep, str) and self.keep in ("all", "ends")):
             problems.note(f"keep: given {self.keep!r:.200}, expected all, ends, or a list of steps")
         if not isinstance(self.measures, tuple) or not all(isinstance(name, str) for name in self.measures):
             problems.note(f"measures: given {self.measures!r:.200}, expected names of analyses, such as {DEFAULT_MEASURES[0]}")
@@ -161,33 +161,17 @@ class StudyPlan:
             problems.note(f"given {count:,} runs, expected at most {MOST_POINTS:,}; leave out values or seeds")
         return seeds, count > MOST_POINTS
 
-    def check_new(self) -> None:
-        """Error for what would be found out only once runs are trained; a study that was begun all the same can be looked at.
-
-        Raises:
-            UsageError: for measures that are no built-in analyses of every checkpoint, and steps of `keep` that no run saves.
-        """
-        problems = Problems()
-        if self.measures != DEFAULT_MEASURES:
-            from interp.observing.analysis import builtin_names, find_analyses  # only here: it loads their files
-
-            known = builtin_names()
-            names = [name for name in self.measures if name in known]
-            problems.note(*(f"measures: {unknown('analysis', name, known)}" for name in self.measures if name not in known))
-            found = problems.of(lambda: find_analyses(names)) or []
-            late = [analysis.name for analysis in found if analysis.at != "every"]
-            problems.note(*(f"measures: {name}: it is measured at the last checkpoint alone, expected others" for name in late))
-        if isinstance(self.keep, tuple):
-            rules = {(point.config.checkpoints, point.config.steps) for point in self.points()}
-            saved = [rule.steps(last) for rule, last in rules]
-            problems.note(
-                *(
-                    f"keep: given step {step}, at which no run saves a checkpoint (see checkpoints.every, checkpoints.log, steps)"
-                    for step in self.keep
-                    if not any(step in steps for steps in saved)
-                )
-            )
-        problems.refuse("plan")
+    def steps_not_saved(self) -> list[str]:
+        """What is wrong with steps of `keep` at which no run saves a checkpoint."""
+        if not isinstance(self.keep, tuple):
+            return []
+        rules = {(point.config.checkpoints, point.config.steps) for point in self.points()}
+        saved = [rule.steps(last) for rule, last in rules]
+        return [
+            f"keep: given step {step}, at which no run saves a checkpoint (see checkpoints.every, checkpoints.log, steps)"
+            for step in self.keep
+            if not any(step in steps for steps in saved)
+        ]
 
     def extended(self, axes: Sequence[Axis] = (), seeds: Sequence[int] = ()) -> StudyPlan:
         """The plan with further values or seeds; an axis that it has gains values, any other is added.
@@ -211,6 +195,20 @@ class StudyPlan:
             "vary": vary,
             "base": _without_none(self.base.to_dict()),
         }
+
+
+def wrong_measures(names: object) -> list[str]:
+    """What is wrong with names of measures: they are those of built-in analyses of every checkpoint, each once."""
+    if names == DEFAULT_MEASURES or not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        return []  # what is no name at all, a plan says itself
+    from interp.observing.analysis import builtin_names, find_analyses  # only here: it loads their files
+
+    known, problems = builtin_names(), Problems()
+    problems.note(*(f"measures: {unknown('analysis', name, known)}" for name in names if name not in known))
+    found = problems.of(lambda: find_analyses([name for name in names if name in known])) or []
+    late = [analysis.name for analysis in found if analysis.at != "every"]
+    problems.note(*(f"measures: {name}: it is measured at the last checkpoint alone, expected others" for name in late))
+    return problems.lines
 
 
 def point_name(config: RunConfig) -> str:

@@ -110,7 +110,8 @@ def log_beside(path: Path) -> tuple[TrainingLog | None, list[str]]:
 def _reader(path: Path) -> Callable[[Path], Rows]:
     """The reader for a file by its first bytes, then by its name."""
     if path.is_dir():
-        return wandb_log.read_wandb if wandb_log.files_in(path) else read_tensorboard
+        is_wandb = any(path.glob("*.wandb")) or (not any(path.rglob("*tfevents*")) and wandb_log.files_in(path))
+        return wandb_log.read_wandb if is_wandb else read_tensorboard
     with path.open("rb") as file:
         start = file.read(16)
     if not start:
