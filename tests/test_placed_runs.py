@@ -90,9 +90,9 @@ def test_a_boundary_between_the_last_two_values_is_no_boundary_beyond_them(
     planted: Any, tmp_path, values, centre, falling
 ) -> None:
     if falling:  # the first two
-        planted({0.395: 0.205, 0.55: 0.35}[centre], -1e4)
+        planted({0.395: 0.205, 0.55: 0.35}[centre], -1e3)
     else:
-        planted(centre, 1e4)
+        planted(centre, 1e3)
     study = small_study(tmp_path, vary={"split.fraction": values}, seeds=range(40))
     width = (max(point.values["split.fraction"] for point in study.points) - 0.2) / 10
     found = find_boundary(study, width=width, falling=falling, workers=2, progress=False)
@@ -101,7 +101,7 @@ def test_a_boundary_between_the_last_two_values_is_no_boundary_beyond_them(
 
 
 def test_runs_that_fail_at_an_end_do_not_stand_for_it(planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted(0.35, -1e4)
+    planted(0.35, -1e3)
     go = placed_runs.go
 
     def failing(study: Any, points: Any, **how: Any) -> Any:

@@ -62,6 +62,8 @@ class StudyPlan:
     Raises:
         UsageError: with everything that is wrong at once.
 
+    >>> from interp import recipe
+    >>> from interp.studies.vary import make_axis
     >>> plan = StudyPlan(recipe("demo"), (make_axis("optimizer.weight_decay", [1, 2]),), seeds=(0, 1, 2))
     >>> len(plan.points()), plan.points()[0].values
     (6, {'optimizer.weight_decay': 1.0})
