@@ -83,7 +83,6 @@ def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.
     Args:
         json_output: print a row for each run as JSON.
     """
-    from interp.studies.going import strays
     from interp.studies.outcomes import counts, reasons, rows, unread
     from interp.studies.study_cells import cell_table
 
@@ -99,8 +98,7 @@ def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.
     lines = reasons(found, [field for axis in opened.plan.axes for field in axis.fields])
     for line in [*lines[:_MOST_REASONS], *([f"and {len(lines) - _MOST_REASONS} more"] if len(lines) > _MOST_REASONS else [])]:
         say(line)
-    if there := strays(opened):
-        say(f"{counted(len(there), 'run')} in {opened.folder} that the plan does not have: study.json was changed")
+    _say_strays(opened)
     fail_on_unread(unread(opened, found))
 
 
@@ -122,6 +120,7 @@ def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
     else:
         frame.to_json(buffer, orient="records", indent=1)
     say(f"wrote {write_output(out, buffer.getvalue())}")
+    _say_strays(opened)
     _fail_on_unread(opened)
 
 
@@ -134,6 +133,7 @@ def report(study: StudyName, out: Out = Path("study.html"), root: Root = ROOT) -
         made = study_report(opened, out, on_run=show)
     say(f"wrote {out}")
     say(made.headline)
+    _say_strays(opened)
     _fail_on_unread(opened)
 
 
@@ -266,6 +266,15 @@ def _steps(text: str) -> Keep:
         return tuple(int(step) for step in text.split(","))
     except ValueError:
         raise UsageError(f"--keep: given {text!r}, expected ends, all, or steps such as 500,1000") from None
+
+
+def _say_strays(study: Study) -> None:
+    """Say that runs are there which the plan does not have, so that they are in no number."""
+    from interp.studies.going import strays
+
+    if there := strays(study):
+        runs = f"{counted(len(there), 'run')} in {study.folder}"
+        say(f"{runs} that the plan does not have, and that no number here is drawn from: study.json was changed")
 
 
 def _fail_on_unread(study: Study) -> None:
