@@ -351,6 +351,7 @@ def test_without_a_split_rows_without_an_answer_are_not_trained_on(tmp_path):
     task = interp.task("x/y mod 7")
     with interp.recording("all", seeded(Any7), task=task, root=tmp_path) as log:
         log.step(0)
+    assert not {"shift_agreement", "margin_circuit_seen"} & set(interp.observe(log.path))  # which compare seen and unseen pairs
     assert not np.isin(log.run.split.train, task.left_out).any()
     assert len(log.run.split.train) == 42
 

@@ -37,18 +37,29 @@ OF_LOGITS = (
     "both_at_once", "logit_spectrum",
 )  # fmt: skip
 ALWAYS = ("weight_norms",)
+# Of these, what compares seen and unseen inputs.
+_OF_UNSEEN = ("memorizer_or_generalizer", "both_at_once")
 
 Losses = Mapping[str, float | None]
 
 
-def analyses_for(asked: Asked, task: Task, keys: Sequence[Name] | None) -> tuple[list[Analysis], list[Analysis]]:
+def analyses_for(
+    asked: Asked, task: Task, keys: Sequence[Name] | None, *, has_unseen: bool
+) -> tuple[list[Analysis], list[Analysis]]:
     """The analyses that are measured at each checkpoint as it is saved, and those for which key frequencies must be known first.
+
+    Args:
+        asked: those that are wanted; None for the ones that need only logits.
+        task: what is learned.
+        keys: key frequencies, where they are given.
+        has_unseen: whether there are inputs that are not trained on.
 
     Raises:
         UsageError: for one that was asked for by name and does not apply to a module, or sees a whole run.
     """
     nature = Nature(KIND, task)
-    chosen = [a for a in find_analyses([*OF_LOGITS, *ALWAYS]) if not does_not_apply(a, nature)]
+    names = [name for name in (*OF_LOGITS, *ALWAYS) if has_unseen or name not in _OF_UNSEEN]
+    chosen = [a for a in find_analyses(names) if not does_not_apply(a, nature)]
     if asked is not None:
         own = find_analyses(asked)
         for analysis in own:

@@ -116,7 +116,7 @@ def recording(  # noqa: PLR0913  each is a choice of the one who records
     with same_random_streams(), same_settings():
         watched.check()
     given = _keys(keys, task)
-    chosen, late = analyses_for(analyses, task, given)
+    chosen, late = analyses_for(analyses, task, given, has_unseen=len(watched.split.test) > 0)
     own = [matrix_spectra(matrices, network.tensors())] if matrices is not None and matrices != {} else []
     if matrices and any(analysis.name == NAME for analysis in chosen):
         raise UsageError(f"analyses: given one named {NAME!r}, as that of matrices=; give it another name")
