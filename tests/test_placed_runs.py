@@ -169,3 +169,14 @@ def test_studies_without_a_boundary(tmp_path: Path, vary: dict[str, Any], width:
     with pytest.raises(UsageError, match=said):
         find_boundary(small_study(tmp_path, vary=vary), width=width)
     assert not list(tmp_path.glob("*/runs/*"))
+
+
+def test_on_the_way_nothing_is_said_that_the_next_runs_may_refute(planted: Any, tmp_path: Path) -> None:
+    planted(0.2, 1e3)
+    said: list[str] = []
+    how: dict[str, Any] = {"width": 0.05, "workers": 2, "progress": False}
+    found = find_boundary(a_study(tmp_path), **how, on_round=lambda known: said.append(str(known)))
+    assert said[0] == "P(grok) = 0.5 along split.fraction: not known yet, by 2 runs; going on"
+    assert all(line.endswith("; going on") for line in said[:-1])
+    assert said[-1] == str(found)
+    assert not said[-1].endswith("going on")

@@ -51,14 +51,15 @@ class Boundary:
 
     def __str__(self) -> str:
         on = "; going on" if self.goes_on else ""
+        by = counted(self.runs, "run")
+        if self.doubt and self.goes_on:
+            return f"P(grok) = 0.5 along {self.field}: not known yet, by {by}{on}"
         if self.doubt:
-            return (
-                f"P(grok) = 0.5 nowhere along {self.field} as far as is known, by {counted(self.runs, 'run')}: {self.doubt}{on}"
-            )
+            return f"P(grok) = 0.5 nowhere along {self.field} as far as is known, by {by}: {self.doubt}"
         low, value, high = (f"{number:.4g}" for number in (self.value.low, self.value.value, self.value.high))
         more = on if self.is_found or on else "; not as narrow as asked for: add seeds, or values between these"
         few = f", fewer than {FEW}" if self.runs < FEW else ""
-        return f"P(grok) = 0.5 at {self.field} = {value} (95 %: {low} to {high}), by {counted(self.runs, 'run')}{few}{more}"
+        return f"P(grok) = 0.5 at {self.field} = {value} (95 %: {low} to {high}), by {by}{few}{more}"
 
 
 def find_boundary(
