@@ -241,6 +241,30 @@ def _alive(lease: Path) -> bool:
     return True
 
 
+@pytest.mark.parametrize("at", ["checkpoints", "results"])
+def test_thinning_that_was_interrupted_is_ended_by_the_next_command(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Between the manifest, in which files are gone, and the files."""
+    other = small_study(tmp_path)
+    unlink = Path.unlink
+
+    def interrupted(path: Path, missing_ok: bool = False) -> None:
+        if path.parent.name == at and path.suffix == ".safetensors":
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        other.run(executor=in_turn, progress=False)
+    monkeypatch.undo()
+    assert other.run(executor=in_turn, progress=False).finished == 8
+    for point in study.points:
+        assert run_bytes(other.path_of(point.name)) == run_bytes(study.path_of(point.name))
+        events = [json.loads(line)["event"] for line in (other.path_of(point.name) / "log.jsonl").read_text().splitlines()]
+        assert events == ["begun", "finished", "thinned"]
+
+
 def test_the_same_command_given_twice_at_once(undisturbed: Study, tmp_path: Path) -> None:
     study = long_study(tmp_path)
     both = [in_background(study.folder, "--workers", "2") for _ in range(2)]

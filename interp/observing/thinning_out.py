@@ -13,7 +13,7 @@ from interp.observing.series import about
 from interp.store.durable import sha256
 from interp.store.kept import SERIES_SEAL
 from interp.store.kept import keep as remember
-from interp.store.manifest import series_name
+from interp.store.manifest import RESULTS, series_name
 from interp.store.results import Results
 from interp.store.run import Run
 from interp.store.thinning import thin
@@ -46,11 +46,10 @@ def thin_measured(
     series = _packed(run, list(measures), threads=threads, on_step=on_step)
     hashes = {series_name(name): sha256(data) for name, data in series.items()}
     remember(run.path, SERIES_SEAL, hashes, key=key_of(sorted(hashes.items())))
-    thinned = thin(run.path, keep, series=series)
-    for name in series:  # the same numbers once more
-        for beside in (run.path / "results").glob(f"{name}-*.safetensors"):
+    for name in series:  # the same numbers once more; first, so that none stay behind where this is interrupted
+        for beside in (run.path / RESULTS).glob(f"{name}-*.safetensors"):
             beside.unlink(missing_ok=True)
-    return thinned
+    return thin(run.path, keep, series=series)
 
 
 def _packed(run: Run, names: list[str], *, threads: int | None, on_step: Callable[[int, int], None] | None) -> dict[str, bytes]:

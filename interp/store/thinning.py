@@ -53,8 +53,9 @@ def thin(path: Path, keep: Iterable[int], *, series: Mapping[str, bytes] | None 
             if gone or added:
                 manifest = replace(run.manifest, files=files, thinned={**run.manifest.thinned, **gone})
                 write_atomically(path / MANIFEST, manifest.to_json())
-            for name in open_run(path).manifest.thinned:
-                (path / name).unlink(missing_ok=True)
-        if gone:
-            write_log(path, "thinned", checkpoints=len(gone))
+            there = [path / name for name in open_run(path).manifest.thinned if (path / name).exists()]
+            for checkpoint in there:
+                checkpoint.unlink(missing_ok=True)
+        if there:
+            write_log(path, "thinned", checkpoints=len(there))
     return open_run(path)

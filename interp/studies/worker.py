@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +13,7 @@ from interp.errors import DataError, TrainingError
 from interp.store.journal import read_manifest
 from interp.store.leases import SECONDS, Held, Leases
 from interp.store.locking import is_locked
-from interp.store.manifest import MANIFEST, RESUME, SERIES, Manifest
+from interp.store.manifest import CHECKPOINTS, MANIFEST, RESUME, SERIES, Manifest
 from interp.studies.study_plan import Keep, point_name
 from interp.wording import counted
 
@@ -102,7 +104,16 @@ def settled(run: Path, keep: Keep) -> State | None:
     if keep == "all":
         return "finished"
     stay = {*manifest.steps[:1], *manifest.steps[-1:], *(keep if isinstance(keep, tuple) else ())}
-    return "finished" if is_measured(manifest) and set(manifest.steps) <= stay else None
+    is_thin = is_measured(manifest) and set(manifest.steps) <= stay and not _has_left_overs(run, manifest)
+    return "finished" if is_thin else None
+
+
+def _has_left_overs(run: Path, manifest: Manifest) -> bool:
+    """Whether checkpoints that were thinned out are still there, as that was interrupted between its manifest and their files."""
+    gone = {Path(name).name for name in manifest.thinned}
+    with suppress(FileNotFoundError):
+        return bool(gone) and not gone.isdisjoint(os.listdir(run / CHECKPOINTS))
+    return False
 
 
 def is_measured(manifest: Manifest) -> bool:
