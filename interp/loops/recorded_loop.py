@@ -79,8 +79,8 @@ def recording(  # noqa: PLR0913  each is a choice of the one who records
         keys: key frequencies; by default they are read from the logits at the end (`interp.loops.logit_keys.logit_keys`).
         analyses: measured of every checkpoint, see `observe`; by default what needs only logits: which pairs are right, alone and
             by what training has shown of them, how good the best guesses are, numerical health, and, where the answers have
-            harmonics, restricted and excluded loss and the spectrum of the logits. Those that need key frequencies are measured
-            at the end, unless these are given.
+            harmonics, restricted and excluded loss, the spectrum of the logits, and what circuit and table each carry, with the
+            verdict. Those that need key frequencies are measured at the end, unless these are given.
         live: serve the run's page on this machine meanwhile.
         root: directory of runs.
         lock: as for `record`.
