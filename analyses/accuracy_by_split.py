@@ -25,19 +25,24 @@ LEAST = 10  # twins, and other pairs, from which on it is said that only the twi
 
 def measure(view):
     """Accuracy and loss of the training pairs and of every part of the others."""
-    pairs = view.labels.new_tensor(view.task.inputs[:, :2])
-    parts = measures.held_out_parts(pairs, view.labels, train=view.train, test=view.test)
-    found = measures.part_readings(view.logits, view.labels, train=view.train, parts=parts)
+    parts, commuting = view.once_per_run("accuracy_by_split", lambda: _parts(view))
+    found = measures.part_readings(view.logits, view.labels, train=view.train, parts=parts, right=view.right)
     coords = {"held_out_part": list(found.names)}
-    alike = _as_their_twins(pairs.cpu(), view.labels.cpu())
-    rows = {"train": view.train, **parts}
-    commuting = [float(alike[rows[name].cpu()].double().mean()) for name in found.names]  # of no pair at all it is NaN
     return {
         "part_commuting": xr.DataArray(commuting, dims="held_out_part", coords=coords),
         "part_accuracy": xr.DataArray(found.accuracy.numpy(), dims="held_out_part", coords=coords),
         "part_loss": xr.DataArray(found.loss.numpy(), dims="held_out_part", coords=coords),
         "part_pairs": xr.DataArray(found.pairs.numpy(), dims="held_out_part", coords=coords),
     }
+
+
+def _parts(view):
+    """The parts of the held-out pairs, and how many of the training pairs and of each part have the answer of their twins."""
+    pairs = view.labels.new_tensor(view.task.inputs[:, :2])
+    parts = measures.held_out_parts(pairs, view.labels, train=view.train, test=view.test)
+    alike = _as_their_twins(pairs.cpu(), view.labels.cpu())
+    rows = [view.train, *parts.values()]
+    return parts, [float(alike[its.cpu()].double().mean()) for its in rows]  # of no pair at all it is NaN
 
 
 def _as_their_twins(pairs, labels):

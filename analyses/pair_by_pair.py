@@ -41,8 +41,8 @@ NO_PAIRS = "there are no such pairs"
 def measure(view):
     """Whether each pair is right, trained on, or without an answer, and its answer: a table over a and b, or a value per row."""
     labels, n = view.task.labels, round(len(view.task.labels) ** 0.5)
-    right = (view.logits.argmax(dim=1) == view.labels).cpu().numpy()
-    seen, unseen = (np.isin(np.arange(len(labels)), rows) for rows in (view.split.train, view.split.test))
+    right = view.right.cpu().numpy()
+    seen, unseen = (_among(len(labels), rows) for rows in (view.split.train, view.split.test))
     answers = labels.astype(np.min_scalar_type(view.task.classes - 1))
     grid = np.stack(np.divmod(np.arange(n * n), n), axis=1)
     is_table = np.array_equal(view.task.inputs[:, :2], grid)
@@ -50,6 +50,13 @@ def measure(view):
     found = {"pair_right": right, "pair_seen": seen, "pair_answer": answers}
     found |= {} if (seen | unseen).all() else {"pair_left_out": ~(seen | unseen)}
     return {name: xr.DataArray(values.reshape(shape), dims=dims) for name, values in found.items()}
+
+
+def _among(n, rows):
+    """Whether each of n rows is one of these."""
+    found = np.zeros(n, dtype=bool)
+    found[rows] = True
+    return found
 
 
 def figure(series):

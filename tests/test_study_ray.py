@@ -137,7 +137,7 @@ def test_a_worker_that_died_is_tried_three_times(local: Study) -> None:
     monkeypatched = Task()
     dying.remote = lambda **_: lambda function: monkeypatched  # type: ignore[method-assign]
     runs = {number: point.config for number, point in enumerate(local.points[:2])}
-    found = dict(ray_tasks._results(dying, runs, Work(local.folder, "all", ()), "mark"))
+    found = dict(ray_tasks._results(dying, {}, runs, Work(local.folder, "all", ()), "mark"))
     assert sorted(found) == [0, 1]
     assert all("died 3 times (RayError: the node is gone)" in str(error) for error in found.values())
     assert len(asked) == 6

@@ -82,11 +82,19 @@ def part_readings(
     *,
     train: Int[Tensor, " train"],
     parts: Mapping[str, Int[Tensor, " chosen"]],
+    right: Bool[Tensor, " row"] | None = None,
 ) -> PartReadings:
     """Loss and accuracy on the training pairs and on each part of the others (see `held_out_parts`).
 
     A table of the training pairs is right on ``train`` alone; one that knows that the operation commutes also on every ``twin``;
     what answers ``both seen`` knows more than single pairs.
+
+    Args:
+        logits: of any task.
+        labels: the right answer to every row.
+        train: rows that are trained on.
+        parts: the others.
+        right: `interp.losses.correct` of all rows, where it is at hand, to save time.
 
     >>> pairs = torch.tensor([[a, b] for a in range(3) for b in range(3)])
     >>> labels, train, test = pairs.sum(dim=1) % 3, torch.tensor([1, 2, 4]), torch.tensor([0, 3, 5, 6, 7, 8])
@@ -98,7 +106,7 @@ def part_readings(
     1.0
     """
     everything = {"train": train, **parts}
-    loss, right = cross_entropy_in_double(logits, labels), correct(logits, labels).double()
+    loss, right = cross_entropy_in_double(logits, labels), (correct(logits, labels) if right is None else right).double()
     chosen = [rows.to(loss.device) for rows in everything.values()]
     return PartReadings(
         tuple(everything),

@@ -112,12 +112,13 @@ def _by_parity(
     row = torch.arange(p, device=grid.device)
     cosines, sines = (row == 0) | (row % 2 == 1), (row > 0) & (row % 2 == 0)
     folded = torch.empty_like(grid[: p // 2 + 1], memory_format=torch.contiguous_format)
+    each, out = grid.unbind(), folded.unbind()
     for which, fold, first in ((cosines, torch.add, 0), (sines, torch.sub, 1)):
         for x in range(first, p // 2 + 1):
             if 1 <= x <= half:
-                fold(grid[x], grid[p - x], out=folded[x])
+                fold(each[x], each[p - x], out=out[x])
             else:
-                folded[x] = grid[x]  # 0, and p / 2, are their own opposites
+                out[x].copy_(each[x])  # 0, and p / 2, are their own opposites
         chosen = waves[which, first : p // 2 + 1] if first == 0 else waves[which, 1 : half + 1]
         part = folded if first == 0 else folded[1 : half + 1]
         yield row[which], (chosen @ part.flatten(1)).reshape(len(chosen), *grid.shape[1:])

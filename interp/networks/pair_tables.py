@@ -129,31 +129,37 @@ def _through_heads(
 def _logits(
     w: Weights, pattern: Float[Tensor, "pos head a b"], tables: _Pushed, kept: _Kept | None
 ) -> Float[Tensor, "pair classes"]:
-    """One value of a at a time, so that all intermediate values stay in the cache."""
+    """One value of a at a time, so that all intermediate values stay in the cache.
+
+    What differs from one to the next is taken apart before: where checkpoints are measured side by side, threads wait for each
+    other at every operation, however small.
+    """
     p, m = w.p, w.d_mlp
     # The rows of a and of `=`, and what is always added, are the same for every b: one small product. Those of b differ.
     always = tables.always if len(tables.always) == 1 else None
     fixed = [table[0] for table in tables.by_token[2:]] + ([] if always is None else [always])
     shared = torch.cat([pattern[0], *pattern[2:], *([] if always is None else [torch.ones_like(pattern[0, :1])])])
-    weight, weight_b = shared.transpose(0, 1).contiguous(), pattern[1].permute(1, 2, 0).contiguous()[:, :, None]
+    rows = torch.cat([tables.by_token[0], *(table.expand(p, *table.shape) for table in fixed)], dim=1)
+    weights, weights_b = shared.permute(1, 2, 0).contiguous(), pattern[1].permute(1, 2, 0).contiguous()[:, :, None]
     # From neurons to logits in one step; for the p residues this is W_L.
     read, logits = w.W_out @ w.W_U, w.W_E.new_empty(p * p, w.classes)
     scratch, pre = w.W_E.new_empty(p, m), w.W_E.new_empty(p, m + w.classes)
-    for a in range(p):
-        torch.mm(weight[a].T, torch.cat([tables.by_token[0][a], *fixed]), out=pre)
-        pre[:, None].baddbmm_(weight_b[a], tables.by_token[1])
+    each, neurons, direct = pre[:, None], pre[:, :m], pre[:, m:]
+    actives, parts = ([scratch] * p, [direct] * p) if kept is None else (kept.neurons.split(p), kept.from_neurons.split(p))
+    taken = (weights.unbind(), rows.unbind(), weights_b.unbind(), actives, parts, logits.split(p))
+    for weight, row, weight_b, active, part, out in zip(*taken, strict=True):
+        torch.mm(weight, row, out=pre)
+        each.baddbmm_(weight_b, tables.by_token[1])
         if always is None:  # the last position is b's: it adds something else for each b
             pre += tables.always
-        pairs = slice(a * p, (a + 1) * p)
-        active = scratch if kept is None else kept.neurons[pairs]
         if w.activation == "relu":
-            torch.clamp(pre[:, :m], min=0, out=active)
+            torch.clamp(neurons, min=0, out=active)
         else:
-            active.copy_(F.gelu(pre[:, :m]))
+            active.copy_(F.gelu(neurons))
         if kept is None:
-            torch.addmm(pre[:, m:], active, read, out=logits[pairs])
+            torch.addmm(direct, active, read, out=out)
             continue
-        torch.add(torch.mm(active, read, out=kept.from_neurons[pairs]), pre[:, m:], out=logits[pairs])
+        torch.add(torch.mm(active, read, out=part), direct, out=out)
     return logits
 
 

@@ -124,7 +124,7 @@ class Analysis:
         told = [text.removeprefix(_WAVES).lstrip() for text in told]
         return "\n\n".join(told if holding is None else (kept for text in told if (kept := _where(text, holding))))
 
-    @property
+    @cached_property
     def is_built_in(self) -> bool:
         """Whether it is one of this toolkit's own."""
         return self.name in builtin_names() and self is _built_in(self.name)

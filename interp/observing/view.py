@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from interp.errors import UsageError
@@ -27,6 +27,8 @@ from interp.tasks.task import Task
 if TYPE_CHECKING:
     from interp.store.run import Run
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -43,6 +45,7 @@ class View:
             follow from the checkpoint.
         brief: whether an answer is wanted soon rather than complete, as for a page of a live run.
         threads: cores that an analysis may use, if its work can be shared out.
+        of_run: what `once_per_run` has made, the same for all checkpoints of a series.
     """
 
     step: int
@@ -54,6 +57,19 @@ class View:
     run: Run | None = None
     brief: bool = False
     threads: int = 1
+    of_run: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def once_per_run(self, name: str, make: Callable[[], T]) -> T:
+        """What follows from task and split alone: made at the first checkpoint that is measured, the same for all others.
+
+        Args:
+            name: of what is made, begun with the analysis' own.
+            make: makes it; it may be asked twice, where checkpoints are measured at the same time.
+        """
+        if name not in self.of_run:
+            self.of_run[name] = make()
+        found: T = self.of_run[name]
+        return found
 
     def __repr__(self) -> str:
         return f"View(step {self.step:,} of {self.task.name}; {self.network!r})"
@@ -112,6 +128,11 @@ class View:
     def labels(self) -> Int64[Tensor, " row"]:
         """Right answers to all inputs."""
         return self._model.labels.to(self.logits.device)
+
+    @property
+    def right(self) -> Bool[Tensor, " row"]:
+        """Whether the largest logit of each input is that of the right answer."""
+        return self._model.right
 
     @once
     def train(self) -> Int64[Tensor, " train"]:
