@@ -75,3 +75,15 @@ def test_what_cannot_be_ranked_is_refused() -> None:
             counted(torch.tensor([1]), most=0)
         with pytest.raises(UsageError, match="ranks: expected those of"):
             counted(torch.tensor([0]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_ranks_are_those_of_the_definition_in_every_precision_and_block(dtype: torch.dtype) -> None:
+    """More rows than are compared at a time; few values, so that rows have ties; logits of minus infinity among them."""
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randint(-40, 40, (3_000, 97), generator=generator).to(dtype) / 8
+    logits[:, 5] = -torch.inf
+    labels = torch.randint(0, 97, (3_000,), generator=generator)
+    right, classes = logits.gather(1, labels[:, None]), torch.arange(97)
+    before = (logits > right) | ((logits == right) & (classes < labels[:, None]))
+    assert torch.equal(answer_ranks(logits, labels), 1 + before.sum(dim=1))

@@ -17,10 +17,12 @@ from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig, S
 from interp.cores import shared_out, side_by_side
 from interp.errors import UsageError
 from interp.forecasting.last_word import expected_of
+from interp.losses import correct
 from interp.observing.analysis import Analysis, find_analyses
 from interp.observing.fingerprint import toolkit_digest
 from interp.observing.series import about
 from interp.observing.summary import summary
+from interp.observing.view import View
 from interp.store.kept import keep, recall
 from interp.store.results import Results
 from interp.store.run import Run
@@ -314,3 +316,27 @@ def test_what_cannot_be_kept_is_still_computed(run, monkeypatch, code):
     monkeypatch.setattr("interp.store.results.write_atomically", refuse)
     assert summary(run)["key_frequencies"]["rule"] == "unembedding"
     assert not [path for path in run.path.glob("results/*") if path.is_file()]
+
+
+def test_what_follows_from_task_and_split_is_made_once_for_all_checkpoints(run):
+    made = []
+
+    def parity(view):
+        even = view.once_per_run("parity", lambda: made.append(view.step) or view.labels % 2 == 0)
+        return {"even_right": float(view.right[even].double().mean())}
+
+    series = interp.observe(run, parity)
+    assert made == [run.steps[0]]
+    assert len(series.step) == len(run.steps) > 1
+    last = interp.observe(run, parity, steps=run.steps[-1])  # another series, which has its own
+    assert made == [run.steps[0], run.steps[-1]]
+    assert float(last.even_right[0]) == float(series.even_right[-1])
+
+
+def test_right_is_the_same_however_a_task_is_read(run):
+    """Of addition circuit and view share it; where classes or rows are in another order, they do not."""
+    for task in (ModularTask(11), ModularTask(11, operation="subtract"), ModularTask(11, operation="multiply")):
+        seen = View(0, run.last.network, task, SplitConfig(fraction=0.5).draw(task), (1,), {})
+        assert torch.equal(seen.right, correct(seen.logits, seen.labels))
+        assert torch.equal(seen.circuit.right, correct(seen.circuit.logits, seen.circuit.labels))
+        assert (seen.circuit.right is seen.right) == (task.operation == "add")

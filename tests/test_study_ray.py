@@ -97,6 +97,32 @@ def test_another_version_on_the_worker_is_refused(tmp_path: Path) -> None:
         ray_tasks._do(work, study.points[0].config, "mark", "another")
 
 
+def test_a_ray_that_is_started_here_gets_its_environment_and_this_process_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    started = []
+
+    class Started:
+        def is_initialized(self) -> bool:
+            return False
+
+        def init(self, **_: Any) -> None:
+            started.append({name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")})
+
+        def cluster_resources(self) -> dict[str, float]:
+            return {"CPU": 2}
+
+        def shutdown(self) -> None:
+            pass
+
+    monkeypatch.setattr(ray_tasks, "_ray", Started)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with ray_tasks._connected(2) as (_, told):
+        assert told == {}
+    assert started == [{"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}]
+    assert (os.environ["OMP_NUM_THREADS"], "NUMBA_NUM_THREADS" in os.environ) == ("7", False)
+
+
 def test_without_ray_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"interp\[ray\]"):

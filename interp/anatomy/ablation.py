@@ -20,15 +20,13 @@ from interp.cores import check_threads, side_by_side, torch_threads
 from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import line_means
-from interp.measures import degree_two_fit, excluded_losses, neuron_frequencies, restricted_loss
-from interp.measures.neurons import Terms
+from interp.losses import cross_entropy
+from interp.measures import excluded_losses, line_sums, neuron_frequencies, restricted_loss
+from interp.measures.neurons import Terms, fit_blocks
 from interp.networks.one_layer import Weights
-from interp.networks.pair_tables import pair_logits
+from interp.networks.pair_tables import PairTables, pair_logits, pair_tables
 
-# Neurons that are replaced by their fits at a time: in double precision those of all pairs would take more than all else.
-_NEURONS_AT_ONCE = 64
-# What changes of logits may take that are made together, and how many sets of frequencies are removed together.
-_READ_BYTES = 2**25
+# How many sets of frequencies are removed together.
 _SETS_AT_ONCE = 32
 
 
@@ -47,6 +45,7 @@ def ablations(
     keys: Sequence[int],
     controls: int = 0,
     seed: int = 0,
+    tables: PairTables | None = None,
     threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> dict[str, Ablation]:
@@ -64,6 +63,7 @@ def ablations(
         keys: the key frequencies.
         controls: number of random controls for each.
         seed: of the controls.
+        tables: `pair_tables` of the weights, where they are at hand, to save time and memory.
         threads: how many share the work; all cores that this process may use by default. No loss depends on it.
         on_step: called with (pieces of the work done, pieces in all).
 
@@ -74,7 +74,8 @@ def ablations(
         raise UsageError(f"controls: given {controls}, expected a number >= 0")
     threads = check_threads(threads)
     with torch_threads(1):  # pieces are shared out, not operations
-        setting = Setting.of(weights, harmonics, tuple(keys), Controls(controls, Generator().manual_seed(seed)))
+        drawn = Controls(controls, Generator().manual_seed(seed))
+        setting = Setting.of(weights, pair_tables(weights) if tables is None else tables, harmonics, tuple(keys), drawn)
         pieces = [Piece(["nothing"], lambda: [setting.loss(lambda rows: setting.logits[rows])])]
         for part in (_at_logits, _at_neurons, _at_embedding, _neuron_fits, _mlp_directions, _heads, _skips):
             pieces += part(setting)
@@ -158,29 +159,23 @@ def _by_frequencies(
 
 
 def _neuron_fits(s: Setting) -> list[Piece]:
-    found = neuron_frequencies(s.neurons, harmonics=s.harmonics)
-    clustered = torch.nonzero(found.in_cluster).flatten()
-    own, turns = found.frequency[clustered], s.rotations(s.weights.d_mlp)
-    readings = torch.stack([s.W_L[:, clustered].T, *(turn[clustered] @ s.W_L.T for turn in turns)])
+    sums = line_sums(s.neurons, harmonics=s.harmonics)
+    found = neuron_frequencies(sums, harmonics=s.harmonics)
+    # Of neurons in no cluster nothing is replaced: their change is read with zeros.
+    clustered, turns = found.in_cluster[:, None], s.rotations(s.weights.d_mlp)
+    readings = [torch.where(clustered, reading, 0) for reading in (s.W_L.T, *(turn @ s.W_L.T for turn in turns))]
+    line = s.harmonics.line
 
-    def losses(terms: Terms, readings: Float[Tensor, "reading neuron residue"]) -> Iterable[float]:
-        change = s.logits.new_zeros(len(readings), *s.logits.shape)
-        for some in torch.split(torch.arange(len(clustered)), _NEURONS_AT_ONCE):
-            neurons = s.neurons[:, clustered[some]]
-            fit = degree_two_fit(neurons, harmonics=s.harmonics, frequency=own[some], terms=terms)
-            fitted = fit.sub_(neurons).to(neurons.dtype)
-            for of_reading, reading in zip(change, readings, strict=True):
-                of_reading.addmm_(fitted, reading[some])
-        for of_reading in change:
-            yield s.loss(lambda rows: s.logits[rows] + of_reading[rows])  # noqa: B023, called before the next
+    def losses(terms: Terms) -> Iterable[float]:
+        total = torch.zeros(len(readings), dtype=torch.float64)
+        for rows, fit in fit_blocks(sums, harmonics=s.harmonics, frequency=found.frequency, terms=terms):
+            change = (fit - s.neurons[rows]).to(s.logits.dtype)
+            for i, reading in enumerate(readings):
+                total[i] += cross_entropy(torch.addmm(s.logits[rows], change, reading), line[rows]).sum(dtype=torch.float64)
+        return (total / len(line)).tolist()
 
     names: dict[str, Terms] = {"degree-2 fit": "degree_two", "a+b part of the fit": "sum"}
-    at_once = max(1, _READ_BYTES // (s.logits.numel() * s.logits.element_size()))
-    return [
-        Piece([f"neurons: {name}"] * len(some), partial(losses, terms, some))
-        for name, terms in names.items()
-        for some in torch.split(readings, at_once)
-    ]
+    return [Piece([f"neurons: {name}"] * len(readings), partial(losses, terms)) for name, terms in names.items()]
 
 
 def _mlp_directions(s: Setting) -> list[Piece]:

@@ -14,7 +14,7 @@ from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
 from interp.harmonics.harmonics import blocks, take_classes, take_logits, take_rows
 from interp.losses import cross_entropy
 from interp.networks.one_layer import Weights
-from interp.networks.pair_tables import PairTables, pair_tables
+from interp.networks.pair_tables import PairTables
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class Setting:
     W_L: Float[Tensor, "residue d_mlp"]
 
     @classmethod
-    def of(cls, weights: Weights, harmonics: CyclicHarmonics, keys: tuple[int, ...], controls: Controls) -> Setting:
-        """The setting of a model and its key frequencies."""
-        full = pair_tables(weights)
+    def of(
+        cls, weights: Weights, full: PairTables, harmonics: CyclicHarmonics, keys: tuple[int, ...], controls: Controls
+    ) -> Setting:
+        """The setting of a model, of which everything is known for all pairs, and its key frequencies."""
         return cls(
             weights=weights, full=full, harmonics=harmonics, keys=keys, controls=controls,
             logits=take_logits(harmonics, full.logits), from_neurons=take_logits(harmonics, full.from_neurons),

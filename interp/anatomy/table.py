@@ -82,8 +82,8 @@ def anatomy(  # noqa: PLR0913  each is a choice of the one who asks
     found["ablations"] = None
     if circuit is not None:
         done = ablations(
-            weights, harmonics=circuit.cyclic, keys=circuit.frequencies, controls=controls, seed=seed, threads=threads,
-            on_step=on_step,
+            weights, harmonics=circuit.cyclic, keys=circuit.frequencies, controls=controls, seed=seed, tables=model.tables,
+            threads=threads, on_step=on_step,
         )  # fmt: skip
         found["ablations"] = {name: _controlled(ablation) for name, ablation in done.items()}
     return _plain(found)

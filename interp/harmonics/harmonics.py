@@ -189,7 +189,7 @@ def blocks(rows: int, width: int) -> Iterator[slice]:
 def copied(x: Float[Tensor, "row rest"], dtype: torch.dtype) -> Iterator[tuple[slice, Float[Tensor, "block rest"]]]:
     """All rows of x, block by block, in another precision; each block is overwritten by the next, which costs no new memory."""
     buffer = torch.empty(min(len(x), _rows_at_a_time(x.shape[1])), x.shape[1], dtype=dtype, device=x.device)
-    for rows, block in zip(blocks(*x.shape), x.split(max(1, len(buffer))), strict=False):  # of no rows there is no block
+    for rows, block in zip(blocks(*x.shape), torch.split(x, max(1, len(buffer))), strict=False):  # of no rows there is no block
         yield rows, (buffer if len(block) == len(buffer) else buffer[: len(block)]).copy_(block)
 
 

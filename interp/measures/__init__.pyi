@@ -45,6 +45,8 @@ from .held_out import part_readings as part_readings
 from .lead import LeadTime as LeadTime
 from .lead import lead_time as lead_time
 from .lead import stand_out as stand_out
+from .line_sums import LineSums as LineSums
+from .line_sums import line_sums as line_sums
 from .logit_map import NeuronLogitMap as NeuronLogitMap
 from .logit_map import neuron_logit_map as neuron_logit_map
 from .logit_map import sum_squared_weights as sum_squared_weights

@@ -20,12 +20,10 @@ from interp.errors import UsageError, unknown
 from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
 from interp.harmonics.grid import LINES, Line, line_index
 from interp.measures.checks import check_finite, check_grid
+from interp.measures.line_sums import BLOCK, LineSums, line_sums
 
 Terms = Literal["degree_two", "sum", "difference"]
 TERMS: tuple[Terms, ...] = get_args(Terms)
-
-# Numbers processed at a time: about as many as a core's second-level cache holds.
-BLOCK = 2**19
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,18 +60,17 @@ def frequency_shares(x: Float[Tensor, "pair unit"], *, harmonics: CyclicHarmonic
     >>> frequency_shares(torch.outer(cos, cos).reshape(25, 1), harmonics=harmonics)[:, 0].round(decimals=6).tolist()
     [0.0, 1.0]
     """
-    check_grid(x, harmonics, "units")
-    return _shares(_sums(x, harmonics.n), harmonics.basis)
+    return _shares(line_sums(x, harmonics=harmonics), harmonics.basis)
 
 
 @torch_threads(1)
 def neuron_frequencies(
-    neurons: Float[Tensor, "pair d_mlp"], *, harmonics: CyclicHarmonics, threshold: float = 0.85
+    neurons: Float[Tensor, "pair d_mlp"] | LineSums, *, harmonics: CyclicHarmonics, threshold: float = 0.85
 ) -> NeuronFrequencies:
     """The frequency of each neuron, its share there, which neurons are dead, and the clusters.
 
     Args:
-        neurons: activations after the non-linearity, for all p^2 pairs in row-major order.
+        neurons: activations after the non-linearity, for all p^2 pairs in row-major order; or their `line_sums`.
         threshold: a neuron belongs to its frequency's cluster if its share exceeds this.
 
     Raises:
@@ -84,8 +81,7 @@ def neuron_frequencies(
     >>> neuron_frequencies(x, harmonics=harmonics).counts
     {2: 1}
     """
-    check_grid(neurons, harmonics, "neurons")
-    sums = _sums(neurons, harmonics.n)
+    sums = _summed(neurons, harmonics)
     check_finite(sums.energy, "energies of the neurons")
     share, frequency = _shares(sums, harmonics.basis).max(dim=0)
     dead = sums.dead
@@ -130,72 +126,54 @@ def degree_two_fit(
     True
     """
     check_grid(neurons, harmonics, "neurons")
-    basis = harmonics.basis
     if terms not in TERMS:
         raise unknown("terms of the fit", terms, TERMS)
-    if not bool(((frequency >= 0) & (frequency <= basis.p // 2)).all()):
-        raise UsageError(f"frequency: given {int(frequency.min())}..{int(frequency.max())}, expected values in 0..{basis.p // 2}")
-    lines: tuple[Line, ...] = LINES if terms == "degree_two" else (terms,)
-    sums = _sums(neurons, basis.p)
-    own = (basis.row_frequency.to(neurons.device)[:, None] == frequency) & (frequency > 0)
-    tables: list[tuple[Tensor, Tensor]] = []
-    for line in lines:
-        kept = _line_coefficients(sums, basis, line, alone=len(lines) == 1) * own
-        table = basis.rows.to(neurons.device).T @ kept / basis.p**0.5
-        tables.append((line_index(basis.p, line).to(neurons.device), table))
+    if not bool(((frequency >= 0) & (frequency <= harmonics.n // 2)).all()):
+        raise UsageError(
+            f"frequency: given {int(frequency.min())}..{int(frequency.max())}, expected values in 0..{harmonics.n // 2}"
+        )
     fit = torch.empty(neurons.shape, dtype=torch.float64, device=neurons.device)
-    for rows in _blocks(neurons):
-        fit[rows] = sums.mean + sum(table[index[rows]] for index, table in tables)
+    for rows, fitted in fit_blocks(
+        line_sums(neurons, harmonics=harmonics), harmonics=harmonics, frequency=frequency, terms=terms
+    ):
+        fit[rows] = fitted
     return fit
 
 
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """What shares and fits need of the units: their means, and relative to them their energies and their sums over lines."""
-
-    mean: Float[Tensor, " unit"]
-    energy: Float64[Tensor, " unit"]
-    lines: dict[Line, Float[Tensor, "p unit"]]
-    dead: Bool[Tensor, " unit"]
-
-
-def _blocks(x: Float[Tensor, "pair unit"]) -> Iterator[slice]:
-    """Rows of x in blocks small enough to stay in the cache."""
-    step = max(1, BLOCK // max(1, x.shape[1]))
-    return (slice(start, start + step) for start in range(0, len(x), step))
-
-
-def _sums(x: Float[Tensor, "pair unit"], p: int) -> _Sums:
-    """One pass over x, some values of a at a time."""
-    step, units = max(1, BLOCK // max(1, p * x.shape[1])), x.shape[1]
-    of_a, of_b, of_sum, of_difference = (x.new_zeros(p, units) for _ in LINES)
-    along_sum, along_difference = (line_index(p, line).to(x.device).reshape(p, p) for line in ("sum", "difference"))
-    energy = torch.zeros(units, dtype=torch.float64, device=x.device)
-    grid, buffer = x.reshape(p, p, units), x.new_empty(min(step, p), p, units)
-    for some in (slice(start, min(start + step, p)) for start in range(0, p, step)):
-        # About the mean of each a nothing cancels, and the sums over all other lines miss the same number each.
-        torch.mean(grid[some], 1, out=of_a[some])
-        block = torch.sub(grid[some], of_a[some, None], out=buffer[: some.stop - some.start])
-        of_b += block.sum(dim=0)
-        of_sum.index_add_(0, along_sum[some].flatten(), block.flatten(0, 1))
-        of_difference.index_add_(0, along_difference[some].flatten(), block.flatten(0, 1))
-        energy += block.square_().flatten(0, 1).sum(dim=0)
-    mean = of_a.mean(dim=0)
-    of_a -= mean
-    energy += p * of_a.double().square().sum(dim=0)
-    rounding = 8 * torch.finfo(x.dtype).eps
-    dead = energy <= rounding**2 * (energy + len(x) * mean.double().square())
-    return _Sums(mean, energy, {"a": p * of_a, "b": of_b, "sum": of_sum, "difference": of_difference}, dead)
+def fit_blocks(
+    sums: LineSums, *, harmonics: CyclicHarmonics, frequency: Int[Tensor, " d_mlp"], terms: Terms = "degree_two"
+) -> Iterator[tuple[slice, Float64[Tensor, "some_pairs d_mlp"]]]:
+    """`degree_two_fit` from the neurons' `line_sums`, as many pairs at a time as stay in the cache."""
+    basis, device = harmonics.basis, sums.mean.device
+    lines: tuple[Line, ...] = LINES if terms == "degree_two" else (terms,)
+    own = (basis.row_frequency.to(device)[:, None] == frequency) & (frequency > 0)
+    tables: list[tuple[Tensor, Tensor]] = []
+    for line in lines:
+        kept = _line_coefficients(sums, basis, line, alone=len(lines) == 1) * own
+        table = basis.rows.to(device).T @ kept / basis.p**0.5
+        tables.append((line_index(basis.p, line).to(device), table))
+    step = max(1, BLOCK // max(1, len(sums.mean)))
+    for rows in (slice(start, start + step) for start in range(0, basis.p**2, step)):
+        yield rows, sums.mean + sum(table[index[rows]] for index, table in tables)
 
 
-def _shares(sums: _Sums, basis: FourierBasis) -> Float64[Tensor, "frequency unit"]:
+def _summed(neurons: Float[Tensor, "pair d_mlp"] | LineSums, harmonics: CyclicHarmonics) -> LineSums:
+    if not isinstance(neurons, LineSums):
+        check_grid(neurons, harmonics, "neurons")
+        return line_sums(neurons, harmonics=harmonics)
+    if len(neurons.lines["a"]) != harmonics.n:
+        raise UsageError(f"neurons: given sums over the lines of p = {len(neurons.lines['a'])}, expected p = {harmonics.n}")
+    return neurons
+
+
+def _shares(sums: LineSums, basis: FourierBasis) -> Float64[Tensor, "frequency unit"]:
     energy = torch.zeros(basis.p // 2 + 1, len(sums.mean), dtype=torch.float64, device=sums.mean.device)
     for line in LINES:
         energy.index_add_(0, basis.row_frequency.to(energy.device), _line_coefficients(sums, basis, line).square())
     return torch.where(sums.dead, torch.nan, energy[1:] / sums.energy)
 
 
-def _line_coefficients(sums: _Sums, basis: FourierBasis, line: Line, *, alone: bool = False) -> Float64[Tensor, "p unit"]:
+def _line_coefficients(sums: LineSums, basis: FourierBasis, line: Line, *, alone: bool = False) -> Float64[Tensor, "p unit"]:
     """Coefficients on the unit waves (on the grid) in a, b, a + b or a - b, one row per Fourier row.
 
     The alternating wave in a - b equals that in a + b and is counted there, unless only a - b is asked for.

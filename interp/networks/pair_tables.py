@@ -7,6 +7,7 @@ weights: what was a matrix product over d_model becomes one over n_heads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -145,8 +146,8 @@ def _logits(
     read, logits = w.W_out @ w.W_U, w.W_E.new_empty(p * p, w.classes)
     scratch, pre = w.W_E.new_empty(p, m), w.W_E.new_empty(p, m + w.classes)
     each, neurons, direct = pre[:, None], pre[:, :m], pre[:, m:]
-    actives, parts = ([scratch] * p, [direct] * p) if kept is None else (kept.neurons.split(p), kept.from_neurons.split(p))
-    taken = (weights.unbind(), rows.unbind(), weights_b.unbind(), actives, parts, logits.split(p))
+    actives, parts = ([scratch] * p, [direct] * p) if kept is None else (_by_a(kept.neurons, p), _by_a(kept.from_neurons, p))
+    taken = (weights.unbind(), rows.unbind(), weights_b.unbind(), actives, parts, _by_a(logits, p))
     for weight, row, weight_b, active, part, out in zip(*taken, strict=True):
         torch.mm(weight, row, out=pre)
         each.baddbmm_(weight_b, tables.by_token[1])
@@ -161,6 +162,11 @@ def _logits(
             continue
         torch.add(torch.mm(active, read, out=part), direct, out=out)
     return logits
+
+
+def _by_a(x: Float[Tensor, "pair out"], p: int) -> Sequence[Float[Tensor, "p out"]]:
+    """The pairs of each value of a."""
+    return x.view(p, p, x.shape[1]).unbind()
 
 
 def _pattern(w: Weights) -> Float[Tensor, "pos head a b"]:

@@ -77,17 +77,18 @@ def _rotated(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # One step at a time, as double precision takes much space.
     size = np.array([np.sqrt(np.square(row, dtype=np.float64).mean()) for row in rows])
     size = np.where(size > 0, size, 1.0).astype(np.float32)
-    scaled = rows / size[:, None]
-    directions = np.linalg.eigh((scaled @ scaled.T).astype(np.float64))[1][:, ::-1][:, :MOST].astype(np.float32)
-    return np.where(is_finite[:, None], directions * size[:, None], np.float32(np.nan)), directions.T @ scaled
+    # Scaled to 1 at every step, without a copy that is.
+    alike = (rows @ rows.T).astype(np.float64) / np.outer(size, size)
+    directions = np.linalg.eigh(alike)[1][:, ::-1][:, :MOST].astype(np.float32)
+    patterns = (directions / size[:, None]).T @ rows
+    return np.where(is_finite[:, None], directions * size[:, None], np.float32(np.nan)), patterns
 
 
 def _rounded(shape: tuple[int, ...], weights: np.ndarray, patterns: np.ndarray, width: float) -> Modes:
-    width = max(width, float(np.abs(patterns).max()) / 32_000)
-    scaled = patterns / width
-    codes = np.rint(scaled, out=scaled).astype(np.int16)
-    kept = np.flatnonzero(codes.any(axis=1)) if codes.any() else [0]
-    return Modes(weights[:, kept] * np.float32(width), codes[kept], shape)
+    width = max(width, float(max(patterns.max(), -patterns.min())) / 32_000)
+    rounded = {mode: code for mode, row in enumerate(patterns) if (code := np.rint(row / width).astype(np.int16)).any()}
+    rounded = rounded or {0: np.zeros_like(patterns[0], dtype=np.int16)}
+    return Modes(weights[:, list(rounded)] * np.float32(width), np.stack(list(rounded.values())), shape)
 
 
 def _bytes(codes: np.ndarray) -> float:
