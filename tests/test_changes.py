@@ -471,6 +471,9 @@ def test_the_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert called("train", str(given), "--from", "5") == (
         2, "error: --from: given 5 without --clamp-norm or --ablate, of which it is the beginning\n"
     )  # fmt: skip
+    assert called("train", str(given), "--at", "neurons") == (
+        2, "error: --at: given neurons without --ablate, of which it is the place\n"
+    )  # fmt: skip
     code, said = called("train", str(given), "--clamp-norm", "0")
     assert (code, "a norm of 0 leaves no weights" in said) == (2, True)
     code, said = called("fork", "a", "--step", "15", "--ablate", "1,2,3,4,5")

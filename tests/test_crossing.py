@@ -137,7 +137,7 @@ def test_the_figure_has_a_curve_for_each_network_and_says_which_grokked(theme) -
     )
 
 
-def test_what_cannot_be_made_is_refused(runs: tuple[Run, Run], tmp_path: Path) -> None:
+def test_what_cannot_be_made_is_refused(runs: tuple[Run, Run], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     one, other = runs
     with pytest.raises(UsageError, match="did you mean 10"):
         chimera(one, other, step=12, root=tmp_path, progress=False)
@@ -147,6 +147,9 @@ def test_what_cannot_be_made_is_refused(runs: tuple[Run, Run], tmp_path: Path) -
         transplant(one, step=30, steps=0, root=tmp_path, progress=False)
     with pytest.raises(UsageError, match="seeds: given none"):
         transplant(one, step=30, seeds=[], root=tmp_path, progress=False)
+    forked = fork(one, step=30, root=tmp_path_factory.mktemp("forks"), name="forked", steps=32, progress=False)
+    with pytest.raises(UsageError, match="its first checkpoint is that of step 30; a ticket is put on the weights of step 0"):
+        ticket(forked, step=32, keep=0.6, root=tmp_path, progress=False)
     product = record(replace(CONFIG, task=ModularTask(11, operation="multiply"), steps=1), tmp_path, "x", progress=False)
     with pytest.raises(UsageError, match="expected addition modulo p"):
         readout(product)

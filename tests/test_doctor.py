@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +186,12 @@ def test_what_is_not_known_is_not_judged():
     assert "optimizer.weight_decay is not known" in blank.lacks
     assert "test accuracy is not known" in blank.lacks
     assert "not judged" in str(blank)
+
+
+def test_what_changes_while_it_trains_is_not_judged_and_that_is_said():
+    changed = replace(recipe("demo"), changes=("0:optimizer.weight_decay=0",))
+    assert diagnose(recipe("demo")).lacks == ()
+    assert any("what is changed while it trains (0:optimizer.weight_decay=0" in one for one in diagnose(changed).lacks)
 
 
 def test_outside_of_what_was_measured_is_said():

@@ -98,6 +98,8 @@ def test_before_it_can_speak_it_says_from_when_on_it_will():
     assert young.verdict == "too young"
     assert young.at is None
     assert forecast(series, young.speaks_from).verdict == "groks"
+    again = forecast(series.drop_sel(step=[400, 450]), 500)  # it has lost checkpoints since it could speak
+    assert again.verdict != "too young" or again.speaks_from > 500
     before = int(series.step.values[series.step.values < young.speaks_from][-1])
     assert forecast(series, before).verdict == "too young"
     assert f"from step {young.speaks_from:,} on" in str(young)

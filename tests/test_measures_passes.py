@@ -146,11 +146,11 @@ def test_the_loss_from_unseen_pairs_sees_no_other(p):
     logits, answers, train, keys = random_logits(p), labels(p), some_pairs(p), some_frequencies(p)
     unseen = torch.ones(p * p, dtype=torch.bool)
     unseen[train] = False
-    table = torch.zeros(p, p, dtype=torch.float64)
-    for s in range(p):
-        if len(rows := logits[unseen & (answers == s)]):
-            table[s] = rows.mean(dim=0)
-    kept = table.mean(dim=0) + addition(p).projector(keys) @ table
+    known = [s for s in range(p) if bool((unseen & (answers == s)).any())]
+    table = torch.stack([logits[unseen & (answers == s)].mean(dim=0) for s in known])
+    # By least squares on the answers that some unseen pair has: of all of them it is the projection.
+    functions = torch.cat([torch.ones(p, 1, dtype=torch.float64), addition(p).projector(keys)], dim=1)
+    kept = functions @ torch.linalg.lstsq(functions[known], table, driver="gelsd", rcond=1e-9).solution
     found = loss_from_unseen(logits, answers, train=train, harmonics=addition(p), keys=keys)
     assert close(found, plain_loss(kept[answers[train]], answers[train]))
 

@@ -99,6 +99,12 @@ def test_half_of_a_planted_clock_keeps_its_cluster() -> None:
     assert not torch.allclose(forward(broken, PAIRS).logits, forward(clock, PAIRS).logits)
 
 
+def test_a_cluster_without_neurons_is_refused() -> None:
+    clock = synthetic.clock_weights(11, [2, 3])
+    with pytest.raises(UsageError, match=r"given 'cluster:5', but no neuron .* follows 5"):
+        put("cluster:5", clock, clock)
+
+
 def test_a_random_direction_has_the_norm_and_the_angle() -> None:
     generator = torch.Generator().manual_seed(0)
     mine, theirs = torch.randn(50, generator=generator).double(), torch.randn(50, generator=generator).double()

@@ -13,6 +13,7 @@ import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
 from interp.errors import UsageError
 from interp.observing.analysis import Analysis
+from interp.reporting.page_place import check_page
 from interp.store.run import Run
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import SplitConfig
@@ -86,3 +87,11 @@ def test_report_of_an_analysis_that_raises_is_written(tiny_run, tmp_path) -> Non
 def test_report_into_a_directory_that_does_not_exist_is_refused_before_any_work(tiny_run, tmp_path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         interp.report(tiny_run, tmp_path / "absent" / "out.html")
+
+
+@pytest.mark.parametrize("name", ["page.pdf", "page.PNG", "page.csv"])
+def test_a_name_that_promises_something_else_is_refused(tmp_path, name):
+    with pytest.raises(UsageError, match=r"a page is HTML: choose a name that ends in \.html"):
+        check_page(tmp_path / name)
+    for fine in ("page.html", "page", "page.of.mine"):
+        check_page(tmp_path / fine)

@@ -32,6 +32,16 @@ def drifting(steps: int = 60, size: int = 4000, *, seed: int = 0) -> np.ndarray:
     return (0.01 + time) * (ways[0] + time * ways[1] + np.sin(4 * time) * ways[2])
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e-25, 1e-18, 1e18, 1e20, 1e30])
+def test_one_step_of_another_size_spoils_no_other(factor: float) -> None:
+    """Squares of such values are 0 or infinite in single precision."""
+    stack = np.random.default_rng(0).standard_normal((6, 50))
+    stack[3] *= factor
+    (found,) = modes([stack.astype(np.float32)], budget=10**6)
+    for i, step in enumerate(stack):
+        assert np.abs(found.at(i) - step).max() <= 0.05 * np.abs(step).max()
+
+
 def errors(stack: np.ndarray) -> np.ndarray:
     """Root mean square error of every step that comes back, as a share of the step's own root mean square."""
     (found,) = modes([stack], budget=10**9)

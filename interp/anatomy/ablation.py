@@ -26,6 +26,8 @@ from interp.measures.neurons import Terms, fit_blocks
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import PairTables, pair_logits, pair_tables
 
+# How many controls read the same fits, which are made anew for each of their pieces.
+_READ_AT_ONCE = 8
 # How many sets of frequencies are removed together.
 _SETS_AT_ONCE = 32
 
@@ -166,7 +168,7 @@ def _neuron_fits(s: Setting) -> list[Piece]:
     readings = [torch.where(clustered, reading, 0) for reading in (s.W_L.T, *(turn @ s.W_L.T for turn in turns))]
     line = s.harmonics.line
 
-    def losses(terms: Terms) -> Iterable[float]:
+    def losses(terms: Terms, readings: Sequence[Float[Tensor, "neuron residue"]]) -> Iterable[float]:
         total = torch.zeros(len(readings), dtype=torch.float64)
         for rows, fit in fit_blocks(sums, harmonics=s.harmonics, frequency=found.frequency, terms=terms):
             change = (fit - s.neurons[rows]).to(s.logits.dtype)
@@ -175,7 +177,11 @@ def _neuron_fits(s: Setting) -> list[Piece]:
         return (total / len(line)).tolist()
 
     names: dict[str, Terms] = {"degree-2 fit": "degree_two", "a+b part of the fit": "sum"}
-    return [Piece([f"neurons: {name}"] * len(readings), partial(losses, terms)) for name, terms in names.items()]
+    return [
+        Piece([f"neurons: {name}"] * len(some), partial(losses, terms, some))
+        for name, terms in names.items()
+        for some in (readings[i : i + _READ_AT_ONCE] for i in range(0, len(readings), _READ_AT_ONCE))
+    ]
 
 
 def _mlp_directions(s: Setting) -> list[Piece]:

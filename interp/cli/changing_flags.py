@@ -59,6 +59,8 @@ def with_changes(config: RunConfig, flags: ChangeFlags, *, root: Path, first: in
         texts.append(f"{when}:ablate.{flags.at}={flags.ablate}")
     if flags.from_when is not None and flags.clamp_norm is None and flags.ablate is None:
         raise UsageError(f"--from: given {flags.from_when} without --clamp-norm or --ablate, of which it is the beginning")
+    if flags.at != NO_CHANGES.at and flags.ablate is None:
+        raise UsageError(f"--at: given {flags.at} without --ablate, of which it is the place")
     if not texts:
         return config
     return replace(config, changes=(*config.changes, *(_with_keys(text, root) for text in texts)))

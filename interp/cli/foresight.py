@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -175,8 +176,9 @@ def _what_happened(run: Run, target: str) -> str:
     from interp.observing.series import about
 
     phases = about(history_series(run)).phases
-    if phases is None:
-        return "test accuracy is not known"
+    right = run.columns.get("test_accuracy")
+    if phases is None or right is None or not any(isfinite(value) for value in right):
+        return "what happened is not known: there is no test accuracy"
     reached = phases.reached.get("grokked")
     first = None if reached is None else reached.first
     date = phases.grokked if target == "for_good" else first or phases.grokked

@@ -116,7 +116,9 @@ def foretell(known: LabelFree, step: int, *, run: str = "run", target: Target = 
             f"it memorized at step {so_far.memorized:,}, and {counted(FEWEST, 'checkpoint')} of the second half of the time "
             "since are needed"
         )
-        return Forecast(run, step, "too young", budget=budget, because=needed, speaks_from=_speaks_from(known, so_far.memorized))
+        return Forecast(
+            run, step, "too young", budget=budget, because=needed, speaks_from=_speaks_from(known, so_far.memorized, step)
+        )
     return _dated(now, known.config, Forecast(run, step, "groks", budget=budget), target)
 
 
@@ -167,15 +169,15 @@ def _because(now: Landmark) -> str:
     return f"the effective number of frequencies of W_L, {now.W_L.number:.1f} now, {course}"
 
 
-def _speaks_from(known: LabelFree, memorized: int) -> int | None:
-    """The first checkpoint, saved or planned, whose window has enough of them."""
+def _speaks_from(known: LabelFree, memorized: int, now: int) -> int | None:
+    """The first checkpoint after now, saved or planned, whose window has enough of them."""
     after: list[int] = []
     for step in merge(known.steps.tolist(), _planned(known.config)):
         if step < memorized or step in after[-1:]:
             continue
         after.append(step)
         begin = window_of(memorized, step)
-        if step >= EARLIEST * memorized and sum(begin <= one for one in after) >= FEWEST:
+        if step > now and step >= EARLIEST * memorized and sum(begin <= one for one in after) >= FEWEST:
             return step
     return None
 

@@ -134,12 +134,17 @@ def ticket(
         progress: show progress bars.
 
     Raises:
-        UsageError: for a step that was not saved, or a share not in (0, 1]; by clusters, for a share, for another task than
-            addition modulo p, or if no neuron follows a key frequency at that step.
+        UsageError: for a run without its step 0, a step that was not saved, or a share not in (0, 1]; by clusters, for a share,
+            for another task than addition modulo p, or if no neuron follows a key frequency at that step.
     """
     run = as_run(run)
     check_steps(steps)
     share = _share(keep, by)
+    if run.steps[0] != 0:
+        raise UsageError(
+            f"run {run.path}: its first checkpoint is that of step {run.steps[0]:,}; a ticket is put on the weights of step 0: "
+            "ask the run that this one was forked or imported from"
+        )
     late, first, config = run[step].weights, run[run.steps[0]].weights, _config(run, steps)
     drawn = _of_magnitude(late, share, _checked(seeds)) if by == "magnitude" else _of_clusters(late, run, _checked(seeds))
     dense = times(first, norm_of(masked_by(first, drawn[0].mask)) / norm_of(first))

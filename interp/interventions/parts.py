@@ -16,6 +16,7 @@ from interp.measures import neuron_frequencies
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_tables
 from interp.networks.shapes import SHAPES
+from interp.wording import listed
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "embedding": ("W_E", "W_pos"),
@@ -68,8 +69,11 @@ def put(part: str, donor: Weights, into: Weights) -> dict[str, Tensor]:
         W_E = into.W_E.clone()
         W_E[: into.p] += onto @ (donor.W_E[: into.p] - into.W_E[: into.p])
         return {**mine, "W_E": W_E}
-    if found[1] == "cluster":
-        numbers = cluster_of(donor, numbers)
+    if found[1] == "cluster" and not (numbers := cluster_of(donor, followed := numbers)):
+        raise UsageError(
+            f"parts: given {part!r}, but no neuron of the network that it is taken from follows {listed(followed)}; `interp "
+            "anatomy` says which frequencies have clusters"
+        )
     axes = HEAD_AXIS if found[1] == "heads" else NEURON_AXIS
     return {**mine, **{name: _along(axis, numbers, theirs[name], mine[name]) for name, axis in axes.items() if name in mine}}
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from math import nan
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from interp import measures
 from interp.harmonics.harmonics import Name, positions, take_logits
+from interp.losses import cross_entropy
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_logits
 from interp.tasks.modular import ModularTask
@@ -43,7 +43,7 @@ class Reader:
     def __call__(self, logits: Float[Tensor, "pair p"]) -> dict[str, float]:
         """The readings of logits of the answers for all pairs; those that need harmonics are NaN where there are none."""
         labels = torch.from_numpy(self.task.labels)
-        losses = F.cross_entropy(logits.double(), labels, reduction="none")
+        losses = cross_entropy(logits.double(), labels)
         right = logits.argmax(dim=1) == labels
         train, test = torch.from_numpy(self.split.train), torch.from_numpy(self.split.test)
         found = {

@@ -8,10 +8,10 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from interp.config.run_config import RunConfig
+from interp.losses import cross_entropy
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_logits
 from interp.store.run import Run
@@ -42,7 +42,7 @@ def by_tables(run: Run) -> Score:
 
     def score(weights: Weights) -> tuple[float, float]:
         logits, answers = pair_logits(weights)[test], labels[test]
-        return float(F.cross_entropy(logits, answers)), float((logits.argmax(dim=1) == answers).double().mean())
+        return float(cross_entropy(logits, answers).double().mean()), float((logits.argmax(dim=1) == answers).double().mean())
 
     return score
 

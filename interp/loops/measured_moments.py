@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import xarray as xr
 
@@ -96,6 +97,7 @@ class MeasuredMoments:
     can_wait: bool
     results: dict[str, Results] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("step", *COLUMNS), "history"))  # of variables
+    of_run: dict[str, Any] = field(default_factory=dict)  # see `View.once_per_run`
     axes: dict[str, str] = field(default_factory=dict)  # dimensions and coordinates -> the analysis that first had them
 
     def __post_init__(self) -> None:
@@ -198,7 +200,7 @@ class MeasuredMoments:
             raise _same_name(variable, analysis.name)
 
     def _view(self, step: int, moment: Moment, losses: Losses, keys: tuple[Name, ...]) -> View:
-        return View(step, moment, self.watched.task, self.watched.split, keys, losses)
+        return View(step, moment, self.watched.task, self.watched.split, keys, losses, of_run=self.of_run)
 
 
 def _rank(analysis: Analysis) -> int:

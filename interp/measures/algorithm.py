@@ -112,7 +112,8 @@ def distance_irrelevance(
     i = torch.arange(p, device=logits.device)
     by_distance = value[i[:, None], (i[:, None] + i) % p]
     spread = value.std(correction=0)
-    if spread <= 64 * torch.finfo(logits.dtype).eps * value.abs().max():
+    # Few of these values lie halfway between two numbers: what they differ by is real, or one unit in the last place.
+    if spread <= (64 if logits.dtype.itemsize >= 4 else 0.5) * torch.finfo(logits.dtype).eps * value.abs().max():
         return torch.ones_like(spread)
     return by_distance.std(dim=0, correction=0).mean() / spread
 
@@ -131,7 +132,8 @@ def circularity(W_E: Float[Tensor, "p d_model"]) -> Float64[Tensor, ""]:
     1.0
     """
     x = W_E.double()
-    components = _principal_components(x - x.mean(dim=0), smallest=1e-12 * float(x.norm()))
+    precision = 1e-12 if W_E.dtype == torch.float64 else 8 * torch.finfo(W_E.dtype).eps
+    components = _principal_components(x - x.mean(dim=0), smallest=precision * float(x.norm()))
     basis = FourierBasis(len(x))
     energy = (basis.rows.to(x.device) @ components).square()
     shares = torch.zeros(basis.p // 2 + 1, components.shape[1], dtype=torch.float64, device=x.device)
@@ -143,7 +145,7 @@ def _principal_components(centred: Float64[Tensor, "p d_model"], *, smallest: fl
     """Unit vectors over the rows, of the first four components that are larger than rounding."""
     energy, vectors = torch.linalg.eigh(centred @ centred.T)
     # In half the time of a singular value decomposition; but squares of small components are lost in the rounding of large ones.
-    if len(energy) >= 4 and bool(energy[-4] > 1e-8 * energy[-1]):
+    if len(energy) >= 4 and bool(energy[-4] > max(1e-8 * float(energy[-1]), smallest**2)):
         return vectors[:, -4:]
     u, sizes, _ = torch.linalg.svd(centred, full_matrices=False)
     return u[:, :4][:, (sizes[:4] > smallest) | sizes[:4].isnan()]

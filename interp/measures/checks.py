@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import NotFiniteError, UsageError
@@ -31,3 +32,8 @@ def check_finite(x: Tensor, name: str) -> None:
     if not bool(torch.isfinite(x).all()):
         bad = int((~torch.isfinite(x)).sum())
         raise NotFiniteError(f"{name}: {bad} of {x.numel()} values are NaN or infinite; no conclusion can be drawn from them")
+
+
+def rounding(x: Float[Tensor, ...]) -> float:
+    """How much values that are equal may differ by their rounding, and that of sums over them: 64 units in the last place."""
+    return float(64 * torch.finfo(x.dtype).eps * x.abs().max()) if x.numel() else 0.0

@@ -10,7 +10,7 @@ from interp.cores import torch_threads
 from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import blocks
-from interp.measures.checks import check_logits
+from interp.measures.checks import check_logits, rounding
 
 
 @torch_threads(1)
@@ -51,4 +51,6 @@ def clock_share(
         total.index_add_(0, line[chosen], x)
     element = torch.arange(n, device=logits.device)
     mean = total.gather(1, (element[:, None] + element) % n).sum(dim=0) / len(pairs)
-    return torch.where(energy == 0, energy, len(pairs) * mean.square().sum() / energy)
+    # In double precision: what logits that are equal leave of their own rounding is nothing that varies.
+    is_flat = energy <= len(pairs) * n * (rounding(logits) / 64) ** 2
+    return torch.where(is_flat, torch.zeros_like(energy), len(pairs) * mean.square().sum() / energy)

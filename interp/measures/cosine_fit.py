@@ -13,7 +13,7 @@ from interp.cores import torch_threads
 from interp.harmonics.cyclic import CyclicHarmonics, FourierBasis
 from interp.harmonics.harmonics import copied, line_means
 from interp.losses import cross_entropy
-from interp.measures.checks import check_logits
+from interp.measures.checks import check_logits, rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,8 @@ def cos_fit(
 ) -> CosineFit:
     """Fit logits by the cubes cos w_k(a+b-c) of some frequencies; the fraction of variance explained and the loss of the fit.
 
-    ``fve = sum_k alpha_k^2 / sum (l - mean_c l)^2``: logits are centred over the classes of each pair, which changes no loss.
+    ``fve = sum_k alpha_k^2 / sum (l - mean_c l)^2``: logits are centred over the classes of each pair, which changes no loss; NaN
+    if they then do not vary.
     The loss is that of ``sum_k alpha_k cube_k`` alone, without any mean.
 
     Args:
@@ -116,7 +117,9 @@ def cos_fit(
     fitted = profile[(residue[:, None] - residue) % p]
     cases, case = torch.unique(harmonics.line.to(alpha.device) * p + labels, return_inverse=True)
     loss = cross_entropy(fitted[cases // p], cases % p)[case]
-    return CosineFit(chosen_keys, alpha, alpha.square().sum() / energy, loss)
+    # Of logits that are equal but for their rounding there is no variance to be explained.
+    varies = energy > len(logits) * p * (rounding(logits) / 64) ** 2
+    return CosineFit(chosen_keys, alpha, torch.where(varies, alpha.square().sum() / energy, torch.nan), loss)
 
 
 def _coefficients(means: Float64[Tensor, "p p"], basis: FourierBasis) -> Float64[Tensor, " frequency"]:

@@ -19,6 +19,7 @@ from interp.cores import torch_threads
 from interp.harmonics.harmonics import Harmonics, Name, blocks, line_means
 from interp.losses import cross_entropy
 from interp.measures.checks import check_logits
+from interp.measures.line_waves import line_waves
 
 # Within this many nats the product of two exponentials is neither 0 nor infinite in float64.
 _SPAN = 600.0
@@ -37,7 +38,7 @@ def excluded_logits(logits: Float[Tensor, "row n"], *, harmonics: Harmonics, key
     True
     """
     check_logits(logits, harmonics)
-    removed = harmonics.projector(keys).to(logits.device) @ line_means(logits, harmonics, dtype=torch.float64)
+    _, removed = line_waves(line_means(logits, harmonics, dtype=torch.float64), harmonics, keys)
     return logits.double() - removed[harmonics.line.to(logits.device)]
 
 
@@ -119,7 +120,7 @@ def excluded_losses(
     means = line_means(logits, harmonics, dtype=torch.float64) if means is None else means
     removed = means.new_empty(len(key_sets), n, n)
     for keys, table in zip(key_sets, removed, strict=True):
-        torch.mm(harmonics.projector(keys).to(means.device), means, out=table)
+        table.copy_(line_waves(means, harmonics, keys)[1])
     waves = _Removed.of(removed)
     # Rows of one line follow each other, so that all of them share one product.
     order = (line if pairs is None else line[pairs]).argsort()

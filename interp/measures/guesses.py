@@ -42,7 +42,8 @@ def answer_ranks(logits: Float[Tensor, "row classes"], labels: Int[Tensor, " lab
     right = logits.gather(1, chosen)
     # Comparisons that are written as numbers are counted thirty times as fast as those that are written as truth values.
     at_least, equal = (torch.empty(len(logits), dtype=torch.int64, device=logits.device) for _ in range(2))
-    wide = torch.promote_types(logits.dtype, torch.float32)  # in which classes can be counted
+    # In which classes can be counted, and all logits told apart.
+    wide = torch.promote_types(logits.dtype, torch.float32 if logits.is_floating_point() else torch.float64)
     for rows, block in copied(logits, wide):
         its = right[rows].to(wide)
         equal[rows] = torch.eq(block, its, out=torch.empty_like(block)).sum(dim=1).long()

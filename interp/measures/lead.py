@@ -113,7 +113,7 @@ def lead_time(restricted: Curve, test_accuracy: Curve) -> LeadTime:
         return loss <= HALF * slack * loss[0]
 
     def passed(slack: float) -> Bool[ndarray, " measured"]:
-        return right >= HALF / slack
+        return right >= HALF * (2 - slack)
 
     found = {
         "restricted": reached(steps, halved, values=loss, worst="highest", not_before=1) if len(steps) > 1 else None,

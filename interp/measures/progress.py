@@ -22,6 +22,7 @@ from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import Harmonics, Name, line_means
 from interp.losses import cross_entropy
 from interp.measures.checks import check_finite, check_grid, check_logits
+from interp.measures.line_waves import line_waves
 
 Variant = Literal["nanda", "products"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -69,7 +70,9 @@ def _above(sizes: Float[Tensor, " frequency"], threshold: float) -> list[int]:
 def restricted_logits(
     logits: Float[Tensor, "row n"], *, harmonics: Harmonics, keys: Collection[Name], variant: Variant = "nanda"
 ) -> Float64[Tensor, "row n"]:
-    """The mean of each class over all rows, plus the logits' projection on the waves of the key frequencies.
+    """The mean of each class over the answers, plus the logits' projection on the waves of the key frequencies.
+
+    (Over all rows, where every answer has as many.)
 
     ``nanda``: the waves of the answer, for addition cos w_k(a+b) and sin w_k(a+b); ``products``: the four products of
     {cos, sin} w_k a and {cos, sin} w_k b (addition only).
@@ -153,7 +156,10 @@ def restricted_loss_neurons(
     check_grid(neurons, harmonics, "neurons")
     # Projection and W_L act on different axes: the n means of the neurons through W_L are all that is needed.
     means = line_means(neurons, harmonics).double() @ W_L.double().T
-    table = harmonics.projector(keys).to(logits.device) @ means + logits.mean(dim=0, dtype=torch.float64)
+    _, table = line_waves(means, harmonics, keys)
+    line = harmonics.line.to(logits.device)
+    over_rows = torch.bincount(line, minlength=harmonics.n).to(table) @ table / len(line)  # 0, where all answers have as many
+    table = table + (logits.mean(dim=0, dtype=torch.float64) - over_rows)
     return loss_by_line(table, labels, harmonics.line.to(logits.device))
 
 
@@ -182,13 +188,8 @@ def _restricted_table(
 ) -> Float64[Tensor, "n n"]:
     """The restricted logits of every row whose answer is s, as row s."""
     means = line_means(logits, harmonics, dtype=torch.float64) if means is None else means
-    return _class_means(means, harmonics) + harmonics.projector(keys).to(means.device) @ means
-
-
-def _class_means(means: Float64[Tensor, "n n"], harmonics: Harmonics) -> Float64[Tensor, " n"]:
-    """The mean of each class over all rows, from its means over the rows of each answer."""
-    counts = torch.bincount(harmonics.line, minlength=harmonics.n).to(means)
-    return counts @ means / len(harmonics.line)
+    constant, waves = line_waves(means, harmonics, keys)
+    return constant + waves
 
 
 def loss_by_line(

@@ -88,19 +88,19 @@ def algorithm_holds(verdict: str, readings: dict[str, Values], slack: float = 1.
         return irrelevance < IRRELEVANT * slack
 
     def clock(slack: float) -> Holds:
-        return (irrelevance >= IRRELEVANT / slack) & (1 - symmetricity >= (1 - SYMMETRIC) / slack)
+        return (irrelevance >= IRRELEVANT * (2 - slack)) & (1 - symmetricity >= (1 - SYMMETRIC) * (2 - slack))
 
     def right(slack: float) -> Holds:
         return accuracy >= 1 - (1 - LEARNED) * slack
 
     match verdict:
         case "not generalizing":
-            return ~right(1 / slack)
+            return ~right(2 - slack)
         case "pizza":
             return right(slack) & pizza(slack)
         case "clock":
             return right(slack) & clock(slack)
-    return right(slack) & ~pizza(1 / slack) & ~clock(1 / slack)
+    return right(slack) & ~pizza(2 - slack) & ~clock(2 - slack)
 
 
 def generalization_holds(verdict: str, readings: dict[str, Values], slack: float = 1.0) -> Holds:
@@ -108,11 +108,11 @@ def generalization_holds(verdict: str, readings: dict[str, Values], slack: float
     agreement, unseen, concentration = (readings[name] for name in ("agreement", "unseen_loss", "concentration"))
 
     def generalizer(slack: float) -> Holds:
-        contradicted = (unseen >= UNSEEN_LOSS[1] * slack) | (concentration <= CONCENTRATION[1] / slack)
+        contradicted = (unseen >= UNSEEN_LOSS[1] * slack) | (concentration <= CONCENTRATION[1] * (2 - slack))
         return (agreement >= 1 - (1 - AGREEMENT[0]) * slack) & ~contradicted
 
     def memorizer(slack: float) -> Holds:
-        contradicted = (unseen <= UNSEEN_LOSS[0] / slack) | (concentration >= CONCENTRATION[0] * slack)
+        contradicted = (unseen <= UNSEEN_LOSS[0] * (2 - slack)) | (concentration >= CONCENTRATION[0] * slack)
         return (agreement <= AGREEMENT[1] * slack) & ~contradicted
 
     def learned(slack: float) -> Holds:
@@ -120,12 +120,12 @@ def generalization_holds(verdict: str, readings: dict[str, Values], slack: float
 
     match verdict:
         case "untrained":
-            return ~learned(1 / slack)
+            return ~learned(2 - slack)
         case "generalizer":
             return learned(slack) & generalizer(slack)
         case "memorizer":
             return learned(slack) & memorizer(slack)
-    return learned(slack) & ~generalizer(1 / slack) & ~memorizer(1 / slack)
+    return learned(slack) & ~generalizer(2 - slack) & ~memorizer(2 - slack)
 
 
 def read_one(verdicts: tuple[Verdict, ...], holds: Callable[..., Holds], **readings: float) -> Verdict:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from math import log, nan
+from math import isnan, log, nan
 from typing import get_args
 
 import torch
@@ -22,7 +22,8 @@ from interp.errors import UsageError
 from interp.harmonics.cyclic import CyclicHarmonics
 from interp.harmonics.harmonics import Harmonics, Name, line_means
 from interp.losses import correct
-from interp.measures.checks import check_finite, check_logits
+from interp.measures.checks import check_finite, check_logits, rounding
+from interp.measures.line_waves import line_waves
 from interp.measures.progress import loss_by_line
 from interp.measures.since import LEARNED, Algorithm, Generalization, algorithm_holds, generalization_holds, read_one
 from interp.measures.turned import turned, turned_sums
@@ -69,7 +70,8 @@ def shift_agreement(
     Any circuit that respects the group gives a pair (a, b) and class c a logit that depends only on a - b and a + b - c. The
     prediction is the mean over the TRAINING pairs of the logits with the same a - b and a + b - c; logits are centred over
     the classes of each pair and over the pairs of each class. 1 for an ideal clock or pizza; 0 for a lookup table, and if the
-    logits on unseen pairs do not vary.
+    logits on unseen pairs do not vary. Unseen pairs with an a - b that no training pair has are left out, as nothing is
+    predicted for them; NaN if that leaves none.
 
     Args:
         train: indices of the training pairs.
@@ -89,10 +91,16 @@ def shift_agreement(
     means = line_means(logits, harmonics, dtype=torch.float64) if means is None else means
     total, norms = turned_sums(logits, along, 2 * p, centre=_class_centre(means).to(logits.dtype))
     count = torch.bincount(along, minlength=2 * p).double()
+    asked = ~seen & (count[:p] > 0)[harmonics.difference.to(logits.device)]
+    if not bool(asked.any()):
+        return torch.full((), nan, dtype=torch.float64, device=logits.device)
     # Over the unseen pairs of a difference the prediction is the same: sums over (difference, class) say all.
     predicted = total[:p] / count[:p, None].clamp(min=1)
-    size = count[p:] @ predicted.square().sum(dim=1) * norms[~seen].double().square().sum()
-    return torch.where(size == 0, torch.zeros_like(size), (predicted * total[p:]).sum() / size.sqrt())
+    varies, there = norms[asked].double().square().sum(), count[p:] @ predicted.square().sum(dim=1)
+    size = varies * there
+    found = (predicted * total[p:]).sum() / size.sqrt()
+    is_flat = varies <= len(logits) * p * rounding(logits) ** 2
+    return torch.where(is_flat | (size == 0), torch.zeros_like(size), found)
 
 
 @torch_threads(1)
@@ -111,7 +119,8 @@ def pair_agreement(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonic
     x = logits - logits.mean(dim=1, keepdim=True)
     x -= _class_centre(line_means(logits, harmonics, dtype=torch.float64)).to(x.dtype)
     x = turned(x.reshape(p, p, p)).flatten(0, 1)
-    return _cosine(torch.zeros_like(x[:p]).index_add_(0, along, x)[along] - x, x)
+    found = _cosine(torch.zeros_like(x[:p]).index_add_(0, along, x)[along] - x, x)
+    return torch.where(x.norm(dim=1) <= p**0.5 * rounding(logits), torch.zeros_like(found), found)
 
 
 def _class_centre(means: Float64[Tensor, "p p"]) -> Float64[Tensor, " p"]:
@@ -139,9 +148,9 @@ def loss_from_unseen(
     """Restricted loss in nats of the TRAINING pairs, with the projection made from the logits of unseen pairs only.
 
     The mean logits of the unseen pairs of each answer (on each line a + b = s) are projected on the key waves and their
-    constant; only training labels are used. A lookup table, which knows nothing about the pairs it never saw, has ln n or
-    more, however many frequencies are key (its ordinary restricted loss can be small: a mean over all pairs of a line contains
-    the memorized answers).
+    constant, by least squares where no pair of an answer is unseen; only training labels are used. A lookup table, which knows
+    nothing about the pairs it never saw, has ln n or more, however many frequencies are key (its ordinary restricted loss can be
+    small: a mean over all pairs of a line contains the memorized answers).
 
     Args:
         means: `interp.harmonics.line_means` of the logits in float64, where they are at hand, to save time.
@@ -157,9 +166,9 @@ def loss_from_unseen(
     # All rows of a line without those that were seen: there are fewer of these.
     table = (means * counts[:, None]).index_add_(0, line[seen], logits.index_select(0, seen).double(), alpha=-1)
     unseen = (counts - of_seen)[:, None]
-    table = torch.where(unseen > 0, table / unseen.clamp(min=1), 0.0)
-    kept = table.mean(dim=0) + harmonics.projector(keys).to(logits.device) @ table
-    return loss_by_line(kept, labels[train], line[train])
+    table = torch.where(unseen > 0, table / unseen.clamp(min=1), nan)
+    constant, waves = line_waves(table, harmonics, keys, counts=unseen[:, 0])
+    return loss_by_line(constant + waves, labels[train], line[train])
 
 
 @torch_threads(1)
@@ -224,8 +233,13 @@ def _with_training_pairs(
     agreement = float(shift_agreement(logits, harmonics=harmonics, train=train))
     unseen = loss_from_unseen(logits, labels, train=train, harmonics=harmonics, keys=keys)
     share, learned = float(unseen.mean()) / log(harmonics.n), float(correct(logits[train], labels[train]).double().mean())
+    agrees = (
+        f"the logits on unseen pairs agree with those of training pairs, shifted, to {agreement:.3f} (a circuit: 1, a table: 0)"
+    )
+    if isnan(agreement):
+        agrees = "no unseen pair has the difference a - b of a training pair: whether their logits agree cannot be asked"
     reasons: tuple[str, ...] = (
-        f"the logits on unseen pairs agree with those of training pairs, shifted, to {agreement:.3f} (a circuit: 1, a table: 0)",
+        agrees,
         f"what is said about unseen pairs answers the training pairs with a loss of {share:.2g} times chance",
     )
     if learned < LEARNED:

@@ -141,7 +141,7 @@ def _logits(
     fixed = [table[0] for table in tables.by_token[2:]] + ([] if always is None else [always])
     shared = torch.cat([pattern[0], *pattern[2:], *([] if always is None else [torch.ones_like(pattern[0, :1])])])
     rows = torch.cat([tables.by_token[0], *(table.expand(p, *table.shape) for table in fixed)], dim=1)
-    weights, weights_b = shared.permute(1, 2, 0).contiguous(), pattern[1].permute(1, 2, 0).contiguous()[:, :, None]
+    weights, weights_b = shared.transpose(0, 1).contiguous().transpose(1, 2), pattern[1].permute(1, 2, 0).contiguous()[:, :, None]
     # From neurons to logits in one step; for the p residues this is W_L.
     read, logits = w.W_out @ w.W_U, w.W_E.new_empty(p * p, w.classes)
     scratch, pre = w.W_E.new_empty(p, m), w.W_E.new_empty(p, m + w.classes)

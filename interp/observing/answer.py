@@ -122,11 +122,12 @@ def _ending(run: Run, phases: Phases | None) -> str:
         return (
             f"grokked, but lost again: {at_end} at the end" if known.is_lost else f"grokked before its history begins, {at_end}"
         )
+    grokked = "not grokked" if seen else "whether it grokked is not known"
     if phases.memorized is not None:
-        return f"not grokked: memorized at {phases.memorized}, {at_end} at the end"
+        return f"{grokked}: memorized at {phases.memorized}, {at_end} at the end"
     if known := phases.reached.get("memorized"):
         since = "it lost its training pairs again" if known.is_lost else "memorized before its history begins"
-        return f"not grokked: {since}, {at_end} at the end"
+        return f"{grokked}: {since}, {at_end} at the end"
     return f"not memorized: {at_end} at the end"
 
 

@@ -102,7 +102,7 @@ PHASES = replace(
         (
             "onset",
             "minimum of the excluded loss after the train loss has fallen to a tenth and memorized was first reached, and before "
-            "cleanup was; none unless it then rises above ten times that minimum and a tenth of its first value",
+            "cleanup was; none unless it ends above ten times that minimum and a tenth of its first value",
         ),
         *_PHASES.formula[1:],
     ),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from interp.errors import DataError
 from interp.observing.analysis import builtin_names, find_analyses
 from interp.observing.fingerprint import cache_key, key_of, toolkit_digest
+from interp.observing.kept_series import kept_bytes
 from interp.observing.observe import observe
 from interp.observing.run_keys import run_keys
 from interp.observing.series import about
@@ -69,6 +70,8 @@ def _packed(run: Run, names: list[str], *, threads: int | None, on_step: Callabl
     for analysis in asked:
         if analysis.name in found.left_out:
             continue
+        if kept_bytes(run, analysis, run.steps) is not None:
+            continue  # part of the run already, as its loop was recorded
         results = Results(run.path, analysis.name, key=cache_key(analysis, keys, run, brief=False))
         if not all(results.has(step, run.sha256(step)) for step in run.steps):
             raise DataError(

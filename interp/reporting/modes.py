@@ -18,6 +18,9 @@ MOST = 128  # patterns kept at most
 # Finer ones are not seen: at a tenth of the root mean square an entry is off by 3 % of that, and a neuron sums hundreds of them.
 _WIDTHS = tuple(0.1 * 2 ** (i / 2) for i in range(12))
 
+# Entries that are scaled at a time.
+_AT_ONCE = 2**13
+
 # Below this width a stack takes more space as modes than as it is.
 _FINEST = 1e-3
 
@@ -77,10 +80,16 @@ def _rotated(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # One step at a time, as double precision takes much space.
     size = np.array([np.sqrt(np.square(row, dtype=np.float64).mean()) for row in rows])
     size = np.where(size > 0, size, 1.0).astype(np.float32)
-    # Scaled to 1 at every step, without a copy that is.
-    alike = (rows @ rows.T).astype(np.float64) / np.outer(size, size)
+    # Scaled to 1 at every step, some entries at a time: a copy of all of them would take as much memory again.
+    parts = [slice(start, start + _AT_ONCE) for start in range(0, rows.shape[1], _AT_ONCE)]
+    alike = np.zeros((len(rows), len(rows)))
+    for part in parts:
+        scaled = rows[:, part] / size[:, None]
+        alike += scaled @ scaled.T
     directions = np.linalg.eigh(alike)[1][:, ::-1][:, :MOST].astype(np.float32)
-    patterns = (directions / size[:, None]).T @ rows
+    patterns = np.empty((directions.shape[1], rows.shape[1]), dtype=np.float32)
+    for part in parts:
+        np.matmul(directions.T, rows[:, part] / size[:, None], out=patterns[:, part])
     return np.where(is_finite[:, None], directions * size[:, None], np.float32(np.nan)), patterns
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from interp.forecasting.foresee import forecasts
 from interp.forecasting.label_free import label_free
 from interp.measures.dating import RIGHT
-from interp.measures.lead import LeadTime
+from interp.measures.lead import HALF, LeadTime
 from interp.measures.outcome import CROSSED
 from interp.measures.strays import strays
 from interp.observing.dips_in_words import dips_in_words
@@ -261,8 +261,10 @@ def _missing(curves: Curves) -> list[str]:
         sentences.append(f"What is missing: test accuracy is {percent(test)} at {when}, not 99 %{good}.")
     halves, restricted = curves.about.lead, curves.curve("restricted_loss")
     if restricted is not None and len(restricted[0]) > 1:
-        moved = "has halved" if halves is not None and halves.restricted is not None else "has not halved"
         start, end = restricted[1][0], restricted[1][-1]
+        # Without a test accuracy there is no lead that would say it.
+        has_halved = halves.restricted is not None if halves is not None else bool(end <= HALF * start)
+        moved = "has halved" if has_halved else "has not halved"
         memorized = f"; {_mixed(curves)}" if curves.about.key_frequencies else ""
         sentences.append(f"The restricted loss {moved}: {start:.3g} nats at the start, {end:.3g} at the end{memorized}.")
     return sentences

@@ -13,6 +13,7 @@ from interp.figures.study_table import StudyTable
 from interp.figures.tabled import Table
 from interp.forecasting.label_free import WEIGHTS
 from interp.reporting.fact_tables import flat
+from interp.reporting.page_place import check_page
 from interp.reporting.study_curves import KINDS, Curve, ThinCurves
 from interp.reporting.study_page import StudyPage, StudySource, study_page
 from interp.reporting.study_told import chosen
@@ -61,8 +62,7 @@ def study_report(
     from interp.studies.study import open_study
 
     path = Path(path)
-    if not path.parent.is_dir():
-        raise UsageError(f"report: directory {path.parent} does not exist; create it or choose another place with --out")
+    check_page(path)
     opened = open_study(study) if isinstance(study, str | Path) else study
     made = study_page(source_of(opened, on_run=on_run), on_part=on_run)
     write_output(path, made.html.encode())

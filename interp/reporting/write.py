@@ -18,6 +18,7 @@ from interp.reporting.compare import COMPARED, compare
 from interp.reporting.compared_tables import left_out_table
 from interp.reporting.fork_panel import fork_panel
 from interp.reporting.origin import origin
+from interp.reporting.page_place import check_page
 from interp.reporting.panel_order import arranged
 from interp.store.durable import write_output
 from interp.store.run_log import MISHAP, noted
@@ -74,8 +75,7 @@ def report(  # noqa: PLR0913  each is a choice of the one who asks for a page
     from interp.store.run import as_run
 
     path = Path(path)
-    if not path.parent.is_dir():
-        raise UsageError(f"report: directory {path.parent} does not exist; create it or choose another place with --out")
+    check_page(path)
     given, asked = _listed(run), [] if analyses is None else find_analyses(analyses)
     several = len(given) + len(unread or ()) > 1
     own = find_analyses(asked if several else asked or builtin_names(), files=files)

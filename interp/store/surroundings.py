@@ -140,7 +140,7 @@ def _check_results(run: Run) -> Iterator[Finding]:
         elif found.origin != "here":
             elsewhere.append(name)
         elif path.name.startswith(f"{SERIES_SEAL}-"):
-            sealed = set(found.header["value"].items())
+            sealed |= set(found.header["value"].items())  # of a recorded loop, and of what was measured before it was thinned
     whose = "not measured by this installation" if has_key() else "where it was measured is not known: no key is kept here"
     for name in elsewhere:
         yield Finding(name, f"{whose}; delete it to measure it here", "note")

@@ -22,10 +22,10 @@ class Regression:
     Args:
         family: ``log-normal`` or ``weibull``.
         coefficients: beta by name, ``intercept`` first. A value of None: the data push it without bound (see `separated`), and
-            only one end of its interval exists.
+            only one end of its interval exists; or none, where they say nothing of it.
         p: by name, the probability of so large a lead in likelihood if the coefficient is 0 (chi squared, one degree of freedom).
         separated: names of the coefficients that run away because some runs never had the event wherever they differ from the
-            rest.
+            rest, and of those of differences between such runs alone.
         scatter: sigma.
         log_likelihood: of ln T at the maximum, or its limit.
         few: whether a combination of values has fewer than 10 runs.
@@ -40,7 +40,7 @@ class Regression:
     few: bool
 
     def median(self, **axes: float) -> float:
-        """The median time at given values of every axis; infinite where a coefficient has run away.
+        """The median time at given values of every axis: infinite where a coefficient has run away, NaN where nothing is known.
 
         Raises:
             UsageError: for an axis that was not fitted, or one that is missing.
@@ -49,8 +49,9 @@ class Regression:
         if set(axes) != set(names):
             raise UsageError(f"median: given {sorted(axes)}, expected a value for each of {names}")
         terms = {"intercept": 1.0, **axes}
-        if any(self.coefficients[name].value is None and terms[name] for name in terms):
-            return float("inf")
+        beyond = [self.coefficients[name] for name in terms if self.coefficients[name].value is None and terms[name]]
+        if beyond:
+            return float("nan" if any(one.low is None and one.high is None for one in beyond) else "inf")
         total = sum(float(self.coefficients[name].value or 0.0) * value for name, value in terms.items())
         return float(np.exp(total + self.scatter * MEDIANS[self.family]))
 
@@ -91,18 +92,18 @@ def accelerated_failure(
     if runs.events == 0:
         return NotBounded("the regression", "in no run the event was seen")
     problem = _Regression(runs.log_time(), runs.event, design, family, level)
-    direction = separation(design, runs.event)
+    direction, free = separation(design, runs.event), _unbounded(design, runs.event)
     best = problem.fit(kept=~(design @ direction > 1e-7))
     if not best.converged[0]:
         return NotBounded("the regression", "the events do not scatter around a line, and without scatter there are no intervals")
     few = fewest(cells(*(np.asarray(axis) for axis in axes.values()), n=runs.n)) if axes else runs.few
     found, p = {}, {}
     for j, name in enumerate(names):
-        value = None if abs(direction[j]) > 1e-7 else float(best.beta[0, j])
-        low, high = problem.interval(j, best, upward=float(np.sign(direction[j])))
+        value = None if any(free[j]) else float(best.beta[0, j])
+        low, high = (None, None) if all(free[j]) else problem.interval(j, best, upward=float(free[j][1]) - float(free[j][0]))
         found[name] = Estimate(value, low, high, level, runs.n, few)
         p[name] = problem.without(j, best)
-    separated = tuple(name for j, name in enumerate(names) if abs(direction[j]) > 1e-7)
+    separated = tuple(name for j, name in enumerate(names) if any(free[j]))
     return Regression(family, found, p, separated, float(best.sigma[0]), float(best.log_likelihood[0]), few)
 
 
@@ -125,6 +126,25 @@ def separation(design: Float64[np.ndarray, "run coefficient"], event: np.ndarray
         bounds=[(None, None)] * k + [(0, 1)] * n,
     )  # fmt: skip
     return np.where(np.abs(found.x[:k]) > 1e-7, found.x[:k], 0.0) if found.status == 0 and -found.fun > 1e-7 else np.zeros(k)
+
+
+def _unbounded(design: Float64[np.ndarray, "run coefficient"], event: np.ndarray) -> list[tuple[bool, bool]]:
+    """For each coefficient whether it can fall, and whether it can rise, without end and without any loss of likelihood.
+
+    It can along a direction that leaves the expected times of the events and lets those of no censored run fall. A coefficient
+    that can do both is one of which the runs say nothing, such as a difference between runs that never had the event.
+    """
+    k = design.shape[1]
+    bounds = {
+        "A_ub": -design[~event] if not event.all() else None, "b_ub": np.zeros(int((~event).sum())) if not event.all() else None,
+        "A_eq": design[event], "b_eq": np.zeros(int(event.sum())), "bounds": [(-1, 1)] * k,
+    }  # fmt: skip
+
+    def reaches(j: int, sign: float) -> bool:
+        found = linprog(-sign * np.eye(k)[j], **bounds)
+        return bool(found.status == 0 and -found.fun > 1e-7)
+
+    return [(reaches(j, -1.0), reaches(j, 1.0)) for j in range(k)]
 
 
 def _design(axes: Mapping[str, object], n: int) -> tuple[np.ndarray, list[str]]:

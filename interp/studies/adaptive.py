@@ -108,7 +108,8 @@ class BoundarySearch:
 
     def boundary(self, *, level: float = 0.95) -> Estimate:
         """x_c: the median of the belief and its central interval."""
-        total = np.cumsum(self.belief.sum(axis=1))
+        belief = self.belief.sum(axis=1)
+        total = np.cumsum(belief) - belief / 2  # each point stands for the values around it
         low, value, high = (float(np.interp(share, total, self.points)) for share in ((1 - level) / 2, 0.5, (1 + level) / 2))
         return Estimate(value, low, high, level, self.n, self.n < FEW)
 

@@ -93,6 +93,8 @@ def critical_point(x: object, grokked: object, *, level: float = 0.95) -> Critic
     # Beyond the values that there are runs at, the curve is a guess: there nothing bounds the point.
     below = None if below is None or below < values.min() else below
     above = None if above is None or above > values.max() else above
+    # Of an abrupt change at a value where both outcomes occur the likelihood has its limit beside it, on one side.
+    value = min(max(value, value if below is None else below), value if above is None else above)
     at = Estimate(value, below, above, level, n, few)
     start = profile.steepness
     low, high = profile.ends(profile.excess_slope, start, max(abs(start), 1 / profile.unit) / 4)

@@ -82,6 +82,8 @@ def _estimate(name: str, draws: np.ndarray, *, level: float, n: int, few: bool) 
         return NotBounded(name, "the order parameter of every run is 0")
     if n == 1:
         return NotBounded(name, "there is one run")
+    if np.ptp(draws) <= 1e-12 * abs(draws[0]):  # runs that are all alike are so in every resample: that bounds nothing
+        return Estimate(float(draws[0]), None, None, level, n, few)
     return percentile_interval(name, float(draws[0]), draws[1:], level=level, n=n, few=few, freedom=n - 1)
 
 

@@ -38,8 +38,8 @@ def grok_share(runs: Durations, *, within: float, level: float = 0.95) -> Estima
     """P(grok): the share of runs in which the event happens within a number of steps.
 
     Where every run was seen to that step, a count and `exact_share`. A run that was censored before is not left out: the value is
-    ``1 - S(within)`` of the Kaplan-Meier curve, and the interval reaches from the lower end if no such run would have had the
-    event to the upper end if every one would.
+    ``1 - S(within)`` of the Kaplan-Meier curve, None where no run was seen for so long, and the interval reaches from the lower
+    end if no such run would have had the event to the upper end if every one would.
 
     Args:
         within: steps; usually the budget.
@@ -60,7 +60,7 @@ def grok_share(runs: Durations, *, within: float, level: float = 0.95) -> Estima
         )
     survives = kaplan_meier(runs, level=level).at(within).value
     low, high = exact_share(had, runs.n, level=level).low, exact_share(had + unknown, runs.n, level=level).high
-    return Estimate(1 - (survives or 0.0), low, high, level, runs.n, runs.few)
+    return Estimate(None if survives is None else 1 - survives, low, high, level, runs.n, runs.few)
 
 
 def outcomes_within(runs: Durations, *, within: float) -> tuple[Bool[np.ndarray, " run"], Bool[np.ndarray, " run"]]:

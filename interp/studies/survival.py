@@ -31,6 +31,7 @@ class SurvivalCurve:
         n: number of runs.
         few: whether they are fewer than 10.
         exact: S as fractions, by which quantiles are decided: "half of the runs" is a count, not a rounded product.
+        looks: the last step at which each run was seen without the event, or that of its event.
     """
 
     time: Float64[np.ndarray, " event"]
@@ -44,14 +45,19 @@ class SurvivalCurve:
     n: int
     few: bool
     exact: tuple[Fraction, ...]
+    looks: Float64[np.ndarray, " run"]
 
     def at(self, step: float) -> Estimate:
-        """S at a step, with its interval; None after the last step at which a run was seen."""
+        """S at a step, with its interval; None after the last step at which a run was seen.
+
+        Before the first event the lower end is that of the exact interval of none of the runs that were seen for so long.
+        """
         row = int(np.searchsorted(self.time, step, side="right")) - 1
         if step > self.last and (not self.exact or self.exact[-1] > 0):
             return Estimate(None, None, None, self.level, self.n, self.few)
         if row < 0:
-            return Estimate(1.0, 1.0, 1.0, self.level, self.n, self.few)
+            tail = (1 - self.level) / 2
+            return Estimate(1.0, tail ** (1 / int((self.looks >= step).sum())), 1.0, self.level, self.n, self.few)
         return Estimate(float(self.survival[row]), float(self.low[row]), float(self.high[row]), self.level, self.n, self.few)
 
     def quantile(self, share: float = 0.5) -> Estimate:
@@ -125,7 +131,7 @@ def kaplan_meier(runs: Durations, *, level: float = 0.95) -> SurvivalCurve:
     low, high = _log_log_interval(survival, at_risk, events, _z(level))
     return SurvivalCurve(
         time=times, at_risk=at_risk.astype(np.int64), events=events.astype(np.int64), survival=survival, low=low, high=high,
-        last=float(runs.time.max()), level=level, n=runs.n, few=runs.few, exact=tuple(exact),
+        last=float(runs.time.max()), level=level, n=runs.n, few=runs.few, exact=tuple(exact), looks=runs.time,
     )  # fmt: skip
 
 

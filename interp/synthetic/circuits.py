@@ -36,7 +36,7 @@ def clock_weights(
 
     Args:
         directions: number of angles along each axis of that grid. The default p is exact and takes p^2 neurons for each
-            frequency; any other number is approximate, with an error of no logit above 4 / directions^2 of the amplitude
+            frequency; any other number is approximate, with an error of no logit above 4.03 / directions^2 of the amplitude
             (measured for 6 and more directions; 16 take 256 neurons for each frequency and give 1.5 %).
 
     Raises:

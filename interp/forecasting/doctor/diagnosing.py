@@ -18,6 +18,7 @@ from interp.forecasting.doctor.causes.structure_rule import LEARNED, MOST, no_st
 from interp.forecasting.doctor.diagnosis import WORTH, Diagnosis, Finding
 from interp.forecasting.doctor.knowledge import Cell, Knowledge, knowledge
 from interp.forecasting.doctor.patient import Patient, of_config
+from interp.wording import listed
 
 if TYPE_CHECKING:
     from interp.store.run import Run
@@ -135,6 +136,8 @@ def lacks_of(patient: Patient, known: Knowledge) -> tuple[str, ...]:
     needed = ("optimizer.weight_decay", "optimizer.lr", "model.init_scale", "optimizer.eps", "steps")
     found = [f"{path} is not known" for path in needed if patient.settings.get(path) is None]
     course = patient.course
+    if changed := patient.settings.get("changes"):
+        found.append(f"what is changed while it trains ({listed(changed)}): it is judged by what it began with")
     if patient.p > MOST and patient.settings.get("task.operation") not in LEARNED:
         found.append(f"the structure of a table of {patient.p:,} elements, of which no more than {MOST} are looked at")
     if not patient.is_healthy_so_far and not known.speaks_of(patient.known()):
