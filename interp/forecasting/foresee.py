@@ -112,8 +112,9 @@ def foretell(known: LabelFree, step: int, *, run: str = "run", target: Target = 
         return Forecast(run, step, "generalizes already", budget=budget, because=why)
     now = landmark(so_far, step) if step >= EARLIEST * so_far.memorized else None
     if now is None:
+        had = "had memorized by" if 0 < so_far.memorized <= so_far.steps[0] else "memorized at"
         needed = (
-            f"it memorized at step {so_far.memorized:,}, and {counted(FEWEST, 'checkpoint')} of the second half of the time "
+            f"it {had} step {so_far.memorized:,}, and {counted(FEWEST, 'checkpoint')} of the second half of the time "
             "since are needed"
         )
         return Forecast(

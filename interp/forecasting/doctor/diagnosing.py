@@ -17,7 +17,7 @@ from interp.forecasting.doctor.causes.rate_rule import learning_rate
 from interp.forecasting.doctor.causes.structure_rule import LEARNED, MOST, no_structure
 from interp.forecasting.doctor.diagnosis import WORTH, Diagnosis, Finding
 from interp.forecasting.doctor.knowledge import Cell, Knowledge, knowledge
-from interp.forecasting.doctor.patient import Patient, of_config
+from interp.forecasting.doctor.patient import Course, Patient, of_config
 from interp.wording import listed
 
 if TYPE_CHECKING:
@@ -102,14 +102,20 @@ def said_of(patient: Patient) -> str:
     if course is None:
         return f"not trained yet; {patient.task.name}"
     if course.grokked is not None:
-        memorized = "" if course.memorized is None else f", memorized at {course.memorized:,}"
+        memorized = "" if course.memorized is None else f", memorized {_when(course)}"
         return f"has grokked: test accuracy 99 % at step {course.grokked:,}{memorized}"
     right = "not known" if course.test_accuracy is None else f"{100 * course.test_accuracy:.0f} %"
     past = "memorized" if course.memorized is not None else "not memorized"
-    when = f" at step {course.memorized:,}" if course.memorized is not None else ""
+    when = f" {_when(course)}" if course.memorized is not None else ""
     end = "ended" if course.is_over else "has come to"
     told = f"{past}{when}, {end} {'at ' if course.is_over else ''}step {course.step:,}; test accuracy {right}"
     return told if course.forecast is None else f"{told}; forecast: {course.forecast}"
+
+
+def _when(course: Course) -> str:
+    """At which step it memorized; where its history begins later than at 0, by which."""
+    by = "by" if course.memorized is not None and 0 < course.memorized <= (course.begun_at or 0) else "at"
+    return f"{by} step {course.memorized:,}"
 
 
 def outside_of(patient: Patient, known: Knowledge) -> tuple[str, ...]:
