@@ -99,5 +99,8 @@ def test_it_is_listed_beside_a_run_of_this_toolkit_without_its_settings(run: Run
     assert {"name", "outcome", "p"} <= set(heads)
     assert not {"lr", "d_mlp", "beta1", "activation", "n_heads"} & set(heads)
     record(replace(other, seed=5), root=run.path.parent, name="another", progress=False)
+    batches = replace(other, optimizer=replace(other.optimizer, batch_size=8))  # written only where it is not the default
+    record(batches, root=run.path.parent, name="in-batches", progress=False)
+    assert "optimizer.batch_size" in interp.runs(run.path.parent).columns
     called("runs", "--root", run.path.parent)
     assert "seed" in capsys.readouterr().out.splitlines()[0].split()

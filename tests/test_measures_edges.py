@@ -23,6 +23,7 @@ from interp.measures import (
     pair_agreement,
     restricted_logits,
     restricted_loss,
+    restricted_loss_neurons,
     shift_agreement,
 )
 from interp.synthetic import character_logits, clock_logits, lookup_logits, pizza_logits
@@ -97,6 +98,23 @@ def test_a_circle_is_circular_in_every_precision(dtype: torch.dtype) -> None:
     assert float(circularity(circle.to(dtype))) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize("dtype", PRECISIONS)
+def test_a_circuit_agrees_in_every_precision(dtype: torch.dtype) -> None:
+    """Also with few unseen pairs, and where each class has an offset of its own."""
+    p, harmonics, keys = 31, addition(31), [3, 5, 8, 11, 14]
+    drawn = torch.randperm(p * p, generator=torch.Generator().manual_seed(0))
+    offsets = 50 * torch.randn(p, generator=torch.Generator().manual_seed(1))
+    for n in (300, 921):
+        clock = clock_logits(p, keys, amplitude=9.0).to(dtype)
+        assert float(shift_agreement(clock, harmonics=harmonics, train=drawn[:n])) == pytest.approx(1, abs=0.01)
+    given = {"harmonics": harmonics, "keys": keys}
+    assert generalization_verdict(clock, harmonics.line, train=drawn[:300], **given).verdict == "generalizer"
+    assert generalization_verdict(clock, harmonics.line, train=None, **given).verdict == "generalizer"
+    if dtype != torch.bfloat16:  # of its 8 bits the offsets leave 2
+        moved = (clock_logits(p, keys, amplitude=9.0) + offsets).to(dtype)
+        assert float(shift_agreement(moved, harmonics=harmonics, train=drawn[:300])) == pytest.approx(1, abs=0.01)
+
+
 HOLES = {"one answer": lambda line: line != 7, "some pairs": lambda line: torch.arange(len(line)).remainder(100) > 5}
 
 
@@ -110,8 +128,16 @@ def test_restricted_and_excluded_loss_where_answers_lack_rows(holes: str) -> Non
     logits, labels = character_logits(dihedral, ["E1", "E2"], amplitude=3.0)[rows], line[rows]
     loss = torch.nn.functional.cross_entropy(logits.double(), labels, reduction="none")
     everything = restricted_logits(logits, harmonics=harmonics, keys=harmonics.names)
-    assert torch.allclose(everything, logits.double(), atol=1e-10)
-    assert torch.allclose(restricted_loss(logits, labels, harmonics=harmonics, keys=["E1", "E2"]), loss, rtol=1e-6)
+    rest = everything - logits.double()  # where answers have unequally many rows, the mean of each class is that over the rows
+    assert torch.allclose(rest, rest[:1].expand_as(rest), atol=1e-10)
+    if holes == "one answer":
+        assert float(rest.abs().max()) < 1e-10
+        assert torch.allclose(restricted_loss(logits, labels, harmonics=harmonics, keys=["E1", "E2"]), loss, rtol=1e-6)
+    W = torch.randn(10, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    neurons = torch.rand(len(rows), 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    linear, how = neurons @ W.T + torch.arange(10.0), {"harmonics": harmonics, "keys": ["E1"]}
+    of_neurons = restricted_loss_neurons(neurons, W, linear, labels, **how)
+    assert torch.allclose(of_neurons, restricted_loss(linear, labels, **how), rtol=1e-9)
     assert torch.allclose(excluded_loss(logits, labels, harmonics=harmonics, keys=[]), loss, rtol=1e-6)
     gone = excluded_losses(logits, labels, [["E1", "E2"], []], harmonics=harmonics)
     assert torch.allclose(gone[0], torch.full_like(gone[0], math.log(10)), rtol=1e-6)

@@ -13,7 +13,7 @@ from interp.cli import main
 from interp.config.run_config import CheckpointConfig, ModelConfig
 from interp.errors import UsageError
 from interp.figures.patch_figure import patch_figure
-from interp.interventions.parts import cluster_of, put
+from interp.interventions.parts import check_clusters, cluster_of, put
 from interp.interventions.patching import keys_of
 from interp.interventions.random_parts import permuted_neurons, turned
 from interp.interventions.readings import Reader
@@ -101,8 +101,12 @@ def test_half_of_a_planted_clock_keeps_its_cluster() -> None:
 
 def test_a_cluster_without_neurons_is_refused() -> None:
     clock = synthetic.clock_weights(11, [2, 3])
+    blank = clock.map(torch.zeros_like)
     with pytest.raises(UsageError, match=r"given 'cluster:5', but no neuron .* follows 5"):
-        put("cluster:5", clock, clock)
+        check_clusters(["attention", "cluster:5"], [clock])
+    check_clusters(["attention", "cluster:2"], [blank, clock])  # one of them has it
+    with pytest.raises(UsageError, match=r"given 'cluster:2'"):
+        check_clusters(["cluster:2"], [blank])
 
 
 def test_a_random_direction_has_the_norm_and_the_angle() -> None:

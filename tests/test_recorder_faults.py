@@ -210,19 +210,3 @@ def test_a_run_that_is_refused_once_its_directory_is_made_leaves_none(tmp_path):
     with pytest.raises(UsageError):
         record(refused, tmp_path, "mine", progress=False)
     assert (tmp_path / "mine").is_dir()
-
-
-def test_a_training_that_refuses_to_go_on_leaves_what_it_did(tmp_path):
-    """Such as a change that cannot be made when its time comes; `resume` then says the same again."""
-    changed = replace(CONFIG, changes=("20:ablate.logits=keys",))  # by then no frequency stands out
-    with pytest.raises(UsageError, match=r"keys at step 20: . of 5 frequencies pass the rule"):
-        record(changed, root=tmp_path, name="refused", progress=False)
-    left = open_run(tmp_path / "refused")
-    assert left.manifest.status == "interrupted"
-    assert left.steps[-1] >= 10
-    assert left.manifest.step in (19, 20)
-    assert not left.verify()
-    with pytest.raises(UsageError, match="keys at step 20"):
-        resume(left, progress=False)
-    whole = record(CONFIG, root=tmp_path, name="whole", progress=False)
-    assert all(left.sha256(step) == whole.sha256(step) for step in left.steps)

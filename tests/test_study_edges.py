@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from interp.figures.survival_figure import Group, _curve
 from interp.measures.lead import lead_time
 from interp.measures.since import IRRELEVANT, algorithm_holds
 from interp.studies.accelerated import Regression, accelerated_failure
@@ -38,11 +39,12 @@ def test_before_the_first_event_the_curve_has_the_exact_interval_of_none(n: int)
 
 
 def test_runs_that_are_all_alike_bound_nothing() -> None:
-    cell = order_cells([0.4] * 5, [59] * 5, [1.0] * 5, resamples=200)[0]
-    for estimate, value in ((cell.mean, 1.0), (cell.binder, 2 / 3)):
-        assert isinstance(estimate, Estimate)
-        assert estimate.value == pytest.approx(value)
-        assert (estimate.low, estimate.high) == (None, None)
+    for m in (1.0, 0.7, 0.1):
+        cell = order_cells([0.4] * 12, [59] * 12, [m] * 12, resamples=200)[0]
+        for estimate, value in ((cell.mean, m), (cell.variance, 0.0), (cell.binder, 2 / 3)):
+            assert isinstance(estimate, Estimate)
+            assert estimate.value == pytest.approx(value, abs=1e-12)
+            assert (estimate.low, estimate.high) == (None, None)
 
 
 @pytest.mark.parametrize("family", ["log-normal", "weibull"])
@@ -62,6 +64,35 @@ def test_a_coefficient_that_no_event_touches_is_not_bounded(family: str) -> None
     assert math.isinf(found.median(arm=1, x=0))
     assert math.isnan(found.median(arm=0, x=1))
     assert found.median(arm=0, x=0) == pytest.approx(110, rel=0.1)
+
+
+def test_a_median_is_known_where_a_group_never_had_the_event_however_groups_are_written() -> None:
+    """A has events; B and C have none: their medians run away, and of the difference between them nothing is known."""
+    group = np.repeat([0, 1, 2], 8)
+    times = np.where(group == 0, 1000 * np.exp(0.2 * np.random.default_rng(0).standard_normal(24)), 5000)
+    runs = Durations.of(times, group == 0)
+    nested = accelerated_failure({"not A": (group > 0) * 1.0, "C": (group == 2) * 1.0}, runs)
+    assert isinstance(nested, Regression)
+    medians = [nested.median(**{"not A": float(not_a), "C": float(c)}) for not_a, c in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    assert medians[0] == pytest.approx(1000, rel=0.2)
+    assert medians[1:3] == [math.inf, math.inf]
+    assert math.isnan(medians[3])
+    referred = accelerated_failure({"B": (group == 1) * 1.0, "A": (group == 0) * 1.0}, runs)  # beside C
+    assert isinstance(referred, Regression)
+    assert referred.median(B=0, A=1) == pytest.approx(medians[0])
+    assert [referred.median(B=b, A=0) for b in (0, 1)] == [math.inf, math.inf]
+
+
+def test_the_band_of_a_survival_curve_begins_with_the_exact_interval() -> None:
+    for events in ([0, 0, 0], [1, 0, 0]):
+        runs = Durations.of([300, 300, 400], events)
+        curve = kaplan_meier(runs)
+        *_, line = (trace for trace in _curve(Group("0.2", runs, (0, 1, 2), curve), 0, "f", 1) if trace["mode"] == "lines")
+        assert line["customdata"][0].tolist() == pytest.approx([curve.at(299).low, 1.0])
+        assert curve.at(299).low == pytest.approx(0.025 ** (1 / 3))
+        if not any(events):  # two of them were not seen for longer than 300 steps
+            assert line["x"].tolist() == [0, 300, 400]
+            assert line["customdata"][1][0] == pytest.approx(0.025)
 
 
 @pytest.mark.parametrize("at_edge", [[1] * 9 + [0], [1] + [0] * 9, [1, 0] * 5])

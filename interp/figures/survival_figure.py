@@ -148,8 +148,12 @@ def _curve(group: Group, place: int, axis: str, groups: int) -> list[dict[str, A
     """Band, curve and ticks of one group."""
     colour, dash = CYCLE[place % len(CYCLE)], _DASHES[place // len(CYCLE) % len(_DASHES)]
     curve = group.curve
-    steps = np.concatenate([[0.0], curve.time, [curve.last]])
-    rows = {name: np.concatenate([[1.0], values, values[-1:] if len(values) else [1.0]]) for name, values in _lines(curve)}
+    starts = _before_the_first(curve)
+    steps = np.concatenate([list(starts), curve.time, [curve.last]])
+    rows = {}
+    for name, values in _lines(curve):
+        begin = np.array(list(starts.values())) if name == "low" else np.ones(len(starts))
+        rows[name] = np.concatenate([begin, values, values[-1:] if len(values) else begin[-1:]])
     few = f", {counted(group.runs.n, 'run')}" + (f": fewer than {FEW}" if group.runs.few else "")
     line: dict[str, Any] = {"shape": "hv", "color": colour}
     same: dict[str, Any] = {"type": "scatter", "legendgroup": group.label, "mode": "lines", "x": steps}
@@ -206,6 +210,13 @@ def spanned(found: Estimate) -> str:
         return "not reached"
     value, low, high = (None if step is None else f"{step:,.0f}" for step in (found.value, found.low, found.high))
     return f"{value or 'not reached'} ({low or '?'} to {high or 'beyond'})"
+
+
+def _before_the_first(curve: SurvivalCurve) -> dict[float, float]:
+    """Before the first event: the steps at which runs were seen for the last time, from 0 on, and the lower end from there on."""
+    until = curve.time[0] if len(curve.time) else curve.last
+    looks = [0.0, *np.unique(curve.looks[curve.looks < until]).tolist()]
+    return {step: curve.at(float(np.nextafter(step, np.inf))).low or 0.0 for step in looks}
 
 
 def _lines(curve: SurvivalCurve) -> list[tuple[str, np.ndarray]]:

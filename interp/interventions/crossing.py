@@ -12,7 +12,7 @@ from torch import Generator
 from interp.config.run_config import RunConfig
 from interp.errors import UsageError, unknown
 from interp.interventions.masks import By, Mask, clustered, largest, of_magnitude, of_neurons, shuffled
-from interp.interventions.parts import check_parts
+from interp.interventions.parts import check_clusters, check_parts
 from interp.interventions.patching import check_donor, like, put_all
 from interp.interventions.random_parts import random_direction
 from interp.interventions.trained_on import Made, check_steps, norm_of, outcomes, train_on
@@ -94,6 +94,7 @@ def transplant(
     check_steps(steps)
     donor, made = run[step].weights, []
     check_parts(parts, donor)
+    check_clusters(parts, [donor])
     for seed in _checked(seeds):
         config = replace(_config(run, steps), seed=seed)
         new = initial_weights(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -57,6 +57,23 @@ def check_parts(parts: Sequence[str], weights: Weights) -> None:
             raise UsageError(f"parts: given {part!r}: {odd[0]} is none of {least}..{most}")
 
 
+def check_clusters(parts: Sequence[str], donors: Iterable[Weights]) -> None:
+    """Refuse a cluster that is none in all networks that it is taken from: nothing would be put anywhere.
+
+    Raises:
+        UsageError: naming the part.
+    """
+    there = list(donors)
+    for part in parts:
+        found = _NUMBERED.fullmatch(part)
+        if found is None or found[1] != "cluster" or any(cluster_of(one, _numbers(found[2])) for one in there):
+            continue
+        raise UsageError(
+            f"parts: given {part!r}, but no neuron of where it is taken from follows {listed(_numbers(found[2]))}; `interp "
+            "anatomy` says which frequencies have clusters"
+        )
+
+
 def put(part: str, donor: Weights, into: Weights) -> dict[str, Tensor]:
     """The tensors of a network with a part of another in the place of its own; those that are not touched are its own objects."""
     found = _NUMBERED.fullmatch(part)
@@ -69,11 +86,8 @@ def put(part: str, donor: Weights, into: Weights) -> dict[str, Tensor]:
         W_E = into.W_E.clone()
         W_E[: into.p] += onto @ (donor.W_E[: into.p] - into.W_E[: into.p])
         return {**mine, "W_E": W_E}
-    if found[1] == "cluster" and not (numbers := cluster_of(donor, followed := numbers)):
-        raise UsageError(
-            f"parts: given {part!r}, but no neuron of the network that it is taken from follows {listed(followed)}; `interp "
-            "anatomy` says which frequencies have clusters"
-        )
+    if found[1] == "cluster":
+        numbers = cluster_of(donor, numbers)
     axes = HEAD_AXIS if found[1] == "heads" else NEURON_AXIS
     return {**mine, **{name: _along(axis, numbers, theirs[name], mine[name]) for name, axis in axes.items() if name in mine}}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from interp.cores import check_threads, side_by_side
 from interp.errors import UsageError
-from interp.interventions.parts import check_parts
+from interp.interventions.parts import check_clusters, check_parts
 from interp.interventions.patching import check_donor, like, put_all
 from interp.interventions.scoring import scorer
 from interp.store.run import RunLike, as_run
@@ -56,6 +56,7 @@ def patch_matrix(
     taken = [run[step].weights for step in chosen]
     given = taken if giver is run else [giver.nearest(step).weights for step in chosen]
     check_parts(parts, taken[0])
+    check_clusters(parts, reversed(given))  # late ones first, which have them
     cells = [(i, j) for i in range(len(taken)) for j in range(len(given))]
     score = scorer(run, taken[0], networks=len(cells))
     found = np.zeros((2, len(taken), len(given)))

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from interp.errors import UsageError
 from interp.interventions.activation_patching import activation_rows, check_hooks, is_hook
-from interp.interventions.parts import check_parts, put
+from interp.interventions.parts import check_clusters, check_parts, put
 from interp.interventions.random_parts import permuted_neurons, random_direction
 from interp.interventions.readings import COLUMNS, Reader
 from interp.networks.one_layer import Weights
@@ -76,6 +76,7 @@ def patch(
     check_hooks(hooks, mine)
     if tensors or not hooks:
         check_parts(tensors, mine)
+        check_clusters(tensors, [theirs])
     reader = Reader(run.task, run.split, keys_of(giver))
     patches = {part: [part] for part in tensors}
     patches |= {" + ".join(tensors[: i + 1]): tensors[: i + 1] for i in range(1, len(tensors))}

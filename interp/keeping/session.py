@@ -180,7 +180,7 @@ def go(
     """Train to the end, until a signal, which is returned once everything is saved, or until the watch says that it is enough."""
     pace = Pace()
     try:
-        for step in _saved_if_refused(_at_least_one(stream), session):
+        for step in _at_least_one(stream):
             is_last = session.take(step)
             if watch is not None:
                 watch.see(step, is_saved=session.is_saved(step.index))
@@ -213,16 +213,6 @@ def _at_least_one(stream: Stream) -> Iterator[AnyStep]:
     if first is None:
         raise UsageError("the stream yielded no step, expected its present one first, then one after every update")
     return chain([first], steps)
-
-
-def _saved_if_refused(steps: Iterator[AnyStep], session: Session) -> Iterator[AnyStep]:
-    """The steps; where the training refuses to go on, such as with a change that cannot be made then, those before are saved."""
-    try:
-        yield from steps
-    except UsageError:
-        if session.step is not None:
-            session.commit(status="interrupted")
-        raise
 
 
 def _layout(network: Network) -> dict[str, tuple[int, ...]]:

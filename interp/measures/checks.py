@@ -35,11 +35,13 @@ def check_finite(x: Tensor, name: str) -> None:
 
 
 def rounding(x: Float[Tensor, ...]) -> float:
-    """How much values that are equal may differ by their rounding, and that of sums over them: 64 units in the last place.
+    """How much values that are equal may differ by their rounding, and that of sums over them: 64 units in the last place, two of
+    half precision, of which a hundred are the number itself.
 
     Their size is that of some 64 rows: of values that are all equal it is that of all.
     """
     if not x.numel():
         return 0.0
     least, most = x[:: max(1, len(x) // 64)].aminmax()
-    return 64 * torch.finfo(x.dtype).eps * float(torch.maximum(-least, most))
+    units = 64 if x.dtype.itemsize >= 4 else 2
+    return units * torch.finfo(x.dtype).eps * float(torch.maximum(-least, most))

@@ -12,12 +12,15 @@ from interp.harmonics.harmonics import Harmonics, Name
 
 
 def line_waves(
-    means: Float64[Tensor, "n rest"], harmonics: Harmonics, keys: Collection[Name], *, counts: Int[Tensor, " n"] | None = None
+    means: Float64[Tensor, "n rest"],
+    harmonics: Harmonics,
+    keys: Collection[Name],
+    *,
+    counts: Int[Tensor, " n"] | None = None,
 ) -> tuple[Float64[Tensor, " rest"], Float64[Tensor, "n rest"]]:
-    """Constant and key waves of means over the rows of each answer: their mean over the answers, and their projection.
+    """Constant and key waves of means over the rows of each answer: their mean over all rows, and their projection.
 
-    Of answers without a row nothing is known: constant and waves are then fitted to the others by least squares. Together, with
-    all waves as keys, they are the means wherever these are known.
+    Of answers without a row nothing is known: constant and waves are then fitted to the others by least squares.
 
     Args:
         means: row s is the mean over the rows whose answer is s.
@@ -36,9 +39,7 @@ def line_waves(
     counts = torch.bincount(harmonics.line, minlength=harmonics.n) if counts is None else counts
     known = (counts > 0).to(means.device)
     if bool(known.all()):
-        alike = bool((counts == counts[0]).all())
-        constant = counts.to(means) @ means / int(counts.sum()) if alike else means.mean(dim=0)
-        return constant, projector @ means
+        return counts.to(means) @ means / int(counts.sum()), projector @ means
     functions = torch.cat([torch.ones_like(projector[:, :1]), projector], dim=1)
     found = torch.linalg.pinv(functions[known], rtol=1e-9) @ means[known]
     return found[0], projector @ found[1:]

@@ -70,9 +70,9 @@ def _above(sizes: Float[Tensor, " frequency"], threshold: float) -> list[int]:
 def restricted_logits(
     logits: Float[Tensor, "row n"], *, harmonics: Harmonics, keys: Collection[Name], variant: Variant = "nanda"
 ) -> Float64[Tensor, "row n"]:
-    """The mean of each class over the answers, plus the logits' projection on the waves of the key frequencies.
+    """The mean of each class over all rows, plus the logits' projection on the waves of the key frequencies.
 
-    (Over all rows, where every answer has as many.)
+    Where an answer has no row, constant and waves are fitted to the others by least squares.
 
     ``nanda``: the waves of the answer, for addition cos w_k(a+b) and sin w_k(a+b); ``products``: the four products of
     {cos, sin} w_k a and {cos, sin} w_k b (addition only).
@@ -156,10 +156,10 @@ def restricted_loss_neurons(
     check_grid(neurons, harmonics, "neurons")
     # Projection and W_L act on different axes: the n means of the neurons through W_L are all that is needed.
     means = line_means(neurons, harmonics).double() @ W_L.double().T
-    _, table = line_waves(means, harmonics, keys)
-    line = harmonics.line.to(logits.device)
-    over_rows = torch.bincount(line, minlength=harmonics.n).to(table) @ table / len(line)  # 0, where all answers have as many
-    table = table + (logits.mean(dim=0, dtype=torch.float64) - over_rows)
+    constant, waves = line_waves(means, harmonics, keys)
+    counts = torch.bincount(harmonics.line, minlength=harmonics.n).to(means)
+    over_rows = counts @ torch.where(counts[:, None] > 0, means, 0) / len(harmonics.line)
+    table = waves + (constant - over_rows) + logits.mean(dim=0, dtype=torch.float64)  # what neurons do not carry is the rest
     return loss_by_line(table, labels, harmonics.line.to(logits.device))
 
 

@@ -89,6 +89,7 @@ def shift_agreement(
     p, seen = harmonics.n, _seen(train, len(harmonics.line)).to(logits.device)
     along = harmonics.difference.to(logits.device) + p * ~seen
     means = line_means(logits, harmonics, dtype=torch.float64) if means is None else means
+    flat, logits = rounding(logits), _single(logits)
     total, norms = turned_sums(logits, along, 2 * p, centre=_class_centre(means).to(logits.dtype))
     count = torch.bincount(along, minlength=2 * p).double()
     asked = ~seen & (count[:p] > 0)[harmonics.difference.to(logits.device)]
@@ -99,7 +100,7 @@ def shift_agreement(
     varies, there = norms[asked].double().square().sum(), count[p:] @ predicted.square().sum(dim=1)
     size = varies * there
     found = (predicted * total[p:]).sum() / size.sqrt()
-    is_flat = varies <= len(logits) * p * rounding(logits) ** 2
+    is_flat = varies <= int(asked.sum()) * p * flat**2
     return torch.where(is_flat | (size == 0), torch.zeros_like(size), found)
 
 
@@ -116,11 +117,17 @@ def pair_agreement(logits: Float[Tensor, "pair p"], *, harmonics: CyclicHarmonic
     """
     check_logits(logits, harmonics)
     p, along = harmonics.n, harmonics.difference.to(logits.device)
+    flat, logits = rounding(logits), _single(logits)
     x = logits - logits.mean(dim=1, keepdim=True)
     x -= _class_centre(line_means(logits, harmonics, dtype=torch.float64)).to(x.dtype)
     x = turned(x.reshape(p, p, p)).flatten(0, 1)
     found = _cosine(torch.zeros_like(x[:p]).index_add_(0, along, x)[along] - x, x)
-    return torch.where(x.norm(dim=1) <= p**0.5 * rounding(logits), torch.zeros_like(found), found)
+    return torch.where(x.norm(dim=1) <= p**0.5 * flat, torch.zeros_like(found), found)
+
+
+def _single(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Half precision as single precision: sums of its squares would overflow."""
+    return x.float() if x.dtype.itemsize < 4 else x
 
 
 def _class_centre(means: Float64[Tensor, "p p"]) -> Float64[Tensor, " p"]:
@@ -167,7 +174,7 @@ def loss_from_unseen(
     table = (means * counts[:, None]).index_add_(0, line[seen], logits.index_select(0, seen).double(), alpha=-1)
     unseen = (counts - of_seen)[:, None]
     table = torch.where(unseen > 0, table / unseen.clamp(min=1), nan)
-    constant, waves = line_waves(table, harmonics, keys, counts=unseen[:, 0])
+    constant, waves = line_waves(table, harmonics, keys, counts=(unseen[:, 0] > 0).long())  # each answer counts once
     return loss_by_line(constant + waves, labels[train], line[train])
 
 

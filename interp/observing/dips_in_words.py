@@ -59,7 +59,8 @@ def _phase(found: Phases, name: str) -> str:
         return found.undated
     known = found.reached.get(name)
     if known is not None and known.is_lost and len(known.dips) == 1:  # the step is said already
-        return f"{known} ({_value(known.dips[0], is_share=name != 'cleanup')})"
+        spike = ", a loss spike" if known.dips[0].is_spike else ""
+        return f"{known} ({_value(known.dips[0], is_share=name != 'cleanup')}{spike})"
     if known is not None and known.dips:
         return f"{known}: {dips_in_words(known, is_share=name != 'cleanup')}"
     boundary = getattr(found, name)

@@ -18,21 +18,23 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
 # What says no more than the operation does: a table's name and hash; and what a network of an MLP alone does not have.
 _TOLD_BY_OPERATION = ("task.table", "task.sha256")
 _NOT_OF_AN_MLP = ("model.n_heads", "model.d_model")
+# What the settings of a run that has a configuration have.
+_OF_EVERY_CONFIG = "optimizer.lr"
 
 
 def with_differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows without their settings, but with the settings in which they differ.
 
-    Of a task that is a table its operation is told, not its hash; of an architecture without heads, no heads. What only some runs
-    have, such as the settings of those that this toolkit trained beside a loop that it recorded, is no difference: it is shown
-    where those that have it differ.
+    Of a task that is a table its operation is told, not its hash; of an architecture without heads, no heads. A recorded loop has
+    few settings: that it lacks those of a run that was trained here is no difference. A run that has a configuration and lacks a
+    field has its default.
 
     >>> with_differences([{"name": "a", "settings": {"seed": 0, "lr": 1}}, {"name": "b", "settings": {"seed": 1, "lr": 1}}])
     [{'name': 'a', 'seed': 0}, {'name': 'b', 'seed': 1}]
     """
     paths = list(dict.fromkeys(path for row in rows for path in row["settings"]))
     paths = [path for path in paths if path not in _TOLD_BY_OPERATION]
-    differing = [path for path in paths if len({repr(row["settings"][path]) for row in rows if _has(row, path)}) > 1]
+    differing = [path for path in paths if len({repr(row["settings"].get(path)) for row in rows if _has(row, path)}) > 1]
     return [
         {name: value for name, value in row.items() if name != "settings"}
         | {path: row["settings"].get(path) if _has(row, path) else None for path in differing}
@@ -41,7 +43,8 @@ def with_differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _has(row: Mapping[str, Any], path: str) -> bool:
-    return path in row["settings"] and (path not in _NOT_OF_AN_MLP or row["settings"].get("model.architecture") != "mlp")
+    is_known = path in row["settings"] or _OF_EVERY_CONFIG in row["settings"]
+    return is_known and (path not in _NOT_OF_AN_MLP or row["settings"].get("model.architecture") != "mlp")
 
 
 def chosen_rows(rows: Sequence[Mapping[str, Any]], where: Iterable[str]) -> list[Mapping[str, Any]]:

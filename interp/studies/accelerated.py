@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64
@@ -38,9 +38,11 @@ class Regression:
     scatter: float
     log_likelihood: float
     few: bool
+    _fit: tuple[np.ndarray, np.ndarray, np.ndarray] = field(repr=False, compare=False)  # coefficients, design, events
 
     def median(self, **axes: float) -> float:
-        """The median time at given values of every axis: infinite where a coefficient has run away, NaN where nothing is known.
+        """The median time at given values of every axis: infinite where it runs away, as in a group that never had the event, and
+        NaN where the runs say nothing of it, such as of values between which only runs without the event tell.
 
         Raises:
             UsageError: for an axis that was not fitted, or one that is missing.
@@ -48,12 +50,12 @@ class Regression:
         names = [name for name in self.coefficients if name != "intercept"]
         if set(axes) != set(names):
             raise UsageError(f"median: given {sorted(axes)}, expected a value for each of {names}")
-        terms = {"intercept": 1.0, **axes}
-        beyond = [self.coefficients[name] for name in terms if self.coefficients[name].value is None and terms[name]]
-        if beyond:
-            return float("nan" if any(one.low is None and one.high is None for one in beyond) else "inf")
-        total = sum(float(self.coefficients[name].value or 0.0) * value for name, value in terms.items())
-        return float(np.exp(total + self.scatter * MEDIANS[self.family]))
+        beta, design, event = self._fit
+        at = np.array([1.0, *(float(axes[name]) for name in names)])
+        falls, rises = _unbounded(design, event, at)
+        if falls or rises:
+            return float("nan" if falls and rises else "inf" if rises else 0.0)
+        return float(np.exp(at @ beta + self.scatter * MEDIANS[self.family]))
 
 
 def accelerated_failure(
@@ -92,7 +94,8 @@ def accelerated_failure(
     if runs.events == 0:
         return NotBounded("the regression", "in no run the event was seen")
     problem = _Regression(runs.log_time(), runs.event, design, family, level)
-    direction, free = separation(design, runs.event), _unbounded(design, runs.event)
+    direction = separation(design, runs.event)
+    free = [_unbounded(design, runs.event, one) for one in np.eye(len(names))]
     best = problem.fit(kept=~(design @ direction > 1e-7))
     if not best.converged[0]:
         return NotBounded("the regression", "the events do not scatter around a line, and without scatter there are no intervals")
@@ -104,7 +107,8 @@ def accelerated_failure(
         found[name] = Estimate(value, low, high, level, runs.n, few)
         p[name] = problem.without(j, best)
     separated = tuple(name for j, name in enumerate(names) if any(free[j]))
-    return Regression(family, found, p, separated, float(best.sigma[0]), float(best.log_likelihood[0]), few)
+    fit = np.asarray(best.beta[0], dtype=np.float64), design, np.asarray(runs.event)
+    return Regression(family, found, p, separated, float(best.sigma[0]), float(best.log_likelihood[0]), few, fit)
 
 
 def separation(design: Float64[np.ndarray, "run coefficient"], event: np.ndarray) -> Float64[np.ndarray, " coefficient"]:
@@ -128,23 +132,25 @@ def separation(design: Float64[np.ndarray, "run coefficient"], event: np.ndarray
     return np.where(np.abs(found.x[:k]) > 1e-7, found.x[:k], 0.0) if found.status == 0 and -found.fun > 1e-7 else np.zeros(k)
 
 
-def _unbounded(design: Float64[np.ndarray, "run coefficient"], event: np.ndarray) -> list[tuple[bool, bool]]:
-    """For each coefficient whether it can fall, and whether it can rise, without end and without any loss of likelihood.
+def _unbounded(
+    design: Float64[np.ndarray, "run coefficient"], event: np.ndarray, at: Float64[np.ndarray, " coefficient"]
+) -> tuple[bool, bool]:
+    """Whether a sum of coefficients can fall, and whether it can rise, without end and without any loss of likelihood.
 
-    It can along a direction that leaves the expected times of the events and lets those of no censored run fall. A coefficient
-    that can do both is one of which the runs say nothing, such as a difference between runs that never had the event.
+    It can along a direction that leaves the expected times of the events and lets those of no censored run fall. A sum that can
+    do both is one of which the runs say nothing, such as a difference between runs that never had the event.
     """
-    k = design.shape[1]
+    censored = None if event.all() else -design[~event]
     bounds = {
-        "A_ub": -design[~event] if not event.all() else None, "b_ub": np.zeros(int((~event).sum())) if not event.all() else None,
-        "A_eq": design[event], "b_eq": np.zeros(int(event.sum())), "bounds": [(-1, 1)] * k,
+        "A_ub": censored, "b_ub": None if censored is None else np.zeros(len(censored)),
+        "A_eq": design[event], "b_eq": np.zeros(int(event.sum())), "bounds": [(-1, 1)] * design.shape[1],
     }  # fmt: skip
 
-    def reaches(j: int, sign: float) -> bool:
-        found = linprog(-sign * np.eye(k)[j], **bounds)
-        return bool(found.status == 0 and -found.fun > 1e-7)
+    def reaches(sign: float) -> bool:
+        found = linprog(-sign * at, **bounds)
+        return bool(found.status == 0 and -found.fun > 1e-7 * np.abs(at).max(initial=1.0))
 
-    return [(reaches(j, -1.0), reaches(j, 1.0)) for j in range(k)]
+    return reaches(-1.0), reaches(1.0)
 
 
 def _design(axes: Mapping[str, object], n: int) -> tuple[np.ndarray, list[str]]:

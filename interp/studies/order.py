@@ -72,17 +72,18 @@ def order_cells(
             "the Binder cumulant": _binder(some, weights),
         }
         few = len(some) < FEW
-        each = [_estimate(name, values_, level=level, n=len(some), few=few) for name, values_ in draws.items()]
+        alike = bool(np.ptp(some) == 0)  # then so are all resamples, which bound nothing
+        each = [_estimate(name, values_, level=level, n=len(some), few=few, alike=alike) for name, values_ in draws.items()]
         found.append(OrderCell(float(sizes[rows[0]]), float(at[rows[0]]), each[0], each[1], each[2], few))
     return found
 
 
-def _estimate(name: str, draws: np.ndarray, *, level: float, n: int, few: bool) -> Estimate | NotBounded:
+def _estimate(name: str, draws: np.ndarray, *, level: float, n: int, few: bool, alike: bool) -> Estimate | NotBounded:
     if not np.isfinite(draws[0]):
         return NotBounded(name, "the order parameter of every run is 0")
     if n == 1:
         return NotBounded(name, "there is one run")
-    if np.ptp(draws) <= 1e-12 * abs(draws[0]):  # runs that are all alike are so in every resample: that bounds nothing
+    if alike:
         return Estimate(float(draws[0]), None, None, level, n, few)
     return percentile_interval(name, float(draws[0]), draws[1:], level=level, n=n, few=few, freedom=n - 1)
 
