@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 _STARTED_IN = os.getpid()
@@ -30,6 +30,28 @@ def without_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that are set inside, for this process and those that it starts there.
+
+    >>> with environment({"INTERP_EXAMPLE": "1"}):
+    ...     os.environ["INTERP_EXAMPLE"]
+    '1'
+    >>> "INTERP_EXAMPLE" in os.environ
+    False
+    """
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def give_back_memory() -> None:

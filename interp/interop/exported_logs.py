@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import xarray as xr
 from interp.errors import DataError, UsageError, unknown
 from interp.interop.logs.event_writer import event_file
 from interp.interop.logs.wandb_log import read_wandb
+from interp.process import environment
 from interp.store.durable import make_directory, write_output
 from interp.store.run import Run, RunLike, as_run
 
@@ -142,11 +142,5 @@ def _nothing_at_home() -> Iterator[None]:
     """Its caches and its own logs go where they vanish, and it reports no errors to its makers."""
     with tempfile.TemporaryDirectory(prefix="interp-wandb-") as elsewhere:
         folders = dict.fromkeys(("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"), elsewhere)
-        wanted = {**folders, "WANDB_ERROR_REPORTING": "false"}
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
-        try:
+        with environment({**folders, "WANDB_ERROR_REPORTING": "false"}):
             yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -22,6 +22,7 @@ from typing import Any
 from interp.config.run_config import RunConfig
 from interp.errors import DataError, TrainingError, UsageError
 from interp.observing.fingerprint import toolkit_digest
+from interp.process import environment
 from interp.store.parcel import pack_run, unpack_run
 from interp.studies.study_plan import point_name
 from interp.studies.worker import RUNS, Work
@@ -234,26 +235,11 @@ def _start(ray: Any, address: str | None, workers: int | None, session: str | No
         if address:
             ray.init(address=address, **quiet)
         else:
-            with _surrounded(_WORKER_ENVIRONMENT):  # its workers have it from the beginning
+            with environment(_WORKER_ENVIRONMENT):  # its workers have it from the beginning
                 ray.init(address="local", num_cpus=workers, include_dashboard=False, _temp_dir=session, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise UsageError(f"Ray: no cluster at {address or 'this machine'} ({first}); start one, or unset RAY_ADDRESS") from error
-
-
-@contextmanager
-def _surrounded(by: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables that are set inside the block, for the processes that are started there."""
-    before = {name: os.environ.get(name) for name in by}
-    os.environ.update(by)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _ray() -> Any:
