@@ -7,11 +7,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from interp.notebook_bar import NotebookBar, in_notebook
+from interp.process import idle_threads
 from interp.stops import working_clock
 from interp.wording import shown
 
@@ -209,7 +210,9 @@ def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown_bar:
+    with ExitStack() as stack:
+        with idle_threads():
+            shown_bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
         task, current = shown_bar.add_task(shown(first), total=None), first
 
         def show(part: str, done: int, total: int) -> None:

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TypeVar
 
 from interp.errors import UsageError
+from interp.forked_workers import from_workers, may_fork
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -85,8 +86,17 @@ def shared_out(function: Callable[[Item], Result], items: Iterable[Item], *, thr
                 future.cancel()
 
 
-def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+def side_by_side(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, forks: bool = False
+) -> Iterator[Result]:
     """The same for work that uses torch, which has one thread in each of them, and so in the calling one meanwhile.
+
+    Args:
+        function: what is done with an item.
+        items: all of them.
+        threads: how many are worked at at once.
+        forks: whether results can be sent from one process to another, and the function changes nothing that is looked at later:
+            then forked processes do it, where this one may be forked. They do not wait for each other's interpreter locks.
 
     >>> import torch
     >>> list(side_by_side(lambda n: (n, torch.get_num_threads()), range(3), threads=2))
@@ -98,4 +108,7 @@ def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], *, t
             return function(item)
 
     with torch_threads(1):
-        yield from shared_out(alone, items, threads=threads)
+        if threads > 1 and forks and may_fork():
+            yield from from_workers(function, list(items), workers=threads)
+        else:
+            yield from shared_out(alone, items, threads=threads)

@@ -8,13 +8,34 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from threading import Thread
 
 _STARTED_IN = os.getpid()
+_IDLE: WeakSet[Thread] = WeakSet()
 
 
 def forked() -> bool:
     """Whether this process was forked off after `interp` was imported: then OpenMP, if its parent has used it, hangs here."""
     return os.getpid() != _STARTED_IN
+
+
+@contextmanager
+def idle_threads() -> Iterator[None]:
+    """Threads that are started inside, and are still there at its end, only draw: a process that is forked off can do without."""
+    import threading  # only here: `import interp` is instant
+
+    before = set(threading.enumerate())
+    yield
+    _IDLE.update(set(threading.enumerate()) - before)
+
+
+def is_idle_beside(thread: Thread) -> bool:
+    """Whether a thread was started among `idle_threads`."""
+    return thread in _IDLE
 
 
 @contextmanager

@@ -117,6 +117,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def not_forked() -> Iterator[None]:
+    """Checkpoints are measured in this process, with and without pytest-xdist: what a test counts or replaces is here alone."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("interp.cores.may_fork", lambda: False)
+        yield
+
+
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
 
 

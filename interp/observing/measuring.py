@@ -32,8 +32,9 @@ _BETWEEN = 8
 class Measuring:
     """What is measured at the checkpoints of a run.
 
-    Built-in analyses are measured by several threads at once. Any other is measured by the calling thread, one checkpoint after
-    the other: nothing is asked of a user's code but that it gives an answer.
+    Built-in analyses are measured by several threads at once, or, where there are no others, by forked processes of one thread
+    each. Any other is measured by the calling thread, one checkpoint after the other: nothing is asked of a user's code but that
+    it gives an answer.
 
     Args:
         run: the run.
@@ -94,9 +95,11 @@ class Measuring:
         total: int,
         on_step: Callable[[int, int], None] | None,
     ) -> None:
-        threads = self._at_once(min(self.threads, len(due)))
+        import interp.observing.view  # noqa: F401  with torch, once: each forked process would import them by itself
+
+        threads, built_in = self._at_once(min(self.threads, len(due))), all(a.is_built_in for a in self.analyses)
         try:
-            for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=threads):
+            for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=threads, forks=built_in):
                 self._take(found)
                 done += 1
                 if done % _BETWEEN == 0:

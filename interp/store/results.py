@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from interp.errors import DataError
+from interp.process import give_back_memory
 from interp.reading import read_file
 from interp.store.durable import write_atomically
 from interp.store.installation import say_elsewhere
@@ -132,6 +133,7 @@ class Results:
         if self._path is None or not self._changed:
             return
         steps, arrays = self._stack()
+        give_back_memory()  # the rows', of which the stacked ones are copies, before the file's bytes take as much again
         header = self._header(steps)
         with kept_if_possible(self._path.parent):
             make_results(self._path.parent)
