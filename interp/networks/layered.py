@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 from interp.errors import UsageError
 from interp.networks.layered_pass import Drop, LayeredPass
 from interp.networks.layered_shapes import LAYERED, Layout, check_shapes
+from interp.networks.named_tensors import NamedTensors
 from interp.networks.one_layer import Weights
 
 # Names of the one-layer transformer's tensors here.
@@ -25,7 +25,7 @@ _WHERE = {
 
 
 @dataclass(frozen=True, eq=False)
-class Layered:
+class Layered(NamedTensors):
     """A transformer of any depth: its tensors under TransformerLens' names, and its `Layout`. A `Network`.
 
     The input is a row of n_ctx tokens; the answer is read at the last position.
@@ -82,10 +82,6 @@ class Layered:
         found: Mapping[str, int] = self._sizes  # type: ignore[attr-defined]  # set once the shapes were checked
         return found
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by name, in the order of the computation."""
-        return dict(self.named)
-
     def facts(self) -> dict[str, Any]:
         """The layout."""
         return self.layout.facts()
@@ -93,15 +89,6 @@ class Layered:
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> Layered:
         """The same function of other tensors."""
         return Layered(dict(tensors), self.layout)
-
-    def clone(self) -> Layered:
-        """A detached copy that later training steps do not touch."""
-        return self.with_tensors({name: tensor.detach().clone() for name, tensor in self.named.items()})
-
-    @cached_property
-    def n_parameters(self) -> int:
-        """Number of scalars in all tensors."""
-        return sum(tensor.numel() for tensor in self.named.values())
 
     def logits(self, inputs: Int[Tensor, "row pos"], *, drop: Drop | None = None) -> Float[Tensor, "row classes"]:
         """Logits at the last position, differentiable; nothing else is computed there that is not read.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,11 @@ from interp.errors import DataError
 from interp.networks.layered import checked_tokens
 from interp.networks.layered_pass import AtSite, Drop, activated, as_it_is
 from interp.networks.layered_shapes import TWO_EMBEDDINGS, activation_named, check_shapes, two_embedding_axes
+from interp.networks.named_tensors import NamedTensors
 
 
 @dataclass(frozen=True, eq=False)
-class TwoEmbeddings:
+class TwoEmbeddings(NamedTensors):
     """``logits(a, b) = act(E_a[a] + E_b[b] + b_in) W_U + b_U``: an MLP of one hidden layer on both numbers one-hot. A `Network`.
 
     With the activation x^2 it is the network whose grokking Gromov solved in closed form (2023, arXiv 2301.02679). The
@@ -70,10 +70,6 @@ class TwoEmbeddings:
         """Whether a and b have the same embedding."""
         return "embed.W_E" in self.named
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by name, in the order of the computation."""
-        return dict(self.named)
-
     def facts(self) -> dict[str, Any]:
         """The activation function."""
         return {"activation": self.activation}
@@ -81,15 +77,6 @@ class TwoEmbeddings:
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> TwoEmbeddings:
         """The same function of other tensors."""
         return TwoEmbeddings(dict(tensors), self.activation)
-
-    def clone(self) -> TwoEmbeddings:
-        """A detached copy that later training steps do not touch."""
-        return self.with_tensors({name: tensor.detach().clone() for name, tensor in self.named.items()})
-
-    @cached_property
-    def n_parameters(self) -> int:
-        """Number of scalars in all tensors."""
-        return sum(tensor.numel() for tensor in self.named.values())
 
     def logits(self, inputs: Int[Tensor, "row pos"], *, drop: Drop | None = None) -> Float[Tensor, "row classes"]:
         """Logits, differentiable.

@@ -8,13 +8,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.config.run_config import OptimizerConfig, RunConfig
+from interp.config.run_config import RunConfig
 from interp.cores import torch_threads
 from interp.losses import LOSSES, correct
 from interp.networks.initial import initial_network
 from interp.networks.layered import Layered
 from interp.networks.layered_pass import Drop
 from interp.networks.one_layer import Weights
+from interp.training.autograd_engine import AutogradEngine
 from interp.training.batch_order import Batches, dropping
 from interp.training.engine import Evaluation
 from interp.training.examples import Examples, examples_of
@@ -22,24 +23,21 @@ from interp.training.general_demand import EVALUATED_AT_ONCE
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
 from interp.training.precision import full_precision
-from interp.training.threads import threads_for
 from interp.training.torch_optimizers import TorchOptimizer
 
 
-class GeneralEngine:
+class GeneralEngine(AutogradEngine):
     """Gradients of any of this toolkit's networks on the batch of each update, by autograd.
 
     A step's training loss is that of the batch of the update that follows it, with its dropout; without batches and dropout, that
     of all training examples. What is evaluated is evaluated on all examples, without dropout.
     """
 
-    name = "reference"
-
     def __init__(self, config: RunConfig, examples: Examples | None = None) -> None:
-        self.threads = threads_for(config)
-        self.parameters = Parameters(initial_network(config))
-        self._optimizer = Optimizer(config.optimizer, self.parameters, adamw=TorchOptimizer(config.optimizer, self.parameters))
-        self._loss, self._dropout, self._seed = config.optimizer.loss, config.model.dropout, config.seed
+        parameters = Parameters(initial_network(config))
+        adamw = TorchOptimizer(config.optimizer, parameters)
+        super().__init__(config, parameters, Optimizer(config.optimizer, parameters, adamw=adamw))
+        self._dropout, self._seed = config.model.dropout, config.seed
         given, device = examples or examples_of(config), config.device
         inputs, labels = torch.from_numpy(config.task.inputs).to(device), torch.from_numpy(given.labels).to(device)
         self._train = inputs[given.train], labels[given.train]
@@ -63,16 +61,6 @@ class GeneralEngine:
             self.parameters.gradients[name].copy_(gradient)
         return float(loss.detach())
 
-    def update(self) -> None:
-        """One optimizer update."""
-        with torch_threads(self.threads):
-            self._optimizer.step()
-
-    def use(self, optimizer: OptimizerConfig) -> None:
-        """Other settings of the optimizer from now on."""
-        self._optimizer.use(optimizer)
-        self._loss = optimizer.loss
-
     @torch.no_grad()
     def evaluate(self) -> Evaluation:
         """Test loss and both accuracies, of all examples, without dropout."""
@@ -85,14 +73,6 @@ class GeneralEngine:
             train_accuracy=float(correct(train, self._train[1]).double().mean()),
             test_accuracy=float(correct(test, self._test[1]).double().mean()),
         )
-
-    def state(self) -> dict[str, Tensor]:
-        """The optimizer's state; batches and dropout follow from the number of updates in it."""
-        return self._optimizer.state()
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the optimizer's state."""
-        self._optimizer.load(state)
 
     def _evaluated(self, inputs: Int[Tensor, "row pos"]) -> Float[Tensor, "row classes"]:
         tensors = self.parameters.weights.tensors()

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.config.run_config import OptimizerConfig, RunConfig
+from interp.config.run_config import RunConfig
 from interp.cores import torch_threads
 from interp.losses import LOSSES, correct
 from interp.networks.gradients import mean_loss_and_gradients
 from interp.networks.initial import initial_weights
 from interp.networks.one_layer import Weights, forward
+from interp.training.autograd_engine import AutogradEngine
 from interp.training.engine import Evaluation
 from interp.training.examples import Examples, examples_of
 from interp.training.optimizer import Optimizer
 from interp.training.parameters import Parameters
 from interp.training.precision import full_precision
-from interp.training.threads import threads_for
 
 
-class ReferenceEngine:
+class ReferenceEngine(AutogradEngine):
     """Full-batch gradients by autograd; what every other engine is tested against."""
 
-    name = "reference"
-
     def __init__(self, config: RunConfig, examples: Examples | None = None) -> None:
-        self.threads = threads_for(config)
-        self.parameters = Parameters(initial_weights(config))
-        self._optimizer = Optimizer(config.optimizer, self.parameters)
-        self._loss = config.optimizer.loss
+        parameters = Parameters(initial_weights(config))
+        super().__init__(config, parameters, Optimizer(config.optimizer, parameters))
         given, device = examples or examples_of(config), config.device
         pairs, labels = torch.from_numpy(config.task.pairs).to(device), torch.from_numpy(given.labels).to(device)
         self._train = pairs[given.train], labels[given.train]
@@ -45,16 +39,6 @@ class ReferenceEngine:
             self.parameters.gradients[name].copy_(gradient)
         return float(loss)
 
-    def update(self) -> None:
-        """One optimizer update."""
-        with torch_threads(self.threads):
-            self._optimizer.step()
-
-    def use(self, optimizer: OptimizerConfig) -> None:
-        """Other settings of the optimizer from now on."""
-        self._optimizer.use(optimizer)
-        self._loss = optimizer.loss
-
     @torch.no_grad()
     def evaluate(self) -> Evaluation:
         """Test loss and both accuracies."""
@@ -66,14 +50,6 @@ class ReferenceEngine:
             train_accuracy=float(correct(train_logits, self._train[1]).double().mean()),
             test_accuracy=float(correct(test_logits, self._test[1]).double().mean()),
         )
-
-    def state(self) -> dict[str, Tensor]:
-        """The optimizer's state."""
-        return self._optimizer.state()
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the optimizer's state."""
-        self._optimizer.load(state)
 
     def _losses(
         self, weights: Weights, pairs: Int[Tensor, "pair 2"], labels: Int[Tensor, " pair"]
