@@ -97,7 +97,8 @@ class _Known:
         finite = np.flatnonzero(np.isfinite(right).all(axis=tuple(range(1, right.ndim))))
         self.steps, self.right = series.step.values[finite], right[finite].astype(bool)
         self.course = measures.pair_course(self.steps, self.right)
-        seen, answer = series["pair_seen"].values[finite[0]].astype(bool), series["pair_answer"].values[finite[0]]
+        # Where the run's changes took pairs out or added some: those that it was ever trained on.
+        seen, answer = series["pair_seen"].values[finite].astype(bool).any(axis=0), series["pair_answer"].values[finite[0]]
         left_out = series["pair_left_out"].values[finite[0]].astype(bool) if "pair_left_out" in series else np.zeros_like(seen)
         self.is_table, self.parts = seen.ndim == 2, {"seen": seen, "unseen": ~(seen | left_out)}
         is_circle = self.is_table and seen.any() and about(series).operation in MODULAR

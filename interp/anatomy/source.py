@@ -87,4 +87,4 @@ def _of_run(run: Run, path: Path, step: int | None) -> Source:
     network = run[chosen].network
     held = network if isinstance(network, TwoEmbeddings) else run[chosen].weights
     at = chosen if run.knows_step else None
-    return Source(held, run.task, run.split, at, notes, known_weight_decay(run))
+    return Source(held, run.task, run.split_at(chosen), at, notes, known_weight_decay(run))

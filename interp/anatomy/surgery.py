@@ -201,7 +201,8 @@ def _subject(model: RunLike | Checkpoint | Weights, step: int | None) -> tuple[W
             raise UsageError(f"step: given {step} with one model, expected it only with a run; leave it out")
         return weights, ModularTask(weights.p, equals_sign=weights.equals_sign), None
     run = as_run(model)
-    return (run.last if step is None else run[step]).weights, run.task, run.split
+    checkpoint = run.last if step is None else run[step]
+    return checkpoint.weights, run.task, run.split_at(checkpoint.step)
 
 
 def _without(weights: Weights, task: Task, frequencies: Sequence[Name]) -> Weights:

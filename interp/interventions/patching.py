@@ -39,7 +39,8 @@ def patch(
     A row for each patch, and for each of its controls the mean over random draws: ``random direction`` (the changed entries of
     each tensor become random ones of the same norm, at the same angle to those that were there) and ``permuted neurons``
     (the donor's neurons in another order in each tensor). Columns: losses (nats) and accuracies on training and test pairs, the
-    restricted loss (all pairs) and the excluded loss (training pairs) with the donor's last key frequencies.
+    restricted loss (all pairs) and the excluded loss (training pairs) with the donor's last key frequencies. Where changes of the
+    run took pairs out or added some, those of its last step.
 
     Args:
         run: whose checkpoint is patched.
@@ -77,7 +78,7 @@ def patch(
     if tensors or not hooks:
         check_parts(tensors, mine)
         check_clusters(tensors, [theirs])
-    reader = Reader(run.task, run.split, keys_of(giver))
+    reader = Reader(run.task, run.split_at(run.steps[-1]), keys_of(giver))
     patches = {part: [part] for part in tensors}
     patches |= {" + ".join(tensors[: i + 1]): tensors[: i + 1] for i in range(1, len(tensors))}
     rows = {(NOTHING, "patched", 1): reader.of(mine), ("donor", "patched", 1): reader.of(theirs)}

@@ -15,6 +15,7 @@ from interp.losses import cross_entropy
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_logits
 from interp.store.run import Run
+from interp.tasks.splits import Split
 from interp.training.choice import cannot, make_engine
 from interp.training.engine import Engine
 from interp.training.examples import Examples
@@ -38,7 +39,7 @@ def scorer(run: Run, like: Weights, *, networks: int) -> Score:
 
 def by_tables(run: Run) -> Score:
     """The same from the logits of all pairs."""
-    labels, test = torch.from_numpy(run.task.labels), torch.from_numpy(run.split.test)
+    labels, test = torch.from_numpy(run.task.labels), torch.from_numpy(_split(run).test)
 
     def score(weights: Weights) -> tuple[float, float]:
         logits, answers = pair_logits(weights)[test], labels[test]
@@ -49,7 +50,8 @@ def by_tables(run: Run) -> Score:
 
 def by_engine(run: Run, config: RunConfig) -> Score:
     """The same by the CPU engine's passes over the test pairs: one engine for each thread that asks at the same time."""
-    examples = Examples(run.split.train[:1], np.sort(run.split.test), run.task.labels)  # trained on is nothing
+    split = _split(run)
+    examples = Examples(split.train[:1], np.sort(split.test), run.task.labels)  # trained on is nothing
     idle: SimpleQueue[Engine] = SimpleQueue()
 
     def score(weights: Weights) -> tuple[float, float]:
@@ -65,6 +67,11 @@ def by_engine(run: Run, config: RunConfig) -> Score:
         return found.test_loss, found.test_accuracy
 
     return score
+
+
+def _split(run: Run) -> Split:
+    """The pairs that are tested: of a run whose pairs were changed, those of its last step."""
+    return run.split_at(run.steps[-1])
 
 
 def _of_answers(name: str, tensor: Tensor, classes: int) -> Tensor:

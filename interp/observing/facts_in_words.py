@@ -80,7 +80,9 @@ def _learned(found: Mapping[str, Any]) -> str:
     train, test = found["train_pairs"], found["test_pairs"]
     signs = IN_SIGNS.get(found["operation"])
     what = found["operation"] if found["p"] is None or signs is None else f"{signs} modulo {found['p']}"
-    return f"{what}, from {train:,} of {train + test:,} pairs ({percent(train / max(train + test, 1))})"
+    pairs = max(train + test, 1)
+    then = [f"; from step {int(at):,} on {n:,} ({percent(n / pairs)})" for at, n in found.get("train_pairs_from", {}).items()]
+    return f"{what}, from {train:,} of {train + test:,} pairs ({percent(train / pairs)}){''.join(then)}"
 
 
 def _saved(found: Mapping[str, Any]) -> str:

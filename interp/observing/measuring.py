@@ -47,7 +47,7 @@ class Measuring:
         force: measure even if memory does not suffice for one checkpoint, by estimate.
         failures: name of an analysis that raised -> at which step, and what; it is not asked again.
         unmeasured: name of an analysis -> step at which nothing can be measured, as the run diverged -> why.
-        of_run: see `View.once_per_run`.
+        of_run: see `View.once_per_run`; for each split that the run has had.
     """
 
     run: Run
@@ -60,7 +60,7 @@ class Measuring:
     force: bool = False
     failures: dict[str, str] = field(default_factory=dict)
     unmeasured: dict[str, dict[int, str]] = field(default_factory=dict)
-    of_run: dict[str, Any] = field(default_factory=dict)
+    of_run: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def over(self, steps: Sequence[int], *, last: int, on_step: Callable[[int, int], None] | None) -> None:
         """Measure what is missing at each of the steps, and save it; also what was measured before an interruption.
@@ -150,9 +150,10 @@ class Measuring:
         """A checkpoint as analyses see it, of which nothing has been computed."""
         from interp.observing.view import View
 
-        run, network, losses = self.run, checkpoint.network, checkpoint.losses
-        how: dict[str, Any] = {"brief": self.brief, "threads": self.threads, "of_run": self.of_run}
-        return View(checkpoint.step, network, run.task, run.split, self.keys, losses, **how)
+        step, network, losses, split = checkpoint.step, checkpoint.network, checkpoint.losses, self.run.split_at(checkpoint.step)
+        of_split = self.of_run.setdefault(id(split), {})  # the run keeps them: no two have the same number
+        how: dict[str, Any] = {"brief": self.brief, "threads": self.threads, "of_run": of_split}
+        return View(step, network, self.run.task, split, self.keys, losses, **how)
 
     def _take(self, looked: _Looked) -> None:
         """Take what was found at one checkpoint, and measure what was left."""

@@ -53,7 +53,7 @@ def run_health(run: RunLike, *, step: int | None = None, weights: Weights | None
         raise UsageError(f"run {run.path}: its loss and optimizer are not known, as it was not trained from a RunConfig")
     step = last if step is None else step
     weights, optimizer = run[step].weights if weights is None else weights, run.config.optimizer
-    train = torch.from_numpy(run.split.train)
+    train = torch.from_numpy(run.split_at(step).train)
     pairs, labels = (torch.from_numpy(values)[train] for values in (run.task.pairs, run.task.labels))
     _, gradients, logits = mean_loss_and_gradients(weights, pairs, labels, loss=optimizer.loss)
     # Moments of the first update stand for those of a gradient that does not change.

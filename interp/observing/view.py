@@ -38,14 +38,14 @@ class View:
         step: number of updates.
         network: the model; `weights` is the same, where it is a one-layer transformer.
         task: what it learns; `labels` are its answers to all inputs.
-        split: indices of the train and test rows, as arrays; `train` and `test` are the same as tensors.
+        split: indices of the train and test rows at this step, as arrays; `train` and `test` are the same as tensors.
         key_frequencies: chosen once for the whole run, see `observe`; none where the task has no harmonics.
         losses: train_loss, test_loss, train_accuracy, test_accuracy of this step in the run's history (None where not measured).
         run: the whole run, for an analysis that is measured at the last checkpoint alone; None for all others, whose results must
             follow from the checkpoint.
         brief: whether an answer is wanted soon rather than complete, as for a page of a live run.
         threads: cores that an analysis may use, if its work can be shared out.
-        of_run: what `once_per_run` has made, the same for all checkpoints of a series.
+        of_run: what `once_per_run` has made, the same for all checkpoints of a series that have this split.
     """
 
     step: int
@@ -61,6 +61,8 @@ class View:
 
     def once_per_run(self, name: str, make: Callable[[], T]) -> T:
         """What follows from task and split alone: made at the first checkpoint that is measured, the same for all others.
+
+        (For all others of the same split: changes of a run may take pairs out, or add some.)
 
         Args:
             name: of what is made, begun with the analysis' own.

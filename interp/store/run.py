@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from interp.networks.stored_network import NetworkMakers
     from interp.store.checkpoint import Checkpoint
     from interp.store.findings import Examined, Finding
+    from interp.store.split_then import SplitThen
 
 # A run, or where it is, or its name.
 RunLike: TypeAlias = "Run | str | PathLike[str]"
@@ -381,12 +382,27 @@ class Run:
 
     @cached_property
     def split(self) -> Split:
-        """Row indices of the train and test pairs."""
+        """Row indices of the train and test pairs that it began with; see `split_at` for those of a step."""
         arrays, _ = unpack_arrays(self.read(SPLIT), where=f"{self.path / SPLIT}")
         try:
             return Split(train=arrays["train"], test=arrays["test"], left_out=arrays.get("left_out"))
         except (KeyError, ValueError) as error:
             raise DataError(f"{self.path / SPLIT}: not a split ({error})") from error
+
+    def split_at(self, step: int) -> Split:
+        """Row indices of the train and test pairs at a step: `split`, unless changes of the run took some out or added some."""
+        return self._split_then.at(step)
+
+    @property
+    def train_pairs_from(self) -> dict[int, int]:
+        """The steps from which changes of the run took pairs out or added some -> how many were trained on from there on."""
+        return self._split_then.sizes()
+
+    @cached_property
+    def _split_then(self) -> SplitThen:
+        from interp.store.split_then import SplitThen
+
+        return SplitThen(self)
 
     @property
     def history(self) -> xr.Dataset:

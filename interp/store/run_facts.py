@@ -33,6 +33,7 @@ def facts(run: Run) -> dict[str, Any]:
         "operation": task.operation,
         "train_pairs": len(run.split.train),
         "test_pairs": len(run.split.test),
+        **({"train_pairs_from": sizes} if (sizes := run.train_pairs_from) else {}),
         "n_parameters": run.n_parameters,
         "last_step": last_known_step(run),
         "checkpoints": len(run.steps),

@@ -1,0 +1,136 @@
+"""Which pairs a run was trained on at a step, where its changes took some out or added some: what is measured is of those."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import interp
+from interp.cli import main
+from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerConfig, RunConfig, SplitConfig
+from interp.losses import cross_entropy
+from interp.networks.pair_tables import pair_logits
+from interp.observing.series import about
+from interp.store.run import Run
+from interp.tasks.modular import ModularTask
+
+P = 11
+
+
+def recorded(root, *changes: str, steps: int = 60, moments: tuple[int, ...] = ()) -> Run:
+    config = RunConfig(
+        task=ModularTask(P),
+        split=SplitConfig(fraction=0.5),
+        model=ModelConfig(d_model=16, n_heads=2, d_mlp=24),
+        optimizer=OptimizerConfig(lr=1e-2),
+        checkpoints=CheckpointConfig(log=0, every=5, moments=moments),
+        steps=steps,
+        engine="reference",
+        threads=1,
+        changes=changes,
+    )
+    return interp.record(config, root=root, name="run", progress=False)
+
+
+def measured(run: Run, step: int) -> tuple[float, float]:
+    """Mean train and test losses of a checkpoint on the pairs of its step."""
+    losses = cross_entropy(pair_logits(run[step].weights), torch.from_numpy(run.task.labels)).double()
+    split = run.split_at(step)
+    return float(losses[torch.from_numpy(split.train)].mean()), float(losses[torch.from_numpy(split.test)].mean())
+
+
+@pytest.mark.parametrize(
+    ("changes", "sizes"),
+    [
+        ((), {}),
+        (("20:pairs=0.8",), {20: 97}),
+        (("20..40:pairs=0.8",), {20: 97, 40: 60}),
+        (("20:pairs=0.3", "40:pairs=0.9/4"), {20: 36, 40: 109}),
+        (("10..30:pairs=0.2", "20:pairs=0.7"), {10: 24, 20: 85, 30: 85}),  # at 30 others, and as many
+        (("20:optimizer.weight_decay=0", "30:labels=0.2"), {}),
+        (("grokked:pairs=0.8",), {}),  # which it did not
+    ],
+)
+def test_a_checkpoints_losses_are_those_of_the_history_on_the_pairs_of_its_step(tmp_path, changes, sizes):
+    run = recorded(tmp_path, *changes)
+    assert run.train_pairs_from == sizes
+    if "30:labels=0.2" in changes:
+        return  # the history's losses are of the labels that were swapped
+    for step in run.steps:
+        train, test = measured(run, step)
+        assert train == pytest.approx(run[step].losses["train_loss"], rel=1e-4)
+        assert test == pytest.approx(run[step].losses["test_loss"], rel=1e-4)
+    assert run.split_at(0) is run.split
+
+
+def test_a_change_that_waits_for_a_phase_begins_where_the_history_says_that_it_came(tmp_path):
+    run = recorded(tmp_path, "memorized:pairs=0.8", steps=400)
+    (begun,) = run.train_pairs_from
+    reached = run.columns["step"][np.flatnonzero(run.columns["train_accuracy"] >= 0.99)[0]]
+    assert begun == reached + 1
+    assert begun < 300
+    for step in run.steps:
+        assert measured(run, step)[1] == pytest.approx(run[step].losses["test_loss"], rel=1e-4)
+
+
+def test_a_fork_begins_with_the_pairs_of_its_change(tmp_path):
+    parent = recorded(tmp_path)
+    child = interp.fork(parent, 30, moments="fresh", progress=False, changes=["20:pairs=0.8"])
+    assert len(child.split_at(30).train) == 97
+    for step in child.steps:
+        assert measured(child, step)[1] == pytest.approx(child[step].losses["test_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("moments", ["kept", "fresh"])
+def test_a_fork_knows_whether_the_phase_for_which_a_change_waited_had_come(tmp_path, moments):
+    parent = recorded(tmp_path, "memorized:pairs=0.9", steps=150, moments=(55,))
+    assert parent.train_pairs_from == {51: 109}  # afterwards they are not memorized for a while
+    child = interp.fork(parent, 55, moments=moments, progress=False, steps=100)
+    (begun,) = child.train_pairs_from
+    assert (begun <= 55) == (moments == "kept")
+    for step in child.steps:
+        assert measured(child, step)[1] == pytest.approx(child[step].losses["test_loss"], rel=1e-4)
+
+
+def test_analyses_see_the_pairs_of_their_step(tmp_path):
+    run = recorded(tmp_path, "20..40:pairs=0.8")
+    seen: dict[int, int] = {}
+
+    def pairs(view: interp.View) -> dict[str, float]:
+        seen[view.step] = len(view.split.train)
+        assert len(view.circuit.train) == len(view.train) == len(view.split.train)
+        return {"test_loss_again": float(cross_entropy(view.logits, view.labels)[view.test].double().mean())}
+
+    series = interp.observe(run, [pairs, "accuracy_by_split", "pair_by_pair", "progress_measures"])
+    assert not about(series).failures
+    assert seen == {step: 97 if 20 <= step < 40 else 60 for step in run.steps}
+    evaluated = {step: run[step].losses["test_loss"] for step in run.steps}
+    assert series["test_loss_again"].values == pytest.approx(list(evaluated.values()), rel=1e-4)
+    sizes = series["part_pairs"].sel(held_out_part="train").values
+    assert sizes.tolist() == [seen[step] for step in run.steps]
+    assert series["pair_seen"].values.sum(axis=(1, 2)).tolist() == [seen[step] for step in run.steps]
+    # Of the first steps and the last ones what follows from the split is the same object's.
+    again = interp.observe(run, ["accuracy_by_split"], steps=[0, 25, 50], threads=1)
+    assert again["part_pairs"].sel(held_out_part="train").values.tolist() == [60, 97, 60]
+
+
+def test_the_parts_that_are_read_at_a_step_are_of_its_pairs(tmp_path):
+    run = recorded(tmp_path, "20:pairs=0.8")
+    from interp.anatomy.surgery import _subject
+
+    assert len(_subject(run, 10)[2].train) == 60
+    assert len(_subject(run, None)[2].train) == 97
+
+
+def test_show_says_from_when_on_it_was_trained_on_other_pairs(tmp_path, capsys):
+    run = recorded(tmp_path, "20..40:pairs=0.8")
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["show", str(run.path)])
+    told = capsys.readouterr().out
+    assert "from 60 of 121 pairs (50 %); from step 20 on 97 (80 %); from step 40 on 60 (50 %)" in " ".join(told.split())
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["show", str(run.path), "--json"])
+    assert json.loads(capsys.readouterr().out)["train_pairs_from"] == {"20": 97, "40": 60}
