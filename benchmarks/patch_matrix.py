@@ -80,7 +80,7 @@ def compared(run: Run, *, steps: list[int], chosen: list[int], rounds: int) -> d
         for giver in chosen:
 
             def ours(into: int = into, giver: int = giver) -> tuple[float, float]:
-                return score(like(weights[into], put_all(PARTS, weights[giver], weights[into])))
+                return score(like(weights[into], put_all(PARTS, weights[giver], weights[into], run.task)))
 
             def theirs(into: int = into, giver: int = giver) -> tuple[float, float]:
                 return bridges.cell(into, giver)

@@ -439,7 +439,7 @@ def test_changes_are_texts_that_are_read_back(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text('changes = ["5:optimizer.weight_decay=0"]\n')
     assert RunConfig.from_file(tmp_path / "x.toml").changes == ("5:optimizer.weight_decay=0.0",)
     assert replace(CONFIG, changes=config.schedule).changes == config.changes
-    with pytest.raises(UsageError, match=r"given operation 'multiply', expected add or subtract"):
+    with pytest.raises(UsageError, match=r"given a . b modulo 11, expected addition or subtraction"):
         changed("5:ablate.logits=2", task=ModularTask(P, operation="multiply"))
 
 

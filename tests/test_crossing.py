@@ -44,8 +44,8 @@ def test_a_chimera_has_the_direction_of_one_and_the_length_of_the_other(runs: tu
     one, other = runs
     table = chimera(one, other, step=20, steps=5, root=tmp_path, progress=False).set_index("run")
     assert list(table.index) == [
-        "seed0-with-length-of-seed0-at20-by-seed0", "seed0-with-length-of-seed1-at20-by-seed0",
-        "seed1-with-length-of-seed0-at20-by-seed0", "seed1-with-length-of-seed1-at20-by-seed0",
+        "seed0-with-length-of-seed0-at20-by-seed0-for5", "seed0-with-length-of-seed1-at20-by-seed0-for5",
+        "seed1-with-length-of-seed0-at20-by-seed0-for5", "seed1-with-length-of-seed1-at20-by-seed0-for5",
     ]  # fmt: skip
     first = {name: open_run(tmp_path / name)[0].weights for name in table.index}
     crossed = first["seed0-with-length-of-seed1-at20-by-seed0"]

@@ -85,10 +85,10 @@ def test_masks_over_a_run_are_those_of_its_checkpoints(run: Run) -> None:
     assert few["magnitude"][30] == overlap(of_magnitude(run[0].weights, 0.4), other)[0]
 
 
-def test_of_another_operation_there_are_no_clusters(tmp_path: Path) -> None:
-    product = record(replace(CONFIG, task=ModularTask(11, operation="multiply"), steps=1), tmp_path, "x", progress=False)
+def test_where_answers_have_no_frequencies_there_are_no_clusters(tmp_path: Path) -> None:
+    product = record(replace(CONFIG, task=ModularTask(11, operation="x2xyy2"), steps=1), tmp_path, "x", progress=False)
     assert not [name for name in mask_overlap(product) if "clusters" in name]
-    with pytest.raises(UsageError, match=r"clusters: given a run of .*, expected addition modulo p"):
+    with pytest.raises(UsageError, match=r"clusters: given a run of .*, expected addition, or what becomes it"):
         ticket(product, step=1, by="clusters", root=tmp_path, progress=False)
 
 

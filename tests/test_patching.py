@@ -58,7 +58,7 @@ def test_a_part_in_its_own_checkpoint_changes_nothing_nor_do_its_controls(run: R
 def test_what_is_put_is_the_donors_and_the_rest_is_not_touched(run: Run, part: str) -> None:
     donor, into = run[30].weights, run[0].weights
     before = {name: tensor.clone() for name, tensor in into.tensors().items()}
-    found = put(part, donor, into)
+    found = put(part, donor, into, CONFIG.task)
     assert all(torch.equal(tensor, before[name]) for name, tensor in into.tensors().items())
     changed = {name for name, tensor in found.items() if not torch.equal(tensor, before[name])}
     assert changed == {
@@ -77,7 +77,7 @@ def test_key_directions_are_those_of_the_donor_and_the_others_stay(run: Run) -> 
     from interp import FourierBasis
 
     basis, donor, into = FourierBasis(11), run[30].weights, run[0].weights
-    found = put("keys:2", donor, into)["W_E"]
+    found = put("keys:2", donor, into, CONFIG.task)["W_E"]
     given, mine, theirs = (basis(W[:11].T.double()) for W in (found, into.W_E, donor.W_E))
     assert torch.allclose(given[:, 3:5], theirs[:, 3:5], atol=1e-6)
     rest = [0, 1, 2, *range(5, 11)]
@@ -87,14 +87,14 @@ def test_key_directions_are_those_of_the_donor_and_the_others_stay(run: Run) -> 
 def test_half_of_a_planted_clock_keeps_its_cluster() -> None:
     """A clock without the neurons of a frequency gets it back by `cluster:` from the whole one, and by nothing random."""
     clock = synthetic.clock_weights(11, [2, 3])
-    of_two, of_three = cluster_of(clock, [2]), cluster_of(clock, [3])
+    of_two, of_three = cluster_of(clock, [2], CONFIG.task), cluster_of(clock, [3], CONFIG.task)
     assert of_two
     assert of_three
     assert not set(of_two) & set(of_three)
     W_out = clock.W_out.clone()
     W_out[of_two] = 0
     broken = replace(clock, W_out=W_out)
-    mended = Weights.from_tensors(put("cluster:2", clock, broken), attention_rate=clock.attention_rate)
+    mended = Weights.from_tensors(put("cluster:2", clock, broken, CONFIG.task), attention_rate=clock.attention_rate)
     assert torch.equal(forward(mended, PAIRS).logits, forward(clock, PAIRS).logits)
     assert not torch.allclose(forward(broken, PAIRS).logits, forward(clock, PAIRS).logits)
 
@@ -103,10 +103,10 @@ def test_a_cluster_without_neurons_is_refused() -> None:
     clock = synthetic.clock_weights(11, [2, 3])
     blank = clock.map(torch.zeros_like)
     with pytest.raises(UsageError, match=r"given 'cluster:5', but no neuron .* follows 5"):
-        check_clusters(["attention", "cluster:5"], [clock])
-    check_clusters(["attention", "cluster:2"], [blank, clock])  # one of them has it
+        check_clusters(["attention", "cluster:5"], [clock], CONFIG.task)
+    check_clusters(["attention", "cluster:2"], [blank, clock], CONFIG.task)  # one of them has it
     with pytest.raises(UsageError, match=r"given 'cluster:2'"):
-        check_clusters(["cluster:2"], [blank])
+        check_clusters(["cluster:2"], [blank], CONFIG.task)
 
 
 def test_a_random_direction_has_the_norm_and_the_angle() -> None:

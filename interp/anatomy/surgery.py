@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from numbers import Integral
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Float64
@@ -36,7 +37,9 @@ class Ablated:
     Args:
         frequencies: those that were taken away.
         at: where.
-        loss: cross-entropy then, in nats: mean over ``all`` rows, and ``train`` and ``test`` where they are known.
+        loss: cross-entropy then, in nats: mean over ``all`` rows of the task's harmonics, and ``train`` and ``test`` where they
+            are known. (Of products and quotients modulo p these are the pairs without 0, and the answers other than 0: 0 has no
+            exponent.)
         loss_before: the same of the whole model.
         accuracy: share of right answers then.
         accuracy_before: the same of the whole model.
@@ -59,7 +62,11 @@ class Ablated:
 
 @torch.no_grad()
 def ablate(
-    model: RunLike | Checkpoint | Weights, frequencies: Name | Sequence[Name], *, at: Where = "logits", step: int | None = None
+    model: RunLike | Checkpoint | Weights,
+    frequencies: Name | Integral | Iterable[Any],
+    *,
+    at: Where = "logits",
+    step: int | None = None,
 ) -> Ablated:
     """A model without some frequencies of its circuit, and what it then answers.
 
@@ -81,7 +88,7 @@ def ablate(
     if at not in get_args(Where):
         raise unknown("at", at, get_args(Where))
     weights, task, split = _subject(model, step)
-    chosen = as_list(frequencies, "frequencies", of=(int, str))
+    chosen = _names(frequencies)
     if task.harmonics is None:
         raise UsageError(f"ablate: the answers of {task.name!r} have no waves, so that there is no frequency to take away")
     circuit = Circuit.of(Model(weights, task, split), task.harmonics, chosen)
@@ -95,6 +102,15 @@ def ablate(
         [_means(function(logits, labels), circuit) for logits in (after, before)] for function in (cross_entropy, _right)
     )
     return Ablated(tuple(chosen), at, loss, loss_before, right, right_before, after)
+
+
+def _names(frequencies: Name | Integral | Iterable[Any]) -> list[Name]:
+    """Frequencies as numbers or names of Python's, whatever kind of numbers they were."""
+    given: list[Any] = as_list(frequencies, "frequencies", of=(Integral, str))
+    found = [one if isinstance(one, str) else one.item() if hasattr(one, "item") else one for one in given]
+    if not found or not all(isinstance(one, int | str) and not isinstance(one, bool) for one in found):
+        raise UsageError(f"frequencies: given {frequencies!r}, expected at least one frequency, or the name of a representation")
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +160,8 @@ def patch_activation(
         step: which checkpoint of a run; the last by default.
 
     Raises:
-        UsageError: for an unknown site, with the nearest that exists; a position that the site has not; or pairs that are none.
+        UsageError: for an unknown site, with the nearest that exists; a position that the site has not; pairs that are none,
+            or have no answer.
 
     >>> from interp.synthetic import clock_weights
     >>> model = clock_weights(7, [2, 3], amplitude=20.0)
@@ -157,7 +174,7 @@ def patch_activation(
     hooked = HookedModel(weights)
     if site not in hooked.hook_dict:
         raise unknown("site", site, hooked.hook_dict)
-    asked, taken = (_row(one, weights.p) for one in (pair, source))
+    asked, taken = (_row(one, weights.p, task) for one in (pair, source))
     before, whole = hooked(asked)[0, -1, : weights.p], hooked(taken)[0, -1, : weights.p]
     value = hooked.run_with_cache(taken, names_filter=[site])[1][site]
     where = _place(value, position, site)
@@ -226,10 +243,13 @@ def _means(values: Tensor, circuit: Circuit) -> dict[str, float | None]:
     return {name: None if value is None else float(value) for name, value in found.items()}
 
 
-def _row(pair: Sequence[int], p: int) -> Tensor:
+def _row(pair: Sequence[int], p: int, task: Task) -> Tensor:
     numbers = list(pair) if isinstance(pair, Sequence) and not isinstance(pair, str) else []
     if len(numbers) != 2 or not all(isinstance(one, int) and 0 <= one < p for one in numbers):
         raise UsageError(f"pair: given {pair!r}, expected two of the numbers 0..{p - 1}, such as (17, 50)")
+    left_out = getattr(task, "left_out", None)
+    if left_out is not None and numbers[0] * p + numbers[1] in left_out:
+        raise UsageError(f"pair: given {pair!r}, which has no answer in {task.name}")
     return torch.tensor([numbers])
 
 

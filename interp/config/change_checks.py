@@ -10,21 +10,19 @@ from interp.errors import UsageError
 if TYPE_CHECKING:
     from interp.config.model_config import ModelConfig
     from interp.config.optimizer_config import OptimizerConfig
+    from interp.tasks.task import Task
 
-# Tasks whose residues, in their own order, are the group: in it the waves over answers and tokens are those of the circuit.
-_IN_ORDER = ("add", "subtract")
 # Fields of the optimizer that cannot be changed while it trains: what it remembers means nothing to another.
 FIXED = ("name", "momentum", "batch_size", "decay_only")
 
 
-def check_change(change: Change, *, steps: int, p: int, operation: str) -> None:
+def check_change(change: Change, *, steps: int, task: Task) -> None:
     """Refuse a change that a run cannot have.
 
     Args:
         change: what is changed.
         steps: of the run.
-        p: number of its answers.
-        operation: that it learns.
+        task: that it learns.
 
     Raises:
         UsageError: if it begins when the run is over, names frequencies that there are not, all of them, or those of a task whose
@@ -35,10 +33,14 @@ def check_change(change: Change, *, steps: int, p: int, operation: str) -> None:
         raise UsageError(f"{where}: it begins at step {change.start}, but the run ends at step {steps}")
     if not isinstance(change.what, Ablate):
         return
-    if operation not in _IN_ORDER:
+    from interp.tasks.recognized import residues_of  # only here: most runs have no such change
+
+    if residues_of(task) is None:
         raise UsageError(
-            f"{where}: given operation {operation!r}, expected {' or '.join(_IN_ORDER)}, whose waves run over residues"
+            f"{where}: given {task.name}, expected addition or subtraction modulo p, in which waves run over residues in their "
+            "own order"
         )
+    p = task.classes
     named, most = change.what.frequencies, p // 2
     if isinstance(named, tuple) and (odd := [k for k in named if not 1 <= k <= most]):
         raise UsageError(f"{where}: given frequency {odd[0]}, expected 1..{most} for p = {p}")

@@ -162,7 +162,7 @@ class RunConfig:
             raise UsageError(f"changes: given {short(given)}, expected texts such as '1500:optimizer.weight_decay=0'")
         found = [read_change(one) for one in given]
         for change in found:
-            check_change(change, steps=self.steps, p=self.task.p, operation=self.task.operation)
+            check_change(change, steps=self.steps, task=self.task)
             check_possible(change, self.model, self.optimizer)
         return [
             replace(change, what=_checked_field(self.optimizer, change)) if isinstance(change.what, SetField) else change

@@ -24,6 +24,8 @@ from interp.store.manifest import MANIFEST
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".npz", ".npy", ".msgpack", ".flax", ".eqx", ".pkl", ".model", ".tar")
 
+# One of the files over which a large model is spread: model-00002-of-00005.
+_SHARD = re.compile(r"\d+-of-(\d+)$")
 # What trainers write beside a model, and is none.
 _NO_MODEL = re.compile(r"(optim(izer)?|scheduler|scaler|rng_state|training_args)([_-]?\d+)?\.[a-z]+", re.IGNORECASE)
 
@@ -115,6 +117,11 @@ def _of_several(files: Sequence[Path], contents: Sequence[Content], known: Known
     first = contents[0].states[0][1]
     for file, content in zip(files, contents, strict=True):
         if not all(alike([first, state]) for _, state in content.states):
+            if part := _SHARD.search(file.stem):
+                raise DataError(
+                    f"{file}: one of {int(part[1])} files over which one model is spread, which are not read together; put their "
+                    "tensors into one file first: safetensors.torch.save_file({**load_file(one), **load_file(other)}, ...)"
+                )
             raise DataError(f"{file}: other tensors than in {files[0].name}, expected one model at several steps")
     steps, notes = _steps(files, contents, known)
     states = [(step, content.states[0][1]) for step, content in zip(steps, contents, strict=True)]

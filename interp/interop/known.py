@@ -65,6 +65,11 @@ class Known:
 
     def __post_init__(self) -> None:
         check_heads("n_heads", self.n_heads)
+        if self.split is not None and not isinstance(self.split, SplitConfig):
+            raise UsageError(
+                f"split: given {self.split!r}, expected how it was drawn, an interp.SplitConfig such as run.config.split; the "
+                "training pairs themselves are read from a file: split_file"
+            )
         for name, kind in (("activation", Activation), ("operation", Operation)):
             value = getattr(self, name)
             if value is not None and value not in get_args(kind):

@@ -18,7 +18,7 @@ CONTROL = "other pairs"
 
 def is_hook(part: str) -> bool:
     """Whether a part is the name of a hook point, such as ``blocks.0.mlp.hook_post``."""
-    return "." in part
+    return "." in part or part.startswith("hook_")  # of the embeddings
 
 
 def check_hooks(hooks: Sequence[str], weights: Weights) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -23,6 +24,7 @@ from interp.store.run import Run, RunLike, as_run
 if TYPE_CHECKING:
     import pandas as pd
 
+_TRANSPLANTED = ("attention", "W_in")  # unless others are asked for
 _KEPT = 0.6  # the share of each matrix that a ticket of magnitude keeps, unless another is asked for
 
 
@@ -57,7 +59,7 @@ def chimera(
             scale = norms[length] / norms[direction]
             facts = {"direction of": direction, "length of": length, "norm": round(norms[length], 4)}
             scaled = weights if direction == length else times(weights, scale)
-            name = f"{direction}-with-length-of-{length}-at{step}-by-{names[0]}"  # by whose configuration
+            name = f"{direction}-with-length-of-{length}-at{step}-by-{names[0]}{_for(steps, 6_000)}"  # by whose configuration
             made.append(Made(name, facts, scaled, config))
     runs = train_on(made, _beside(run, root), progress=progress)
     return outcomes(made, runs, of=dict(zip(names, (run, other), strict=True)))
@@ -67,7 +69,7 @@ def transplant(
     run: RunLike,
     *,
     step: int,
-    parts: Sequence[str] = ("attention", "W_in"),
+    parts: Sequence[str] = _TRANSPLANTED,
     seeds: Sequence[int] = (0,),
     steps: int = 3_000,
     root: str | Path | None = None,
@@ -93,15 +95,18 @@ def transplant(
     run = as_run(run)
     check_steps(steps)
     donor, made = run[step].weights, []
-    check_parts(parts, donor)
-    check_clusters(parts, [donor])
+    check_parts(parts, donor, run.task)
+    check_clusters(parts, [donor], run.task)
     for seed in _checked(seeds):
         config = replace(_config(run, steps), seed=seed)
         new = initial_weights(config)
-        patched = put_all(parts, donor, new)
+        patched = put_all(parts, donor, new, run.task)
         controls = random_direction(new.tensors(), patched, Generator().manual_seed(seed))
         arms = {"transplant": like(new, patched), "random direction": like(new, controls), "nothing": new}
-        made += [Made(_named(run, step, what, seed), {"seed": seed, "what": what}, w, config) for what, w in arms.items()]
+        of = "" if tuple(parts) == _TRANSPLANTED else f"-of-{'-'.join(part.replace(':', '') for part in parts)}"
+        for what, weights in arms.items():
+            name = _named(run, step, what if what == "nothing" else f"{what}{of}", seed)
+            made.append(Made(f"{name}{_for(steps, 3_000)}", {"seed": seed, "what": what}, weights, config))
     return outcomes(made, train_on(made, _beside(run, root), progress=progress), of={run.name: run})
 
 
@@ -136,7 +141,7 @@ def ticket(
 
     Raises:
         UsageError: for a run without its step 0, a step that was not saved, or a share not in (0, 1]; by clusters, for a share,
-            for another task than addition modulo p, or if no neuron follows a key frequency at that step.
+            for a task whose answers have no frequencies, or if no neuron follows a key frequency at that step.
     """
     run = as_run(run)
     check_steps(steps)
@@ -152,11 +157,12 @@ def ticket(
     made = []
     for number, one in enumerate(drawn):
         facts = {"what": one.what, "seed": one.seed, "keep": one.keep}
-        name = _named(run, step, f"{one.what} {one.tag}", one.seed)
+        name = f"{_named(run, step, f'{one.what} {one.tag}', one.seed)}{_for(steps, 6_000)}"
         made.append(Made(name, facts, masked_by(first, one.mask), config, one.mask))
         if not number:
             what = "dense, of its norm"
-            made.append(Made(_named(run, step, f"{what} {one.tag}", 0), {**facts, "what": what}, dense, config))
+            name = f"{_named(run, step, f'{what} {one.tag}', 0)}{_for(steps, 6_000)}"
+            made.append(Made(name, {**facts, "what": what}, dense, config))
     return outcomes(made, train_on(made, _beside(run, root), progress=progress), of={run.name: run})
 
 
@@ -169,7 +175,7 @@ def _share(keep: float | None, by: By) -> float:
             f"keep: given {keep!r} by clusters, where the neurons that follow a key frequency are kept, however many they are; "
             "leave it out, or take the mask by magnitude"
         )
-    if keep is not None and not 0 < keep <= 1:
+    if keep is not None and (not isinstance(keep, Real) or not 0 < keep <= 1):
         raise UsageError(f"keep: given {keep!r}, expected a share in (0, 1]")
     return _KEPT if keep is None else keep
 
@@ -229,11 +235,20 @@ def _named(run: Run, step: int, what: str, seed: int) -> str:
     return f"{run.name}-at{step}-{what.replace(', ', '-').replace(' ', '-')}-seed{seed}"
 
 
+def _for(steps: int, usual: int) -> str:
+    """What a run's name says of its steps, where they are not the usual ones."""
+    return "" if steps == usual else f"-for{steps}"
+
+
 def _beside(run: Run, root: str | Path | None) -> Path:
     return run.path.resolve().parent if root is None else Path(root)
 
 
 def _checked(seeds: Sequence[int]) -> Sequence[int]:
+    if not isinstance(seeds, Sequence) or isinstance(seeds, str) or not all(isinstance(seed, Integral) for seed in seeds):
+        raise UsageError(f"seeds: given {seeds!r}, expected a list of whole numbers, such as [0, 1, 2]")
     if not seeds:
         raise UsageError("seeds: given none, expected at least one")
+    if len(set(seeds)) < len(seeds):
+        raise UsageError(f"seeds: given {list(seeds)}, expected each once: one of them twice draws the same twice")
     return seeds

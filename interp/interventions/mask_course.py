@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import nan
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from interp.errors import UsageError
+from interp.harmonics.cyclic import CyclicHarmonics
 from interp.interventions.masks import clustered, of_magnitude
 from interp.store.run import RunLike, as_run
-from interp.tasks.modular import ModularTask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,10 +23,10 @@ MAGNITUDE, CLUSTERS = "magnitude", "clusters"
 def mask_overlap(run: RunLike, *, keep: float = 0.6, steps: Sequence[int] | None = None) -> pd.DataFrame:
     """Is the ticket found early? Jaccard's index of the masks of successive checkpoints, and of each with the last.
 
-    A row for each step. Columns, for the masks of ``magnitude`` (the largest entries of each matrix) and, for addition modulo p,
-    of ``clusters`` (the neurons that follow a key frequency of their own step): the index of this mask with the one before,
-    ``(by chance)`` that of two masks of the same sizes drawn at random, ``with last`` and ``with last (by chance)`` the same for
-    the mask of the last step. NaN where there is none before, or neither mask has an entry.
+    A row for each step. Columns, for the masks of ``magnitude`` (the largest entries of each matrix) and, where answers have
+    frequencies, of ``clusters`` (the neurons that follow a key frequency of their own step): the index of this mask with the one
+    before, ``(by chance)`` that of two masks of the same sizes drawn at random, ``with last`` and ``with last (by chance)`` the
+    same for the mask of the last step. NaN where there is none before, or neither mask has an entry.
 
     By chance: two of n and m of N entries have n m / N in common on average, so that the index is (n m / N) / (n + m - n m / N);
     of several matrices numerator and denominator are sums.
@@ -48,7 +49,7 @@ def mask_overlap(run: RunLike, *, keep: float = 0.6, steps: Sequence[int] | None
     """
     import pandas as pd
 
-    if not 0 < keep <= 1:
+    if not isinstance(keep, Real) or not 0 < keep <= 1:
         raise UsageError(f"keep: given {keep!r}, expected a share in (0, 1]")
     run = as_run(run)
     if run.kind != "one-layer":
@@ -56,7 +57,7 @@ def mask_overlap(run: RunLike, *, keep: float = 0.6, steps: Sequence[int] | None
     chosen = list(run.steps) if steps is None else sorted(set(steps))
     if not chosen:
         raise UsageError("steps: given none, expected saved steps")
-    has_clusters = isinstance(run.task, ModularTask) and run.task.operation == "add"
+    has_clusters = isinstance(run.task.harmonics, CyclicHarmonics)
 
     def masks(step: int) -> dict[str, Mapping[str, Tensor]]:
         weights = run[step].weights

@@ -9,10 +9,10 @@ from jaxtyping import Bool
 from torch import Generator, Tensor
 
 from interp.errors import UsageError
+from interp.harmonics.cyclic import CyclicHarmonics
 from interp.interventions.parts import cluster_of
 from interp.networks.one_layer import Weights
 from interp.observing.keys import key_frequencies
-from interp.tasks.modular import ModularTask
 from interp.tasks.task import Task
 
 By = Literal["magnitude", "clusters"]
@@ -40,14 +40,17 @@ def clustered(weights: Weights, task: Task) -> Bool[Tensor, " d_mlp"]:
     """Which neurons follow a key frequency: those in its cluster, as `measures.neuron_frequencies` finds it.
 
     Raises:
-        UsageError: for another task than addition modulo p, in whose waves clusters are measured.
+        UsageError: for a task whose answers have no frequencies.
     """
-    if not isinstance(task, ModularTask) or task.operation != "add":
-        raise UsageError(f"clusters: given a run of {task.name}, expected addition modulo p: neurons follow its frequencies")
+    if not isinstance(task.harmonics, CyclicHarmonics):
+        raise UsageError(
+            f"clusters: given a run of {task.name}, expected addition, or what becomes it when residues are reordered: neurons "
+            "follow its frequencies"
+        )
     keys = [k for k in key_frequencies(weights, task=task) if isinstance(k, int)]
     found = torch.zeros(weights.d_mlp, dtype=torch.bool)
     if keys:
-        found[cluster_of(weights, keys)] = True
+        found[cluster_of(weights, keys, task)] = True
     return found
 
 

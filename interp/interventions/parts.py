@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterable, Sequence
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import UsageError, unknown
-from interp.harmonics.cyclic import FourierBasis
-from interp.harmonics.frames import addition
+from interp.harmonics.cyclic import CyclicHarmonics
+from interp.harmonics.harmonics import take_rows
 from interp.measures import neuron_frequencies
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_tables
 from interp.networks.shapes import SHAPES
+from interp.tasks.task import Task
 from interp.wording import listed
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -35,14 +35,27 @@ EXPECTED = (
 )
 
 
-def check_parts(parts: Sequence[str], weights: Weights) -> None:
+# What can be named where there are no frequencies.
+_WITHOUT = "name tensors, heads or neurons"
+
+
+def check_parts(parts: Sequence[str], weights: Weights, task: Task) -> None:
     """Refuse parts that a network does not have.
 
+    Args:
+        parts: their names.
+        weights: the network.
+        task: what it learns; clusters and key directions are of the frequencies of its answers.
+
     Raises:
-        UsageError: naming the first.
+        UsageError: naming the first; also for one that is given twice.
     """
+    if isinstance(parts, str):
+        raise UsageError(f"parts: given {parts!r}, expected a list of parts, such as [{parts!r}]")
     if not parts:
         raise UsageError(f"parts: given none, expected {EXPECTED}")
+    if twice := next((part for part in parts if list(parts).count(part) > 1), None):
+        raise UsageError(f"parts: given {twice!r} more than once")
     for part in parts:
         found = _NUMBERED.fullmatch(part)
         if found is None:
@@ -51,13 +64,16 @@ def check_parts(parts: Sequence[str], weights: Weights) -> None:
             if not _tensors(part, weights):
                 raise UsageError(f"parts: given {part!r}, which this network does not have")
             continue
-        most = {"heads": weights.n_heads - 1, "neurons": weights.d_mlp - 1}.get(found[1], weights.p // 2)
-        if odd := [n for n in _numbers(found[2]) if not (n <= most and (found[1] in ("heads", "neurons") or n))]:
-            least = 0 if found[1] in ("heads", "neurons") else 1
+        least, most = 0, {"heads": weights.n_heads, "neurons": weights.d_mlp}.get(found[1], 0) - 1
+        if found[1] in ("cluster", "keys"):
+            if not isinstance(task.harmonics, CyclicHarmonics):
+                raise UsageError(f"parts: given {part!r}, but the answers of {task.name} have no frequencies; {_WITHOUT}")
+            least, most = 1, task.harmonics.n // 2
+        if odd := [n for n in _numbers(found[2]) if not least <= n <= most]:
             raise UsageError(f"parts: given {part!r}: {odd[0]} is none of {least}..{most}")
 
 
-def check_clusters(parts: Sequence[str], donors: Iterable[Weights]) -> None:
+def check_clusters(parts: Sequence[str], donors: Iterable[Weights], task: Task) -> None:
     """Refuse a cluster that is none in all networks that it is taken from: nothing would be put anywhere.
 
     Raises:
@@ -66,7 +82,7 @@ def check_clusters(parts: Sequence[str], donors: Iterable[Weights]) -> None:
     there = list(donors)
     for part in parts:
         found = _NUMBERED.fullmatch(part)
-        if found is None or found[1] != "cluster" or any(cluster_of(one, _numbers(found[2])) for one in there):
+        if found is None or found[1] != "cluster" or any(cluster_of(one, _numbers(found[2]), task) for one in there):
             continue
         raise UsageError(
             f"parts: given {part!r}, but no neuron of where it is taken from follows {listed(_numbers(found[2]))}; `interp "
@@ -74,35 +90,46 @@ def check_clusters(parts: Sequence[str], donors: Iterable[Weights]) -> None:
         )
 
 
-def put(part: str, donor: Weights, into: Weights) -> dict[str, Tensor]:
-    """The tensors of a network with a part of another in the place of its own; those that are not touched are its own objects."""
+def put(part: str, donor: Weights, into: Weights, task: Task) -> dict[str, Tensor]:
+    """The tensors of a network with a part of another in the place of its own; those that are not touched are its own objects.
+
+    Raises:
+        UsageError: for a cluster or key directions, where the task's answers have no frequencies.
+    """
     found = _NUMBERED.fullmatch(part)
     mine, theirs = into.tensors(), donor.tensors()
     if found is None:
         return {**mine, **{name: theirs[name] for name in _tensors(part, into)}}
     numbers = _numbers(found[2])
     if found[1] == "keys":
-        onto = projector(into.p, numbers).to(into.W_E)
-        W_E = into.W_E.clone()
-        W_E[: into.p] += onto @ (donor.W_E[: into.p] - into.W_E[: into.p])
+        harmonics = _frequencies_of(task)
+        tokens = torch.arange(harmonics.n) if harmonics.classes is None else harmonics.classes
+        onto, W_E = harmonics.projector(numbers).to(into.W_E), into.W_E.clone()
+        W_E[tokens] += onto @ (donor.W_E[tokens] - into.W_E[tokens])
         return {**mine, "W_E": W_E}
     if found[1] == "cluster":
-        numbers = cluster_of(donor, numbers)
+        numbers = cluster_of(donor, numbers, task)
     axes = HEAD_AXIS if found[1] == "heads" else NEURON_AXIS
     return {**mine, **{name: _along(axis, numbers, theirs[name], mine[name]) for name, axis in axes.items() if name in mine}}
 
 
-def projector(p: int, frequencies: Sequence[int]) -> Float[Tensor, "p p"]:
-    """The projector onto the waves of some frequencies over the residues modulo p."""
-    waves = torch.cat([FourierBasis(p).waves(k) for k in frequencies])
-    return waves.T @ waves
+def cluster_of(weights: Weights, frequencies: Sequence[int], task: Task) -> list[int]:
+    """The neurons that follow one of some frequencies of the task's answers, by the rule of `measures.neuron_frequencies`.
 
-
-def cluster_of(weights: Weights, frequencies: Sequence[int]) -> list[int]:
-    """The neurons that follow one of some frequencies, by the rule of `measures.neuron_frequencies`."""
-    found = neuron_frequencies(pair_tables(weights).neurons, harmonics=addition(weights.p))
+    Raises:
+        UsageError: if they have no frequencies.
+    """
+    harmonics = _frequencies_of(task)
+    found = neuron_frequencies(take_rows(harmonics, pair_tables(weights).neurons), harmonics=harmonics)
     chosen = torch.isin(found.frequency, torch.tensor(list(frequencies))) & found.in_cluster
     return [int(number) for number in chosen.nonzero().flatten()]
+
+
+def _frequencies_of(task: Task) -> CyclicHarmonics:
+    """The waves of the answers: of addition, or of what becomes it when residues are reordered."""
+    if not isinstance(task.harmonics, CyclicHarmonics):
+        raise UsageError(f"given {task.name}, whose answers have no frequencies; {_WITHOUT}")
+    return task.harmonics
 
 
 def _tensors(part: str, weights: Weights) -> tuple[str, ...]:

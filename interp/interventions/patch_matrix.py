@@ -9,6 +9,7 @@ import numpy as np
 
 from interp.cores import check_threads, side_by_side
 from interp.errors import UsageError
+from interp.interventions.activation_patching import is_hook
 from interp.interventions.parts import check_clusters, check_parts
 from interp.interventions.patching import check_donor, like, put_all
 from interp.interventions.scoring import scorer
@@ -31,12 +32,13 @@ def patch_matrix(
 ) -> xr.Dataset:
     """Test loss (nats) and test accuracy with parts of every step in every other, over ``into`` and ``from_``.
 
-    The diagonal of a run with itself is the run. Where a row is high far right of the diagonal, all but the parts already works
+    The diagonal of a run with itself is the run (where changes took pairs out or added some: on the test pairs of its last step).
+    Where a row is high far right of the diagonal, all but the parts already works
     at its step; where a column is high far from it, its parts do.
 
     Args:
         run: whose checkpoints are patched.
-        parts: as for `patch`.
+        parts: as for `patch`, but hook points.
         steps: at most 40 of the saved steps, evenly chosen, by default.
         donor: the run that gives, if it is another; its checkpoints nearest to these steps are taken.
         threads: patches that are tried at once; all cores that this process may use by default.
@@ -50,20 +52,22 @@ def patch_matrix(
     run = as_run(run)
     giver = run if donor is None else as_run(donor)
     check_donor(run, giver)
+    if hook := next((part for part in parts if is_hook(part)), None):
+        raise UsageError(f"parts: given {hook!r}, a hook point, expected tensors and groups of them; `interp.patch` takes both")
     chosen = _evenly(run.steps) if steps is None else list(dict.fromkeys(steps))
     if not chosen:
         raise UsageError("steps: given none, expected saved steps")
     taken = [run[step].weights for step in chosen]
     given = taken if giver is run else [giver.nearest(step).weights for step in chosen]
-    check_parts(parts, taken[0])
-    check_clusters(parts, reversed(given))  # late ones first, which have them
+    check_parts(parts, taken[0], run.task)
+    check_clusters(parts, reversed(given), run.task)  # late ones first, which have them
     cells = [(i, j) for i in range(len(taken)) for j in range(len(given))]
     score = scorer(run, taken[0], networks=len(cells))
     found = np.zeros((2, len(taken), len(given)))
 
     def one(cell: tuple[int, int]) -> tuple[float, float]:
         i, j = cell
-        return score(like(taken[i], put_all(parts, given[j], taken[i])))
+        return score(like(taken[i], put_all(parts, given[j], taken[i], run.task)))
 
     for done, (cell, values) in enumerate(
         zip(cells, side_by_side(one, cells, threads=check_threads(threads)), strict=True), start=1

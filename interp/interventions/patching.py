@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
@@ -15,6 +16,7 @@ from interp.interventions.readings import COLUMNS, Reader
 from interp.networks.one_layer import Weights
 from interp.observing.keys import key_frequencies
 from interp.store.run import Run, RunLike, as_run
+from interp.tasks.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,8 +69,12 @@ def patch(
     """
     import pandas as pd
 
-    if controls < 0:
-        raise UsageError(f"controls: given {controls}, expected a number >= 0")
+    if not isinstance(controls, Integral) or controls < 0:
+        raise UsageError(f"controls: given {controls!r}, expected a whole number >= 0")
+    if not isinstance(seed, Integral):
+        raise UsageError(f"seed: given {seed!r}, expected a whole number")
+    if isinstance(parts, str):
+        raise UsageError(f"parts: given {parts!r}, expected a list of parts, such as [{parts!r}]")
     run = as_run(run)
     giver = run if donor is None else as_run(donor)
     check_donor(run, giver)
@@ -76,15 +82,15 @@ def patch(
     hooks, tensors = [part for part in parts if is_hook(part)], [part for part in parts if not is_hook(part)]
     check_hooks(hooks, mine)
     if tensors or not hooks:
-        check_parts(tensors, mine)
-        check_clusters(tensors, [theirs])
+        check_parts(tensors, mine, run.task)
+        check_clusters(tensors, [theirs], run.task)
     reader = Reader(run.task, run.split_at(run.steps[-1]), keys_of(giver))
     patches = {part: [part] for part in tensors}
     patches |= {" + ".join(tensors[: i + 1]): tensors[: i + 1] for i in range(1, len(tensors))}
     rows = {(NOTHING, "patched", 1): reader.of(mine), ("donor", "patched", 1): reader.of(theirs)}
     for number, (name, together) in enumerate(patches.items()):
         seeds = [seed + 1000 * number + i for i in range(controls)]
-        rows |= {(name, *key): row for key, row in _one(reader, put_all(together, theirs, mine), mine, seeds).items()}
+        rows |= {(name, *key): row for key, row in _one(reader, put_all(together, theirs, mine, run.task), mine, seeds).items()}
     for hook in hooks:
         found = activation_rows(hook, theirs, mine, reader=reader, seeds=range(seed, seed + controls))
         rows |= {(hook, *key): row for key, row in found.items()}
@@ -126,11 +132,11 @@ def keys_of(run: Run) -> tuple[int | str, ...]:
     return key_frequencies(run[run.steps[-1]].weights, task=run.task)
 
 
-def put_all(parts: Sequence[str], donor: Weights, into: Weights) -> dict[str, Tensor]:
-    """The tensors of a network with several parts of another."""
+def put_all(parts: Sequence[str], donor: Weights, into: Weights, task: Task) -> dict[str, Tensor]:
+    """The tensors of a network with several parts of another, of the same task."""
     found = into
     for part in parts:
-        found = like(into, put(part, donor, found))
+        found = like(into, put(part, donor, found, task))
     return found.tensors()
 
 

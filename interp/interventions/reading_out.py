@@ -15,6 +15,7 @@ from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_tables
 from interp.store.run import RunLike, as_run
 from interp.tasks.modular import ModularTask
+from interp.tasks.recognized import residues_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ def readout(run: RunLike, *, steps: Sequence[int] | None = None, seed: int = 0) 
     import pandas as pd
 
     run = as_run(run)
-    if not isinstance(run.task, ModularTask) or run.task.operation != "add":
+    if residues_of(run.task) != "add":
         raise UsageError(f"readout: given a run of {run.task.name}, expected addition modulo p: the ideal clock adds")
     rows = []
     for step in run.steps if steps is None else steps:

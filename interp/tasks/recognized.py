@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from interp.errors import UsageError
 from interp.groups.cayley import Group
 from interp.tasks.known_forms import known_task
+from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask, Task
 
 if TYPE_CHECKING:
@@ -43,6 +44,23 @@ def harmonics_of_table(table: Int64[np.ndarray, "n n"]) -> Harmonics | None:
     from interp.harmonics.of_group import group_harmonics  # only here: tables must not wait for torch
 
     return group_harmonics(group)
+
+
+def residues_of(task: Task) -> Literal["add", "subtract"] | None:
+    """Whether all pairs of residues are added, or subtracted, modulo p, by whatever name; None if neither.
+
+    >>> residues_of(known_task("x-y mod 5")), residues_of(known_task("Z6")), residues_of(known_task("x*y mod 5"))
+    ('subtract', 'add', None)
+    """
+    if isinstance(task, ModularTask):
+        return "add" if task.operation == "add" else "subtract" if task.operation == "subtract" else None
+    table = TableTask.of(task)
+    if not table.is_binary_operation or table.p != table.classes or table.left_out is not None:
+        return None
+    a, b = np.divmod(np.arange(table.p**2), table.p)
+    if np.array_equal(table.labels, (a + b) % table.p):
+        return "add"
+    return "subtract" if np.array_equal(table.labels, (a - b) % table.p) else None
 
 
 def group_of(task: Task) -> Group | None:

@@ -90,7 +90,7 @@ def _checked(table: object, name: str) -> np.ndarray:
     """The entries as integers, -1 for a pair that is left out; what is wrong is named by row and column, counted from 0."""
     where = f"table of {name!r}"
     if not isinstance(table, list | tuple):
-        table = np.asarray(table).tolist()
+        table = np.asanyarray(table).tolist()  # of a masked array: None where it is masked
     if not isinstance(table, list | tuple) or not table or not all(isinstance(row, list | tuple | np.ndarray) for row in table):
         raise UsageError(f"{where}: given {table!r:.80}, expected n rows of n integers: row a, column b")
     table = [row.tolist() if isinstance(row, np.ndarray) else row for row in table]
