@@ -48,11 +48,11 @@ def test_a_chimera_has_the_direction_of_one_and_the_length_of_the_other(runs: tu
         "seed1-with-length-of-seed0-at20-by-seed0-for5", "seed1-with-length-of-seed1-at20-by-seed0-for5",
     ]  # fmt: skip
     first = {name: open_run(tmp_path / name)[0].weights for name in table.index}
-    crossed = first["seed0-with-length-of-seed1-at20-by-seed0"]
+    crossed = first["seed0-with-length-of-seed1-at20-by-seed0-for5"]
     a, b, x = flat(one[20].weights), flat(other[20].weights), flat(crossed)
     assert float(x @ a / (x.norm() * a.norm())) == pytest.approx(1, abs=1e-6)
     assert norm_of(crossed) == pytest.approx(float(b.norm()), rel=1e-6)
-    assert torch.equal(flat(first["seed1-with-length-of-seed1-at20-by-seed0"]), b)
+    assert torch.equal(flat(first["seed1-with-length-of-seed1-at20-by-seed0-for5"]), b)
     assert table["shared with seed0"].between(0, 1).all()
     assert open_run(tmp_path / table.index[1]).verify() == ()
     again = chimera(one, other, step=20, steps=5, root=tmp_path, progress=False)
