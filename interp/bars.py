@@ -7,12 +7,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from interp.notebook_bar import NotebookBar, in_notebook
-from interp.process import idle_threads
+from interp.process import idle_thread
 from interp.stops import working_clock
 from interp.wording import shown
 
@@ -210,9 +210,8 @@ def progress_by_part(first: str) -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with ExitStack() as stack:
-        with idle_threads():
-            shown_bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    shown_bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    with idle_thread(stop=shown_bar.stop, start=shown_bar.start):
         task, current = shown_bar.add_task(shown(first), total=None), first
 
         def show(part: str, done: int, total: int) -> None:

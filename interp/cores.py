@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TypeVar
 
 from interp.errors import UsageError
-from interp.forked_workers import from_workers, may_fork
+from interp.forked_workers import may_fork, results_of, started
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -109,6 +109,8 @@ def side_by_side(
 
     with torch_threads(1):
         if threads > 1 and forks and may_fork():
-            yield from from_workers(function, list(items), workers=threads)
-        else:
-            yield from shared_out(alone, items, threads=threads)
+            items = list(items)
+            if workers := started(function, items, workers=threads):
+                yield from results_of(workers, function, items)
+                return
+        yield from shared_out(alone, items, threads=threads)

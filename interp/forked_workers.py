@@ -6,21 +6,24 @@ library and array that is there already, in memory that they share until one of 
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import pickle
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from interp.process import forked, is_idle_beside, without_ctrl_c
+from interp.process import forked, is_idle_beside, signals_put_off, without_idle_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,6 +36,8 @@ _Answer: TypeAlias = tuple[int, Any]
 _END_SECONDS = 5.0  # that a worker has to end in before it is killed
 # Libraries with threads of their own, which warn of a fork or are harmed by one.
 _NOT_BESIDE = {"grpc", "jax", "mpi4py", "ray"}
+# What the system does at a signal is done in a worker too, where the first process had something of its own to do.
+_TO_THE_SYSTEM = {signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGCHLD}
 
 
 def may_fork() -> bool:
@@ -40,15 +45,26 @@ def may_fork() -> bool:
 
     Only on Linux, as macOS' own libraries do not survive it; not where other threads of Python are at work, which may hold locks
     that nobody would release in the child; not in a process that was forked itself or is a daemon, which may have no children;
-    not after CUDA was used, or beside libraries that warn of it.
+    not after CUDA was used, or autograd beside a GPU, or beside libraries that warn of it; not where ends of processes, or of
+    pipes, are somebody else's to deal with.
     """
     if sys.platform != "linux" or forked() or multiprocessing.current_process().daemon or sys.modules.keys() & _NOT_BESIDE:
         return False
     here = threading.current_thread()
     if here is not threading.main_thread() or any(not is_idle_beside(one) for one in threading.enumerate() if one is not here):
         return False
+    if signal.getsignal(signal.SIGCHLD) is not signal.SIG_DFL or signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL:
+        return False
     torch = sys.modules.get("torch")
-    return torch is None or not torch.cuda.is_initialized()
+    return torch is None or not (torch.cuda.is_initialized() or _has_autograd_threads())
+
+
+def _has_autograd_threads() -> bool:
+    """Whether autograd has threads for devices, without which it works no more in a child."""
+    try:
+        return any(task.read_text().startswith("pt_autograd") for task in Path("/proc/self/task").glob("*/comm"))
+    except OSError:  # a thread has ended meanwhile, or nothing is known
+        return True
 
 
 def from_workers(function: Callable[[Item], Result], items: Sequence[Item], *, workers: int) -> Iterator[Result]:
@@ -60,13 +76,17 @@ def from_workers(function: Callable[[Item], Result], items: Sequence[Item], *, w
     >>> list(from_workers(lambda n: n * n, range(5), workers=2))
     [0, 1, 4, 9, 16]
     """
-    to_do, at, found = deque(range(len(items))), dict[_Worker, int](), dict[int, _Answer]()
-    idle: list[_Worker] = []
+    return results_of(started(function, items, workers=workers), function, items)
+
+
+def results_of(workers: list[Worker], function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """The same by workers that were `started` for it, which are ended."""
+    to_do, at, found = deque(range(len(items))), dict[Worker, int](), dict[int, _Answer]()
+    idle, ahead = list(workers), len(workers) + 1
     try:
-        idle += _started(function, items, workers)
         for wanted in range(len(items)):
             while wanted not in found:
-                while idle and to_do and to_do[0] <= wanted + workers + 1:
+                while idle and to_do and to_do[0] <= wanted + ahead:
                     worker = idle.pop()
                     at[worker] = to_do.popleft()
                     worker.begin(at[worker])
@@ -85,19 +105,32 @@ def from_workers(function: Callable[[Item], Result], items: Sequence[Item], *, w
                 raise value
             yield function(items[wanted]) if kind == _UNSENT else value
     finally:
-        for worker in [*idle, *at]:
+        for worker in workers:
             worker.end(at_once=worker in at)
 
 
-def _started(function: Callable[[Item], object], items: Sequence[Item], workers: int) -> list[_Worker]:
-    started: list[_Worker] = []
-    for _ in range(min(workers, len(items))):
-        with suppress(OSError):  # no memory or no numbers left for another process: there are fewer
-            started.append(_Worker(function, items, [one.connection for one in started]))
-    return started
+def started(function: Callable[[Item], object], items: Sequence[Item], *, workers: int) -> list[Worker]:
+    """So many workers, or fewer where no more processes can be had; none, and that is said, where there can be none."""
+    found: list[Worker] = []
+    try:
+        with without_idle_threads(), signals_put_off():  # no signal comes between a process and its place in the list
+            gc.freeze()  # what is garbage here is not finalized there, a second time
+            try:
+                for _ in range(min(workers, len(items))):
+                    found.append(Worker(function, items, [one.connection for one in found]))
+            except OSError as error:  # no memory, or no number, for another; or what was printed cannot be written before
+                if not found:
+                    log.info("no process can be forked (%s); threads do the work", error)
+            finally:
+                gc.unfreeze()
+    except BaseException:
+        for worker in found:
+            worker.end(at_once=True)
+        raise
+    return found
 
 
-class _Worker:
+class Worker:
     """A forked process that computes one item after another, and ends when this one does.
 
     Args:
@@ -112,7 +145,7 @@ class _Worker:
         arguments = (function, items, theirs, [*others, self.connection])
         self._process: ForkProcess = context.Process(target=_work, args=arguments, daemon=True)
         try:
-            with without_ctrl_c(), warnings.catch_warnings():
+            with warnings.catch_warnings():
                 # Since 3.12 Python warns of threads of any kind. Those left are of linear algebra's libraries, which expect it.
                 warnings.filterwarnings("ignore", ".* is multi-threaded", DeprecationWarning)
                 self._process.start()
@@ -124,8 +157,7 @@ class _Worker:
 
     def begin(self, index: int) -> None:
         """Have an item computed."""
-        with suppress(OSError):  # the worker is gone: `answer` will say so
-            self.connection.send_bytes(pickle.dumps(index))
+        self._send(index)
 
     def answer(self) -> _Answer | None:
         """What became of the item; None if the worker is gone, which is then said."""
@@ -146,27 +178,39 @@ class _Worker:
         return answer
 
     def end(self, *, at_once: bool) -> None:
-        """Have the process end: it does once it can get no more work, or in the middle of it."""
-        self.connection.close()
+        """Have the process end: it does when it is told that there is no more work, or in the middle of it."""
+        if self.connection.closed:
+            return
         if at_once:
             self._process.terminate()
-        self._process.join(_END_SECONDS)
-        if self._process.exitcode is None:
+        else:
+            self._send(None)
+        self.connection.close()
+        if not wait([self._process.sentinel], _END_SECONDS):
             self._process.kill()
-            self._process.join()
+        self._process.join()
+
+    def _send(self, index: int | None) -> None:
+        with suppress(OSError):  # the worker is gone: `answer` says so
+            self.connection.send_bytes(pickle.dumps(index))
 
 
 def _work(function: Callable[[Item], object], items: Sequence[Item], mine: Connection, others: Sequence[Connection]) -> None:
-    """What a worker runs: items by number, until the other end of the connection is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the first ends the others
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    """What a worker runs: items by number, until it is told that there are no more or the first process is gone."""
+    _leave_signals_alone()
     for connection in others:
         connection.close()
-    with suppress(EOFError, OSError):  # the first process has no more work, or is gone
-        while True:
-            index = pickle.loads(mine.recv_bytes())
+    with suppress(EOFError, OSError):  # the first process is gone
+        while (index := pickle.loads(mine.recv_bytes())) is not None:
             mine.send_bytes(_outcome(function, items[index]))
+
+
+def _leave_signals_alone() -> None:
+    """What the first process does at a signal is done there alone. (Ctrl-C, and others, reach all processes of a terminal.)"""
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL if number in _TO_THE_SYSTEM else signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _outcome(function: Callable[[Item], object], item: Item) -> bytes:
@@ -174,6 +218,7 @@ def _outcome(function: Callable[[Item], object], item: Item) -> bytes:
     try:
         answer = (_FOUND, function(item))
     except Exception as error:  # it is raised in the first process, where its result would have come
+        error.add_note("in a forked process:\n" + traceback.format_exc())
         answer = (_RAISED, error)
     try:
         return pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)

@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 if TYPE_CHECKING:
     from threading import Thread
 
 _STARTED_IN = os.getpid()
-_IDLE: WeakSet[Thread] = WeakSet()
+_IDLE: list[_Idle] = []
 
 
 def forked() -> bool:
@@ -23,19 +22,85 @@ def forked() -> bool:
     return os.getpid() != _STARTED_IN
 
 
-@contextmanager
-def idle_threads() -> Iterator[None]:
-    """Threads that are started inside, and are still there at its end, only draw: a process that is forked off can do without."""
-    import threading  # only here: `import interp` is instant
+_JOIN_SECONDS = 1.0
 
-    before = set(threading.enumerate())
-    yield
-    _IDLE.update(set(threading.enumerate()) - before)
+
+class _Idle:
+    """Threads that only draw: how they are started and stopped, and which they are."""
+
+    def __init__(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
+        self._start, self._stop = start, stop
+        self.threads: set[Thread] = set()
+
+    def start(self) -> None:
+        import threading  # only here: `import interp` is instant
+
+        before = set(threading.enumerate())
+        self._start()
+        self.threads = set(threading.enumerate()) - before
+
+    def stop(self) -> None:
+        self._stop()
+        for thread in self.threads:
+            thread.join(_JOIN_SECONDS)
+
+
+@contextmanager
+def idle_thread(*, start: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    """A thread that runs inside, and only draws: it can be stopped for a moment, in which a process is forked off.
+
+    Args:
+        start: starts it.
+        stop: ends it.
+    """
+    idle = _Idle(start, stop)
+    idle.start()
+    _IDLE.append(idle)
+    try:
+        yield
+    finally:
+        _IDLE.remove(idle)
+        idle.stop()
 
 
 def is_idle_beside(thread: Thread) -> bool:
-    """Whether a thread was started among `idle_threads`."""
-    return thread in _IDLE
+    """Whether a thread is one that can be stopped for a moment."""
+    return any(thread in idle.threads for idle in _IDLE)
+
+
+@contextmanager
+def without_idle_threads() -> Iterator[None]:
+    """A moment without them: locks that they would hold in a process that is forked off would be held there for ever."""
+    stopped = list(_IDLE)
+    for idle in stopped:
+        idle.stop()
+    try:
+        yield
+    finally:
+        for idle in stopped:
+            idle.start()
+
+
+@contextmanager
+def signals_put_off() -> Iterator[None]:
+    """A moment in which no handler of Python's runs: what came meanwhile is dealt with at its end. For the main thread alone.
+
+    (To block them in this thread would not do: the system gives a signal to another thread then, and Python's handler runs in
+    this one all the same.)
+    """
+    import signal  # only here: `import interp` is instant
+
+    came: list[int] = []
+    handlers = {each: handler for each in signal.valid_signals() if callable(handler := signal.getsignal(each))}
+    for each in handlers:
+        signal.signal(each, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 @contextmanager

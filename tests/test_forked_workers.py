@@ -113,15 +113,161 @@ print(list(from_workers(dies, range(8), workers=2)))
     assert said.count("ended early, with exit code -9") == (1 if killed == "n == 3" else 2)
 
 
-def test_where_no_process_can_be_forked_everything_is_computed_here():
+def test_where_no_process_can_be_forked_threads_do_the_work():
     script = """
+import torch
+from interp.cores import side_by_side
+
 def refuse():
     raise OSError("no memory")
 
 os.fork = refuse
+logging.getLogger("interp").setLevel(logging.INFO)
 print(set(from_workers(lambda n: os.getpid(), range(4), workers=2)) == {HERE})
+barrier = threading.Barrier(2, timeout=20)
+print(list(side_by_side(lambda n: barrier.wait() and n or n, range(4), threads=2, forks=True)))
 """
-    assert said_by(script)[0] == ["True"]
+    lines, said = said_by(script)
+    assert lines == ["True", "[0, 1, 2, 3]"]
+    assert said.splitlines() == ["no process can be forked (no memory); threads do the work"] * 2
+
+
+def test_what_the_first_process_does_at_a_signal_is_done_there_alone(tmp_path):
+    script = """
+def note(number, _frame):
+    open(os.path.join(sys.argv[1], f"{number} {os.getpid()}"), "w").close()
+
+signal.signal(signal.SIGUSR1, note), signal.signal(signal.SIGHUP, note)
+reading, writing = os.pipe()
+os.set_blocking(writing, False)
+signal.set_wakeup_fd(writing)
+
+def slowly(n):
+    if n == 0:
+        for number in (signal.SIGUSR1, signal.SIGHUP):
+            os.kill(os.getppid(), number)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(0.3)
+    return n
+
+print(list(from_workers(slowly, range(6), workers=2)))
+print(sorted(os.listdir(sys.argv[1])) == sorted(f"{int(number)} {HERE}" for number in (signal.SIGUSR1, signal.SIGHUP)))
+print(sorted(os.read(reading, 9)) == sorted((signal.SIGUSR1, signal.SIGHUP)))
+"""
+    assert said_by(script, tmp_path)[0] == ["[0, 1, 2, 3, 4, 5]", "True", "True"]
+
+
+def test_signals_that_come_while_processes_are_forked_are_dealt_with_afterwards():
+    script = """
+import multiprocessing, torch
+from interp import forked_workers
+
+class Interrupting(forked_workers.Worker):
+    def __init__(self, *given):
+        super().__init__(*given)
+        signal.raise_signal(signal.SIGINT)
+
+forked_workers.Worker = Interrupting
+try:
+    list(from_workers(abs, range(4), workers=2))
+except KeyboardInterrupt as error:
+    print("interrupted")
+    kept = error  # as a prompt does, and with it all that its frames hold
+until = time.monotonic() + 20
+while multiprocessing.active_children() and time.monotonic() < until:
+    time.sleep(0.05)
+print(multiprocessing.active_children())
+"""
+    assert said_by(script)[0] == ["interrupted", "[]"]
+
+
+def test_garbage_and_text_that_is_not_written_yet_stay_the_first_processs(tmp_path):
+    script = """
+import gc, weakref
+gc.disable()
+
+class Held:
+    def __init__(self):
+        self.me = self
+        self.file = open(sys.argv[1], "w")
+        self.file.write("one line\\n")
+
+    def __del__(self):
+        self.file.flush()
+
+Held()
+gc.enable()
+print("begun", end=" ")
+list(from_workers(lambda n: (gc.collect(), [[] for _ in range(10_000)])[0], range(4), workers=2))
+gc.collect()
+print(open(sys.argv[1]).read().splitlines())
+"""
+    assert said_by(script, tmp_path / "text")[0] == ["begun ['one line']"]
+
+
+def test_a_worker_that_warns_does_not_wait_for_a_bar(tmp_path):
+    """On a terminal the bar takes stderr for itself: in a worker it is the terminal's again."""
+    script = """
+import warnings
+from interp.bars import counted_progress
+
+def warn(n):
+    warnings.warn(f"number {n}", stacklevel=1)
+    return n
+
+total = 0
+for _ in range(12):
+    with counted_progress("measuring") as show:
+        for n in from_workers(warn, range(6), workers=2):
+            show(n + 1, 6)
+            total += 1
+print("in all", total)
+"""
+    import pty
+
+    pid, terminal = pty.fork()
+    if not pid:
+        os.environ["TERM"] = "xterm"
+        os.execv(sys.executable, [sys.executable, "-c", BEGIN + script])
+    said, until = b"", time.monotonic() + 100
+    try:
+        while time.monotonic() < until:
+            said += os.read(terminal, 65536)
+    except OSError:  # it is at its end
+        pass
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    assert b"in all 72" in said
+    assert b"number 5" in said
+
+
+def test_a_process_that_was_forked_meanwhile_does_not_keep_workers_waiting():
+    script = """
+results = from_workers(abs, range(4), workers=2)
+next(results)
+if not (child := os.fork()):
+    time.sleep(60)
+    os._exit(0)
+begun = time.monotonic()
+print(list(results), time.monotonic() - begun < 4)
+os.kill(child, signal.SIGKILL), os.waitpid(child, 0)
+"""
+    assert said_by(script)[0] == ["[1, 2, 3] True"]
+
+
+def test_an_exception_says_where_it_was_raised():
+    script = """
+def broken(n):
+    return 1 // n
+
+try:
+    list(from_workers(broken, [0], workers=1))
+except ZeroDivisionError as error:
+    print("".join(error.__notes__).count("in broken"))
+"""
+    assert said_by(script)[0] == ["1"]
 
 
 def test_workers_end_with_the_process_that_wants_them(tmp_path):
@@ -180,18 +326,26 @@ list(from_workers(slowly, range(1000), workers=2))
 def test_a_process_is_forked_only_where_that_does_no_harm():
     script = """
 import multiprocessing
-from interp.process import idle_threads
+from interp.process import idle_thread
 print("alone", may_fork())
 
-leave = threading.Event()
-with idle_threads():
-    bar = threading.Thread(target=leave.wait)
-    bar.start()
-print("beside a thread that draws", may_fork())
-other = threading.Thread(target=leave.wait)
-other.start()
-print("beside another thread", may_fork())
-leave.set(), other.join(), bar.join()
+class Bar:
+    def start(self):
+        self.done = threading.Event()
+        threading.Thread(target=self.done.wait).start()
+
+    def stop(self):
+        self.done.set()
+
+leave, bar, there = threading.Event(), Bar(), []
+os.register_at_fork(before=lambda: there.append(threading.active_count()))
+with idle_thread(start=bar.start, stop=bar.stop):
+    print("beside a thread that draws", may_fork(), *from_workers(abs, [0], workers=1), there)
+    print("which is there again", threading.active_count())
+    other = threading.Thread(target=leave.wait)
+    other.start()
+    print("beside another thread", may_fork())
+    leave.set(), other.join()
 
 asked = []
 asker = threading.Thread(target=lambda: asked.append(may_fork()))
@@ -202,6 +356,11 @@ if not (child := os.fork()):
     print("in a process that was forked", may_fork(), flush=True)
     os._exit(0)
 os.waitpid(child, 0)
+
+for number, handler in ((signal.SIGCHLD, lambda *_: None), (signal.SIGCHLD, signal.SIG_IGN), (signal.SIGPIPE, signal.SIG_DFL)):
+    before = signal.signal(number, handler)
+    print("with", signal.Signals(number).name, may_fork())
+    signal.signal(number, before)
 
 print("in a worker", *from_workers(lambda _: may_fork(), [0], workers=1))
 multiprocessing.current_process()._config["daemon"] = True
@@ -215,10 +374,14 @@ print("on macOS", may_fork())
 """
     assert said_by(script)[0] == [
         "alone True",
-        "beside a thread that draws True",
+        "beside a thread that draws True 0 [1]",
+        "which is there again 2",
         "beside another thread False",
         "in another thread False",
         "in a process that was forked False",
+        "with SIGCHLD False",
+        "with SIGCHLD False",
+        "with SIGPIPE False",
         "in a worker False",
         "as a daemon False",
         "beside JAX False",
@@ -235,11 +398,11 @@ from interp.tasks.modular import ModularTask
 
 def has_forked(run, analyses, **how):
     forked = []
-    begun, workers._started = workers._started, lambda *a: forked.append(begun(*a)) or forked[-1]
+    begun, workers.Worker = workers.Worker, lambda *given: forked.append(begun(*given)) or forked[-1]
     try:
         return observe(run, analyses, **how), bool(forked)
     finally:
-        workers._started = begun
+        workers.Worker = begun
 """
 
 

@@ -45,7 +45,8 @@ class Measuring:
         results: of each analysis, by name: what is known is not measured.
         read: a checkpoint that was read before.
         force: measure even if memory does not suffice for one checkpoint, by estimate.
-        failures: name of an analysis that raised -> at which step, and what; it is not asked again.
+        failures: name of an analysis that raised -> at which step, and what; it is not asked again (but by forked processes,
+            which do not know of it).
         unmeasured: name of an analysis -> step at which nothing can be measured, as the run diverged -> why.
         of_run: see `View.once_per_run`; for each split that the run has had.
     """
