@@ -83,13 +83,18 @@ def without_idle_threads() -> Iterator[None]:
 
 @contextmanager
 def signals_put_off() -> Iterator[None]:
-    """A moment in which no handler of Python's runs: what came meanwhile is dealt with at its end. For the main thread alone.
+    """A moment in which no handler of Python's runs: what came meanwhile is dealt with at its end. (They run in the main thread
+    alone: in another nothing is to be put off.)
 
-    (To block them in this thread would not do: the system gives a signal to another thread then, and Python's handler runs in
-    this one all the same.)
+    To block signals in the main thread would not do: the system gives them to a library's thread then, and Python's handler runs
+    in this one all the same (findings/numpy_threads_take_blocked_signals.sh).
     """
     import signal  # only here: `import interp` is instant
+    import threading
 
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     came: list[int] = []
     handlers = {each: handler for each in signal.valid_signals() if callable(handler := signal.getsignal(each))}
     for each in handlers:
@@ -107,15 +112,16 @@ def signals_put_off() -> Iterator[None]:
 def without_ctrl_c() -> Iterator[None]:
     """Processes that are started inside are not sent Ctrl-C until they ask for it: they could not deal with it while they begin.
 
-    Ctrl-C reaches every process of a terminal; this one is to end the others.
+    Ctrl-C reaches every process of a terminal; this one is to end the others, and deals with it when the block is left.
     """
     import signal  # only here: `import interp` is instant
 
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with signals_put_off():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
