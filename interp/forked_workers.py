@@ -114,6 +114,7 @@ def started(function: Callable[[Item], object], items: Sequence[Item], *, worker
     found: list[Worker] = []
     try:
         with without_idle_threads(), signals_put_off():  # no signal comes between a process and its place in the list
+            is_frozen = gc.get_freeze_count() > 0  # by the program itself, which must not be undone
             gc.freeze()  # what is garbage here is not finalized there, a second time
             try:
                 for _ in range(min(workers, len(items))):
@@ -122,7 +123,8 @@ def started(function: Callable[[Item], object], items: Sequence[Item], *, worker
                 if not found:
                     log.info("no process can be forked (%s); threads do the work", error)
             finally:
-                gc.unfreeze()
+                if not is_frozen:
+                    gc.unfreeze()
     except BaseException:
         for worker in found:
             worker.end(at_once=True)

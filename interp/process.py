@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from threading import Thread
+    from types import FrameType
 
 _STARTED_IN = os.getpid()
 _IDLE: list[_Idle] = []
@@ -96,16 +98,34 @@ def signals_put_off() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    handlers = {each: handler for each in signal.valid_signals() if callable(handler := signal.getsignal(each))}
-    for each in handlers:
-        signal.signal(each, lambda number, _frame: came.append(number))
+    handlers: dict[int, Callable[[int, FrameType | None], object]] = {
+        int(each): handler for each in signal.valid_signals() if callable(handler := signal.getsignal(each))
+    }
+    is_over = False
+
+    def put_off(number: int, frame: FrameType | None) -> None:
+        if is_over:  # while handlers are put back one by one
+            handlers[number](number, frame)
+        else:
+            came.append(number)
+
     try:
+        for each in handlers:
+            signal.signal(each, put_off)
         yield
     finally:
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
-        for number in came:
-            signal.raise_signal(number)
+        is_over = True
+        back = [partial(signal.signal, each, handler) for each, handler in handlers.items()]
+        _all_of([*back, *(partial(signal.raise_signal, number) for number in came)])
+
+
+def _all_of(actions: Sequence[Callable[[], object]]) -> None:
+    """Every one of them, though some raise: the last exception is raised, with the others as its context."""
+    if actions:
+        try:
+            actions[0]()
+        finally:
+            _all_of(actions[1:])
 
 
 @contextmanager

@@ -205,6 +205,20 @@ print(open(sys.argv[1]).read().splitlines())
     assert said_by(script, tmp_path / "text")[0] == ["begun ['one line']"]
 
 
+def test_what_the_program_has_frozen_itself_stays_frozen():
+    script = """
+import gc
+gc.freeze()
+frozen = gc.get_freeze_count()
+list(from_workers(abs, range(4), workers=2))
+print(gc.get_freeze_count() >= frozen > 0)
+gc.unfreeze()
+list(from_workers(abs, range(4), workers=2))
+print(gc.get_freeze_count())
+"""
+    assert said_by(script)[0] == ["True", "0"]
+
+
 def test_a_worker_that_warns_does_not_wait_for_a_bar(tmp_path):
     """On a terminal the bar takes stderr for itself: in a worker it is the terminal's again."""
     script = """

@@ -99,6 +99,8 @@ def test_patches_of_a_group_refuse_frequencies_and_take_tensors(runs: dict[str, 
         interp.patch(runs["group"], from_=10, into=0, parts=["keys:1"])
     with pytest.raises(UsageError, match=r"given 'blocks\.0\.mlp\.hook_post', a hook point, expected tensors"):
         interp.patch_matrix(runs["group"], parts=["blocks.0.mlp.hook_post"])
+    with pytest.raises(UsageError, match=r"given 'blocks\.0\.mlp\.hook_post', expected a list of parts"):
+        interp.patch_matrix(runs["group"], parts="blocks.0.mlp.hook_post")
     for how, message in (
         ({"parts": "W_E"}, r"given 'W_E', expected a list"),
         ({"controls": 1.5}, "controls: given 1.5, expected a whole number"),
@@ -120,6 +122,16 @@ def test_a_sum_is_a_sum_by_any_name(name: str, kind: str | None) -> None:
             config(task, changes=("5:ablate.logits=2",))
     else:
         assert config(task, changes=("5:ablate.logits=2",)).changes
+
+
+def test_a_difference_without_harmonics_has_no_keys_that_could_be_taken() -> None:
+    a, b = np.divmod(np.arange(49), 7)
+    task = interp.table_task(((a - b) % 7).reshape(7, 7), name="mine")
+    assert residues_of(task) == "subtract"
+    assert config(task, changes=("5:ablate.logits=2",)).changes
+    for frequencies in ("keys", "newest"):
+        with pytest.raises(UsageError, match="given mine, expected addition or subtraction modulo p"):
+            config(task, changes=(f"5:ablate.logits={frequencies}",))
 
 
 def test_interventions_take_a_sum_by_any_name(runs: dict[str, Run], tmp_path: Path) -> None:

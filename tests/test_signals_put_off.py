@@ -50,6 +50,59 @@ def test_every_signal_is_dealt_with_once_and_in_order_by_its_own_handler() -> No
     assert came == ["usr1", "int", "usr1"]
 
 
+class OtherError(Exception):
+    """What a handler may raise."""
+
+
+def raising(*_: object) -> None:
+    raise OtherError
+
+
+def test_all_are_dealt_with_though_some_raise() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGUSR1, raising)
+
+    def moment() -> None:
+        with signals_put_off():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGUSR1)
+
+    with pytest.raises(OtherError) as caught:
+        moment()
+    assert isinstance(caught.value.__context__, KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("when", [0, 1, 2, 3])
+def test_a_signal_that_comes_while_handlers_are_replaced_or_put_back_leaves_them_as_they_were(when, monkeypatch) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGUSR1, raising)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+    replace, calls = signal.signal, []
+
+    def interrupted(number, handler):
+        if number in before:
+            calls.append(number)
+            if len(calls) == when + 1:
+                signal.raise_signal(signal.SIGUSR1)
+        return replace(number, handler)
+
+    def moment() -> None:
+        with signals_put_off():
+            pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(signal, "signal", interrupted)
+        with pytest.raises(OtherError):
+            moment()
+    # One of them may not be put back where what puts it back is interrupted before it does: it does what the other did.
+    now = {number: signal.getsignal(number) for number in before}
+    assert now == before or when in (2, 3)
+    with pytest.raises(OtherError):
+        signal.raise_signal(signal.SIGUSR1)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
 def test_what_fails_inside_leaves_the_handlers_as_they_were() -> None:
     own = signal.getsignal(signal.SIGINT)
     with pytest.raises(ValueError, match="inside"), signals_put_off():

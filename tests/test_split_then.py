@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +17,8 @@ from interp.config.run_config import CheckpointConfig, ModelConfig, OptimizerCon
 from interp.losses import cross_entropy
 from interp.networks.pair_tables import pair_logits
 from interp.observing.series import about
+from interp.reporting.run_curves import Curves
+from interp.reporting.sentences import sentences
 from interp.store.run import Run
 from interp.tasks.modular import ModularTask
 
@@ -52,6 +57,7 @@ def measured(run: Run, step: int) -> tuple[float, float]:
         (("10..30:pairs=0.2", "20:pairs=0.7"), {10: 24, 20: 85, 30: 85}),  # at 30 others, and as many
         (("20:optimizer.weight_decay=0", "30:labels=0.2"), {}),
         (("grokked:pairs=0.8",), {}),  # which it did not
+        (("20:pairs=0.5",), {}),  # as many as there are
     ],
 )
 def test_a_checkpoints_losses_are_those_of_the_history_on_the_pairs_of_its_step(tmp_path, changes, sizes):
@@ -93,6 +99,50 @@ def test_a_fork_knows_whether_the_phase_for_which_a_change_waited_had_come(tmp_p
     assert (begun <= 55) == (moments == "kept")
     for step in child.steps:
         assert measured(child, step)[1] == pytest.approx(child[step].losses["test_loss"], rel=1e-4)
+
+
+def test_a_training_from_a_state_says_what_had_begun_in_it(tmp_path):
+    parent = recorded(tmp_path, "memorized:pairs=0.9", steps=150, moments=(55,))
+    config = replace(parent.config, steps=100, checkpoints=CheckpointConfig(log=0, every=5))
+    run = interp.record(
+        interp.Training(config, interp.FromState(parent.moments(55))), root=tmp_path, name="from-state", progress=False
+    )
+    assert run.record["start"]["changes_began"] == {"0": 50}
+    for step in run.steps:
+        assert measured(run, step)[1] == pytest.approx(run[step].losses["test_loss"], rel=1e-4)
+
+
+def test_a_fork_that_does_not_say_what_had_begun_asks_its_parent(tmp_path, caplog):
+    """Of an earlier version: its record has no word of it."""
+    parent = recorded(tmp_path, "memorized:pairs=0.9", steps=150, moments=(55,))
+    child = interp.fork(parent, 55, progress=False, steps=100)
+    start = {name: value for name, value in child.record["start"].items() if name != "changes_began"}
+    silent = replace(child, record={**child.record, "start": start})
+    assert [len(silent.split_at(step).train) for step in child.steps] == [109] * len(child.steps)
+    assert not caplog.messages
+    shutil.move(parent.path, tmp_path / "elsewhere")
+    silent = replace(child, record={**child.record, "start": start})
+    silent.split_at(60)
+    assert "had begun before it was forked is not known" in caplog.text
+
+
+def test_the_page_says_from_when_on_it_was_trained_on_other_pairs(tmp_path):
+    run = recorded(tmp_path, "20:pairs=0.8")
+    told, *_ = sentences(Curves(interp.observe(run, ["weight_norms"])))
+    assert "with 60 of the 121 pairs, with 97 from step 20 on; pairs that it never saw are, at each step, those" in told
+
+
+def test_a_watched_training_is_judged_by_the_pairs_of_its_step(tmp_path, monkeypatch):
+    from interp.forecasting import looking_on
+
+    asked = []
+    monkeypatch.setattr(looking_on, "Model", lambda weights, task, split: asked.append(len(split.train)))
+    monkeypatch.setattr(looking_on, "Circuit", SimpleNamespace(of=lambda *_: SimpleNamespace(agreement=1.0)))
+    config = recorded(tmp_path, "20..40:pairs=0.8").config
+    watching = looking_on.Foresight(config)
+    for step in (10, 20, 50):
+        watching._consider(SimpleNamespace(weights=None, index=step), 0.5)
+    assert asked == [60, 97, 60]
 
 
 def test_analyses_see_the_pairs_of_their_step(tmp_path):

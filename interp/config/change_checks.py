@@ -35,7 +35,7 @@ def check_change(change: Change, *, steps: int, task: Task) -> None:
         return
     from interp.tasks.recognized import residues_of  # only here: most runs have no such change
 
-    if residues_of(task) is None:
+    if residues_of(task) is None or (isinstance(change.what.frequencies, str) and task.harmonics is None):
         raise UsageError(
             f"{where}: given {task.name}, expected addition or subtraction modulo p, in which waves run over residues in their "
             "own order"

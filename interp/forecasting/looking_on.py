@@ -18,6 +18,7 @@ from interp.measures.effective import effective_number
 from interp.measures.spectrum import embedding_spectrum
 from interp.networks.one_layer import Weights
 from interp.observing.circuit import Circuit, Model
+from interp.store.split_then import SplitThen
 
 if TYPE_CHECKING:
     from interp.config.run_config import RunConfig
@@ -126,7 +127,9 @@ class Foresight:
     def _consider(self, step: Step[Any], least: float) -> None:
         """Stop, unless there is a circuit already: asked at last, since it takes a pass over all pairs."""
         config = self._config
-        model = Model(step.weights, config.task, config.split.draw(config.task))
+        memorized = {"memorized": self._memorized}
+        then = SplitThen(config.split.draw(config.task), config.schedule, lambda _, change: memorized.get(str(change.start)))
+        model = Model(step.weights, config.task, then.at(step.index))
         assert self._harmonics is not None
         agreement = float(Circuit.of(model, self._harmonics, ()).agreement)
         if agreement >= AGREES:

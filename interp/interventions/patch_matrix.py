@@ -52,7 +52,7 @@ def patch_matrix(
     run = as_run(run)
     giver = run if donor is None else as_run(donor)
     check_donor(run, giver)
-    if hook := next((part for part in parts if is_hook(part)), None):
+    if hook := next((part for part in parts if is_hook(part)), None) if not isinstance(parts, str) else None:
         raise UsageError(f"parts: given {hook!r}, a hook point, expected tensors and groups of them; `interp.patch` takes both")
     chosen = _evenly(run.steps) if steps is None else list(dict.fromkeys(steps))
     if not chosen:

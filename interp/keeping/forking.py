@@ -27,7 +27,7 @@ from interp.store.run import Run, RunLike, as_run
 from interp.store.run_paths import run_path
 from interp.training.choice import cannot
 from interp.training.loop import CHANGES, MASK
-from interp.training.start import FromState, FromWeights, moments_in
+from interp.training.start import FromState, FromWeights, begun_at_phases, moments_in
 
 log = logging.getLogger("interp")
 
@@ -167,16 +167,9 @@ def _start(parent: Run, step: int, *, moments: Moments, changed: Mapping[str, An
         state["engine.norm"] = torch.full_like(state["engine.norm"], float(state["flat"].norm()))
     if "changes" in changed:  # the state of the parent's own means nothing for others
         state = {name: tensor for name, tensor in state.items() if not name.startswith(CHANGES)}
-    elif begun := _begun(parent, state):
+    elif begun := begun_at_phases(parent.config.schedule, state):
         lineage["changes_began"] = begun
     return FromState(state, "kept", lineage)
-
-
-def _begun(parent: Run, state: Mapping[str, Tensor]) -> dict[str, int]:
-    """When the changes began that had waited for a phase, by their number: the fork's own history may not tell."""
-    waited = {number for number, change in enumerate(parent.config.schedule) if isinstance(change.start, str)}
-    found = enumerate(state[f"{CHANGES}began"].tolist() if waited else ())
-    return {str(number): step for number, step in found if number in waited and step >= 0}
 
 
 def _mask(parent: Run) -> dict[str, Tensor] | None:

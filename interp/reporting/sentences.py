@@ -16,7 +16,7 @@ from interp.observing.series import About
 from interp.observing.work_of_keys import KeyWork, work_of_keys
 from interp.reporting.dated_by_losses import dated_by_losses
 from interp.reporting.run_curves import Curves
-from interp.wording import counted, key_nouns, percent, signed
+from interp.wording import counted, key_nouns, listed, percent, signed
 
 if TYPE_CHECKING:
     from interp.harmonics.harmonics import Name
@@ -81,7 +81,12 @@ def _task(about: About) -> str:
     train, test = about.facts.get("train_pairs"), about.facts.get("test_pairs")
     if not isinstance(train, int) or not isinstance(test, int):
         train, test = int(fraction * n_pairs), n_pairs - int(fraction * n_pairs)
-    return f"It was trained on {about.task}, with {train:,} of the {train + test:,} pairs; it never saw the others."
+    told = f"with {train:,} of the {train + test:,} pairs"
+    if later := about.facts.get("train_pairs_from"):
+        told = listed([told, *(f"with {n:,} from step {int(step):,} on" for step, n in later.items())])
+        rest = "pairs that it never saw are, at each step, those that it was not trained on then"
+        return f"It was trained on {about.task}, {told}; {rest}."
+    return f"It was trained on {about.task}, {told}; it never saw the others."
 
 
 def _by_losses(curves: Curves) -> str:

@@ -396,13 +396,14 @@ class Run:
     @property
     def train_pairs_from(self) -> dict[int, int]:
         """The steps from which changes of the run took pairs out or added some -> how many were trained on from there on."""
-        return self._split_then.sizes()
+        steps = self.columns["step"]
+        return self._split_then.sizes(int(steps[-1])) if len(steps) else {}
 
     @cached_property
     def _split_then(self) -> SplitThen:
         from interp.store.split_then import SplitThen
 
-        return SplitThen(self)
+        return SplitThen.of(self, open_run)
 
     @property
     def history(self) -> xr.Dataset:

@@ -19,7 +19,7 @@ from interp.training.choice import make_engine
 from interp.training.engine import Engine
 from interp.training.examples import Examples, check_batch
 from interp.training.fitting import Room, check_run, shortage_explained
-from interp.training.start import SEEDED, FromSeed, FromState, FromWeights, Start
+from interp.training.start import SEEDED, FromSeed, FromState, FromWeights, Start, begun_at_phases
 from interp.training.stream import Plan, Step
 
 # What changes, and a mask, keep in a training's state.
@@ -82,8 +82,14 @@ class Training:
             device=config.device,
             may_end_early=config.until_settled,
             moments=tuple(config.checkpoints.moments_of(config.steps)),
-            start={} if isinstance(self.start, FromSeed) else self.start.facts(),
+            start={} if isinstance(self.start, FromSeed) else {**self.start.facts(), **self._begun_before()},
         )
+
+    def _begun_before(self) -> dict[str, Any]:
+        """When the changes began, in the state that it begins with, that waited for a phase: its own history may not tell."""
+        tensors = self.start.tensors if isinstance(self.start, FromState) and self.start.moments == "kept" else {}
+        begun = begun_at_phases(self.config.schedule, tensors)
+        return {"changes_began": begun} if begun else {}
 
     def __iter__(self) -> Iterator[Step[Any]]:
         """Yield the present step, then one more after every update, up to the budget or until settled.

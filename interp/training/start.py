@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from interp.config.changes import Change
 from interp.errors import UsageError, unknown
 from interp.networks.network import Network
 
@@ -67,6 +68,13 @@ class FromState:
         step = int(self.tensors["index"])
         own = {"from": "state", "step": step, "sha256": _digest(self.tensors), "moments": self.moments}
         return {**own, **self.lineage}
+
+
+def begun_at_phases(schedule: Sequence[Change], tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """When the changes that wait for a phase began in the training of a state, by their number, as JSON has it."""
+    waiting = {number for number, change in enumerate(schedule) if isinstance(change.start, str)}
+    found = enumerate(tensors["changes.began"].tolist() if waiting and "changes.began" in tensors else ())
+    return {str(number): step for number, step in found if number in waiting and step >= 0}
 
 
 @dataclass(frozen=True, eq=False)
