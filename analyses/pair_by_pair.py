@@ -78,9 +78,8 @@ def figure(series):
         ],
     ]
     empty = {4, 5, 6} - {int(trace["xaxis"][1:]) for trace in medians if np.isfinite(trace["y"]).any()}
-    whys = {6: "elements without an order have no distance"} if known.distance is None else {}
-    if not known.parts["unseen"].any():
-        whys = dict.fromkeys(empty, "no pair was left unseen")
+    distance = {6: "elements without an order have no distance"} if known.distance is None else {}
+    whys = distance if known.parts["unseen"].any() else dict.fromkeys(empty, "no pair was left unseen")
     notes = [remark(whys.get(cell, "of no class more than half came right"), cell=cell) for cell in sorted(empty)]
     none = enumerate((known.parts[part].any() for part in PARTS), start=1)
     notes += [remark(NO_PAIRS, cell=cell) for cell, has_pairs in none if not has_pairs]
@@ -97,8 +96,8 @@ class _Known:
         finite = np.flatnonzero(np.isfinite(right).all(axis=tuple(range(1, right.ndim))))
         self.steps, self.right = series.step.values[finite], right[finite].astype(bool)
         self.course = measures.pair_course(self.steps, self.right)
-        # Where the run's changes took pairs out or added some: those that it was ever trained on.
-        seen, answer = series["pair_seen"].values[finite].astype(bool).any(axis=0), series["pair_answer"].values[finite[0]]
+        seen = series["pair_seen"].values[finite].astype(bool).any(axis=0)  # ever, where changes took some out or added some
+        answer = series["pair_answer"].values[finite[0]]
         left_out = series["pair_left_out"].values[finite[0]].astype(bool) if "pair_left_out" in series else np.zeros_like(seen)
         self.is_table, self.parts = seen.ndim == 2, {"seen": seen, "unseen": ~(seen | left_out)}
         is_circle = self.is_table and seen.any() and about(series).operation in MODULAR
