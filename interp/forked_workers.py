@@ -23,7 +23,8 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from interp.process import forked, is_idle_beside, signals_put_off, without_idle_threads
+from interp.process import forked, is_idle_beside, without_idle_threads
+from interp.signals import signals_put_off
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

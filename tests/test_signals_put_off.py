@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np  # noqa: F401  starts threads, which take what the main one blocks
 import pytest
 
-from interp.process import signals_put_off, without_ctrl_c
+from interp.signals import signals_put_off, without_ctrl_c
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ import torch
 from interp.config.run_config import RunConfig
 from interp.cores import available_threads
 from interp.errors import TrainingError, UsageError
-from interp.process import without_ctrl_c
+from interp.signals import without_ctrl_c
 
 _LOOK_SECONDS = 1.0  # between two looks at whether the calling process is still there
 

@@ -24,7 +24,7 @@ from threading import Thread
 from numba.core import config
 
 from interp.bars import counted_progress, on_terminal
-from interp.process import without_ctrl_c
+from interp.signals import without_ctrl_c
 from interp.training.cpu.kernels import Layout, compile_alone, units_for
 
 log = logging.getLogger("interp")
