@@ -1,6 +1,6 @@
 """Time of one training step against p, width, heads, share of pairs and threads: the fast CPU engine and the reference engine.
 
-    python benchmarks/scaling.py [--rounds N] [--after STEPS] [--json]
+    python benchmarks/scaling.py [--rounds N] [--after STEPS] [--p P] [--json]
 
 Everything but the one thing that varies is as in the reference run (p = 113, 30 %, d_model 128, 4 heads, d_mlp 512). Both engines
 go on from the same weights, some steps into training. The last column is the engine that ``engine="auto"`` takes; it must never
@@ -81,9 +81,10 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__, rounds=3)
     add_after(parser, default=300)
+    parser.add_argument("--p", type=int, metavar="P", help="only the row of this p, all else as in the reference run")
     arguments = parser.parse_args()
     facts, rows = machine(), []
-    for point in points():
+    for point in points() if arguments.p is None else [Point("p", p=arguments.p)]:
         config = point.config()
         torch.set_num_threads(point.threads)
         state = state_after(replace(config, engine="cpu"), arguments.after)
