@@ -47,7 +47,10 @@ def test_no_more_is_begun_than_waits_to_be_taken(tmp_path):
     script = """
 def begin(n):
     open(os.path.join(sys.argv[1], str(n)), "w").close()
-    time.sleep(0.5 if n == 0 else 0)
+    until = time.monotonic() + 20
+    while n == 0 and not os.path.exists(os.path.join(sys.argv[1], "3")) and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.3 if n == 0 else 0)
     return n
 
 results = from_workers(begin, range(1000), workers=2)
@@ -265,7 +268,7 @@ if not (child := os.fork()):
     time.sleep(60)
     os._exit(0)
 begun = time.monotonic()
-print(list(results), time.monotonic() - begun < 4)
+print(list(results), time.monotonic() - begun < 8)  # each worker would be waited for for five seconds
 os.kill(child, signal.SIGKILL), os.waitpid(child, 0)
 """
     assert said_by(script)[0] == ["[1, 2, 3] True"]
