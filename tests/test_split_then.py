@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -19,6 +21,7 @@ from interp.networks.pair_tables import pair_logits
 from interp.observing.series import about
 from interp.reporting.run_curves import Curves
 from interp.reporting.sentences import sentences
+from interp.store import split_then
 from interp.store.run import Run
 from interp.tasks.modular import ModularTask
 
@@ -70,6 +73,21 @@ def test_a_checkpoints_losses_are_those_of_the_history_on_the_pairs_of_its_step(
         assert train == pytest.approx(run[step].losses["train_loss"], rel=1e-4)
         assert test == pytest.approx(run[step].losses["test_loss"], rel=1e-4)
     assert run.split_at(0) is run.split
+
+
+def test_all_who_ask_at_once_get_the_same_split(tmp_path, monkeypatch):
+    run, barrier = recorded(tmp_path, "20:pairs=0.8"), threading.Barrier(3, timeout=20)
+    run.split_at(0)
+    draw = split_then.with_pairs
+
+    def together(*given):
+        barrier.wait()
+        return draw(*given)
+
+    monkeypatch.setattr(split_then, "with_pairs", together)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(run.split_at, [20, 30, 40]))
+    assert found[0] is found[1] is found[2] is run.split_at(60)
 
 
 def test_a_change_that_waits_for_a_phase_begins_where_the_history_says_that_it_came(tmp_path):

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TRANSPLANTED = ("attention", "W_in")  # unless others are asked for
+# For how many steps what was made is trained on, unless others are asked for; a run's name says others.
+_STEPS, _STEPS_TRANSPLANTED = 6_000, 3_000
 _KEPT = 0.6  # the share of each matrix that a ticket of magnitude keeps, unless another is asked for
 
 
 def chimera(
-    run: RunLike, other: RunLike, *, step: int, steps: int = 6_000, root: str | Path | None = None, progress: bool = True
+    run: RunLike, other: RunLike, *, step: int, steps: int = _STEPS, root: str | Path | None = None, progress: bool = True
 ) -> pd.DataFrame:
     """Does the direction of the weights or their length decide which circuit forms?
 
@@ -59,7 +61,7 @@ def chimera(
             scale = norms[length] / norms[direction]
             facts = {"direction of": direction, "length of": length, "norm": round(norms[length], 4)}
             scaled = weights if direction == length else times(weights, scale)
-            name = f"{direction}-with-length-of-{length}-at{step}-by-{names[0]}{_for(steps, 6_000)}"  # by whose configuration
+            name = f"{direction}-with-length-of-{length}-at{step}-by-{names[0]}{_for(steps, _STEPS)}"  # by whose configuration
             made.append(Made(name, facts, scaled, config))
     runs = train_on(made, _beside(run, root), progress=progress)
     return outcomes(made, runs, of=dict(zip(names, (run, other), strict=True)))
@@ -71,7 +73,7 @@ def transplant(
     step: int,
     parts: Sequence[str] = _TRANSPLANTED,
     seeds: Sequence[int] = (0,),
-    steps: int = 3_000,
+    steps: int = _STEPS_TRANSPLANTED,
     root: str | Path | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -106,7 +108,7 @@ def transplant(
         of = "" if tuple(parts) == _TRANSPLANTED else f"-of-{'-'.join(part.replace(':', '') for part in parts)}"
         for what, weights in arms.items():
             name = _named(run, step, what if what == "nothing" else f"{what}{of}", seed)
-            made.append(Made(f"{name}{_for(steps, 3_000)}", {"seed": seed, "what": what}, weights, config))
+            made.append(Made(f"{name}{_for(steps, _STEPS_TRANSPLANTED)}", {"seed": seed, "what": what}, weights, config))
     return outcomes(made, train_on(made, _beside(run, root), progress=progress), of={run.name: run})
 
 
@@ -117,7 +119,7 @@ def ticket(
     keep: float | None = None,
     by: By = "magnitude",
     seeds: Sequence[int] = (0,),
-    steps: int = 6_000,
+    steps: int = _STEPS,
     root: str | Path | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -157,11 +159,11 @@ def ticket(
     made = []
     for number, one in enumerate(drawn):
         facts = {"what": one.what, "seed": one.seed, "keep": one.keep}
-        name = f"{_named(run, step, f'{one.what} {one.tag}', one.seed)}{_for(steps, 6_000)}"
+        name = f"{_named(run, step, f'{one.what} {one.tag}', one.seed)}{_for(steps, _STEPS)}"
         made.append(Made(name, facts, masked_by(first, one.mask), config, one.mask))
         if not number:
             what = "dense, of its norm"
-            name = f"{_named(run, step, f'{what} {one.tag}', 0)}{_for(steps, 6_000)}"
+            name = f"{_named(run, step, f'{what} {one.tag}', 0)}{_for(steps, _STEPS)}"
             made.append(Made(name, {**facts, "what": what}, dense, config))
     return outcomes(made, train_on(made, _beside(run, root), progress=progress), of={run.name: run})
 

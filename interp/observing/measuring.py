@@ -98,6 +98,7 @@ class Measuring:
     ) -> None:
         import interp.observing.view  # noqa: F401  with torch, once: each forked process would import them by itself
 
+        self.run.split_at(due[0])  # what makes splits is there before several threads ask for it
         threads, built_in = self._at_once(min(self.threads, len(due))), all(a.is_built_in for a in self.analyses)
         try:
             for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=threads, forks=built_in):

@@ -66,8 +66,8 @@ class SplitThen:
             for i in acting:
                 what = self._changes[i][0].what
                 found = with_pairs(found, what) if isinstance(what, TrainOn) else found
-            same = found is base
-            self._known[acting] = self._base if same else Split(found.train, found.test, self._base.left_out)
+            made = self._base if found is base else Split(found.train, found.test, self._base.left_out)
+            self._known.setdefault(acting, made)  # several threads may ask at once: all get the first one's
         return self._known[acting]
 
     def sizes(self, until: int) -> dict[int, int]:
