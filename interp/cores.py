@@ -9,9 +9,8 @@ not depend on how many threads there were.
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
@@ -61,11 +60,19 @@ def torch_threads(threads: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def shared_out(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
-    """Results of a function for every item, in the items' order, computed by so many threads.
+def shared_out(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, in_order: bool = True
+) -> Iterator[Result]:
+    """Results of a function for every item, computed by so many threads.
 
     At most two results more than there are threads wait to be taken, so that memory does not grow with the number of items. The
     first exception is raised where its result would have come; what had not begun is then left undone.
+
+    Args:
+        function: what is computed.
+        items: of which items; they are begun in this order.
+        threads: how many are worked at at once.
+        in_order: results in the items' order, or as they come.
 
     >>> list(shared_out(lambda n: n * n, range(5), threads=2))
     [0, 1, 4, 9, 16]
@@ -73,21 +80,24 @@ def shared_out(function: Callable[[Item], Result], items: Iterable[Item], *, thr
     if threads == 1:
         yield from map(function, items)
         return
-    waiting: deque[Future[Result]] = deque()
+    waiting: list[Future[Result]] = []
     left = iter(items)
     with ThreadPoolExecutor(threads, thread_name_prefix="interp") as pool:
         try:
             waiting.extend(pool.submit(function, item) for item in islice(left, threads + 1))
             while waiting:
-                yield waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(left, 1))
+                done = waiting[:1] if in_order else list(wait(waiting, return_when=FIRST_COMPLETED).done)
+                for future in done:
+                    waiting.remove(future)
+                    yield future.result()
+                    waiting.extend(pool.submit(function, item) for item in islice(left, 1))
         finally:
             for future in waiting:
                 future.cancel()
 
 
 def side_by_side(
-    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, forks: bool = False
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, forks: bool = False, in_order: bool = True
 ) -> Iterator[Result]:
     """The same for work that uses torch, which has one thread in each of them, and so in the calling one meanwhile.
 
@@ -97,6 +107,7 @@ def side_by_side(
         threads: how many are worked at at once.
         forks: whether results can be sent from one process to another, and the function changes nothing that is looked at later:
             then forked processes do it, where this one may be forked. They do not wait for each other's interpreter locks.
+        in_order: see `shared_out`.
 
     >>> import torch
     >>> list(side_by_side(lambda n: (n, torch.get_num_threads()), range(3), threads=2))
@@ -111,6 +122,6 @@ def side_by_side(
         if threads > 1 and forks and may_fork():
             items = list(items)
             if workers := started(function, items, workers=threads):
-                yield from results_of(workers, function, items)
+                yield from results_of(workers, function, items, in_order=in_order)
                 return
-        yield from shared_out(alone, items, threads=threads)
+        yield from shared_out(alone, items, threads=threads, in_order=in_order)

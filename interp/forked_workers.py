@@ -23,7 +23,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from interp.process import forked, is_idle_beside, without_idle_threads
+from interp.process import forked, is_idle_beside, keep_memory, without_idle_threads
 from interp.signals import signals_put_off
 
 Item = TypeVar("Item")
@@ -68,43 +68,55 @@ def _has_autograd_threads() -> bool:
         return True
 
 
-def from_workers(function: Callable[[Item], Result], items: Sequence[Item], *, workers: int) -> Iterator[Result]:
-    """Results of a function for every item, in the items' order, computed by so many forked processes.
+def from_workers(
+    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, in_order: bool = True
+) -> Iterator[Result]:
+    """Results of a function for every item, computed by so many forked processes.
 
-    At most two results more than there are workers wait to be taken. The first exception is raised where its result would have
-    come. What a worker cannot send back, or was at when it was killed, is computed by this process.
+    The first exception is raised where its result would have come. What a worker cannot send back, or was at when it was killed,
+    is computed by this process.
+
+    Args:
+        function: what is computed.
+        items: of which items; they are begun in this order.
+        workers: how many processes.
+        in_order: results in the items' order, of which at most two more than there are workers wait to be taken; or as they come.
 
     >>> list(from_workers(lambda n: n * n, range(5), workers=2))
     [0, 1, 4, 9, 16]
     """
-    return results_of(started(function, items, workers=workers), function, items)
+    return results_of(started(function, items, workers=workers), function, items, in_order=in_order)
 
 
-def results_of(workers: list[Worker], function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def results_of(
+    workers: list[Worker], function: Callable[[Item], Result], items: Sequence[Item], *, in_order: bool = True
+) -> Iterator[Result]:
     """The same by workers that were `started` for it, which are ended."""
     to_do, at, found = deque(range(len(items))), dict[Worker, int](), dict[int, _Answer]()
-    idle, ahead = list(workers), len(workers) + 1
+    idle, ahead, taken = list(workers), len(workers) + 1, 0
     try:
-        for wanted in range(len(items)):
-            while wanted not in found:
-                while idle and to_do and to_do[0] <= wanted + ahead:
-                    worker = idle.pop()
-                    at[worker] = to_do.popleft()
-                    worker.begin(at[worker])
+        while taken < len(items):
+            while idle and to_do and (not in_order or to_do[0] <= taken + ahead):
+                worker = idle.pop()
+                at[worker] = to_do.popleft()
+                worker.begin(at[worker])
+            if not (taken in found if in_order else found):
                 if not at:  # every worker is gone
-                    found[wanted] = (_UNSENT, None)
-                    to_do.remove(wanted)
-                    break
+                    found[to_do.popleft()] = (_UNSENT, None)
+                    continue
                 ready = wait([worker.connection for worker in at])
                 for worker in [worker for worker in at if worker.connection in ready]:
                     index, answer = at.pop(worker), worker.answer()
                     found[index] = (_UNSENT, None) if answer is None else answer
                     if answer is not None:
                         idle.append(worker)
-            kind, value = found.pop(wanted)
+                continue
+            index = taken if in_order else next(iter(found))
+            kind, value = found.pop(index)
             if kind == _RAISED:
                 raise value
-            yield function(items[wanted]) if kind == _UNSENT else value
+            yield function(items[index]) if kind == _UNSENT else value
+            taken += 1
     finally:
         for worker in workers:
             worker.end(at_once=worker in at)
@@ -201,6 +213,7 @@ class Worker:
 def _work(function: Callable[[Item], object], items: Sequence[Item], mine: Connection, others: Sequence[Connection]) -> None:
     """What a worker runs: items by number, until it is told that there are no more or the first process is gone."""
     _leave_signals_alone()
+    keep_memory()
     for connection in others:
         connection.close()
     with suppress(EOFError, OSError):  # the first process is gone

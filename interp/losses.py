@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+# The exponential of this is a normal number in single precision.
+LEAST = -87.0
 
 
 def cross_entropy(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " pair"]) -> Float[Tensor, " pair"]:
@@ -25,9 +29,23 @@ def cross_entropy(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " p
     tensor([9.3576e-14])
     """
     right = logits.gather(1, labels[:, None]).squeeze(1)
-    wrong = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)
+    wrong = _logsumexp(logits.scatter(1, labels[:, None], -torch.inf))
     # Above its threshold torch's softplus returns its argument: 40 makes that exact in float64 too.
     return F.softplus(wrong - right, threshold=40.0)
+
+
+def _logsumexp(x: Float[Tensor, "pair classes"]) -> Float[Tensor, " pair"]:
+    """``x.logsumexp(dim=1)``, to the bit, many times as fast where a trained model's logits are spread over hundreds of nats.
+
+    Exponentials below the smallest normal number take a processor ten times as long, and add nothing to a sum of at least 1: here
+    none is.
+    """
+    if x.dtype != torch.float32 or x.device.type != "cpu" or (x.requires_grad and torch.is_grad_enabled()) or not x.numel():
+        return x.logsumexp(dim=1)
+    top = x.amax(dim=1, keepdim=True)
+    found = (x - top).clamp_(min=LEAST).exp_().sum(dim=1).log_().add_(top[:, 0])
+    # Of rows without a finite largest number, nothing can be taken.
+    return found if bool(top.isfinite().all()) else x.logsumexp(dim=1)
 
 
 def stablemax_cross_entropy(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " pair"]) -> Float[Tensor, " pair"]:
@@ -44,6 +62,9 @@ def stablemax_cross_entropy(logits: Float[Tensor, "pair classes"], labels: Int[T
 
 def correct(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " pair"]) -> Bool[Tensor, " pair"]:
     """Whether the largest logit is the right one, per pair; its mean is the accuracy."""
+    if logits.device.type == "cpu" and logits.dtype in (torch.float32, torch.float64) and logits.shape[1]:
+        # The same answers in a third of the time: numpy compares sixteen at once.
+        return torch.from_numpy(np.asarray(logits.detach().numpy().argmax(axis=1))) == labels
     return logits.argmax(dim=1) == labels
 
 

@@ -5,7 +5,9 @@ Each test runs a script of its own, as a process that other threads share (one o
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -41,6 +43,43 @@ import multiprocessing
 print(multiprocessing.active_children(), list(from_workers(abs, [], workers=2)), list(from_workers(abs, [-1], workers=8)))
 """
     assert said_by(script) == (["[0, 1, 2, 3, 4, 5, 6, 7, 8] 3 False", "[] [] [1]"], "")
+
+
+def test_in_any_order_what_is_done_first_comes_first_and_dead_workers_leave_nothing_undone(tmp_path):
+    script = """
+def slow_first(n):
+    until = time.monotonic() + 20
+    while n == 0 and not os.path.exists(sys.argv[1]) and time.monotonic() < until:
+        time.sleep(0.01)
+    if n == 7 and os.getpid() != HERE:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return n
+
+results = from_workers(slow_first, range(30), workers=3, in_order=False)
+others = [next(results) for _ in range(29)]
+open(sys.argv[1], "w").close()
+print(sorted(others), list(results))
+"""
+    lines, said = said_by(script, tmp_path / "go on")
+    assert lines == [f"{list(range(1, 30))} [0]"]
+    assert said.count("ended early, with exit code -9") == 1
+
+
+def test_a_worker_keeps_memory_for_what_comes_next():
+    script = """
+import numpy as np, resource
+
+def faults(n):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(10_000_000)  # 80 MB, in pages of any size: more than is ever kept by itself
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+first, *others = from_workers(faults, range(5), workers=1)
+print(first > 100, max(others) < 20)
+"""
+    if not hasattr(ctypes.CDLL(None), "mallopt") or platform.libc_ver()[0] != "glibc":
+        pytest.skip("this C library does as it does")
+    assert said_by(script) == (["True True"], "")
 
 
 def test_no_more_is_begun_than_waits_to_be_taken(tmp_path):

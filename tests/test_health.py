@@ -11,9 +11,10 @@ import torch
 
 import interp
 from interp.config.run_config import CheckpointConfig, ModelConfig, RunConfig
-from interp.errors import TrainingError
+from interp.errors import NotFiniteError, TrainingError
 from interp.keeping.recorder import record
 from interp.losses import cross_entropy
+from interp.measures import collapsed
 from interp.observing.numerics import run_health
 from interp.observing.summary import summary
 from interp.store.resume import read_resume
@@ -52,6 +53,25 @@ def interrupted(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         record(CONFIG, tmp_path, "run", progress=False)
     return interp.open_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("scale", [1.0, 5.0, 20.0, 60.0, 1e9, 1e30])
+def test_collapsed_pairs_are_those_of_an_ordinary_loss(scale):
+    generator = torch.Generator().manual_seed(3)
+    logits, labels = scale * torch.randn(900, 114, generator=generator)[:, :113], torch.randint(113, (900,), generator=generator)
+    logits[torch.arange(400), labels[:400]] += 5 * scale
+    ordinary = torch.nn.functional.cross_entropy(logits, labels, reduction="none") == 0
+    assert torch.equal(collapsed(logits, labels), ordinary)
+    assert bool(ordinary.any()) == (scale > 1)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_nothing_is_said_of_pairs_whose_answers_are_no_numbers(bad):
+    logits = torch.tensor([[1.0, 0.0], [bad, 0.0]])
+    with pytest.raises(NotFiniteError, match="losses: 1 of 2 values"):
+        collapsed(logits, torch.tensor([0, 0]))
+    if bad == -torch.inf:  # an answer that is never given takes nothing from the others
+        assert collapsed(logits, torch.tensor([0, 1])).tolist() == [False, True]
 
 
 def test_a_young_run_is_healthy(run):

@@ -125,3 +125,28 @@ def test_stablemax_gradient_is_finite_and_right():
 def test_correct_is_the_largest_logit():
     logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
     assert correct(logits, torch.tensor([1, 2])).tolist() == [True, False]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    classes=st.integers(1, 300), scale=st.sampled_from([0.0, 1e-30, 1.0, 20.0, 60.0, 300.0, 1e5, 1e30]), seed=st.integers(0, 999)
+)
+def test_without_a_gradient_the_loss_is_the_same_to_the_bit(classes, scale, seed):
+    logits, labels = drawn(40, classes, scale=scale, seed=seed)
+    logits[0] = -torch.inf
+    alone = cross_entropy(logits, labels)
+    with_gradient = cross_entropy(logits.clone().requires_grad_(), labels)
+    assert torch.equal(alone.view(torch.int32), with_gradient.detach().view(torch.int32))
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 113])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_of_equal_logits_the_first_is_the_answer_and_nan_is_the_largest(classes, dtype):
+    logits = torch.randint(-2, 3, (400, classes), generator=torch.Generator().manual_seed(classes)).to(dtype)
+    logits[2, 0] = logits[3, -1] = math.nan
+    labels = torch.randint(classes, (400,), generator=torch.Generator().manual_seed(1))
+    first = (logits.double().nan_to_num(nan=9.0) == logits.double().nan_to_num(nan=9.0).amax(dim=1, keepdim=True)).int()
+    expected = first.double().mul(torch.arange(classes, 0, -1)).argmax(dim=1) == labels
+    assert torch.equal(correct(logits, labels), expected)
+    assert torch.equal(correct(logits.T.contiguous().T, labels), expected)
+    assert correct(logits[:0], labels[:0]).shape == (0,)

@@ -18,7 +18,8 @@ from interp.cores import shared_out, side_by_side
 from interp.errors import UsageError
 from interp.forecasting.last_word import expected_of
 from interp.losses import correct
-from interp.observing.analysis import Analysis, find_analyses
+from interp.observing import measuring
+from interp.observing.analysis import Analysis, builtin_names, find_analyses
 from interp.observing.fingerprint import toolkit_digest
 from interp.observing.series import about
 from interp.observing.summary import summary
@@ -95,6 +96,51 @@ def test_items_are_taken_no_further_ahead_than_three_results():
     found = shared_out(lambda item: item, items(), threads=2)
     next(found)
     assert len(taken) <= 4
+
+
+def test_in_any_order_what_is_done_first_comes_first():
+    go_on = threading.Event()
+
+    def slow_first(item: int) -> int:
+        assert item or go_on.wait(20)
+        return item
+
+    found = shared_out(slow_first, range(50), threads=2, in_order=False)
+    others = [next(found) for _ in range(49)]  # many more than may wait for one in their order
+    go_on.set()
+    assert sorted(others) == list(range(1, 50))
+    assert list(found) == [0]
+
+
+def test_what_is_measured_at_the_last_checkpoint_alone_is_begun_first(run, monkeypatch):
+    asked, measured = [], measuring.measured_by
+
+    def note(analysis, view, of=None):
+        asked.append((view.step, analysis.at))
+        return measured(analysis, view, of)
+
+    monkeypatch.setattr(measuring, "measured_by", note)
+    told = []
+    observe_all = {"analyses": builtin_names(), "threads": 1, "on_step": lambda done, total: told.append((done, total))}
+    interp.observe(copy_of(run, "last"), **observe_all)
+    assert asked[0] == (run.steps[-1], "last")
+    assert [at for _, at in asked].count("last") == 1
+    total = len(run.steps)  # the last one is told when both of its parts are there
+    assert told == [(done, total) for done in range(total + 1)]
+
+
+def test_of_a_failure_the_first_step_is_told_whichever_came_first(run, monkeypatch):
+    measured, last = measuring.measured_by, run.steps[-1]
+
+    def fails(analysis, view, of=None):
+        if analysis.name == "weight_norms" and view.step in (last, run.steps[1]):
+            return ValueError("no weights")
+        return measured(analysis, view, of)
+
+    monkeypatch.setattr(measuring, "measured_by", fails)
+    monkeypatch.setattr(measuring, "side_by_side", lambda function, items, **_: [function(item) for item in items][::-1])
+    series = interp.observe(copy_of(run, "fails"), "weight_norms")
+    assert interp.about(series).failures["weight_norms"].startswith(f"at step {run.steps[1]}: ")
 
 
 def test_numbers_do_not_depend_on_the_number_of_threads(run):

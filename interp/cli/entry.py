@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import sys
@@ -98,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
     sys.stdout.flush()
+    gc.freeze()  # what is left is not searched for circles once more: after torch was loaded that takes .2 s
     if received:
         die_by(received[0])
     if outlet.error is not None:

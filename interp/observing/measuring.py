@@ -1,22 +1,23 @@
-"""Measuring many checkpoints: several at once, each by one thread, in whatever order; what is found is handed on in order."""
+"""Measuring many checkpoints: several at once, each by one thread, in whatever order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from interp.bars import counted_progress
 from interp.cores import side_by_side
-from interp.errors import NotFiniteError, UsageError
+from interp.errors import DataError, NotFiniteError, UsageError
 from interp.notebook_bar import in_notebook
 from interp.observing.analysed_sizes import room_for_measuring
 from interp.observing.analysis import Analysis
 from interp.observing.texts import texts_as_arrays
 from interp.observing.users_code import RAISED, raised
 from interp.process import give_back_memory
-from interp.store.results import Results
+from interp.store.results import Results, Row
 from interp.store.run import Run
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Measuring:
         force: measure even if memory does not suffice for one checkpoint, by estimate.
         failures: name of an analysis that raised -> at which step, and what; it is not asked again (but by forked processes,
             which do not know of it).
+        failed_at: the step of each failure.
         unmeasured: name of an analysis -> step at which nothing can be measured, as the run diverged -> why.
         of_run: see `View.once_per_run`; for each split that the run has had.
     """
@@ -60,6 +62,7 @@ class Measuring:
     read: Checkpoint | None = None
     force: bool = False
     failures: dict[str, str] = field(default_factory=dict)
+    failed_at: dict[str, int] = field(default_factory=dict)
     unmeasured: dict[str, dict[int, str]] = field(default_factory=dict)
     of_run: dict[int, dict[str, Any]] = field(default_factory=dict)
 
@@ -99,11 +102,18 @@ class Measuring:
         import interp.observing.view  # noqa: F401  with torch, once: each forked process would import them by itself
 
         self.run.split_at(due[0])  # what makes splits is there before several threads ask for it
-        threads, built_in = self._at_once(min(self.threads, len(due))), all(a.is_built_in for a in self.analyses)
+        built_in = all(a.is_built_in for a in self.analyses)
+        pieces = [piece for step in due for piece in _pieces(step, missing[step], apart=built_in)]
+        pieces.sort(key=lambda piece: piece.is_long, reverse=True)  # begun first, or it would go on while all others rest
+        threads = self._at_once(min(self.threads, len(pieces)))
+        # Where what is long is done beside all others, it has one thread, as they have.
+        left, among = Counter(piece.step for piece in pieces), 1 if built_in and len(pieces) > threads else self.threads
+        how: dict[str, Any] = {"threads": threads, "forks": built_in, "in_order": not built_in}
         try:
-            for found in side_by_side(lambda step: self._look(step, missing[step]), due, threads=threads, forks=built_in):
+            for found in side_by_side(lambda piece: self._look(piece, among), pieces, **how):
                 self._take(found)
-                done += 1
+                left[found.step] -= 1
+                done += not left[found.step]
                 if done % _BETWEEN == 0:
                     give_back_memory()
                 if on_step is not None:
@@ -132,8 +142,14 @@ class Measuring:
         asked = (a for a in self.analyses if is_last or a.at == "every")
         return [a for a in asked if not self.results[a.name].has(step, sha256)]
 
-    def _look(self, step: int, missing: Iterable[Analysis]) -> _Looked:
-        """What built-in analyses find at one checkpoint; the others are left for the calling thread."""
+    def _look(self, piece: _Piece, threads: int) -> _Looked:
+        """What built-in analyses find at one checkpoint; the others are left for the calling thread.
+
+        Args:
+            piece: what is asked.
+            threads: that one analysis may use.
+        """
+        step, missing = piece.step, piece.missing
         checkpoint = self.read if self.read is not None and self.read.step == step else self.run[step]
         from interp.networks.network import not_finite  # only here: where all is known, torch is not loaded
 
@@ -141,20 +157,22 @@ class Measuring:
             return _Looked(step, checkpoint.sha256, {a.name: NotFiniteError(why) for a in missing}, (), None)
         built_in = [a for a in missing if a.is_built_in and a.name not in self.failures]
         left = [a for a in missing if not a.is_built_in]
-        view = self._view(checkpoint)
-        found = {a.name: measured_by(a, view, self.run) for a in built_in if a.at == "every"}
+        view = self._view(checkpoint, threads)
+        found = {a.name: _taken_apart(measured_by(a, view, self.run)) for a in built_in if a.at == "every"}
         kept = view if left else None
         del view  # what comes last takes much memory, and makes its own view of the whole run
-        found |= {a.name: measured_by(a, self._view(checkpoint), self.run) for a in built_in if a.at == "last"}
+        found |= {
+            a.name: _taken_apart(measured_by(a, self._view(checkpoint, threads), self.run)) for a in built_in if a.at == "last"
+        }
         return _Looked(step, checkpoint.sha256, found, left, kept)
 
-    def _view(self, checkpoint: Checkpoint) -> View:
+    def _view(self, checkpoint: Checkpoint, threads: int) -> View:
         """A checkpoint as analyses see it, of which nothing has been computed."""
         from interp.observing.view import View
 
         step, network, losses, split = checkpoint.step, checkpoint.network, checkpoint.losses, self.run.split_at(checkpoint.step)
         of_split = self.of_run.setdefault(id(split), {})  # the run keeps them: no two have the same number
-        how: dict[str, Any] = {"brief": self.brief, "threads": self.threads, "of_run": of_split}
+        how: dict[str, Any] = {"brief": self.brief, "threads": threads, "of_run": of_split}
         return View(step, network, self.run.task, split, self.keys, losses, **how)
 
     def _take(self, looked: _Looked) -> None:
@@ -162,8 +180,8 @@ class Measuring:
         own = (a for a in looked.left if a.name not in self.failures)
         found = {**looked.found, **{a.name: measured_by(a, looked.view, self.run) for a in own if looked.view is not None}}
         for name, outcome in found.items():
-            if name in self.failures:
-                continue
+            if looked.step > self.failed_at.get(name, looked.step):
+                continue  # the first step is told, in whatever order they come
             try:
                 if isinstance(outcome, BaseException):
                     raise outcome
@@ -171,7 +189,26 @@ class Measuring:
             except NotFiniteError as error:
                 self.unmeasured.setdefault(name, {})[looked.step] = str(error)
             except RAISED as error:  # a user's analysis may raise anything; the others go on
-                self.failures[name] = f"at step {looked.step}: {raised(error)}"
+                self.failures[name], self.failed_at[name] = f"at step {looked.step}: {raised(error)}", looked.step
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What is asked of one checkpoint at a time."""
+
+    step: int
+    missing: Sequence[Analysis]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it takes as long as many checkpoints: what is measured at the last one alone does."""
+        return any(a.at == "last" for a in self.missing)
+
+
+def _pieces(step: int, missing: Sequence[Analysis], *, apart: bool) -> list[_Piece]:
+    """What is asked of a checkpoint: all at once, or what is measured at every one apart from what is at the last alone."""
+    parts = [[a for a in missing if a.at == at] for at in ("every", "last")] if apart else [missing]
+    return [_Piece(step, part) for part in parts if part]
 
 
 @dataclass(frozen=True)
@@ -183,6 +220,16 @@ class _Looked:
     found: Mapping[str, Any]
     left: Sequence[Analysis]
     view: View | None
+
+
+def _taken_apart(found: Any) -> Any:
+    """What was measured, as it is kept, or the exception that was raised, here or there."""
+    if isinstance(found, BaseException):
+        return found
+    try:
+        return Row.of(found)
+    except DataError as error:
+        return error
 
 
 def _at(why: Mapping[int, str]) -> str:

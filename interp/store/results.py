@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,32 @@ from interp.store.packed import pack_arrays, unpack_arrays
 from interp.store.sealed import check_header, pack_measured, unpack_measured
 
 log = logging.getLogger("interp")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What one analysis measured at one step: arrays, and what their axes are, as JSON."""
+
+    values: dict[str, np.ndarray]
+    labels: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, measured: Mapping[str, xr.DataArray | float]) -> Row:
+        """Take values apart: between processes arrays and lists are sent many times as fast as labelled arrays.
+
+        Raises:
+            DataError: if a value is not numeric, or has a dimension ``step``.
+        """
+        values, labels = {}, {}
+        for variable, value in measured.items():
+            array = value if isinstance(value, xr.DataArray) else np.asarray(value)
+            if array.dtype.kind not in "fiub":
+                raise DataError(f"{variable}: given values of type {array.dtype}, expected numbers (a float or a DataArray)")
+            labels[variable] = _labels(array)
+            if "step" in labels[variable]["dims"]:
+                raise DataError(f"{variable}: has a dimension 'step'; measure one checkpoint, steps are added for you")
+            values[variable] = np.array(array, order="C")
+        return cls(values, labels)
 
 
 class Results:
@@ -66,30 +93,22 @@ class Results:
         """Whether this step was measured, on a checkpoint with this hash."""
         return step in self._rows and self._rows[step][0] == sha256
 
-    def add(self, step: int, sha256: str, measured: Mapping[str, xr.DataArray | float]) -> None:
+    def add(self, step: int, sha256: str, measured: Mapping[str, xr.DataArray | float] | Row) -> None:
         """Take what was measured at one step.
 
         Raises:
             DataError: if a value is not numeric, if its coordinates are neither numbers nor texts, or if its dimensions or
                 coordinates differ from those of earlier steps.
         """
-        row, labels = {}, {}
-        for variable, value in measured.items():
-            array = value if isinstance(value, xr.DataArray) else np.asarray(value)
-            if array.dtype.kind not in "fiub":
-                raise DataError(f"{variable}: given values of type {array.dtype}, expected numbers (a float or a DataArray)")
-            labels[variable] = _labels(array)
-            if "step" in labels[variable]["dims"]:
-                raise DataError(f"{variable}: has a dimension 'step'; measure one checkpoint, steps are added for you")
-            row[variable] = np.array(array, order="C")
-        if self._labels and labels != self._labels:
+        row = measured if isinstance(measured, Row) else Row.of(measured)
+        if self._labels and row.labels != self._labels:
             raise DataError(
-                f"{self._difference(labels)}; every checkpoint must give the same variables, dimensions and coordinates"
+                f"{self._difference(row.labels)}; every checkpoint must give the same variables, dimensions and coordinates"
             )
         if not self._labels:
-            _check_writable(labels)
-        self._labels = labels
-        self._rows[step] = (sha256, row)
+            _check_writable(row.labels)
+        self._labels = row.labels
+        self._rows[step] = (sha256, row.values)
         self._stacked = ([], {})
         self._changed = True
 
