@@ -85,7 +85,11 @@ def parse_steps(text: str | None, run: Run, *, flag: str = "--steps") -> list[in
             chosen.append(first)
         else:
             inside = [step for step in run.steps if (first or 0) <= step <= (run.steps[-1] if last is None else last)]
-            chosen += [step for step in inside if not stride or step % stride == 0]
+            found = [step for step in inside if not stride or step % stride == 0]
+            if not found:
+                steps = f"{run.steps[0]:,} to {run.steps[-1]:,}" if run.steps else "none"
+                raise UsageError(f"{flag}: given {part!r}, in which no step was saved; saved are {steps}")
+            chosen += found
     return chosen
 
 

@@ -11,7 +11,8 @@ import tyro
 
 from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Root, RunPath, find_run, parse_steps
-from interp.cli.printing import print_json, print_table, say
+from interp.cli.printing import print_json, print_table, say_written
+from interp.errors import UsageError
 from interp.studies.vary import read_seeds
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def transplant(
     run: RunPath,
     step: int,
     parts: str = "attention,W_in",
-    seeds: str = "0",
+    seeds: str | None = None,
     steps: int = 3_000,
     out: Out = None,
     root: Root = ROOT,
@@ -56,13 +57,14 @@ def transplant(
     Args:
         step: at which the parts are taken.
         parts: see `interp patch --help`.
-        seeds: of the random weights, such as 0-9.
+        seeds: of the random weights, such as 0-9 (default: 0, or 1 where that is the run's own).
         steps: for how many they are trained.
         out: where a figure is written: svg, png, pdf, html or json.
     """
     from interp.interventions.crossing import transplant as put_into_new
 
-    names, drawn = [part.strip() for part in parts.split(",") if part.strip()], read_seeds(seeds)
+    names = [part.strip() for part in parts.split(",") if part.strip()]
+    drawn = None if seeds is None else read_seeds(seeds)
     check_out(out)
     donor = find_run(run, root)
     found = put_into_new(donor, step=step, parts=names, seeds=drawn, steps=steps)
@@ -132,7 +134,7 @@ def masks(
     show_table(found.reset_index(), is_json=json_output)
     if out is not None:
         columns = {str(name): values.tolist() for name, values in found.items()}
-        say(f"wrote {save(mask_figure(found.index.tolist(), columns), out)}")
+        say_written(save(mask_figure(found.index.tolist(), columns), out), is_json=json_output)
 
 
 def readout(
@@ -157,6 +159,8 @@ def readout(
     from interp.interventions.reading_out import readout as read
 
     check_out(out)
+    if step is not None and steps is not None:
+        raise UsageError(f"readout: given --step {step} and --steps {steps}, expected one of them")
     opened = find_run(run, root)
     chosen = [step] if step is not None else parse_steps(steps, opened)
     with counted_progress("reading"):
@@ -164,7 +168,7 @@ def readout(
     show_table(found.reset_index(), is_json=json_output)
     if out is not None:
         columns = {str(name): values.tolist() for name, values in found.items()}
-        say(f"wrote {save(readout_figure(found.index.tolist(), columns), out)}")
+        say_written(save(readout_figure(found.index.tolist(), columns), out), is_json=json_output)
 
 
 def check_out(out: Path | None) -> None:
@@ -187,7 +191,7 @@ def show_made(found: pd.DataFrame, run: Run, *, title: str, out: Path | None, is
     columns = [open_run(run.path.resolve().parent / name).columns for name in found["run"]]
     curves = [(its["step"].tolist(), its["test_accuracy"].tolist()) for its in columns]
     rows = [{str(name): value for name, value in row.items()} for row in found.to_dict("records")]
-    say(f"wrote {save(crossing_figure(rows, curves, title=title), out)}")
+    say_written(save(crossing_figure(rows, curves, title=title), out), is_json=is_json)
 
 
 def show_table(found: pd.DataFrame, *, is_json: bool) -> None:

@@ -11,13 +11,15 @@ import tyro
 from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Root, RunPath, Threads, find_run, parse_steps
 from interp.cli.crossings import show_table
-from interp.cli.printing import print_json, say
+from interp.cli.printing import print_json, say_written
 from interp.errors import UsageError
+from interp.wording import listed
 
 if TYPE_CHECKING:
     from interp.store.run import Run
 
 _PARTS = "embedding,attention,mlp,unembedding"
+_CONTROLS, _OUT = 3, Path("patch.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +33,11 @@ class Patch:
             neurons:3+4, cluster:5 (the giver's neurons of frequency 5), keys:5+9 (directions of W_E); or hook points such as
             blocks.0.mlp.hook_post, at which the giver's activations are given.
         donor: the run that gives, if it is another.
-        controls: random draws of each control.
-        seed: of the draws.
-        matrix: parts of every step in every other, as a figure.
+        controls: random draws of each control (default: 3).
+        seed: of the draws (default: 0).
+        matrix: parts of every step in every other, as a figure; of a donor without some of these steps, of the nearest it has.
         steps: of the matrix, such as 0,500 or 0:5000:500 (default: at most 40 saved steps).
-        out: where the figure of the matrix is written: svg, png, pdf, html or json.
+        out: where the figure of the matrix is written: svg, png, pdf, html or json (default: patch.html).
         json_output: print JSON.
     """
 
@@ -44,11 +46,11 @@ class Patch:
     into: Annotated[int | None, tyro.conf.arg(metavar="STEP")] = None
     parts: str = _PARTS
     donor: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    controls: int = 3
-    seed: int = 0
+    controls: int | None = None
+    seed: int | None = None
     matrix: bool = False
     steps: str | None = None
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("patch.html")
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
     threads: Threads = None
     root: Root = ROOT
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False
@@ -60,6 +62,7 @@ def patch(asked: Annotated[Patch, tyro.conf.arg(name="")]) -> None:
     `interp patch RUN --from 2000 --into 500 --parts attention,W_in` tries each part alone, then one after the other up to all;
     `interp patch RUN --matrix --parts attention,W_in -o x.svg` draws the parts of every step in every other.
     """
+    _check_options(asked)
     run = find_run(asked.run, asked.root)
     donor = None if asked.donor is None else find_run(asked.donor, asked.root)
     parts = [part.strip() for part in asked.parts.split(",") if part.strip()]
@@ -70,11 +73,21 @@ def patch(asked: Annotated[Patch, tyro.conf.arg(name="")]) -> None:
 
     if asked.from_step is None or asked.into is None:
         raise UsageError("patch: expected --from STEP and --into STEP, or --matrix")
+    drawn = {"controls": _CONTROLS if asked.controls is None else asked.controls, "seed": asked.seed or 0}
     with counted_progress("patching"):
-        found = put_into(
-            run, from_=asked.from_step, into=asked.into, parts=parts, donor=donor, controls=asked.controls, seed=asked.seed
-        )
+        found = put_into(run, from_=asked.from_step, into=asked.into, parts=parts, donor=donor, **drawn)
     show_table(found.reset_index(), is_json=asked.json_output)
+
+
+def _check_options(asked: Patch) -> None:
+    """Refuse what only the other of the two ways to ask takes: it would be ignored."""
+    of_one = {"--from": asked.from_step, "--into": asked.into, "--controls": asked.controls, "--seed": asked.seed}
+    of_matrix = {"--steps": asked.steps, "-o": asked.out}
+    odd = [name for name, value in (of_one if asked.matrix else of_matrix).items() if value is not None]
+    if odd and asked.matrix:
+        raise UsageError(f"patch: given {listed(odd)} with --matrix, which tries every step in every other; leave that out")
+    if odd:
+        raise UsageError(f"patch: given {listed(odd)}, which is of the figure over all steps; add --matrix, or leave that out")
 
 
 def _matrix(asked: Patch, run: Run, *, donor: Run | None, parts: list[str]) -> None:
@@ -82,10 +95,11 @@ def _matrix(asked: Patch, run: Run, *, donor: Run | None, parts: list[str]) -> N
     from interp.figures.saving import check_target, save
     from interp.interventions.patch_matrix import patch_matrix
 
-    check_target(asked.out)
+    out = _OUT if asked.out is None else asked.out
+    check_target(out)
     with counted_progress("patching") as on_step:
         steps = parse_steps(asked.steps, run)
         found = patch_matrix(run, parts=parts, steps=steps, donor=donor, threads=asked.threads, on_step=on_step)
     if asked.json_output:
         print_json(found.to_dict())
-    say(f"wrote {save(patch_figure(found), asked.out)}")
+    say_written(save(patch_figure(found), out), is_json=asked.json_output)

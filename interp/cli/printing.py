@@ -33,6 +33,11 @@ def say(text: object, *, flush: bool = False) -> None:
     print(shown(text, lines=True), flush=flush)
 
 
+def say_written(path: object, *, is_json: bool = False) -> None:
+    """Say which file was written; beside JSON on stderr, as what reads that expects nothing else."""
+    print(shown(f"wrote {path}", lines=True), file=sys.stderr if is_json else sys.stdout)
+
+
 def print_summary(run: Run) -> None:
     """After training: what became of the run, in one sentence; where it is, with its last losses; and what to do next."""
     from interp.observing.answer import answer

@@ -22,11 +22,13 @@ def is_hook(part: str) -> bool:
 
 
 def check_hooks(hooks: Sequence[str], weights: Weights) -> None:
-    """Refuse hook points that there are not.
+    """Refuse hook points that there are not, and one that is given twice.
 
     Raises:
-        UsageError: with the nearest one that there is.
+        UsageError: naming it, with the nearest one that there is.
     """
+    if twice := next((hook for hook in hooks if list(hooks).count(hook) > 1), None):
+        raise UsageError(f"parts: given {twice!r} more than once")
     known = HookedModel(weights).hook_names if hooks else ()
     for hook in hooks:
         if hook not in known:

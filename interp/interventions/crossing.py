@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -23,6 +24,8 @@ from interp.store.run import Run, RunLike, as_run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger("interp")
 
 _TRANSPLANTED = ("attention", "W_in")  # unless others are asked for
 # For how many steps what was made is trained on, unless others are asked for; a run's name says others.
@@ -48,12 +51,14 @@ def chimera(
         progress: show progress bars.
 
     Raises:
-        UsageError: for a step that was not saved, or a run of another shape or task.
+        UsageError: for a step that was not saved, a run of another shape or task, or the same run twice.
     """
     run, other = as_run(run), as_run(other)
+    if run.path.resolve() == other.path.resolve():
+        raise UsageError(f"chimera: given {run.path} twice, expected two runs: one's direction with the other's length")
     check_donor(run, other)
     check_steps(steps)
-    names = ("first", "second") if run.name == other.name else (run.name, other.name)
+    names = (run.name, other.name) if run.name != other.name else (run.name, f"the-other-{run.name}")
     found = dict(zip(names, (run[step].weights, other[step].weights), strict=True))
     norms, config, made = {name: norm_of(weights) for name, weights in found.items()}, _config(run, steps), []
     for direction, weights in found.items():
@@ -72,7 +77,7 @@ def transplant(
     *,
     step: int,
     parts: Sequence[str] = _TRANSPLANTED,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | None = None,
     steps: int = _STEPS_TRANSPLANTED,
     root: str | Path | None = None,
     progress: bool = True,
@@ -86,7 +91,8 @@ def transplant(
         run: that gives the parts.
         step: at which it does.
         parts: see `interp.patch`.
-        seeds: of the initial weights, and of the random directions.
+        seeds: of the initial weights, and of the random directions; by default 0, or 1 where that is the run's own seed, whose
+            initial weights are those that its parts grew from.
         steps: for how many they are trained.
         root: where the runs are kept; by default beside the donor.
         progress: show progress bars.
@@ -99,7 +105,9 @@ def transplant(
     donor, made = run[step].weights, []
     check_parts(parts, donor, run.task)
     check_clusters(parts, [donor], run.task)
-    for seed in _checked(seeds):
+    for seed in _checked(_others(run) if seeds is None else seeds):
+        if seed == run.config.seed:
+            log.warning("seed %s is that of %s: its initial weights are no random ones, the parts grew from them", seed, run.name)
         config = replace(_config(run, steps), seed=seed)
         new = initial_weights(config)
         patched = put_all(parts, donor, new, run.task)
@@ -194,7 +202,7 @@ class _Drawn:
 
 
 def _of_magnitude(late: Weights, keep: float, seeds: Sequence[int]) -> list[_Drawn]:
-    own, tag = of_magnitude(late, keep), f"keep{keep:g}"
+    own, tag = of_magnitude(late, keep), f"keep{keep:.15g}"
     found = [_Drawn("ticket", 0, keep, tag, own)]
     for seed in seeds:
         generator = Generator().manual_seed(seed)
@@ -231,6 +239,11 @@ def _config(run: Run, steps: int) -> RunConfig:
     return replace(
         run.config, steps=steps, until_settled=False, changes=(), checkpoints=replace(run.config.checkpoints, moments=())
     )
+
+
+def _others(run: Run) -> list[int]:
+    """A seed whose initial weights are not the run's own."""
+    return [int(run.config.seed == 0)]
 
 
 def _named(run: Run, step: int, what: str, seed: int) -> str:

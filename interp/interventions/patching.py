@@ -40,9 +40,10 @@ def patch(
 
     A row for each patch, and for each of its controls the mean over random draws: ``random direction`` (the changed entries of
     each tensor become random ones of the same norm, at the same angle to those that were there) and ``permuted neurons``
-    (the donor's neurons in another order in each tensor). Columns: losses (nats) and accuracies on training and test pairs, the
-    restricted loss (all pairs) and the excluded loss (training pairs) with the donor's last key frequencies. Where changes of the
-    run took pairs out or added some, those of its last step.
+    (the donor's neurons that were put there, if they are several, in another order in each tensor). Columns: losses (nats) and
+    accuracies on training and test pairs, the restricted loss (all pairs) and the excluded loss (training pairs) with the donor's
+    last key frequencies. Where changes of the run took pairs out or added some, those of its last step. A donor in another
+    precision gives what the run's precision has of it.
 
     Args:
         run: whose checkpoint is patched.
@@ -57,7 +58,8 @@ def patch(
         seed: of the draws.
 
     Raises:
-        UsageError: for a step that was not saved, a part that is not there, or a donor of another shape or task.
+        UsageError: for a step that was not saved, a part that is not there, or a donor of another shape, function (activation,
+            attention rate) or task.
 
     >>> from dataclasses import replace
     >>> import tempfile, interp
@@ -76,9 +78,9 @@ def patch(
     if isinstance(parts, str):
         raise UsageError(f"parts: given {parts!r}, expected a list of parts, such as [{parts!r}]")
     run = as_run(run)
-    giver = run if donor is None else as_run(donor)
-    check_donor(run, giver)
-    theirs, mine = giver[from_].weights, run[into].weights
+    giver = giver_of(run, donor)
+    mine = run[into].weights
+    theirs = as_precise(giver[from_].weights, mine)
     hooks, tensors = [part for part in parts if is_hook(part)], [part for part in parts if not is_hook(part)]
     check_hooks(hooks, mine)
     if tensors or not hooks:
@@ -109,8 +111,26 @@ def _one(
     return found
 
 
+def giver_of(run: Run, donor: RunLike | None) -> Run:
+    """The run that gives: another that fits, or the run itself, also where it is named as its own donor.
+
+    Raises:
+        UsageError: as `check_donor`.
+    """
+    giver = run if donor is None else as_run(donor)
+    if giver.path.resolve() == run.path.resolve():
+        giver = run
+    check_donor(run, giver)
+    return giver
+
+
+def as_precise(weights: Weights, other: Weights) -> Weights:
+    """Weights in the precision of others, into which parts of them are put."""
+    return weights.map(lambda tensor: tensor.to(other.W_E.dtype))
+
+
 def check_donor(run: Run, giver: Run) -> None:
-    """Refuse a donor whose tensors or task are not those of the run.
+    """Refuse a donor whose tensors, function or task are not those of the run.
 
     Raises:
         UsageError: naming what differs.
@@ -119,12 +139,29 @@ def check_donor(run: Run, giver: Run) -> None:
         if one.kind != "one-layer":
             raise UsageError(f"run {one.path} has networks of kind {one.kind!r}, expected one-layer transformers")
     if run.task != giver.task:
-        raise UsageError(f"donor: given a run of {giver.task.name}, expected {run.task.name}, which {run.path} learns")
-    shapes = [{name: tuple(t.shape) for name, t in one[one.steps[0]].weights.tensors().items()} for one in (run, giver)]
+        given, expected = _told(giver.task, run.task)
+        raise UsageError(f"donor: given a run of {given}, expected {expected}, which {run.path} learns")
+    mine, theirs = (one[one.steps[0]].weights for one in (run, giver))
+    for name in ("activation", "attention_rate"):
+        if (there := getattr(theirs, name)) != (here := getattr(mine, name)):
+            raise UsageError(
+                f"donor: given networks with {name} {there}, expected {here}: the same weights would be another function here"
+            )
+    shapes = [{name: tuple(tensor.shape) for name, tensor in one.tensors().items()} for one in (mine, theirs)]
     for name in {**shapes[0], **shapes[1]}:
         if shapes[0].get(name) != shapes[1].get(name):
             there = f"{shapes[1].get(name, 'no such tensor')}, expected {shapes[0].get(name, 'none')}"
             raise UsageError(f"donor: {name}: given {there}: parts fit only between networks of one shape")
+
+
+def _told(task: Task, other: Task) -> tuple[str, str]:
+    """Two tasks in words that tell them apart."""
+    if task.name != other.name:
+        return task.name, other.name
+    read, other_read = (one.inputs.shape[1] for one in (task, other))
+    if read != other_read:
+        return f"{task.name} that reads {read} tokens", f"one that reads {other_read} (with = they are 3)"
+    return f"{task.name} with other inputs or answers", f"those of {other.name}"
 
 
 def keys_of(run: Run) -> tuple[int | str, ...]:

@@ -37,10 +37,19 @@ def random_direction(mine: Mapping[str, Tensor], patched: Mapping[str, Tensor], 
 
 
 def permuted_neurons(mine: Mapping[str, Tensor], patched: Mapping[str, Tensor], generator: Generator) -> dict[str, Tensor] | None:
-    """The patched tensors with the neurons of each in an order of its own; None for a patch without neurons."""
+    """The patched tensors with the neurons that were put there in an order of its own in each; the others stay.
+
+    None for a patch without neurons, or with a single one, whose only order is the patch itself.
+    """
     found, any_of_them = dict(patched), False
     for name, axis in NEURON_AXIS.items():
-        if name in patched and not torch.equal(patched[name], mine[name]):
-            order = torch.randperm(patched[name].shape[axis], generator=generator)
-            found[name], any_of_them = patched[name].index_select(axis, order), True
+        if name not in patched:
+            continue
+        given = (
+            (patched[name] != mine[name]).movedim(axis, 0).reshape(patched[name].shape[axis], -1).any(dim=1).nonzero().flatten()
+        )
+        if len(given) > 1:
+            order = given[torch.randperm(len(given), generator=generator)]
+            found[name] = patched[name].index_copy(axis, given, patched[name].index_select(axis, order))
+            any_of_them = True
     return found if any_of_them else None

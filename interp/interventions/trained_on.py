@@ -17,7 +17,8 @@ from interp.keeping.recorder import record_source
 from interp.keeping.sources import Configured
 from interp.measures.dating import RIGHT
 from interp.networks.one_layer import Weights
-from interp.store.run import Run
+from interp.store.manifest import MANIFEST
+from interp.store.run import Run, open_run
 from interp.store.run_paths import run_path
 from interp.training.start import FromWeights
 
@@ -45,14 +46,32 @@ class Made:
 
 
 def train_on(made: Sequence[Made], root: str | Path, *, progress: bool = True) -> list[Run]:
-    """Train every one of them as a run under ``root``; those that are there are not trained again."""
-    runs = []
-    for one in made:
-        lineage = {"made": {key: str(value) for key, value in one.facts.items()}}
-        start = FromWeights(one.weights, lineage=lineage, mask=one.mask)
-        source = Configured(one.config, start.facts(), start)
-        runs.append(record_source(source, run_path(root, one.name), progress=progress, force=False, lock=None))
-    return runs
+    """Train every one of them as a run under ``root``; those that are there are not trained again.
+
+    Raises:
+        UsageError: if another run has the name of one; before any is trained.
+    """
+    sources = [(_source(one), run_path(root, one.name)) for one in made]
+    for source, path in sources:
+        _check_name(source, path)
+    return [record_source(source, path, progress=progress, force=False, lock=None) for source, path in sources]
+
+
+def _source(made: Made) -> Configured:
+    lineage = {"made": {key: str(value) for key, value in made.facts.items()}}
+    start = FromWeights(made.weights, lineage=lineage, mask=made.mask)
+    return Configured(made.config, start.facts(), start)
+
+
+def _check_name(source: Configured, path: Path) -> None:
+    """Refuse a name that another run has. These names are not chosen, so there is another way out than `record` has."""
+    if not (path / MANIFEST).is_file():
+        return
+    try:
+        source.check(open_run(path))
+    except UsageError as error:
+        what_to_do = "remove that run or give it another name (`interp rm`, `interp rename`), or keep these elsewhere (root=...)"
+        raise UsageError(str(error).replace("choose another name with --name", what_to_do)) from None
 
 
 def outcomes(made: Sequence[Made], runs: Sequence[Run], *, of: Mapping[str, Run] | None = None) -> pd.DataFrame:
