@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 _STARTED_IN = os.getpid()
 _JOIN_SECONDS = 1.0  # that a thread that only draws has to end in
 _IDLE: list[_Idle] = []
-# Of glibc's malloc.h: from which size on memory is given back when it is freed, at the end of the heap and in maps of its own.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _NEVER = -1, -3, 2**30
+# Of glibc's malloc.h: from how much on freed memory at the end of the heap is given back, and how many pieces may lie outside of
+# it, each of which is given back by itself.
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def forked() -> bool:
@@ -120,6 +121,6 @@ def keep_memory() -> None:
     import ctypes
 
     with suppress(AttributeError, OSError, TypeError):  # another library, which does as it does
-        of_glibc = ctypes.CDLL(None).mallopt
-        of_glibc(_TRIM_THRESHOLD, _NEVER)
-        of_glibc(_MMAP_THRESHOLD, _NEVER)
+        set_option = ctypes.CDLL(None).mallopt
+        set_option(_TRIM_THRESHOLD, 2**30)
+        set_option(_MMAP_MAX, 0)
