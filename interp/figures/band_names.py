@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from interp.figures.theme import NEUTRAL
 
@@ -19,7 +22,8 @@ def with_band_names(drawn: go.Figure) -> go.Figure:
     layout = drawn.layout.to_plotly_json()
     bands = [shape for shape in layout.get("shapes", ()) if str(shape.get("name") or "").startswith(_PREFIX)]
     known = {(note.get("name"), note.get("xref")) for note in layout.get("annotations", ())}
-    notes = [note for shape in bands if (note := _name(shape, layout)) and (note["name"], note["xref"]) not in known]
+    ends = _ends(drawn)
+    notes = [note for shape in bands if (note := _name(shape, layout, ends)) and (note["name"], note["xref"]) not in known]
     if not notes:
         return drawn
     copy = go.Figure(drawn)
@@ -27,11 +31,25 @@ def with_band_names(drawn: go.Figure) -> go.Figure:
     return copy
 
 
-def _name(shape: dict[str, Any], layout: dict[str, Any]) -> dict[str, Any] | None:
+def _ends(drawn: go.Figure) -> dict[str, tuple[float, float]]:
+    """By horizontal axis, what lies furthest left and right on it; what is no number (the names of bars) has no place."""
+    places: dict[str, list[float]] = {}
+    for trace in drawn.data:
+        given = getattr(trace, "x", None)
+        values = np.asarray(() if given is None else given)
+        if values.dtype.kind in "fiu" and (found := values[np.isfinite(values)]).size:
+            places.setdefault(getattr(trace, "xaxis", None) or "x", []).extend((float(found.min()), float(found.max())))
+    for shape in drawn.layout.shapes:
+        if str(shape.xref) in places or str(shape.name or "").startswith(_PREFIX):
+            places.setdefault(str(shape.xref), []).extend((float(shape.x0), float(shape.x1)))
+    return {axis: (min(values), max(values)) for axis, values in places.items()}
+
+
+def _name(shape: dict[str, Any], layout: dict[str, Any], ends: Mapping[str, tuple[float, float]]) -> dict[str, Any] | None:
     """The name of a band where it fits between its ends."""
     axis, name = shape["xref"], str(shape["name"])
     own, suffix = layout.get(f"xaxis{axis[1:]}", {}), axis[1:]
-    first, last = own.get("range") or (0, max(one["x1"] for one in layout["shapes"] if one.get("xref") == axis))
+    first, last = own.get("range") or ends[axis]
     domain, margin = own.get("domain") or (0, 1), layout.get("margin", {})
     width = (layout.get("width") or _WIDTH) - margin.get("l", 80) - margin.get("r", 80)
     text = name.removeprefix(_PREFIX)

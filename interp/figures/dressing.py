@@ -1,4 +1,4 @@
-"""A figure as it leaves the page: under a title that names its run, with the names of its phases, and made for its place."""
+"""A figure as it leaves the page: under a title that names its run, with phases named and colours explained, for its place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from interp.figures.band_names import with_band_names
 from interp.figures.held import still, titled
+from interp.figures.map_scales import with_map_scales
 from interp.figures.paper_sizes import Size, fitted
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def dressed(drawn: go.Figure, title: str | None = None, *, place: Size | None = None) -> go.Figure:
-    """A copy of a figure with a title, the names of its phases, and cells and letters for a place, see `fitted`.
+    """A copy of a figure with a title, names of its phases, scales of its maps, and cells and letters for a place, see `fitted`.
 
     Args:
         title: stands above it.
@@ -23,4 +24,4 @@ def dressed(drawn: go.Figure, title: str | None = None, *, place: Size | None = 
         UsageError: for an unknown place.
     """
     made = drawn if title is None else titled(drawn, title)
-    return with_band_names(made if place is None else fitted(still(made), place))
+    return with_band_names(with_map_scales(made if place is None else fitted(still(made), place)))

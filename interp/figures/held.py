@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 _SLIDER_HEIGHT = 70  # what `draw` adds below the cells
-_TITLE_HEIGHT = 26
+_TITLE_HEIGHT, _TITLE_LINE, _TITLE_LETTER = 26, 20, 8.0  # of a title's first line and each other, and across a letter, in pixels
+_WIDTH = 900  # of a figure that has none
+LINE = 1.3  # lines of a text from each other, in letters
 
 
 def at_step(drawn: go.Figure, step: int) -> go.Figure:
@@ -52,27 +54,39 @@ def still(drawn: go.Figure) -> go.Figure:
 
 
 def titled(drawn: go.Figure, text: str) -> go.Figure:
-    """A copy of a figure with a title, and room for it."""
+    """A copy of a figure with a title, in as many lines as its width asks for, and room for it."""
     import plotly.graph_objects as go
 
     copy = go.Figure(drawn)
     top = copy.layout.margin.t
+    text = broken(text, int((copy.layout.width or _WIDTH) / _TITLE_LETTER))
+    height = _TITLE_HEIGHT + _TITLE_LINE * text.count("<br>")
     copy.update_layout(
-        title={
-            "text": text,
-            "font": {"size": 15},
-            "x": 0.01,
-            "xanchor": "left",
-            "y": 1,
-            "yref": "container",
-            "yanchor": "top",
-            "pad": {"t": 12},
-        },
-        margin_t=(80 if top is None else top) + _TITLE_HEIGHT,
+        title={"text": text, "font": {"size": 15}, "x": 0.01, "xanchor": "left", **title_place(text, letter=15, pad=12)},
+        margin_t=(80 if top is None else top) + height,
     )
     if copy.layout.height is not None:
-        copy.layout.height += _TITLE_HEIGHT
+        copy.layout.height += height
     return copy
+
+
+def title_place(text: str, *, letter: float, pad: float) -> dict[str, Any]:
+    """Where a title of these lines stands so that its first is wholly inside: plotly counts from the middle of them."""
+    below = pad + 0.5 * LINE * letter * text.count("<br>")
+    return {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": below}}
+
+
+def broken(text: str, most: int) -> str:
+    """A text in lines of at most so many characters, broken between words; inside a word where that alone is longer."""
+    lines = [""]
+    for word in text.replace("<br>", " ").split(" "):
+        parts = [word] if "&" in word else [word[i : i + most] for i in range(0, len(word), most)]  # no entity is torn apart
+        for part in parts:
+            if lines[-1] and len(lines[-1]) + len(part) + 1 > most:
+                lines.append(part)
+            else:
+                lines[-1] = f"{lines[-1]} {part}".strip()
+    return "<br>".join(line for line in lines if line)
 
 
 def _step_axes(drawn: go.Figure) -> list[str]:

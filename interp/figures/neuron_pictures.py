@@ -32,7 +32,10 @@ def neuron_traces(activation: Float[np.ndarray, "p p"], fit: Float[np.ndarray, "
         "type": "heatmap", "zmin": low, "zmax": high if high > low else 1.0, "colorbar": {"ypad": 0},
         "hovertemplate": "a = %{y}, b = %{x}<br>%{z:.3f}<extra></extra>",
     }  # fmt: skip
-    return [{**look, "z": z, "showscale": scale and cell == 2, **on(cell)} for cell, z in enumerate((activation, fit), start=1)]
+    beside = 2 if np.isfinite(fit).any() else 1  # a map of nothing has no scale
+    return [
+        {**look, "z": z, "showscale": scale and cell == beside, **on(cell)} for cell, z in enumerate((activation, fit), start=1)
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from interp.errors import unknown
+from interp.figures.held import broken, title_place
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -82,8 +83,9 @@ def _write_larger(layout: dict[str, Any], scale: float, *, width: int) -> None:
     ]
     layout["legend"] = {**layout.get("legend", {}), "font": {"size": 0.9 * letter}}
     if (layout.get("title") or {}).get("text"):
-        text = _broken(layout["title"]["text"], int(width / (0.62 * letter)))
-        layout["title"] = {**layout["title"], "text": text, "font": {"size": 1.15 * letter}, "pad": {"t": 0.7 * letter}}
+        text = broken(layout["title"]["text"], int(width / (0.62 * letter)))
+        place = title_place(text, letter=1.15 * letter, pad=0.7 * letter)
+        layout["title"] = {**layout["title"], "text": text, "font": {"size": 1.15 * letter}, **place}
 
 
 def _place(layout: dict[str, Any], rows: Sequence[dict[str, Any]], paper: _Paper, *, legend_rows: int) -> None:
@@ -165,14 +167,3 @@ def _thicker(trace: dict[str, Any], scale: float) -> dict[str, Any]:
         if isinstance(value, int | float) and trace.get("type") == "scatter":
             trace[part] = {**trace[part], attribute: round(value * scale**0.6, 2)}
     return trace
-
-
-def _broken(text: str, most: int) -> str:
-    """A text in lines of at most so many characters, broken between words."""
-    lines = [""]
-    for word in text.split(" "):
-        if lines[-1] and len(lines[-1]) + len(word) + 1 > most:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    return "<br>".join(lines)

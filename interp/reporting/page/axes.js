@@ -18,17 +18,26 @@ const FEW = 8;
 
 // The part of the step axes that was chosen, or all of them; in the axes' own unit, which is the exponent of ten on a logarithmic one.
 function stepRange(page) {
-  if (page.window) return page.logSteps ? page.window.map((step) => Math.log10(Math.max(step, page.firstStep))) : page.window;
-  return page.logSteps ? [Math.log10(page.firstStep), Math.log10(page.lastStep)] : [0, page.lastStep || 1];
+  const ends = page.window || (page.logSteps ? [page.firstStep, page.lastStep] : [0, page.lastStep || 1]);
+  const [low, high] = page.logSteps ? ends.map((step) => Math.log10(Math.max(step, page.firstStep))) : ends;
+  return high > low ? [low, high] : [low - 0.5, low + 0.5]; // between equal ends plotly would look for ticks without end
 }
 
 function scaleSteps(axis, page) {
   axis.type = page.logSteps ? "log" : "linear";
   axis.autorange = false;
   axis.range = stepRange(page);
-  axis.tickformat = page.logSteps ? "~s" : ",d";
-  axis.dtick = page.logSteps || page.lastStep < FEW ? 1 : undefined; // in few steps plotly would put ticks between them
-  axis.nticks = page.logSteps ? undefined : 6;
+  const byPowers = page.logSteps && powersIn(axis.range).length > 1;
+  const last = page.window ? page.window[1] : page.lastStep;
+  axis.tickformat = byPowers ? "~s" : ",d";
+  // In few steps plotly would put ticks between them; inside a power of ten it chooses among all numbers.
+  axis.dtick = byPowers ? 1 : last < FEW ? (page.logSteps ? "L1" : 1) : undefined;
+  axis.nticks = byPowers ? undefined : 6;
+}
+
+// The exponents of the powers of ten in a part of a logarithmic axis.
+function powersIn([low, high]) {
+  return [...Array(13).keys()].filter((n) => n >= low - 1e-9 && n <= high + 1e-9);
 }
 
 // Where a step lies on the slider's strip, which is a step axis from end to end: 0 to 1.
@@ -48,7 +57,11 @@ function stepAt(place, page) {
 // Round steps along the strip, a handful.
 function ticksOf(page) {
   const { lastStep, firstStep } = page;
-  if (page.logSteps) return [...Array(12).keys()].map((n) => 10 ** n).filter((step) => step >= firstStep && step <= lastStep);
+  if (page.logSteps) {
+    const among = (digits) => [...Array(12).keys()].flatMap((n) => digits.map((digit) => digit * 10 ** n)).filter((step) => step >= firstStep && step <= lastStep);
+    const found = [[1], [1, 2, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9]].map(among).find((steps) => steps.length > 1);
+    return found || [firstStep, lastStep];
+  }
   const rough = (lastStep || 1) / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
   const every = Math.max(1, power * [1, 2, 5, 10].find((n) => n * power >= rough));

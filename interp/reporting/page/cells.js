@@ -44,13 +44,19 @@ class Cell {
     for (const name of this.logAxes) scaleValues(axisOf(layout, name), this.panel.logY);
     layout.shapes = [...this.own.shapes, ...this.stepAxes.flatMap((name) => this.bands(name))];
     this.annotate();
-    layout.datarevision = `${index} ${this.drawn}`;
+    layout.datarevision = this.revised(index);
     this.shown = index;
     this.graph.dataset.step = index;
     await Plotly.react(this.graph, this.data, layout, CONFIG);
     this.uncover();
     if (!this.listening) this.listen();
     this.placeCursors(this.shown);
+  }
+
+  // Another number each time: plotly takes data of the same revision for what it has drawn.
+  revised(index) {
+    this.revision = (this.revision || 0) + 1;
+    return `${index} ${this.revision}`;
   }
 
   // A click on a point of a trace that selects something tells the panels that show it; a part of a step axis is chosen for all.
@@ -80,7 +86,7 @@ class Cell {
     this.graph.dataset.step = index;
     if (this.moving && (this.move(index) !== false || sketched)) {
       this.annotate();
-      this.layout.datarevision = `${index} ${this.drawn}`;
+      this.layout.datarevision = this.revised(index);
       this.drawn = performance.now();
       Plotly.react(this.graph, this.data, this.layout, CONFIG);
     }
@@ -186,9 +192,12 @@ class Cell {
     for (const axes of this.stepAxes.map((name) => this.axes(name)).filter(Boolean)) {
       const { x, y } = axes;
       if (px < x._offset || px > x._offset + x._length || py < y._offset || py > y._offset + y._length) continue;
-      // A double click gives the whole axis back, and a drag takes a part of it.
-      if (event.detail > 1 || Math.abs(event.clientX - (this.pressed ?? event.clientX)) > DRAGGED) return;
-      this.page.transport.choose(nearest(this.page.steps, x.p2d(px - x._offset)));
+      // A drag takes a part of the axis, and a double click gives all of it back: its first click has chosen nothing then.
+      if (Math.abs(event.clientX - (this.pressed ?? event.clientX)) > DRAGGED) return;
+      const { page } = this;
+      if (event.detail > 1) return page.transport.choose(this.before ?? page.index);
+      this.before = page.index;
+      page.transport.choose(nearest(page.steps, x.p2d(px - x._offset)));
       return;
     }
   }

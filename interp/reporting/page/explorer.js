@@ -21,7 +21,10 @@ class Explorer extends Panel {
   }
 
   choose(neuron) {
-    if (!Number.isInteger(neuron)) return;
+    if (!Number.isInteger(neuron)) {
+      this.input.value = this.neuron; // what is drawn
+      return;
+    }
     this.neuron = Math.min(Math.max(neuron, 0), this.tables.neurons - 1);
     this.input.value = this.neuron;
     for (const cell of this.cells) if (cell.shown >= 0) cell.refresh(this.page.index);
@@ -35,6 +38,7 @@ class Explorer extends Panel {
       const map = activation(this.tables, at, this.neuron, this.page.blocks);
       this.made = { key, map, ...fitInOrder(map, this.tables.p, this.tables.order) };
       this.output.textContent = this.about(this.tables.steps[at]);
+      for (const bar of this.scales) bar.say(this.made.range.zmin, this.made.range.zmax);
     }
     if (cell.made === this.made) return false;
     cell.made = this.made;
@@ -130,7 +134,15 @@ function fitInOrder(map, p, order) {
   return { ...found, fit, range: rangeOf(map) };
 }
 
-const rangeOf = (map) => ({ zmin: Math.min(0, ...map), zmax: Math.max(1e-9, ...map) });
+// From 0, or the least value if that is below, to the largest. (As arguments of one function they would be too many.)
+function rangeOf(map) {
+  let [zmin, zmax] = [0, 1e-9];
+  for (const value of map) {
+    if (value < zmin) zmin = value;
+    if (value > zmax) zmax = value;
+  }
+  return { zmin, zmax };
+}
 
 // Mean plus projection on the waves of the one frequency that explains most; these waves are functions of a, b, a+b or a-b.
 function bestFit(map, p) {

@@ -22,14 +22,56 @@ function scaleOf(cells) {
   const ends = maps.map((trace) => [trace.zmin ?? lowest(trace.z), trace.zmax ?? highest(trace.z)]);
   if (!maps.length || ends.some(([low, high]) => low !== ends[0][0] || high !== ends[0][1]) || !ends[0].every(Number.isFinite)) return null;
   const bar = Object.assign(document.createElement("div"), { className: "scalebar" });
-  const [low, high] = ends[0].map((value) => reading(value, false));
+  const [low, high] = [0, 1].map(() => document.createElement("span"));
   bar.append(low, document.createElement("i"), high);
+  bar.say = (...values) => [low, high].forEach((end, i) => { end.textContent = reading(values[i], false); });
+  bar.say(...ends[0]);
   const own = maps[0].colorscale;
   bar.paint = (template) => {
     const scale = Array.isArray(own) ? own : template.layout.colorscale.sequential;
     bar.querySelector("i").style.background = `linear-gradient(90deg, ${scale.map(([at, colour]) => `${colour} ${100 * at}%`).join(", ")})`;
   };
   return bar;
+}
+
+// The same on a picture, which takes no bar of the page: plotly's own, right of the last map of each row. Where that ends its row all
+// cells become narrower, so that maps stay of one size; where others follow, it alone does.
+function scaleBeside(data, layout, grid) {
+  const width = plotWidth(layout);
+  const height = (layout.height || 450) - (layout.margin?.t ?? 100) - (layout.margin?.b ?? 80);
+  const room = 56 / width;
+  const ends = (axis, suffix) => layout[`${axis}axis${suffix}`]?.domain || [0, 1];
+  const maps = grid.map((row) => {
+    const cells = row.cells.map(({ n }) => (n === 1 ? "" : String(n)));
+    const all = data.filter((trace) => trace.type === "heatmap" && cells.includes((trace.xaxis || "x").slice(1)));
+    const there = all.filter(({ z }) => Array.from(z || []).some((values) => values.some(Number.isFinite)));
+    return all.every(({ showscale }) => showscale === false) && scaleOf([{ data: there }]) ? there.at(-1) : null;
+  }).filter(Boolean);
+  const suffixes = maps.map(({ xaxis }) => (xaxis || "x").slice(1));
+  const isLast = suffixes.some((suffix) => ends("x", suffix)[1] > 1 - room);
+  const names = isLast ? Object.keys(layout).filter((key) => key.startsWith("xaxis")) : suffixes.map((suffix) => `xaxis${suffix}`);
+  for (const name of maps.length ? names : []) {
+    const [left, right] = layout[name].domain || [0, 1];
+    layout[name] = { ...layout[name], domain: isLast ? [left * (1 - room), right * (1 - room)] : [left, right - room] };
+  }
+  maps.forEach((map, i) => {
+    const [[left, right], [bottom, top]] = [ends("x", suffixes[i]), ends("y", suffixes[i])];
+    const isSquare = ["x", "y"].some((axis) => layout[`${axis}axis${suffixes[i]}`]?.scaleanchor); // it stands at the top of its cell
+    const len = isSquare ? Math.min(top - bottom, ((right - left) * width) / height) : top - bottom;
+    map.showscale = true;
+    map.colorbar = { x: right + 10 / width, xanchor: "left", xpad: 0, y: top, yanchor: "top", ypad: 0, len, thickness: 10, outlinewidth: 0, nticks: 5 };
+  });
+}
+
+// A text in lines of so many pixels in a picture's title, broken between words.
+function brokenAt(text, width, page) {
+  PEN.font = `15px ${page.templates[page.theme].layout.font.family}`;
+  const lines = [];
+  for (const word of text.split(" ")) {
+    if (lines.length && PEN.measureText(`${lines.at(-1)} ${word}`).width <= width) lines.push(`${lines.pop()} ${word}`);
+    else lines.push(word);
+  }
+  return lines;
 }
 
 function lowest(rows) {
@@ -53,6 +95,7 @@ class Panel {
     this.hidden = new Set(); // names switched off in the legend
     this.cells = splitCells(this.data, this.layout, this.moves).map((parts) => new Cell(parts, this));
     this.grid = (this.layout.meta || {}).grid || [{ height: (this.layout.height || 450) - MARGIN.t - MARGIN.b, cells: [{ n: 1, weight: 1 }] }];
+    this.scales = []; // bars of colours, one under each row of maps that share one
     this.fill();
   }
 
@@ -86,6 +129,7 @@ class Panel {
       line.append(...row.cells.map(({ n }) => this.cell(n).element));
       const scale = scaleOf(row.cells.map(({ n }) => this.cell(n)));
       if (scale) box.append(scale);
+      if (scale) this.scales.push(scale);
     }
     if (this.layout.showlegend && !this.cells[0].whole) this.element.querySelector(".legend").append(...this.legend());
   }
@@ -187,7 +231,8 @@ class Panel {
   // The whole figure at the checkpoint: copies, so that what is seen stays as it is.
   now() {
     const { page } = this;
-    const shown = (trace, i) => (this.moves.length ? trace : { ...trace, z: (this.cells[i] || {}).data?.[0]?.z ?? trace.z });
+    const made = (cell, { z, zmin, zmax }) => (cell?.data?.[0] ? { z: cell.data[0].z, zmin: cell.data[0].zmin, zmax: cell.data[0].zmax } : { z, zmin, zmax });
+    const shown = (trace, i) => (this.moves.length ? trace : { ...trace, ...made(this.cells[i], trace) });
     const data = this.data.map(this.tables ? shown : (trace) => trace).map((trace) => ({ ...trace, visible: this.hidden.has(trace.legendgroup || trace.name) ? false : trace.visible }));
     const layout = { ...this.layout, annotations: (this.layout.annotations || []).map((item) => ({ ...item })), template: page.templates[page.theme] };
     applyMoves(this.moves, this, page.index, (place) => (place === "layout" ? layout : data[place]));
@@ -229,10 +274,12 @@ class Panel {
       scaleValues(axisOf(layout, name), this.logY);
     }
     layout.annotations = [...(layout.annotations || []), ...this.remarks];
-    const text = `${escaped(page.source.run)}: ${title} (step ${page.stepInWords(step)})`;
-    layout.title = { text, font: { size: 15 }, x: 0.01, xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: 12 } };
-    layout.margin = { ...layout.margin, t: ((layout.margin || {}).t ?? 80) + 26 };
-    layout.height = (layout.height || 450) + 26 - (this.moves.length && !cell.whole ? 70 : 0); // its slider stays behind
+    scaleBeside(data, layout, this.grid);
+    const lines = brokenAt(`${page.source.run}: ${title} (step ${page.stepInWords(step)})`, 0.96 * layout.width, page);
+    const more = 20 * (lines.length - 1); // plotly counts from the middle of the lines
+    layout.title = { text: lines.map(escaped).join("<br>"), font: { size: 15 }, x: 0.01, xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: 12 + more / 2 } };
+    layout.margin = { ...layout.margin, t: ((layout.margin || {}).t ?? 80) + 26 + more };
+    layout.height = (layout.height || 450) + 26 + more - (this.moves.length && !cell.whole ? 70 : 0); // its slider stays behind
     if (this.moves.length && !cell.whole) layout.margin.b -= 70;
     const filename = `${this.element.closest(".panel").id.replace("panel-", "")}-step${step}`;
     return Plotly.downloadImage({ data, layout, config: CONFIG }, { format, filename, width: layout.width, height: layout.height, scale: format === "png" ? 2 : 1 });

@@ -1,5 +1,8 @@
 // Tables: the measured numbers themselves, to be read at a step or downloaded as CSV or parquet.
 
+// With more values than this a variable is not written out beside the others.
+const MANY = 64;
+
 class Tables {
   constructor(tables, blocks, steps) {
     this.tables = tables;
@@ -35,18 +38,21 @@ class Tables {
     return parquet([{ title: "step", values: steps }, ...columns], notes);
   }
 
-  // A table element with the numbers at one checkpoint; variables with many values are left to the CSV.
+  // A table element with the numbers at one checkpoint; variables with many values are named, and left to the CSV.
   at(name, index) {
     const table = document.createElement("table");
     const body = table.createTBody();
-    for (const { title, read } of this.columns(name, 64)) {
+    const add = (title, text) => {
       const row = body.insertRow();
       const head = document.createElement("th");
       head.scope = "row";
       head.textContent = title;
       row.append(head);
-      row.insertCell().textContent = readable(read(index));
-    }
+      row.insertCell().textContent = text;
+    };
+    for (const { title, read } of this.columns(name, MANY)) add(title, readable(read(index)));
+    const many = this.tables[name].variables.filter(({ labels }) => labels.length > MANY);
+    for (const { name: variable, labels } of many) add(variable, `${labels.length.toLocaleString("en-US")} values: in the CSV and the parquet file`);
     return table;
   }
 }

@@ -91,8 +91,9 @@ class Transport {
     }
     document.getElementById("now").textContent = this.page.stepInWords(step);
     document.getElementById("phase").textContent = phase;
-    document.getElementById("previous").disabled = index === 0;
-    document.getElementById("next").disabled = index === this.page.steps.length - 1;
+    // Not `disabled`, by which a button that was just pressed would lose the focus.
+    document.getElementById("previous").setAttribute("aria-disabled", index === 0);
+    document.getElementById("next").setAttribute("aria-disabled", index === this.page.steps.length - 1);
     for (const { values, cell, share } of this.readings) if (cell) cell.textContent = reading(values[index], share);
     const said = this.readings.filter(({ spoken }) => spoken).map(({ spoken, values, share }) => `${spoken} ${inWords(values[index], share)}`);
     const readings = said.length && this.title ? [`${this.title}: ${said.join(", ")}`] : said;
@@ -117,6 +118,8 @@ class Transport {
       const pen = { stroke: look ? look.colour : "currentColor", "stroke-dasharray": (look && LEGEND_DASHES[look.dash]) || "none" };
       parts.push(svg("path", { d, class: kind, fill: "none", ...pen, "stroke-width": 1.5, "vector-effect": "non-scaling-stroke" }));
     }
+    // Of a single step beside 0 there is no logarithmic axis.
+    document.getElementById("stepscale").style.display = this.page.lastStep > this.page.firstStep ? "" : "none";
     document.getElementById("spark").replaceChildren(...parts);
     document.getElementById("ticks").replaceChildren(...ticksOf(this.page).map((step) => {
       const place = placeOf(step, this.page);
