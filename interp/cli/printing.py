@@ -51,8 +51,13 @@ def print_summary(run: Run) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print JSON; values it has no form for (a path) become text, and numbers that are not finite the texts of a history."""
-    print(json.dumps(_as_json(value), indent=2, default=str).replace("\x7f", "\\u007f"))
+    """Print JSON, see `json_text`."""
+    print(json_text(value))
+
+
+def json_text(value: object) -> str:
+    """JSON; values it has no form for (a path) become text, and numbers that are not finite the texts of a history."""
+    return json.dumps(_as_json(value), indent=2, default=str).replace("\x7f", "\\u007f")
 
 
 def fail_on_unread(unread: Mapping[str, str], one: str = "run", many: str = "runs") -> None:

@@ -12,7 +12,7 @@ import tyro
 
 from interp.bars import counted_progress, progress_by_part
 from interp.cli.arguments import ROOT, Force, Out, Root
-from interp.cli.printing import fail_on_unread, print_json, print_table, say
+from interp.cli.printing import fail_on_unread, json_text, print_json, print_table, say
 from interp.cli.study_runs import StudyName, named, opened_study, run, watch
 from interp.errors import DataError, UsageError
 from interp.studies.study_plan import DEFAULT_MEASURES
@@ -103,22 +103,22 @@ def show(study: StudyName, root: Root = ROOT, json_output: Annotated[bool, tyro.
 
 
 def export(study: StudyName, out: Out, root: Root = ROOT) -> None:
-    """Write a row for each run of a study to a file: .csv, .parquet or .json."""
+    """Write a row for each run of a study to a file: .csv, .parquet, or .json as `interp study show --json` prints it."""
     if out.suffix not in (".csv", ".parquet", ".json"):
         raise UsageError(f"-o: given {out}, expected a file that ends in .csv, .parquet or .json")
     from io import BytesIO
 
     from interp.store.durable import write_output
+    from interp.studies.outcomes import rows
 
     opened = opened_study(study, root)
-    frame = opened.outcomes().reset_index()
     buffer = BytesIO()
     if out.suffix == ".csv":
-        frame.convert_dtypes().to_csv(buffer, index=False)  # steps as whole numbers
+        opened.outcomes().reset_index().convert_dtypes().to_csv(buffer, index=False)  # steps as whole numbers
     elif out.suffix == ".parquet":
-        frame.to_parquet(buffer, index=False)
-    else:
-        frame.to_json(buffer, orient="records", indent=1)
+        opened.outcomes().reset_index().to_parquet(buffer, index=False)
+    else:  # not by pandas, which cuts numbers to 15 decimals at most
+        buffer.write(f"{json_text(rows(opened))}\n".encode())
     say(f"wrote {write_output(out, buffer.getvalue())}")
     _say_strays(opened)
     _fail_on_unread(opened)
