@@ -13,10 +13,12 @@ from test_reference_measures import published
 
 from interp.anatomy import anatomy
 from interp.anatomy.published import MAINLINE, beside_mainline
+from interp.anatomy.screen import one_screen
 from interp.errors import UsageError
 from interp.harmonics import both_units, units
 from interp.synthetic import clock_weights, lookup_weights, pizza_weights
 from interp.tasks.modular import ModularTask
+from interp.tasks.named import task
 from interp.tasks.splits import Split, SplitConfig
 
 FIELDS = {
@@ -117,6 +119,19 @@ def test_subtraction_is_read_as_addition(p):
     assert found["excluded"]["all"] == pytest.approx(math.log(p), rel=1e-9)
     assert found["cos_fit"]["fve"] == pytest.approx(1, abs=1e-9)
     assert found["algorithm"]["verdict"] == "clock"
+
+
+@pytest.mark.parametrize("name", ["x*y*x in Z7", "x*y*x^-1 in Z7", "x*y*x in S3"])
+def test_parts_have_one_name_throughout(name):
+    """Where answers lie in a cyclic group that no reordering makes an addition, parts are called by numbers: 1, 2, 3."""
+    asked = task(name)
+    found = anatomy(random_weights(p=asked.classes, equals_sign=True), task=asked, split=SplitConfig(seed=0).draw(asked))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert set(found["key_representations"]) <= found["character_share"].keys()
+    assert set(found["key_representations"]) == found["excluded_single"].keys()
+    told = {row["measure"]: row["value"] for row in one_screen(found, {})}
+    assert told["key representations"] == ", ".join(found["key_representations"])
+    assert all(f"{key}: " in told["W_E in key parts"] for key in found["key_representations"])
 
 
 @pytest.mark.parametrize("p", [6, 7])

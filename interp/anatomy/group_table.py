@@ -55,7 +55,7 @@ def representations(model: Model, harmonics: Harmonics) -> Entries:
     is_cyclic = isinstance(harmonics, CyclicHarmonics)
     return {
         "key_frequencies": list(c.keys) if is_cyclic else None,
-        "key_representations": None if is_cyclic else list(c.keys),
+        "key_representations": None if is_cyclic else [str(name) for name in c.keys],  # as the shares below are named
         "restricted": c.means(measures.restricted_loss(*data, **shared)),
         "excluded": c.means(measures.excluded_loss(*data, **shared)),
         "excluded_single": single,
