@@ -78,6 +78,14 @@ def test_names_of_the_paper_stand_for_its_modulus_and_its_group() -> None:
     assert interp.task("x / y").name == "x/y mod 97"
 
 
+@pytest.mark.parametrize(
+    ("name", "squeezed"), [("Z2 x Z4", "Z2xZ4"), ("S 3", "S3"), (" D5 ", "D5"), ("x * y * x in Z2 x Z4", "x*y*x in Z2xZ4")]
+)
+def test_spaces_do_not_count(name: str, squeezed: str) -> None:
+    assert interp.task(name) == interp.task(squeezed)
+    assert interp.task(name).name == squeezed
+
+
 def test_harmonics_are_those_of_addition_in_an_order() -> None:
     """The answer that the harmonics expect is the label, and the names are frequencies."""
     for formula, n in (("x+y", P), ("x-y", P), ("x*y", P - 1), ("x/y", P - 1)):

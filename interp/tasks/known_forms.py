@@ -66,9 +66,9 @@ def known_task(name: str, *, equals_sign: bool = True) -> TableTask:
     >>> known_task("Z3")
     TableTask('Z3', 9 inputs, 3 answers)
     """
-    if is_group_name(name):
-        return group_task(group_by_name(name), equals_sign=equals_sign)
     squeezed = name.replace(" ", "")
+    if is_group_name(squeezed):
+        return group_task(group_by_name(squeezed), equals_sign=equals_sign)
     if found := re.fullmatch(r"randomlabelsmod([0-9]{1,6})(?:,?seed([0-9]{1,10}))?", squeezed):
         p, seed = int(found[1]), int(found[2] or 0)
         return binary_operation(f"{RANDOM} mod {p}, seed {seed}", random_labels(p, seed), equals_sign=equals_sign)
