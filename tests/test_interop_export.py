@@ -110,6 +110,40 @@ def test_integers_too_long_for_netcdf_say_what_to_do(tmp_path: Path) -> None:
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize("name", ["value", "variable", "text"])
+def test_an_axis_with_the_name_of_a_column_is_refused(tmp_path: Path, name: str) -> None:
+    series = xr.Dataset({"x": (("step", name), [[1.0, 2.0]])}, coords={"step": [0], name: [3, 4]})
+    for suffix in (".csv", ".parquet"):
+        with pytest.raises(UsageError, match=f"given an axis '{name}', which is a column of every table"):
+            export_series(series, tmp_path / f"s{suffix}")
+    assert not [*tmp_path.iterdir()]
+    with xr.open_dataset(export_series(series, tmp_path / "s.nc"), engine="scipy") as found:
+        assert found[name].values.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".parquet", ".csv"])
+def test_complex_numbers_are_refused(tmp_path: Path, suffix: str) -> None:
+    series = xr.Dataset({"wave": ("step", [1 + 2j]), "loss": ("step", [0.5])}, coords={"step": [0]})
+    with pytest.raises(UsageError, match=r"complex numbers in wave.* real and imaginary parts"):
+        export_series(series, tmp_path / f"s{suffix}")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_missing_text_is_missing_and_no_integer_is_rounded(tmp_path: Path) -> None:
+    texts = np.array([["a", None], [b"b", float("nan")]], dtype=object)
+    dates = np.array(["2025-01-02", "NaT"], dtype="M8[ns]")
+    series = xr.Dataset(
+        {"note": (("step", "part"), texts), "date": ("step", dates), "n": ("step", [2**53, -(2**60)])}, {"step": [0, 1]}
+    )
+    table = pd.read_parquet(export_series(series, tmp_path / "s.parquet")).set_index("variable")
+    assert [None if pd.isna(text) else text for text in table.text["note"]] == ["a", None, "b", None]
+    assert table.text["date"].iloc[0].startswith("2025-01-02")
+    assert pd.isna(table.text["date"].iloc[1])
+    assert table.value["n"].tolist() == [2**53, -(2**60)]
+    with pytest.raises(UsageError, match="given 9007199254740993 in n, expected integers that double precision holds"):
+        export_series(xr.Dataset({"n": ("step", [2**53 + 1])}), tmp_path / "t.csv")
+
+
 def test_bad_targets_are_refused(tmp_path: Path, series: xr.Dataset) -> None:
     with pytest.raises(UsageError, match=r"given suffix '\.xlsx', expected one of \.nc, \.parquet, \.csv"):
         export_series(series, tmp_path / "s.xlsx")

@@ -40,6 +40,9 @@ _WEIGHTS_SUFFIXES: dict[str, WeightsFormat] = {
     ".pth": "transformer-lens",
 }
 _SERIES_SUFFIXES = (".nc", ".parquet", ".csv")
+# Of a table, beside the axes of a series.
+_COLUMNS = ("variable", "value", "text")
+_EXACT = 2**53  # integers up to it are exact in double precision
 
 
 def export_weights(
@@ -125,7 +128,8 @@ def export_series(series: xr.Dataset, path: str | Path) -> Path:
     in them JSON; parquet keeps the series' attributes (``table.attrs`` in pandas), CSV has none.
 
     Raises:
-        UsageError: for another suffix.
+        UsageError: for another suffix, and for a series that no such file can hold: complex numbers, and in a table axes with the
+            name of a column or numbers that are not exact in double precision.
         DataError: if the file cannot be written, or netCDF cannot hold a value.
     """
     if not isinstance(series, xr.Dataset):
@@ -133,6 +137,11 @@ def export_series(series: xr.Dataset, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in _SERIES_SUFFIXES:
         raise UsageError(f"{path}: given suffix {path.suffix!r}, expected one of {', '.join(_SERIES_SUFFIXES)}")
+    if of_complex := [str(name) for name, array in series.variables.items() if array.dtype.kind == "c"]:
+        raise UsageError(
+            f"series: given complex numbers in {', '.join(of_complex)}, for which none of {', '.join(_SERIES_SUFFIXES)} has a "
+            "place; measure their real and imaginary parts as two variables"
+        )
     if path.suffix == ".nc":
         return write_output(path, _netcdf(series))
     table, buffer = tidy(series), io.BytesIO()
@@ -149,21 +158,30 @@ def tidy(series: xr.Dataset) -> pd.DataFrame:
 
     Variables with different axes share one table without being multiplied out. Text has its own column; truth values are 0 and 1.
 
+    Raises:
+        UsageError: for an axis that has the name of one of these columns, and numbers that double precision does not hold.
+
     >>> tidy(xr.Dataset({"gini": ("step", [0.25])}, coords={"step": [100]})).to_dict("records")
     [{'variable': 'gini', 'step': 100, 'value': 0.25, 'text': None}]
     """
     import pandas as pd
 
     dimensions = [str(name) for name in series.sizes]
+    if clashing := [name for name in dimensions if name in _COLUMNS]:
+        raise UsageError(
+            f"series: given an axis {clashing[0]!r}, which is a column of every table ({', '.join(_COLUMNS)}); call it otherwise "
+            "where it is measured, or export the series as .nc"
+        )
     tables = []
     for name, array in series.data_vars.items():
-        frame = array.rename("value").reset_coords(drop=True).to_dataframe().reset_index() if array.ndim else None
-        if frame is None:
-            frame = pd.DataFrame({"value": [array.values[()]]})
-        is_text = array.dtype.kind in "OSU"
-        text = frame["value"].map(lambda value: None if value is None else str(value)).astype(object) if is_text else None
-        frame["text"] = text if is_text else pd.Series([None] * len(frame), dtype=object)
-        frame["value"] = np.nan if is_text else frame["value"].astype(np.float64)
+        if array.ndim:
+            frame = array.rename("value").reset_coords(drop=True).to_dataframe().reset_index()
+        else:
+            frame = pd.DataFrame({"value": [np.nan]})
+        is_text = array.dtype.kind in "OSUMm"
+        texts = map(_text, array.values.ravel()) if is_text else [None] * array.size
+        frame["value"] = np.nan if is_text else _numbers(str(name), array.values.ravel())
+        frame["text"] = pd.Series([*texts], dtype=object)
         frame.insert(0, "variable", str(name))
         tables.append(frame)
     if not tables:
@@ -173,6 +191,29 @@ def tidy(series: xr.Dataset) -> pd.DataFrame:
         if name in table and series[name].dtype.kind in "iu":
             table[name] = table[name].astype("Int64")
     return table[["variable", *(name for name in dimensions if name in table), "value", "text"]]
+
+
+def _numbers(name: str, values: np.ndarray) -> np.ndarray:
+    """Numbers and truth values in double precision.
+
+    Raises:
+        UsageError: for integers that it does not hold.
+    """
+    if values.dtype.kind in "iu":
+        long = values[(values > _EXACT) | (values < -_EXACT)].tolist()
+        if lost := [value for value in long if int(float(value)) != value]:
+            raise UsageError(
+                f"series: given {lost[0]} in {name}, expected integers that double precision holds (those up to 2^53 are exact); "
+                "measure them as texts"
+            )
+    return values.astype(np.float64)
+
+
+def _text(value: object) -> str | None:
+    """A value as text, None where it is missing."""
+    if value is None or (isinstance(value, float | np.generic) and bool(value != value)):  # noqa: PLR0124  NaN, or no time
+        return None
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _netcdf(series: xr.Dataset) -> bytes:
