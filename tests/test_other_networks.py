@@ -73,6 +73,13 @@ def test_what_applies_is_measured_and_the_rest_left_out_with_a_reason(layered: i
             assert f"this is a network of kind {run.kind!r}" in about.left_out[name]
 
 
+def test_the_figure_of_one_neuron_does_not_apply(layered: interp.Run, mlp: interp.Run) -> None:
+    for run in (layered, mlp):
+        for neuron in (0, 10**6):
+            with pytest.raises(UsageError, match=f"figure neuron: it does not apply to this run, .* of kind '{run.kind}'"):
+                interp.figures.figure(run, "neuron", neuron=neuron)
+
+
 def test_key_frequencies_of_the_logits_are_those_that_were_planted() -> None:
     class Planted:
         kind = "planted"

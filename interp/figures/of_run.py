@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from interp.observing.analysis import Analysis
     from interp.observing.key_rules import KeyRule
-    from interp.store.run import RunLike
+    from interp.store.run import Run, RunLike
 
 
 def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
@@ -63,15 +63,31 @@ def figure(  # noqa: PLR0913  each is a choice of the one who asks for a picture
     needed: list[str | Analysis] = [asked]
     steps = None
     if is_of_one_step(asked):
-        from interp.observing.neuron_maps import check_neuron  # only here: what was measured before is drawn without torch
-
-        check_neuron(neuron or 0, opened.config.model.d_mlp)
+        _check_neuron(asked, opened, neuron or 0)
         steps = None if step is None else [step]
     elif asked.name != "progress_measures":  # the phases behind every time axis need the excluded loss
         needed.append("progress_measures")
     series = observe(opened, needed, steps=steps, key_rule=key_rule, threads=threads, on_step=on_step, force=force)
     drawn = draw_observed(asked, series, theme=theme)
     return drawn if step is None else at_step(drawn, step)
+
+
+def _check_neuron(asked: Analysis, run: Run, neuron: int) -> None:
+    """Refuse what the figure of one neuron cannot show, before anything is measured.
+
+    Raises:
+        UsageError: for a network that it does not apply to, and for a neuron that the network does not have.
+    """
+    from interp.observing.applying import Nature, does_not_apply
+    from interp.observing.neuron_maps import check_neuron  # only here: what was measured before is drawn without torch
+
+    if (why := does_not_apply(asked, Nature.of(run))) is not None:
+        raise _does_not_apply(asked.name, why)
+    check_neuron(neuron, run.config.model.d_mlp)
+
+
+def _does_not_apply(name: str, why: str) -> UsageError:
+    return UsageError(f"figure {name}: it does not apply to this run, as {why}")
 
 
 def draw_observed(asked: Analysis, series: xr.Dataset, *, theme: Literal["light", "dark"]) -> go.Figure:
@@ -87,7 +103,7 @@ def draw_observed(asked: Analysis, series: xr.Dataset, *, theme: Literal["light"
     if asked.name in known.failures:
         raise DataError(f"analysis {asked.name} failed {known.failures[asked.name]}")
     if asked.name in known.left_out:
-        raise UsageError(f"figure {asked.name}: it does not apply to this run, as {known.left_out[asked.name]}")
+        raise _does_not_apply(asked.name, known.left_out[asked.name])
     try:
         drawn = figure_of(asked)(series)
         drawn.layout.template = template(theme)

@@ -52,7 +52,8 @@ def one_neuron(neuron: int = 0) -> Analysis:
     def figure(series: xr.Dataset) -> go.Figure:
         return _figure(series, neuron)
 
-    return Analysis(NEURON, _QUESTION.format(neuron=neuron), measure=measure, figure=figure, definitions=("neurons",))
+    question = _QUESTION.format(neuron=neuron)
+    return Analysis(NEURON, question, measure=measure, figure=figure, definitions=("neurons",), needs=("one-layer",))
 
 
 def _figure(series: xr.Dataset, neuron: int) -> go.Figure:
