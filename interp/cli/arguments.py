@@ -116,7 +116,16 @@ def parse_keys(text: str) -> KeyRule | list[int | str]:
     except ValueError:
         if not re.search("[0-9(A-Z]", text):
             raise unknown("key frequency rule", text, KEY_RULES) from None
-    return [int(name) if name.isdecimal() else name.strip() for name in re.split(r",(?![^(]*\))", text)]
+    return [int(name) if name.isdecimal() else name for name in between_commas(text)]
+
+
+def between_commas(text: str) -> list[str]:
+    """What stands between commas, but for those in parentheses, as names of representations have them; nothing that is empty.
+
+    >>> between_commas("(4,1), W_E,,(3,1,1)")
+    ['(4,1)', 'W_E', '(3,1,1)']
+    """
+    return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
 
 
 def _split_of(words: list[str]) -> SplitConfig:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Root, RunPath, Threads, find_run, parse_steps
+from interp.cli.arguments import ROOT, Root, RunPath, Threads, between_commas, find_run, parse_steps
 from interp.cli.crossings import show_table
 from interp.cli.printing import print_json, say_written
 from interp.errors import UsageError
@@ -65,7 +65,7 @@ def patch(asked: Annotated[Patch, tyro.conf.arg(name="")]) -> None:
     _check_options(asked)
     run = find_run(asked.run, asked.root)
     donor = None if asked.donor is None else find_run(asked.donor, asked.root)
-    parts = [part.strip() for part in asked.parts.split(",") if part.strip()]
+    parts = between_commas(asked.parts)
     if asked.matrix:
         _matrix(asked, run, donor=donor, parts=parts)
         return
