@@ -91,7 +91,8 @@ def test_a_leaking_split_is_seen_in_the_run(tmp_path, monkeypatch):
 
 
 def test_the_command_says_it_of_a_run_by_its_name(tmp_path, capsys):
-    trained(tmp_path, **PLANTED["weight decay"])
+    run = trained(tmp_path, **PLANTED["weight decay"])
+    assert diagnose(run.path) == diagnose(str(run.path)) == diagnose(run)
     with pytest.raises(SystemExit) as ended:
         main(["doctor", "run", "--root", str(tmp_path)])
     assert ended.value.code == 0

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from operator import attrgetter
 
 import numpy as np
 import pytest
 import xarray as xr
 from retelling import saying
 
+import interp
+from interp.observing.analysis import Kind
 from interp.observing.series import About
 from interp.observing.work_of_keys import work_of_keys
 from interp.reporting.dated_by_losses import dated_by_losses
@@ -145,3 +149,12 @@ def test_what_makes_a_panel_is_said_of_the_built_in_ones_alone() -> None:
     assert 'interp.observe(run, ["loss_curves"])' in found.python
     assert len(found.python.splitlines()) <= 4
     assert made("run", "mine", "figure") is None
+
+
+@pytest.mark.parametrize(
+    ("panel", "kind"), [("loss_curves", "figure"), ("dissection", "tables"), ("neuron_explorer", "explorer")]
+)
+def test_what_makes_a_panel_calls_functions_that_there_are(panel: str, kind: Kind) -> None:
+    called = re.findall(r"interp\.([a-z_.]+)\(", made("run", panel, kind).python)
+    assert called
+    assert all(callable(attrgetter(name)(interp)) for name in called)

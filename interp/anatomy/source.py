@@ -10,7 +10,7 @@ from interp.interop import Format, Known, check_is_not_said, load_run
 from interp.networks.one_layer import Weights
 from interp.networks.two_embeddings import TwoEmbeddings
 from interp.store.manifest import MANIFEST
-from interp.store.run import Run, open_run
+from interp.store.run import Run, RunLike, as_run, open_run
 from interp.tasks.modular import ModularTask
 from interp.tasks.splits import Split
 from interp.tasks.task import TableTask
@@ -64,8 +64,9 @@ def open_source(path: str | Path, *, step: int | None = None, format: Format = "
     return Source(found[chosen], imported.task, imported.split, at, imported.notes, decay)
 
 
-def known_weight_decay(run: Run) -> float | None:
+def known_weight_decay(run: RunLike) -> float | None:
     """The weight decay that a run was trained with; None where it is not known: of a loop of one's own, or lacking in a file."""
+    run = as_run(run)
     if not run.has_config:
         return None
     told = not run.is_imported or not _DECAY & set(run.provenance.get("unknown", _DECAY))

@@ -26,7 +26,8 @@ def made(run: str, panel: str, kind: Kind) -> Made | None:
         return None
     opened = f"run = interp.open_run({run!r})"
     if kind == "tables":
-        return Made(f"import interp\n{opened}\nprint(interp.anatomy(run))", f"interp anatomy {shlex.quote(run)}")
+        dissected = "print(interp.anatomy.anatomy(run.last, task=run.task, split=run.split))"
+        return Made(f"import interp\n{opened}\n{dissected}", f"interp anatomy {shlex.quote(run)}")
     if kind == "explorer":
         shown = 'interp.figures.figure(run, "neuron", neuron=0).show()'
         return Made(f"import interp\n{opened}\n{shown}", f"interp figure {shlex.quote(run)} neuron --neuron 0 -o neuron.svg")

@@ -21,7 +21,7 @@ from interp.forecasting.doctor.patient import Course, Patient, of_config
 from interp.wording import listed
 
 if TYPE_CHECKING:
-    from interp.store.run import Run
+    from interp.store.run import RunLike
 
 # In the order in which they are named where they are equally likely: what no other setting makes up for comes first.
 OF_DATA = (no_structure, split_leaks, already_grokked)
@@ -34,7 +34,7 @@ CERTAIN = 0.7
 _OF_ADDITION = ("task.p", "split.fraction")
 
 
-def diagnose(given: Run | RunConfig) -> Diagnosis:
+def diagnose(given: RunLike | RunConfig) -> Diagnosis:
     """Why a run did not grok, or a configuration would not: causes in order of likelihood, each with evidence and a change.
 
     A configuration is judged by its fields alone, within milliseconds and without drawing a split. Of a run its history, its
@@ -42,7 +42,10 @@ def diagnose(given: Run | RunConfig) -> Diagnosis:
     nothing is advised. docs/doctor.md has the rules, what they were drawn from, and how often the first cause was the right one.
 
     Args:
-        given: a configuration, or a recorded run, finished or not.
+        given: a configuration; or a recorded run, its directory or its name, finished or not.
+
+    Raises:
+        UsageError: if there is no such run, or its task is no binary operation.
 
     >>> import interp
     >>> from dataclasses import replace
@@ -55,8 +58,9 @@ def diagnose(given: Run | RunConfig) -> Diagnosis:
     if isinstance(given, RunConfig):
         return judge(of_config(given))
     from interp.forecasting.doctor.admission import of_run
+    from interp.store.run import as_run
 
-    return judge(of_run(given))
+    return judge(of_run(as_run(given)))
 
 
 def judge(patient: Patient, known: Knowledge | None = None) -> Diagnosis:
