@@ -202,6 +202,14 @@ def test_outside_of_what_was_measured_is_said():
     assert "extrapolated" in str(found)
 
 
+def test_nothing_that_was_tried_is_called_untried():
+    for cell in knowledge().cells:
+        found = diagnose(config(**{path.replace(".", "__"): value for path, value in cell.values().items()}))
+        assert found.outside == (), str(cell)
+    fewer = diagnose(config(task__p=19, split__fraction=0.8))
+    assert fewer.outside == ("task.p = 19 is outside 23 to 113",)
+
+
 def test_a_modulus_beyond_any_machine_is_judged_at_once():
     for operation in ("add", "x2xyy2"):
         found = diagnose(config(task__p=2**31 - 1, task__operation=operation, split__fraction=1e-9))

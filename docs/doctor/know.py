@@ -117,39 +117,55 @@ def cells(rows: list[dict[str, Any]], factor: float) -> list[dict[str, Any]]:
 
 PLATEAU, CLEAR = 3.0, 1.1
 SINGLE = "docs/doctor/runs.json"
+# Of each field what is known of its values; for those that were varied, `tried` adds the least and the most.
 RANGES: dict[str, Any] = {
-    "task.p": {"least": 29, "most": 113},
+    "task.p": {},
     "task.operation": {"values": ["add", "multiply", "subtract"]},
-    "split.fraction": {"least": 0.24, "most": 0.95, "plateau": 0.85},
+    "split.fraction": {"plateau": 0.85},
     "optimizer.weight_decay": {
-        "low": 0.5, "usual": 2.0, "high": 14.0, "plateau": 6.0, "least": 0.0, "most": 16.0,
+        "low": 0.5, "usual": 2.0, "high": 14.0, "plateau": 6.0,
         "without": "of 10 such runs at p = 59 none grokked within 6,000 steps (study never), nor did any at p = 31",
         "source": SINGLE,
     },
-    "optimizer.lr": {"low": 2.5e-4, "high": 0.025, "usual": 1e-3, "least": 3e-5, "most": 0.1, "source": SINGLE},
-    "model.init_scale": {"low": 0.2, "high": 10.0, "least": 0.1, "most": 10.0, "source": SINGLE},
-    "optimizer.eps": {"high": 1e-5, "surely": 1e-3, "usual": 1e-8, "least": 1e-8, "most": 1e-2, "source": SINGLE},
+    "optimizer.lr": {"low": 2.5e-4, "high": 0.025, "usual": 1e-3, "source": SINGLE},
+    "model.init_scale": {"low": 0.2, "high": 10.0, "source": SINGLE},
+    "optimizer.eps": {"high": 1e-5, "surely": 1e-3, "usual": 1e-8, "source": SINGLE},
     "optimizer.loss": {"values": ["cross_entropy"]},
     "optimizer.grokfast_lambda": {"least": 0.0, "most": 0.0},
     "model.d_model": {"least": 128, "most": 128},
     "model.d_mlp": {"least": 256, "most": 512},
     "model.attention_rate": {"least": 1.0, "most": 1.0},
 }  # fmt: skip
+VARIED = {
+    "p": "task.p", "f": "split.fraction", "wd": "optimizer.weight_decay", "lr": "optimizer.lr", "scale": "model.init_scale",
+    "eps": "optimizer.eps",
+}  # fmt: skip
+
+
+def tried(rows: list[dict[str, Any]], cited: list[dict[str, Any]]) -> dict[str, Any]:
+    """The ranges, with the least and the most that was tried of each field that was varied, also in the cells that are cited."""
+    found = dict(RANGES)
+    for name, path in VARIED.items():
+        field = path.partition(".")[2]  # as a cell calls it; epsilon is none of a cell's
+        values = [*(row[name] for row in rows), *(cell[field] for cell in cited if field in cell)]
+        found[path] = {**RANGES[path], "least": min(values), "most": max(values)}
+    return found
 
 
 def known() -> dict[str, Any]:
     """What the package gets."""
     rows = outcomes()
     found = boundary(rows)
+    there = cells(rows, found["factor"])
     memorized = [row["mem"] for row in rows if row["mem"] is not None and is_usual(row)]
     return {
         "boundary": found,
         "time": time(rows, found["factor"]),
         "plateau": PLATEAU,
         "memorized": float(np.median(memorized)),
-        "ranges": RANGES,
+        "ranges": tried(rows, there),
         "recipes": {"demo": DEMO, "nanda": NANDA},
-        "cells": cells(rows, found["factor"]),
+        "cells": there,
     }
 
 

@@ -119,8 +119,8 @@ class Knowledge:
     Args:
         boundary: in the share of the pairs.
         time: coefficients of ln of the step at which a run groks, by the name of what they multiply; ``sigma`` is the scatter.
-        ranges: dotted field -> lowest and highest value that is known to grok (``low``, ``high``), the range in which the law was
-            fitted (``least``, ``most``), and where that is from (``source``).
+        ranges: dotted field -> lowest and highest value that is known to grok (``low``, ``high``), lowest and highest that was
+            tried (``least``, ``most``), and where that is from (``source``).
         plateau: a run that groks before this multiple of its step of memorizing has none to see.
         cells: settings that are known to grok.
         memorized: steps until the training pairs are known by heart, at a learning rate of 1e-3 and a scale of 1.
