@@ -72,6 +72,7 @@ WRONG = [
     (("export", "one", "-o", "w.pt", "--format", "safetensors"), "expected .safetensors"),
     (("export", "one", "-o", "w.safetensors", "--format", "bridge"), "expected .pt or .pth"),
     (("patch", "one", "--from", "0", "--into", "0", "--parts", "W_E, keys:(3,1)"), "'keys:(3,1)'"),
+    (("forecast", "one", "--at", "0", "--past"), "--at: given 0 with --past, which tells what was said at every checkpoint"),
     (("train", "mine.yaml"), "YAML is not read; write it as .toml or .json"),
     (("study", "new", "x", "--recipe", "mine.yml"), "YAML is not read; write it as .toml or .json"),
 ]
@@ -79,7 +80,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("arguments", "said"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
 def test_errors_speak_of_the_command_line(arguments, said, root, capsys):
-    where = ("--root", root) if arguments[0] in ("export", "patch") else ()
+    where = ("--root", root) if arguments[0] in ("export", "patch", "forecast") else ()
     assert call(*arguments, *where) == 2
     told = " ".join(re.sub(r"[│╭╮╰╯─]", " ", capsys.readouterr().err).split())
     assert said in told

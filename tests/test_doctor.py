@@ -269,6 +269,18 @@ def test_the_command_line(capsys, tmp_path):
     assert said["command"].startswith("interp train")
 
 
+@pytest.mark.parametrize("flags", [(), ("--root", "elsewhere"), ("--root=elsewhere",), ("--no-json",)])
+@pytest.mark.parametrize("changes", [(), ("--optimizer.weight-decay", "0.05")])
+def test_its_own_flags_stand_beside_changes(flags, changes, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "demo", *changes, *flags])
+    assert ended.value.code == 0
+    assert ("1. weight decay" in capsys.readouterr().out) is bool(changes)
+    with pytest.raises(SystemExit):
+        main(["doctor", "demo", *changes, *flags, "--json"])
+    assert json.loads(capsys.readouterr().out)["cause"] == ("weight decay" if changes else None)
+
+
 @pytest.mark.parametrize(
     "given", [["doctor", "nowhere"], ["doctor", "nowhere.toml"], ["doctor", "demo", "--optimizer.lr", "fast"]]
 )

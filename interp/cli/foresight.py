@@ -42,6 +42,8 @@ def forecast(
         past: what was said at every checkpoint, beside what happened.
         json_output: print JSON.
     """
+    if past and at is not None:
+        raise UsageError(f"--at: given {at} with --past, which tells what was said at every checkpoint; leave one of them out")
     opened, goal = find_run(run, root), "for_good" if target == "for-good" else "first"
     with counted_progress("looking ahead"):
         said = _past(opened, goal) if past else [_one(opened, at, goal)]
@@ -60,15 +62,19 @@ def forecast(
 
 @dataclass(frozen=True)
 class Asking:
-    """What `interp doctor` judges before it is trained: every field of a configuration, with the task's name.
+    """What `interp doctor` judges before it is trained: every field of a configuration, with the task's name, and its own flags.
 
     Args:
         config: the configuration.
         task: what is learned, by name.
+        root: directory that holds the runs; a configuration is judged without them.
+        json_output: print JSON.
     """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     task: TaskName = None
+    root: Root = ROOT
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False
 
 
 Asked = Annotated[
@@ -102,15 +108,14 @@ def doctor_from(asked: str, flags: Sequence[str]) -> None:
         tyro.cli(doctor, args=[asked, *flags], prog="interp doctor")
         return
     base = recipe(asked) if asked in RECIPES else RunConfig.from_file(asked)
-    given = [flag for flag in flags if flag != "--json"]
-    default = Asking(with_fields_of_task(open_to_changes(base, given=gives_batch(given))))
-    parsed = tyro.cli(Asking, default=default, args=given, prog=f"interp doctor {asked}")
-    asked_for = with_named_task(parsed.config, parsed.task, base=base, flags=given)
-    config = with_fitting_batch(asked_for, base=base, given=gives_batch(given))
-    _say_diagnosis(_of_config(config), as_json="--json" in flags)
+    default = Asking(with_fields_of_task(open_to_changes(base, given=gives_batch(flags))))
+    parsed = tyro.cli(Asking, default=default, args=list(flags), prog=f"interp doctor {asked}")
+    asked_for = with_named_task(parsed.config, parsed.task, base=base, flags=flags)
+    config = with_fitting_batch(asked_for, base=base, given=gives_batch(flags))
+    _say_diagnosis(_of_config(config), as_json=parsed.json_output)
 
 
-_OURS, _FILES = ("--root", "--json", "--help"), (".toml", ".json")
+_OURS, _FILES = ("--root", "--json", "--no-json", "--help"), (".toml", ".json")
 
 
 def _diagnosed(asked: str, root: Path) -> Diagnosis:
