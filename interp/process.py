@@ -26,6 +26,16 @@ def forked() -> bool:
     return os.getpid() != _STARTED_IN
 
 
+def still_here() -> Callable[[], bool]:
+    """What says, whenever it is asked, whether this is still the process that called it, and not one forked off from it later.
+
+    A child leaves the contexts of its parent too, by whatever ends it or because they become garbage there. What the parent holds
+    in them (locks, files, other processes) is not the child's to give back.
+    """
+    process, now = os.getpid(), os.getpid  # at the end of an interpreter this module's names may be gone
+    return lambda: now() == process
+
+
 class _Idle:
     """Threads that only draw: how they are started and stopped, and which they are."""
 

@@ -18,6 +18,7 @@ from interp.live.follower import Follower, give_way
 from interp.live.server import listen, serving, url
 from interp.live.study_follower import StudyFollower
 from interp.live.viewers import Published
+from interp.process import still_here
 from interp.studies.study import PLAN
 
 log = logging.getLogger("interp")
@@ -31,13 +32,14 @@ def attended(path: Path, port: int = 0) -> Iterator[str]:
     """Serve the page of the run, or of the study, at a path from another process while the context lasts; yields its address.
 
     The other process follows what is stored and shares nothing with this one but a pipe, through which it is told the address's
-    token (everybody on this machine can read the arguments of a process) and whose end it takes for the end of the training,
-    however it came. At the end it builds the last page if anybody is looking; this one waits, and Ctrl-C skips that.
+    token (everybody on this machine can read the arguments of a process) and, at last, that the training has ended; the end of
+    the pipe, however it came, says so too. At the end it builds the last page if anybody is looking; this one waits, and Ctrl-C
+    skips that.
 
     Raises:
         UsageError: if the port is taken.
     """
-    listener = listen(port)
+    listener, is_here = listen(port), still_here()
     token = secrets.token_urlsafe()
     address = url(listener, token)
     source = str(Path(__file__).parents[2])
@@ -59,8 +61,9 @@ def attended(path: Path, port: int = 0) -> Iterator[str]:
             _tell(child, token)
             yield address
         finally:
-            _dismiss(child)
-        if child.returncode != 0 and child.returncode > 0:
+            if is_here():
+                _dismiss(child)
+        if (child.returncode or 0) > 0:
             said.seek(0)
             log.warning("the live page ended too early:\n%s", said.read().decode(errors="replace").strip())
 
@@ -77,6 +80,7 @@ def _dismiss(child: subprocess.Popen[bytes]) -> None:
     """Let the other process end, and wait for it."""
     assert child.stdin is not None
     with suppress(OSError):
+        child.stdin.write(b"end\n")  # said: the pipe may stay open in processes that were forked off from this one
         child.stdin.close()
     try:
         try:
@@ -90,7 +94,7 @@ def _dismiss(child: subprocess.Popen[bytes]) -> None:
 
 
 def attend(descriptor: int, path: Path) -> None:
-    """The work of the other process: follow the run, or the study, and serve its page until the pipe on its standard input ends.
+    """The work of the other process: follow the run, or the study, and serve its page until its standard input ends or says so.
 
     Args:
         descriptor: of a listening socket.
@@ -100,7 +104,7 @@ def attend(descriptor: int, path: Path) -> None:
     token = sys.stdin.buffer.readline().decode().strip()
 
     def wait_for_the_end() -> None:
-        sys.stdin.buffer.read()
+        sys.stdin.buffer.readline()
         gone.set()
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()

@@ -15,6 +15,7 @@ from typing import Any
 from interp.errors import UsageError
 from interp.live.answering import Answering
 from interp.live.viewers import Published
+from interp.process import still_here
 
 HOST = "127.0.0.1"
 
@@ -53,14 +54,15 @@ def url(listener: socket.socket, token: str) -> str:
 @contextmanager
 def serving(listener: socket.socket, published: Published) -> Iterator[None]:
     """Serve what is published, in threads of its own, until the context ends."""
-    server = _Server(listener, published)
+    server, is_here = _Server(listener, published), still_here()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        server.shutdown()
-        server.server_close()
+        if is_here():
+            server.shutdown()
+            server.server_close()
 
 
 class _Server(ThreadingHTTPServer):

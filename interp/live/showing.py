@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from interp.process import still_here
+
 _PAGE = """<!DOCTYPE html>
 <meta charset="utf-8"><meta name="referrer" content="no-referrer">
 <meta http-equiv="refresh" content="0; url={address}"><title>Live report</title>
@@ -40,6 +42,7 @@ def shown(address: str) -> Iterator[None]:
     Everybody on this machine can read the arguments of a process, and the address is a secret: the browser is given a file that
     only its owner can read and that leads there.
     """
+    is_here = still_here()
     descriptor, name = tempfile.mkstemp(prefix="interp-live-", suffix=".html")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -47,7 +50,8 @@ def shown(address: str) -> Iterator[None]:
         threading.Thread(target=_open, args=(Path(name).as_uri(),), daemon=True, name="browser").start()
         yield
     finally:
-        Path(name).unlink(missing_ok=True)
+        if is_here():
+            Path(name).unlink(missing_ok=True)
 
 
 def _open(address: str) -> None:

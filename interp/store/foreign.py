@@ -13,6 +13,7 @@ from interp.config.run_config import RunConfig
 from interp.errors import DataError, UsageError
 from interp.networks.one_layer import Weights
 from interp.networks.two_embeddings import TwoEmbeddings
+from interp.process import still_here
 from interp.store.beginning import begin
 from interp.store.durable import explained
 from interp.store.locking import LockKind
@@ -79,9 +80,12 @@ def _removed_on_failure(path: Path, made: Sequence[Path]) -> Iterator[None]:
 
     A run that a kill or Ctrl-C interrupted stays, and is replaced by the next import of its name.
     """
+    is_here = still_here()
     try:
         yield
     except Exception as error:
+        if not is_here():
+            raise
         shutil.rmtree(path, ignore_errors=True)
         for folder in made[1:]:
             with suppress(OSError):  # something else is in it by now

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from interp.errors import DataError
+from interp.process import still_here
 from interp.reading import parsed_json, read_file
 from interp.store.durable import make_directory
 
@@ -206,16 +207,17 @@ def kept(leases: Sequence[Lease]) -> Iterator[None]:
     If one is lost all the same, because this process stood still for longer than it holds, the process is told to save and end
     what it trains, as by Ctrl-C.
     """
-    done = threading.Event()
+    done, is_here = threading.Event(), still_here()
     keeper = threading.Thread(target=_renew, args=(leases, done), daemon=True, name="lease")
     keeper.start()
     try:
         yield
     finally:
-        done.set()
-        keeper.join()
-        for lease in leases:
-            lease.release()
+        if is_here():
+            done.set()
+            keeper.join()
+            for lease in leases:
+                lease.release()
 
 
 def _renew(leases: Sequence[Lease], done: threading.Event) -> None:

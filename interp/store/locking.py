@@ -14,10 +14,12 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 from interp.errors import DataError, UsageError, unknown
+from interp.process import still_here
 from interp.store.durable import NO_LINK, explained
 from interp.store.leases import SECONDS, Held, Lease, Leases, is_alive, owner_of, this_process
 from interp.store.noted import note_once
@@ -49,7 +51,7 @@ def locked(directory: Path, lock: LockKind | None = None, *, seconds: float = SE
         UsageError: if another process writes there.
         DataError: if the directory cannot be written to, or the file system refuses locks.
     """
-    lock, process = _chosen(lock), os.getpid()
+    lock, is_here = _chosen(lock), still_here()
     with explained(directory):
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
     try:
@@ -61,15 +63,15 @@ def locked(directory: Path, lock: LockKind | None = None, *, seconds: float = SE
                 raise _leased(directory, held)
             with _named(descriptor):
                 word = holder(directory)
-                yield lambda: _check_holder(directory, word)
+                yield partial(_check_holder, directory, word, is_here)
             return
         if refusal is not None:
             _check_named(descriptor, directory)
         lease = _leased_to_us(Leases(directory, seconds=seconds), directory)
         with lease.kept(), _named(descriptor if refusal is None else None):
-            yield lambda: _check_kept(lease, directory)
+            yield partial(_check_kept, lease, directory, is_here)
     finally:
-        if os.getpid() == process:  # not a child that was forked off: the lock is its parent's
+        if is_here():
             _let_go(descriptor)
 
 
@@ -168,7 +170,14 @@ def _leased_to_us(leases: Leases, directory: Path) -> Lease:
     return found
 
 
-def _check_kept(lease: Lease, directory: Path) -> None:
+def _check_here(directory: Path, is_here: Callable[[], bool]) -> None:
+    """Error in a process that was forked off from the one that holds the directory."""
+    if not is_here():
+        raise DataError(f"{directory}: it is written by the process that this one was forked off from; nothing was written here")
+
+
+def _check_kept(lease: Lease, directory: Path, is_here: Callable[[], bool]) -> None:
+    _check_here(directory, is_here)
     if lease.is_lost():
         raise DataError(
             f"{directory}: another process writes it now: this one stood still for longer than its lease holds. Nothing more "
@@ -176,8 +185,9 @@ def _check_kept(lease: Lease, directory: Path) -> None:
         )
 
 
-def _check_holder(directory: Path, word: bytes) -> None:
+def _check_holder(directory: Path, word: bytes, is_here: Callable[[], bool]) -> None:
     """Error if the lock's file names another process: a shared file system may give up the lock of one that stood still."""
+    _check_here(directory, is_here)
     if word and holder(directory) != word:
         if not (directory / LOCK).is_file():
             raise DataError(
@@ -202,13 +212,14 @@ def _named(descriptor: int | None) -> Iterator[None]:
     if descriptor is None:
         yield
         return
-    content = json.dumps({**this_process(), "word": secrets.token_hex(8)}).encode()
+    content, is_here = json.dumps({**this_process(), "word": secrets.token_hex(8)}).encode(), still_here()
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, content, 0)
     try:
         yield
     finally:
-        with suppress(OSError):
-            if os.pread(descriptor, len(content) + 1, 0) == content:  # not that of a process which has taken it over
-                os.ftruncate(descriptor, 0)
+        if is_here():
+            with suppress(OSError):
+                if os.pread(descriptor, len(content) + 1, 0) == content:  # not that of a process which has taken it over
+                    os.ftruncate(descriptor, 0)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from interp.errors import DataError, UsageError
 from interp.networks.network import Network
+from interp.process import still_here
 from interp.reading import check_file, read_start
 from interp.store import history
 from interp.store.durable import append, explained, make_directory, sync_directory, write_atomically, write_new
@@ -67,7 +68,7 @@ def writing(path: Path, lock: LockKind | None = None) -> Iterator[Callable[[], N
         UsageError: if another process writes the run, or the directory holds something else.
         DataError: if the directory cannot be made or written to, or its file system refuses locks.
     """
-    is_new = not path.exists()
+    is_new, is_here = not path.exists(), still_here()
     try:
         make_directory(path)
         strangers = [p.name for p in path.iterdir() if not _may_precede(p.name)]
@@ -80,7 +81,7 @@ def writing(path: Path, lock: LockKind | None = None) -> Iterator[Callable[[], N
         try:
             yield allowed
         except BaseException:
-            if is_new:
+            if is_new and is_here():
                 _take_back(path)
             raise
 
