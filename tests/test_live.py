@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -157,6 +158,68 @@ def test_trouble_is_told_and_the_last_good_page_stays(tmp_path):
 # How it ends
 
 
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("end", ["finished", "interrupted"])
+def test_a_last_page_is_built_though_no_checkpoint_came_since_the_one_before(tmp_path, end):
+    with served(tmp_path / "run") as live:
+        with a_growing_run(tmp_path / "run") as run:
+            run.grow(2)
+            state_of(live.url)
+            live.until(lambda: live.version() == 1)
+            assert "Not grokked yet, training" in live.published.html.decode()
+            if end == "finished":
+                run.grow(0, finish=True)
+        if end == "interrupted":
+            live.gone.set()
+        live.until(lambda: live.published.state["ended"])
+    assert "Not grokked yet, training" not in live.published.html.decode()
+    assert live.published.state["version"] >= 2
+
+
+@pytest.mark.usefixtures("at_once")
+def test_who_watches_a_run_elsewhere_is_shown_that_it_was_interrupted(tmp_path):
+    with served(tmp_path / "run") as live:
+        with a_growing_run(tmp_path / "run") as run:
+            run.grow(2)
+            state_of(live.url)
+            live.until(lambda: live.version() == 1)
+            assert "Not grokked yet, training" in live.published.html.decode()
+        live.until(lambda: live.version() == 2)
+        assert "Not grokked yet, training" not in live.published.html.decode()
+
+
+def test_the_last_page_of_an_interrupted_run_has_all_checkpoints_and_says_what_failed(tmp_path):
+    with a_growing_run(tmp_path / "run") as run:
+        run.grow(5)
+    follower = Follower(run.path, Published(), gone=lambda: True, analyses=["weight_norms"], key_rule=[2, 3])
+    opened = interp.open_run(run.path)
+    follower._publish(opened, is_last=True)
+    assert follower._shown == tuple(STEPS[:5])
+    (run.path / "checkpoints" / f"step_{STEPS[2]:08d}.safetensors").write_bytes(b"")
+    follower = Follower(run.path, Published(), gone=lambda: True, analyses=["weight_norms"], key_rule=[2])
+    shutil.rmtree(run.path / "results")
+    follower._publish(opened, is_last=True)
+    assert "could not be updated" in follower.published.state["trouble"]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_run_that_is_removed_while_it_is_followed_is_said_to_be_so(tmp_path):
+    with a_growing_run(tmp_path / "run") as run:
+        run.grow(1)
+    with served(run.path) as live:
+        live.until(lambda: "interrupted" in live.published.state["line"])
+        run.path.rename(tmp_path / "elsewhere")
+        live.until(lambda: live.published.state["trouble"])
+        assert live.published.state["trouble"] == f"The run is no longer at {run.path}: it was removed or renamed."
+        (tmp_path / "elsewhere").rename(run.path)
+        live.until(lambda: live.published.state["trouble"] is None)
+        run.path.rename(tmp_path / "elsewhere")
+        live.until(lambda: live.published.state["trouble"])
+        live.gone.set()
+        live.until(lambda: live.published.state["ended"])
+    assert "no longer at" in live.published.state["line"]
+
+
 def test_every_state_of_a_run_has_its_line(tmp_path):
     with a_growing_run(tmp_path / "run") as run:
         run.grow(2)
@@ -280,9 +343,12 @@ def test_a_finished_run_is_served_until_ctrl_c(tmp_path, start):
     html = get(address)[1].decode()
     assert 'id="panel-weight_norms"' in html
     assert 'id="panel-loss_curves"' not in html
+    shutil.rmtree(run.path)
+    until_state(address, lambda state: "no longer at" in (state["trouble"] or ""))
     os.kill(watching.pid, signal.SIGINT)
-    watching.communicate(timeout=30)
-    assert watching.returncode == 0
+    out, err = watching.communicate(timeout=30)
+    assert (watching.returncode, err) == (0, "")
+    assert out.endswith("it was removed or renamed.\n")
     assert ends(address)
 
 

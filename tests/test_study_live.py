@@ -136,6 +136,32 @@ def test_values_that_are_added_while_it_is_watched_are_shown(whole: Study, tmp_p
         live.until(lambda: live.published.state["trouble"] is None)
 
 
+def test_a_study_that_is_removed_while_it_is_watched_is_said_to_be_so(whole: Study, tmp_path: Path, capsys, monkeypatch) -> None:
+    study = small_study(tmp_path, **SETTINGS)
+    study.save()
+    come(study, whole, 0)
+    with served_study(study.folder) as live:
+        state_of(live.url)
+        live.until(lambda: live.version() == 1)
+        study.folder.rename(tmp_path / "elsewhere")
+        live.until(lambda: live.published.state["trouble"])
+        assert live.published.state["trouble"] == f"The study is no longer at {study.folder}: it was removed or renamed."
+        state_of(live.url)
+        assert live.version() == 1
+        (tmp_path / "elsewhere").rename(study.folder)
+        live.until(lambda: live.published.state["trouble"] is None)
+        study.folder.rename(tmp_path / "elsewhere")
+        live.until(lambda: live.published.state["trouble"])
+        live.gone.set()
+        live.until(lambda: live.published.state["ended"])
+    assert "no longer at" in live.published.state["line"]
+    (tmp_path / "elsewhere").rename(study.folder)
+    monkeypatch.setattr(StudyFollower, "follow", lambda *_, **__: study.folder.rename(tmp_path / "elsewhere"))
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    assert call("study", "watch", "small", "--root", tmp_path) == 0
+    assert "The study is no longer at" in capsys.readouterr().out
+
+
 def test_every_state_of_a_study_has_its_line(whole: Study, tmp_path: Path) -> None:
     study = small_study(tmp_path, **SETTINGS)
     study.save()

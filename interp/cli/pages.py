@@ -235,10 +235,11 @@ def watch(
         port: port of the live report; any free one by default.
         browser: open it in a browser, if there is a display and output goes to a terminal.
     """
-    from interp.live.follower import Follower, give_way, line_of
+    from interp.live.follower import Follower, give_way, line_of, lost
     from interp.live.server import listen, serving, url
     from interp.live.viewers import Published
     from interp.observing.analysis import builtin_names, find_analyses
+    from interp.store.manifest import MANIFEST
     from interp.store.run import open_run
 
     opened = find_run(run, root)
@@ -260,6 +261,9 @@ def watch(
         follower.on_first = give_way()
     with serving(listener, published), announced(address, ends="Ctrl-C ends it", browser=browser), suppress(KeyboardInterrupt):
         follower.follow(until_final=not opened.manifest.final)
+    if not (opened.path / MANIFEST).is_file():
+        say(lost("run", opened.path))
+        return
     say(f"{line_of(open_run(opened.path))} Next: interp report {shlex.quote(str(opened.path))}")
 
 

@@ -83,10 +83,11 @@ def watch(study: StudyName, port: int = 0, browser: bool = True, root: Root = RO
         port: port of the live page; any free one by default.
         browser: open it in a browser, if there is a display and output goes to a terminal.
     """
-    from interp.live.follower import give_way
+    from interp.live.follower import give_way, lost
     from interp.live.server import listen, serving, url
     from interp.live.study_follower import StudyFollower, settled_runs, study_line
     from interp.live.viewers import Published
+    from interp.studies.study import PLAN
 
     opened = opened_study(study, root)
     listener, published = listen(port), Published()
@@ -98,6 +99,9 @@ def watch(study: StudyName, port: int = 0, browser: bool = True, root: Root = RO
     announcing = announced(url(listener, published.token), ends="Ctrl-C ends it", browser=browser)
     with serving(listener, published), announcing, suppress(KeyboardInterrupt):
         follower.follow(until_final=not is_finished)
+    if not (opened.folder / PLAN).is_file():
+        print(lost("study", opened.folder))
+        return
     print(f"{study_line(opened, settled_runs(opened))} Next: interp study report {named(opened)}")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from interp.errors import DataError, UsageError
 from interp.live.viewers import Published
 from interp.live.waiting import waiting_page
-from interp.store.manifest import MOST_STEPS
+from interp.store.manifest import MANIFEST, MOST_STEPS
 from interp.store.run import Run, open_run
 from interp.wording import counted
 
@@ -46,6 +46,10 @@ _ENDINGS = {
 }
 
 
+# What a page follows from: the steps that were saved, how the run stands, and whether it is the last page, which has everything.
+Stamp = tuple[tuple[int, ...], str, bool]
+
+
 class Interrupted(Exception):  # noqa: N818 - no error: what is being measured is no longer wanted
     """Stops the building of a page."""
 
@@ -76,7 +80,9 @@ class Follower:
     rest: float = 1.0
     on_first: Callable[[], None] = lambda: None
     _shown: tuple[int, ...] = field(default=(), init=False)  # steps of the last page
-    _tried: tuple[int, ...] | None = field(default=None, init=False)  # of the run, when nothing was left to do or it failed
+    _tried: Stamp | None = field(default=None, init=False)  # when nothing was left to do, or it failed
+    _known: Run | None = field(default=None, init=False)  # as it was last opened
+    _is_lost: bool = field(default=False, init=False)  # it was there, and cannot be opened now
     _keys: tuple[int, list[Name]] | None = field(default=None, init=False)  # step at which they were chosen, and which
     _keys_until: float = field(default=0.0, init=False)  # number of checkpoints
     _next: float = field(default=0.0, init=False)
@@ -106,49 +112,53 @@ class Follower:
 
     def _opened(self) -> Run | None:
         try:
-            return open_run(self.path)
-        except UsageError:
+            run = open_run(self.path)
+        except (UsageError, DataError) as error:
+            if self._known is not None or isinstance(error, DataError):  # without either it has not begun yet
+                self._is_lost = True
+                self.published.tell(trouble=str(error) if isinstance(error, DataError) else lost("run", self.path))
             return None
-        except DataError as error:
-            self.published.tell(trouble=str(error))
-            return None
+        if self._is_lost:
+            self._is_lost, self._tried = False, None
+            self.published.tell(trouble=None)
+        self._known = run
+        return run
 
     def _wanted(self, run: Run, *, is_last: bool) -> bool:
-        if run.steps == self._tried or not run.steps or not self.published.watched(AWAY_SECONDS):
+        if not run.steps or _stamp(run, is_last=is_last) == self._tried or not self.published.watched(AWAY_SECONDS):
             return False
-        return time.monotonic() >= self._next or (is_last and run.manifest.final)
+        return is_last or time.monotonic() >= self._next
 
     def _publish(self, run: Run, *, is_last: bool) -> None:
-        begun = time.process_time()
+        begun, stamp = time.process_time(), _stamp(run, is_last=is_last)
         version = int(self.published.state["version"]) + 1
         try:
-            page = self._build(run, version=version, is_final=run.manifest.final)
+            page = self._build(run, version=version, is_last=is_last)
         except Interrupted:
             return
         except Exception as error:  # whatever it is, training and the existing pages go on
-            if not is_last:
-                self.published.tell(trouble=f"This page could not be updated: {type(error).__name__}: {error}")
-            self._tried = run.steps
+            self.published.tell(trouble=f"This page could not be updated: {type(error).__name__}: {error}")
+            self._tried = stamp
         else:
-            self._tried = run.steps if len(self._shown) == len(run.steps) else None
+            self._tried = stamp if len(self._shown) == len(run.steps) else None
             self.published.put(page.html, without_library(page.html), version=version, line=line_of(run), trouble=None)
             if version == 1:
                 self.on_first()
         self._next = time.monotonic() + max(_BUILD_SECONDS, self.rest * (time.process_time() - begun))
 
-    def _build(self, run: Run, *, version: int, is_final: bool) -> Page:
+    def _build(self, run: Run, *, version: int, is_last: bool) -> Page:
         from interp.observing.analysis import builtin_names, find_analyses
         from interp.observing.observe import observe
         from interp.observing.series import ABOUT, about
         from interp.reporting.write import page_of
 
         def heed(done: int, total: int) -> None:
-            if self.gone() and not is_final:
+            if self.gone() and not is_last:
                 raise Interrupted
             self._tell_between(done, total)
 
         chosen = find_analyses(self.analyses or builtin_names(), files=self.files)
-        if is_final:
+        if is_last:
             series = observe(run, chosen, key_rule=self.key_rule, threads=self.threads, on_step=heed)
             self._shown = run.steps
         else:
@@ -183,8 +193,21 @@ class Follower:
             self.published.tell(line=f"{line_of(run)} Measured for this page: {done:,} of {counted(total, 'checkpoint')}.")
 
     def _farewell(self, run: Run | None) -> None:
-        line = "The run did not begin." if run is None else line_of(run, is_gone=True)
+        run = run or self._known
+        if run is None:
+            line = "The run did not begin."
+        else:
+            line = line_of(run, is_gone=True) if (self.path / MANIFEST).is_file() else lost("run", self.path)
         take_leave(self.published, line)
+
+
+def _stamp(run: Run, *, is_last: bool) -> Stamp:
+    return run.steps, run.status, is_last
+
+
+def lost(what: str, path: Path) -> str:
+    """One line about a run, or a study, that was followed and is no longer at its path."""
+    return f"The {what} is no longer at {path}: it was removed or renamed."
 
 
 def take_leave(published: Published, line: str) -> None:

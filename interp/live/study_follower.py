@@ -11,7 +11,7 @@ from pathlib import Path
 
 from interp.errors import DataError, UsageError
 from interp.live import follower
-from interp.live.follower import Interrupted, take_leave, without_library
+from interp.live.follower import Interrupted, lost, take_leave, without_library
 from interp.live.viewers import Published
 from interp.live.waiting import waiting_page
 from interp.store.manifest import MANIFEST
@@ -52,6 +52,7 @@ class StudyFollower:
     _states: dict[str, State] = field(default_factory=dict, init=False)  # of the runs with which nothing is left to do
     _built: tuple[Stamp, bool] | None = field(default=None, init=False)  # of the last page, and whether it has everything
     _plan: tuple[int, Study] | None = field(default=None, init=False)
+    _lost: str | None = field(default=None, init=False)  # why its plan cannot be read now
     _next: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
@@ -74,23 +75,29 @@ class StudyFollower:
             gone = self.gone()  # asked first, so that what is read next is all there is
             study = self._study()
             stamp, is_final = self._looked(study), len(self._states) == len(study.points)
-            self.published.tell(line=study_line(study, self._states))
-            self._publish(study, stamp, is_last=gone or is_final)
+            if is_there := (self.path / PLAN).is_file():
+                self.published.tell(line=study_line(study, self._states))
+                self._publish(study, stamp, is_last=gone or is_final)
             if gone or (until_final and is_final):
-                take_leave(self.published, study_line(study, self._states, is_gone=gone))
+                line = study_line(study, self._states, is_gone=gone) if is_there else lost("study", self.path)
+                take_leave(self.published, line)
                 return
             time.sleep(follower.POLL_SECONDS)
 
     def _study(self) -> Study:
         """The study by its plan as it is now: values and seeds may be added while it is trained."""
+        before = self._lost
         try:
             written = (self.path / PLAN).stat().st_mtime_ns
             if self._plan is None or self._plan[0] != written:
                 self._plan = (written, open_study(self.path))
+            self._lost = None
         except (OSError, UsageError, DataError) as error:
             if self._plan is None:
                 raise
-            self.published.tell(trouble=str(error))
+            self._lost = str(error) if (self.path / PLAN).is_file() else lost("study", self.path)
+        if self._lost != before:
+            self.published.tell(trouble=self._lost)
         assert self._plan is not None
         return self._plan[1]
 

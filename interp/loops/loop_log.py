@@ -50,7 +50,7 @@ class Recording:
         self._mishaps = Mishaps(self.path)
         self._state = "not opened"
         self._process = os.getpid()
-        self._held = ExitStack()
+        self._held, self._page = ExitStack(), ExitStack()
         self._told: int | None = None  # the last step that was told here
         self._kept = Kept()  # the model then, where it was not saved
 
@@ -92,7 +92,7 @@ class Recording:
             raise UsageError(f"recording {self.path.name!r}: it was opened before; call interp.recording(...) again")
         self._process = os.getpid()
         wanted = self._wanted
-        with same_random_streams(), same_settings(), ExitStack() as held:
+        with same_random_streams(), same_settings(), ExitStack() as page, ExitStack() as held:
             allowed = held.enter_context(writing(self.path, wanted.lock))
             run = wanted.begun.opened()
             can_wait = self._can_be_copied()
@@ -101,11 +101,11 @@ class Recording:
             self._writer = LoopWriter(self.path, allowed, self._mishaps)
             self._measured = MeasuredMoments(wanted.watched, run, wanted.live, wanted.late, wanted.keys, self._mishaps, can_wait)
             if wanted.shows:
-                self.address = held.enter_context(attended(self.path))
+                self.address = page.enter_context(attended(self.path))
                 log.warning("the live page of %s: %s", self.path, self.address)
                 if is_looking():
-                    held.enter_context(shown(self.address))
-            self._held = held.pop_all()
+                    page.enter_context(shown(self.address))
+            self._held, self._page = held.pop_all(), page.pop_all()
         self._state = "open"
         return self
 
@@ -147,15 +147,18 @@ class Recording:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._process != os.getpid():
             return
-        with HeldSignals() as signals, same_random_streams(), same_settings():
-            try:
-                if self._state == "open":
-                    self._end(kind)
-                self._mishaps.tell_the_rest()
-            finally:
-                self._state = "closed"
-                self._held.close()
-        _obey(signals)
+        try:
+            with HeldSignals() as signals, same_random_streams(), same_settings():
+                try:
+                    if self._state == "open":
+                        self._end(kind)
+                    self._mishaps.tell_the_rest()
+                finally:
+                    self._state = "closed"
+                    self._held.close()
+            _obey(signals)
+        finally:
+            self._page.close()  # after the run was let go: nobody writes what its last page shows. Ctrl-C need not wait for it
 
     def _least(self) -> int:
         before = self._writer.last if self._told is None else self._told

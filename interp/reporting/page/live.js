@@ -54,7 +54,8 @@ class Live {
     if (state.ended && state.version === this.view.version) {
       // Once more, so that the server knows that this page has everything.
       await fetch(`state?viewer=${this.viewer}&version=${state.version}`, { cache: "no-store" }).catch(() => null);
-      this.say("ended", "This page is complete and is no longer updated; it can be read as long as the tab is open.");
+      const complete = state.trouble ? `${state.trouble} This page` : "This page is complete and";
+      this.say("ended", `${complete} is no longer updated; it can be read as long as the tab is open.`);
       return true;
     }
     this.say(state.trouble ? "trouble" : "live", state.trouble || "");
