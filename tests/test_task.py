@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -172,3 +173,29 @@ def test_empty_sides_are_refused() -> None:
 def test_index_lists_that_are_no_split_are_refused(train: list[int], test: list[int]) -> None:
     with pytest.raises(UsageError, match="do not name every pair exactly once"):
         Split(np.array(train), np.array(test))
+
+
+@pytest.mark.parametrize("made", [list, tuple, np.array, torch.tensor, partial(torch.tensor, dtype=torch.int32)])
+def test_a_split_takes_integers_in_any_sequence(made) -> None:
+    split = Split(made([0, 3, 1]), made([2]), left_out=made([4]))
+    assert [(part.dtype, part.tolist()) for part in (split.train, split.test, split.left_out)] == [
+        (np.int64, [0, 3, 1]), (np.int64, [2]), (np.int64, [4]),
+    ]  # fmt: skip
+    assert len(Split(range(2), []).test) == 0
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        (torch.tensor([True, False]), r"train: given Tensor of bool, shape \(2,\), expected row indices.*np\.flatnonzero"),
+        ([0.0, 1.0], r"train: given list of float64, shape \(2,\), expected row indices: integers"),
+        ([[0, 1]], r"given list of int64, shape \(1, 2\)"),
+        ([[0], [1, 2]], "train: given list .*expected row indices"),
+        (torch.ones(2, device="meta"), "train: given Tensor .*expected row indices"),
+        (3, "train: given int, expected row indices"),
+        ("01", "train: given str, expected row indices"),
+    ],
+)
+def test_what_is_no_sequence_of_integers_is_no_split(train, told) -> None:
+    with pytest.raises(UsageError, match=told):
+        Split(train, [0])

@@ -26,10 +26,18 @@ _SEEDS: dict[str, int] = {"numpy": 2**32, "sklearn": 2**32}
 class Split:
     """Which pairs are trained on: row indices into ``task.inputs``, in the order the split rule drew them.
 
+    Any sequences of integers are taken, and become arrays of int64.
+
     Args:
         train: rows that are trained on.
         test: rows that are not.
         left_out: rows of a table that have no answer, if there are any.
+
+    Raises:
+        UsageError: for what is no sequence of integers, or if they do not name every row once.
+
+    >>> Split([0, 3], range(1, 3)).test
+    array([1, 2])
     """
 
     train: Int64[np.ndarray, " train"]
@@ -40,11 +48,26 @@ class Split:
         return f"Split({len(self.train):,} rows to train on, {len(self.test):,} to test)"
 
     def __post_init__(self) -> None:
+        for name in ("train", "test", *(() if self.left_out is None else ("left_out",))):
+            object.__setattr__(self, name, _rows(name, getattr(self, name)))
         both = np.concatenate([self.train, self.test, *([] if self.left_out is None else [self.left_out])])
         if not np.array_equal(np.sort(both), np.arange(len(both))):
             raise UsageError(
                 f"split: {len(self.train)} train and {len(self.test)} test indices do not name every pair exactly once"
             )
+
+
+def _rows(name: str, given: object) -> Int64[np.ndarray, " row"]:
+    """Row indices as an array of int64, of integers in any sequence: a list, a range, a tensor in the CPU's memory."""
+    try:
+        found = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"split.{name}: given {type(given).__name__} ({error}), expected row indices: integers") from error
+    if found.ndim != 1 or (found.size and not np.issubdtype(found.dtype, np.integer)):
+        of = f" of {found.dtype}, shape {found.shape}" if found.ndim else ""
+        masks = "; np.flatnonzero(mask) gives those of a mask" if found.dtype == bool else ""
+        raise UsageError(f"split.{name}: given {type(given).__name__}{of}, expected row indices: integers in one sequence{masks}")
+    return found.astype(np.int64, copy=False)
 
 
 @dataclass(frozen=True)
