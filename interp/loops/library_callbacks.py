@@ -92,11 +92,11 @@ class _Teller:
                 "run %s: the training begins again at step %s after step %s: it is recorded after that step only; record each "
                 "training by a recording of its own", self._recording.path, step, self._seen,
             )  # fmt: skip
-        self._seen = step
-        if self._last < 0 and before is not None and step < before:
+        if self._seen < 0 and before is not None and step < before:
             log.warning(
                 "run %s: the training goes on at step %s, and is recorded after step %s", self._recording.path, step, before
             )
+        self._seen = step
         if step > max(self._last, -1 if before is None else before):
             self._last = step
             self._recording.step(step)
