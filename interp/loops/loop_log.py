@@ -59,7 +59,11 @@ class Recording:
 
     @property
     def last(self) -> int | None:
-        """The last step that the run has; None before any. Of a run that is continued: where its owner's training is to go on."""
+        """The last step that the run has; None before any. Of a run that is continued: the next that can be told comes after it.
+
+        Where an exception left the block before, that is the last step that was told; where the process was killed, the last that
+        was committed of those that were saved, evaluated or told with their loss.
+        """
         return self._writer.last if self._state != "not opened" else None
 
     @property
@@ -130,18 +134,19 @@ class Recording:
         if step < least:
             raise UsageError(
                 f"recording {self.path.name!r}: given step {step}, expected one of at least {least}: steps ascend. A run that is "
-                "continued goes on after log.last, with the model in the state that it had there"
+                "continued goes on after log.last, with the model in the state that it had there; from an earlier state train on "
+                "and tell only what comes after log.last"
             )
         self._told, is_saved = step, step in self._dues.saved
         if not is_saved:
             with self._mishaps.kept_from_the_loop("it was not looked at whether the model changes", step):
                 self._kept.keep(self._wanted.watched.network.module)
         is_evaluated = self._dues.is_evaluated(step, saved=is_saved)
-        if is_saved or is_evaluated or self._writer.is_due:
+        if is_saved or is_evaluated or self._writer.is_due or not (loss is None or isfinite(loss)):
             with HeldSignals() as signals, same_random_streams(), same_settings():
                 self._act(step, loss, is_evaluated=is_evaluated, is_saved=is_saved)
             _obey(signals)
-        elif loss is not None and not self._stops(step, loss):
+        elif loss is not None:
             self._writer.hold(step, {"train_loss": loss})
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -218,11 +223,16 @@ class Recording:
 
     def _end(self, kind: type[BaseException] | None) -> None:
         """The block is left: normally, which ends the run, or not, which leaves it to be continued."""
+        told, last = self._told, self._writer.last
         if kind is not None:
+            if told is not None and (last is None or told > last):
+                self._writer.hold(told, {})  # the number: a model that may be half updated is not saved
             self._writer.interrupt(kind.__name__)
             self._measured.save()
             return
-        told = self._told
+        if told is None and last is None:
+            log.warning("run %s: no step was told: nothing is recorded, and the name can be recorded again", self.path)
+            return
         if told is not None and told not in self._dues.saved:
             if self._is_as_told(told):
                 self._act(told, None, is_evaluated=True, is_saved=True)
@@ -233,7 +243,7 @@ class Recording:
                 )  # fmt: skip
         if self._state == "open":
             last = self._writer.last
-            self._finish("budget" if last is not None and last >= self._budget else "ended")
+            self._finish("budget" if last == self._budget else "ended")
 
     def _finish(self, reason: Reason) -> None:
         self._writer.finish(reason, lambda: self._measured.at_the_end(self._run_in_turn()))

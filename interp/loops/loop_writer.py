@@ -119,6 +119,7 @@ class LoopWriter:
         with self._writing(step) as pushed:
             if pushed is not None:
                 pushed.add(step, values)
+                self.last = step
 
     @contextmanager
     def _writing(self, step: int | None) -> Iterator[Pushed | None]:
