@@ -9,6 +9,7 @@ from own_loops import SPLIT, TASK, P, Tokens, own_loop, seeded
 
 import interp
 from interp.errors import UsageError
+from interp.live.follower import line_of
 from interp.store.run import Run
 
 
@@ -25,14 +26,14 @@ def test_what_leaves_the_block_leaves_a_run_that_is_continued(recorded, error):
         own_loop(model, log=log, steps=15)
         raise error
     assert log.run.status == "interrupted"
-    assert log.run.manifest.step == 14  # the loop told it; a model that may be half updated is not saved
+    assert log.run.manifest.step == 15  # the loop told it; a model that may be half updated is not saved
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     again = seeded(Tokens, seed=5)
     again.load_state_dict(state)
     with recorded("twice", again, analyses="weight_norms") as log:
-        assert log.last == 14
-        with pytest.raises(UsageError, match=r"expected one of at least 15.*goes on after log\.last"):
-            log.step(14)
+        assert log.last == 15
+        with pytest.raises(UsageError, match=r"expected one of at least 16.*goes on after log\.last"):
+            log.step(15)
         own_loop(again, log=log, first=log.last + 1)
     run = log.run
     assert run.status == "finished"
@@ -110,3 +111,63 @@ def test_a_run_of_an_earlier_version_says_nothing_of_its_analyses_and_is_continu
     with recorded("old", model, analyses=["logit_spectrum"]) as log:
         own_loop(model, log=log, first=log.last + 1)
     assert interp.observe(log.path).cos_fve.notnull().sum() == 4  # those before, too: measured at the end
+
+
+def test_the_last_step_that_was_told_is_where_an_interrupted_run_goes_on(recorded):
+    """Also one that was neither saved nor evaluated nor told with its loss: the numbers of later steps depend on it."""
+    model = seeded(Tokens)
+    with pytest.raises(KeyboardInterrupt), recorded("told", model) as log:  # noqa: PT012  the loop is what is interrupted
+        for step in range(15):
+            log.step(step)
+        raise KeyboardInterrupt
+    assert (log.last, log.run.manifest.step, log.run.steps, log.run.verify()) == (14, 14, (0, 10), ())
+    with recorded("told", model) as log:
+        assert log.last == 14
+        own_loop(model, log=log, first=log.last + 1)
+    assert (log.run.steps, log.run.verify()) == ((0, 10, 20, 30), ())
+
+
+RULE = interp.CheckpointConfig(log=10, every=0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "steps", "told"),
+    [
+        (RULE, (50, 300), "steps: given 300, recorded 50.*may tell more steps than that"),
+        (interp.CheckpointConfig(log=10, every=20), (50, None), "steps: given None, recorded 50"),
+        (interp.CheckpointConfig(log=10, every=20), (300, 500), None),
+        (interp.CheckpointConfig(log=0, every=20), (50, 300), None),
+        ([0, 5], (50, 300), None),
+    ],
+)
+def test_another_last_step_is_refused_where_early_checkpoints_depend_on_it(recorded, rule, steps, told):
+    begun, goes_on = steps
+    with pytest.raises(KeyboardInterrupt), recorded("on", seeded(Tokens), checkpoints=rule, steps=begun) as log:  # noqa: PT012  likewise
+        log.step(0)
+        raise KeyboardInterrupt
+    if told is None:
+        assert recorded("on", seeded(Tokens), checkpoints=rule, steps=goes_on)
+    else:
+        with pytest.raises(UsageError, match=told):
+            recorded("on", seeded(Tokens), checkpoints=rule, steps=goes_on)
+
+
+def test_a_loop_that_goes_on_after_its_last_step_is_saved_at_even_steps_and_said_to_have_ended(recorded):
+    with recorded("longer", seeded(Tokens), checkpoints=interp.CheckpointConfig(log=0, every=10), steps=15) as log:
+        for step in range(36):
+            log.step(step)
+    assert log.run.steps == (0, 10, 15, 20, 30, 35)
+    assert (log.run.reason, log.run.verify()) == ("ended", ())
+    assert line_of(log.run) == "The run is finished: it ended at step 35."
+
+
+def test_a_run_without_a_step_does_not_take_the_name(recorded, caplog):
+    with recorded("early", seeded(Tokens)) as log:
+        pass
+    assert "no step was told" in caplog.text
+    assert (log.run.status, log.last, log.run.verify()) == ("interrupted", None, ())
+    with pytest.raises(ValueError, match="soon"), recorded("early", seeded(Tokens), checkpoints=[0]):
+        raise ValueError("soon")
+    with recorded("early", seeded(Tokens), checkpoints=[0, 5], loss="stablemax") as log:  # all of which is another choice
+        own_loop(seeded(Tokens), log=log, steps=5)
+    assert (log.run.steps, log.run.settings["loss"], log.run.verify()) == ((0, 5), "stablemax", ())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from own_loops import SPLIT, TASK, Tokens, own_loop, seeded
@@ -126,6 +128,10 @@ def without_the_last() -> nn.Module:
     ("how", "told"),
     [
         ({"checkpoints": 5}, "checkpoints: given 5, expected a CheckpointConfig, or a list of steps"),
+        ({"checkpoints": np.arange(3.0)}, r"checkpoints: given .*expected a CheckpointConfig, or steps: integers"),
+        ({"checkpoints": [True]}, r"checkpoints: given \[True\], expected a CheckpointConfig, or steps"),
+        ({"evaluate_every": 0.5}, "evaluate_every: given 0.5, expected a number of steps"),
+        ({"steps": np.int64(0)}, "steps: given .*0.*, expected a number of steps of at least 1"),
         ({"keys": 3}, "keys: given 3, expected a list"),
         ({"matrices": ["0.weight"]}, r"matrices: given \['0.weight'\], expected names of tensors"),
         ({"loss": nn.CrossEntropyLoss}, r"loss: given the class CrossEntropyLoss, expected a function.*CrossEntropyLoss\(\)"),
@@ -148,6 +154,16 @@ def test_what_does_not_fit_is_refused_at_the_start(tmp_path, how, told):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_integers_of_other_libraries_are_integers(recorded):
+    how = {"position": np.int64(-1), "evaluate_every": np.int64(5), "steps": torch.tensor(20), "keys": np.array([1, 2])}
+    with recorded("numpy", seeded(Tokens), checkpoints=np.arange(0, 21, 10), **how) as log:
+        for step in np.arange(21):
+            log.step(step)
+    assert (log.run.steps, log.run.reason, log.run.verify()) == ((0, 10, 20), "budget", ())
+    assert log.run.settings["checkpoints"] == {"steps": [0, 10, 20]}
+    assert log.run.history.test_loss.dropna("step").step.values.tolist() == [0, 5, 10, 15, 20]
+
+
 def test_analyses_get_copies(recorded):
     def greedy(view):
         for tensor in view.network.tensors().values():
@@ -166,10 +182,7 @@ def test_analyses_get_copies(recorded):
 # How a run ends, and goes on
 
 
-def test_an_empty_run_and_one_with_another_budget_are_sound(recorded):
-    with recorded("empty", seeded(Tokens)) as log:
-        pass
-    assert (log.run.status, log.run.reason, log.run.verify()) == ("finished", "ended", ())
+def test_a_run_of_another_budget_is_sound(recorded):
     with pytest.raises(KeyboardInterrupt), recorded("budget", seeded(Tokens)) as log:  # noqa: PT012  the loop is what is interrupted
         log.step(0)
         raise KeyboardInterrupt
@@ -185,6 +198,20 @@ def test_a_loss_of_ones_own_that_is_not_finite_stops_also_at_an_evaluated_step(r
         log.step(20)
     assert (log.run.status, log.run.reason, log.run.steps) == ("stopped", "non-finite", (0,))
     assert log.run.verify() == ()
+
+
+def test_a_loss_that_is_not_finite_changes_no_stream_where_nothing_else_is_due(recorded):
+    def drawing(view):
+        return {"drawn": float(torch.rand(())) + random.random()}
+
+    with recorded("nan", seeded(Tokens), checkpoints=interp.CheckpointConfig(), analyses=[drawing]) as log:
+        for step in range(58):
+            log.step(step)
+        before = torch.get_rng_state(), random.getstate()
+        log.step(58, train_loss=float("nan"))  # what was put off is measured now
+        assert torch.equal(torch.get_rng_state(), before[0])
+        assert random.getstate() == before[1]
+    assert (log.run.status, log.run.reason) == ("stopped", "non-finite")
 
 
 @pytest.mark.parametrize("variable", ["sum_squared_total", "restricted_loss", "test_loss", "tensor"])
@@ -222,8 +249,22 @@ def test_a_callback_says_that_a_training_begins_again_and_refuses_after_the_end(
         for step in (0, 5, 5, 0, 5):
             teller.tell(step)
     assert caplog.text.count("begins again at step 0 after step 5") == 1
+    assert "goes on at" not in caplog.text
     with pytest.raises(UsageError, match="given step 0 after the run was closed"):
         teller.tell(0)
+
+
+def test_a_callback_says_once_that_a_training_goes_on_behind_the_run(recorded, caplog):
+    with pytest.raises(KeyboardInterrupt), recorded("behind", seeded(Tokens)) as log:  # noqa: PT012  the loop is what is interrupted
+        log.step(0)
+        log.step(10)
+        raise KeyboardInterrupt
+    with recorded("behind", seeded(Tokens)) as log:
+        teller = _Teller(log)
+        for step in range(3, 13):
+            teller.tell(step)
+    assert caplog.text.count("is recorded after step 10") == 1
+    assert log.last == 12
 
 
 # Copies of the model

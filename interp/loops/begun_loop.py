@@ -11,11 +11,12 @@ import numpy as np
 
 from interp.config.differences import differences
 from interp.errors import UsageError
-from interp.loops.dues import Dues
+from interp.loops.dues import Dues, early_end
 from interp.loops.moment import Watched
 from interp.networks.module_network import KIND
 from interp.store.beginning import begin, plan_values
-from interp.store.manifest import LOOP, MANIFEST
+from interp.store.durable import explained
+from interp.store.manifest import HISTORY, JOURNAL, LOOP, MANIFEST, MOST_STEPS, RESUME
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
 from interp.store.run_log import write_log
@@ -24,6 +25,7 @@ from interp.training.stream import Plan
 _CHOICES = ("loss", "matrices", "key_rule", "keys", "checkpoints", "evaluate_every", "analyses")
 
 _OTHERS = ". What is measured at every checkpoint is chosen once; interp.observe(log.run, ...) measures anything else afterwards"
+_STEPS = ". Early checkpoints are spaced by steps=, once; a loop that goes on longer may tell more steps than that"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,21 +45,24 @@ class BegunLoop:
     told: Mapping[str, Any]
 
     def opened(self) -> Run:
-        """The run, which is made if it is not there; this process must hold it.
+        """The run, which is made if it is not there, and again if no step was kept of it; this process must hold it.
 
         Raises:
             UsageError: if it is another, or at its end.
         """
-        if not (self.path / MANIFEST).is_file():
+        self.check()
+        if not (self.path / MANIFEST).is_file() or _is_empty(open_run(self.path)):
+            with explained(self.path):
+                for name in (HISTORY, JOURNAL, MANIFEST):
+                    (self.path / name).unlink(missing_ok=True)
             begin(self.path, self._plan(), provenance=provenance(self._device))
             return open_run(self.path)
-        self.check()
         run = open_run(self.path)
         write_log(self.path, "resumed", step=run.manifest.step, **provenance(self._device))
         return run
 
     def check(self) -> None:
-        """Error unless there is no run yet, or an unfinished one of the same task, split, tensors and choices.
+        """Error unless there is no run yet, or one without a step, or an unfinished one of the same task, tensors and choices.
 
         Raises:
             UsageError: naming what differs.
@@ -72,9 +77,14 @@ class BegunLoop:
                 f"run {self.path} is {run.manifest.status} at step {run.manifest.step} ({run.reason}): nothing can be added; "
                 "choose another name"
             )
+        if _is_empty(run):
+            return
         mine, theirs = self._values(), {**_recorded(run), "tensors": self._tensors_of(run)}
         if "analyses" not in run.settings:  # of an earlier version: it is not known
             del mine["analyses"], theirs["analyses"]
+        budgets = self.dues.budget, run.budget
+        if mine["checkpoints"] == theirs["checkpoints"] and len({early_end(self.dues.told, budget) for budget in budgets}) > 1:
+            mine["steps"], theirs["steps"] = (None if budget == MOST_STEPS else budget for budget in budgets)
         found = differences(mine, theirs)
         for part in ("train", "test"):
             if not np.array_equal(getattr(self.watched.split, part), getattr(run.split, part)):
@@ -83,7 +93,7 @@ class BegunLoop:
             listed = "; ".join(f"{path}: given {mine!r}, recorded {theirs!r}" for path, (mine, theirs) in found.items())
             raise UsageError(
                 f"run {self.path} was recorded of something else ({listed}); give the same to continue it, or choose another name"
-                f"{_OTHERS if 'analyses' in found else ''}"
+                f"{_OTHERS if 'analyses' in found else ''}{_STEPS if 'steps' in found else ''}"
             )
 
     def _values(self) -> dict[str, Any]:
@@ -118,6 +128,11 @@ class BegunLoop:
             device=self._device,
             may_end_early=True,
         )
+
+
+def _is_empty(run: Run) -> bool:
+    """Whether a run has no step, and nobody is about to commit one."""
+    return run.manifest.step is None and not (run.path / RESUME).exists()
 
 
 def _recorded(run: Run) -> dict[str, Any]:

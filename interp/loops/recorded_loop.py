@@ -18,6 +18,7 @@ from interp.loops.loop_log import Recording
 from interp.loops.matrix_spectra import NAME, matrix_spectra
 from interp.loops.measured_moments import analyses_for
 from interp.loops.moment import Loss, Watched, loss_named
+from interp.loops.told_numbers import whole
 from interp.loops.wanted import Wanted
 from interp.networks.module_network import Inputs, ModuleNetwork, tokens_alone
 from interp.networks.undisturbed import same_random_streams, same_settings
@@ -70,7 +71,7 @@ def recording(  # noqa: PLR0913  each is a choice of the one who records
             named arguments, such as ``lambda tokens: (tokens[:, 0], tokens[:, 1])``.
         position: where the answer is read, if the model answers at every position.
         sites: dotted names of submodules whose outputs analyses get from ``view.network.activations(view.task.inputs)``.
-        steps: the last step, if that is known.
+        steps: the last step, if that is known; a loop may go on after it, and is saved at the even steps of the rule then.
         checkpoints: which steps are saved: a rule (by default that of `RunConfig`) or the steps. The last one told is saved too.
             Listed ones are evaluated as they are saved. Of a rule's logarithmic steps only the first at or after each power of 10
             are: the others are measured when the block is left, and the curves have no point there.
@@ -104,13 +105,13 @@ def recording(  # noqa: PLR0913  each is a choice of the one who records
     >>> log.run.steps, log.run.status
     ((0, 2, 4), 'finished')
     """
-    _check_kinds(name, inputs, position, sites)
+    place = _check_kinds(name, inputs, position, sites)
     path = run_path(root, name)
     if not isinstance(model, nn.Module):
         raise UsageError(f"model: given {type(model).__name__}, expected a torch.nn.Module")
     if not isinstance(task, Task):
         raise UsageError(f"task: given {type(task).__name__}, expected a task, such as interp.ModularTask(59)")
-    network = ModuleNetwork(model, inputs, position, tuple(sites))
+    network = ModuleNetwork(model, inputs, place, tuple(sites))
     function, loss_name = loss_named(loss)
     watched = Watched(network, task, _split(split, task), function)
     with same_random_streams(), same_settings():
@@ -134,16 +135,18 @@ def recording(  # noqa: PLR0913  each is a choice of the one who records
     return Recording(Wanted(begun, watched, due, [*chosen, *own], late, given, live, lock))
 
 
-def _check_kinds(name: object, inputs: object, position: object, sites: object) -> None:
-    """Error for what is not of the kind that is expected."""
+def _check_kinds(name: object, inputs: object, position: object, sites: object) -> int:
+    """Error for what is not of the kind that is expected; returns the position as an integer of Python's."""
     if not isinstance(name, str) or len(name.encode(errors="replace")) > MOST_NAME:
         raise UsageError(f"name: given {name!r:.60}, expected a text of at most {MOST_NAME} bytes")
     if not callable(inputs):
         raise UsageError(f"inputs: given {inputs!r:.60}, expected a function of the tokens")
-    if not isinstance(position, int) or isinstance(position, bool):
+    place = whole(position)
+    if place is None:
         raise UsageError(f"position: given {position!r:.60}, expected an integer, such as -1 for the last")
     if isinstance(sites, str) or not isinstance(sites, Sequence) or not all(isinstance(site, str) for site in sites):
         raise UsageError(f"sites: given {sites!r:.60}, expected a list of names of submodules")
+    return place
 
 
 def _split(split: Split | SplitConfig | None, task: Task) -> Split:
@@ -169,7 +172,8 @@ def _keys(keys: Sequence[Name] | None, task: Task) -> tuple[Name, ...] | None:
         return None
     if isinstance(keys, str) or not isinstance(keys, Iterable):
         raise UsageError(f"keys: given {keys!r:.60}, expected a list of key frequencies")
+    names = [key if (number := whole(key)) is None else number for key in keys]
     if task.harmonics is None:
-        raise UsageError(f"keys: given {list(keys)}, but the answers of {task.name!r} have no harmonics")
-    task.harmonics.projector(list(keys))  # the error for a name that is not one of theirs
-    return tuple(name for name in task.harmonics.names if name in set(keys))
+        raise UsageError(f"keys: given {names}, but the answers of {task.name!r} have no harmonics")
+    task.harmonics.projector(names)  # the error for a name that is not one of theirs
+    return tuple(name for name in task.harmonics.names if name in set(names))

@@ -23,13 +23,22 @@ def step_number(step: Any) -> int:
     Traceback (most recent call last):
     interp.errors.UsageError: step: given 3.5, expected an integer from 0 to 1,000,000,000,000
     """
-    try:
-        number = -1 if isinstance(step, bool | np.bool_) else index(step)
-    except (TypeError, ValueError, RuntimeError):
-        number = -1
-    if not 0 <= number <= MOST_STEPS:
+    number = whole(step)
+    if number is None or not 0 <= number <= MOST_STEPS:
         raise UsageError(f"step: given {step!r:.60}, expected an integer from 0 to {MOST_STEPS:,}")
     return number
+
+
+def whole(value: Any) -> int | None:
+    """An integer of any library's as Python's; None for what is none, such as a truth value.
+
+    >>> whole(np.int64(3)), whole(True), whole(3.0)
+    (3, None, None)
+    """
+    try:
+        return None if isinstance(value, bool | np.bool_) else index(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None
 
 
 def loss_number(loss: Any) -> float:

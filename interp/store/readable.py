@@ -114,8 +114,14 @@ def _check_history(run: Run) -> Iterator[Finding]:
 
 def _check_reason(run: Run) -> Iterator[Finding]:
     step = run.manifest.step
-    is_early = (-1 if step is None else step) < run.budget
-    if (run.reason == "budget" and is_early) or (run.reason in ("settled", "ended") and not is_early):
+    last = -1 if step is None else step
+    is_early, is_at_budget = last < run.budget, last == run.budget
+    # A loop that is recorded may go on after the last step that it was to have.
+    if (
+        (run.reason == "budget" and is_early)
+        or (run.reason == "settled" and not is_early)
+        or (run.reason == "ended" and is_at_budget)
+    ):
         yield Finding(MANIFEST, f"its reason is {run.reason} at step {step} of {run.budget}")
 
 
