@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,8 +82,10 @@ def test_frequencies_go_as_far_as_those_of_the_answers() -> None:
         check_parts(["keys:6"], weights, ModularTask(P))
     with pytest.raises(UsageError, match=r"given 'cluster:6': 6 is none of 1\.\.5"):
         check_parts(["cluster:6"], weights, MULTIPLY)
-    for part in ("keys:1", "cluster:1"):
-        with pytest.raises(UsageError, match=rf"given '{part}', but the answers of S3 have no frequencies; name tensors"):
+    for part in ("keys:1", "cluster:1", "keys:(2,1)"):
+        with pytest.raises(
+            UsageError, match=rf"given '{re.escape(part)}', but the answers of S3 have no frequencies; name tensors"
+        ):
             check_parts([part], weights, interp.task("S3"))
     with pytest.raises(UsageError, match="S3, whose answers have no frequencies"):
         put("cluster:1", weights, weights, interp.task("S3"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from interp.bars import counted_progress
-from interp.cli.arguments import ROOT, Root, RunPath, find_run, parse_steps
+from interp.cli.arguments import ROOT, Root, RunPath, between_commas, find_run, parse_steps
 from interp.cli.printing import print_json, print_table, say_written
 from interp.errors import UsageError
 from interp.studies.vary import read_seeds
@@ -63,7 +63,7 @@ def transplant(
     """
     from interp.interventions.crossing import transplant as put_into_new
 
-    names = [part.strip() for part in parts.split(",") if part.strip()]
+    names = between_commas(parts)
     drawn = None if seeds is None else read_seeds(seeds)
     check_out(out)
     donor = find_run(run, root)

@@ -59,6 +59,8 @@ def check_parts(parts: Sequence[str], weights: Weights, task: Task) -> None:
     for part in parts:
         found = _NUMBERED.fullmatch(part)
         if found is None:
+            if part.startswith(("cluster:", "keys:")) and not isinstance(task.harmonics, CyclicHarmonics):
+                raise _no_frequencies(part, task)
             if part not in GROUPS and part not in SHAPES:
                 raise UsageError(f"parts: {unknown('part', part, [*GROUPS, *SHAPES, 'heads:0', 'cluster:5', 'keys:5'])}")
             if not _tensors(part, weights):
@@ -67,10 +69,14 @@ def check_parts(parts: Sequence[str], weights: Weights, task: Task) -> None:
         least, most = 0, {"heads": weights.n_heads, "neurons": weights.d_mlp}.get(found[1], 0) - 1
         if found[1] in ("cluster", "keys"):
             if not isinstance(task.harmonics, CyclicHarmonics):
-                raise UsageError(f"parts: given {part!r}, but the answers of {task.name} have no frequencies; {_WITHOUT}")
+                raise _no_frequencies(part, task)
             least, most = 1, task.harmonics.n // 2
         if odd := [n for n in _numbers(found[2]) if not least <= n <= most]:
             raise UsageError(f"parts: given {part!r}: {odd[0]} is none of {least}..{most}")
+
+
+def _no_frequencies(part: str, task: Task) -> UsageError:
+    return UsageError(f"parts: given {part!r}, but the answers of {task.name} have no frequencies; {_WITHOUT}")
 
 
 def check_clusters(parts: Sequence[str], donors: Iterable[Weights], task: Task) -> None:
