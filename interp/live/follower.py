@@ -252,9 +252,8 @@ def line_of(run: Run, *, is_gone: bool = False) -> str:
     if run.status == "interrupted" or is_gone:
         return f"The run was interrupted at step {step}; {run.how_to_continue}."
     most = "at most " if run.may_end_early else ""
-    is_known = (
-        run.budget != MOST_STEPS and (run.manifest.step or 0) <= run.budget
-    )  # not of a loop of unknown length, or a longer one
+    # Of a loop it may not be known, or it went on longer.
+    is_known = run.budget != MOST_STEPS and (run.manifest.step or 0) <= run.budget
     of = f" of {most}{run.budget:,}" if is_known else ""
     return f"Training: step {step}{of}, {counted(len(run.steps), 'checkpoint')}."
 
