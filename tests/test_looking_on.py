@@ -197,7 +197,7 @@ def test_a_chance_that_is_none_is_refused(tmp_path, capsys):
 def test_the_live_page_shows_what_was_said_at_every_step(tmp_path):
     run = interp.record(CONFIG, tmp_path, "run", progress=False)
     follower = Follower(run.path, Published(), analyses=["forecast"])
-    html = follower._build(run, version=1, is_final=True).html
+    html = follower._build(run, version=1, is_last=True).html
     assert 'id="panel-forecast"' in html
     first = next(one for one in interp.forecasts(interp.observe(run, ["forecast"])) if one.at is not None)
     assert f"At step {first.step:,} it was first said: groks at {first.at:,}" in html

@@ -38,7 +38,7 @@ def width_of(figure: go.Figure, n: int) -> float:
 
 
 def test_maps_of_a_row_share_a_scale_at_its_end_and_stay_of_one_size():
-    figure = with_map_scales(drawn([["map", "map", "map"], ["curve"]], tops=[9, 1]))
+    figure = with_map_scales(drawn([["map", "map", "map"], ["curve"]], tops=[9, 1], width=700))
     [bar] = scales(figure)
     assert figure.layout.xaxis3.domain[1] < bar["x"] < 1
     assert len({round(width_of(figure, n), 9) for n in (1, 2, 3)}) == 1
@@ -47,13 +47,29 @@ def test_maps_of_a_row_share_a_scale_at_its_end_and_stay_of_one_size():
 
 
 def test_a_map_before_other_cells_makes_room_for_its_own_scale():
-    before = drawn([["map", "curve"], ["map", "curve"]], tops=[9, 5])
+    before = drawn([["map", "curve"], ["map", "curve"]], tops=[9, 5], width=460)
     figure = with_map_scales(before)
     assert len(scales(figure)) == 2
     assert [width_of(figure, n) for n in (2, 4)] == [width_of(before, n) for n in (2, 4)]
     assert width_of(figure, 1) < width_of(before, 1)
     assert figure.layout.xaxis.domain[1] < scales(figure)[0]["x"] < figure.layout.xaxis2.domain[0]
     assert all(not trace.showscale for trace in before.data if trace.type == "heatmap"), "a copy"
+
+
+@pytest.mark.parametrize(("width", "height"), [(900, 120), (400, 300)])
+def test_a_scale_stands_beside_its_square_whatever_the_shape_of_the_cell(width, height):
+    cells, gap = [Cell("map", square=True), Cell("curve")], 0.8 * 12
+    maps = {"type": "heatmap", "z": TEN, "zmin": 0, "zmax": 9, "showscale": False}
+    before = go.Figure([{**maps, **on(1)}, {"y": [0, 1], **on(2)}], {**grid([cells], [height]), "width": width})
+    figure = with_map_scales(before)
+    [bar], margin = scales(figure), figure.layout.margin
+    plot = (width - margin.l - margin.r, figure.layout.height - margin.t - margin.b)
+    left, right = figure.layout.xaxis.domain
+    side = min((right - left) * plot[0], height)
+    assert bar["x"] * plot[0] == pytest.approx(left * plot[0] + side + gap)
+    assert bar["len"] * plot[1] == pytest.approx(side)
+    assert bar["x"] * plot[0] + 40 < figure.layout.xaxis2.domain[0] * plot[0]
+    assert (width_of(figure, 1) == width_of(before, 1)) == (width == 900), "there is room beside a square in a wide cell"
 
 
 def test_maps_with_scales_of_their_own_or_none_are_left():
@@ -83,9 +99,16 @@ def test_a_long_title_is_broken_and_has_room(size):
     assert titled(figure, "Short").layout.title.text == "Short"
 
 
+@pytest.mark.parametrize("size", [None, "half", "column"])
+def test_a_word_that_is_longer_than_a_line_is_broken_without_a_gap(size):
+    made = dressed(drawn([["curve"]], tops=[1]), f"{'n' * 150}: How large?", place=size)
+    lines = made.layout.title.text.split("<br>")
+    assert "".join(lines).startswith("n" * 150 + ":")
+    assert all(" " not in line for line in lines[:-1])
+
+
 def test_a_text_is_broken_between_words_and_no_entity_is_torn():
     assert broken("one two three", 7) == "one two<br>three"
-    assert broken("one<br>two three", 9) == "one two<br>three"
     assert broken("abcdefghij k", 4) == "abcd<br>efgh<br>ij k"
     assert broken("a&lt;b&gt;c", 4) == "a&lt;b&gt;c"
 

@@ -129,6 +129,21 @@ def test_what_is_measured_at_the_last_checkpoint_alone_is_begun_first(run, monke
     assert told == [(done, total) for done in range(total + 1)]
 
 
+def test_beside_one_of_the_last_checkpoint_a_users_analysis_is_asked_in_the_order_of_steps(run):
+    asked = []
+
+    def notes(view: View) -> dict[str, float]:
+        asked.append(view.step)
+        raise ValueError("nothing")
+
+    [dissection] = find_analyses(["dissection"])
+    series = interp.observe(run, [dissection, Analysis("mine", "What?", measure=notes)], threads=2)
+    assert asked == [0]
+    assert about(series).failures["mine"].startswith("at step 0: ")
+    interp.observe(run, [dissection, Analysis("mine", "What?", measure=lambda view: asked.append(view.step) or {"x": 1.0})])
+    assert asked == [0, *run.steps]
+
+
 def test_of_a_failure_the_first_step_is_told_whichever_came_first(run, monkeypatch):
     measured, last = measuring.measured_by, run.steps[-1]
 

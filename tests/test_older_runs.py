@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import interp
+from interp.errors import DataError
 
 RUNS = Path(__file__).parent / "fixtures" / "runs_0_1_0"
 
@@ -51,7 +52,16 @@ def same_bytes(folder: Path, other: Path) -> bool:
 
 def test_an_interrupted_one_goes_on_to_the_finished_one(runs):
     run, finished = interp.open_run(runs / "interrupted"), interp.open_run(runs / "finished")
-    interp.resume(run.path, progress=False)
+    refused = None
+    try:
+        interp.resume(run.path, progress=False)
+    except DataError as error:
+        refused = str(error)
+    if refused is not None:  # its last step, computed again, has other bytes here: then the whole run has
+        assert "its bytes would not be those of an uninterrupted run" in refused
+        interp.record(finished.config, runs, "elsewhere", progress=False)
+        assert not same_bytes(runs / "elsewhere", runs / "finished")
+        pytest.skip("this processor or library rounds otherwise than that of the fixture: it is not gone on with, as it should")
     run = interp.open_run(run.path)
     assert run.verify() == ()
     assert run.steps == finished.steps

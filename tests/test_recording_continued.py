@@ -171,3 +171,12 @@ def test_a_run_without_a_step_does_not_take_the_name(recorded, caplog):
     with recorded("early", seeded(Tokens), checkpoints=[0, 5], loss="stablemax") as log:  # all of which is another choice
         own_loop(seeded(Tokens), log=log, steps=5)
     assert (log.run.steps, log.run.settings["loss"], log.run.verify()) == ((0, 5), "stablemax", ())
+
+
+def test_a_run_without_a_step_leaves_nothing_to_one_of_another_task(tmp_path):
+    for task in (interp.task("Z7"), interp.ModularTask(7)):  # the first is stored as a table
+        split = interp.SplitConfig(fraction=0.5)
+        with interp.recording("other", seeded(Tokens), task=task, split=split, root=tmp_path, checkpoints=[0, 2]) as log:
+            for step in range(3) if task == interp.ModularTask(7) else ():
+                log.step(step)
+    assert (log.run.steps, log.run.verify()) == ((0, 2), ())

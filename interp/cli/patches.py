@@ -82,7 +82,7 @@ def patch(asked: Annotated[Patch, tyro.conf.arg(name="")]) -> None:
 def _check_options(asked: Patch) -> None:
     """Refuse what only the other of the two ways to ask takes: it would be ignored."""
     of_one = {"--from": asked.from_step, "--into": asked.into, "--controls": asked.controls, "--seed": asked.seed}
-    of_matrix = {"--steps": asked.steps, "-o": asked.out}
+    of_matrix = {"--steps": asked.steps, "-o": asked.out}  # --threads is a limit, which one thread keeps
     odd = [name for name, value in (of_one if asked.matrix else of_matrix).items() if value is not None]
     if odd and asked.matrix:
         raise UsageError(f"patch: given {listed(odd)} with --matrix, which tries every step in every other; leave that out")

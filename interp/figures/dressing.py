@@ -23,5 +23,5 @@ def dressed(drawn: go.Figure, title: str | None = None, *, place: Size | None = 
     Raises:
         UsageError: for an unknown place.
     """
-    made = drawn if title is None else titled(drawn, title)
+    made = drawn if title is None else titled(drawn, title, is_broken=place is None)
     return with_band_names(with_map_scales(made if place is None else fitted(still(made), place)))

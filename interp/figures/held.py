@@ -53,13 +53,13 @@ def still(drawn: go.Figure) -> go.Figure:
     return go.Figure(drawn.data, layout)
 
 
-def titled(drawn: go.Figure, text: str) -> go.Figure:
-    """A copy of a figure with a title, in as many lines as its width asks for, and room for it."""
+def titled(drawn: go.Figure, text: str, *, is_broken: bool = True) -> go.Figure:
+    """A copy of a figure with a title, in as many lines as its width asks for unless that is done later, and room for it."""
     import plotly.graph_objects as go
 
     copy = go.Figure(drawn)
     top = copy.layout.margin.t
-    text = broken(text, int((copy.layout.width or _WIDTH) / _TITLE_LETTER))
+    text = broken(text, int((copy.layout.width or _WIDTH) / _TITLE_LETTER)) if is_broken else text
     height = _TITLE_HEIGHT + _TITLE_LINE * text.count("<br>")
     copy.update_layout(
         title={"text": text, "font": {"size": 15}, "x": 0.01, "xanchor": "left", **title_place(text, letter=15, pad=12)},
@@ -79,7 +79,7 @@ def title_place(text: str, *, letter: float, pad: float) -> dict[str, Any]:
 def broken(text: str, most: int) -> str:
     """A text in lines of at most so many characters, broken between words; inside a word where that alone is longer."""
     lines = [""]
-    for word in text.replace("<br>", " ").split(" "):
+    for word in text.split(" "):
         parts = [word] if "&" in word else [word[i : i + most] for i in range(0, len(word), most)]  # no entity is torn apart
         for part in parts:
             if lines[-1] and len(lines[-1]) + len(part) + 1 > most:

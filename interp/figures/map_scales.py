@@ -33,23 +33,36 @@ def with_map_scales(drawn: go.Figure) -> go.Figure:
     letter, margin = (layout.get("font") or {}).get("size", _LETTER), layout.get("margin", {})
     width = (layout.get("width") or _WIDTH) - margin.get("l", 80) - margin.get("r", 80)
     height = (layout.get("height") or _HEIGHT) - margin.get("t", 100) - margin.get("b", 80)
-    room = _ROOM * letter / width
+    room, shape = _ROOM * letter / width, width / height
     axes = {place: ((drawn.data[place].xaxis or "x")[1:]) for place in places}
-    if any(_domain(layout, "xaxis", suffix)[1] > 1 - room for suffix in axes.values()):
+    crowded = [suffix for suffix in axes.values() if _domain(layout, "xaxis", suffix)[1] - _box(layout, suffix, shape)[1] < room]
+    if any(_domain(layout, "xaxis", suffix)[1] > 1 - room for suffix in crowded):
         for name, axis in layout.items():
             if name.startswith("xaxis"):
                 axis["domain"] = [(1 - room) * end for end in axis.get("domain", (0, 1))]
     else:
-        for suffix in axes.values():
+        for suffix in crowded:
             left, right = _domain(layout, "xaxis", suffix)
             layout[f"xaxis{suffix}"]["domain"] = [left, right - room]
     copy = go.Figure(drawn.data, layout, frames=drawn.frames)
     for place, suffix in axes.items():
-        (left, right), (bottom, top) = _domain(layout, "xaxis", suffix), _domain(layout, "yaxis", suffix)
-        if any((layout.get(f"{axis}axis{suffix}") or {}).get("scaleanchor") for axis in "xy"):  # a square, at the top of its cell
-            bottom = max(bottom, top - (right - left) * width / height)
+        _, right, bottom, top = _box(layout, suffix, shape)
         copy.data[place].update(showscale=True, colorbar=_bar(right + _GAP * letter / width, bottom, top, letter=letter))
     return copy
+
+
+def _box(layout: dict[str, Any], suffix: str, shape: float) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of a map: a square stands in the upper left corner of its cell, and may be smaller.
+
+    Args:
+        layout: the figure's.
+        suffix: of its axes.
+        shape: width of all cells together over their height.
+    """
+    (left, right), (bottom, top) = _domain(layout, "xaxis", suffix), _domain(layout, "yaxis", suffix)
+    if any((layout.get(f"{axis}axis{suffix}") or {}).get("scaleanchor") for axis in "xy"):
+        right, bottom = min(right, left + (top - bottom) / shape), max(bottom, top - (right - left) * shape)
+    return left, right, bottom, top
 
 
 def _domain(layout: dict[str, Any], axis: str, suffix: str) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from interp.loops.moment import Watched
 from interp.networks.module_network import KIND
 from interp.store.beginning import begin, plan_values
 from interp.store.durable import explained
-from interp.store.manifest import HISTORY, JOURNAL, LOOP, MANIFEST, MOST_STEPS, RESUME
+from interp.store.manifest import HISTORY, JOURNAL, LOOP, MANIFEST, MOST_STEPS, RESUME, TASK
 from interp.store.provenance import provenance
 from interp.store.run import Run, open_run
 from interp.store.run_log import write_log
@@ -53,7 +53,7 @@ class BegunLoop:
         self.check()
         if not (self.path / MANIFEST).is_file() or _is_empty(open_run(self.path)):
             with explained(self.path):
-                for name in (HISTORY, JOURNAL, MANIFEST):
+                for name in (HISTORY, JOURNAL, TASK, MANIFEST):
                     (self.path / name).unlink(missing_ok=True)
             begin(self.path, self._plan(), provenance=provenance(self._device))
             return open_run(self.path)

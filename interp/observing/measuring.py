@@ -104,7 +104,8 @@ class Measuring:
         self.run.split_at(due[0])  # what makes splits is there before several threads ask for it
         built_in = all(a.is_built_in for a in self.analyses)
         pieces = [piece for step in due for piece in _pieces(step, missing[step], apart=built_in)]
-        pieces.sort(key=lambda piece: piece.is_long, reverse=True)  # begun first, or it would go on while all others rest
+        if built_in:  # begun first, or it would go on while all others rest; a user's analyses are asked in the order of steps
+            pieces.sort(key=lambda piece: piece.is_long, reverse=True)
         threads = self._at_once(min(self.threads, len(pieces)))
         # Where what is long is done beside all others, it has one thread, as they have.
         left, among = Counter(piece.step for piece in pieces), 1 if built_in and len(pieces) > threads else self.threads
@@ -181,7 +182,7 @@ class Measuring:
         found = {**looked.found, **{a.name: measured_by(a, looked.view, self.run) for a in own if looked.view is not None}}
         for name, outcome in found.items():
             if looked.step > self.failed_at.get(name, looked.step):
-                continue  # the first step is told, in whatever order they come
+                continue  # of built-in analyses, whose results come in any order, the first step is told
             try:
                 if isinstance(outcome, BaseException):
                     raise outcome

@@ -187,6 +187,7 @@ class Cell {
 
   // A click inside a time axis goes to the nearest checkpoint; elsewhere it does nothing.
   clicked(event) {
+    if (event.detail === 1) this.before = null;
     const box = this.graph.getBoundingClientRect();
     const [px, py] = [event.clientX - box.left, event.clientY - box.top];
     for (const axes of this.stepAxes.map((name) => this.axes(name)).filter(Boolean)) {

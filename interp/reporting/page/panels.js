@@ -38,9 +38,14 @@ function scaleOf(cells) {
 // cells become narrower, so that maps stay of one size; where others follow, it alone does.
 function scaleBeside(data, layout, grid) {
   const width = plotWidth(layout);
-  const height = (layout.height || 450) - (layout.margin?.t ?? 100) - (layout.margin?.b ?? 80);
+  const shape = width / ((layout.height || 450) - (layout.margin?.t ?? 100) - (layout.margin?.b ?? 80));
   const room = 56 / width;
   const ends = (axis, suffix) => layout[`${axis}axis${suffix}`]?.domain || [0, 1];
+  const box = (suffix) => { // a square stands in the upper left corner of its cell
+    const [[left, right], [bottom, top]] = [ends("x", suffix), ends("y", suffix)];
+    const isSquare = ["x", "y"].some((axis) => layout[`${axis}axis${suffix}`]?.scaleanchor);
+    return isSquare ? [Math.min(right, left + (top - bottom) / shape), Math.max(bottom, top - (right - left) * shape), top] : [right, bottom, top];
+  };
   const maps = grid.map((row) => {
     const cells = row.cells.map(({ n }) => (n === 1 ? "" : String(n)));
     const all = data.filter((trace) => trace.type === "heatmap" && cells.includes((trace.xaxis || "x").slice(1)));
@@ -48,18 +53,17 @@ function scaleBeside(data, layout, grid) {
     return all.every(({ showscale }) => showscale === false) && scaleOf([{ data: there }]) ? there.at(-1) : null;
   }).filter(Boolean);
   const suffixes = maps.map(({ xaxis }) => (xaxis || "x").slice(1));
-  const isLast = suffixes.some((suffix) => ends("x", suffix)[1] > 1 - room);
-  const names = isLast ? Object.keys(layout).filter((key) => key.startsWith("xaxis")) : suffixes.map((suffix) => `xaxis${suffix}`);
+  const crowded = suffixes.filter((suffix) => ends("x", suffix)[1] - box(suffix)[0] < room);
+  const isLast = crowded.some((suffix) => ends("x", suffix)[1] > 1 - room);
+  const names = isLast ? Object.keys(layout).filter((key) => key.startsWith("xaxis")) : crowded.map((suffix) => `xaxis${suffix}`);
   for (const name of maps.length ? names : []) {
     const [left, right] = layout[name].domain || [0, 1];
     layout[name] = { ...layout[name], domain: isLast ? [left * (1 - room), right * (1 - room)] : [left, right - room] };
   }
   maps.forEach((map, i) => {
-    const [[left, right], [bottom, top]] = [ends("x", suffixes[i]), ends("y", suffixes[i])];
-    const isSquare = ["x", "y"].some((axis) => layout[`${axis}axis${suffixes[i]}`]?.scaleanchor); // it stands at the top of its cell
-    const len = isSquare ? Math.min(top - bottom, ((right - left) * width) / height) : top - bottom;
+    const [right, bottom, top] = box(suffixes[i]);
     map.showscale = true;
-    map.colorbar = { x: right + 10 / width, xanchor: "left", xpad: 0, y: top, yanchor: "top", ypad: 0, len, thickness: 10, outlinewidth: 0, nticks: 5 };
+    map.colorbar = { x: right + 10 / width, xanchor: "left", xpad: 0, y: top, yanchor: "top", ypad: 0, len: top - bottom, thickness: 10, outlinewidth: 0, nticks: 5 };
   });
 }
 
@@ -67,9 +71,16 @@ function scaleBeside(data, layout, grid) {
 function brokenAt(text, width, page) {
   PEN.font = `15px ${page.templates[page.theme].layout.font.family}`;
   const lines = [];
+  const fits = (line) => PEN.measureText(line).width <= width;
   for (const word of text.split(" ")) {
-    if (lines.length && PEN.measureText(`${lines.at(-1)} ${word}`).width <= width) lines.push(`${lines.pop()} ${word}`);
+    if (lines.length && fits(`${lines.at(-1)} ${word}`)) lines.push(`${lines.pop()} ${word}`);
     else lines.push(word);
+    while (lines.at(-1).length > 1 && !fits(lines.at(-1))) { // a word that is longer than a line: a run may have any name
+      const long = lines.pop();
+      let end = long.length - 1;
+      while (end > 1 && !fits(long.slice(0, end))) end -= 1;
+      lines.push(long.slice(0, end), long.slice(end));
+    }
   }
   return lines;
 }
