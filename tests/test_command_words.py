@@ -71,7 +71,6 @@ WRONG = [
     (("export", "one", "-o", "w"), "expected .safetensors, or .pt or .pth"),
     (("export", "one", "-o", "w.pt", "--format", "safetensors"), "expected .safetensors"),
     (("export", "one", "-o", "w.safetensors", "--format", "bridge"), "expected .pt or .pth"),
-    (("patch", "one", "--from", "0", "--into", "0", "--parts", "W_E, keys:(3,1)"), "'keys:(3,1)'"),
     (("forecast", "one", "--at", "0", "--past"), "--at: given 0 with --past, which tells what was said at every checkpoint"),
     (("train", "mine.yaml"), "YAML is not read; write it as .toml or .json"),
     (("study", "new", "x", "--recipe", "mine.yml"), "YAML is not read; write it as .toml or .json"),

@@ -186,6 +186,7 @@ def test_beside_json_nothing_else_is_printed(
     [
         (["--from", "30", "--into", "0", "-o", "x.html"], "patch: given -o, which"),
         (["--from", "30", "--into", "0", "--steps", "0:30"], "patch: given --steps, which"),
+        (["--from", "30", "--into", "0", "--parts", "W_E, keys:(3,1)"], "unknown part 'keys:(3,1)'"),
         (["--matrix", "--from", "3", "--seed", "0"], "patch: given --from, --seed with --matrix"),
         (["--from", "30", "--into", "0", "--parts", "hook_embed,hook_embed"], "given 'hook_embed' more than once"),
         (["--matrix", "--steps", "11:14"], "--steps: given '11:14', in which no step was saved; saved are 0 to 30"),
