@@ -37,8 +37,8 @@ def cross_entropy(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " p
 def _logsumexp(x: Float[Tensor, "pair classes"]) -> Float[Tensor, " pair"]:
     """``x.logsumexp(dim=1)``, to the bit, many times as fast where a trained model's logits are spread over hundreds of nats.
 
-    Exponentials below the smallest normal number take a processor ten times as long, and add nothing to a sum of at least 1: here
-    none is.
+    Exponentials below the smallest normal number take a processor many times as long, and add nothing to a sum of at least 1:
+    here none is.
     """
     if x.dtype != torch.float32 or x.device.type != "cpu" or (x.requires_grad and torch.is_grad_enabled()) or not x.numel():
         return x.logsumexp(dim=1)

@@ -45,9 +45,8 @@ def permuted_neurons(mine: Mapping[str, Tensor], patched: Mapping[str, Tensor], 
     for name, axis in NEURON_AXIS.items():
         if name not in patched:
             continue
-        given = (
-            (patched[name] != mine[name]).movedim(axis, 0).reshape(patched[name].shape[axis], -1).any(dim=1).nonzero().flatten()
-        )
+        changed = (patched[name] != mine[name]).movedim(axis, 0).reshape(patched[name].shape[axis], -1)
+        given = changed.any(dim=1).nonzero().flatten()
         if len(given) > 1:
             order = given[torch.randperm(len(given), generator=generator)]
             found[name] = patched[name].index_copy(axis, given, patched[name].index_select(axis, order))

@@ -36,7 +36,7 @@ def collapsed(logits: Float[Tensor, "pair classes"], labels: Int[Tensor, " pair"
         below, right = logits[rows].float(), labels[rows]
         below = below - below.amax(dim=1, keepdim=True)
         its = below.gather(1, right[:, None])[:, 0]
-        # Exponentials below the smallest normal number take ten times as long, and add nothing to a sum of at least 1.
+        # Exponentials below the smallest normal number take many times as long, and add nothing to a sum of at least 1.
         ordinary = F.cross_entropy(below.clamp_(min=LEAST), right, reduction="none")
         loss[rows] = torch.where(its.isfinite(), ordinary, its)
     check_finite(loss, "losses")
