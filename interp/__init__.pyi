@@ -43,6 +43,8 @@ from .keeping.batch import record_batch as record_batch
 from .keeping.forking import fork as fork
 from .keeping.recorder import record as record
 from .keeping.recorder import resume as resume
+from .landscape.langevin import Langevin as Langevin
+from .landscape.learning_coefficient import learning_coefficients as learning_coefficients
 from .loops.library_callbacks import lightning_callback as lightning_callback
 from .loops.library_callbacks import trainer_callback as trainer_callback
 from .loops.loop_log import Recording as Recording

@@ -94,6 +94,7 @@ ENGINE_FIRST = (
     "test_start.py",
     "test_changes.py",
     "test_scoring.py",
+    "test_landscape.py",
     "test_benchmark_patch_matrix.py",
     "test_train_many.py",
     "test_record_batch.py",

@@ -19,6 +19,7 @@ from interp.cli.exchange import export, import_
 from interp.cli.foresight import doctor, doctor_from, forecast
 from interp.cli.forks import fork, fork_from
 from interp.cli.keeping import du, rename, rm, thin
+from interp.cli.landscape import llc
 from interp.cli.listing_names import analyses, recipes
 from interp.cli.looking import analyze, anatomy, runs, show, verify
 from interp.cli.making import demo, resume, train, train_from
@@ -56,6 +57,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "figure": figure,
     "patch": patch,
+    "llc": llc,
     "readout": readout,
     "chimera": chimera,
     "transplant": transplant,

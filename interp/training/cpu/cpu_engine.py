@@ -167,6 +167,14 @@ class CpuEngine:
             self._signs.sign[: self._shape.d_mlp][state["flipped"].numpy()] = -1
         self._choose_signs()
 
+    def adapt(self) -> None:
+        """Choose the neurons' signs anew, by weights that were changed from outside and by nothing else."""
+        self._train_accuracy = None
+        self._signs.active[:], self._signs.sign[:] = 0, 1
+        self._choose_signs()
+        self.gradient()
+        self._choose_signs()
+
     def _choose_signs(self) -> None:
         """Choose the sign of each neuron for what follows, by the counts of the last training pass unless they are used up."""
         for stage in self._passes.choose_signs:

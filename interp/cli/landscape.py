@@ -1,0 +1,87 @@
+"""The command that asks how the loss lies around a run's weights: llc."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from interp.bars import counted_progress
+from interp.cli.arguments import ROOT, Root, RunPath, Threads, between_commas, find_run, parse_steps
+from interp.cli.crossings import check_out, show_table
+from interp.cli.printing import say_written
+
+
+@dataclass(frozen=True, kw_only=True)
+class Llc:
+    """Arguments of `interp llc`.
+
+    Args:
+        steps: which checkpoints, such as 0,500 or 0:5000:500 (default: at most 24 of the saved ones).
+        tensors: the only tensors that are drawn, with commas between, such as W_E or W_in,W_out (default: all).
+        chains: that are drawn at each checkpoint.
+        draws: of each chain.
+        burn_in: steps of a chain before its first draw.
+        step_size: of a chain; smaller where chains diverge.
+        localization: how strongly chains are held to the checkpoint.
+        n_beta: inverse temperature times the number of training pairs n (default: n / ln n).
+        seed: of the noise.
+        out: where a figure over the steps is written: svg, png, pdf, html or json.
+        json_output: print JSON instead of a table, with the loss at every draw.
+    """
+
+    run: RunPath
+    steps: str | None = None
+    tensors: str | None = None
+    chains: int = 4
+    draws: int = 200
+    burn_in: int = 200
+    step_size: float = 2e-5
+    localization: float = 1_000.0
+    n_beta: float | None = None
+    seed: int = 0
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
+    threads: Threads = None
+    root: Root = ROOT
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False
+
+
+def llc(asked: Annotated[Llc, tyro.conf.arg(name="")]) -> None:
+    """The local learning coefficient of checkpoints: how complex is what the training pairs hold fast?
+
+    Seen from training pairs alone, it falls while a circuit takes a table's place, also where train loss, test loss and accuracy
+    say nothing. Weights are drawn around each checkpoint by Langevin dynamics; what was drawn is kept in the run's results, so
+    that the same command goes on where it was interrupted.
+    """
+    check_out(asked.out)
+    run = find_run(asked.run, asked.root)
+    steps = parse_steps(asked.steps, run)
+    from interp.landscape.langevin import Langevin
+    from interp.landscape.learning_coefficient import learning_coefficients
+
+    sampler = Langevin(
+        chains=asked.chains,
+        draws=asked.draws,
+        burn_in=asked.burn_in,
+        step_size=asked.step_size,
+        localization=asked.localization,
+        n_beta=asked.n_beta,
+        seed=asked.seed,
+    )
+    tensors = None if asked.tensors is None else between_commas(asked.tensors)
+    with counted_progress(f"drawing weights around {run.name}") as on_step:
+        found = learning_coefficients(run, steps=steps, sampler=sampler, tensors=tensors, threads=asked.threads, on_step=on_step)
+    columns = ["llc", "llc_std", "drift", "start_loss"]
+    names = {"llc_std": "std over chains", "start_loss": "train loss"}
+    table = found[columns].to_dataframe().rename(columns=names if not asked.json_output else {}).reset_index()
+    if asked.json_output:
+        table["llc_by_chain"], table["draw_loss"] = found["llc_by_chain"].values.tolist(), found["draw_loss"].values.tolist()
+    show_table(table, is_json=asked.json_output)
+    if asked.out is not None:
+        from interp.figures.coefficient_figure import coefficient_figure
+        from interp.figures.saving import save
+
+        history = {name: run.columns[name].tolist() for name in ("step", "train_loss", "test_loss")}
+        say_written(save(coefficient_figure(found, history), asked.out), is_json=asked.json_output)

@@ -1,0 +1,1 @@
+"""The training loss around a run's weights: in how many directions they may be changed before it rises."""

@@ -1,0 +1,223 @@
+"""The local learning coefficient of a run's checkpoints: how complex the function is that the training pairs hold fast."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float64
+from torch import Tensor
+
+from interp.cores import check_threads, side_by_side
+from interp.errors import unknown
+from interp.landscape.langevin import Langevin, chain
+from interp.landscape.training_loss import TrainingLoss
+from interp.networks.network import not_finite
+from interp.observing.fingerprint import key_of, toolkit_digest
+from interp.observing.streaming import choose_steps
+from interp.store.results import Results
+from interp.store.run import Run, RunLike, as_run
+from interp.wording import listed
+
+if TYPE_CHECKING:
+    from interp.networks.network import Network
+    from interp.tasks.splits import Split
+
+log = logging.getLogger("interp")
+
+MOST_STEPS = 24  # unless they are named
+_NAME = "learning_coefficient"  # of the file of results
+_DEFAULT = Langevin()
+
+
+def learning_coefficient(
+    losses: Float64[np.ndarray, "*chains draw"], start: float, *, n_beta: float
+) -> Float64[np.ndarray, "*chains"]:
+    """``n_beta (mean of the losses at the draws - loss at w*)``, for each chain.
+
+    For a loss that is a homogeneous polynomial of degree 2k in d weights, drawn without localization, it is ``d / 2k``: d / 2
+    for a quadratic minimum, less for a flatter one, and nothing for directions that change nothing.
+    Source: Lau et al. 2023 (arXiv 2308.12108), definition 1; Watanabe 2013 for why the temperature is 1 / ln n.
+
+    Args:
+        losses: mean loss over the training pairs, in nats, at each draw.
+        start: the same at the weights w* around which they were drawn.
+        n_beta: see `Langevin`.
+
+    >>> learning_coefficient(np.array([[0.25, 0.75], [0.5, 0.5]]), 0.25, n_beta=8.0).tolist()
+    [2.0, 2.0]
+    """
+    return n_beta * (losses.mean(axis=-1) - start)
+
+
+def learning_coefficients(
+    run: RunLike,
+    *,
+    steps: int | Iterable[int] | None = None,
+    sampler: Langevin = _DEFAULT,
+    tensors: Sequence[str] | None = None,
+    threads: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """The local learning coefficient (LLC) of checkpoints, from training pairs alone, over ``step``, ``chain`` and ``draw``.
+
+    ``llc`` and ``llc_std``: mean and standard deviation over the chains of ``llc_by_chain``, each the `learning_coefficient` of
+    its draws. ``drift``: what the second half of the draws gives more than the first; where it is not small against ``llc`` the
+    chains have not settled, and ask for a longer burn-in. ``start_loss`` is the mean training loss at the checkpoint, and
+    ``draw_loss`` that at every draw, in nats. ``n_beta``: of each step.
+
+    The coefficient depends on `Langevin.localization`: directions along which the loss bends less than
+    ``localization / n_beta`` hardly count. It compares checkpoints, not settings. At a checkpoint at which the loss can still
+    fall quickly, early in training, it may be negative; a chain that diverges is NaN. Both are told by a warning.
+
+    What was measured is kept in the run's ``results``, one checkpoint after the other; with the same settings it is not measured
+    again. Numbers depend neither on ``threads`` nor on which steps are asked together.
+
+    Args:
+        run: a recorded run, its directory, or its name.
+        steps: which checkpoints; at most 24 of them, evenly chosen, by default.
+        sampler: how weights are drawn around each.
+        tensors: names of the only tensors that are drawn, the others staying as they are (the refined coefficient of Wang et al.
+            2024, arXiv 2410.02984); all by default.
+        threads: chains that are drawn at once, each by one thread; all cores that this process may use by default.
+        on_step: called with (chains drawn, chains in all).
+
+    Raises:
+        UsageError: for a step or tensor that there is not; for a network whose gradient is not known; for a run that was trained
+            on swapped labels.
+    """
+    run = as_run(run)
+    chosen = choose_steps(run, _evenly(run.steps) if steps is None else steps)
+    names = _checked(tensors, run[chosen[0]].network)
+    asked = {**asdict(sampler), "tensors": names}
+    results = Results(run.path, _NAME, key=key_of(*asked.items(), toolkit_digest()))
+    _Drawing(run, sampler, names, results).over(chosen, threads=check_threads(threads), on_step=on_step)
+    found = xr.Dataset(results.series(chosen), coords={"step": chosen})
+    found = found.assign_attrs(run=run.name, **{name: _plain(value) for name, value in asked.items() if value is not None})
+    _warn(run, found)
+    return found
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Chains at the checkpoints of a run."""
+
+    run: Run
+    how: Langevin
+    tensors: tuple[str, ...] | None
+    results: Results
+    idle: dict[int, SimpleQueue[TrainingLoss]] = field(default_factory=dict)
+
+    def over(self, steps: Sequence[int], *, threads: int, on_step: Callable[[int, int], None] | None) -> None:
+        """Draw what is missing, and save each checkpoint as soon as all of its chains have been drawn."""
+        due = [step for step in steps if not self.results.has(step, self.run.sha256(step))]
+        pieces = [(step, number) for step in due for number in range(self.how.chains)]
+        done, total = (len(steps) - len(due)) * self.how.chains, len(steps) * self.how.chains
+        if on_step is not None:
+            on_step(done, total)
+        if not pieces:
+            return
+        for step in {id(self.run.split_at(step)): step for step in due}.values():
+            self._give_back(self.run.split_at(step), self._loss_for(step))  # one of each, which forked processes have too
+        waiting: dict[int, dict[int, tuple[float, np.ndarray]]] = {}
+        for step, number, found in side_by_side(
+            self._draw, pieces, threads=min(threads, len(pieces)), forks=True, in_order=False
+        ):
+            its = waiting.setdefault(step, {})
+            its[number] = found
+            done += 1
+            if len(its) == self.how.chains:
+                self._keep(step, [waiting[step][i] for i in range(self.how.chains)])
+                del waiting[step]
+            if on_step is not None:
+                on_step(done, total)
+
+    def _draw(self, piece: tuple[int, int]) -> tuple[int, int, tuple[float, np.ndarray]]:
+        step, number = piece
+        network, split = self.run[step].network, self.run.split_at(step)
+        if not_finite(network):
+            return step, number, (np.nan, np.full(self.how.draws, np.nan))
+        loss = self._loss_for(step)
+        loss.move_to(network)
+        n_beta, generator = self.how.n_beta_for(len(split.train)), self.how.generator(step, number)
+        found = chain(loss, self.how, n_beta=n_beta, generator=generator, where=self._where(loss))
+        self._give_back(split, loss)
+        return step, number, found
+
+    def _where(self, loss: TrainingLoss) -> Tensor:
+        """1 for the numbers that are drawn; the gaps between tensors stay 0."""
+        where = torch.zeros_like(loss.parameters.flat)
+        for name, part in loss.parameters.views(where).items():
+            part.fill_(float(self.tensors is None or name in self.tensors))
+        return where
+
+    def _loss_for(self, step: int) -> TrainingLoss:
+        """One that nobody uses now: several threads may ask."""
+        split = self.run.split_at(step)
+        try:
+            return self.idle.setdefault(id(split), SimpleQueue()).get_nowait()
+        except Empty:
+            return TrainingLoss(self.run, split, self.run[step].network)
+
+    def _give_back(self, split: Split, loss: TrainingLoss) -> None:
+        self.idle.setdefault(id(split), SimpleQueue()).put(loss)
+
+    def _keep(self, step: int, chains: Sequence[tuple[float, np.ndarray]]) -> None:
+        start, losses = chains[0][0], np.stack([losses for _, losses in chains])
+        n_beta, half = self.how.n_beta_for(len(self.run.split_at(step).train)), losses.shape[1] // 2
+        each = learning_coefficient(losses, start, n_beta=n_beta)
+        late, early = losses[:, half:].mean(), losses[:, :half].mean() if half else losses.mean()
+        found: dict[str, Any] = {
+            "llc": float(each.mean()),
+            "llc_std": float(each.std(ddof=1)) if len(each) > 1 else np.nan,
+            "drift": float(n_beta * (late - early)),
+            "start_loss": start,
+            "n_beta": n_beta,
+            "llc_by_chain": xr.DataArray(each, dims="chain"),
+            "draw_loss": xr.DataArray(losses, dims=("chain", "draw")),
+        }
+        self.results.add(step, self.run.sha256(step), found)
+        self.results.save()
+
+
+def _evenly(steps: Sequence[int]) -> list[int]:
+    if len(steps) <= MOST_STEPS:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (MOST_STEPS - 1))] for i in range(MOST_STEPS)]
+
+
+def _checked(tensors: Sequence[str] | None, network: Network) -> tuple[str, ...] | None:
+    if tensors is None:
+        return None
+    there = list(network.tensors())
+    names = (tensors,) if isinstance(tensors, str) else tuple(dict.fromkeys(tensors))
+    for name in names:
+        if name not in there:
+            raise unknown("tensor", name, there)
+    return tuple(name for name in there if name in names)
+
+
+def _plain(value: Any) -> Any:
+    return ",".join(value) if isinstance(value, tuple) else value
+
+
+def _warn(run: Run, found: xr.Dataset) -> None:
+    """Say where the numbers mean little, and what to do."""
+    steps, llc = found["step"].values, found["llc"].values
+    lost, negative = steps[np.isnan(llc)], steps[llc + 2 * np.nan_to_num(found["llc_std"].values) < 0]
+    if len(lost):
+        log.warning("run %s: at %s a chain diverged, or the weights are not finite; try a smaller step size", run.name, _at(lost))
+    if len(negative):
+        log.warning(
+            "run %s: at %s the coefficient is negative: the loss still falls nearby, these are no minima", run.name, _at(negative)
+        )
+
+
+def _at(steps: np.ndarray) -> str:
+    return f"step {steps[0]:,}" if len(steps) == 1 else f"steps {listed([f'{step:,}' for step in steps])}"

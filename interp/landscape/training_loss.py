@@ -1,0 +1,126 @@
+"""The mean training loss of a run's networks, and its gradient, by whatever computes it fastest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interp.config.changes import SwapLabels
+from interp.config.run_config import OptimizerConfig, RunConfig
+from interp.cores import torch_threads
+from interp.errors import UsageError
+from interp.losses import LOSSES
+from interp.networks.initial import Trained
+from interp.networks.layered import Layered
+from interp.networks.network import Network
+from interp.networks.one_layer import Weights, forward
+from interp.networks.two_embeddings import TwoEmbeddings
+from interp.store.run import Run
+from interp.tasks.splits import Split
+from interp.training.choice import cannot
+from interp.training.examples import Examples
+from interp.training.parameters import Parameters
+
+if TYPE_CHECKING:
+    from interp.training.cpu.cpu_engine import CpuEngine
+
+
+class TrainingLoss:
+    """The mean loss of a run over the training pairs of a split; of its function alone, without dropout, batches or decay.
+
+    Args:
+        run: the run.
+        split: whose training pairs.
+        like: a network of the run.
+
+    Raises:
+        UsageError: if the network's function is not known, or the run was trained on other answers than the task's.
+    """
+
+    def __init__(self, run: Run, split: Split, like: Network) -> None:
+        if not isinstance(like, Weights | Layered | TwoEmbeddings):
+            raise UsageError(
+                f"run {run.name}: given a network of kind {like.kind!r}, expected a transformer or an MLP of two "
+                "embeddings, whose gradient is known"
+            )
+        if run.has_config and any(isinstance(change.what, SwapLabels) for change in run.config.schedule):
+            raise UsageError(f"run {run.name}: its changes swap labels, expected a run that is trained on the task's answers")
+        examples = Examples(np.sort(split.train), np.sort(split.test), run.task.labels)
+        config = _fast(run, like)
+        self._loss: CpuEngine | _ByAutograd
+        if config is None:
+            self._loss = _ByAutograd(like, run, examples)
+        else:
+            from interp.training.cpu.cpu_engine import CpuEngine  # with numba, only where it computes
+
+            self._loss = CpuEngine(config, examples)
+
+    @property
+    def parameters(self) -> Parameters:
+        """Where weights and gradient are."""
+        return self._loss.parameters
+
+    def gradient(self) -> float:
+        """The mean loss; leaves its gradient in ``parameters.gradient``."""
+        return self._loss.gradient()
+
+    @torch.no_grad()
+    def move_to(self, network: Network) -> None:
+        """Take the weights of a network."""
+        there = self.parameters.weights.tensors()
+        for name, tensor in network.tensors().items():
+            there[name].copy_(tensor)
+        self._loss.adapt()
+
+
+class _ByAutograd:
+    """By autograd, over all pairs at once."""
+
+    def __init__(self, network: Trained, run: Run, examples: Examples) -> None:
+        self.parameters = Parameters(network)
+        device = self.parameters.flat.device
+        self._inputs = torch.from_numpy(run.task.inputs[examples.train]).to(device)
+        self._labels = torch.from_numpy(examples.labels[examples.train]).to(device)
+        self._loss = LOSSES[run.config.optimizer.loss if run.has_config else "cross_entropy"]
+
+    def adapt(self) -> None:
+        """Nothing here is chosen by the weights."""
+
+    def gradient(self) -> float:
+        """The mean loss; leaves its gradient."""
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in self.parameters.weights.tensors().items()}
+        with torch_threads(1), torch.enable_grad():
+            loss = self._loss(self._logits(self.parameters.weights.with_tensors(leaves)), self._labels).mean()
+            found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True, allow_unused=True)
+        for name, gradient in zip(leaves, found, strict=True):
+            self.parameters.gradients[name].copy_(gradient)
+        return float(loss.detach())
+
+    def _logits(self, network: Trained) -> Tensor:
+        if isinstance(network, Weights):
+            return forward(network, self._inputs[:, :2]).all_logits
+        return network.logits(self._inputs)
+
+
+def _fast(run: Run, like: Network) -> RunConfig | None:
+    """What the CPU engine needs to know of the run; None if it cannot compute its loss."""
+    if not run.has_config or not isinstance(like, Weights):
+        return None
+    if any(tensor.dtype != torch.float32 or tensor.device.type != "cpu" for tensor in like.tensors().values()):
+        return None
+    config = replace(
+        run.config,
+        model=replace(run.config.model, dropout=0.0),
+        optimizer=OptimizerConfig(loss=run.config.optimizer.loss),
+        changes=(),
+        engine="cpu",
+        device="cpu",
+        dtype="float32",
+        threads=1,
+    )
+    is_known = (like.activation, like.attention_rate) == (config.model.activation, config.model.attention_rate)
+    return config if is_known and cannot(config) is None else None
