@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,16 +24,19 @@ from interp import (
     SplitConfig,
     learning_coefficients,
     record,
+    report,
 )
 from interp.cli.entry import main
 from interp.errors import UsageError
 from interp.figures.coefficient_figure import coefficient_figure
 from interp.landscape import learning_coefficient as module
-from interp.landscape.langevin import chain
+from interp.landscape.chains import chain
+from interp.landscape.kept_coefficients import kept_coefficients
 from interp.landscape.learning_coefficient import learning_coefficient
 from interp.landscape.training_loss import TrainingLoss
 from interp.losses import LOSSES
 from interp.networks.initial import initial_network
+from interp.reporting.coefficient_panel import coefficient_panel
 from tests.other_networks import MODELS, small
 
 CONFIG = RunConfig(
@@ -69,7 +74,7 @@ def drawn(loss: Polynomial, how: Langevin, n_beta: float) -> tuple[float, float]
     """The coefficient, mean over chains, and its standard error."""
     where, found = torch.ones_like(loss.bend), []
     for number in range(how.chains):
-        start, losses = chain(loss, how, n_beta=n_beta, generator=how.generator(number), where=where)
+        start, losses = chain(loss, how, n_beta=n_beta, noise=how.noise(number), where=where)
         found.append(float(learning_coefficient(losses, start, n_beta=n_beta)))
     return float(np.mean(found)), float(np.std(found, ddof=1) / len(found) ** 0.5)
 
@@ -104,7 +109,7 @@ def test_weights_are_put_back_and_those_that_stay_are_not_drawn() -> None:
     where, seen = torch.tensor([1.0, 0.0, 1.0, 0.0], dtype=torch.float64), []
     plain = loss.gradient
     loss.gradient = lambda: (seen.append(loss.parameters.flat.clone()), plain())[1]  # type: ignore[method-assign]
-    chain(loss, FEW, n_beta=2.0, generator=FEW.generator(0), where=where)
+    chain(loss, FEW, n_beta=2.0, noise=FEW.noise(0), where=where)
     assert loss.parameters.flat.tolist() == [1.0, 2.0, 3.0, 4.0]
     assert all(w[1] == 2.0 and w[3] == 4.0 for w in seen)
     assert len({float(w[0]) for w in seen}) == len(seen) == 1 + FEW.burn_in + FEW.draws
@@ -113,7 +118,7 @@ def test_weights_are_put_back_and_those_that_stay_are_not_drawn() -> None:
 def test_a_chain_that_diverges_is_nan() -> None:
     loss = Polynomial(torch.full((3,), 1e6, dtype=torch.float64))
     how = Langevin(chains=1, draws=400, burn_in=0, step_size=1e-2, localization=0.0)
-    start, losses = chain(loss, how, n_beta=10.0, generator=how.generator(0), where=torch.ones(3, dtype=torch.float64))
+    start, losses = chain(loss, how, n_beta=10.0, noise=how.noise(0), where=torch.ones(3, dtype=torch.float64))
     assert start == 0.0
     assert np.isnan(losses[-1])
     assert np.isnan(learning_coefficient(losses, start, n_beta=10.0))
@@ -227,7 +232,7 @@ def test_neurons_that_say_nothing_have_no_coefficient(run: Run) -> None:
     loss.move_to(weights.with_tensors({**weights.tensors(), "W_out": torch.zeros_like(weights.W_out)}))
     where = torch.zeros_like(loss.parameters.flat)
     loss.parameters.views(where)["W_in"].fill_(1)
-    start, losses = chain(loss, FEW, n_beta=10.0, generator=FEW.generator(0), where=where)
+    start, losses = chain(loss, FEW, n_beta=10.0, noise=FEW.noise(0), where=where)
     assert losses == pytest.approx(start, rel=1e-6)
 
 
@@ -248,9 +253,7 @@ def test_numbers_depend_neither_on_threads_nor_on_what_else_is_asked(run: Run) -
 
 
 def test_every_chain_of_every_checkpoint_has_noise_of_its_own() -> None:
-    seeds = [
-        Langevin(seed=seed).generator(step, number).initial_seed() for seed in (0, 1) for step in (0, 1) for number in (0, 1)
-    ]
+    seeds = [Langevin(seed=seed).noise(step, number) for seed in (0, 1) for step in (0, 1) for number in (0, 1)]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -270,7 +273,7 @@ def test_what_was_drawn_is_kept_and_goes_on_after_an_interruption(run: Run, monk
     plain = module.chain
 
     def spy(loss: TrainingLoss, how: Langevin, **given: Any) -> tuple[float, np.ndarray]:
-        drawn.append(given["generator"].initial_seed())
+        drawn.append(given["noise"])
         return plain(loss, how, **given)
 
     monkeypatch.setattr(module, "chain", spy)
@@ -358,6 +361,39 @@ def test_the_figure_has_every_chain_and_leaves_out_what_a_logarithm_cannot_show(
     flat = coefficient_figure(planted.assign(llc=("step", [1.0, 2.0, 3.0, 4.0])), history, theme="dark")
     assert flat.layout.yaxis.type != "log"
     assert (flat.data[1].y >= 1).all()
+
+
+def test_the_page_has_a_panel_where_coefficients_were_drawn(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _forget(run)
+    assert coefficient_panel(run) is None
+    learning_coefficients(run, steps=[0, 40], sampler=replace(FEW, n_beta=30.0), tensors=["W_U"])
+    assert kept_coefficients(run) is None  # of one tensor alone
+    found = learning_coefficients(run, steps=[0, 20, 60], sampler=replace(FEW, n_beta=30.0))
+    learning_coefficients(run, steps=60, sampler=FEW)
+    kept = kept_coefficients(run)
+    assert kept is not None
+    assert kept.identical(found)
+    panel = coefficient_panel(run)
+    assert panel is not None
+    assert panel.made is not None
+    assert panel.made.command == "interp llc run --chains 3 --draws 12 --burn-in 5 --n-beta 30.0 -o llc.svg"
+    assert "by 3 chains of 12 draws after 5 steps" in panel.caption
+    page = report(run, tmp_path / "page.html", threads=1).html
+    assert 'id="panel-learning_coefficients"' in page
+    (damaged,) = (path for path in (run.path / "results").glob("learning_coefficient-*") if b'"n_beta": null' not in _text(path))
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    assert kept_coefficients(run) is not None  # those of the other settings
+    monkeypatch.setattr("interp.landscape.kept_coefficients.toolkit_digest", lambda: "another version")
+    assert kept_coefficients(run) is None
+
+
+def test_a_page_needs_no_torch_for_coefficients() -> None:
+    code = "import sys; import interp.reporting.coefficient_panel; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _text(path: Path) -> bytes:
+    return path.read_bytes().replace(b"\\", b"")
 
 
 def _forget(run: Run) -> None:

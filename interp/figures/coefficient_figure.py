@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from interp.figures.cells import Cell, on
+from interp.figures.drawing import curve, draw
 from interp.figures.theme import NEUTRAL, RESTRICTED, TEST, TRAIN, template
 from interp.wording import shown
 
@@ -57,6 +59,27 @@ def coefficient_figure(
         place = {"x": np.asarray(history["step"])[known], "y": values[known], "yaxis": "y2", "mode": "lines"}
         traces.append(go.Scatter(**place, name=name.replace("_", " "), line=line, hovertemplate="step %{x:,d}: %{y:.3g}"))
     return go.Figure(data=traces, layout=_layout(found, theme=theme, is_wide=is_wide))
+
+
+def coefficients_over(series: xr.Dataset, found: xr.Dataset) -> go.Figure:
+    """The same for the page of a run, over its phases: mean over the chains, and a dot for each chain.
+
+    Args:
+        series: of the run, as `interp.observe` returned it.
+        found: what `interp.learning_coefficients` returned.
+    """
+    steps, llc, chains = found["step"].values, found["llc"].values, found["llc_by_chain"].values
+    is_wide = _is_wide(llc)
+    if is_wide:
+        llc, chains = np.where(llc > 0, llc, np.nan), np.where(chains > 0, chains, np.nan)
+    dots = {
+        "type": "scatter", "mode": "markers", "x": np.repeat(steps, chains.shape[1]), "y": chains.ravel(), "name": "each chain",
+        "showlegend": False, "marker": {"color": NEUTRAL, "size": 4, "opacity": 0.7}, "hovertemplate": "step %{x:,d}: %{y:.3g}",
+        **on(1),
+    }  # fmt: skip
+    mean = curve(steps, llc, name="learning coefficient", colour=RESTRICTED, legend=False)
+    rows = [[Cell("Local learning coefficient (dots: single chains)", y="LLC", time=True, log=is_wide)]]
+    return draw(series, rows, heights=(240,), fixed=[dots, mean], alt=_said(found["step"].values, found["llc"].values))
 
 
 def _is_wide(llc: np.ndarray) -> bool:

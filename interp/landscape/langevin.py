@@ -1,45 +1,13 @@
-"""Langevin dynamics around given weights, held close to them: draws of weights that fit the training pairs about as well."""
+"""Langevin dynamics around given weights, held close to them: its settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite, log
-from typing import Protocol
 
 import numpy as np
-import torch
-from jaxtyping import Float, Float64
-from torch import Tensor
 
-from interp.cores import torch_threads
 from interp.errors import UsageError
-
-
-class Flat(Protocol):
-    """Weights and their gradient, each as one vector."""
-
-    @property
-    def flat(self) -> Float[Tensor, " n"]:
-        """The weights, which are changed in place."""
-        ...
-
-    @property
-    def gradient(self) -> Float[Tensor, " n"]:
-        """The gradient that was computed last."""
-        ...
-
-
-class Loss(Protocol):
-    """A mean loss as a function of weights; every `interp.training` engine is one."""
-
-    @property
-    def parameters(self) -> Flat:
-        """Where weights and gradient are."""
-        ...
-
-    def gradient(self) -> float:
-        """The mean loss at the present weights; leaves its gradient in ``parameters.gradient``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -103,40 +71,6 @@ class Langevin:
             raise UsageError(f"n_beta: given none for {pairs} training pairs, for which n / ln n is infinite; give n_beta")
         return pairs / log(pairs)
 
-    def generator(self, *numbers: int) -> torch.Generator:
-        """The noise of one chain, by its numbers: no two chains have the same, in whatever order they are drawn."""
-        seed = np.random.SeedSequence([self.seed, *numbers]).generate_state(1, np.uint64)[0]
-        return torch.Generator().manual_seed(int(seed >> np.uint64(1)))
-
-
-@torch.no_grad()
-def chain(
-    loss: Loss, how: Langevin, *, n_beta: float, generator: torch.Generator, where: Float[Tensor, " n"]
-) -> tuple[float, Float64[np.ndarray, " draw"]]:
-    """The mean loss at the weights as they are, and at every draw of one chain that begins there; afterwards they are put back.
-
-    A chain that diverges is NaN from there on.
-
-    Args:
-        loss: of which weights.
-        how: they are drawn.
-        n_beta: see `Langevin`.
-        generator: of the noise.
-        where: 1 for every number that is drawn, 0 for those that stay.
-    """
-    flat, gradient = loss.parameters.flat, loss.parameters.gradient
-    centre, noise, found = flat.clone(), torch.empty(flat.shape, dtype=flat.dtype), np.full(how.draws, np.nan)
-    start = loss.gradient()
-    for step in range(how.burn_in + how.draws):
-        with torch_threads(1):
-            noise.normal_(generator=generator)
-            flat.lerp_(centre, how.step_size * how.localization / 2)
-            flat.addcmul_(gradient, where, value=-how.step_size * n_beta / 2)
-            flat.addcmul_(noise.to(flat.device), where, value=how.step_size**0.5)
-        at = loss.gradient()
-        if not isfinite(at):
-            break
-        if step >= how.burn_in:
-            found[step - how.burn_in] = at
-    flat.copy_(centre)
-    return start, found
+    def noise(self, *numbers: int) -> int:
+        """The seed of the noise of one chain, by its numbers: no two chains have the same, in whatever order they are drawn."""
+        return int(np.random.SeedSequence([self.seed, *numbers]).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,11 @@ from torch import Tensor
 
 from interp.cores import check_threads, side_by_side
 from interp.errors import unknown
-from interp.landscape.langevin import Langevin, chain
+from interp.landscape.chains import chain
+from interp.landscape.kept_coefficients import SETTINGS, described, results_for, settings_of
+from interp.landscape.langevin import Langevin
 from interp.landscape.training_loss import TrainingLoss
 from interp.networks.network import not_finite
-from interp.observing.fingerprint import key_of, toolkit_digest
 from interp.observing.streaming import choose_steps
 from interp.store.results import Results
 from interp.store.run import Run, RunLike, as_run
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("interp")
 
 MOST_STEPS = 24  # unless they are named
-_NAME = "learning_coefficient"  # of the file of results
 _DEFAULT = Langevin()
 
 
@@ -95,11 +96,10 @@ def learning_coefficients(
     run = as_run(run)
     chosen = choose_steps(run, _evenly(run.steps) if steps is None else steps)
     names = _checked(tensors, run[chosen[0]].network)
-    asked = {**asdict(sampler), "tensors": names}
-    results = Results(run.path, _NAME, key=key_of(*asked.items(), toolkit_digest()))
-    _Drawing(run, sampler, names, results).over(chosen, threads=check_threads(threads), on_step=on_step)
-    found = xr.Dataset(results.series(chosen), coords={"step": chosen})
-    found = found.assign_attrs(run=run.name, **{name: _plain(value) for name, value in asked.items() if value is not None})
+    settings = settings_of(sampler, names)
+    results = results_for(run, settings)
+    _Drawing(run, sampler, names, results, settings).over(chosen, threads=check_threads(threads), on_step=on_step)
+    found = described(results.series(chosen), run, settings, chosen)
     _warn(run, found)
     return found
 
@@ -112,6 +112,7 @@ class _Drawing:
     how: Langevin
     tensors: tuple[str, ...] | None
     results: Results
+    settings: Mapping[str, Any]
     idle: dict[int, SimpleQueue[TrainingLoss]] = field(default_factory=dict)
 
     def over(self, steps: Sequence[int], *, threads: int, on_step: Callable[[int, int], None] | None) -> None:
@@ -145,8 +146,8 @@ class _Drawing:
             return step, number, (np.nan, np.full(self.how.draws, np.nan))
         loss = self._loss_for(step)
         loss.move_to(network)
-        n_beta, generator = self.how.n_beta_for(len(split.train)), self.how.generator(step, number)
-        found = chain(loss, self.how, n_beta=n_beta, generator=generator, where=self._where(loss))
+        n_beta, noise = self.how.n_beta_for(len(split.train)), self.how.noise(step, number)
+        found = chain(loss, self.how, n_beta=n_beta, noise=noise, where=self._where(loss))
         self._give_back(split, loss)
         return step, number, found
 
@@ -174,7 +175,7 @@ class _Drawing:
         each = learning_coefficient(losses, start, n_beta=n_beta)
         late, early = losses[:, half:].mean(), losses[:, :half].mean() if half else losses.mean()
         found: dict[str, Any] = {
-            "llc": float(each.mean()),
+            "llc": xr.DataArray(each.mean(), attrs={SETTINGS: json.dumps(self.settings, sort_keys=True)}),
             "llc_std": float(each.std(ddof=1)) if len(each) > 1 else np.nan,
             "drift": float(n_beta * (late - early)),
             "start_loss": start,
@@ -201,10 +202,6 @@ def _checked(tensors: Sequence[str] | None, network: Network) -> tuple[str, ...]
         if name not in there:
             raise unknown("tensor", name, there)
     return tuple(name for name in there if name in names)
-
-
-def _plain(value: Any) -> Any:
-    return ",".join(value) if isinstance(value, tuple) else value
 
 
 def _warn(run: Run, found: xr.Dataset) -> None:

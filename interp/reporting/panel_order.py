@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 # What is seen from outside, then when a circuit forms, then what it is made of, then everything else.
 _OF_CIRCUITS = (
-    "loss_curves", "forks", "progress_measures", "representations", "cosets_or_representations", "embedding_circles",
-    "neuron_frequencies", "neuron_explorer", "logit_spectrum", "both_at_once", "memorizer_or_generalizer", "clock_or_pizza",
-    "accuracy_by_split", "pair_by_pair", "best_guesses", "embedding_spectrum", "transient_frequencies", "attention_patterns",
-    "neuron_logit_map", "forecast", "weight_norms", "numerical_health",
+    "loss_curves", "forks", "progress_measures", "learning_coefficients", "representations", "cosets_or_representations",
+    "embedding_circles", "neuron_frequencies", "neuron_explorer", "logit_spectrum", "both_at_once", "memorizer_or_generalizer",
+    "clock_or_pizza", "accuracy_by_split", "pair_by_pair", "best_guesses", "embedding_spectrum", "transient_frequencies",
+    "attention_patterns", "neuron_logit_map", "forecast", "weight_norms", "numerical_health",
 )  # fmt: skip
 # Of a table: why it is called one, then what it looks like inside; what asks about a circuit is folded.
 _OF_TABLES = (
     "loss_curves", "forks", "memorizer_or_generalizer", "accuracy_by_split", "both_at_once", "best_guesses", "pair_by_pair",
-    "weight_norms", "neuron_explorer", "logit_spectrum", "embedding_spectrum", "attention_patterns", "forecast",
-    "numerical_health",
+    "learning_coefficients", "weight_norms", "neuron_explorer", "logit_spectrum", "embedding_spectrum", "attention_patterns",
+    "forecast", "numerical_health",
 )  # fmt: skip
 _CIRCUITS = (
     "progress_measures", "representations", "cosets_or_representations", "embedding_circles", "neuron_frequencies",

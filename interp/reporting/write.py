@@ -14,6 +14,7 @@ from interp.observing.analysis import builtin_names
 from interp.observing.series import about
 from interp.reporting.assembly import Page, Panel, page
 from interp.reporting.circumstances import holding
+from interp.reporting.coefficient_panel import coefficient_panel
 from interp.reporting.compare import COMPARED, compare
 from interp.reporting.compared_tables import left_out_table
 from interp.reporting.fork_panel import fork_panel
@@ -133,7 +134,7 @@ def page_of(
     chosen = list(analyses)
     shown = panels(series, chosen)
     if {one.name for one in chosen} >= set(builtin_names()):  # who names some of them has an order in mind
-        shown += [forks] if (forks := fork_panel(run)) is not None else []
+        shown += [one for one in (fork_panel(run), coefficient_panel(run)) if one is not None]
         shown = arranged(shown, series)
     return page(series, shown, origin=tables, live=live, on_panel=on_panel)
 
