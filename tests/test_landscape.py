@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from torch import Tensor
 
 from interp import (
@@ -31,11 +32,12 @@ from interp.errors import UsageError
 from interp.figures.coefficient_figure import coefficient_figure
 from interp.landscape import learning_coefficient as module
 from interp.landscape.chains import chain
-from interp.landscape.kept_coefficients import kept_coefficients
+from interp.landscape.kept_coefficients import NAME, SETTINGS, kept_coefficients
 from interp.landscape.learning_coefficient import learning_coefficient
 from interp.landscape.training_loss import TrainingLoss
 from interp.losses import LOSSES
 from interp.networks.initial import initial_network
+from interp.observing.fingerprint import key_of, toolkit_digest
 from interp.reporting.coefficient_panel import coefficient_panel
 from tests.other_networks import MODELS, small
 
@@ -380,9 +382,11 @@ def test_the_page_has_a_panel_where_coefficients_were_drawn(run: Run, tmp_path: 
     assert "by 3 chains of 12 draws after 5 steps" in panel.caption
     page = report(run, tmp_path / "page.html", threads=1).html
     assert 'id="panel-learning_coefficients"' in page
-    (damaged,) = (path for path in (run.path / "results").glob("learning_coefficient-*") if b'"n_beta": null' not in _text(path))
+    (damaged,) = (path for path in (run.path / "results").glob("learning_coefficient-*") if path.name == _name(run, found))
     damaged.write_bytes(damaged.read_bytes()[:-7])
-    assert kept_coefficients(run) is not None  # those of the other settings
+    other = kept_coefficients(run)
+    assert other is not None
+    assert other.step.values.tolist() == [60]  # those of the other settings
     monkeypatch.setattr("interp.landscape.kept_coefficients.toolkit_digest", lambda: "another version")
     assert kept_coefficients(run) is None
 
@@ -392,8 +396,10 @@ def test_a_page_needs_no_torch_for_coefficients() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def _text(path: Path) -> bytes:
-    return path.read_bytes().replace(b"\\", b"")
+def _name(run: Run, found: xr.Dataset) -> str:
+    """The file in which coefficients of these settings are kept."""
+    settings = json.loads(found["llc"].attrs[SETTINGS])
+    return f"{NAME}-{key_of(json.dumps(settings, sort_keys=True), toolkit_digest())[:16]}.safetensors"
 
 
 def _forget(run: Run) -> None:
