@@ -100,20 +100,49 @@ def test_a_boundary_between_the_last_two_values_is_no_boundary_beyond_them(
     assert found.value.low <= {0.395: 0.205, 0.55: 0.35}[centre] + 1e-9 if falling else found.value.high >= centre - 1e-9
 
 
-def test_runs_that_fail_at_an_end_do_not_stand_for_it(planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted(0.35, -1e3)
-    go = placed_runs.go
+def failing_go(monkeypatch: pytest.MonkeyPatch, is_bad: Any) -> list[str]:
+    """Planted runs some of which fail; the names of those that did."""
+    go, bad = placed_runs.go, []
 
     def failing(study: Any, points: Any, **how: Any) -> Any:
-        bad = [point for point in points if point.values["split.fraction"] == 0.3 and point.seed < 2]
-        go(study, [point for point in points if point not in bad], **how)
-        return type("Tally", (), {"failed": {point.name: "no disk" for point in bad}})
+        now = [point for point in points if is_bad(point)]
+        bad.extend(point.name for point in now)
+        go(study, [point for point in points if point not in now], **how)
+        return type("Tally", (), {"failed": {point.name: "no disk" for point in now}})
 
     monkeypatch.setattr(placed_runs, "go", failing)
+    return bad
+
+
+def test_runs_that_fail_at_an_end_do_not_stand_for_it(planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted(0.35, -1e3)
+    failing_go(monkeypatch, lambda point: point.values["split.fraction"] == 0.3 and point.seed < 2)
     study = small_study(tmp_path, vary={"split.fraction": [0.3, 0.4, 0.5, 0.6]}, seeds=range(12))
     found = find_boundary(study, width=0.1, workers=2, progress=False)
     assert len(found.failed) == 2
     assert "ask with falling=True" in found.doubt
+
+
+def test_another_seed_stands_in_for_a_run_that_fails(planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted(0.5, 80.0)
+    bad = failing_go(monkeypatch, lambda point: point.seed == 0)
+    found = find_boundary(a_study(tmp_path), width=0.05, workers=1, progress=False)
+    assert found.is_found
+    assert found.runs > 10
+    assert sorted(found.failed) == sorted(bad)  # each was tried once
+    assert len(set(bad)) == len(bad) > 1
+
+
+def test_without_a_run_at_its_end_no_number_is_named(planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted(0.5, 80.0)
+    failing_go(monkeypatch, lambda _: True)
+    study = small_study(tmp_path, vary={"split.fraction": [0.3, 0.4, 0.5, 0.6]}, seeds=range(2))
+    said: list[str] = []
+    found = find_boundary(study, width=0.1, workers=3, progress=False, on_round=lambda known: said.append(str(known)))
+    assert len(found.failed) == 8
+    assert found.value.value is found.value.low is found.value.high is None
+    assert not found.is_found
+    assert said == ["P(grok) = 0.5 along split.fraction: not known, by 0 runs: none came to its end"] == [str(found)]
 
 
 def test_nothing_is_known_before_there_is_a_run(planted: Any, tmp_path: Path) -> None:

@@ -151,5 +151,6 @@ def _find(study: Study, asked: Training, *, workers: int | None, executor: Execu
     except KeyboardInterrupt:
         raise KeyboardInterrupt("what was trained is saved; the same command goes on") from None
     if found.failed:
-        raise DataError("\n".join(f"{name}: {why}" for name, why in found.failed.items()))
+        listed = "\n".join(f"  {name}: {why}" for name, why in found.failed.items())
+        raise DataError(f"{counted(len(found.failed), 'run')} failed; the same command tries again:\n{listed}")
     print(f"Next: interp study show {named(study)}")

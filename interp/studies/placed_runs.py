@@ -36,7 +36,7 @@ class Boundary:
         is_found: whether there is one, and the interval is as narrow as was asked for; otherwise the study had no seed left where
             one was needed.
         runs: how many runs say so.
-        failed: runs that could not be trained, with the reason.
+        failed: runs that could not be trained, with the reason; other seeds stood in for them.
         doubt: why the runs do not say that there is a boundary between the ends of the axis; empty if they do.
         goes_on: whether further runs are placed; False of what is returned.
     """
@@ -54,6 +54,8 @@ class Boundary:
         by = counted(self.runs, "run")
         if self.doubt and self.goes_on:
             return f"P(grok) = 0.5 along {self.field}: not known yet, by {by}{on}"
+        if not self.runs:
+            return f"P(grok) = 0.5 along {self.field}: not known, by {by}: none came to its end{on}"
         if self.doubt:
             return f"P(grok) = 0.5 nowhere along {self.field} as far as is known, by {by}: {self.doubt}"
         low, value, high = (f"{number:.4g}" for number in (self.value.low, self.value.value, self.value.high))
@@ -76,7 +78,8 @@ def find_boundary(
     """Train those runs of a study that tell most about where along its one axis half of them grok within the budget.
 
     The axis' values are where runs can be placed, and its seeds how many there can be at each. Runs that are there count; a run
-    that is not at its end, or broke off, does not. An axis whose ends are more than a factor of 10 apart is taken by factors.
+    that is not at its end, or broke off, does not. A run that fails does not end the search: the next seed, or the next value,
+    stands in for it, and a later search tries it again. An axis whose ends are more than a factor of 10 apart is taken by factors.
 
     Args:
         study: with one axis of numbers.
@@ -103,14 +106,14 @@ def find_boundary(
         search = _after(fresh, found, field, scaled)
         doubt = "" if search.doubt is None else _in_words(search.doubt, search, values)
         value = _unscaled(search.boundary(), values)
-        value = replace(value, value=None, low=None, high=None) if doubt else value
+        if doubt or not search.n:
+            value = replace(value, value=None, low=None, high=None)
         known = Boundary(field, value, search.is_found(width=width), search.n, dict(failed), doubt)
         if not search.is_narrow(width=width) or search.doubt == "constant":
-            chosen = _choose(study, found, field, search, count=workers or available_threads())
+            chosen = _choose(study, found, field, search, failed, count=workers or available_threads())
         else:  # further runs there would come out likewise
             chosen = _at_the_ends(study, found, field, failed) if search.doubt in ("none grok", "all grok") else []
-        chosen = [point for point in chosen if point.name not in failed]
-        if on_round is not None and search.n:
+        if on_round is not None and (search.n or not chosen):
             on_round(replace(known, goes_on=bool(chosen)))
         if not chosen:
             return known
@@ -184,13 +187,18 @@ def _at_the_ends(study: Study, found: Sequence[Row], field: str, failed: Mapping
     return [point for point in study.points if point.name in chosen]
 
 
-def _choose(study: Study, found: Sequence[Row], field: str, search: BoundarySearch, *, count: int) -> list[Point]:
-    """The next runs: at the values that tell most, each with the first seed that has not been used there."""
+def _choose(
+    study: Study, found: Sequence[Row], field: str, search: BoundarySearch, failed: Mapping[str, str], *, count: int
+) -> list[Point]:
+    """The next runs: at the values that tell most, each with the first seed that has not been used there.
+
+    One that failed since the search began is used; a later search tries it again.
+    """
     status = {row["run"]: row["status"] for row in found}
     scaled = _scale(_axis(study)[1])
     free: dict[float, list[Point]] = {}
     for point in study.points:
-        if status[point.name] in _FREE:
+        if status[point.name] in _FREE and point.name not in failed:
             free.setdefault(scaled(float(point.values[field])), []).append(point)
     chosen: list[Point] = []
     believed = search
