@@ -100,6 +100,17 @@ def spread(values: Sequence[float | None]) -> str:
     return " to ".join(dict.fromkeys([number(min(known)), number(max(known))])) if known else "-"
 
 
+def reaching(low: str | None, high: str | None) -> str:
+    """From where to where an interval reaches, of which an end may not be known.
+
+    >>> reaching("900", "1,500"), reaching("900", None), reaching(None, "1,500"), reaching(None, None)
+    ('900 to 1,500', '900 to beyond', 'up to 1,500', 'not bounded')
+    """
+    if low is None:
+        return "not bounded" if high is None else f"up to {high}"
+    return f"{low} to {'beyond' if high is None else high}"
+
+
 def listed(values: Sequence[object]) -> str:
     """Values with commas between them."""
     return ", ".join(map(str, values))

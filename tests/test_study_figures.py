@@ -52,7 +52,13 @@ def test_a_median_counts_the_runs_that_were_not_seen_to_grok() -> None:
     assert half.value == cell({}, rows).median.value
     beyond = answer([*rows, planted_row({}, 5, grokked=None, name="5")], ask("grokked", known))
     assert beyond.value is None
-    assert words(beyond, ask("grokked", known)).startswith("not reached (500 to beyond), 2 of 5 grokked; 5 runs, fewer than 10")
+    assert words(beyond, ask("grokked", known)).startswith("not reached, 2 of 5 grokked; 5 runs, fewer than 10")
+    two = answer(
+        [planted_row({}, seed, grokked=step, name=str(seed)) for seed, step in enumerate((500, 900))], ask("grokked", known)
+    )
+    assert words(two, ask("grokked", known)) == "500 (not bounded), 2 of 2 grokked; 2 runs, fewer than 10"
+    six = answer([*rows, *(planted_row({}, seed, grokked=None, name=str(seed)) for seed in (5, 6))], ask("grokked", known))
+    assert words(six, ask("grokked", known)).startswith("not reached (500 to beyond), 2 of 6 grokked")
 
 
 def test_a_delay_that_was_not_seen_is_longer_than_from_memorized_to_the_last_step() -> None:

@@ -12,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interp.errors import UsageError
+from interp.studies.accelerated import accelerated_failure
+from interp.studies.adaptive import boundary_search
 from interp.studies.comparing import Comparison, log_rank, paired
+from interp.studies.critical import critical_point
 from interp.studies.durations import Durations, NotBounded, cells, delays, fewest
+from interp.studies.finite_size import finite_size
+from interp.studies.laws import fraction_law, modulus_law, weight_decay_law
+from interp.studies.order import order_cells
 from interp.studies.proportions import exact_share, grok_share, outcomes_within
 from interp.studies.survival import kaplan_meier
 
@@ -98,6 +104,77 @@ def test_the_interval_of_the_median_inverts_the_curves() -> None:
     assert (found.low, found.value, found.high) == (13, 23, None)
     assert found.few is False
     assert kaplan_meier(TREATED[np.arange(9)]).quantile(0.5).few is True
+
+
+@pytest.mark.parametrize(("share", "most"), [(0.5, 5), (0.25, 12), (0.75, 2)])
+def test_of_few_runs_the_interval_of_a_quantile_is_open_below(share: float, most: int) -> None:
+    """That so many runs all lack the event at a step happens by chance even if the share of all has had it: it may be earlier."""
+    for n in range(1, 16):
+        curve = kaplan_meier(Durations.of(np.arange(1, n + 1) * 100, np.ones(n)))
+        low = curve.quantile(share).low
+        assert (low is None) == (n <= most)
+        assert (curve.at(50).low <= 1 - share) == (n <= most)
+        assert low is None or low >= 100
+
+
+def test_runs_that_are_lost_before_the_first_event_open_the_interval() -> None:
+    lost = kaplan_meier(Durations.of([100, 200, 200, 900, 910, 920, 930], [0, 0, 0, 1, 1, 1, 1]))
+    assert lost.quantile(0.5).low == 200  # four are left: none of them had it, as if it were early
+    assert lost.quantile(0.75).low == 900
+    assert kaplan_meier(Durations.of([0, 0], [1, 1])).quantile().low == 0
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 12])
+def test_intervals_of_quartiles_of_few_runs_cover_the_truth(n: int) -> None:
+    rng, held = np.random.default_rng(n), np.zeros(3)
+    truth = np.exp(0.5 * scipy.stats.norm.ppf([0.25, 0.5, 0.75]))
+    for _ in range(300):
+        curve = kaplan_meier(Durations.of(np.exp(0.5 * rng.standard_normal(n)), np.ones(n)))
+        for i, at in enumerate(truth):
+            found = curve.quantile((i + 1) / 4)
+            held[i] += (found.low is None or found.low <= at) and (found.high is None or at <= found.high)
+    assert (held / 300 >= 0.91).all(), held
+
+
+def test_without_scatter_a_restricted_mean_has_no_interval() -> None:
+    """The interval had no width where no run with the event had others after it."""
+    for runs in (Durations.of([5], [0]), Durations.of([5, 5, 6], [0, 0, 1]), Durations.of([3], [1])):
+        found = kaplan_meier(runs).restricted_mean(5)
+        assert found.value == (3 if runs.n == 1 and runs.events else 5)
+        assert found.low is found.high is None
+
+
+@pytest.mark.parametrize("until", [0, -1, np.nan, np.inf])
+def test_a_restricted_mean_needs_a_step(until: float) -> None:
+    with pytest.raises(UsageError, match="restricted mean: given"):
+        kaplan_meier(PLACEBO).restricted_mean(until)
+
+
+def test_no_step_is_not_the_last() -> None:
+    with pytest.raises(UsageError, match="given nan"):
+        kaplan_meier(PLACEBO).at(np.nan)
+    for within in (np.nan, -1):
+        with pytest.raises(UsageError, match="within"):
+            grok_share(PLACEBO, within=within)
+    with pytest.raises(UsageError, match="expected whole numbers"):
+        exact_share(2.5, 10)
+
+
+@pytest.mark.parametrize("level", [95, 0, 1, -1, np.nan, "0.95"])
+def test_every_interval_asks_for_a_share_as_its_level(level: float) -> None:
+    x, happened = np.repeat([0.1, 0.2, 0.3, 0.4], 5), np.repeat([False, False, True, True], 5)
+    times = Durations.of(np.arange(1, 21.0), np.ones(20))
+    asked = [
+        lambda: kaplan_meier(PLACEBO, level=level), lambda: exact_share(1, 2, level=level),
+        lambda: grok_share(PLACEBO, within=5, level=level), lambda: critical_point(x, happened, level=level),
+        lambda: finite_size(x, np.ones(20), happened, level=level), lambda: order_cells(x, np.ones(20), x, level=level),
+        lambda: accelerated_failure({"x": x}, times, level=level), lambda: weight_decay_law(x, times, level=level),
+        lambda: fraction_law(x, times, level=level), lambda: modulus_law(x, times, level=level),
+        lambda: boundary_search(0, 1).boundary(level=level), lambda: boundary_search(0, 1).is_found(width=0.1, level=level),
+    ]  # fmt: skip
+    for ask in asked:
+        with pytest.raises(UsageError, match="level: given"):
+            ask()
 
 
 def test_nothing_is_said_after_the_last_look() -> None:

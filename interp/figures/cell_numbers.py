@@ -13,6 +13,7 @@ from interp.studies.durations import FEW, Estimate
 from interp.studies.proportions import exact_share
 from interp.studies.survival import QUARTILES, kaplan_meier
 from interp.studies.timed import EVENTS, ended, timed
+from interp.wording import reaching
 
 Kind = Literal["time", "share", "outcome", "number"]
 
@@ -141,7 +142,9 @@ def words(told: Answer, asked: Asked) -> str:
         return ", ".join(f"{count} {name}" for name, count in (told.counts or {}).items()) + few
     if asked.kind == "time":
         seen = f"{told.events} of {told.n} {_EVENTS[asked.name.removesuffix('_first')]}"
-        return f"{_step(told.value, 'not reached')} ({_step(told.low, '?')} to {_step(told.high, 'beyond')}), {seen}{few}"
+        if told.value is None and told.low is None:
+            return f"not reached, {seen}{few}"
+        return f"{_step(told.value) or 'not reached'} ({reaching(_step(told.low), _step(told.high))}), {seen}{few}"
     if asked.kind == "share":
         return f"{told.value:.2f} ({told.low:.2f} to {told.high:.2f}), {told.events} of {told.n}{few}"
     return f"{told.value:.4g} ({told.low:.4g} to {told.high:.4g}){few}"
@@ -164,8 +167,8 @@ def _begin(row: Row) -> int:
     return list(row).index("status")
 
 
-def _step(value: float | None, missing: str) -> str:
-    return missing if value is None else f"{value:,.0f}"
+def _step(value: float | None) -> str | None:
+    return None if value is None else f"{value:,.0f}"
 
 
 def plain_answer(told: Answer) -> list[Any]:

@@ -188,7 +188,7 @@ def _points(
 
 
 def _reached(told: Sequence[Answer], at: Sequence[float], hover: Sequence[str]) -> list[dict[str, Any]]:
-    """Points with intervals; an end that the data do not bound goes on beyond all others."""
+    """Points with intervals; an end that the data do not bound goes on beyond all others, or to 0."""
     known = [(x, one, text) for x, one, text in zip(at, told, hover, strict=True) if one.value is not None]
     top = _top(told)
     ends = [(one.value, one.low, one.high) for _, one, _ in known if one.value is not None]
@@ -200,7 +200,7 @@ def _reached(told: Sequence[Answer], at: Sequence[float], hover: Sequence[str]) 
             "error_y": {
                 "type": "data", "symmetric": False, "color": CYCLE[0], "thickness": 1.5, "width": 4,
                 "array": [(top if high is None else high) - value for value, _, high in ends],
-                "arrayminus": [value - (value if low is None else low) for value, low, _ in ends],
+                "arrayminus": [value - (0.0 if low is None else low) for value, low, _ in ends],
             },
         }
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from interp.studies.comparing import Comparison, log_rank, paired
 from interp.studies.durations import FEW, Durations, Estimate, NotBounded
 from interp.studies.survival import QUARTILES, SurvivalCurve, kaplan_meier
 from interp.studies.timed import timed, waiting
-from interp.wording import counted
+from interp.wording import counted, reaching
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -209,7 +209,7 @@ def spanned(found: Estimate) -> str:
     if found.value is None and found.low is None:
         return "not reached"
     value, low, high = (None if step is None else f"{step:,.0f}" for step in (found.value, found.low, found.high))
-    return f"{value or 'not reached'} ({low or '?'} to {high or 'beyond'})"
+    return f"{value or 'not reached'} ({reaching(low, high)})"
 
 
 def _before_the_first(curve: SurvivalCurve) -> dict[float, float]:

@@ -16,7 +16,7 @@ from interp.studies.durations import FEW, Estimate, NotBounded
 from interp.studies.law_fit import Law
 from interp.studies.resampling import RESAMPLES
 from interp.studies.timed import EVENTS
-from interp.wording import counted
+from interp.wording import counted, reaching
 
 OnPart = Callable[[str, int, int], None]
 
@@ -154,7 +154,7 @@ def estimated(found: Estimate, missing: str, *, digits: bool = False) -> str:
     '1,200 (900 to beyond)'
     """
 
-    def text(value: float | None, none: str) -> str:
-        return none if value is None else f"{value:.3g}" if digits and abs(value) < _LARGE else f"{value:,.0f}"
+    def text(value: float | None) -> str | None:
+        return None if value is None else f"{value:.3g}" if digits and abs(value) < _LARGE else f"{value:,.0f}"
 
-    return f"{text(found.value, missing)} ({text(found.low, '?')} to {text(found.high, 'beyond')})"
+    return f"{text(found.value) or missing} ({reaching(text(found.low), text(found.high))})"

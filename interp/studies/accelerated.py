@@ -12,7 +12,7 @@ from scipy.special import chdtri, gammaincc
 
 from interp.errors import UsageError, unknown
 from interp.studies.censored_fit import FAMILIES, MEDIANS, Fit, fit_censored
-from interp.studies.durations import Durations, Estimate, NotBounded, cells, fewest, numbers
+from interp.studies.durations import Durations, Estimate, NotBounded, cells, checked_level, fewest, numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,8 @@ def accelerated_failure(
         The regression, or `NotBounded`: without events, or without scatter around the line.
 
     Raises:
-        UsageError: for an unknown family, or axes that are constant or follow from each other.
+        UsageError: for an unknown family, axes that are constant or follow from each other, or a level that is not between 0
+            and 1.
 
     Sources: Kalbfleisch and Prentice 2002, chapter 3; profile likelihood: Venzon and Moolgavkar 1988, Appl. Statist. 37, 87.
 
@@ -90,6 +91,7 @@ def accelerated_failure(
     """
     if family not in FAMILIES:
         raise unknown("family", family, FAMILIES)
+    level = checked_level(level)
     design, names = _design(axes, runs.n)
     if runs.events == 0:
         return NotBounded("the regression", "in no run the event was seen")

@@ -13,7 +13,7 @@ from scipy.special import betaln, expit, log_expit, logsumexp
 
 from interp.errors import UsageError
 from interp.studies.critical import outcomes
-from interp.studies.durations import FEW, Estimate, numbers
+from interp.studies.durations import FEW, Estimate, checked_level, numbers
 
 POINTS, SLOPES = 401, 13
 FINEST = 0.01
@@ -107,10 +107,15 @@ class BoundarySearch:
         return "reversed" if other >= constant else "constant"
 
     def boundary(self, *, level: float = 0.95) -> Estimate:
-        """x_c: the median of the belief and its central interval."""
+        """x_c: the median of the belief and its central interval.
+
+        Raises:
+            UsageError: unless 0 < level < 1.
+        """
+        tail = (1 - checked_level(level)) / 2
         belief = self.belief.sum(axis=1)
         total = np.cumsum(belief) - belief / 2  # each point stands for the values around it
-        low, value, high = (float(np.interp(share, total, self.points)) for share in ((1 - level) / 2, 0.5, (1 + level) / 2))
+        low, value, high = (float(np.interp(share, total, self.points)) for share in (tail, 0.5, 1 - tail))
         return Estimate(value, low, high, level, self.n, self.n < FEW)
 
     def is_found(self, *, width: float, level: float = 0.95) -> bool:
@@ -125,7 +130,8 @@ class BoundarySearch:
         """Whether the interval of x_c is at most so wide, if there is an x_c in the range; not before there are runs.
 
         Raises:
-            UsageError: for a width that the grid of x_c does not resolve; narrow the range then.
+            UsageError: for a width that the grid of x_c does not resolve (narrow the range then), or a level that is not between
+                0 and 1.
         """
         if not width >= FINEST * (self.high - self.low):
             raise UsageError(

@@ -11,7 +11,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import chdtri, entr
 
 from interp.errors import UsageError
-from interp.studies.durations import Estimate, NotBounded, cells, fewest, numbers
+from interp.studies.durations import Estimate, NotBounded, cells, checked_level, fewest, numbers
 from interp.studies.logistic import fit_logistic
 
 
@@ -65,13 +65,13 @@ def critical_point(x: object, grokked: object, *, level: float = 0.95) -> Critic
         The point, or `NotBounded`: all runs have one outcome, or P(grok) does not change along x by more than chance.
 
     Raises:
-        UsageError: for unequal lengths, or outcomes that are not true or false.
+        UsageError: for unequal lengths, outcomes that are not true or false, or a level that is not between 0 and 1.
 
     >>> point = critical_point([0.2] * 10 + [0.3] * 10 + [0.4] * 10, [0] * 10 + [1, 0] * 5 + [1] * 10)
     >>> round(point.at.value, 6), 0.25 < point.at.low < 0.3 < point.at.high < 0.35
     (0.3, True)
     """
-    happened = outcomes(grokked)
+    happened, level = outcomes(grokked), checked_level(level)
     values = numbers("x", x, len(happened))
     if happened.all() or not happened.any():
         where = f"{values.min():g} to {values.max():g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -166,6 +167,17 @@ def fewest(groups: list[np.ndarray]) -> bool:
     """Whether the smallest of several cells has fewer than 10 runs; where no two runs share one, whether there are fewer."""
     sizes = [len(rows) for rows in groups]
     return (len(sizes) if max(sizes) == 1 else min(sizes)) < FEW
+
+
+def checked_level(level: float) -> float:
+    """How often an interval is to contain the truth.
+
+    Raises:
+        UsageError: unless it is a number between 0 and 1.
+    """
+    if not isinstance(level, Real) or not 0 < level < 1:
+        raise UsageError(f"level: given {level!r}, expected a share between 0 and 1, such as 0.95")
+    return float(level)
 
 
 def numbers(what: str, given: object, n: int) -> Float64[np.ndarray, " run"]:

@@ -64,7 +64,8 @@ def finite_size(
         resamples: how many.
 
     Raises:
-        UsageError: for unequal lengths, sizes that are not above 0, or outcomes that are not true or false.
+        UsageError: for unequal lengths, sizes that are not above 0, outcomes that are not true or false, or a level that is not
+            between 0 and 1.
     """
     happened = outcomes(grokked)
     n = len(happened)

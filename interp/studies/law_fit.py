@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from interp.studies.censored_fit import Fit
-from interp.studies.durations import Durations, Estimate, NotBounded, cells, fewest
+from interp.studies.durations import Durations, Estimate, NotBounded, cells, checked_level, fewest
 from interp.studies.gathered_cells import Rows, gathered
 from interp.studies.profiling import Bent, ProfiledFit, fit_bent
 from interp.studies.resampling import checked_resamples, percentile_interval, resampled_weights
@@ -88,12 +88,12 @@ class Sample:
         """Runs resampled within the values of x.
 
         Raises:
-            UsageError: for a time of 0, or fewer than 100 resamples.
+            UsageError: for a time of 0, fewer than 100 resamples, or a level that is not between 0 and 1.
         """
         log_time, groups = runs.log_time(), cells(x, n=runs.n)
         drawn = resampled_weights(groups, n=runs.n, resamples=checked_resamples(resamples), rng=np.random.default_rng(seed))
         weights = np.concatenate([np.ones((1, runs.n)), drawn])
-        return cls(what, axis, x, runs, gathered(x, log_time, runs.event, weights), level, fewest(groups))
+        return cls(what, axis, x, runs, gathered(x, log_time, runs.event, weights), checked_level(level), fewest(groups))
 
     def too_few_values(self, at_least: int) -> NotBounded | None:
         """The refusal where events were seen at fewer values of x than the law needs."""

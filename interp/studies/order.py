@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from interp.studies.durations import FEW, Estimate, NotBounded, cells, numbers
+from interp.studies.durations import FEW, Estimate, NotBounded, cells, checked_level, numbers
 from interp.studies.resampling import RESAMPLES, checked_resamples, percentile_interval, resampled_weights
 
 
@@ -57,7 +57,7 @@ def order_cells(
     Raises:
         UsageError: for unequal lengths, or values that are not finite.
     """
-    values = np.asarray(m, dtype=np.float64)
+    level, values = checked_level(level), np.asarray(m, dtype=np.float64)
     n = len(values) if values.ndim else 0
     at, sizes, order = numbers("x", x, n), numbers("size", size, n), numbers("m", m, n)
     rng, found = np.random.default_rng(seed), []

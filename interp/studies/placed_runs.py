@@ -79,7 +79,8 @@ def find_boundary(
 
     The axis' values are where runs can be placed, and its seeds how many there can be at each. Runs that are there count; a run
     that is not at its end, or broke off, does not. A run that fails does not end the search: the next seed, or the next value,
-    stands in for it, and a later search tries it again. An axis whose ends are more than a factor of 10 apart is taken by factors.
+    stands in for it, and a later search tries it again. An axis whose ends are more than a factor of 10 apart is taken by
+    factors.
 
     Args:
         study: with one axis of numbers.

@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from scipy.special import betaincinv
 
 from interp.errors import UsageError
-from interp.studies.durations import FEW, Durations, Estimate
+from interp.studies.durations import FEW, Durations, Estimate, checked_level
 from interp.studies.survival import kaplan_meier
 
 
@@ -18,17 +18,17 @@ def exact_share(successes: int, n: int, *, level: float = 0.95) -> Estimate:
     quantiles of Beta(k, n - k + 1) and Beta(k + 1, n - k). Source: Clopper and Pearson 1934, Biometrika 26, 404.
 
     Raises:
-        UsageError: unless 0 <= successes <= n and n >= 1, and 0 < level < 1.
+        UsageError: unless both are whole numbers, 0 <= successes <= n and n >= 1, and 0 < level < 1.
 
     >>> share = exact_share(0, 10)
     >>> share.value, share.low, round(share.high, 4)
     (0.0, 0.0, 0.3085)
     """
-    if not (n >= 1 and 0 <= successes <= n):
-        raise UsageError(f"share: given {successes} of {n}, expected at least one run and no more successes than runs")
-    if not 0 < level < 1:
-        raise UsageError(f"level: given {level}, expected a share between 0 and 1, such as 0.95")
-    tail = (1 - level) / 2
+    if not (n >= 1 and 0 <= successes <= n and successes == int(successes) and n == int(n)):
+        raise UsageError(
+            f"share: given {successes} of {n}, expected whole numbers, at least one run and no more successes than runs"
+        )
+    tail = (1 - checked_level(level)) / 2
     low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
     high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
     return Estimate(successes / n, low, high, level, n, n < FEW)
@@ -45,11 +45,14 @@ def grok_share(runs: Durations, *, within: float, level: float = 0.95) -> Estima
         within: steps; usually the budget.
 
     Raises:
-        UsageError: if no run was seen to that step and none had the event.
+        UsageError: if no run was seen to that step and none had the event; unless the steps are at least 0 and 0 < level < 1.
 
     >>> grok_share(Durations.of([100, 200, 500, 500], [1, 1, 0, 0]), within=500).value
     0.5
     """
+    if not within >= 0:
+        raise UsageError(f"share: given within = {within!r}, expected a number of steps, at least 0")
+    checked_level(level)
     had = int((runs.event & (runs.time <= within)).sum())
     unknown = int((~runs.event & (runs.time < within)).sum())
     if unknown == 0:

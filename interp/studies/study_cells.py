@@ -11,7 +11,7 @@ import numpy as np
 from interp.studies.durations import Durations, Estimate
 from interp.studies.proportions import exact_share
 from interp.studies.survival import QUARTILES, kaplan_meier
-from interp.wording import number
+from interp.wording import number, reaching
 
 if TYPE_CHECKING:
     from interp.studies.outcomes import Row
@@ -98,9 +98,9 @@ def _median(rows: Sequence[Row], of: str) -> str:
 
 
 def _with_interval(found: Estimate, *, steps: bool = False) -> str:
-    def text(value: float | None, missing: str) -> str:
-        return missing if value is None else f"{value:,.0f}" if steps else f"{value:.2f}"
-
     if found.value is None and found.low is None:
         return "not reached"
-    return f"{text(found.value, 'not reached')} ({text(found.low, '?')} to {text(found.high, 'beyond')})"
+    value, low, high = (
+        None if end is None else f"{end:,.0f}" if steps else f"{end:.2f}" for end in (found.value, found.low, found.high)
+    )
+    return f"{value or 'not reached'} ({reaching(low, high)})"

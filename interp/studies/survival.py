@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite, isnan
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.special import ndtri
 
 from interp.errors import UsageError
-from interp.studies.durations import Durations, Estimate
+from interp.studies.durations import Durations, Estimate, checked_level
 
 QUARTILES = (0.25, 0.5, 0.75)
 
@@ -51,20 +52,27 @@ class SurvivalCurve:
         """S at a step, with its interval; None after the last step at which a run was seen.
 
         Before the first event the lower end is that of the exact interval of none of the runs that were seen for so long.
+
+        Raises:
+            UsageError: if the step is no number.
         """
+        if isnan(step):
+            raise UsageError("curve: given nan, expected a step")
         row = int(np.searchsorted(self.time, step, side="right")) - 1
         if step > self.last and (not self.exact or self.exact[-1] > 0):
             return Estimate(None, None, None, self.level, self.n, self.few)
         if row < 0:
-            tail = (1 - self.level) / 2
-            return Estimate(1.0, tail ** (1 / int((self.looks >= step).sum())), 1.0, self.level, self.n, self.few)
+            low = self._before_events(int((self.looks >= step).sum()))
+            return Estimate(1.0, low, 1.0, self.level, self.n, self.few)
         return Estimate(float(self.survival[row]), float(self.low[row]), float(self.high[row]), self.level, self.n, self.few)
 
     def quantile(self, share: float = 0.5) -> Estimate:
         """The first step at which at least a share of the runs have had the event; None: not reached.
 
         Where exactly the share has had it, it is reached. The interval are the steps at which the intervals of S contain 1 -
-        share (Brookmeyer and Crowley 1982, Biometrics 38, 29); an end that the curve does not reach is None.
+        share (Brookmeyer and Crowley 1982, Biometrics 38, 29); an end that the curve does not reach is None. So is the lower end
+        where that holds from the beginning: of up to 5 runs none can have had the event by a step although half of all would
+        (95 %), and of up to 12 although a quarter would.
 
         Args:
             share: 0.5, the median; 0.25 and 0.75, the quartiles.
@@ -76,15 +84,37 @@ class SurvivalCurve:
             raise UsageError(f"quantile: given {share}, expected a share between 0 and 1")
         remaining = 1 - Fraction(share).limit_denominator(10**6)
         value = self._first(np.array([exact <= remaining for exact in self.exact], dtype=bool))
-        low, high = self._first(self.low <= float(remaining)), self._first(self.high <= float(remaining))
+        low, high = self._lower_end(float(remaining)), self._first(self.high <= float(remaining))
         return Estimate(value, low, high, self.level, self.n, self.few)
+
+    def _lower_end(self, remaining: float) -> float | None:
+        """The first step from which on the interval of S reaches down to a share; None: it does so from the beginning, or never.
+
+        Before the first event it grows where runs are seen for the last time: by the exact interval of none of those that stay.
+        """
+        until = float(self.time[0]) if len(self.time) else self.last
+        looks = np.unique(np.append(self.looks, 0.0))
+        for step in looks[looks < until]:
+            if self._before_events(int((self.looks > step).sum())) <= remaining:
+                return float(step) or None
+        return self._first(self.low <= remaining)
+
+    def _before_events(self, watched: int) -> float:
+        """The lower end of S while none of so many runs has had the event."""
+        return float(((1 - self.level) / 2) ** (1 / watched))
 
     def restricted_mean(self, until: float) -> Estimate:
         """The mean of min(T, until): the area under S up to a step.
 
         Variance ``sum_i A_i^2 d_i / (n_i (n_i - d_i))`` with A_i the area from step t_i on (Klein and Moeschberger 2003, section
-        4.5). None if no run was seen to that step.
+        4.5). None if no run was seen to that step. Where no event before it has runs left after it the variance is 0, which says
+        nothing of the scatter: both ends are None.
+
+        Raises:
+            UsageError: unless the step is a finite number above 0.
         """
+        if not (isfinite(until) and until > 0):
+            raise UsageError(f"restricted mean: given {until!r}, expected a finite number of steps above 0")
         if until > self.last and (not self.exact or self.exact[-1] > 0):
             return Estimate(None, None, None, self.level, self.n, self.few)
         kept = self.time < until
@@ -94,6 +124,8 @@ class SurvivalCurve:
         shares = np.divide(self.events[kept], self.at_risk[kept] * remain, out=np.zeros(len(after)), where=remain > 0)
         error = _z(self.level) * float(np.sqrt((after**2 * shares).sum()))
         mean = float(areas.sum())
+        if error == 0:
+            return Estimate(mean, None, None, self.level, self.n, self.few)
         return Estimate(mean, max(mean - error, 0.0), min(mean + error, until), self.level, self.n, self.few)
 
     def _first(self, holds: np.ndarray) -> float | None:
@@ -151,6 +183,4 @@ def _log_log_interval(
 
 def _z(level: float) -> float:
     """The normal quantile of a two-sided interval."""
-    if not 0 < level < 1:
-        raise UsageError(f"level: given {level}, expected a share between 0 and 1, such as 0.95")
-    return float(ndtri((1 + level) / 2))
+    return float(ndtri((1 + checked_level(level)) / 2))

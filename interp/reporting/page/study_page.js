@@ -136,7 +136,8 @@ class Study {
 
   span({ value, low, high }) {
     if (value === null && low === null) return "";
-    return `${low === null ? "?" : this.number(low)} to ${high === null ? "beyond" : this.number(high)}`;
+    if (low === null) return high === null ? "not bounded" : `up to ${this.number(high)}`;
+    return `${this.number(low)} to ${high === null ? "beyond" : this.number(high)}`;
   }
 
   placeInWords(cell) {

@@ -43,12 +43,12 @@ async function drawPoints(study) {
   if (question.kind === "outcome") return plot(study, "points", outcomeBars(study, axis, told), { barmode: "stack", height: 320, annotations: [fewNote(study)], xaxis: { title: { text: axis.title }, type: "category", automargin: true }, yaxis: { title: { text: "share of runs" }, range: [0, 1] }, showlegend: true }, `${question.title} by ${axis.label}.`);
   const known = told.map((cell, i) => ({ cell, x: at[i], said: cell && study.answer(cell) })).filter(({ said }) => said && said.n);
   const reached = known.filter(({ said }) => said.value !== null);
-  const top = 1.12 * Math.max(...reached.flatMap(({ said }) => [said.value, said.high ?? 0]), 0); // an end that is not bounded goes to the edge
+  const top = 1.12 * Math.max(...reached.flatMap(({ said }) => [said.value, said.high ?? 0]), 0); // an end that is not bounded goes to an edge
   const colour = study.colours.cycle[0];
   const point = {
     type: "scatter", mode: "markers", x: reached.map(({ x }) => x), y: reached.map(({ said }) => said.value), text: reached.map(({ cell }) => study.told(cell)), hovertemplate: "%{text}<extra></extra>",
     marker: { size: 8, color: colour }, showlegend: false,
-    error_y: { type: "data", symmetric: false, color: colour, thickness: 1.5, width: 4, array: reached.map(({ said }) => (said.high ?? top) - said.value), arrayminus: reached.map(({ said }) => said.value - (said.low ?? said.value)) },
+    error_y: { type: "data", symmetric: false, color: colour, thickness: 1.5, width: 4, array: reached.map(({ said }) => (said.high ?? top) - said.value), arrayminus: reached.map(({ said }) => said.value - (said.low ?? 0)) },
   };
   const beyond = known.filter(({ said }) => said.value === null);
   const grey = study.templates[study.theme].layout.xaxis.tickfont.color;
