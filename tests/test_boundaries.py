@@ -184,22 +184,53 @@ def test_cells_of_the_order_parameter() -> None:
     rng = np.random.default_rng(0)
     x, p = np.repeat([0.2, 0.3, 0.2, 0.3], 30), np.repeat([31, 31, 59, 59], 30)
     m = np.clip(rng.normal(np.where(x > 0.25, 0.9, 0.1), 0.05), 0, 1)
-    found = order_cells(x, p, m, resamples=200)
+    found = order_cells(x, p, m)
     assert [(cell.size, cell.x) for cell in found] == [(31, 0.2), (31, 0.3), (59, 0.2), (59, 0.3)]
     for cell in found:
         rows = (x == cell.x) & (p == cell.size)
         assert cell.mean.value == pytest.approx(m[rows].mean())
-        assert cell.variance.value == pytest.approx(m[rows].var())
+        assert cell.variance.value == pytest.approx(m[rows].var(ddof=1))
         assert cell.binder.value == pytest.approx(float(binder_cumulant(m[rows])))
         error = scipy.stats.sem(m[rows])
-        assert cell.mean.high - cell.mean.low == pytest.approx(3.92 * error, rel=0.25)
+        assert cell.mean.high - cell.mean.low == pytest.approx(2 * scipy.stats.t.ppf(0.975, 29) * error)
         assert cell.binder.low <= cell.binder.value <= cell.binder.high
         assert not cell.few
-    (empty,) = order_cells([0.2] * 5, [31] * 5, [0.0] * 5, resamples=100)
+    (empty,) = order_cells([0.2] * 5, [31] * 5, [0.0] * 5)
     assert "every run is 0" in str(empty.binder)
     assert empty.few
-    (single,) = order_cells([0.2], [31], [0.5], resamples=100)
+    (single,) = order_cells([0.2], [31], [0.5])
     assert "one run" in str(single.mean)
+    assert "one run" in str(single.variance)
+    with pytest.raises(UsageError, match="given no runs"):
+        order_cells([], [], [])
+
+
+def test_an_end_that_hangs_on_one_run_is_not_made_up() -> None:
+    (cell,) = order_cells([0.2] * 5, [31] * 5, [1.0, 1.0, 1.0, 1.0, 0.2])
+    assert cell.variance.value == pytest.approx(0.128)
+    assert cell.variance.low is cell.variance.high is cell.binder.low is cell.binder.high is None
+    (two,) = order_cells([0.2] * 2, [31] * 2, [0.5, -0.5])
+    assert (two.variance.value, two.variance.low, two.binder.low) == (0.5, None, None)
+    assert two.mean.low < 0 < two.mean.high
+    (alike,) = order_cells([0.2] * 3, [31] * 3, [0.1] * 3)
+    assert alike.mean.low is alike.variance.low is alike.binder.low is None
+
+
+@pytest.mark.parametrize("n", [5, 10, 20])
+@pytest.mark.parametrize("goes_either_way", [False, True])
+def test_intervals_of_the_order_parameter_hold_the_truth(n: int, goes_either_way: bool) -> None:
+    def runs(rng: np.random.Generator, count: int) -> np.ndarray:
+        return rng.random(count) if goes_either_way else rng.normal(0.5, 0.1, count)
+
+    many = runs(np.random.default_rng(99), 1_000_000)
+    truths = np.array([many.mean(), many.var(), float(binder_cumulant(many))])
+    rng, held = np.random.default_rng(n), np.zeros(3)
+    for _ in range(300):
+        (cell,) = order_cells(np.zeros(n), np.zeros(n), runs(rng, n))
+        for i, found in enumerate((cell.mean, cell.variance, cell.binder)):
+            held[i] += found.low <= truths[i] <= found.high
+            assert found.low <= found.value <= found.high
+    assert (held / 300 >= 0.91).all(), held
 
 
 # Placing

@@ -40,7 +40,7 @@ def test_before_the_first_event_the_curve_has_the_exact_interval_of_none(n: int)
 
 def test_runs_that_are_all_alike_bound_nothing() -> None:
     for m in (1.0, 0.7, 0.1):
-        cell = order_cells([0.4] * 12, [59] * 12, [m] * 12, resamples=200)[0]
+        cell = order_cells([0.4] * 12, [59] * 12, [m] * 12)[0]
         for estimate, value in ((cell.mean, m), (cell.variance, 0.0), (cell.binder, 2 / 3)):
             assert isinstance(estimate, Estimate)
             assert estimate.value == pytest.approx(value, abs=1e-12)

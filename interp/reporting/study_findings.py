@@ -143,7 +143,8 @@ def _said_of_law(found: Fitted, axis: str, *, resamples: int) -> dict[str, Any]:
     if never := int((law.residual == -np.inf).sum()):
         said += f" {counted(never, 'run')} not seen to it lie where the law says never: without a residual."
     rows = [(name, estimated(value, "none", digits=True)) for name, value in law.parameters.items()]
-    rows += [(f"probability of such data if {claim}", _p(p)) for claim, p in law.tests.items()]
+    rough = " (approximate)" if law.few else ""
+    rows += [(f"probability of such data if {claim}", f"{_p(p)}{rough}") for claim, p in law.tests.items()]
     return {"said": said, "rows": rows}
 
 

@@ -63,7 +63,7 @@ def accelerated_failure(
 ) -> Regression | NotBounded:
     """Maximum likelihood of ``ln T = intercept + sum beta_j x_j + sigma eps`` with right-censoring.
 
-    Intervals and probabilities are those of the likelihood ratio: beta_j is inside while the best likelihood with beta_j held
+    Intervals and probabilities are those of the likelihood ratio, approximate with few runs (docs/studies-statistics.md): beta_j is inside while the best likelihood with beta_j held
     there is within half a quantile of chi squared of the best. They exist where the usual ones by a standard error fail: where
     a group never has the event its coefficient runs away (perfect separation), which is found exactly, by a linear program,
     and said. Take logarithms of axes yourself where a power law is meant.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
@@ -13,7 +14,7 @@ from scipy.special import chdtri, gammaincc
 from interp.studies.critical import CriticalPoint, critical_point, outcomes
 from interp.studies.durations import Estimate, NotBounded, cells, fewest, numbers, positive
 from interp.studies.logistic import fit_logistic
-from interp.studies.resampling import RESAMPLES, checked_resamples, percentile_interval, resampled_weights
+from interp.studies.resampling import RESAMPLES, checked_resamples, distinct_resamples, percentile_interval, resampled_weights
 
 # Where 1/nu is looked for; and how wide its interval may be, as a part of its value, for it to be quoted.
 EXPONENTS, WIDEST = (-3.0, 9.0), 0.5
@@ -163,11 +164,12 @@ def _crossing(curves: list[tuple[np.ndarray, np.ndarray]], seed: int, level: flo
     (a, k), (b, m) = lines[0].T, lines[1].T
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = (b - a) / (k - m)
+    distinct = prod(distinct_resamples(cells(x, n=len(x)), happened) for x, happened in curves)
     what, n = "the crossing", sum(len(x) for x, _ in curves)
     few = min(fewest(cells(x, n=len(x))) for x, _ in curves)
     if not np.isfinite(draws[0]):
         return NotBounded(what, "P(grok) jumps from 0 to 1 between two neighbouring values, so the slope has no upper end")
-    found = percentile_interval(what, float(draws[0]), draws[1:], level=level, n=n, few=few, freedom=n - 4)
+    found = percentile_interval(what, float(draws[0]), draws[1:], level=level, n=n, few=few, freedom=n - 4, distinct=distinct)
     spread = max(float(x.max()) for x, _ in curves) - min(float(x.min()) for x, _ in curves)
     if isinstance(found, Estimate) and float(found.high or 0) - float(found.low or 0) > spread:
         return NotBounded(what, "its interval is wider than the range of x: the two curves are too nearly parallel")

@@ -12,7 +12,13 @@ from interp.studies.censored_fit import Fit
 from interp.studies.durations import Durations, Estimate, NotBounded, cells, checked_level, fewest
 from interp.studies.gathered_cells import Rows, gathered
 from interp.studies.profiling import Bent, ProfiledFit, fit_bent
-from interp.studies.resampling import checked_resamples, percentile_interval, resampled_weights
+from interp.studies.resampling import (
+    checked_resamples,
+    distinct_resamples,
+    drawn_together,
+    percentile_interval,
+    resampled_weights,
+)
 
 # An exponent is said where its interval is narrower than this, a factor or a length where its ends are within this ratio.
 WIDEST_EXPONENT, WIDEST_RATIO = 2.0, 10.0
@@ -82,6 +88,7 @@ class Sample:
     rows: Rows
     level: float
     few: bool
+    groups: list[np.ndarray]
 
     @classmethod
     def of(cls, x: np.ndarray, runs: Durations, *, what: str, axis: str, seed: int, level: float, resamples: int) -> Sample:
@@ -93,7 +100,7 @@ class Sample:
         log_time, groups = runs.log_time(), cells(x, n=runs.n)
         drawn = resampled_weights(groups, n=runs.n, resamples=checked_resamples(resamples), rng=np.random.default_rng(seed))
         weights = np.concatenate([np.ones((1, runs.n)), drawn])
-        return cls(what, axis, x, runs, gathered(x, log_time, runs.event, weights), checked_level(level), fewest(groups))
+        return cls(what, axis, x, runs, gathered(x, log_time, runs.event, weights), checked_level(level), fewest(groups), groups)
 
     def too_few_values(self, at_least: int) -> NotBounded | None:
         """The refusal where events were seen at fewer values of x than the law needs."""
@@ -115,12 +122,21 @@ class Sample:
         return fit_bent(self.rows.log_time, self.rows.event, bent, weights=self.rows.weights, ends=(none, none + 3.0))
 
     def estimates(
-        self, draws: dict[str, np.ndarray], *, fitted: np.ndarray, exponents: Sequence[str], ratios: Sequence[str]
+        self,
+        draws: dict[str, np.ndarray],
+        *,
+        parameters: int,
+        fitted: np.ndarray,
+        exponents: Sequence[str],
+        ratios: Sequence[str],
     ) -> dict[str, Estimate] | NotBounded:
         """Every parameter with its interval, or the first that is not bounded.
 
+        What is resampled is the scatter within the values of x: each costs a degree of freedom.
+
         Args:
             draws: each parameter of each fit.
+            parameters: how many of them one fit has.
             fitted: which fits have a maximum.
             exponents: those whose intervals must be narrower than 2.
             ratios: those the ends of whose intervals must be within a factor of 10.
@@ -128,11 +144,14 @@ class Sample:
         if not fitted[0]:
             return NotBounded(self.what, "the runs do not scatter around it, and without scatter there are no intervals")
         found: dict[str, Estimate] = {}
+        seen = [int(self.runs.event[rows].sum()) for rows in drawn_together(self.groups)]
+        freedom = min(sum(max(events - 1, 0) for events in seen), self.runs.events - parameters)
+        distinct = distinct_resamples(self.groups, self.runs.time, self.runs.event)
         for name, values in draws.items():
             kept = np.where(fitted, values, np.nan)
             each = percentile_interval(
                 f"{name} of {self.what}", kept[0], kept[1:], level=self.level, n=self.runs.n, few=self.few,
-                freedom=self.runs.events - len(draws),
+                freedom=freedom, distinct=distinct,
             )  # fmt: skip
             if isinstance(each, NotBounded):
                 return each

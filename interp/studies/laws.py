@@ -21,7 +21,8 @@ def weight_decay_law(
 ) -> Law | NotBounded:
     """``T = a w^-b`` against weight decay w. The delay is inversely proportional to it where b = 1: ``T = a / w``.
 
-    `tests` has the probability of the data's lead over b = 1 if b is 1; the parameter `a if b = 1` is a of ``a / w``.
+    `tests` has the probability of the data's lead over b = 1 if b is 1, which is approximate with few runs; the parameter `a if
+    b = 1` is a of ``a / w``.
 
     Args:
         weight_decay: one for each run, above 0.
@@ -31,7 +32,8 @@ def weight_decay_law(
         resamples: how many.
 
     Returns:
-        The law, or `NotBounded`: fewer than three weight decays with an event, no scatter, or an interval of b wider than 2.
+        The law, or `NotBounded`: fewer than three weight decays with an event, no scatter, an interval of b wider than 2, or so
+        few runs at each that there are too few different resamples for an interval (two at each of six).
 
     Raises:
         UsageError: for weight decays or times that are not above 0.
@@ -49,7 +51,7 @@ def weight_decay_law(
     free = fit_censored(rows.log_time, rows.event, line, weights=rows.weights)
     held = fit_censored(rows.log_time + np.log(rows.x), rows.event, line[:, :1], weights=rows.weights)
     draws = {"a": exp_or_inf(free.beta[:, 0]), "b": free.beta[:, 1], "a if b = 1": exp_or_inf(held.beta[:, 0])}
-    found = sample.estimates(draws, fitted=free.converged & held.converged, exponents=["b"], ratios=["a if b = 1"])
+    found = sample.estimates(draws, parameters=2, fitted=free.converged & held.converged, exponents=["b"], ratios=["a if b = 1"])
     if isinstance(found, NotBounded):
         return found
     lead = 2 * max(float(free.log_likelihood[0] - held.log_likelihood[0]), 0.0)
@@ -72,7 +74,7 @@ def fraction_law(
 
     Returns:
         The law, or `NotBounded`: fewer than four fractions with an event, no scatter, an f_c that may as well be 0 (then a
-        power of f describes the times equally well), or an interval of b wider than 2.
+        power of f describes the times equally well), an interval of b wider than 2, or too few runs at each.
 
     Raises:
         UsageError: for fractions or times that are not above 0.
@@ -92,7 +94,7 @@ def fraction_law(
 
     best = sample.bent_fit(bent)
     draws = {"a": exp_or_inf(best.fit.beta[:, 0]), "f_c": from_depth(best.bend, smallest), "b": best.fit.beta[:, 1]}
-    found = sample.estimates(draws, fitted=best.fit.converged, exponents=["b"], ratios=["f_c"])
+    found = sample.estimates(draws, parameters=3, fitted=best.fit.converged, exponents=["b"], ratios=["f_c"])
     return found if isinstance(found, NotBounded) else sample.law("a (f - f_c)^-b", found, fit=best.fit, tests={})
 
 
@@ -111,8 +113,8 @@ def modulus_law(
         resamples: how many.
 
     Returns:
-        The law, or `NotBounded`: fewer than three moduli with an event, no scatter, or ends of an interval that are more than a
-        factor of 10 apart.
+        The law, or `NotBounded`: fewer than three moduli with an event, no scatter, ends of an interval that are more than a
+        factor of 10 apart, or too few runs at each.
 
     Raises:
         UsageError: for moduli or times that are not above 0.
@@ -134,5 +136,5 @@ def modulus_law(
 
     best = sample.bent_fit(bent)
     draws = {"omega": exp_or_inf(best.fit.beta[:, 0]), "p_c": from_depth(best.bend, smallest)}
-    found = sample.estimates(draws, fitted=best.fit.converged, exponents=[], ratios=["omega", "p_c"])
+    found = sample.estimates(draws, parameters=2, fitted=best.fit.converged, exponents=[], ratios=["omega", "p_c"])
     return found if isinstance(found, NotBounded) else sample.law("-omega ln(1 - p_c / p)", found, fit=best.fit, tests={})
