@@ -166,6 +166,34 @@ def test_along_a_direction_of_separation_the_likelihood_only_grows(seed: int) ->
         assert fit.converged[0]
 
 
+@pytest.mark.parametrize("family", ["log-normal", "weibull"])
+@pytest.mark.parametrize(("unit", "origin"), [(1e5, 0.0), (1e-8, 0.0), (1.0, 1e5), (1e-6, 3e-3), (-1e12, 0.0)])
+def test_units_and_origins_of_an_axis_change_units_alone(family: str, unit: float, origin: float) -> None:
+    x, runs = planted(3, family=family)
+    arm = np.tile([0.0, 1.0], len(x) // 2)
+    plain = accelerated_failure({"x": x, "arm": arm}, runs, family=family)
+    other = accelerated_failure({"x": unit * x + origin, "arm": 1e-7 * arm}, runs, family=family)
+    assert isinstance(other, Regression)
+    assert other.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
+    for name, size in (("x", unit), ("arm", 1e-7)):
+        ours, theirs = other.coefficients[name], plain.coefficients[name]
+        ends = (ours.low, ours.high) if size > 0 else (ours.high, ours.low)
+        np.testing.assert_allclose(size * np.array([ours.value, *ends]), [theirs.value, theirs.low, theirs.high], atol=1e-4)
+        assert other.p[name] == pytest.approx(plain.p[name], rel=1e-3)
+    assert other.median(x=unit + origin, arm=0) == pytest.approx(plain.median(x=1, arm=0), rel=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e6])
+def test_separation_is_seen_in_every_unit(unit: float) -> None:
+    times, group = np.array([100, 120, 90, 130, *[1000] * 4]), np.repeat([0, 1], 4)
+    found = accelerated_failure({"group": unit * group}, Durations.of(times, group == 0))
+    assert found.separated == ("group",)
+    assert found.coefficients["group"].low * unit == pytest.approx(
+        accelerated_failure({"group": group}, Durations.of(times, group == 0)).coefficients["group"].low, rel=1e-4
+    )
+    assert found.median(group=unit) == np.inf
+
+
 # What is declined and refused
 
 

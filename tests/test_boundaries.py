@@ -95,6 +95,17 @@ def test_both_directions_and_all_units_are_alike() -> None:
         assert getattr(scaled.at, end) == pytest.approx(1000 * ours - 5, rel=1e-4)
 
 
+@pytest.mark.parametrize(("unit", "origin"), [(1e-10, 0.0), (1e9, 0.0), (1e-7, 5e-3), (1.0, 1e6)])
+@pytest.mark.parametrize("is_abrupt", [False, True])
+def test_small_and_large_numbers_have_the_same_points(unit: float, origin: float, is_abrupt: bool) -> None:
+    happened = FRACTIONS > 0.29 if is_abrupt else drawn(np.random.default_rng(0), FRACTIONS)
+    plain, other = critical_point(FRACTIONS, happened), critical_point(unit * FRACTIONS + origin, happened)
+    for end in ("low", "value", "high"):
+        assert (getattr(other.at, end) - origin) / unit == pytest.approx(getattr(plain.at, end), abs=1e-6)
+        slope = getattr(plain.slope, end)
+        assert getattr(other.slope, end) == (None if slope is None else pytest.approx(slope / unit, rel=1e-4))
+
+
 def test_without_a_change_there_is_no_point() -> None:
     assert "every run grokked from 0.2 to 0.4" in str(critical_point(FRACTIONS, FRACTIONS > 0))
     assert "no run grokked" in str(critical_point(FRACTIONS, FRACTIONS < 0))
@@ -130,6 +141,19 @@ def test_a_planted_exponent_with_many_runs_can_be_quoted() -> None:
     assert found.common.low <= 0.3 <= found.common.high
     assert found.p_common > 0.05
     assert not found.few
+
+
+def test_sizes_scale_alike_in_every_unit() -> None:
+    x, size, happened = sized(0, n=20)
+    plain, other = (finite_size(unit * x, size, happened, resamples=100) for unit in (1.0, 1e-5))
+    assert other.verdict == plain.verdict
+    assert other.p_common == pytest.approx(plain.p_common, rel=1e-4)
+    common = [(found.low, found.value, found.high) for found in (plain.common, other.common)]
+    np.testing.assert_allclose(1e5 * np.array(common[1]), common[0], atol=1e-5)
+    for (*_, ours), (*_, theirs) in zip(plain.crossings, other.crossings, strict=True):
+        assert type(ours) is type(theirs)
+        if isinstance(ours, Estimate):
+            np.testing.assert_allclose(1e5 * np.array([theirs.low, theirs.high]), [ours.low, ours.high], atol=1e-5)
 
 
 @pytest.mark.parametrize(

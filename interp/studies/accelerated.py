@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -13,6 +13,8 @@ from scipy.special import chdtri, gammaincc
 from interp.errors import UsageError, unknown
 from interp.studies.censored_fit import FAMILIES, MEDIANS, Fit, fit_censored
 from interp.studies.durations import Durations, Estimate, NotBounded, cells, checked_level, fewest, numbers
+
+_MOVES = 1e-7  # what is less is the rounding of a linear program
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +65,11 @@ def accelerated_failure(
 ) -> Regression | NotBounded:
     """Maximum likelihood of ``ln T = intercept + sum beta_j x_j + sigma eps`` with right-censoring.
 
-    Intervals and probabilities are those of the likelihood ratio, approximate with few runs (docs/studies-statistics.md): beta_j is inside while the best likelihood with beta_j held
-    there is within half a quantile of chi squared of the best. They exist where the usual ones by a standard error fail: where
-    a group never has the event its coefficient runs away (perfect separation), which is found exactly, by a linear program,
-    and said. Take logarithms of axes yourself where a power law is meant.
+    Intervals and probabilities are those of the likelihood ratio, approximate with few runs (docs/studies-statistics.md): beta_j
+    is inside while the best likelihood with beta_j held there is within half a quantile of chi squared of the best. They exist
+    where the usual ones by a standard error fail: where a group never has the event its coefficient runs away (perfect
+    separation), which is found exactly, by a linear program, and said. Take logarithms of axes yourself where a power law is
+    meant.
 
     Args:
         axes: by name, one finite number for each run; indicators for groups.
@@ -98,7 +101,7 @@ def accelerated_failure(
     problem = _Regression(runs.log_time(), runs.event, design, family, level)
     direction = separation(design, runs.event)
     free = [_unbounded(design, runs.event, one) for one in np.eye(len(names))]
-    best = problem.fit(kept=~(design @ direction > 1e-7))
+    best = problem.fit(kept=~(design @ direction > _MOVES))
     if not best.converged[0]:
         return NotBounded("the regression", "the events do not scatter around a line, and without scatter there are no intervals")
     few = fewest(cells(*(np.asarray(axis) for axis in axes.values()), n=runs.n)) if axes else runs.few
@@ -120,7 +123,8 @@ def separation(design: Float64[np.ndarray, "run coefficient"], event: np.ndarray
     >= 0`` for censored runs and not all 0. The one that moves the most censored runs is found by a linear program.
     """
     runs, k = len(event), design.shape[1]
-    censored, events = design[~event], design[event]
+    basis, mix = _orthogonal(design)
+    censored, events = basis[~event], basis[event]
     if not len(censored):
         return np.zeros(k)
     # Maximize the sum of s, 0 <= s <= 1, s <= X_c d, X_e d = 0.
@@ -131,7 +135,7 @@ def separation(design: Float64[np.ndarray, "run coefficient"], event: np.ndarray
         A_eq=np.hstack([events, np.zeros((runs - n, n))]), b_eq=np.zeros(runs - n),
         bounds=[(None, None)] * k + [(0, 1)] * n,
     )  # fmt: skip
-    return np.where(np.abs(found.x[:k]) > 1e-7, found.x[:k], 0.0) if found.status == 0 and -found.fun > 1e-7 else np.zeros(k)
+    return np.linalg.lstsq(mix, found.x[:k])[0] if found.status == 0 and -found.fun > _MOVES else np.zeros(k)
 
 
 def _unbounded(
@@ -142,17 +146,29 @@ def _unbounded(
     It can along a direction that leaves the expected times of the events and lets those of no censored run fall. A sum that can
     do both is one of which the runs say nothing, such as a difference between runs that never had the event.
     """
-    censored = None if event.all() else -design[~event]
+    basis, mix = _orthogonal(design)
+    along = np.linalg.solve(mix.T, at)
+    along /= np.abs(along).max(initial=0.0) or 1.0
+    censored = None if event.all() else -basis[~event]
     bounds = {
         "A_ub": censored, "b_ub": None if censored is None else np.zeros(len(censored)),
-        "A_eq": design[event], "b_eq": np.zeros(int(event.sum())), "bounds": [(-1, 1)] * design.shape[1],
+        "A_eq": basis[event], "b_eq": np.zeros(int(event.sum())), "bounds": [(-1, 1)] * design.shape[1],
     }  # fmt: skip
 
     def reaches(sign: float) -> bool:
-        found = linprog(-sign * at, **bounds)
-        return bool(found.status == 0 and -found.fun > 1e-7 * np.abs(at).max(initial=1.0))
+        found = linprog(-sign * along, **bounds)
+        return bool(found.status == 0 and -found.fun > _MOVES)
 
     return reaches(-1.0), reaches(1.0)
+
+
+def _orthogonal(design: Float64[np.ndarray, "run coefficient"]) -> tuple[np.ndarray, np.ndarray]:
+    """Uncorrelated columns of size 1 with the same span, and the matrix that makes the design of them: fits and linear programs
+    have absolute tolerances, which must not depend on the units of an axis or on where its 0 is.
+    """
+    basis, mix = np.linalg.qr(design)
+    size = np.sqrt(len(design))
+    return basis * size, mix / size
 
 
 def _design(axes: Mapping[str, object], n: int) -> tuple[np.ndarray, list[str]]:
@@ -173,13 +189,16 @@ class _Regression:
     level: float
 
     def fit(self, *, kept: np.ndarray | None = None, column: int | None = None, value: float = 0.0) -> Fit:
-        """The best fit to some runs, with one coefficient held if a column is named."""
+        """The best fit to some runs; with one coefficient held if a column is named, and then without coefficients."""
         weights = None if kept is None else kept[None].astype(np.float64)
         if column is None:
-            return fit_censored(self.log_time, self.event, self.design, weights=weights, family=self.family)
-        shifted = self.log_time - value * self.design[:, column]
-        rest = np.delete(self.design, column, axis=1)
-        return fit_censored(shifted, self.event, rest, weights=weights, family=self.family)
+            basis, mix = _orthogonal(self.design)
+            found = fit_censored(self.log_time, self.event, basis, weights=weights, family=self.family)
+            return replace(found, beta=np.linalg.solve(mix, found.beta.T).T)
+        basis, _ = _orthogonal(np.delete(self.design, column, axis=1))
+        # What the others take up of the column costs no likelihood, and may be large.
+        own = self.design[:, column] - basis @ (basis.T @ self.design[:, column]) / len(basis)
+        return fit_censored(self.log_time - value * own, self.event, basis, weights=weights, family=self.family)
 
     def interval(self, column: int, best: Fit, *, upward: float) -> tuple[float | None, float | None]:
         """Where the profile likelihood of a coefficient has fallen by half a quantile of chi squared, on either side."""
@@ -205,10 +224,10 @@ def _end(excess: Callable[[float], float], centre: float, step: float) -> float 
     """The root of a function that is negative at a centre, on one side of it; None where there is none."""
     if not excess(centre) < 0:  # a maximum so flat that it was not reached
         return None
-    inside = centre
+    inside, unit = centre, abs(step)
     for _ in range(30):
         outside = inside + step
         if excess(outside) > 0:
-            return float(brentq(excess, inside, outside, xtol=1e-8))
+            return float(brentq(excess, inside, outside, xtol=1e-8 * unit))
         inside, step = outside, 2 * step
     return None

@@ -78,29 +78,33 @@ def critical_point(x: object, grokked: object, *, level: float = 0.95) -> Critic
         return NotBounded("the critical value", f"{'every run' if happened.all() else 'no run'} grokked from {where}")
     if len(np.unique(values)) < 2:
         return NotBounded("the critical value", f"all runs are at {values[0]:g}")
-    profile = _Profile(values, happened, float(chdtri(1, 1 - level)) / 2)
+    # Searches have absolute tolerances: they are made in units of the axis' own spread, around its mean.
+    middle, unit = float(values.mean()), float(np.std(values))
+    gap, least, most = _gap(values, happened), *((end - middle) / unit for end in (values.min(), values.max()))
+    profile = _Profile((values - middle) / unit, happened, float(chdtri(1, 1 - level)) / 2)
     groups = cells(values, n=len(values))
     few, n = fewest(groups), len(values)
     if profile.lead_over_none() < profile.drop:
         return NotBounded("the critical value", "the share of runs that grok does not change along x by more than chance")
     value = sum(profile.gap) / 2 if profile.gap else profile.centre
-    if not values.min() <= value <= values.max():
-        side = "below" if (value < values.min()) != profile.is_rising else "above"
+    if not least <= value <= most:
+        side = "below" if (value < least) != profile.is_rising else "above"
         return NotBounded(
             "the critical value", f"the share of runs that grok stays {side} one half from {values.min():g} to {values.max():g}"
         )
-    below, above = profile.ends(profile.excess_at, profile.centre, profile.unit)
+    below, above = profile.ends(profile.excess_at, profile.centre, 1.0)
     # Beyond the values that there are runs at, the curve is a guess: there nothing bounds the point.
-    below = None if below is None or below < values.min() else below
-    above = None if above is None or above > values.max() else above
+    below = None if below is None or below < least else below
+    above = None if above is None or above > most else above
     # Of an abrupt change at a value where both outcomes occur the likelihood has its limit beside it, on one side.
     value = min(max(value, value if below is None else below), value if above is None else above)
-    at = Estimate(value, below, above, level, n, few)
+    at = Estimate(value, below, above, level, n, few).rescaled(unit, middle)
     start = profile.steepness
-    low, high = profile.ends(profile.excess_slope, start, max(abs(start), 1 / profile.unit) / 4)
-    if profile.gap is not None:
+    low, high = profile.ends(profile.excess_slope, start, max(abs(start), 1.0) / 4)
+    if gap is not None:
         low, high = (low, None) if profile.is_rising else (None, high)
-    return CriticalPoint(at, Estimate(None if profile.gap else start, low, high, level, n, few), profile.gap, few)
+    slope = Estimate(None if gap else start, low, high, level, n, few).rescaled(1 / unit)
+    return CriticalPoint(at, slope, gap, few)
 
 
 def outcomes(grokked: object) -> Bool[np.ndarray, " run"]:
@@ -116,17 +120,16 @@ def outcomes(grokked: object) -> Bool[np.ndarray, " run"]:
 
 
 class _Profile:
-    """Log-likelihoods of logistic curves with one number held."""
+    """Log-likelihoods of logistic curves with one number held, along an axis of mean 0 and standard deviation 1."""
 
     def __init__(self, x: Float64[np.ndarray, " run"], happened: Bool[np.ndarray, " run"], drop: float) -> None:
         self.x, self.happened, self.drop = x, happened, drop
-        self.middle, self.unit = float(x.mean()), float(np.std(x)) or 1.0
-        best = fit_logistic(np.stack([np.ones_like(x), x - self.middle], axis=1), happened)
+        best = fit_logistic(np.stack([np.ones_like(x), x], axis=1), happened)
         self.is_rising = bool(x[happened].mean() > x[~happened].mean())
         self.gap = _gap(x, happened)
         if self.gap is None:
             (intercept, slope), self.top = best.beta[0].tolist(), float(best.log_likelihood[0])
-            self.centre, self.steepness = self.middle - intercept / (slope or np.inf), slope
+            self.centre, self.steepness = -intercept / (slope or np.inf), slope
         else:  # the maximum is a limit: only runs at a value where both outcomes occur cost anything
             at = happened[x == self.gap[0]] if self.gap[0] == self.gap[1] else happened[:0]
             self.top = -float(entr(at.mean()) + entr(1 - at.mean())) * len(at) if len(at) else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 
 import numpy as np
@@ -38,6 +38,11 @@ class Estimate:
     def is_reached(self) -> bool:
         """Whether there is a value."""
         return self.value is not None
+
+    def rescaled(self, unit: float, origin: float = 0.0) -> Estimate:
+        """The same in other units, ``origin + unit * value``; unit above 0."""
+        value, low, high = (None if end is None else origin + unit * end for end in (self.value, self.low, self.high))
+        return replace(self, value=value, low=low, high=high)
 
 
 @dataclass(frozen=True)

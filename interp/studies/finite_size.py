@@ -72,11 +72,18 @@ def finite_size(
     n = len(happened)
     at, sizes = numbers("x", x, n), positive("size", size, n)
     rows = {float(sizes[some[0]]): some for some in cells(sizes, n=n)}
+    # Searches have absolute tolerances: they are made in units of the axis' own spread, around its mean.
+    middle, unit = float(at.mean()), float(np.std(at)) or 1.0
+    scaled = (at - middle) / unit
     critical = {each: critical_point(at[some], happened[some], level=level) for each, some in rows.items()}
     few = fewest(cells(sizes, at, n=n))
     bounded = [each for each, point in critical.items() if isinstance(point, CriticalPoint)]
+
+    def back(found: Estimate | NotBounded) -> Estimate | NotBounded:
+        return found if isinstance(found, NotBounded) else found.rescaled(unit, middle)
+
     crossings = tuple(
-        (one, two, _crossing([(at[rows[each]], happened[rows[each]]) for each in (one, two)], seed, level, resamples))
+        (one, two, back(_crossing([(scaled[rows[each]], happened[rows[each]]) for each in (one, two)], seed, level, resamples)))
         for one, two in pairwise(bounded)
     )
     if len(bounded) < SIZES:
@@ -84,15 +91,15 @@ def finite_size(
         unknown = NotBounded("1/nu", because)
         return FiniteSize(critical, crossings, unknown, unknown, None, False, f"An exponent cannot be quoted: {because}.", few)
     kept = np.isin(sizes, bounded)
-    exponent, common, p_common = _scaling(at[kept], sizes[kept], happened[kept], level=level, few=few)
+    exponent, common, p_common = _scaling(scaled[kept], sizes[kept], happened[kept], level=level, few=few)
     quotable, verdict = _verdict(exponent, p_common)
-    return FiniteSize(critical, crossings, exponent, common, p_common, quotable, verdict, few)
+    return FiniteSize(critical, crossings, exponent, back(common), p_common, quotable, verdict, few)
 
 
 def _scaling(
     x: np.ndarray, size: np.ndarray, happened: np.ndarray, *, level: float, few: bool
 ) -> tuple[Estimate, Estimate | NotBounded, float]:
-    """1/nu, x_c, and the probability of the lead of separate curves over the one law."""
+    """1/nu, x_c on the axis that is given, and the probability of the lead of separate curves over the one law."""
     drop = float(chdtri(1, 1 - level)) / 2
     middle, typical = float(x.mean()), float(np.exp(np.log(size).mean()))
     # Runs of one cell with one outcome are one row.
@@ -138,7 +145,7 @@ def _best(value: Callable[[float], float], near: float, *, reach: float) -> floa
 
 def _root(excess: Callable[[float], float], inside: float, outside: float) -> float | None:
     """Where a function changes its sign between two points; None where it does not."""
-    return float(brentq(excess, inside, outside, xtol=1e-6)) if excess(inside) < 0 < excess(outside) else None
+    return float(brentq(excess, inside, outside, xtol=1e-9)) if excess(inside) < 0 < excess(outside) else None
 
 
 def _verdict(exponent: Estimate, p_common: float) -> tuple[bool, str]:
