@@ -85,6 +85,15 @@ def number(value: float | None) -> str:
     return "-" if value is None else unbroken(f"{value:.4g}")
 
 
+def about(steps: float) -> str:
+    """A number of steps that is known roughly, with two digits.
+
+    >>> about(89_522.3), about(2_202.0), about(7.0)
+    ('90,000', '2,200', '7')
+    """
+    return f"{float(f'{steps:.2g}'):,.0f}"
+
+
 def unbroken(text: str) -> str:
     """A text whose exponents have the sign of mathematics for minus, at which no line is broken."""
     return re.sub(r"e-0?", "e\u2212", text)

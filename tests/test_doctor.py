@@ -339,3 +339,15 @@ def test_an_operation_that_was_not_tried_is_named():
 def test_networks_that_were_never_tried_are_said_to_be():
     assert "never tried: " in str(diagnose(recipe("power")))
     assert "never tried" not in str(diagnose(recipe("demo")))
+
+
+def test_a_law_that_knows_a_date_roughly_says_it_roughly() -> None:
+    """The example of the guide is what the command says."""
+    for path in ({"optimizer.weight_decay": 0.05}, {"steps": 1500}):
+        (found, *_) = judge(patient(**{name.replace(".", "__"): value for name, value in path.items()})).findings
+        if "steps" in path:
+            assert re.search(r"at about step \d,\d00 \(four in five: \d,\d00 to \d,\d00\)", found.evidence), found.evidence
+        else:
+            said = re.search(r"at about step [\d,]+ \(four in five: [\d,]+ to [\d,]+\)", found.evidence)
+            assert said is not None, found.evidence
+            assert said[0] in (Path(__file__).parents[1] / "docs/doctor.md").read_text(encoding="utf-8")

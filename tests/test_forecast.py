@@ -56,6 +56,12 @@ def test_a_faster_trend_groks_sooner_and_more_surely():
     assert all(one.low < one.at < one.high for one in found)
 
 
+@pytest.mark.parametrize("at", ["900", 900.5, True])
+def test_a_step_is_a_whole_number(at):
+    with pytest.raises(UsageError, match="a whole number"):
+        forecast(planted(), at)
+
+
 def test_nothing_of_the_future_is_looked_at():
     series = planted()
     whole = forecasts(series)

@@ -202,6 +202,12 @@ def test_other_reasons_to_decline() -> None:
     x = np.repeat([0.5, 1.0, 2.0], 10)
     assert "without scatter" in str(weight_decay_law(x, Durations.of(1000 / x, x > 0), resamples=100))
     assert "0 weight decays" in str(weight_decay_law(x, Durations.of(1000 / x, x < 0), resamples=100))
+    four = np.repeat([0.3, 0.4, 0.5, 0.6], 10)
+    for scatter in (0.0, 1e-6):
+        times = scattered(np.random.default_rng(0), 300 * (four - 0.25) ** -1.5, scatter)
+        assert "or by less than 0.01 %" in str(fraction_law(four, Durations.of(times, four > 0), resamples=100))
+        times = scattered(np.random.default_rng(0), 1000 / x, scatter)
+        assert "or by less than 0.01 %" in str(weight_decay_law(x, Durations.of(times, x > 0), resamples=100))
     near = np.repeat([1.0, 1.01, 1.02], 4)
     found = weight_decay_law(near, censored(scattered(np.random.default_rng(0), 1000 / near, 0.3), 1e6), resamples=100)
     assert "too wide" in str(found)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interp.errors import UsageError
-from interp.measures import Boundary, is_settled, phases
+from interp.measures import Boundary, is_settled, loss_spikes, phases
 from interp.measures.dating import phases_of
 
 STEPS = np.arange(0, 20_001, 100)
@@ -313,3 +313,20 @@ def test_curves_that_are_measured_at_steps_of_their_own_are_all_dated() -> None:
     assert phases_of({"train_loss": own["train_loss"]}).undated == "not known: the history has no accuracy"
     same = {name: (STEPS, run[name]) for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy")}
     assert phases_of(same, **inner) == together
+
+
+@pytest.mark.parametrize(
+    ("steps", "accuracy", "said"),
+    [
+        ([0.5, 1.5], [0, 1], "given step 0.5, expected whole numbers"),
+        ([0, 1], [0, 99], "test_accuracy: given 99, expected shares"),
+    ],
+)
+def test_steps_are_whole_and_accuracies_shares(steps: list[float], accuracy: list[float], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        phases(steps, [4, 1], [4, 1], [0, 1], accuracy)
+
+
+def test_no_factor_makes_no_spikes() -> None:
+    with pytest.raises(UsageError, match="factor above 1"):
+        loss_spikes([0, 1], [1, 2], factor=np.nan)

@@ -160,6 +160,15 @@ def test_no_step_is_not_the_last() -> None:
         exact_share(2.5, 10)
 
 
+def test_what_is_no_number_is_refused_as_such() -> None:
+    with pytest.raises(UsageError, match="expected numbers"):
+        Durations.of(["a"], [1])
+    with pytest.raises(UsageError, match="takes any sequences"):
+        Durations([1], [True])
+    with pytest.raises(UsageError, match="expected numbers"):
+        critical_point(["a", "b"], [True, False])
+
+
 @pytest.mark.parametrize("level", [95, 0, 1, -1, np.nan, "0.95"])
 def test_every_interval_asks_for_a_share_as_its_level(level: float) -> None:
     x, happened = np.repeat([0.1, 0.2, 0.3, 0.4], 5), np.repeat([False, False, True, True], 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,8 +41,10 @@ def forecast(run: RunLike | xr.Dataset, at: int | None = None, *, target: Target
         target: test accuracy at least 99 % from then on (``for_good``), or for the first time.
 
     Raises:
-        UsageError: for a step before the first checkpoint, or a target that is none.
+        UsageError: for a step that is no whole number or lies before the first checkpoint, or a target that is none.
     """
+    if at is not None and (isinstance(at, bool) or not isinstance(at, Integral)):
+        raise UsageError(f"at: given {at!r}, expected a step, a whole number")
     if target not in ("for_good", "first"):
         raise UsageError(f"target: given {target!r}, expected 'for_good' or 'first'")
     series, why = series_for(run if isinstance(run, xr.Dataset) else as_run(run), at)

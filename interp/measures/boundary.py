@@ -67,13 +67,15 @@ def checked_curve(curve: Curve, name: str) -> tuple[Int64[np.ndarray, " step"], 
     """The steps and values of a curve as arrays.
 
     Raises:
-        UsageError: if lengths differ, steps do not ascend, or a value is NaN or infinite.
+        UsageError: if lengths differ, steps do not ascend or are no whole numbers, or a value is NaN or infinite.
     """
     steps, values = np.asarray(curve[0]), np.asarray(curve[1], dtype=np.float64)
     if steps.ndim != 1 or steps.shape != values.shape or not len(steps):
         raise UsageError(f"{name}: given {values.shape} values for {steps.shape} steps, expected as many of both, at least one")
     if not (np.diff(steps) > 0).all():
         raise UsageError(f"{name}: given steps that do not ascend; a step may occur once")
+    if (steps.astype(np.int64) != steps).any():
+        raise UsageError(f"{name}: given step {steps[steps.astype(np.int64) != steps][0]}, expected whole numbers of updates")
     if not np.isfinite(values).all():
         raise UsageError(f"{name}: not finite at step {steps[~np.isfinite(values)][0]}; only finite curves can be dated")
     return steps.astype(np.int64), values

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
+from interp.errors import UsageError
 from interp.measures.boundary import SLACK, Boundary, Condition, Curve, boundary, checked_curve
 from interp.measures.dips import Reached, reached, with_spikes
 from interp.measures.outcome import BEGIN, Outcome, outcome_of
@@ -103,7 +104,8 @@ def phases(
         sum_squared: steps and values of the sum of squared weights, where it was measured.
 
     Raises:
-        UsageError: if lengths differ, steps do not ascend, or a value is NaN or infinite.
+        UsageError: if lengths differ, steps do not ascend or are no whole numbers, a value is NaN or infinite, or an accuracy
+            does not lie between 0 and 1.
 
     >>> found = phases([0, 100, 200, 300], [4, 1e-3, 1, 1e-4], [4, 5, 5, 1e-3], [0, 1, 0.9, 1], [0, 0.1, 0.1, 1])
     >>> found.memorized, found.outcome
@@ -114,6 +116,10 @@ def phases(
     columns = {
         "train_loss": train_loss, "test_loss": test_loss, "train_accuracy": train_accuracy, "test_accuracy": test_accuracy,
     }  # fmt: skip
+    for name in sorted(_ACCURACIES):
+        given = np.asarray(columns[name], dtype=np.float64)
+        if (wrong := given[np.isfinite(given) & ((given < 0) | (given > 1))]).size:
+            raise UsageError(f"{name}: given {wrong.flat[0]:g}, expected shares of pairs, 0 to 1; divide percentages by 100")
     return phases_of({name: (steps, values) for name, values in columns.items()}, excluded=excluded, sum_squared=sum_squared)
 
 

@@ -56,7 +56,7 @@ def loss_spikes(steps: ArrayLike, loss: ArrayLike, *, factor: float = 10.0, wind
     at, values = np.asarray(steps), np.asarray(loss, dtype=np.float64)
     if at.shape != values.shape or at.ndim != 1 or (np.diff(at) <= 0).any():
         raise UsageError(f"loss: given {values.shape} values at {at.shape} steps, expected as many of both, steps ascending")
-    if factor <= 1 or window < 1:
+    if not factor > 1 or not window >= 1:
         raise UsageError(f"given factor {factor} and window {window}, expected a factor above 1 and a window of at least 1")
     values = np.where(np.isfinite(values), values, np.inf)
     # The medians of all whole windows at once: a history may have a measurement for every update.

@@ -11,7 +11,7 @@ from scipy.optimize import brentq, linprog
 from scipy.special import chdtri, gammaincc
 
 from interp.errors import UsageError, unknown
-from interp.studies.censored_fit import FAMILIES, MEDIANS, Fit, fit_censored
+from interp.studies.censored_fit import FAMILIES, LEAST_SCATTER, MEDIANS, Fit, fit_censored, without_scatter
 from interp.studies.durations import Durations, Estimate, NotBounded, cells, checked_level, fewest, numbers
 
 _MOVES = 1e-7  # what is less is the rounding of a linear program
@@ -102,8 +102,8 @@ def accelerated_failure(
     direction = separation(design, runs.event)
     free = [_unbounded(design, runs.event, one) for one in np.eye(len(names))]
     best = problem.fit(kept=~(design @ direction > _MOVES))
-    if not best.converged[0]:
-        return NotBounded("the regression", "the events do not scatter around a line, and without scatter there are no intervals")
+    if not best.converged[0] or best.sigma[0] < LEAST_SCATTER:
+        return NotBounded("the regression", without_scatter("events", "a line"))
     few = fewest(cells(*(np.asarray(axis) for axis in axes.values()), n=runs.n)) if axes else runs.few
     found, p = {}, {}
     for j, name in enumerate(names):

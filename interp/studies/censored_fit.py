@@ -18,6 +18,8 @@ from scipy.special import log_ndtr
 # A value, its slope and its curvature at every z.
 Jet = tuple[np.ndarray, np.ndarray, np.ndarray]
 STEPS, HALVINGS, TOLERANCE = 60, 30, 1e-9
+# Times that scatter by less, one step in 10,000, do not scatter as far as steps tell: what is left is how they were rounded.
+LEAST_SCATTER = 1e-4
 
 
 def _normal_density(z: np.ndarray) -> Jet:
@@ -45,6 +47,14 @@ FAMILIES: dict[str, tuple[Callable[[np.ndarray], Jet], Callable[[np.ndarray], Je
     "log-normal": (_normal_density, _normal_survival),
     "weibull": (_gumbel_density, _gumbel_survival),
 }
+
+
+def without_scatter(what: str, around: str) -> str:
+    """Why no interval is known of times that scatter by less than `LEAST_SCATTER`."""
+    least = f"{100 * LEAST_SCATTER:g} %"
+    return f"the {what} do not scatter around {around}, or by less than {least}, and without scatter there are no intervals"
+
+
 # The median of eps: the median of T is exp(X beta + sigma median).
 MEDIANS = {"log-normal": 0.0, "weibull": float(np.log(np.log(2)))}
 

@@ -83,6 +83,8 @@ class Durations:
     event: Bool[np.ndarray, " run"]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.time, np.ndarray) or not isinstance(self.event, np.ndarray):
+            raise UsageError("durations: given no arrays; Durations.of takes any sequences of numbers and truth values")
         if self.time.ndim != 1 or self.time.shape != self.event.shape or not len(self.time):
             raise UsageError(
                 f"durations: given {self.time.shape} times and {self.event.shape} events, expected one of each for "
@@ -96,11 +98,15 @@ class Durations:
 
     @classmethod
     def of(cls, time: object, event: object) -> Durations:
-        """Durations from any sequences of numbers and truth values."""
+        """Durations from any sequences of numbers and truth values.
+
+        Raises:
+            UsageError: for anything else, and as for the class.
+        """
         seen = np.asarray(event)
         if seen.dtype != bool and not np.isin(seen, (0, 1)).all():
             raise UsageError(f"durations: given events {seen!r}, expected True (seen) and False (not seen by then)")
-        return cls(np.asarray(time, dtype=np.float64), seen.astype(bool))
+        return cls(_as_numbers("durations", time), seen.astype(bool))
 
     @property
     def n(self) -> int:
@@ -185,13 +191,20 @@ def checked_level(level: float) -> float:
     return float(level)
 
 
+def _as_numbers(what: str, given: object) -> Float64[np.ndarray, "*n"]:
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{what}: given {given!r}, expected numbers") from error
+
+
 def numbers(what: str, given: object, n: int) -> Float64[np.ndarray, " run"]:
     """One finite number for each of n runs.
 
     Raises:
         UsageError: if they are not.
     """
-    values = np.asarray(given, dtype=np.float64)
+    values = _as_numbers(what, given)
     if values.shape != (n,) or not np.isfinite(values).all():
         raise UsageError(f"{what}: given {values.shape} values, expected a finite number for each of {n} runs")
     return values

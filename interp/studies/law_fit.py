@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from interp.studies.censored_fit import Fit
+from interp.studies.censored_fit import LEAST_SCATTER, Fit, without_scatter
 from interp.studies.durations import Durations, Estimate, NotBounded, cells, checked_level, fewest
 from interp.studies.gathered_cells import Rows, gathered
 from interp.studies.profiling import Bent, ProfiledFit, fit_bent
@@ -127,6 +127,7 @@ class Sample:
         *,
         parameters: int,
         fitted: np.ndarray,
+        scatter: float,
         exponents: Sequence[str],
         ratios: Sequence[str],
     ) -> dict[str, Estimate] | NotBounded:
@@ -138,11 +139,12 @@ class Sample:
             draws: each parameter of each fit.
             parameters: how many of them one fit has.
             fitted: which fits have a maximum.
+            scatter: of ln T around the law.
             exponents: those whose intervals must be narrower than 2.
             ratios: those the ends of whose intervals must be within a factor of 10.
         """
-        if not fitted[0]:
-            return NotBounded(self.what, "the runs do not scatter around it, and without scatter there are no intervals")
+        if not fitted[0] or scatter < LEAST_SCATTER:
+            return NotBounded(self.what, without_scatter("runs", "it"))
         found: dict[str, Estimate] = {}
         seen = [int(self.runs.event[rows].sum()) for rows in drawn_together(self.groups)]
         freedom = min(sum(max(events - 1, 0) for events in seen), self.runs.events - parameters)

@@ -51,7 +51,14 @@ def weight_decay_law(
     free = fit_censored(rows.log_time, rows.event, line, weights=rows.weights)
     held = fit_censored(rows.log_time + np.log(rows.x), rows.event, line[:, :1], weights=rows.weights)
     draws = {"a": exp_or_inf(free.beta[:, 0]), "b": free.beta[:, 1], "a if b = 1": exp_or_inf(held.beta[:, 0])}
-    found = sample.estimates(draws, parameters=2, fitted=free.converged & held.converged, exponents=["b"], ratios=["a if b = 1"])
+    found = sample.estimates(
+        draws,
+        parameters=2,
+        fitted=free.converged & held.converged,
+        scatter=float(free.sigma[0]),
+        exponents=["b"],
+        ratios=["a if b = 1"],
+    )
     if isinstance(found, NotBounded):
         return found
     lead = 2 * max(float(free.log_likelihood[0] - held.log_likelihood[0]), 0.0)
@@ -94,7 +101,9 @@ def fraction_law(
 
     best = sample.bent_fit(bent)
     draws = {"a": exp_or_inf(best.fit.beta[:, 0]), "f_c": from_depth(best.bend, smallest), "b": best.fit.beta[:, 1]}
-    found = sample.estimates(draws, parameters=3, fitted=best.fit.converged, exponents=["b"], ratios=["f_c"])
+    found = sample.estimates(
+        draws, parameters=3, fitted=best.fit.converged, scatter=float(best.fit.sigma[0]), exponents=["b"], ratios=["f_c"]
+    )
     return found if isinstance(found, NotBounded) else sample.law("a (f - f_c)^-b", found, fit=best.fit, tests={})
 
 
@@ -136,5 +145,7 @@ def modulus_law(
 
     best = sample.bent_fit(bent)
     draws = {"omega": exp_or_inf(best.fit.beta[:, 0]), "p_c": from_depth(best.bend, smallest)}
-    found = sample.estimates(draws, parameters=2, fitted=best.fit.converged, exponents=[], ratios=["omega", "p_c"])
+    found = sample.estimates(
+        draws, parameters=2, fitted=best.fit.converged, scatter=float(best.fit.sigma[0]), exponents=[], ratios=["omega", "p_c"]
+    )
     return found if isinstance(found, NotBounded) else sample.law("-omega ln(1 - p_c / p)", found, fit=best.fit, tests={})

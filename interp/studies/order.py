@@ -68,8 +68,7 @@ def order_cells(x: object, size: object, m: object, *, level: float = 0.95) -> l
     >>> round(cell.mean.value, 3), round(cell.variance.low, 3), round(cell.variance.value, 3)
     (0.4, 0.001, 0.127)
     """
-    level, values = checked_level(level), np.asarray(m, dtype=np.float64)
-    n = len(values) if values.ndim else 0
+    level, n = checked_level(level), len(np.atleast_1d(np.asarray(m)))
     if not n:
         raise UsageError("m: given no runs, expected the order parameter of at least one")
     at, sizes, order = numbers("x", x, n), numbers("size", size, n), numbers("m", m, n)

@@ -13,6 +13,7 @@ from interp.studies.durations import Estimate, NotBounded, cells
 from interp.wording import counted
 
 RESAMPLES = 1000
+_MANY = 10**9
 
 
 def resampled_weights(
@@ -50,6 +51,7 @@ def drawn_together(groups: list[np.ndarray]) -> list[np.ndarray]:
 
 def distinct_resamples(groups: list[np.ndarray], *facts: np.ndarray) -> int:
     """How many different resamples there are: runs of a cell that are alike in all that is known of them are interchangeable.
+    Of more than a thousand million so many are counted.
 
     Args:
         groups: the rows of each cell.
@@ -59,7 +61,7 @@ def distinct_resamples(groups: list[np.ndarray], *facts: np.ndarray) -> int:
     4
     """
     kinds = [(len(rows), len(cells(*(fact[rows] for fact in facts), n=len(rows)))) for rows in drawn_together(groups)]
-    return prod(comb(runs - 1 + of_them - 1, of_them - 1) for runs, of_them in kinds)
+    return min(prod(comb(runs - 1 + of_them - 1, of_them - 1) for runs, of_them in kinds), _MANY)
 
 
 def percentile_interval(

@@ -24,6 +24,7 @@ from interp.studies.vary import make_axis, seeds_of
 from interp.studies.worker import LEASES, RUNS
 from interp.tasks.modular import ModularTask
 from interp.tasks.task import TableTask
+from interp.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,9 +111,9 @@ class Study:
 
     def __repr__(self) -> str:
         of = {"both": "both weights and split", "weights": "of the weights", "split": "of the split"}[self.seeds_are]
-        cells, runs = len(self.plan.points()) // len(self.plan.seeds), len(self.plan.points())
-        cell_word, run_word = "cell" if cells == 1 else "cells", "run" if runs == 1 else "runs"
-        return f"Study({self.name!r}: {cells} {cell_word} of {len(self.plan.seeds)} seeds ({of}), {runs} {run_word})"
+        seeds, runs = len(self.plan.seeds), len(self.plan.points())
+        cells = counted(runs // seeds, "cell")
+        return f"Study({self.name!r}: {cells} of {counted(seeds, 'seed')} ({of}), {counted(runs, 'run')})"
 
     @property
     def plan(self) -> StudyPlan:

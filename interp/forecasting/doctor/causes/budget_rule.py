@@ -5,6 +5,7 @@ from __future__ import annotations
 from interp.forecasting.doctor.diagnosis import Finding
 from interp.forecasting.doctor.knowledge import Knowledge
 from interp.forecasting.doctor.patient import Patient
+from interp.wording import about
 
 # Rounded up to so many steps.
 STEPS = 500
@@ -28,8 +29,8 @@ def budget_too_short(patient: Patient, known: Knowledge) -> Finding | None:
     if expected is None:
         return None
     told = (
-        f"with these settings runs grok at step {expected.median:,.0f} (four in five: {expected.quantile(0.1):,.0f} to "
-        f"{expected.quantile(0.9):,.0f}), and the budget is {budget:,}"
+        f"with these settings runs grok at about step {about(expected.median)} (four in five: {about(expected.quantile(0.1))} to "
+        f"{about(expected.quantile(0.9))}), and the budget is {budget:,}"
     )
     return _finding(0.94 * (1 - expected.chance(budget)), told, expected.quantile(0.9))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from interp.forecasting.doctor.diagnosis import Finding
 from interp.forecasting.doctor.knowledge import Knowledge
 from interp.forecasting.doctor.patient import Patient
+from interp.wording import about
 
 FIELD = "optimizer.weight_decay"
 
@@ -36,10 +37,10 @@ def _too_little(patient: Patient, known: Knowledge, decay: float) -> Finding | N
         return None
     missing = 1.0 if patient.is_lost else 1 - expected.chance(budget)
     usual = known.ranges[FIELD]
-    when = f"{expected.median:,.0f} (four in five: {expected.quantile(0.1):,.0f} to {expected.quantile(0.9):,.0f})"
+    when = f"{about(expected.median)} (four in five: {about(expected.quantile(0.1))} to {about(expected.quantile(0.9))})"
     said = (
         f"weight decay {decay:g} is below {usual['low']:g}, the least with which such runs are known to grok; by their law this "
-        f"one would at step {when}, with a budget of {budget:,}"
+        f"one would at about step {when}, with a budget of {budget:,}"
     )
     change = f"--optimizer.weight-decay {usual['usual']:g}"
     return Finding("weight decay", 0.97 * missing, said, change, {FIELD: usual["usual"]})
