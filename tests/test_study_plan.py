@@ -282,3 +282,14 @@ def test_a_study_varies_what_is_changed_in_the_middle_of_a_run() -> None:
     assert list(dict.fromkeys(point.values["changes"] for point in plan.points())) == ["none", *clamps]
     several = Study(recipe("demo"), vary={"changes": [["9:noise=1.0/0", "20:optimizer.lr=0.01"]]}).plan.points()
     assert several[0].values == {"changes": "9:noise=1.0/0; 20:optimizer.lr=0.01"}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        (range(1), "1 cell of 1 seed (both weights and split), 1 run)"),
+        (range(2), "1 cell of 2 seeds (both weights and split), 2 runs)"),
+    ],
+)
+def test_a_study_counts_what_it_has(seeds: range, said: str) -> None:
+    assert repr(Study(recipe("demo"), seeds=seeds)).endswith(said)
