@@ -26,6 +26,7 @@ SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".npz", ".npy", ".ms
 
 # One of the files over which a large model is spread: model-00002-of-00005.
 _SHARD = re.compile(r"\d+-of-(\d+)$")
+_SHOWN = 20  # files in a note
 # What trainers write beside a model, and is none.
 _NO_MODEL = re.compile(r"(optim(izer)?|scheduler|scaler|rng_state|training_args)([_-]?\d+)?\.[a-z]+", re.IGNORECASE)
 
@@ -39,12 +40,14 @@ class Files:
         files: the files (an orbax folder counts as one), in the natural order of their names.
         notes: what in a folder was left out.
         beside: the other files of a folder, which may be its configuration or its log.
+        listed: the files in the order of the caller's list; empty for a file or a folder.
     """
 
     given: Path
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
     beside: tuple[Path, ...] = ()
+    listed: tuple[Path, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -73,14 +76,35 @@ def find_files(path: str | Path | Sequence[str | Path]) -> Files:
         DataError: if a folder has several series.
     """
     if not isinstance(path, str | Path):
-        files = sorted({Path(file) for file in path}, key=lambda file: natural(str(file)))
+        listed = tuple(Path(file) for file in path)
+        files = sorted({*listed}, key=lambda file: natural(str(file)))
         if not files:
             raise UsageError("given no files, expected at least one")
-        return Files(files[0].parent, tuple(files)) if len(files) > 1 else find_files(files[0])
+        return Files(files[0].parent, tuple(files), listed=listed) if len(files) > 1 else find_files(files[0])
     path = Path(path)
     if not path.is_dir() or orbax_item(path) is not None:
         return Files(path, (path,))
     return _in_folder(path)
+
+
+def given_steps(source: Files, known: Known) -> tuple[list[int], list[str]]:
+    """The caller's step of each file, in the order of `Files.files`, with a note of which file has which.
+
+    They belong to the files in the order in which the caller lists these, and in a folder in that of their names.
+
+    Raises:
+        UsageError: if there is not one for each file, or if a file is listed twice.
+    """
+    order = source.listed or source.files
+    if twice := [str(file) for file, number in Counter(order).items() if number > 1]:
+        raise UsageError(f"steps: given for a list with {', '.join(twice[:4])} twice, expected every file once")
+    if len(known.steps) != len(order):
+        where = "in the order in which they are listed" if source.listed else "in the order of their names"
+        raise UsageError(f"steps: given {len(known.steps)} for {len(order)} files, expected one for each, {where}")
+    step_of = dict(zip(order, known.steps, strict=True))
+    name_of = dict(zip(source.files, source.names, strict=True))
+    told = ", ".join(f"{name_of[file]} -> {step}" for file, step in [*step_of.items()][:_SHOWN])
+    return [step_of[file] for file in source.files], [f"steps: as given: {told}{', ...' if len(order) > _SHOWN else ''}"]
 
 
 def gather(source: Files, known: Known) -> Content:
@@ -95,7 +119,7 @@ def gather(source: Files, known: Known) -> Content:
     for file in source.files:
         with blaming(file):
             contents.append(take_apart(read_untrusted(file, known.leaf_names), each))
-    content = _of_one(source, contents[0]) if alone else _of_several(source.files, contents, known)
+    content = _of_one(source, contents[0]) if alone else _of_several(source, contents, known)
     config, notes = config_in(source.beside)
     return replace(content, config={**config, **content.config}, notes=(*source.notes, *content.notes, *notes))
 
@@ -113,7 +137,10 @@ def _of_one(source: Files, content: Content) -> Content:
     return replace(content, states=((step, content.states[0][1]),), notes=(*content.notes, note))
 
 
-def _of_several(files: Sequence[Path], contents: Sequence[Content], known: Known) -> Content:
+def _of_several(source: Files, contents: Sequence[Content], known: Known) -> Content:
+    files = source.files
+    if many := [file.name for file, content in zip(files, contents, strict=True) if len(content.states) > 1]:
+        raise DataError(f"{many[0]} has a series of models of its own; import it alone")
     first = contents[0].states[0][1]
     for file, content in zip(files, contents, strict=True):
         if not all(alike([first, state]) for _, state in content.states):
@@ -123,7 +150,7 @@ def _of_several(files: Sequence[Path], contents: Sequence[Content], known: Known
                     "tensors into one file first: safetensors.torch.save_file({**load_file(one), **load_file(other)}, ...)"
                 )
             raise DataError(f"{file}: other tensors than in {files[0].name}, expected one model at several steps")
-    steps, notes = _steps(files, contents, known)
+    steps, notes = given_steps(source, known) if known.steps else _steps(files, contents)
     states = [(step, content.states[0][1]) for step, content in zip(steps, contents, strict=True)]
     order = sorted(range(len(files)), key=lambda at: steps[at])
     for before, after in pairwise(order):
@@ -141,16 +168,8 @@ def _of_several(files: Sequence[Path], contents: Sequence[Content], known: Known
     )
 
 
-def _steps(files: Sequence[Path], contents: Sequence[Content], known: Known) -> tuple[list[int], list[str]]:
-    """The step of each file: the caller's, the one inside, or else the one in its name."""
-    if known.steps:
-        if len(known.steps) != len(files):
-            raise UsageError(
-                f"steps: given {len(known.steps)} for {len(files)} files, expected one for each, in the order of their names"
-            )
-        return [*known.steps], []
-    if many := [file.name for file, content in zip(files, contents, strict=True) if len(content.states) > 1]:
-        raise DataError(f"{many[0]} has a series of models of its own; import it alone")
+def _steps(files: Sequence[Path], contents: Sequence[Content]) -> tuple[list[int], list[str]]:
+    """The step of each file: the one inside, or else the one in its name."""
     inside = [content.states[0][0] for content in contents]
     told = [step for step in inside if step is not None]
     names = _labels(files)

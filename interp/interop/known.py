@@ -37,7 +37,8 @@ class Known:
         log_run: which run of the log, where it has several.
         leaves: names of arrays in their order, with commas between, for files that keep no names (equinox, numpy's arr_0 ...);
             - drops one.
-        steps: the step of each model, where neither the file nor its name tells.
+        steps: the step of each model, where neither the file nor its name tells: of listed files in the order in which they are
+            listed, of those in a folder in that of their names.
         within: where in a file the model is, such as trainer.net, if there are several.
         large: take a model whose function over all pairs needs more memory than the limit.
         map: an entry theirs=ours for each tensor whose name does not tell what it is, or for all with the format map; theirs.T

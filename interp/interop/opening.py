@@ -16,7 +16,7 @@ from interp.interop.containers.widening import short_precisions, widened
 from interp.interop.content import Content, State
 from interp.interop.flat_states import step_number
 from interp.interop.foreign_models import Foreign, open_foreign
-from interp.interop.gathering import Files, gather
+from interp.interop.gathering import Files, gather, given_steps
 from interp.interop.group_models import (
     GroupConfig,
     check_sizes,
@@ -120,12 +120,14 @@ def _with_comment(content: Content, path: Path) -> Content:
 def _open_own(source: Files, known: Known) -> Opened:
     """This toolkit's checkpoints, each with its step and model."""
     models: dict[int, Weights] = {}
-    for path in source.files:
+    given, told = given_steps(source, known) if known.steps else ([], [])
+    for at, path in enumerate(source.files):
         if not path.is_file():
             read_untrusted(path)
         with blaming(path):
             limits.check("the file", path.stat().st_size, limits.WHOLE, "bytes")
             step, weights = unpack_weights(path.read_bytes(), where=str(path))
+            step = given[at] if given else step
             if step in models:
                 raise DataError(f"step {step}, which another file has as well; expected one file a step")
         models[step_number(step, "step")] = weights
@@ -133,7 +135,7 @@ def _open_own(source: Files, known: Known) -> Opened:
         known.settle(name, getattr(weights, name))
     states = [(step, models[step].tensors()) for step in sorted(models)]
     short = short_precisions(state for _, state in states)
-    notes = (*source.notes, *([f"stored in {' and '.join(short)}: widened to float32 as it was read"] if short else []))
+    notes = (*source.notes, *told, *([f"stored in {' and '.join(short)}: widened to float32 as it was read"] if short else []))
     content = Content(tuple((step, widened(state)) for step, state in states), config={}, rest={}, notes=notes, precision=short)
 
     def read(state: State) -> Weights:
