@@ -56,9 +56,7 @@ def test_a_file_that_is_listed_twice_cannot_have_two_steps(tmp_path: Path) -> No
     first, second, _ = written(tmp_path, "theirs")
     with pytest.raises(UsageError, match=r"steps: given for a list with .*init\.pt twice, expected every file once"):
         load_run([first, second, first], known=Known(steps=STEPS))
-    with pytest.raises(
-        UsageError, match="steps: given 2 for 3 files, expected one for each, in the order in which they are list"
-    ):
+    with pytest.raises(UsageError, match="steps: given 2 for 3 files, expected one for each, in the order in which"):
         load_run(written(tmp_path, "theirs"), known=Known(steps=(0, 1)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -17,6 +18,9 @@ from interp.interop.untrusted import stored_attributes
 from interp.networks.tensor_layout import describe
 
 _SPLITS = (("train_indices", "test_indices"), ("train_data", "test_data"))
+
+# Under which names the state of an optimizer is stored: PyTorch's tutorials, Lightning's list, and shorter ones.
+_OPTIMIZER = re.compile(r"(opt|optim|optimizer)s?(_?states?)?(_?dicts?)?", re.IGNORECASE)
 
 State = Mapping[str, object]
 
@@ -87,14 +91,24 @@ class Content:
                 return _indices(self.rest[train], p, train), _indices(self.rest[test], p, test)
         return None
 
+    def optimizers(self) -> list[str]:
+        """The names under which the state of an optimizer is stored, the most usual first."""
+        found = [name for name, value in self.rest.items() if _OPTIMIZER.fullmatch(name) and _first_group(value)]
+        return sorted(found, key=lambda name: (name != "optimizer", name))
+
     def optimizer(self) -> Mapping[str, object]:
         """The settings in the optimizer's state (lr, weight_decay, beta1, beta2, eps ...); empty if there is none."""
-        state = self.rest.get("optimizer")
-        groups = state.get("param_groups") if isinstance(state, Mapping) else None
-        group = groups[0] if _is_list(groups) and groups and isinstance(groups[0], Mapping) else {}
+        group = next((group for value in map(self.rest.get, self.optimizers()) if (group := _first_group(value))), {})
         betas = group.get("betas")
         pair = dict(zip(("beta1", "beta2"), betas, strict=False)) if _is_list(betas) else {}
         return stored_attributes({**group, **pair})
+
+
+def _first_group(value: object) -> Mapping[str, object]:
+    """The settings of an optimizer's first group of parameters, or of that of the first of several; empty if there are none."""
+    state = value[0] if _is_list(value) and value else value
+    groups = state.get("param_groups") if isinstance(state, Mapping) else None
+    return groups[0] if _is_list(groups) and groups and isinstance(groups[0], Mapping) else {}
 
 
 def _is_list(value: object) -> TypeGuard[Sequence[object]]:

@@ -26,7 +26,7 @@ from interp.interop.opened import Opened
 from interp.interop.opening import open_file
 from interp.interop.own_log import compared, find_log, miscounted, unsaid_step
 from interp.interop.recognising import Format
-from interp.interop.stored_settings import optimizer_notes
+from interp.interop.stored_settings import optimizer_notes, unheld_notes
 from interp.interop.stored_sizes import size_notes, whole_number
 from interp.interop.untrusted import blaming, stored_attributes
 from interp.interop.working import working
@@ -170,7 +170,7 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     notes += [*([against] if against else []), *account.notes()]
     notes += [
         f"not stored, so the config has defaults for: {', '.join(missing)}",
-        *_contradictions(opened),
+        *_contradictions(opened, known),
         *(size_notes(opened.config, weights) if isinstance(weights, Weights) else []),
     ]
     notes += _held_as(config, precision)
@@ -208,7 +208,12 @@ def _task(opened: Opened, weights: Held, known: Known, source: Files) -> tuple[H
     if opened.format == "pizza" and opened.config:
         stored = pizza.operation_of(opened.config)
     if stored is not None and stored not in OPERATIONS:
-        raise DataError(f"operation: the file says {stored!r}, expected one of {', '.join(OPERATIONS)}")
+        if known.operation is None:
+            raise DataError(
+                f"operation: the file says {stored!r}, expected one of {', '.join(OPERATIONS)}; if the model has learned one of "
+                "these all the same, give --operation (known.operation)"
+            )
+        stored = None
     operation, guesses = known.settle("operation", stored), []
     if operation is None:
         operation, guess = _likely_operation(weights)
@@ -269,7 +274,7 @@ def _held_as(config: RunConfig, precision: Sequence[str]) -> list[str]:
     return [f"{told}, and in what it was trained is not said"] if precision else []
 
 
-def _contradictions(opened: Opened) -> list[str]:
+def _contradictions(opened: Opened, known: Known) -> list[str]:
     stored, config = opened.content.optimizer(), opened.config
     return (
         [
@@ -278,6 +283,12 @@ def _contradictions(opened: Opened) -> list[str]:
             if name in stored and name in config and stored[name] != config[name]
         ]
         + optimizer_notes(config)
+        + unheld_notes(config)
+        + [
+            f"operation: the file says {name!r}, which no model is imported as; the given {known.operation!r} counts"
+            for name in [config.get("fn_name")]
+            if known.operation is not None and name is not None and name not in OPERATIONS
+        ]
         + [
             f"{name}: the file says {value!r}, which no run can have: taken as unknown"
             for name in ("lr", "weight_decay", "eps", "beta1", "beta2")

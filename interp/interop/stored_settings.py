@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
 from interp.interop.containers.stored_objects import StoredConfig
+from interp.interop.stored_words import activation_in, is_of_activation, operation_in
 from interp.interop.untrusted import stored_attributes
+from interp.networks.shapes import ACTIVATIONS
 
 CONFIGS = (
     "config", "cfg", "conf", "args", "hparams", "hyper_parameters", "hyperparameters", "hyperparams", "params", "settings",
@@ -39,18 +42,32 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "d_mlp": ("d_ff", "mlp_dim", "dim_feedforward", "ff_dim", "intermediate_size", "d_hidden"),
     "d_head": ("head_dim", "dim_head"),
-    "act_fn": ("activation", "act", "activation_function", "nonlinearity"),
+    "act_fn": (
+        "activation",
+        "act",
+        "activation_function",
+        "activation_fn",
+        "activation_name",
+        "activation_type",
+        "hidden_act",
+        "hidden_activation",
+        "mlp_act",
+        "mlp_activation",
+        "act_layer",
+        "act_func",
+        "act_name",
+        "nonlinearity",
+        "non_linearity",
+    ),
     "fn_name": ("operation", "op", "task", "fn"),
     "n_ctx": ("seq_len", "context_length", "block_size", "max_len"),
     "d_vocab": ("vocab_size", "n_vocab", "num_tokens", "n_tokens"),
 }
 _OURS = {theirs.lower(): ours for ours, others in _FIELDS.items() for theirs in (ours, *others)}
+_SHOWN = 20  # fields in a note
 _OPTIMIZERS = ("optimizer", "optimizer_name", "optimizer_type", "optim", "opt")
-_OPERATIONS = {
-    "add": "add", "addition": "add", "+": "add", "plus": "add", "x+y": "add", "sum": "add", "modular_addition": "add",
-    "modadd": "add", "subtract": "subtract", "subtraction": "subtract", "-": "subtract", "minus": "subtract", "x-y": "subtract",
-    "multiply": "multiply", "multiplication": "multiply", "*": "multiply", "times": "multiply", "x*y": "multiply",
-}  # fmt: skip
+# Words in the names of settings of a training that the configuration of an imported run does not have.
+_UNHELD = re.compile(r"(?:^|_)(batch|batchsize|warmup|scheduler|schedule|loss|criterion|dropout|clip|momentum|smoothing)(?:_|$)")
 
 
 def our_name(field: str) -> str | None:
@@ -90,8 +107,14 @@ def stored_config(containers: Iterable[Mapping[str, object]]) -> tuple[dict[str,
 
 def loose_settings(container: Mapping[str, object]) -> dict[str, object]:
     """Known fields that stand beside the tensors, without a configuration around them: single numbers and texts."""
-    found = {our_name(str(name)): _single(value) for name, value in container.items()}
-    return {name: value for name, value in found.items() if name is not None and value is not None}
+    found: dict[str, object] = {}
+    for name, held in container.items():
+        ours, value = our_name(str(name)), _single(held)
+        if ours is not None and value is not None and _is_understood(ours, str(name), value):
+            found[ours] = _in_our_words(ours, value)
+        elif str(name).lower() in _OPTIMIZERS and isinstance(value, str):
+            found[str(name)] = value
+    return found
 
 
 def optimizer_notes(config: Mapping[str, object]) -> list[str]:
@@ -109,26 +132,73 @@ def optimizer_notes(config: Mapping[str, object]) -> list[str]:
     ]
 
 
+def unheld_notes(config: Mapping[str, object]) -> list[str]:
+    """Settings of a training that a configuration names and an imported run's does not have, in words.
+
+    >>> unheld_notes({"batch_size": 64, "lr": 0.001, "loss": "mse", "dropout": 0.0})
+    ["stated in the configuration, and not in that of the run: batch_size = 64, loss = 'mse'"]
+    """
+    stated = {name: value for name, value in config.items() if _UNHELD.search(name.lower()) and our_name(name) is None}
+    said = [f"{name} = {value!r}" for name, value in stated.items() if value not in (None, 0, "", "None", "none")]
+    shown = ", ".join(said[:_SHOWN]) + (", ..." if len(said) > _SHOWN else "")
+    return [f"stated in the configuration, and not in that of the run: {shown}"] if said else []
+
+
+def activation_notes(config: Mapping[str, object]) -> list[str]:
+    """Fields of a configuration that may name the activation, and whose names are none that are read as it, in words.
+
+    >>> activation_notes({"ffn_kind": "gelu", "p": 13})
+    ["ffn_kind = 'gelu': may name the activation, and was not read as it; --activation (known.activation) says it"]
+    """
+    may_be = [
+        f"{name} = {value!r}"
+        for name, value in config.items()
+        if isinstance(value, str) and our_name(name) is None and (is_of_activation(name) or activation_in(value) in ACTIVATIONS)
+    ]
+    told = "may name the activation, and was not read as it; --activation (known.activation) says it"
+    return [f"{', '.join(may_be[:_SHOWN])}: {told}"] if may_be else []
+
+
 def _take(fields: dict[str, object], notes: list[str], config: object, where: str) -> None:
     inner = config.attributes if isinstance(config, StoredConfig) else config
     tables = {name: value for name, value in inner.items() if is_config(value)} if isinstance(inner, Mapping) else {}
     plain = {name: value for name, value in stored_attributes(config).items() if name not in tables}
+    if isinstance(inner, Mapping) and (pair := _betas(inner.get("betas"))):
+        plain = pair | plain
     for theirs, value in plain.items():
         ours = our_name(theirs) or theirs
         if ours != theirs and ours in plain:
             continue
-        if ours not in fields:
-            fields[ours] = _operation(value) if ours == "fn_name" else value
+        if not _is_understood(ours, theirs, value):
+            fields.setdefault(theirs, value)
+            notes.append(f"{where}: {theirs} = {value!r} names no operation that is known here: taken as not stored")
+        elif ours not in fields:
+            fields[ours] = _in_our_words(ours, value)
             if ours != theirs:
                 notes.append(f"{where}: {theirs} = {value!r} was read as {ours}")
-        elif fields[ours] not in (value, _operation(value)):
+        elif fields[ours] not in (value, _in_our_words(ours, value)):
             notes.append(f"{where}: {theirs} = {value!r} was not taken: {ours} is {fields[ours]!r} already")
     for name, table in tables.items():
         _take(fields, notes, table, f"{where}.{name}")
 
 
-def _operation(value: object) -> object:
-    return _OPERATIONS.get(value.lower().replace(" ", ""), value) if isinstance(value, str) else value
+def _is_understood(ours: str, theirs: str, value: object) -> bool:
+    """Whether a value can be one of its field: ``task`` and the like may be any word, ``fn_name`` is an operation."""
+    return ours != "fn_name" or theirs == "fn_name" or operation_in(value) is not None
+
+
+def _in_our_words(ours: str, value: object) -> object:
+    """The value of a field, where it is a word that others write differently."""
+    if ours == "fn_name":
+        return operation_in(value) or value
+    return activation_in(value) if ours == "act_fn" else value
+
+
+def _betas(value: object) -> dict[str, object]:
+    """Adam's two rates of decay by our names, where a configuration has them as a pair."""
+    found = value.tolist() if isinstance(value, Tensor) else value
+    is_pair = isinstance(found, list | tuple) and len(found) == 2 and all(isinstance(one, int | float) for one in found)
+    return dict(zip(("beta1", "beta2"), found, strict=True)) if is_pair and isinstance(found, list | tuple) else {}
 
 
 def _single(value: object) -> object:

@@ -26,7 +26,7 @@ from interp.networks.tensor_layout import describe
 _SERIES = {"state_dicts": "epochs", "checkpoints": "checkpoint_epochs"}
 _READ = {*_SERIES, *_SERIES.values(), *FINAL, *STEPS, *CONFIGS}
 # A list of pairs that does not fit is noted where the split is looked for.
-_READ |= {*STORED_PAIRS, "train_losses", "test_losses", "train_loss", "test_loss", "optimizer"}
+_READ |= {*STORED_PAIRS, "train_losses", "test_losses", "train_loss", "test_loss"}
 _NOTHING = Known()
 _SHOWN = 40  # names in a note, and letters of each
 
@@ -69,15 +69,17 @@ def _content(
     rest = {str(name): _listed_losses(str(name), value) for container in reversed(around) for name, value in container.items()}
     curves = {name.partition("/")[0] for which in ("train", "test") for kind in KINDS for name in curve_lists(rest, which, kind)}
     curves |= {name for name in rest if stored_rows({name: rest[name]})}
-    if unread := [name for name in _unread(around[0], found) if name not in curves] if around else []:
-        notes.append(f"not read from the file: {_some(unread)}")
-    return Content(
+    content = Content(
         states=tuple((step, widened(without_prefix(state, prefix))) for step, state in states),
         config=config,
         rest=rest,
-        notes=(*notes, *renamed[:_SHOWN], *([f"and {len(renamed) - _SHOWN} more fields"] if len(renamed) > _SHOWN else [])),
         precision=short,
     )
+    read = curves | {*content.optimizers()}
+    if unread := [name for name in _unread(around[0], found) if name not in read] if around else []:
+        notes.append(f"not read from the file: {_some(unread)}")
+    more = [f"and {len(renamed) - _SHOWN} more fields"] if len(renamed) > _SHOWN else []
+    return replace(content, notes=(*notes, *renamed[:_SHOWN], *more))
 
 
 def _some(names: Sequence[str]) -> str:

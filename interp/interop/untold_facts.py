@@ -15,7 +15,9 @@ from interp.interop.content import State
 from interp.interop.guess import Guess
 from interp.interop.known import Known
 from interp.interop.opened import finite, in_one_precision
+from interp.interop.stored_settings import activation_notes
 from interp.interop.stored_sizes import check_modulus
+from interp.interop.stored_words import activation_in
 from interp.interop.unsaid_activation import likely_activation
 from interp.networks.one_layer import Weights
 from interp.networks.shapes import ACTIVATIONS, Activation
@@ -48,7 +50,7 @@ class UntoldFacts:
             DataError: if a fact that nothing else tells is missing, or the file names another activation.
         """
         activation = known.settle("activation", _stored_activation(config))
-        notes: list[str] = []
+        notes: list[str] = [] if activation is not None else activation_notes(config)
         guesses: list[Guess] = []
         if format in TRANSFORMER_LENS and not config:
             # Normalization without parameters (LNPre) leaves no trace in a state dict.
@@ -93,7 +95,7 @@ class UntoldFacts:
 
 
 def _stored_activation(config: Mapping[str, object]) -> str | None:
-    stored = next((config[name] for name in _ACTIVATIONS if config.get(name) is not None), None)
+    stored = activation_in(next((config[name] for name in _ACTIVATIONS if config.get(name) is not None), None))
     if stored is not None and str(stored).lower() not in ACTIVATIONS:
         raise DataError(f"activation: the file says {stored!r}, expected one of {', '.join(ACTIVATIONS)}")
     return None if stored is None else str(stored).lower()
