@@ -154,7 +154,6 @@ def test_a_final_model_of_its_own_is_the_last_checkpoint(tmp_path: Path) -> None
         ({"state_dicts": []}, "state_dicts: given list, expected a list of state dicts"),
         ({"state_dicts": [1, 2, 3]}, "state_dicts: given list, expected a list of state dicts"),
         ({"state_dicts": torch.zeros(3)}, r"state_dicts: given shape \(3,\), expected a list of state dicts"),
-        ({"train_losses": ["a"] * 201}, r"train_loss(es)?: given str, expected a number"),
         ({"config": {"fn_name": "rand"}}, "operation: the file says 'rand'"),
         ({"train_data": [[0, 1, P]], "test_data": [[0, 1, P]]}, "the stored split is damaged: .*every pair exactly once"),
         ({"train_data": [[0, 0, P]], "test_data": [[0, 1, P]]}, r"the stored split has 1 \+ 1 pairs, expected 49"),

@@ -59,6 +59,10 @@ class Content:
         """The ``train`` or ``test`` losses, at the epochs that the file names; see `interp.interop.stored_losses`."""
         return place(self.rest, which, clues(self.rest, self.config, [epoch for epoch, _ in self.states]))
 
+    def placed_by(self) -> set[str]:
+        """The names of the lists of epochs at which losses and accuracies were placed."""
+        return {placed.by for which in ("train", "test") for placed in (self.placed(which), self.accuracies(which))} - {""}
+
     def implied_step(self) -> tuple[int, str] | None:
         """The step of a single state without an epoch, from its losses, with a note; None if they do not tell.
 

@@ -34,12 +34,14 @@ class Found:
         where: how they are reached, such as ``trainer.net``; empty if the file is the state dict.
         around: the containers on the way, from the outside; what else they hold belongs to these states.
         notes: what was inferred.
+        by: the names of the entries beside them that tell their steps.
     """
 
     states: tuple[tuple[int | None, State], ...]
     where: str
     around: tuple[Mapping[str, object], ...] = ()
     notes: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
 
 
 def find_states(content: object) -> Found | None:
@@ -137,7 +139,7 @@ def _around(content: Mapping[str, object], found: Found) -> Found:
         value = content.get(listed)
         values = value.tolist() if isinstance(value, Tensor) and value.ndim == 1 else value
         if is_list(values) and len(values) == len(found.states):
-            return _with_steps(found, [step_number(step, listed) for step in values])
+            return _with_steps(replace(found, by=(listed,)), [step_number(step, listed) for step in values])
     losses = [value for value in (content.get(name) for name in _LOSSES) if is_list(value)]
     if any(len(values) == len(found.states) for values in losses):
         note = f"{found.where}: {len(found.states)} models and as many losses: their places were taken as steps, from 0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from interp.errors import DataError
 from interp.interop.containers import limits
-from interp.interop.logs.column_names import meaning
+from interp.interop.logs.column_names import Meaning, meaning
+from interp.interop.stored_curves import Curve, curve_in
 from interp.networks.tensor_layout import describe
 
 # A spacing is inferred from lengths alone only for lists of at least this many values: short ones fit by chance.
@@ -34,11 +35,13 @@ class Placed:
         values: every one of them, in order; empty if there is no list.
         epochs: the epoch of each, ascending; empty if the file does not tell.
         note: how their epochs were found, or that they were not, in words; None where nothing was inferred.
+        by: the name of the list of epochs that tells theirs; empty if none does.
     """
 
     values: tuple[float, ...] = ()
     epochs: tuple[int, ...] = ()
     note: str | None = None
+    by: str = ""
 
     @property
     def by_epoch(self) -> dict[int, float]:
@@ -87,21 +90,22 @@ def clues(rest: Mapping[str, object], config: Mapping[str, object], saved: Seque
 def place(rest: Mapping[str, object], which: str, known: Clues, kind: Kind = "loss") -> Placed:
     """The ``train`` or ``test`` losses or accuracies of a file, at the epochs that it names.
 
-    A list as long as a stored list of epochs belongs to it. A list of training losses without such a one has one for every epoch
-    from 0, if it is as long as the training was; other lists without have the epochs of the training losses, or every k-th.
-
-    Raises:
-        DataError: if a value is not a number.
+    Values whose steps stand beside them have these. A list as long as a stored list of epochs belongs to it. A list of training
+    losses without such a one has one for every epoch from 0, if it is as long as the training was; other lists without have the
+    epochs of the training losses, or every k-th.
     """
-    name, listed = next(iter(curve_lists(rest, which, kind).items()), ("", ()))
-    values = tuple(number(value, name) for value in listed)
-    if not values:
+    name, curve = next(iter(curve_lists(rest, which, kind).items()), ("", None))
+    if curve is None:
         return Placed()
+    values = curve.values
+    if curve.steps:
+        return Placed(values, curve.steps, f"{name}: {len(values)}, at the steps that stand beside them")
     fitting = {key: epochs for key, epochs in known.lists.items() if len(epochs) == len(values)}
     fitting = {key: epochs for key, epochs in fitting.items() if which in key.lower()} or fitting
     if len(set(fitting.values())) == 1:
         key, epochs = next(iter(fitting.items()))
-        return Placed(values, epochs, f"{name}: {len(values)}, as many as the {key} of the file, which they were placed at")
+        note = f"{name}: {len(values)}, as many as the {key} of the file, which they were placed at"
+        return Placed(values, epochs, note, key)
     if fitting:
         return _apart(name, values, f"{' and '.join(sorted(fitting))} of the file are all as many, and differ")
     leading = next((each for each in KINDS if curve_lists(rest, "train", each)), kind)
@@ -115,10 +119,7 @@ def place_shares(rest: Mapping[str, object], which: str, known: Clues) -> Placed
 
     What is no list of accuracies is left out, with a note: nothing but the history depends on them.
     """
-    try:
-        found = place(rest, which, known, "accuracy")
-    except DataError as error:
-        return Placed(note=f"not read from the file: {error}")
+    found = place(rest, which, known, "accuracy")
     top = max(filter(isfinite, found.values), default=0.0)
     name = next(iter(curve_lists(rest, which, "accuracy")), "")
     if top > 100 * (1 + 1e-6) or min(filter(isfinite, found.values), default=0.0) < -1e-6:
@@ -126,26 +127,58 @@ def place_shares(rest: Mapping[str, object], which: str, known: Clues) -> Placed
     if top <= 1 + 1e-6:
         return found
     note = f"{name}: in per cent (up to {top:g}): divided by 100"
-    return Placed(tuple(value / 100 for value in found.values), found.epochs, f"{found.note}; {note}" if found.note else note)
+    shares = tuple(value / 100 for value in found.values)
+    return Placed(shares, found.epochs, f"{found.note}; {note}" if found.note else note, found.by)
 
 
-def curve_lists(rest: Mapping[str, object], which: str, kind: Kind = "loss") -> dict[str, Sequence[object]]:
-    """The lists of ``train`` or ``test`` values by their names, the surest first: at the top or in a table such as ``history``.
+def curve_lists(rest: Mapping[str, object], which: str, kind: Kind = "loss") -> dict[str, Curve]:
+    """The curves of ``train`` or ``test`` values by their names, the surest first: at the top or in a table such as ``history``.
 
     >>> curve_lists({"history": {"val_loss": [3.0, 2.0], "lr": [0.1, 0.1]}}, "test")
-    {'history/val_loss': [3.0, 2.0]}
+    {'history/val_loss': Curve(values=(3.0, 2.0), steps=())}
     """
     usual = (f"{which}_losses", f"{which}_loss") if kind == "loss" else (f"{which}_accs", f"{which}_acc")
-    found = {name: value for name in usual if (value := _listed(rest.get(name)))}
-    tables = {name: value for name, value in rest.items() if name.lower() in TABLES and isinstance(value, Mapping)}
-    named = {"": rest, **tables}
+    found = {name: curve for name in usual if (curve := curve_in(rest.get(name)))}
     others = {
-        ((means.bare, *means.rank), f"{table}/{name}" if table else str(name)): value
-        for table, entries in named.items()
-        for name, value in entries.items()
-        if isinstance(value, list | tuple) and value and (means := meaning(str(name))) and means.column == f"{which}_{kind}"
+        ((means.bare, *means.rank), name): curve
+        for name, means, value in _entries(rest)
+        if means.column == f"{which}_{kind}" and (curve := curve_in(value))
     }
     return found | {name: others[rank, name] for rank, name in sorted(others)}
+
+
+def with_curves(rest: Mapping[str, object]) -> dict[str, object]:
+    """The entries of a file with what is a curve by its name and its form as a `Curve`, at the top and in tables."""
+    return {**_with_curves(rest), **{name: _with_curves(rest[name]) for name in _tables(rest)}}
+
+
+def unread_curves(rest: Mapping[str, object]) -> list[str]:
+    """The names of losses and accuracies that are neither curves nor single values, in tables as ``history/val_loss``."""
+    return [name for name, _, value in _entries(rest) if curve_in(value) is None and not is_single(value)]
+
+
+def is_single(value: object) -> bool:
+    """Whether a stored value is a number or a text, and no list or table."""
+    return (isinstance(value, Tensor) and value.numel() == 1) or not isinstance(value, Tensor | Mapping | list | tuple)
+
+
+def _with_curves(entries: object) -> dict[str, object]:
+    named = {str(name): value for name, value in entries.items()} if isinstance(entries, Mapping) else {}
+    return {name: (curve_in(value) or value) if meaning(name) else value for name, value in named.items()}
+
+
+def _tables(rest: Mapping[str, object]) -> list[str]:
+    """The names of tables such as ``history``; ``losses`` may be one, or a curve by step."""
+    return [name for name, value in rest.items() if name.lower() in TABLES and isinstance(value, Mapping) and not curve_in(value)]
+
+
+def _entries(rest: Mapping[str, object]) -> Iterator[tuple[str, Meaning, object]]:
+    """What is a loss or an accuracy by its name, at the top and in tables."""
+    named: dict[str, object] = {"": rest, **{name: rest[name] for name in _tables(rest)}}
+    for table, entries in named.items():
+        for name, value in entries.items() if isinstance(entries, Mapping) else ():
+            if means := meaning(str(name)):
+                yield f"{table}/{name}" if table else str(name), means, value
 
 
 def stored_rows(rest: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:

@@ -18,7 +18,7 @@ from interp.interop.known import Known
 from interp.interop.prefixes import common_prefix, without_prefix
 from interp.interop.split_file import STORED_PAIRS
 from interp.interop.state_search import FINAL, Found, find_states
-from interp.interop.stored_losses import KINDS, curve_lists, stored_rows
+from interp.interop.stored_losses import KINDS, curve_lists, is_single, stored_rows, unread_curves, with_curves
 from interp.interop.stored_settings import CONFIGS, loose_settings, stored_config
 from interp.networks.tensor_layout import describe
 
@@ -26,7 +26,7 @@ from interp.networks.tensor_layout import describe
 _SERIES = {"state_dicts": "epochs", "checkpoints": "checkpoint_epochs"}
 _READ = {*_SERIES, *_SERIES.values(), *FINAL, *STEPS, *CONFIGS}
 # A list of pairs that does not fit is noted where the split is looked for.
-_READ |= {*STORED_PAIRS, "train_losses", "test_losses", "train_loss", "test_loss"}
+_READ |= {*STORED_PAIRS}
 _NOTHING = Known()
 _SHOWN = 40  # names in a note, and letters of each
 
@@ -66,17 +66,14 @@ def _content(
         notes.append(f"the prefix {prefix!r} before every name was left out")
     if short:
         notes.append(f"stored in {' and '.join(short)}: widened to float32 as it was read")
-    rest = {str(name): _listed_losses(str(name), value) for container in reversed(around) for name, value in container.items()}
-    curves = {name.partition("/")[0] for which in ("train", "test") for kind in KINDS for name in curve_lists(rest, which, kind)}
-    curves |= {name for name in rest if stored_rows({name: rest[name]})}
+    rest = with_curves({str(name): value for container in reversed(around) for name, value in container.items()})
     content = Content(
         states=tuple((step, widened(without_prefix(state, prefix))) for step, state in states),
         config=config,
         rest=rest,
         precision=short,
     )
-    read = curves | {*content.optimizers()}
-    if unread := [name for name in _unread(around[0], found) if name not in read] if around else []:
+    if unread := _unread(around[0], found, content) if around else []:
         notes.append(f"not read from the file: {_some(unread)}")
     more = [f"and {len(renamed) - _SHOWN} more fields"] if len(renamed) > _SHOWN else []
     return replace(content, notes=(*notes, *renamed[:_SHOWN], *more))
@@ -84,12 +81,6 @@ def _content(
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(name[:_SHOWN] for name in names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-
-
-def _listed_losses(name: str, value: object) -> object:
-    """Losses and accuracies in an array become a list, as most store them."""
-    is_curve = isinstance(value, Tensor) and value.ndim == 1 and ("loss" in name or "acc" in name or "epochs" in name)
-    return value.tolist() if is_curve and isinstance(value, Tensor) else value
 
 
 def _within(content: object, path: str) -> Found | None:
@@ -109,10 +100,22 @@ def _within(content: object, path: str) -> Found | None:
     return replace(found, states=states, around=(*way, *found.around), where=f"{path}.{found.where}".rstrip("."))
 
 
-def _unread(container: Mapping[str, object], found: Found) -> list[str]:
-    taken = {found.where.partition(".")[0]} if found.where else set(weights_in(container))
+def _unread(container: Mapping[str, object], found: Found, content: Content) -> list[str]:
+    """The entries of a file that nothing was taken from."""
+    state, rest = found.states[-1][1], content.rest
+    taken = {found.where.partition(".")[0]} if found.where else {name for name in weights_in(container) if _is_part(name, state)}
     taken |= {str(name) for name, value in container.items() if loose_settings({str(name): value})}
-    return sorted(str(name) for name in container if str(name) not in _READ | taken)
+    curves = {name.partition("/")[0] for which in ("train", "test") for kind in KINDS for name in curve_lists(rest, which, kind)}
+    curves |= {name for name in rest if stored_rows({name: rest[name]})}
+    curves |= {name for name in ("train_loss", "test_loss") if is_single(rest.get(name))}
+    unread = {str(name) for name in container} - _READ - taken - curves
+    unread -= {*found.by, *content.optimizers(), *content.placed_by()}
+    return sorted(unread | {name for name in unread_curves(rest) if "/" in name})
+
+
+def _is_part(name: str, state: State) -> bool:
+    """Whether an entry of a file is a tensor of its model, or a table of such."""
+    return name in state or any(tensor.startswith(f"{name}.") for tensor in state)
 
 
 def _nothing_found(content: object) -> DataError:
