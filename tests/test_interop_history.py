@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -271,10 +272,25 @@ def stored_pairs(form: str) -> dict[str, object]:
         "pairs": {"train_pairs": torch.stack([train // P, train % P], 1)},
         "mask": {"train_mask": mask},
         "table": {"split": {"train": train, "test": test}},
+        "two masks": {"train_indices": mask, "test_indices": ~mask},
+        "square masks": {"train_mask": mask.reshape(P, P), "test_mask": ~mask.reshape(P, P)},
+        "zeros and ones": {"train_mask": mask.int()},
+        "bytes": {"train_data": mask.byte(), "test_data": (~mask).byte()},
+        "listed zeros and ones": {"train_mask": mask.int().reshape(P, P).tolist()},
+        "floats": {"train_indices": train.double(), "test_indices": test.double()},
+        "a list that fits beside one that does not": {"train_data": "a.csv", "test_data": "b.csv", "train_idx": train},
+        "names of two kinds": {"train_indices": train, "test_idx": test},
     }[form]
 
 
-@pytest.mark.parametrize("form", ["idx", "train alone", "train_indices alone", "train_data alone", "pairs", "mask", "table"])
+FORMS = [
+    "idx", "train alone", "train_indices alone", "train_data alone", "pairs", "mask", "table", "two masks", "square masks",
+    "zeros and ones", "bytes", "listed zeros and ones", "floats", "a list that fits beside one that does not",
+    "names of two kinds",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_pairs_in_the_file_are_its_split(tmp_path: Path, form: str) -> None:
     run = load_run(saved(tmp_path, epoch=3, **stored_pairs(form)))
     assert run.split is not None
@@ -286,6 +302,43 @@ def test_pairs_in_the_file_are_its_split(tmp_path: Path, form: str) -> None:
 def test_pairs_that_do_not_fit_are_said(tmp_path: Path, value: object) -> None:
     run = load_run(saved(tmp_path, epoch=3, train_idx=value))
     assert any(note.startswith("train_idx of the file was not read as its split: ") for note in run.notes)
+
+
+@pytest.mark.parametrize("names", [("train_indices", "test_indices"), ("train_data", "test_data")])
+@pytest.mark.parametrize(
+    ("train", "test", "why"),
+    [
+        ("a.csv", "b.csv", "train: given str, expected a list of indices or pairs"),
+        (torch.zeros(5, 4, dtype=torch.int64), torch.zeros(5, 4, dtype=torch.int64), r"given an array \(5, 4\), expected"),
+        ([[0, 1, P]], [[0, 1, P]], r"row 0 is the pair \(0, 1\), which row 0 of train is too"),
+        ([[0, 0, P]], [[0, 1, P]], r"given 1 train and 1 test pairs, expected all 121"),
+        ([[0], [1, 2]], [], r"row 1 is \[1, 2\], expected rows of one form"),
+        ([0.5, 1.0], [2.0], r"row 0 is 0\.5, expected integers"),
+    ],
+)
+def test_two_lists_that_do_not_fit_are_said(
+    tmp_path: Path, names: tuple[str, str], train: object, test: object, why: str
+) -> None:
+    run = load_run(saved(tmp_path, epoch=3, **dict(zip(names, (train, test), strict=True))))
+    assert any(re.match(f"{' and '.join(names)} of the file was not read as its split: .*{why}", note) for note in run.notes)
+
+
+@pytest.mark.parametrize("name", ["mask.json", "square.json", "mask.npy", "numbered.csv", "unnamed.csv"])
+def test_masks_of_zeros_and_ones_and_numbered_rows_are_split_files(tmp_path: Path, name: str) -> None:
+    train = SPLIT.draw(TASK).train
+    mask = np.isin(np.arange(P * P), train)
+    rows = "".join(f"{row},{pair // P},{pair % P}\n" for row, pair in enumerate(train.tolist()))
+    texts = {
+        "mask.json": json.dumps(mask.astype(int).tolist()),
+        "square.json": json.dumps(mask.astype(int).reshape(P, P).tolist()),
+        "numbered.csv": f"index,a,b\n{rows}",
+        "unnamed.csv": f",a,b\n{rows}",
+    }
+    if name in texts:
+        (tmp_path / name).write_text(texts[name])
+    else:
+        np.save(tmp_path / name, mask.astype(np.uint8))
+    np.testing.assert_array_equal(np.sort(read_split(tmp_path / name, TASK).train), np.sort(train))
 
 
 def test_no_difference_from_published_losses_is_told_where_none_are(tmp_path: Path) -> None:

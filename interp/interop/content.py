@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TypeGuard
 
-import numpy as np
-from jaxtyping import Int64
-from torch import Tensor
-
 from interp.errors import DataError
 from interp.interop.stored_losses import Placed, clues, number, place, place_shares
 from interp.interop.untrusted import stored_attributes
-from interp.networks.tensor_layout import describe
-
-_SPLITS = (("train_indices", "test_indices"), ("train_data", "test_data"))
 
 # Under which names the state of an optimizer is stored: PyTorch's tutorials, Lightning's list, and shorter ones.
 _OPTIMIZER = re.compile(r"(opt|optim|optimizer)s?(_?states?)?(_?dicts?)?", re.IGNORECASE)
@@ -88,13 +81,6 @@ class Content:
         found = values[-1] if values else number(last, f"{which}_loss")
         return found if isfinite(found) else None
 
-    def split(self, p: int) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " test"]] | None:
-        """Stored train and test pairs as indices a * p + b, if both are stored."""
-        for train, test in _SPLITS:
-            if train in self.rest and test in self.rest:
-                return _indices(self.rest[train], p, train), _indices(self.rest[test], p, test)
-        return None
-
     def optimizers(self) -> list[str]:
         """The names under which the state of an optimizer is stored, the most usual first."""
         found = [name for name, value in self.rest.items() if _OPTIMIZER.fullmatch(name) and _first_group(value)]
@@ -129,15 +115,3 @@ def integer(value: object, name: str) -> int:
     if not isfinite(found) or found != int(found) or found < 0:
         raise DataError(f"{name}: given {found}, expected an integer >= 0")
     return int(found)
-
-
-def _indices(value: object, p: int, name: str) -> Int64[np.ndarray, " pair"]:
-    """Pair indices from a list or tensor of indices, or of (a, b) or (a, b, =) rows."""
-    try:
-        found = np.asarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise DataError(f"{name}: given {describe(value)}, expected indices or pairs ({error})") from error
-    if found.dtype.kind not in "iu" or found.ndim not in (1, 2) or (found.ndim == 2 and found.shape[1] not in (2, 3)):
-        raise DataError(f"{name}: given an array {found.shape} of {found.dtype}, expected indices (n,) or pairs (n, 2)")
-    found = found.astype(np.int64)
-    return found if found.ndim == 1 else found[:, 0] * p + found[:, 1]

@@ -69,8 +69,6 @@ def find_split(
         return known.split, known.split.draw(task), []
     if known.split_file is not None:
         return _listed(read_split(known.split_file, task), task, content.config)
-    if stored := content.split(task.p):
-        return _listed(_checked(*stored, task), task, content.config)
     inside, told = stored_split(content.rest, task)
     if inside is not None:
         rule, split, notes = _listed(inside, task, content.config)
@@ -257,16 +255,6 @@ def _listed(split: Split, task: HeldTask, config: Mapping[str, object]) -> Found
             return candidate, split, []
     note = f"the split is a list of {count} training pairs; seed and rule of the split in the config are defaults"
     return SplitConfig(fraction=count / task.n_pairs), split, [note]
-
-
-def _checked(train: np.ndarray, test: np.ndarray, task: HeldTask) -> Split:
-    try:
-        split = Split(train=train, test=test)
-    except ValueError as error:
-        raise DataError(f"the stored split is damaged: {error}") from error
-    if len(train) + len(test) != task.n_pairs:
-        raise DataError(f"the stored split has {len(train)} + {len(test)} pairs, expected {task.n_pairs} (p = {task.p})")
-    return split
 
 
 def _differs(one: Split, other: Split) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ _TABLES = ("split", "splits", "indices", "data_split")
 # Under which names a file of weights has a list of pairs; ``train`` alone may be anything there.
 STORED_PAIRS = (*_TRAIN[1:], *_TEST[1:], *_TABLES)
 _SETS = ("split", "set", "subset", "part")
+_COLUMNS = (("a", "b"), ("x", "y"), ("index",), ("idx",), ("pair",))
 _BINARY = (".pt", ".pth", ".safetensors")
 
 
@@ -46,27 +47,43 @@ def read_split(path: Path, task: HeldTask) -> Split:
     if path.stat().st_size > _LARGEST:
         raise DataError(f"{path}: given {path.stat().st_size} bytes, expected a list of at most {task.n_pairs} pairs")
     try:
-        train, test = _parts(_read(path))
-        listed = {name: _indices(part, task, name) for name, part in (("train", train), ("test", test)) if part is not None}
-        return _split(listed, task)
+        return _split(_checked(_read(path), task), task)
     except DataError as error:
         raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from error
 
 
 def stored_split(rest: Mapping[str, object], task: HeldTask) -> tuple[Split | None, list[str]]:
     """The split that is listed in a file of weights beside them, in the forms of `read_split`, with notes on what fits none."""
-    named = {name: value for name, value in rest.items() if name in STORED_PAIRS and name not in _TABLES}
     notes: list[str] = []
-    for where, content in (("", named), *((name, rest[name]) for name in _TABLES if isinstance(rest.get(name), Mapping))):
-        if not content:
-            continue
+    for where, content in _stored(rest):
         try:
-            train, test = _parts(content)
-            listed = {name: _indices(part, task, name) for name, part in (("train", train), ("test", test)) if part is not None}
-            return _split(listed, task), [*notes, f"the split is stored: {where or ' and '.join(named)}"]
+            return _split(_checked(content, task), task), [*notes, f"the split is stored: {where}"]
         except (DataError, TypeError, ValueError, IndexError, RuntimeError) as error:  # a tensor may be anything
-            notes.append(f"{where or ' and '.join(named)} of the file was not read as its split: {error}")
+            notes.append(f"{where} of the file was not read as its split: {error}")
     return None, notes
+
+
+def _stored(rest: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """What may be the split in a file of weights: a list of training pairs with the test pairs of its kind, and tables."""
+    trains = [name for name in _TRAIN[1:] if name in rest]
+    tests = [name for name in _TEST[1:] if name in rest]
+    paired = {train: train.replace("train", "test") for train in trains}
+    others = [name for name in tests if name not in paired.values()]
+    for train, test in paired.items():
+        found = [name for name in (test, *others) if name in rest][:1]
+        yield " and ".join((train, *found)), {name: rest[name] for name in (train, *found)}
+    if tests and not trains:
+        yield " and ".join(tests), {name: rest[name] for name in tests}
+    for name in _TABLES:
+        table = rest.get(name)
+        if isinstance(table, Mapping):
+            yield name, table
+
+
+def _checked(content: object, task: HeldTask) -> dict[str, Int64[np.ndarray, " pair"]]:
+    """The lists of train and test pairs, if these are listed too, as indices."""
+    train, test = _parts(content)
+    return {name: _indices(part, task, name) for name, part in (("train", train), ("test", test)) if part is not None}
 
 
 def _read(path: Path) -> object:
@@ -99,7 +116,9 @@ def _read_table(text: str) -> object:
     header = [] if not rows or _is_number(rows[0][0]) else [name.strip().lower() for name in rows.pop(0)]
     first = 2 if header else 1
     chosen = next((header.index(name) for name in _SETS if name in header), None)
-    columns = [header.index(name) for name in ("a", "b", "x", "y", "index", "idx", "pair") if name in header]
+    # Beside a and b an index may number the rows.
+    named = next((names for names in _COLUMNS if {*names} <= {*header}), ())
+    columns = [header.index(name) for name in named]
     if header and not columns:
         raise DataError(
             f"given columns {', '.join(header)}, expected a and b, or index (and split, if test pairs are listed too)"
@@ -136,7 +155,7 @@ def _indices(part: object, task: HeldTask, name: str) -> Int64[np.ndarray, " pai
     """Pair indices, every one of them checked."""
     rows = part.detach().cpu().numpy() if isinstance(part, Tensor) else _array(part, name)
     p, n = task.p, task.n_pairs
-    if rows.dtype == bool:
+    if rows.dtype == bool or _is_mask(rows, p):
         if rows.shape not in ((n,), (p, p)):
             raise DataError(f"{name}: given {rows.shape} truth values, expected one for each of the {n} pairs (p = {p})")
         return np.flatnonzero(rows.reshape(-1))
@@ -158,6 +177,12 @@ def _indices(part: object, task: HeldTask, name: str) -> Int64[np.ndarray, " pai
     if rows.ndim == 2 and rows.shape[1] == 3:
         _check_third(rows[:, 2].astype(np.int64), indices, task, name)
     return indices
+
+
+def _is_mask(rows: np.ndarray, p: int) -> bool:
+    """Whether numbers are truth values: as indices zeros and ones for every pair would name pairs again and again."""
+    shapes = ((p * p,), (p, p)) if p > 3 else ((p * p,),)  # p rows of 2 or 3 numbers are pairs
+    return rows.dtype.kind in "iuf" and rows.shape in shapes and bool(np.isin(rows, (0, 1)).all())
 
 
 def _check_third(third: np.ndarray, indices: np.ndarray, task: HeldTask, name: str) -> None:
