@@ -69,6 +69,22 @@ def test_what_is_no_curve_is_named_and_hinders_nothing(value: object, tmp_path: 
     assert "not read from the file: history, history/test_loss, train_losses" in run.notes
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "share"),
+    [
+        ("train_acc", "test_acc", 0.005),
+        ("train_acc_pct", "test_acc", 0.5),
+        ("train_acc", "test_acc_pct", 0.005),
+    ],
+)
+def test_accuracies_are_in_per_cent_by_name_or_with_those_beside_them(
+    train: str, test: str, share: float, tmp_path: Path
+) -> None:
+    run = loaded(tmp_path, **{train: [1.0, 50.0, 100.0], test: [0.25, 0.5, 0.5], "eval_steps": [0, 5, 9]})
+    assert run.accuracies["train_accuracy"] == {0: 0.01, 5: 0.5, 9: 1.0}
+    assert run.accuracies["test_accuracy"][9] == share
+
+
 def test_what_tells_the_steps_of_anything_is_not_said_to_be_unread(tmp_path: Path) -> None:
     run = loaded(tmp_path, train_losses=LOSSES, log_steps=STEPS, eval_steps=[1, 2])
     assert "train_losses: 4, as many as the log_steps of the file, which they were placed at" in run.notes

@@ -97,6 +97,23 @@ def test_accuracies_in_per_cent_become_shares(tmp_path: Path, names: tuple[str, 
             read_log(written(tmp_path / "l.csv", f"step,train_acc\n0,1\n9,{wrong}\n"))
 
 
+@pytest.mark.parametrize("shares", [(0.5, 1.0), (0.1, 0.25)])
+def test_per_cent_in_one_name_says_nothing_of_a_share_beside_it(tmp_path: Path, shares: tuple[float, float]) -> None:
+    path = written(tmp_path / "l.csv", f"step,Train Accuracy (%),test_acc\n0,25,{shares[0]}\n9,100,{shares[1]}\n")
+    assert as_columns(path) == {"train_accuracy": {0: 0.25, 9: 1.0}, "test_accuracy": {0: shares[0], 9: shares[1]}}
+    assert "Train Accuracy (%): in per cent (up to 100): divided by 100" in read_log(path).notes
+    both = written(tmp_path / "l.csv", "step,train_acc,test_acc\n0,50,0.5\n9,100,0.5\n")
+    assert "test_acc: none above 1, and taken to be in per cent as the other is" in read_log(both).notes
+
+
+def test_two_columns_of_one_name_are_refused_if_they_would_be_read(tmp_path: Path) -> None:
+    for name in ("train_loss", "step"):
+        path = written(tmp_path / "l.csv", f"step,train_loss,{name}\n0,1,2\n")
+        with pytest.raises(DataError, match=f"given '{name}' as the name of several columns, expected another for each"):
+            read_log(path)
+    assert as_columns(written(tmp_path / "l.csv", "step,lr,train_loss,lr,,\n0,1,2,1,,\n")) == {"train_loss": {0: 2.0}}
+
+
 def test_missing_values_are_missing_and_nan_is_nan(tmp_path: Path) -> None:
     path = written(tmp_path / "l.csv", "step,train_loss,val_loss\n0,1.5,\n1,nan,\n2,inf,3\n,7,\n")
     found = as_columns(path)

@@ -115,7 +115,8 @@ def place(rest: Mapping[str, object], which: str, known: Clues, kind: Kind = "lo
 
 
 def place_shares(rest: Mapping[str, object], which: str, known: Clues) -> Placed:
-    """The ``train`` or ``test`` accuracies of a file as `place` has them, those in per cent divided by 100.
+    """The ``train`` or ``test`` accuracies of a file as `place` has them, those in per cent divided by 100: by a % in their name,
+    or because one of those without it is above 1.
 
     What is no list of accuracies is left out, with a note: nothing but the history depends on them.
     """
@@ -124,11 +125,25 @@ def place_shares(rest: Mapping[str, object], which: str, known: Clues) -> Placed
     name = next(iter(curve_lists(rest, which, "accuracy")), "")
     if top > 100 * (1 + 1e-6) or min(filter(isfinite, found.values), default=0.0) < -1e-6:
         return Placed(note=f"not read from the file: {name}, whose values are no accuracies (up to {top:g})")
-    if top <= 1 + 1e-6:
+    if not found.values or not _in_per_cent(rest, name):
         return found
     note = f"{name}: in per cent (up to {top:g}): divided by 100"
     shares = tuple(value / 100 for value in found.values)
     return Placed(shares, found.epochs, f"{found.note}; {note}" if found.note else note, found.by)
+
+
+def _in_per_cent(rest: Mapping[str, object], name: str) -> bool:
+    """Whether accuracies are in per cent: by their name, or else by the greatest of all whose names do not say so."""
+    if _says_per_cent(name):
+        return True
+    beside = [next(iter(curve_lists(rest, which, "accuracy").items()), None) for which in ("train", "test")]
+    unmarked = [one[1].values for one in beside if one is not None and not _says_per_cent(one[0])]
+    return max((value for values in unmarked for value in values if isfinite(value)), default=0.0) > 1 + 1e-6
+
+
+def _says_per_cent(name: str) -> bool:
+    means = meaning(name.rpartition("/")[2])
+    return means is not None and means.percent
 
 
 def curve_lists(rest: Mapping[str, object], which: str, kind: Kind = "loss") -> dict[str, Curve]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from io import StringIO
 from pathlib import Path
 
 from interp.errors import DataError
+from interp.interop.logs.column_names import meaning, step_rank
 from interp.interop.logs.log_rows import LARGEST_TEXT, Row, Rows, check_count, check_size
 
 
@@ -16,7 +18,8 @@ def read_csv_log(path: Path) -> Rows:
     A last line without a line break may be cut off within a number, as a live writer leaves it: it is left out, with a note.
 
     Raises:
-        DataError: if it is no text, has no header, or a line has another number of cells; the message names the line.
+        DataError: if it is no text, has no header, or one that names a column twice, or a line has another number of cells; the
+            message names the line.
     """
     check_size(path, LARGEST_TEXT)
     text = decoded(path)
@@ -47,6 +50,10 @@ def _rows(text: str, delimiter: str, path: Path) -> list[Row]:
     if len(header) < 2 or any(_is_number(name) for name in header):
         shown = text[:80].split("\n", maxsplit=1)[0]
         raise DataError(f"{path}: given {shown!r} as its first line, expected a header such as step,train_loss,test_loss")
+    read = Counter(name for name in header if name and (meaning(name) or step_rank(name) is not None))
+    if twice := [name for name, number in read.items() if number > 1]:
+        shown = ", ".join(map(repr, twice[:5]))
+        raise DataError(f"{path}: given {shown} as the name of several columns, expected another for each; rename them")
     rows: list[Row] = []
     for cells in lines:
         line = lines.line_num

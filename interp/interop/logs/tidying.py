@@ -170,7 +170,11 @@ def _repeated(count: int) -> str:
 def _in_fractions(
     columns: dict[str, Column], means: Mapping[str, Meaning], names: Mapping[str, tuple[str, Meaning]]
 ) -> list[str]:
-    """Turn accuracies in per cent into shares, all of them or none; refuse what is neither."""
+    """Turn accuracies in per cent into shares; refuse what is neither.
+
+    A name with % says that its column is in per cent. The others are in one unit: a run that only memorizes may have less than
+    1 % right on its test pairs, beside 100 % on its training pairs.
+    """
     accuracies = {name: column for name, column in columns.items() if name.endswith("accuracy")}
     for name, column in accuracies.items():
         wrong = [(step, value) for step, value in column.items() if not (isnan(value) or -1e-6 <= value <= 100 * (1 + 1e-6))]
@@ -178,12 +182,20 @@ def _in_fractions(
             raise DataError(
                 f"{names[name][0]}: given {wrong[0][1]:g} at step {wrong[0][0]}, expected a share in 0..1 or per cent"
             )
-    top = max((value for column in accuracies.values() for value in column.values() if not isnan(value)), default=0.0)
-    if top <= 1 + 1e-6 and not any(means[name].percent for name in accuracies):
+    top = {
+        name: max((value for value in column.values() if not isnan(value)), default=0.0) for name, column in accuracies.items()
+    }
+    unmarked = [name for name in accuracies if not means[name].percent]
+    exceeds = any(top[name] > 1 + 1e-6 for name in unmarked)
+    divided = [name for name in accuracies if exceeds or means[name].percent]
+    for name in divided:
+        columns[name] = {step: value / 100 for step, value in columns[name].items()}
+    if not divided:
         return []
-    for name, column in accuracies.items():
-        columns[name] = {step: value / 100 for step, value in column.items()}
-    return [f"{' and '.join(names[name][0] for name in accuracies)}: in per cent (up to {top:g}): divided by 100"]
+    greatest = max(top[name] for name in divided)
+    said = [f"{' and '.join(names[name][0] for name in divided)}: in per cent (up to {greatest:g}): divided by 100"]
+    small = [names[name][0] for name in divided if name in unmarked and top[name] <= 1 + 1e-6]
+    return said + [f"{name}: none above 1, and taken to be in per cent as the other is" for name in small]
 
 
 def _is_missing(value: object) -> bool:
