@@ -286,3 +286,10 @@ def test_a_map_may_pack_and_tie_and_drop_axes_of_size_one(tmp_path: Path) -> Non
     assert_same_function(loaded, model)
     with pytest.raises(UsageError, match="given W_QKV and W_Q, expected the one tensor or the three"):
         load_weights(tmp_path / "m.pt", "map", known=Known(map=(*entries, "g=W_Q")))
+    merged_too = tuple("d[(n_heads d_head) d_model]=W_O" if entry == "d=W_O" else entry for entry in entries)
+    merged_state = state | {"d": model.W_O.reshape(-1, 6)}
+    with pytest.raises(
+        UsageError, match=r"n_heads: this map merges the heads .* \(1, 2, 4, 8\); give it, for example Known\(n_h"
+    ):
+        load_weights(save(merged_state, tmp_path / "merged.pt"), "map", known=Known(map=merged_too))
+    assert_same_function(load_weights(tmp_path / "merged.pt", "map", known=Known(map=merged_too, n_heads=2)), model)

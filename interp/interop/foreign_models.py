@@ -101,7 +101,7 @@ def _said(known: Known) -> tuple[set[str], set[str]]:
 def _check_heads(format: str, layout: Layout, state: State, n_heads: int | None) -> None:
     """Error if every tensor merges the heads, and nothing tells their number, or what does cannot be it."""
     merged = [name for name, (ours, axes) in layout.tensors.items() if ours in ("W_Q", "W_QKV") and "(" in axes and name in state]
-    apart = any("n_heads" in axes.split() for _, (_, axes) in layout.entries())
+    apart = any("n_heads" in re.sub(r"\([^)]*\)", "", axes).split() for _, (_, axes) in layout.entries())
     if not merged or apart:
         return
     width = _merged_width(state[merged[0]], layout.tensors[merged[0]][1])
