@@ -21,6 +21,7 @@ from published_groups import (
     written,
 )
 
+import interp
 from interp import observe, open_run, report
 from interp.anatomy import anatomy
 from interp.anatomy.source import open_source
@@ -29,7 +30,7 @@ from interp.errors import DataError, UsageError
 from interp.groups.by_name import group
 from interp.groups.published_orders import listed, numbers_in_ours, published_group
 from interp.harmonics import irreps
-from interp.interop import Known, explain, import_run, load_run, load_weights
+from interp.interop import Known, explain, export_weights, import_run, load_run, load_weights
 from interp.interop.known import UnknownFactError
 from interp.losses import cross_entropy
 from interp.networks.two_embeddings import TwoEmbeddings
@@ -314,3 +315,60 @@ def test_losses_are_the_cross_entropy_of_their_logits(tmp_path: Path) -> None:
     assert imported.account.performance.loss == pytest.approx(float(losses.mean()), rel=1e-9)
     torch.manual_seed(1)
     assert imported.split.train.tolist() == torch.randperm(3600)[:1800].tolist()
+
+
+def renumbered(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """The same model on elements that are numbered as `interp.group` numbers them."""
+    order = torch.from_numpy(np.argsort(numbers_in_ours(name)))
+    return {key: tensor[order] if key in ("W_x", "W_y") else tensor[:, order] if key == "W_U" else tensor
+            for key, tensor in state.items()}  # fmt: skip
+
+
+def test_a_model_in_our_numbering_is_read_by_the_name_of_its_task(tmp_path: Path) -> None:
+    path, split = written(tmp_path / "ours", renumbered(coset_mlp("S3"), "S3")), SplitConfig("python", 0, 0.5)
+    run = import_run(path, tmp_path / "runs", known=Known(task="S3", split=split, trust_split=True))
+    assert run.config.task == interp.task("S3", equals_sign=False)
+    assert run.history["train_accuracy"].values.tolist() == [1.0]
+    assert open_run(run.path).config.task == run.config.task
+    assert not any("WARNING" in note for note in run.provenance["notes"])
+    warned = load_run(path, known=Known(group="S3")).notes
+    assert any(
+        note.startswith("WARNING: the model is right for ") and "give --task S3 (known.task) in its" in note for note in warned
+    )
+    published = load_run(written(tmp_path / "theirs", coset_mlp("S3")), known=Known(group="S3")).notes
+    assert not any("--task" in note for note in published)
+
+
+def test_an_exported_run_of_a_group_is_read_back_as_itself(tmp_path: Path) -> None:
+    split = SplitConfig("python", 0, 0.5)
+    sizes = interp.ModelConfig(d_model=8, n_heads=2, d_mlp=8)
+    given = interp.RunConfig(task=interp.task("S3"), split=split, model=sizes, steps=5)
+    made = interp.record(given, tmp_path / "runs", "s3", progress=False)
+    path = export_weights(made[made.steps[-1]], tmp_path / "s3.pt")
+    again = import_run(path, tmp_path / "runs", "again", known=Known(task="S3", split=split, trust_split=True))
+    assert again.config.task == made.config.task
+    last = [run.history.sel(step=5) for run in (made, again)]
+    assert float(last[1]["train_loss"]) == pytest.approx(float(last[0]["train_loss"]), rel=1e-5)
+    assert float(last[1]["test_accuracy"]) == float(last[0]["test_accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("S4", "task: given 'S4', with 24 elements and 24 answers, expected an answer, one of 6, to every pair of 6 elements"),
+        ("x/y mod 5", "task: given 'x/y mod 5', with 5 elements and 5 answers, of which 5 pairs have no answer"),
+        ("S", "task: given 'S', expected"),
+    ],
+)
+def test_a_task_that_the_model_cannot_have_learned_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    path = written(tmp_path, coset_mlp("S3"))
+    with pytest.raises(UsageError, match=message):
+        load_run(path, known=Known(task=name))
+
+
+def test_a_task_is_said_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="task: given 'S3' and group S3, expected one of them"):
+        Known(task="S3", group="S3")
+    config(tmp_path, "S3", seed=1, frac_train=0.5)
+    with pytest.raises(UsageError, match="task: given 'S3', but the file says 'S3'; leave it out"):
+        load_run(written(tmp_path, coset_mlp("S3")), known=Known(task="S3"))

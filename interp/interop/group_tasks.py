@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from interp.errors import DataError, UsageError
+from interp.groups.published_orders import PERMUTED
 from interp.interop.group_models import groups_of_order
 from interp.interop.guess import Guess
 from interp.interop.held_network import Held, HeldTask
@@ -14,8 +15,14 @@ from interp.interop.known import UnknownFactError
 from interp.interop.stored_sizes import whole_number
 from interp.interop.working import performance
 from interp.networks.one_layer import Weights
+from interp.tasks.modular import ModularTask
+from interp.tasks.named import task
 from interp.tasks.published_groups import published_task
+from interp.tasks.recognized import residues_of
 from interp.tasks.splits import Split, SplitConfig
+
+# A numbering in which a model is right for so much more of the pairs is the one that it was trained with.
+_BETTER = 0.2
 
 
 def group_task_of(model: Held, group: str | None, *, untold: str = "no cfg.json") -> tuple[HeldTask, list[Guess]]:
@@ -32,15 +39,15 @@ def group_task_of(model: Held, group: str | None, *, untold: str = "no cfg.json"
     """
     n, equals_sign = elements(model), model.equals_sign if isinstance(model, Weights) else False
     if group is not None:
-        task = published_task(group, equals_sign=equals_sign)
-        if task.p != n:
+        named = published_task(group, equals_sign=equals_sign)
+        if named.p != n:
             raise UsageError(
-                f"group: given {group}, which has {task.p} elements, but the tensors have {n}, as "
+                f"group: given {group}, which has {named.p} elements, but the tensors have {n}, as "
                 f"{' or '.join(groups_of_order(n))} has"
             )
-        return task, []
+        return named, []
     tried = {name: published_task(name, equals_sign=equals_sign) for name in groups_of_order(n)}
-    how = {name: performance(model, task, None, step=0).working for name, task in tried.items()}
+    how = {name: performance(model, one, None, step=0).working for name, one in tried.items()}
     best, *others = sorted(how, key=lambda name: -how[name].excess)
     if how[best].is_mostly_right and all(how[best].is_far_better_than(how[other]) for other in others):
         why = f"not stored ({untold}), and the model is right for {how[best].accuracy:.1%} of its products"
@@ -50,6 +57,47 @@ def group_task_of(model: Held, group: str | None, *, untold: str = "no cfg.json"
         f"which have {n} elements",
         {"group": best},
     )
+
+
+def task_by_our_name(model: Held, name: str, stored: object) -> HeldTask:
+    """The task of a name in `interp.task`, with its numbering.
+
+    Args:
+        model: the last one of a run.
+        name: such as ``S3``.
+        stored: the operation or the group that the file names; None if it names none.
+
+    Raises:
+        UsageError: for a name of no task, or of one that the model cannot have learned, or that the file contradicts.
+    """
+    n, equals_sign = elements(model), model.equals_sign if isinstance(model, Weights) else False
+    named = task(name, equals_sign=equals_sign)
+    if stored is not None:
+        raise UsageError(f"task: given {name!r}, but the file says {stored!r}; leave it out")
+    if not named.is_binary_operation or named.left_out is not None or not named.p == named.classes == n:
+        size = f"{named.p} elements and {named.classes} answers" if named.is_binary_operation else f"{named.n_pairs} inputs"
+        holes = "" if named.left_out is None else f", of which {len(named.left_out)} pairs have no answer"
+        raise UsageError(
+            f"task: given {name!r}, with {size}{holes}, expected an answer, one of {n}, to every pair of {n} elements"
+        )
+    residues = residues_of(named)
+    return named if residues is None else ModularTask(n, residues, equals_sign=equals_sign)
+
+
+def numbering_notes(model: Held, group: str | None) -> list[str]:
+    """That a model gives the products of the caller's group far better in the numbering of `interp.group`, in words."""
+    if group not in PERMUTED:
+        return []
+    equals_sign = model.equals_sign if isinstance(model, Weights) else False
+    tasks = (published_task(group, equals_sign=equals_sign), task(group, equals_sign=equals_sign))
+    theirs, ours = (performance(model, one, None, step=0).working for one in tasks)
+    if not ours.is_far_better_than(theirs) and not (ours.is_mostly_right and ours.accuracy > theirs.accuracy + _BETTER):
+        return []
+    return [
+        f"WARNING: the model is right for {theirs.accuracy:.1%} of the products of {group} as the group-representation code "
+        f"numbers its elements (--group {group}), and for {ours.accuracy:.1%} as they are numbered here: give --task {group} "
+        "(known.task) in its place"
+    ]
 
 
 def elements(model: Held) -> int:

@@ -28,6 +28,8 @@ class Known:
         operation: the operation that the model learned.
         group: the group whose products it learned, numbered as in the group-representation code of Chughtai et al. 2023: C113,
             D59, S5, A5 (docs/importing-groups.md).
+        task: the task that it learned, by its name in `interp.task`, numbered as there: S3 for a model of this toolkit, or
+            x*y*x^-1 in S5.
         split: how its train and test pairs were drawn: RULE:SEED:FRACTION, such as python:0:0.3; the rules are those of
             `interp.SplitConfig`.
         split_file: a file that lists its train pairs, or train and test; see `interp.interop.read_split`.
@@ -61,6 +63,7 @@ class Known:
     orientation: Literal["linear", "left"] | None = None
     leaves: str | None = None
     steps: tuple[int, ...] = ()
+    task: str | None = None
     within: str | None = None
     large: bool = False
 
@@ -80,6 +83,8 @@ class Known:
             object.__setattr__(self, "group", self.group.replace("Z", "C"))
             if self.operation is not None:
                 raise UsageError(f"group: given {self.group} and operation {self.operation}, expected one of them")
+        if self.task is not None and (other := next((name for name in ("operation", "group") if getattr(self, name)), None)):
+            raise UsageError(f"task: given {self.task!r} and {other} {getattr(self, other)}, expected one of them")
         if self.orientation not in (None, "linear", "left"):
             raise unknown("orientation", self.orientation, ("linear", "left"))
         rate = self.attention_rate

@@ -16,7 +16,7 @@ from interp.interop.containers import limits
 from interp.interop.found_split import find_split, refuted
 from interp.interop.gathering import Files, find_files
 from interp.interop.group_models import log_of, no_group_in_words
-from interp.interop.group_tasks import drawn_split, group_task_of
+from interp.interop.group_tasks import drawn_split, group_task_of, numbering_notes, task_by_our_name
 from interp.interop.guess import Guess
 from interp.interop.held_network import Held, HeldTask
 from interp.interop.imported import Imported, disagreements, run_config
@@ -165,9 +165,10 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
     notes += [note for which in losses for note in (content.losses_note(which), shares[which].note) if note]
     logged = placed.columns.get("train_loss", {}).get(last) if placed is not None else None
     at = None if unplaced else last
+    numbering = numbering_notes(weights, known.group) if opened.group is None else []
     account = account_of(opened, weights, task, split=split, step=at, logged_loss=logged, guesses=task_guesses)
     notes += [*(f"the {one.what} is {one.why}: {one.value} was assumed" for one in task_guesses), *split_notes, *insisted]
-    notes += [*([against] if against else []), *account.notes()]
+    notes += [*([against] if against else []), *account.notes(), *numbering]
     notes += [
         f"not stored, so the config has defaults for: {', '.join(missing)}",
         *_contradictions(opened, known),
@@ -200,6 +201,9 @@ def _describe(source: Files, opened: Opened, known: Known) -> Imported:
 
 
 def _task(opened: Opened, weights: Held, known: Known, source: Files) -> tuple[HeldTask, list[Guess]]:
+    if known.task is not None:
+        stored_word = opened.config.get("fn_name")
+        return task_by_our_name(weights, known.task, opened.group or (stored_word if stored_word in OPERATIONS else None)), []
     group = known.settle("group", opened.group)
     if group is not None or not isinstance(weights, Weights):
         untold = no_group_in_words(source.files[-1]) if group is None else ""
