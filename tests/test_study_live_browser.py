@@ -14,6 +14,8 @@ from test_live_browser import ON_THIS_MACHINE, Tab, visit
 from test_study_live import SETTINGS, at_once, come, served_study, whole  # noqa: F401  fixtures
 
 from interp import Study
+from interp.forecasting.early_word import ToldEarly
+from interp.reporting import study_source
 
 pytestmark = pytest.mark.browser
 
@@ -95,6 +97,51 @@ def test_runs_come_in_and_what_was_chosen_stays(browser: Browser, study: Study, 
     assert finished(tab) == 6
     assert "No law is fitted" in page.text_content("#law-said")
     tab.until_told("The study is finished: 6 runs.")
+    leave(tab)
+
+
+def test_forecasts_come_with_the_last_page(
+    browser: Browser,
+    study: Study,
+    live: Served,
+    whole: Study,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(study_source, "foretold", lambda path: ToldEarly(1, "groks", 9, 7.0, 11.0))
+    come(study, whole, 0, 1)
+    tab = visit(browser, live.url)
+    until_version(tab, 1)
+    assert not tab.page.is_visible("#panel-told")
+    tab.page.focus("#runs thead button >> nth=3")
+    come(study, whole, *range(2, 6))
+    tab.until("document.querySelector('.live').dataset.state === 'ended'")
+    tab.until_told("This page is complete")
+    assert tab.page.is_visible("#panel-told")
+    assert "A date was named for 6 runs." in tab.page.text_content("#told-said")
+    assert tab.page.evaluate("document.querySelector('#told').data[1].x.length") == 6
+    assert tab.page.evaluate("document.activeElement === document.querySelectorAll('#runs thead button')[3]")
+    assert tab.page.evaluate("document.querySelectorAll('#runs tbody tr').length") == 6
+    leave(tab)
+
+
+def test_a_page_that_could_not_be_drawn_is_not_called_complete(
+    browser: Browser,
+    study: Study,
+    live: Served,
+    whole: Study,  # noqa: F811
+) -> None:
+    come(study, whole, 0)
+    tab = visit(browser, live.url)
+    until_version(tab, 1)
+    tab.page.evaluate("() => { shown.draw = async () => { throw new Error('no room'); }; }")
+    come(study, whole, *range(1, 6))
+    tab.until_told("The study is finished: 6 runs.")
+    tab.until_told("What is new could not be shown: no room.")
+    tab.page.wait_for_timeout(2_500)  # it asks twice meanwhile
+    assert "complete" not in tab.page.inner_text(".live")
+    tab.page.evaluate("() => { delete shown.draw; }")
+    tab.until_told("This page is complete")
+    assert tab.page.evaluate("document.querySelectorAll('#runs tbody tr').length") == 6
     leave(tab)
 
 

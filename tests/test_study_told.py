@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from planted_study import planted_row, planted_source
@@ -39,16 +40,21 @@ def test_what_was_said_is_held_against_what_happened():
     assert "Of the 1 that had not grokked by their last step, 1 should have" in found["said"]
 
 
-def test_nothing_said_is_no_panel():
+def is_shown(html):
+    (panel,) = re.findall(r'<section class="panel" id="panel-told"[^>]*>', html)
+    return "hidden" not in panel
+
+
+def test_nothing_said_is_a_panel_that_is_not_shown():
     assert told_findings(rows(1000, None), {}) == {"points": [], "said": "", "multiple": MULTIPLE}
-    assert 'id="panel-told"' not in study_page(planted_source({"split.fraction": [0.3, 0.4]}, seeds=2)).html
+    assert not is_shown(study_page(planted_source({"split.fraction": [0.3, 0.4]}, seeds=2)).html)
 
 
 def test_the_page_has_the_panel_and_its_numbers():
     source = planted_source({"split.fraction": [0.3, 0.4]}, seeds=2)
     told = {row["run"]: said(5000) for row in source.table.rows}
     html = study_page(replace(source, told=told)).html
-    assert 'id="panel-told"' in html
+    assert is_shown(html)
     assert len(data_of(html)["told"]["points"]) == len(told)
     assert data_of(html)["told"]["said"] in html.replace("&#39;", "'")
 

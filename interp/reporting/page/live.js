@@ -10,6 +10,8 @@ class Live {
   // other data, `take(source, buffer)`, and `heard()`, which is called with every answer.
   constructor(view) {
     this.view = view;
+    this.version = view.version; // the last one that is shown as a whole
+    this.missed = ""; // what came after it and could not be shown, in words
     this.viewer = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
     this.failures = 0;
     this.bar = Object.assign(document.createElement("div"), { className: "live" });
@@ -23,7 +25,7 @@ class Live {
   async follow() {
     let state = null;
     try {
-      const response = await fetch(`state?viewer=${this.viewer}&version=${this.view.version}`, { cache: "no-store" });
+      const response = await fetch(`state?viewer=${this.viewer}&version=${this.version}`, { cache: "no-store" });
       if (!response.ok) throw new Error(response.statusText);
       state = await response.json();
       this.failures = 0;
@@ -31,7 +33,7 @@ class Live {
       this.failures += 1;
     }
     if (this.failures > 3) {
-      this.say("ended", "No longer connected: the process that served this page has ended. What it shows stays as long as the tab is open.");
+      this.say("ended", `No longer connected: the process that served this page has ended. ${this.missed}What it shows stays as long as the tab is open.`);
       return;
     }
     if (state && await this.heard(state)) return;
@@ -42,16 +44,18 @@ class Live {
   async heard(state) {
     this.view.heard();
     this.line.textContent = state.line;
-    const isNew = state.version !== this.view.version;
+    const isNew = state.version !== this.version;
     if (isNew && (!document.hidden || state.ended)) {
       try {
         await this.update();
+        this.missed = "";
       } catch (error) {
-        this.say("trouble", `What is new could not be shown: ${error.message || error}`);
+        this.missed = `What is new could not be shown: ${error.message || error}. `;
+        this.say("trouble", this.missed.trim());
         return false;
       }
     }
-    if (state.ended && state.version === this.view.version) {
+    if (state.ended && state.version === this.version) {
       // Once more, so that the server knows that this page has everything.
       await fetch(`state?viewer=${this.viewer}&version=${state.version}`, { cache: "no-store" }).catch(() => null);
       const complete = state.trouble ? `${state.trouble} This page` : "This page is complete and";
@@ -80,6 +84,7 @@ class Live {
     }
     document.title = then.title;
     await this.view.take(source, buffer);
+    this.version = this.view.version;
   }
 }
 

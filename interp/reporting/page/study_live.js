@@ -35,8 +35,11 @@ class LiveStudy {
     study.run = Math.max(0, study.column("run").values.indexOf(run));
     hideTip();
     if (offered(study) !== before) study.choices.draw(); // else a list that is open would close
-    await study.draw();
-    keep();
+    try {
+      await study.draw();
+    } finally {
+      keep();
+    }
   }
 }
 

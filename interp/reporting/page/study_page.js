@@ -219,7 +219,7 @@ class Study {
     await this.drawCell();
     await drawSurvival(this);
     await drawLaw(this);
-    if (this.source.told.points.length) await drawTold(this);
+    await drawTold(this);
     await drawFacts(this);
     drawMultiples(this);
   }

@@ -175,6 +175,9 @@ async function drawFacts(study) {
 // What was said of runs early on, against what became of them, on equal logarithmic axes.
 async function drawTold(study) {
   const { points, said } = study.source.told;
+  document.getElementById("panel-told").hidden = !points.length;
+  document.getElementById("told-said").textContent = said;
+  if (!points.length) return clear("told");
   const colour = study.colours.cycle[0];
   const ends = points.flatMap((one) => [one.low, one.high, one.got]);
   const edge = [Math.min(...ends) / 1.15, Math.max(...ends) * 1.15];
