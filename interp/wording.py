@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+DIGITS, _ALL_DIGITS = 4, 17  # of a number for people, and those that no two numbers have in common
 
 
 def counted(n: int, noun: str) -> str:
@@ -76,13 +78,23 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %".replace(".0 %", " %")
 
 
-def number(value: float | None) -> str:
-    """A number with four digits; a dash where there is none. A narrow column does not break it.
+def number(value: float | None, digits: int = DIGITS) -> str:
+    """A number with four digits, or others; a dash where there is none. A narrow column does not break it.
 
     >>> number(0.123456), number(2.41e-7), number(None)
     ('0.1235', '2.41e\u22127', '-')
     """
-    return "-" if value is None else unbroken(f"{value:.4g}")
+    return "-" if value is None else unbroken(f"{value:.{digits}g}")
+
+
+def digits_apart(values: Iterable[float]) -> int:
+    """How many digits tell numbers apart that differ: four, or as many more as that takes.
+
+    >>> digits_apart([0.3, 0.35, 0.3]), digits_apart([0.612341, 0.612343])
+    (4, 6)
+    """
+    known = set(values)
+    return next((n for n in range(DIGITS, _ALL_DIGITS) if len({f"{value:.{n}g}" for value in known}) == len(known)), _ALL_DIGITS)
 
 
 def about(steps: float) -> str:

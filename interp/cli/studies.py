@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import tyro
 
@@ -16,7 +16,7 @@ from interp.cli.printing import fail_on_unread, json_text, print_json, print_tab
 from interp.cli.study_runs import StudyName, named, opened_study, run, watch
 from interp.errors import DataError, UsageError
 from interp.studies.study_plan import DEFAULT_MEASURES
-from interp.studies.vary import read_axis
+from interp.studies.vary import read_axis, read_place
 from interp.wording import counted
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def figure(asked: Annotated[StudyFigure, tyro.conf.arg(name="")]) -> None:
     check_target(asked.out, **size)
     if asked.y is not None and asked.name != "phase-diagram":
         raise UsageError(f"--y: given for {asked.name}, expected only for phase-diagram")
-    held = {axis.name: axis.values[0] if len(axis.fields) > 1 else axis.values[0][0] for axis in map(read_axis, asked.at)}
+    held = _held(asked.at)
     study = opened_study(asked.study, asked.root)
     if asked.name == "phase-diagram":
         drawn = phase_diagram(study, x=asked.x, y=asked.y, of=asked.of, fixed=held, theme=asked.theme)
@@ -187,6 +187,16 @@ def figure(asked: Annotated[StudyFigure, tyro.conf.arg(name="")]) -> None:
         drawn = law(study, along=asked.x, of=asked.of, fixed=held, theme=asked.theme)
     say(f"wrote {save(drawn, asked.out, width=asked.width, height=asked.height, scale=asked.scale)}")
     _fail_on_unread(study)
+
+
+def _held(given: Sequence[str]) -> dict[str, Any]:
+    """The values that texts such as ``split.fraction=0.4`` say, by the name of their axis; one for each."""
+    held: dict[str, Any] = {}
+    for name, value in map(read_place, given):
+        if name in held:
+            raise UsageError(f"--at: given {name} twice, expected one value for it")
+        held[name] = value
+    return held
 
 
 def list_(root: Root = ROOT) -> None:

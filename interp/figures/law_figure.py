@@ -17,6 +17,7 @@ from interp.studies.law_fit import Law
 from interp.studies.laws import fraction_law, modulus_law, weight_decay_law
 from interp.studies.resampling import RESAMPLES
 from interp.studies.timed import timed
+from interp.wording import digits_apart
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -110,18 +111,19 @@ def law_picture(found: Fitted, asked: Asked, *, axis: str) -> tuple[list[dict[st
     layout = grid(cells, (260, 130)[: len(cells)])
     ends = np.log10([found.x.min(), found.x.max()]) + np.array([-0.06, 0.06])
     values = np.unique(found.x)
+    digits = digits_apart(values)
     ticks = values if len(values) <= _TICKS else values[:: -(-len(values) // _TICKS)]
     for n in range(1, len(cells) + 1):
         layout[f"xaxis{on(n)['xaxis'][1:]}"] |= {
             "type": "log", "range": ends.tolist(), "tickmode": "array", "tickvals": ticks.tolist(),
-            "ticktext": [f"{value:.4g}" for value in ticks],
+            "ticktext": [f"{value:.{digits}g}" for value in ticks],
         }  # fmt: skip
     layout["yaxis"] |= {"exponentformat": "none", "tickformat": ",~r", "tickfont": {"size": 10}, "dtick": _dtick(found.runs)}
     alt = (
         f"{what[0].upper()}{what[1:]} of every run against {axis}{', with the fitted law and its residuals' if has_law else ''}."
     )
     layout |= {"showlegend": True, "meta": {**layout["meta"], "alt": alt}}
-    return _traces(found, found.runs, ends=ends), layout
+    return _traces(found, found.runs, ends=ends, digits=digits), layout
 
 
 def _dtick(runs: Durations) -> str | int:
@@ -129,9 +131,9 @@ def _dtick(runs: Durations) -> str | int:
     return "D2" if runs.time.max() < _DECADES * runs.time.min() else 1
 
 
-def _traces(found: Fitted, runs: Durations, *, ends: np.ndarray) -> list[dict[str, Any]]:
+def _traces(found: Fitted, runs: Durations, *, ends: np.ndarray, digits: int) -> list[dict[str, Any]]:
     event = runs.event
-    traces = _both(found.x, runs.time, event, cell=1)
+    traces = _both(found.x, runs.time, event, cell=1, digits=digits)
     if isinstance(found.law, Law):
         x = np.logspace(float(ends[0]), float(ends[1]), _POINTS)
         fitted = found.law.time(x)
@@ -144,13 +146,15 @@ def _traces(found: Fitted, runs: Durations, *, ends: np.ndarray) -> list[dict[st
             }
         )  # fmt: skip
         finite = np.isfinite(found.law.residual)
-        traces += _both(found.x[finite], found.law.residual[finite], event[finite], cell=2, legend=False)
+        traces += _both(found.x[finite], found.law.residual[finite], event[finite], cell=2, digits=digits, legend=False)
         zero = {"type": "scatter", "mode": "lines", "x": 10**ends, "y": [0, 0], "line": line}
         traces.append({**zero, "showlegend": False, "hoverinfo": "skip", **on(2)})
     return traces
 
 
-def _both(x: np.ndarray, y: np.ndarray, event: np.ndarray, *, cell: int, legend: bool = True) -> list[dict[str, Any]]:
+def _both(
+    x: np.ndarray, y: np.ndarray, event: np.ndarray, *, cell: int, digits: int, legend: bool = True
+) -> list[dict[str, Any]]:
     """Runs with the event as dots, those without it as open triangles at the step they were last seen."""
     looks = (
         (event, "event seen", {"size": 6, "color": CYCLE[0], "opacity": 0.75}),
@@ -159,7 +163,7 @@ def _both(x: np.ndarray, y: np.ndarray, event: np.ndarray, *, cell: int, legend:
     return [
         {
             "type": "scatter", "mode": "markers", "x": x[chosen], "y": y[chosen], "name": name, "marker": marker,
-            "showlegend": legend, "hovertemplate": "%{y:,.4~g} at %{x:.3g}<extra></extra>", **on(cell),
+            "showlegend": legend, "hovertemplate": f"%{{y:,.4~g}} at %{{x:.{digits}~g}}<extra></extra>", **on(cell),
         }
         for chosen, name, marker in looks
         if chosen.any()

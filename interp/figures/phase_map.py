@@ -12,7 +12,7 @@ import numpy as np
 
 from interp.errors import UsageError
 from interp.figures.cell_numbers import OUTCOMES, Answer, Asked, answer, common_outcome, words
-from interp.figures.study_table import StudyAxis, StudyTable
+from interp.figures.study_table import StudyAxis, StudyTable, apart
 from interp.figures.theme import CYCLE, NEUTRAL, PAPER, faded, steps_of_colour, template
 from interp.studies.durations import FEW
 
@@ -27,6 +27,7 @@ OUTCOME_COLOURS = {
 # The scale begins this share of it below the least value, so that no value has the colour of the paper.
 _FAINTEST = 0.12
 _BEYOND = "not reached"
+_WORDS = 0.13  # share of an axis that the words take
 _TEXT_UP_TO = 12  # columns of a map whose cells are wide enough for a number
 
 
@@ -173,18 +174,22 @@ def _points(
     if axis.numbers is None:
         x_axis |= {"tickmode": "array", "tickvals": at, "ticktext": list(axis.ticks), "automargin": True}
     elif axis.is_log:
-        x_axis |= {"type": "log", "tickmode": "array", "tickvals": at, "ticktext": list(axis.texts)}
+        ticks = {"tickvals": [at[i] for i in axis.ticked], "ticktext": [axis.texts[i] for i in axis.ticked]}
+        x_axis |= {"type": "log", "tickmode": "array", **ticks}
     y_axis: dict[str, Any] = {"title": {"text": asked.title}}
     layout = {"xaxis": x_axis, "yaxis": y_axis, "height": 380, "margin": {"l": 80, "r": 20, "t": 50, "b": 56}}
     if asked.kind == "outcome":
         categories = {"title": x_axis["title"], "type": "category", "automargin": True}
-        return _stacked(told, axis.ticks, hover), {**layout, "barmode": "stack", "xaxis": categories}
+        y_axis |= {"title": {"text": "share of runs"}, "range": [0, 1]}
+        # With its legend also where one outcome alone occurs: nothing else says which.
+        return _stacked(told, axis.ticks, hover), {**layout, "barmode": "stack", "xaxis": categories, "showlegend": True}
     if asked.kind == "share":
         y_axis |= {"range": [-0.03, 1.03], "tickformat": ".0%"}
     elif asked.kind == "time":
-        y_axis |= {"range": [0, _top(told) or 1], "tickformat": ",d"}
+        top = _top(told)
+        y_axis |= {"range": [0, top or 1], "tickformat": ",d", "showticklabels": top > 0}  # none is reached: it has no scale
     layout["yaxis2"] = {"overlaying": "y", "range": [0, 1.12], "visible": False}  # where "not reached" stands, at no number
-    return [*_reached(told, at, hover), *_beyond(told, at, hover)], layout
+    return [*_reached(told, at, hover), *_beyond(told, at, hover, shares=axis.shares)], layout
 
 
 def _reached(told: Sequence[Answer], at: Sequence[float], hover: Sequence[str]) -> list[dict[str, Any]]:
@@ -211,17 +216,20 @@ def _top(told: Sequence[Answer]) -> float:
     return 1.12 * max((high for one in told for high in (one.high, one.value) if high is not None), default=0.0)
 
 
-def _beyond(told: Sequence[Answer], at: Sequence[float], hover: Sequence[str]) -> list[dict[str, Any]]:
-    """Cells whose value is not reached: open triangles at the top, not at a number."""
-    beyond = [(x, text) for x, one, text in zip(at, told, hover, strict=True) if one.n and one.value is None]
-    if not beyond:
+def _beyond(
+    told: Sequence[Answer], at: Sequence[float], hover: Sequence[str], *, shares: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Cells whose value is not reached: open triangles at the top, not at a number, with words where these have room."""
+    places = [i for i, one in enumerate(told) if one.n and one.value is None]
+    if not places:
         return []
+    beyond, said = [(at[i], hover[i]) for i in places], apart(places, shares, _WORDS)
     return [
         {
-            "type": "scatter", "mode": "markers+text", "name": "not reached", "x": [x for x, _ in beyond],
+            "type": "scatter", "mode": "markers+text", "name": _BEYOND, "x": [x for x, _ in beyond],
             "y": [1.0] * len(beyond), "yaxis": "y2",
             "marker": {"symbol": "triangle-up-open", "size": 11, "color": NEUTRAL}, "showlegend": False,
-            "text": ["not reached"] * len(beyond), "textposition": "bottom center", "textfont": {"size": 10, "color": NEUTRAL},
+            "text": [_BEYOND if i in said else "" for i in places], "textposition": "bottom center", "textfont": {"size": 10, "color": NEUTRAL},
             "customdata": [text for _, text in beyond], "hovertemplate": "%{customdata}<extra></extra>",
         }
     ]  # fmt: skip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product, takewhile
 from typing import Any
 
 from interp.errors import UsageError, unknown
+from interp.wording import DIGITS, digits_apart
 
 Row = Mapping[str, Any]
 Place = tuple[int, ...]
@@ -18,6 +19,8 @@ Place = tuple[int, ...]
 _LOG_FROM = 5.0
 _LABELS = {"split.seed": "seed of the split"}  # where the last part alone says something else
 _NONE = "none"  # as `interp.studies` says that a run has no changes
+_TICKS = 12  # values that are all written beside an axis
+_ROUNDING = 1e-12  # numbers that are less far apart, relatively, are meant to be one
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,19 @@ class StudyAxis:
         return " and ".join(_LABELS.get(field) or field.rpartition(".")[2].replace("_", " ") for field in self.fields)
 
     @cached_property
+    def digits(self) -> int:
+        """How many digits tell its values apart: four, or as many more as that takes.
+
+        >>> StudyAxis(("split.fraction",), ((0.612341,), (0.612343,))).texts
+        ('0.612341', '0.612343')
+        """
+        fields = zip(*self.values, strict=True)
+        return max(digits_apart(value for value in values if isinstance(value, float)) for values in fields)
+
+    @cached_property
     def texts(self) -> tuple[str, ...]:
-        """Each value for people."""
-        return tuple(" / ".join(map(said, value)) for value in self.values)
+        """Each value for people; no two are alike."""
+        return tuple(" / ".join(said(part, self.digits) for part in value) for value in self.values)
 
     @cached_property
     def stem(self) -> str:
@@ -100,6 +113,23 @@ class StudyAxis:
         """Whether its numbers are better spaced by their ratios."""
         found = self.numbers
         return found is not None and len(found) > 1 and found[0] > 0 and found[-1] / found[0] > _LOG_FROM
+
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """Where along an axis of its scale each value lies: 0 to 1."""
+        found = self.numbers or range(len(self.values))
+        on = [math.log(value) for value in found] if self.is_log else list(map(float, found))
+        return tuple((value - on[0]) / ((on[-1] - on[0]) or 1.0) for value in on)
+
+    @cached_property
+    def ticked(self) -> tuple[int, ...]:
+        """Positions of the values that have room beside an axis of its scale: all of a few, of more those that are far apart.
+
+        >>> StudyAxis(("split.fraction",), tuple((round(0.1 + 0.01 * i, 2),) for i in range(61))).ticked
+        (0, 2, 5, 8, 12, 16, 21, 27, 34, 42, 52)
+        """
+        places = range(len(self.values))
+        return tuple(places) if len(self.values) <= _TICKS else apart(places, self.shares, 1 / _TICKS)
 
 
 @dataclass(frozen=True)
@@ -173,18 +203,17 @@ class StudyTable:
             numbers: the axes that are free.
 
         Raises:
-            UsageError: for an unknown axis, one that is free, or a value that it does not have.
+            UsageError: for an unknown axis, one that is free or given twice, or a value that it does not have.
         """
         found = self.others(*numbers)[0]
-        for name, value in given.items():
-            number = self.find(name)
+        asked = [(name, self.find(name), value) for name, value in given.items()]
+        for name, number, value in asked:
             axis = self.axes[number]
             if number in numbers:
                 raise UsageError(f"fixed: given {axis.name}, which is an axis of the figure; leave it out")
-            near = [i for i, text in enumerate(axis.texts) if text == said(value) or _equal(axis.values[i], value)]
-            if not near:
-                raise unknown(f"value of {axis.name}", said(value), axis.texts)
-            found[number] = near[0]
+            if twice := [other for other, same, _ in asked if same == number and other != name]:
+                raise UsageError(f"fixed: given {name} and {twice[0]}, which are one axis, expected one value for it")
+            found[number] = _place_of(value, axis)
         return found
 
     def at(self, positions: Mapping[int, int]) -> list[Row]:
@@ -196,23 +225,55 @@ class StudyTable:
         return ", ".join(f"{self.axes[number].label} {self.axes[number].texts[i]}" for number, i in sorted(positions.items()))
 
 
-def said(value: Any) -> str:
+def said(value: Any, digits: int = DIGITS) -> str:
     """A value of an axis for people.
 
     >>> [said(value) for value in (0.30000001, 1200, True, None, "relu", [1, 2])]
     ['0.3', '1,200', 'yes', 'none', 'relu', '1, 2']
     """
     if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
+        return {True: "yes", False: "no", None: _NONE}[value]
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.4g}"
-    return ", ".join(map(said, value)) if isinstance(value, list | tuple) else str(value)
+        return f"{value:.{digits}g}"
+    return ", ".join(said(part, digits) for part in value) if isinstance(value, list | tuple) else str(value)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def apart(places: Sequence[int], shares: Sequence[float], gap: float) -> tuple[int, ...]:
+    """Those of some positions, in their order, that lie no nearer than a gap to the one before.
+
+    >>> apart([0, 1, 2], [0.0, 0.1, 1.0], 0.2)
+    (0, 2)
+    """
+    kept: list[int] = []
+    for place in places:
+        if not kept or shares[place] - shares[kept[-1]] >= gap:
+            kept.append(place)
+    return tuple(kept)
+
+
+def _place_of(given: Any, axis: StudyAxis) -> int:
+    """The position of a value on an axis: the one that equals it, or is said like it, or differs in rounding alone.
+
+    Raises:
+        UsageError: if the axis has no such value.
+    """
+    text = said(given, axis.digits)
+    is_whole = not isinstance(given, float) or float(text) == given  # else it is another number than the one that is said so
+    like: list[Callable[[int], bool]] = [
+        lambda i: _equal(axis.values[i], given),
+        lambda i: axis.texts[i] == text and is_whole,
+        lambda i: _is_number(given) and axis.numbers is not None and math.isclose(axis.numbers[i], given, rel_tol=_ROUNDING),
+    ]
+    for is_like in like:
+        if (place := next(filter(is_like, range(len(axis.values))), None)) is not None:
+            return place
+    raise unknown(f"value of {axis.name}", text if is_whole else given, axis.texts)
 
 
 def _equal(values: tuple[Any, ...], given: Any) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from interp.studies.durations import Durations, Estimate
 from interp.studies.proportions import exact_share
 from interp.studies.survival import QUARTILES, kaplan_meier
-from interp.wording import number, reaching
+from interp.wording import digits_apart, number, reaching
 
 if TYPE_CHECKING:
     from interp.studies.outcomes import Row
@@ -76,8 +76,15 @@ def cell(values: Mapping[str, Any], rows: Sequence[Row], *, of: str = "grokked")
 def cell_table(study: Study, found: Sequence[Row]) -> list[dict[str, str]]:
     """A row of texts for each cell, for people."""
     table = []
+    digits = {
+        field: digits_apart(row[field] for row in found if isinstance(row[field], float))
+        for axis in study.plan.axes
+        for field in axis.fields
+    }
     for one in cells_of(study, found):
-        row = {field: number(value) if isinstance(value, float) else str(value) for field, value in one.values.items()}
+        row = {
+            field: number(value, digits[field]) if isinstance(value, float) else str(value) for field, value in one.values.items()
+        }
         ended = 0 if one.runs is None else one.runs.n
         row["runs"] = f"{ended} of {len(one.rows)}" if ended < len(one.rows) else str(ended)
         row["grokked"] = "-" if one.runs is None else str(one.runs.events)

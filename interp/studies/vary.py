@@ -80,6 +80,24 @@ def read_axis(text: str) -> Axis:
     return make_axis(name, given)
 
 
+def read_place(text: str) -> tuple[str, Any]:
+    """The name of an axis and the one value on it that a text such as ``split.fraction=0.4`` stands for.
+
+    Of several fields that move together it has a value for each, with ``/`` between them.
+
+    Raises:
+        UsageError: for a text of another form.
+
+    >>> read_place("weight-decay=0.3"), read_place("task.p+split.fraction=59/0.4"), read_place("changes=memorized:norm=0.6")
+    (('weight_decay', 0.3), ('task.p+split.fraction', (59, 0.4)), ('changes', 'memorized:norm=0.6'))
+    """
+    name, _, given = text.partition("=")
+    if not name.strip() or not given.strip():
+        raise UsageError(f"--at: given {text!r}, expected FIELD=VALUE, such as split.fraction=0.4")
+    fields = [field.strip().replace("-", "_") for field in name.split("+")]
+    return "+".join(fields), tuple(map(_value, given.split("/"))) if len(fields) > 1 else _value(given)
+
+
 def make_axis(name: str, given: object) -> Axis:
     """An axis from its fields' names with `+` between them, and a text of values or a sequence of them."""
     fields = tuple(field.strip().replace("-", "_") for field in name.split("+"))
