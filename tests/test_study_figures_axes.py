@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def test_many_values_have_ticks_and_words_where_these_have_room() -> None:
     drawn = phase_figure(known, find_question("grokked", known.rows), x=0)
     values = drawn.layout.xaxis.tickvals
     assert 5 < len(values) <= 12
-    assert all(other / one > 1.15 for one, other in zip(values, values[1:], strict=False))
+    assert all(other / one > 1.15 for one, other in pairwise(values))
     words = [text for text in drawn.data[1].text if text]
     assert len(drawn.data[1].x) == 8
     assert 1 <= len(words) <= 3

@@ -231,7 +231,7 @@ def test_the_guides_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     run = Study.run
     monkeypatch.setattr(Study, "run", lambda study: run(study, executor=in_turn, progress=False))
-    exec(compile(smaller, "studies.md", "exec"), {})  # what a reader would type
+    exec(compile(smaller, "studies.md", "exec"), {"__name__": "__main__"})  # what a reader would type
     assert "optimizer.weight_decay" in capsys.readouterr().out
     assert (tmp_path / "share.html").is_file()
 

@@ -37,7 +37,21 @@ def test_what_was_said_is_held_against_what_happened():
     assert "A date was named for 4 runs, none for 1 other." in found["said"]
     assert "Of the 3 that grokked later, 2 did so inside" in found["said"]
     assert "wrong by 18 % or less" in found["said"]  # ln(1200 / 1000)
-    assert "Of the 1 that had not grokked by their last step, 1 should have" in found["said"]
+    assert "The one that had not grokked by its last step should have by its interval's upper end." in found["said"]
+
+
+def test_of_one_run_no_share_is_said():
+    assert "The one that grokked later did so inside its interval; its date was wrong by 18 %." in told_words(1200)
+    assert "did so outside its interval" in told_words(3000)
+    assert told_words(None, at=20_000).endswith(
+        "The one that had not grokked by its last step may still do so inside its interval."
+    )
+    two = told_findings(rows(None, None), {"run-0": said(), "run-1": said()})["said"]
+    assert "Of the 2 that had not grokked by their last step, 2 should have" in two
+
+
+def told_words(grokked, at=1000):
+    return told_findings(rows(grokked), {"run-0": said(at)})["said"]
 
 
 def is_shown(html):

@@ -229,7 +229,8 @@ def _beyond(
             "type": "scatter", "mode": "markers+text", "name": _BEYOND, "x": [x for x, _ in beyond],
             "y": [1.0] * len(beyond), "yaxis": "y2",
             "marker": {"symbol": "triangle-up-open", "size": 11, "color": NEUTRAL}, "showlegend": False,
-            "text": [_BEYOND if i in said else "" for i in places], "textposition": "bottom center", "textfont": {"size": 10, "color": NEUTRAL},
+            "text": [_BEYOND if i in said else "" for i in places], "textposition": "bottom center",
+            "textfont": {"size": 10, "color": NEUTRAL},
             "customdata": [text for _, text in beyond], "hovertemplate": "%{customdata}<extra></extra>",
         }
     ]  # fmt: skip

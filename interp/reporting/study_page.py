@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from interp.figures.cell_numbers import answer, plain_answer, questions
 from interp.figures.phase_map import OUTCOME_COLOURS
-from interp.figures.study_table import StudyTable
+from interp.figures.study_table import StudyTable, said
 from interp.figures.tabled import Table
 from interp.figures.theme import CYCLE, template
 from interp.forecasting.early_word import ToldEarly
@@ -32,6 +32,7 @@ _SCRIPTS = (
     "study_page.js",
 )  # fmt: skip
 _STYLES = ("page.css", "study_page.css")
+_DIGITS = 5  # of a number in the table of runs
 _LIVE_SCRIPTS, _LIVE_STYLES = ("live.js", "study_live.js"), ("live.css",)
 
 
@@ -91,7 +92,7 @@ def study_page(
         "study": table.name,
         "live": live,
         "axes": [
-            {name: getattr(axis, name) for name in ("name", "label", "title", "texts", "ticks", "numbers", "is_log")}
+            {name: getattr(axis, name) for name in ("name", "label", "title", "texts", "ticks", "numbers", "is_log", "shares")}
             for axis in table.axes
         ],
         "questions": [{"name": one.name, "kind": one.kind, "title": one.title} for one in asked],
@@ -149,21 +150,36 @@ def _cells(table: StudyTable) -> list[dict[str, Any]]:
 
 
 def _columns(table: StudyTable) -> list[dict[str, Any]]:
-    """The rows as columns: texts, numbers, or times, of which one that is missing was not seen (censored)."""
+    """The rows as columns: texts, numbers, or times, of which one that is missing was not seen (censored).
+
+    A field of an axis has no value that is missing: where it is not all numbers, its values are texts as the axis says them, with
+    those that are sorted and downloaded beside them.
+    """
+    digits = {field: axis.digits for axis in table.axes for field in axis.fields}
     names = list(dict.fromkeys(name for row in table.rows for name in row if name != "seeds_are"))
     made = []
     for name in names:
-        values = [row.get(name) for row in table.rows]
+        values: list[Any] = [row.get(name) for row in table.rows]
         known = [value for value in values if value is not None]
+        column: dict[str, Any] = {"name": name}
         if name in EVENTS:
             kind = "time"
-        elif known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+        elif known and all(map(_is_number, values if name in digits else known)):
             kind = "number"
+            column |= {"digits": max(_DIGITS, digits[name])} if name in digits else {}
+        elif name in digits:
+            kind = "text"
+            column["exact"] = [value if _is_number(value) else said(value) for value in values]
+            values = [said(value, digits[name]) for value in values]
         else:
             kind = "text"
             values = [None if value is None else _text(value) for value in values]
-        made.append({"name": name, "kind": kind, "values": values})
+        made.append({**column, "kind": kind, "values": values})
     return made
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _text(value: object) -> str:

@@ -51,12 +51,18 @@ def _in_words(points: Sequence[Mapping[str, Any]], silent: int) -> str:
     if dated:
         errors = [abs(float(np.log(one["at"] / one["got"]))) for one in dated]
         inside = sum(one["low"] <= one["got"] <= one["high"] for one in dated)
+        wrong_by, where = f"{100 * float(np.median(errors)):.0f} %", "inside" if inside else "outside"
         told += (
-            f" Of the {len(dated)} that grokked later, {inside} did so inside their interval (four in five should), and half of "
-            f"the dates were wrong by {100 * float(np.median(errors)):.0f} % or less."
+            f" The one that grokked later did so {where} its interval; its date was wrong by {wrong_by}."
+            if len(dated) == 1
+            else f" Of the {len(dated)} that grokked later, {inside} did so inside their interval (four in five should), and half "
+            f"of the dates were wrong by {wrong_by} or less."
         )
     late = [one for one in points if one["beyond"]]
-    if late:
-        wrong = sum(one["high"] < one["got"] for one in late)
+    wrong = sum(one["high"] < one["got"] for one in late)
+    if len(late) == 1:
+        then = "should have by its interval's upper end" if wrong else "may still do so inside its interval"
+        told += f" The one that had not grokked by its last step {then}."
+    elif late:
         told += f" Of the {len(late)} that had not grokked by their last step, {wrong} should have by their interval's upper end."
     return told

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
+from functools import cache
 from math import isfinite, log10
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
+from interp.config.run_config import RunConfig
 from interp.errors import UsageError
 
 # More values on one axis are a slip of the pen.
 MOST_VALUES = 10_000
+_NONE = "none"  # as None is given, and as figures say it
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ class Axis:
 def read_axis(text: str) -> Axis:
     """The axis that a text such as ``split.fraction=0.25:0.6:8`` stands for.
 
-    ``field=1,2,3`` lists values; ``field=FIRST:LAST:COUNT`` spaces them evenly, ``field=FIRST:LAST:COUNT:log`` by equal factors,
-    both ends included; ``field+field=59/0.4,97/0.3`` moves fields together.
+    ``field=1,2,3`` lists values, ``none`` among them where a field may have none; ``field=FIRST:LAST:COUNT`` spaces them evenly,
+    ``field=FIRST:LAST:COUNT:log`` by equal factors, both ends included; ``field+field=59/0.4,97/0.3`` moves fields together.
 
     Raises:
         UsageError: for a text of another form.
@@ -99,14 +102,41 @@ def read_place(text: str) -> tuple[str, Any]:
 
 
 def make_axis(name: str, given: object) -> Axis:
-    """An axis from its fields' names with `+` between them, and a text of values or a sequence of them."""
+    """An axis from its fields' names with `+` between them, and a text of values or a sequence of them.
+
+    The text none is None where a field takes that.
+
+    >>> make_axis("optimizer.batch-size", "none,8").values
+    ((None,), (8,))
+    """
     fields = tuple(field.strip().replace("-", "_") for field in name.split("+"))
+    made = _axis(name, fields, given)
+    if not any(map(_may_be_none, fields)):
+        return made
+    none = tuple(
+        tuple(None if value == _NONE and _may_be_none(field) else value for field, value in zip(fields, place, strict=True))
+        for place in made.values
+    )
+    return Axis(fields, none)
+
+
+def _axis(name: str, fields: tuple[str, ...], given: object) -> Axis:
     if isinstance(given, str):
         return Axis(fields, tuple(_texts(name, given, len(fields))))
     if not isinstance(given, Sequence) and not hasattr(given, "__iter__"):
         raise UsageError(f"axis {name}: given {given!r}, expected a list of values, or a text such as '0.25:0.6:8'")
     values = [_plain(value) for value in given]
     return Axis(fields, tuple(tuple(v) if isinstance(v, list) and len(fields) > 1 else (_frozen(v),) for v in values))
+
+
+@cache
+def _may_be_none(field: str) -> bool:
+    """Whether a field of a configuration has no value by default, such as the batch size: no text has to be told from that."""
+    kind: Any = RunConfig
+    for part in field.split("."):
+        hint = get_type_hints(kind).get(part) if is_dataclass(kind) else None
+        kind = hint
+    return type(None) in get_args(kind) and str not in get_args(kind)
 
 
 def read_seeds(text: str) -> tuple[int, ...]:

@@ -62,6 +62,10 @@ function acrossRow(study, columns, wide) {
   if (study.x < 0) return line;
   const axis = study.axes[study.x];
   const { ticks } = axis;
+  if (!axis.numbers) { // names: each in its cell, in lines that end with it
+    for (const i of columns) line.append(axisHead(axis, i, "col", make("span", { className: "lines" }, ticks[i])));
+    return line;
+  }
   const every = Math.ceil((Math.max(...ticks.map((text) => text.length)) * 7 + 6) / (wide + 2));
   for (const i of columns) line.append(axisHead(axis, i, "col", every > 1 && i % every ? "" : ticks[i]));
   return line;
@@ -70,7 +74,7 @@ function acrossRow(study, columns, wide) {
 // The head of a column or a row: a value, whole for those who ask or cannot see it.
 function axisHead({ texts, ticks }, i, scope, shown = ticks[i]) {
   const head = make("th", { scope, title: texts[i] }, shown);
-  if (shown !== texts[i]) head.setAttribute("aria-label", texts[i]);
+  if (head.textContent !== texts[i]) head.setAttribute("aria-label", texts[i]);
   return head;
 }
 
@@ -192,16 +196,18 @@ function mapPicture(study) {
       color: colours.map((colour) => (colour ? `rgb(${colour.join(",")})` : "rgba(125,133,144,0.28)")), line: { width: 0 },
     },
   };
-  const side = (axis, count) => ({ title: { text: axis < 0 ? "" : study.axes[axis].title }, tickmode: "array", automargin: true, tickvals: axis < 0 ? [] : study.positions(axis), ticktext: axis < 0 ? [] : study.axes[axis].ticks, range: [-0.5, count - 0.5], showgrid: false, zeroline: false });
+  const side = (axis, count) => ({ title: { text: axis < 0 ? "" : study.axes[axis].title }, tickmode: "array", automargin: true, tickvals: axis < 0 ? [] : study.positions(axis), ticktext: axis < 0 ? [] : study.axes[axis].ticks.map((text) => inLines(text)), range: [-0.5, count - 0.5], showgrid: false, zeroline: false });
   const held = study.axes.flatMap((axis, i) => (i === study.x || i === study.y ? [] : [`${axis.label} ${axis.texts[study.held[i]]}`]));
-  const title = [`${question.title}, study ${study.source.study}`, ...held].join(", ");
-  const few = fewCells(study) && `<br>${fewCells(study)}`;
+  const width = Math.max(460, 210 + 96 * columns.length);
+  const lines = [`${question.title}, study ${study.source.study}`, held.join(", "), fewCells(study)].filter(Boolean).map((text) => inLines(text, Math.floor((width - 28) / 7.2)));
+  const title = lines.join("<br>");
+  const top = 32 + 17 * title.split("<br>").length;
   return {
     data: [bars, ...scale.legend()],
     layout: {
-      width: Math.max(460, 210 + 96 * columns.length), height: Math.max(260, 150 + 52 * rows.length), bargap: 0, showlegend: question.kind === "outcome", legend: { y: 1, x: 1.02, orientation: "v" },
-      margin: { l: 80, r: 130, t: 64, b: 56 }, xaxis: side(study.x, columns.length), yaxis: side(study.y, rows.length), template: study.templates[study.theme],
-      title: { text: `${title}${few}`, font: { size: 13 }, x: 0, xanchor: "left", y: 1, yanchor: "top", pad: { l: 14, t: 14 } },
+      width, height: Math.max(260, 86 + top + 52 * rows.length), bargap: 0, showlegend: question.kind === "outcome", legend: { y: 1, x: 1.02, orientation: "v" },
+      margin: { l: 80, r: 130, t: top, b: 56 }, xaxis: side(study.x, columns.length), yaxis: side(study.y, rows.length), template: study.templates[study.theme],
+      title: { text: title, font: { size: 13 }, x: 0, xanchor: "left", y: 1, yanchor: "top", pad: { l: 14, t: 14 } },
     },
   };
 }
@@ -220,7 +226,7 @@ function drawMultiples(study) {
   const told = (cell) => `${study.placeInWords(cell)}: ${kind.title.toLowerCase()} of ${cell.rows.length} runs`;
   drawMap(study, box, { name: `${kind.title} of every cell`, fill, told, high: (wide) => Math.max(26, Math.round(wide * 0.62)) });
   box.querySelectorAll("path").forEach((path) => { path.style.stroke = colourOf(kind.name); });
-  const ends = [low, high].map((value) => study.number(kind.is_log ? 10 ** value : value));
+  const ends = [low, high].map((value) => shortly(kind.is_log ? 10 ** value : value));
   box.append(make("p", { className: "key" }, `Across each: steps 0 to ${lastStep.toLocaleString("en-US")}; up: ${kind.unit}, ${ends[0]} to ${ends[1]}${kind.is_log ? " (logarithmic)" : ""}.`));
 }
 

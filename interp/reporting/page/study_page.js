@@ -124,7 +124,7 @@ class Study {
 
   number(value) {
     if (this.question.kind === "share") return `${Math.round(100 * value)} %`;
-    return this.question.kind === "time" ? Math.round(value).toLocaleString("en-US") : readable(Number(value.toPrecision(3)));
+    return this.question.kind === "time" ? Math.round(value).toLocaleString("en-US") : shortly(value);
   }
 
   short(cell) {
@@ -247,8 +247,7 @@ class Study {
     }));
     const facts = this.source.columns.filter(({ values, kind }) => values[this.run] !== null || kind === "time").map((column) => {
       const drawn = this.drawn(column, this.run);
-      const value = column.values[this.run];
-      const text = drawn?.beyond ? `more than ${drawn.value.toLocaleString("en-US")}` : value === null ? "–" : typeof value === "number" ? readable(value) : value;
+      const text = drawn?.beyond ? `more than ${drawn.value.toLocaleString("en-US")}` : textIn(column, this.run);
       return make("div", {}, make("dt", {}, said(column.name)), make("dd", {}, text));
     });
     document.getElementById("run-name").textContent = `The chosen run: ${this.nameOf(this.run)}`;

@@ -2,6 +2,7 @@
 
 const CONFIG = { displayModeBar: false, showSendToCloud: false, plotlyServerURL: "", responsive: false, scrollZoom: false };
 const MOST_WORDS = 12; // at points, and names in a legend that are told apart
+const FEW_STEPS = 8; // fewer whole numbers than this are ticked one by one
 const PLOT_MARGIN = { l: 66, r: 18, t: 30, b: 48 };
 
 // Draw a figure in the width there is; `alt` is what it shows, for those who cannot see it.
@@ -21,16 +22,42 @@ function clear(id, words = "") {
   box.replaceChildren(...(words ? [make("p", { className: "notice" }, words)] : []));
 }
 
+const LETTER = 6.6; // pixels of a letter of figures
 const LONG_TICK = 14; // letters; longer ones get lines of their own, or plotly leaves out those that reach over the edge
 
-function inLines(text) {
-  return text.length > LONG_TICK ? text.replace(/[.;] ?(?=[a-z])|=/g, "$&<br>") : text;
+// A text in lines of at most so many letters, broken behind spaces and signs, and inside a word only where it is longer than a line.
+function inLines(text, most = LONG_TICK) {
+  const lines = [""];
+  for (const part of text.split(/(?<=[\s.;:,=/])(?=[^\s\d])|(?<=[=])/)) {
+    if ((lines.at(-1) + part).trimEnd().length <= most) lines[lines.length - 1] += part;
+    else for (let from = 0; from < part.length; from += most) lines.push(part.slice(from, from + most));
+  }
+  return lines.map((line) => line.trim()).filter(Boolean).join("<br>");
+}
+
+// Those of an axis's positions that lie no nearer than a share of it to the one before.
+function apart(axis, places, gap) {
+  const kept = [];
+  for (const i of places) if (!kept.length || axis.shares[i] - axis.shares[kept.at(-1)] >= gap) kept.push(i);
+  return kept;
+}
+
+// Ticks at an axis's own values: all of a few, of many numbers those that have room.
+function ticksAt(axis, id) {
+  const longest = Math.max(...axis.ticks.map((text) => text.length));
+  const all = axis.texts.map((_, i) => i);
+  const places = axis.numbers && all.length > MOST_WORDS ? apart(axis, all, Math.max(1 / MOST_WORDS, (LETTER * (longest + 2)) / plotRoom(id))) : all;
+  const at = axis.numbers || all;
+  return { tickmode: "array", tickvals: places.map((i) => at[i]), ticktext: places.map((i) => inLines(axis.ticks[i])), automargin: true };
+}
+
+function plotRoom(id) {
+  return Math.max(280, document.getElementById(id).parentElement.getBoundingClientRect().width) - PLOT_MARGIN.l - PLOT_MARGIN.r;
 }
 
 function numbered(axis) {
   const at = axis.numbers || axis.texts.map((_, i) => i);
-  const ticks = { tickmode: "array", tickvals: at, ticktext: axis.ticks.map(inLines), automargin: true };
-  return { at, layout: { title: { text: axis.title }, type: axis.is_log ? "log" : "linear", ...(axis.is_log || !axis.numbers ? ticks : {}) } };
+  return { at, layout: { title: { text: axis.title }, type: axis.is_log ? "log" : "linear", ...(axis.is_log || !axis.numbers ? ticksAt(axis, "points") : {}) } };
 }
 
 // What is asked over one axis alone, with intervals. A value that is not reached is an open triangle at the upper edge, at no number.
@@ -41,7 +68,7 @@ async function drawPoints(study) {
   const { at, layout } = numbered(axis);
   const told = study.positions(study.x).map((i) => study.cellAt(i, 0));
   if (question.kind === "outcome") return plot(study, "points", outcomeBars(study, axis, told), { barmode: "stack", height: 320, annotations: [fewNote(study)], xaxis: { title: { text: axis.title }, type: "category", automargin: true }, yaxis: { title: { text: "share of runs" }, range: [0, 1] }, showlegend: true }, `${question.title} by ${axis.label}.`);
-  const known = told.map((cell, i) => ({ cell, x: at[i], said: cell && study.answer(cell) })).filter(({ said }) => said && said.n);
+  const known = told.map((cell, i) => ({ cell, i, x: at[i], said: cell && study.answer(cell) })).filter(({ said }) => said && said.n);
   const reached = known.filter(({ said }) => said.value !== null);
   const top = 1.12 * Math.max(...reached.flatMap(({ said }) => [said.value, said.high ?? 0]), 0); // an end that is not bounded goes to an edge
   const colour = study.colours.cycle[0];
@@ -51,9 +78,10 @@ async function drawPoints(study) {
     error_y: { type: "data", symmetric: false, color: colour, thickness: 1.5, width: 4, array: reached.map(({ said }) => (said.high ?? top) - said.value), arrayminus: reached.map(({ said }) => said.value - (said.low ?? 0)) },
   };
   const beyond = known.filter(({ said }) => said.value === null);
+  const inWords = apart(axis, beyond.map(({ i }) => i), (LETTER * "not reached".length) / plotRoom("points"));
   const grey = study.templates[study.theme].layout.xaxis.tickfont.color;
   const triangles = {
-    type: "scatter", mode: "markers+text", x: beyond.map(({ x }) => x), y: beyond.map(() => 1), yaxis: "y2", showlegend: false, text: beyond.map(() => (beyond.length > MOST_WORDS ? "" : "not reached")), textposition: "bottom center", textfont: { size: 10 },
+    type: "scatter", mode: "markers+text", x: beyond.map(({ x }) => x), y: beyond.map(() => 1), yaxis: "y2", showlegend: false, text: beyond.map(({ i }) => (inWords.includes(i) ? "not reached" : "")), textposition: "bottom center", textfont: { size: 10 },
     customdata: beyond.map(({ cell }) => study.told(cell)), hovertemplate: "%{customdata}<extra></extra>", marker: { symbol: "triangle-up-open", size: 11, color: grey },
   };
   const share = question.kind === "share" ? { range: [-0.03, 1.03], tickformat: ".0%" } : question.kind === "time" ? { range: [0, top || 1], tickformat: ",d", showticklabels: top > 0 } : {};
@@ -69,7 +97,7 @@ const unitOf = (question) => ({ time: "steps", share: "share of runs" })[questio
 
 function outcomeBars(study, axis, cells) {
   return Object.entries(study.colours.outcomes).map(([name, color]) => ({
-    type: "bar", name, x: axis.ticks.map(inLines), marker: { color }, y: cells.map((cell) => (cell ? (cell.outcomes[name] || 0) / Math.max(1, Object.values(cell.outcomes).reduce((a, b) => a + b, 0)) : 0)),
+    type: "bar", name, x: axis.ticks.map((text) => inLines(text)), marker: { color }, y: cells.map((cell) => (cell ? (cell.outcomes[name] || 0) / Math.max(1, Object.values(cell.outcomes).reduce((a, b) => a + b, 0)) : 0)),
   })).filter(({ y }) => y.some(Boolean));
 }
 
@@ -116,18 +144,26 @@ async function drawSurvival(study) {
   said.replaceChildren();
   document.getElementById("survival-rows").replaceChildren();
   if (!found) return clear("survival", "No run is finished here, so there is nothing to compare.");
-  await plot(study, "survival", found.data, { ...found.layout, ...withLegend(study, "survival", found) }, found.layout.meta.alt);
+  const data = namedInLines("survival", found.data);
+  await plot(study, "survival", data, { ...found.layout, ...withLegend("survival", data, found.layout.margin) }, found.layout.meta.alt);
   said.replaceChildren(...found.said.map((words) => make("p", { className: "said-line" }, words)));
   document.getElementById("survival-rows").replaceChildren(plainTable(found.header, found.rows));
 }
 
+// Traces whose names fit into a legend of this width: plotly cuts longer ones off.
+function namedInLines(id, data) {
+  const most = Math.floor((plotRoom(id) - 56) / LETTER);
+  return data.map((trace) => (trace.name ? { ...trace, name: inLines(trace.name, most) } : trace));
+}
+
 // Height and margin with room for a legend of as many lines as it has in this width: it must not push the curves together.
-function withLegend(study, id, { data, layout }) {
-  const names = data.filter(({ name, showlegend }) => name && showlegend !== false).map(({ name }) => 56 + 6.6 * name.length);
-  const wide = Math.max(280, document.getElementById(id).parentElement.getBoundingClientRect().width) - layout.margin.l - layout.margin.r;
-  const lines = Math.ceil(names.length / Math.max(1, Math.floor(wide / Math.max(...names))));
-  const top = 20 + 20 * lines;
-  return { height: Math.max(310 + top, 2 * top + 40), margin: { ...layout.margin, t: top }, legend: { yanchor: "bottom", y: 1.02, tracegroupgap: 0 } };
+function withLegend(id, data, margin, height = 310) {
+  const names = data.filter(({ name, showlegend }) => name && showlegend !== false).map(({ name }) => name.split("<br>"));
+  const widest = Math.max(...names.flat().map((line) => 56 + LETTER * line.length));
+  const across = Math.max(1, Math.floor((plotRoom(id) + PLOT_MARGIN.l + PLOT_MARGIN.r - margin.l - margin.r) / widest));
+  const lines = Array.from({ length: Math.ceil(names.length / across) }, (_, k) => Math.max(...names.slice(k * across, (k + 1) * across).map((name) => name.length)));
+  const top = 20 + lines.reduce((sum, count) => sum + 20 + 16 * (count - 1), 0);
+  return { height: Math.max(height + top, 2 * top + 40), margin: { ...margin, t: top }, legend: { yanchor: "bottom", y: 1.02, tracegroupgap: 0 } };
 }
 
 async function drawLaw(study) {
@@ -165,11 +201,27 @@ async function drawFacts(study) {
   });
   if (!data.length) return clear("facts-of-runs", "No run has both of these facts yet.");
   const isNamed = data.length > 1 && data.length <= 2 * MOST_WORDS;
-  const axis = (column, isLog) => ({ title: { text: said(column.name) }, type: column.kind === "text" ? "category" : isLog ? "log" : "linear", ...(column.kind === "time" ? { tickformat: ",d" } : {}) });
-  await plot(study, "facts-of-runs", data, { height: 420, xaxis: axis(x, study.logX), yaxis: axis(y, study.logY), showlegend: isNamed, margin: { ...PLOT_MARGIN, t: isNamed ? 24 + 20 * Math.ceil(data.length / 5) : 24 } }, `${said(y.name)} of every run against ${said(x.name)}.`);
+  const named = namedInLines("facts-of-runs", data);
+  const room = isNamed ? withLegend("facts-of-runs", named, PLOT_MARGIN, 396) : { height: 420, margin: { ...PLOT_MARGIN, t: 24 } };
+  const [across, up] = ["x", "y"].map((side) => data.flatMap((trace) => trace[side]));
+  await plot(study, "facts-of-runs", named, { ...room, xaxis: axisOfFacts(study, x, study.logX, across), yaxis: axisOfFacts(study, y, study.logY, up), showlegend: isNamed }, `${said(y.name)} of every run against ${said(x.name)}.`);
   const box = document.getElementById("facts-of-runs");
   box.removeAllListeners?.("plotly_click");
   box.on("plotly_click", ({ points }) => { study.chooseRun(points[0].customdata); document.getElementById("panel-cell").scrollIntoView(); });
+}
+
+// The axis of a fact: the values of an axis of the study are ticked themselves, whole numbers at whole ones.
+function axisOfFacts(study, column, isLog, values) {
+  const axis = study.axes.find(({ name }) => name === column.name);
+  const made = { title: { text: said(column.name) }, type: column.kind === "text" ? "category" : isLog ? "log" : "linear", automargin: true };
+  if (column.kind === "text") return { ...made, ...(axis ? { categoryorder: "array", categoryarray: axis.texts } : {}) };
+  if (axis && isLog) return { ...made, ...ticksAt(axis, "facts-of-runs") };
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const isWhole = values.every(Number.isInteger);
+  if (isWhole && high - low < FEW_STEPS) return { ...made, tickformat: ",d", dtick: isLog ? "L1" : 1 };
+  // In figures, not by their last digit alone, as plotly writes those between powers of ten.
+  const byDigits = isLog && high < 1000 * low ? { tickformat: ",~r", ...(high > 10 * low ? { dtick: "D2" } : {}) } : {};
+  return { ...made, ...byDigits, ...(column.kind === "time" ? { tickformat: ",d" } : {}) };
 }
 
 // What was said of runs early on, against what became of them, on equal logarithmic axes.

@@ -41,13 +41,24 @@ function fieldOf(study, column, row) {
   const value = column.values[row];
   if (column.name === "run") {
     const button = make("button", { type: "button" }, value);
-    button.addEventListener("click", () => { study.chooseRun(row); document.getElementById("panel-cell").scrollIntoView(); });
+    button.addEventListener("click", () => {
+      study.chooseRun(row);
+      const panel = document.getElementById("panel-cell"); // the table is drawn anew, and the button gone
+      panel.scrollIntoView();
+      panel.focus({ preventScroll: true });
+    });
     return make("td", {}, button);
   }
   if (value === null && column.kind === "time" && study.drawn(column, row)) {
     return make("td", { className: "unseen" }, `> ${study.drawn(column, row).value.toLocaleString("en-US")}`);
   }
-  return make("td", {}, value === null ? "–" : typeof value === "number" ? readable(value) : String(value));
+  return make("td", {}, textIn(column, row));
+}
+
+// What a column says of a run, for people.
+function textIn({ values, digits }, row) {
+  const value = values[row];
+  return value === null ? "–" : typeof value === "number" ? readable(value, digits) : String(value);
 }
 
 function filteredRows(study) {
@@ -60,23 +71,30 @@ function filteredRows(study) {
   const { by, down } = study.sort;
   if (!by) return rows;
   const column = study.column(by);
+  const values = exactIn(column);
   const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
   return rows.sort((one, other) => {
-    const [a, b] = [column.values[one], column.values[other]];
+    const [a, b] = [values[one], values[other]];
     if (a === null || b === null) return (a === null) - (b === null); // what was not seen comes last, in both directions
     return down ? compare(b, a) : compare(a, b);
   });
+}
+
+// The values of a column as they are sorted and downloaded: in full.
+function exactIn({ exact, values }) {
+  return exact || values;
 }
 
 function downloadRows(study, kind) {
   const { columns } = study.source;
   const rows = filteredRows(study);
   if (kind === "csv") {
-    const lines = rows.map((row) => columns.map(({ values }) => field(values[row] ?? "")).join(","));
+    const lines = rows.map((row) => columns.map((column) => field(exactIn(column)[row] ?? "")).join(","));
     return download([columns.map(({ name }) => field(name)).join(","), ...lines].join("\n") + "\n", `${study.source.study}.csv`, "text/csv");
   }
-  const filled = columns.map(({ name, kind: type, values }) => ({
-    title: name, values: type === "text" ? rows.map((row) => values[row] ?? "") : Float64Array.from(rows, (row) => values[row] ?? NaN),
-  }));
+  const filled = columns.map((column) => {
+    const values = exactIn(column);
+    return { title: column.name, values: column.kind === "text" ? rows.map((row) => String(values[row] ?? "")) : Float64Array.from(rows, (row) => values[row] ?? NaN) };
+  });
   return download(parquet(filled, study.source.notes), `${study.source.study}.parquet`, "application/vnd.apache.parquet");
 }

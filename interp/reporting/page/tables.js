@@ -73,10 +73,17 @@ function exact(value, values) {
   return String(Number(value.toPrecision(9)));
 }
 
-function readable(value) {
+// A number for people: a whole one whole, any other with this many digits, and no zeros that stand for none.
+function readable(value, digits = 5) {
   if (!Number.isFinite(value)) return "–";
-  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(3);
-  return Number.isInteger(value) ? value.toLocaleString("en-US") : String(Number(value.toPrecision(5)));
+  if (Number.isSafeInteger(value)) return value.toLocaleString("en-US");
+  return Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6 ? Number(value.toPrecision(digits)).toExponential() : String(Number(value.toPrecision(digits)));
+}
+
+// The same with three digits, where there is little room.
+function shortly(value) {
+  const short = Number(value.toPrecision(3));
+  return Math.abs(short) >= 1e6 ? short.toExponential() : readable(short);
 }
 
 function download(content, filename, type) {
