@@ -55,8 +55,8 @@ def _in_words(points: Sequence[Mapping[str, Any]], silent: int) -> str:
         told += (
             f" The one that grokked later did so {where} its interval; its date was wrong by {wrong_by}."
             if len(dated) == 1
-            else f" Of the {len(dated)} that grokked later, {inside} did so inside their interval (four in five should), and half "
-            f"of the dates were wrong by {wrong_by} or less."
+            else f" Of the {len(dated)} that grokked later, {inside} did so inside their interval (four in five should), and "
+            f"half of the dates were wrong by {wrong_by} or less."
         )
     late = [one for one in points if one["beyond"]]
     wrong = sum(one["high"] < one["got"] for one in late)

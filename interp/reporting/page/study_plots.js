@@ -214,7 +214,7 @@ async function drawFacts(study) {
 function axisOfFacts(study, column, isLog, values) {
   const axis = study.axes.find(({ name }) => name === column.name);
   const made = { title: { text: said(column.name) }, type: column.kind === "text" ? "category" : isLog ? "log" : "linear", automargin: true };
-  if (column.kind === "text") return { ...made, ...(axis ? { categoryorder: "array", categoryarray: axis.texts } : {}) };
+  if (column.kind === "text") return { ...made, ...(axis ? { categoryorder: "array", categoryarray: axis.texts, tickmode: "array", tickvals: axis.texts, ticktext: axis.texts.map((text) => inLines(text)) } : {}) };
   if (axis && isLog) return { ...made, ...ticksAt(axis, "facts-of-runs") };
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const isWhole = values.every(Number.isInteger);
