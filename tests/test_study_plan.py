@@ -52,6 +52,20 @@ def test_a_point_keeps_its_name_when_values_are_added() -> None:
     assert {point.name for point in plan.points()} < {point.name for point in more.points()}
 
 
+def test_none_is_a_value_where_a_field_may_have_none() -> None:
+    for axis in (read_axis("optimizer.batch-size=none,8"), make_axis("optimizer.batch_size", ["none", 8])):
+        assert axis.values == ((None,), (8,))
+    plan = StudyPlan(small_base(), (read_axis("optimizer.batch-size=none,8"),))
+    assert [point.config.optimizer.batch_size for point in plan.points()] == [None, 8]
+    assert base_of("demo", [read_axis("optimizer.batch-size=none")]).optimizer.batch_size is None
+    together = read_axis("optimizer.batch-size+model.activation=none/none,8/relu")
+    assert together.values == ((None, "none"), (8, "relu"))  # a text where it takes texts
+    with pytest.raises(UsageError, match="weight_decay"):
+        StudyPlan(small_base(), (read_axis("optimizer.weight-decay=none,1"),))
+    with pytest.raises(UsageError, match="twice"):
+        make_axis("optimizer.batch_size", [None, "none"])
+
+
 def test_an_axis_of_the_base_value_adds_no_run() -> None:
     plan = StudyPlan(recipe("demo"), seeds=(0,))
     wider = plan.extended([make_axis("optimizer.weight_decay", [recipe("demo").optimizer.weight_decay, 3])])
