@@ -29,6 +29,7 @@ EDGES = """(id) => [...document.querySelectorAll(`#${id} .xtick text`)].map((tex
     .map(({ left, right }) => [left, right])"""
 LEGEND = """(id) => [document.getElementById(id).getBoundingClientRect().right,
     ...[...document.querySelectorAll(`#${id} .legendtext`)].map((text) => text.getBoundingClientRect().right)]"""
+ENDS = "(box) => document.querySelector(`${box} .map, #panel-phase ${box}`).getBoundingClientRect().right"
 HEIGHT = "id => +document.querySelector(`#${id} .nsewdrag`).getAttribute('height')"
 
 
@@ -153,6 +154,11 @@ def test_names_across_stand_each_in_its_cell(opened: Opening, width: int) -> Non
     assert page.evaluate(HEADINGS) == [[text, text] for text in (LONG, "S5", "D60")]
     assert all(text <= cell for text, cell in page.evaluate(ROOM))
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    picked(page, "choices", "across", "1")
+    picked(page, "choices", "up", "0")
+    heads = page.evaluate("[...document.querySelectorAll('#phase-map tr th[scope=row]')].map((head) => head.title)")
+    assert heads == ["D60", "S5", LONG]
+    assert page.evaluate(ENDS, "#phase-map") <= page.evaluate(ENDS, ".view")  # the cells are where they can be seen
 
 
 def test_long_names_in_a_legend_are_whole_in_a_narrow_window(opened: Opening) -> None:

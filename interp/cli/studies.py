@@ -40,7 +40,8 @@ class New:
         name: of the study, and of its folder under --root.
         recipe: what is varied: demo, nanda, transformer-lens, pizza, power, s5, mlp, or a configuration file (.toml, .json).
         vary: a field of the configuration and its values: 0.3,1,2 or FIRST:LAST:COUNT or FIRST:LAST:COUNT:log; fields that move
-            together: task.p+split.fraction=59/0.4,97/0.3; tasks by name: task=S5,D60. Repeat it for each axis.
+            together: task.p+split.fraction=59/0.4,97/0.3; tasks by name: task=S5,D60; none where a field may have none. Repeat it for
+            each axis.
         set: a field that is the same in all runs and not as in the recipe, such as steps=3000; may be repeated.
         seeds: repetitions of every combination, such as 0-9.
         seeds_are: what a seed sets: initial weights and split, or one of them.
@@ -147,7 +148,8 @@ class StudyFigure:
         y: vertical axis of a phase diagram; without it, points with intervals.
         of: what is asked: grokked, memorized, delay (with _first: of the first crossing), share_grokked, outcome; or a last
             value, such as test_loss or restricted_loss.
-        at: a value at which another axis is held, such as split.fraction=0.4; may be repeated (default: the first).
+        at: the value at which another axis is held, such as split.fraction=0.4; may be repeated, once for each axis (default: the
+            first).
         width: width of a picture in CSS pixels.
         height: height of a picture in CSS pixels.
         scale: pixels of a PNG per CSS pixel (default: 2).

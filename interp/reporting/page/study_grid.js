@@ -9,8 +9,10 @@ const LOW = 34; // lower cells have no text either: it has two lines
 // Put a map into a box. `fill(button, cell, size)` draws a cell, `told(cell)` says it in words, for the tip and for those who cannot see it.
 function drawMap(study, box, { name, fill, told, high }) {
   const [columns, rows] = [study.positions(study.x), study.positions(study.y)];
-  const headWidth = 22 + 7 * Math.max(4, ...rows.map((j) => (study.y < 0 ? 0 : study.axes[study.y].ticks[j].length)));
-  const free = box.getBoundingClientRect().width - headWidth - 8;
+  const room = box.getBoundingClientRect().width;
+  const longest = Math.max(4, ...rows.map((j) => (study.y < 0 ? 0 : study.axes[study.y].ticks[j].length)));
+  const headWidth = Math.min(22 + 7 * longest, Math.max(100, Math.floor(room / 3)));
+  const free = room - headWidth - 8;
   const wide = Math.max(NARROWEST_CELL, Math.min(WIDEST, Math.floor(free / columns.length) - 3));
   const tall = high ? high(wide) : Math.max(18, Math.min(60, wide, Math.floor(HIGHEST / rows.length)));
   const table = make("table", { className: "map" });
@@ -22,6 +24,7 @@ function drawMap(study, box, { name, fill, told, high }) {
   const scroll = make("div", { className: `map-scroll${wide < TINY || tall < LOW ? " tiny" : ""}` }, table);
   scroll.style.setProperty("--wide", `${wide}px`);
   scroll.style.setProperty("--high", `${tall}px`);
+  scroll.style.setProperty("--head", `${headWidth - 14}px`);
   const label = (axis, arrow) => make("p", { className: "axis" }, axis < 0 ? "" : `${study.axes[axis].title} ${arrow}`);
   box.replaceChildren(label(study.y, "↑"), scroll, label(study.x, "→"));
   box.lastChild.style.paddingLeft = `${headWidth}px`;
@@ -32,8 +35,7 @@ function drawMap(study, box, { name, fill, told, high }) {
 
 function mapRow(study, columns, j, { fill, told, size }) {
   const line = make("tr");
-  line.append(study.y < 0 ? make("th", { scope: "row" }) : axisHead(study.axes[study.y], j, "row"));
-  if (study.y < 0) line.firstChild.replaceWith(make("td"));
+  line.append(study.y < 0 ? make("td") : axisHead(study.axes[study.y], j, "row"));
   for (const i of columns) {
     const cell = study.cellAt(i, j);
     const button = make("button", { type: "button", className: "place", tabIndex: -1 });
@@ -62,19 +64,15 @@ function acrossRow(study, columns, wide) {
   if (study.x < 0) return line;
   const axis = study.axes[study.x];
   const { ticks } = axis;
-  if (!axis.numbers) { // names: each in its cell, in lines that end with it
-    for (const i of columns) line.append(axisHead(axis, i, "col", make("span", { className: "lines" }, ticks[i])));
-    return line;
-  }
-  const every = Math.ceil((Math.max(...ticks.map((text) => text.length)) * 7 + 6) / (wide + 2));
+  const every = axis.numbers === null ? 1 : Math.ceil((Math.max(...ticks.map((text) => text.length)) * 7 + 6) / (wide + 2));
   for (const i of columns) line.append(axisHead(axis, i, "col", every > 1 && i % every ? "" : ticks[i]));
   return line;
 }
 
-// The head of a column or a row: a value, whole for those who ask or cannot see it.
-function axisHead({ texts, ticks }, i, scope, shown = ticks[i]) {
-  const head = make("th", { scope, title: texts[i] }, shown);
-  if (head.textContent !== texts[i]) head.setAttribute("aria-label", texts[i]);
+// The head of a column or a row: a value, whole for those who ask or cannot see it. Names are in lines that end with their cell.
+function axisHead({ texts, ticks, numbers }, i, scope, shown = ticks[i]) {
+  const head = make("th", { scope, title: texts[i] }, numbers === null ? make("span", { className: "lines" }, shown) : shown);
+  if (shown !== texts[i]) head.setAttribute("aria-label", texts[i]);
   return head;
 }
 
