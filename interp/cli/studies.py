@@ -40,8 +40,8 @@ class New:
         name: of the study, and of its folder under --root.
         recipe: what is varied: demo, nanda, transformer-lens, pizza, power, s5, mlp, or a configuration file (.toml, .json).
         vary: a field of the configuration and its values: 0.3,1,2 or FIRST:LAST:COUNT or FIRST:LAST:COUNT:log; fields that move
-            together: task.p+split.fraction=59/0.4,97/0.3; tasks by name: task=S5,D60; none where a field may have none. Repeat it for
-            each axis.
+            together: task.p+split.fraction=59/0.4,97/0.3; tasks by name: task=S5,D60; none where a field may have none. Repeat it
+            for each axis.
         set: a field that is the same in all runs and not as in the recipe, such as steps=3000; may be repeated.
         seeds: repetitions of every combination, such as 0-9.
         seeds_are: what a seed sets: initial weights and split, or one of them.
