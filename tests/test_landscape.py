@@ -1,11 +1,11 @@
-"""The local learning coefficient: closed forms of Langevin dynamics, directions that change nothing, and runs of every kind."""
+"""The local learning coefficient of runs: losses and gradients of every kind of network, what is kept, what is told and drawn."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,12 @@ from interp.errors import UsageError
 from interp.figures.coefficient_figure import coefficient_figure
 from interp.landscape import learning_coefficient as module
 from interp.landscape.chains import chain
-from interp.landscape.kept_coefficients import NAME, SETTINGS, kept_coefficients
-from interp.landscape.learning_coefficient import learning_coefficient
+from interp.landscape.kept_coefficients import MOST_STEPS, SETTINGS, kept_coefficients, name_of, results_for, settings_of
 from interp.landscape.training_loss import TrainingLoss
 from interp.losses import LOSSES
 from interp.networks.initial import initial_network
-from interp.observing.fingerprint import key_of, toolkit_digest
 from interp.reporting.coefficient_panel import coefficient_panel
+from interp.store.thinning import thin
 from tests.other_networks import MODELS, small
 
 CONFIG = RunConfig(
@@ -46,109 +45,6 @@ CONFIG = RunConfig(
     checkpoints=CheckpointConfig(log=0, every=20), steps=60, engine="reference", threads=1,
 )  # fmt: skip
 FEW = Langevin(chains=3, draws=12, burn_in=5)
-
-
-@dataclass
-class Vectors:
-    flat: Tensor
-    gradient: Tensor
-
-
-@dataclass
-class Polynomial:
-    """``sum_i slope_i w_i + bend_i |w_i|^degree / degree``, at w* = 0."""
-
-    bend: Tensor
-    degree: int = 2
-    slope: float = 0.0
-    parameters: Vectors = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.parameters = Vectors(torch.zeros_like(self.bend), torch.zeros_like(self.bend))
-
-    def gradient(self) -> float:
-        w = self.parameters.flat
-        self.parameters.gradient.copy_(self.slope + self.bend * w ** (self.degree - 1))
-        return float((self.slope * w + self.bend * w**self.degree / self.degree).sum())
-
-
-def drawn(loss: Polynomial, how: Langevin, n_beta: float) -> tuple[float, float]:
-    """The coefficient, mean over chains, and its standard error."""
-    where, found = torch.ones_like(loss.bend), []
-    for number in range(how.chains):
-        start, losses = chain(loss, how, n_beta=n_beta, noise=how.noise(number), where=where)
-        found.append(float(learning_coefficient(losses, start, n_beta=n_beta)))
-    return float(np.mean(found)), float(np.std(found, ddof=1) / len(found) ** 0.5)
-
-
-@pytest.mark.parametrize("slope", [0.0, 0.3])
-def test_a_quadratic_loss_has_the_coefficient_of_its_closed_form(slope: float) -> None:
-    # Of a linear recursion w <- (1 - step a / 2) w - step / 2 n_beta slope + sqrt(step) noise, with a = n_beta h + localization,
-    # the mean is -n_beta slope / a and the variance 1 / (a (1 - step a / 4)).
-    bend = torch.tensor([4.0, 2.0, 0.5, 0.1, 0.0, 0.0], dtype=torch.float64)
-    n_beta, how = 50.0, Langevin(chains=16, draws=1_500, burn_in=300, step_size=2e-3, localization=20.0)
-    a = n_beta * bend + how.localization
-    mean, variance = -n_beta * slope / a, 1 / (a * (1 - how.step_size * a / 4))
-    expected = float(n_beta * (slope * mean + bend * (variance + mean**2) / 2).sum())
-    found, error = drawn(Polynomial(bend, slope=slope), how, n_beta)
-    assert error < 0.02 * max(1.0, abs(expected))
-    assert found == pytest.approx(expected, abs=4 * error)
-    assert (expected < 0) == (slope > 0)  # where the loss can still fall, the coefficient is negative
-
-
-@pytest.mark.parametrize("degree", [2, 4, 6])
-def test_a_homogeneous_loss_has_its_dimension_over_its_degree(degree: int) -> None:
-    # Equipartition: without localization, of any loss that is homogeneous of this degree, whatever its temperature.
-    how = Langevin(chains=16, draws=2_500, burn_in=500, step_size=5e-3, localization=0.0)
-    found, error = drawn(Polynomial(torch.tensor([1.0, 3.0, 0.2], dtype=torch.float64), degree), how, n_beta=30.0)
-    assert found == pytest.approx(3 / degree, abs=4 * error + 0.05)
-    assert error < 0.05
-
-
-def test_weights_are_put_back_and_those_that_stay_are_not_drawn() -> None:
-    loss = Polynomial(torch.ones(4, dtype=torch.float64))
-    loss.parameters.flat.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
-    where, seen = torch.tensor([1.0, 0.0, 1.0, 0.0], dtype=torch.float64), []
-    plain = loss.gradient
-    loss.gradient = lambda: (seen.append(loss.parameters.flat.clone()), plain())[1]  # type: ignore[method-assign]
-    chain(loss, FEW, n_beta=2.0, noise=FEW.noise(0), where=where)
-    assert loss.parameters.flat.tolist() == [1.0, 2.0, 3.0, 4.0]
-    assert all(w[1] == 2.0 and w[3] == 4.0 for w in seen)
-    assert len({float(w[0]) for w in seen}) == len(seen) == 1 + FEW.burn_in + FEW.draws
-
-
-def test_a_chain_that_diverges_is_nan() -> None:
-    loss = Polynomial(torch.full((3,), 1e6, dtype=torch.float64))
-    how = Langevin(chains=1, draws=400, burn_in=0, step_size=1e-2, localization=0.0)
-    start, losses = chain(loss, how, n_beta=10.0, noise=how.noise(0), where=torch.ones(3, dtype=torch.float64))
-    assert start == 0.0
-    assert np.isnan(losses[-1])
-    assert np.isnan(learning_coefficient(losses, start, n_beta=10.0))
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"chains": 0}, "chains: given 0, expected an integer >= 1"),
-        ({"draws": 2.5}, "draws: given 2.5"),
-        ({"burn_in": -1}, "burn_in: given -1"),
-        ({"seed": True}, "seed: given True"),
-        ({"step_size": 0.0}, "step_size: given 0.0, expected a number > 0"),
-        ({"localization": float("nan")}, "localization: given nan, expected a finite number"),
-        ({"n_beta": -3.0}, "n_beta: given -3.0"),
-        ({"step_size": 1e-2, "localization": 500.0}, "their product is 5, expected less than 4"),
-    ],
-)
-def test_settings_out_of_range_are_refused(given: dict[str, float], said: str) -> None:
-    with pytest.raises(UsageError, match=said.replace("(", r"\(")):
-        Langevin(**given)  # type: ignore[arg-type]
-
-
-def test_one_pair_has_no_temperature_of_its_own() -> None:
-    with pytest.raises(UsageError, match="give n_beta"):
-        Langevin().n_beta_for(1)
-    assert Langevin(n_beta=3.0).n_beta_for(1) == 3.0
-    assert Langevin().n_beta_for(100) == pytest.approx(100 / np.log(100))
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +130,7 @@ def test_neurons_that_say_nothing_have_no_coefficient(run: Run) -> None:
     loss.move_to(weights.with_tensors({**weights.tensors(), "W_out": torch.zeros_like(weights.W_out)}))
     where = torch.zeros_like(loss.parameters.flat)
     loss.parameters.views(where)["W_in"].fill_(1)
-    start, losses = chain(loss, FEW, n_beta=10.0, noise=FEW.noise(0), where=where)
+    start, losses, _ = chain(loss, FEW, n_beta=10.0, noise=FEW.noise(0), where=where)
     assert losses == pytest.approx(start, rel=1e-6)
 
 
@@ -254,11 +150,6 @@ def test_numbers_depend_neither_on_threads_nor_on_what_else_is_asked(run: Run) -
     assert not np.allclose(other["draw_loss"].values, alone[40]["draw_loss"].values)
 
 
-def test_every_chain_of_every_checkpoint_has_noise_of_its_own() -> None:
-    seeds = [Langevin(seed=seed).noise(step, number) for seed in (0, 1) for step in (0, 1) for number in (0, 1)]
-    assert len(set(seeds)) == len(seeds)
-
-
 def test_forked_processes_find_the_same(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from interp.forked_workers import may_fork
 
@@ -274,7 +165,7 @@ def test_what_was_drawn_is_kept_and_goes_on_after_an_interruption(run: Run, monk
     drawn: list[int] = []
     plain = module.chain
 
-    def spy(loss: TrainingLoss, how: Langevin, **given: Any) -> tuple[float, np.ndarray]:
+    def spy(loss: TrainingLoss, how: Langevin, **given: Any) -> tuple[float, np.ndarray, np.ndarray]:
         drawn.append(given["noise"])
         return plain(loss, how, **given)
 
@@ -303,7 +194,7 @@ def test_what_was_drawn_is_kept_and_goes_on_after_an_interruption(run: Run, monk
 def test_at_most_so_many_steps_by_default(tmp_path: Path) -> None:
     run = record(replace(CONFIG, checkpoints=CheckpointConfig(log=0, every=1)), tmp_path, "run", progress=False)
     found = learning_coefficients(run, sampler=Langevin(chains=1, draws=1, burn_in=0))
-    assert len(found.step) == module.MOST_STEPS
+    assert len(found.step) == MOST_STEPS
     assert (found.step[0], found.step[-1]) == (0, 60)
     assert np.isnan(found["llc_std"]).all()  # of one chain nothing is known
 
@@ -313,9 +204,67 @@ def test_what_cannot_be_asked_is_refused(run: Run, tmp_path: Path) -> None:
         learning_coefficients(run, sampler=FEW, tensors=["W_inn"])
     with pytest.raises(UsageError, match="30"):
         learning_coefficients(run, steps=30, sampler=FEW)
-    swapped = record(replace(CONFIG, changes=("20:labels=0.5",)), tmp_path, "swapped", progress=False)
-    with pytest.raises(UsageError, match="swap labels"):
-        learning_coefficients(swapped, sampler=FEW)
+    with pytest.raises(UsageError, match="tensors: given none"):
+        learning_coefficients(run, sampler=FEW, tensors=[])
+
+
+@pytest.mark.parametrize("change", ["20:labels=0.5", "20:optimizer.loss=stablemax", "memorized:labels=0.5"])
+def test_steps_trained_on_other_answers_or_by_another_loss_are_refused(change: str, tmp_path: Path) -> None:
+    run = record(replace(CONFIG, changes=(change,)), tmp_path, "run", progress=False)
+    with pytest.raises(UsageError, match="acts or may act"):
+        learning_coefficients(run, sampler=FEW)
+    if change.startswith("20:"):
+        assert float(learning_coefficients(run, steps=0, sampler=FEW)["start_loss"][0]) > 0
+        with pytest.raises(UsageError, match="given step 20"):
+            learning_coefficients(run, steps=20, sampler=FEW)
+
+
+def test_the_distance_is_a_share_of_the_tensors_that_are_drawn(run: Run) -> None:
+    how = Langevin(chains=2, draws=40, burn_in=200, step_size=2e-4, localization=1_000.0, n_beta=1e-6)
+    found, weights = learning_coefficients(run, steps=60, sampler=how, tensors=["W_in", "W_U"]), run[60].weights
+    drawn = [weights.W_in, weights.W_U]
+    size = sum(float(tensor.double().square().sum()) for tensor in drawn) ** 0.5
+    expected = (sum(tensor.numel() for tensor in drawn) / 1_000.0) ** 0.5 / size
+    assert float(found["draw_distance"].mean()) == pytest.approx(expected, rel=0.1)
+
+
+def test_no_settings_take_the_place_of_others(run: Run) -> None:
+    _forget(run)
+    first = learning_coefficients(run, steps=[0, 20], sampler=FEW)
+    for seed in range(1, 7):
+        learning_coefficients(run, steps=0, sampler=replace(FEW, seed=seed), tensors=["W_U"])
+    kept = kept_coefficients(run)
+    assert kept is not None
+    assert kept.identical(first)
+
+
+def test_two_that_draw_at_once_keep_what_both_have_drawn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    _forget(run)
+    plain, begun = module.chain, []
+
+    def beside(loss: TrainingLoss, how: Langevin, **given: Any) -> tuple[float, np.ndarray, np.ndarray]:
+        if not begun:  # another process draws other steps meanwhile
+            begun.append(1)
+            learning_coefficients(run, steps=[0, 20], sampler=FEW, threads=1)
+        return plain(loss, how, **given)
+
+    monkeypatch.setattr(module, "chain", beside)
+    learning_coefficients(run, steps=[40, 60], sampler=FEW, threads=1)
+    results = results_for(run, settings_of(FEW, None))
+    assert [step for step in run.steps if results.has(step, run.sha256(step))] == [0, 20, 40, 60]
+
+
+def test_what_was_drawn_outlives_its_checkpoint(tmp_path: Path) -> None:
+    run = record(CONFIG, tmp_path, "run", progress=False)
+    before = learning_coefficients(run, sampler=FEW)
+    run = thin(run.path, [0, 60])
+    assert run.steps == (0, 60)
+    kept = kept_coefficients(run)
+    assert kept is not None
+    assert kept.identical(before)
+    assert learning_coefficients(run, steps=[20, 40], sampler=FEW).step.values.tolist() == [20, 40]
+    with pytest.raises(UsageError, match="thinned out"):
+        learning_coefficients(run, steps=[20], sampler=replace(FEW, seed=3))
 
 
 def test_what_means_little_is_told(run: Run, caplog: pytest.LogCaptureFixture) -> None:
@@ -378,11 +327,11 @@ def test_the_page_has_a_panel_where_coefficients_were_drawn(run: Run, tmp_path: 
     panel = coefficient_panel(run)
     assert panel is not None
     assert panel.made is not None
-    assert panel.made.command == "interp llc run --chains 3 --draws 12 --burn-in 5 --n-beta 30.0 -o llc.svg"
+    assert panel.made.command == "interp llc run --steps 0,20,60 --chains 3 --draws 12 --burn-in 5 --n-beta 30.0 -o llc.svg"
     assert "by 3 chains of 12 draws after 5 steps" in panel.caption
     page = report(run, tmp_path / "page.html", threads=1).html
     assert 'id="panel-learning_coefficients"' in page
-    (damaged,) = (path for path in (run.path / "results").glob("learning_coefficient-*") if path.name == _name(run, found))
+    (damaged,) = (path for path in (run.path / "results").glob("learning_coefficient_*") if path.name == _name(run, found))
     damaged.write_bytes(damaged.read_bytes()[:-7])
     other = kept_coefficients(run)
     assert other is not None
@@ -399,9 +348,10 @@ def test_a_page_needs_no_torch_for_coefficients() -> None:
 def _name(run: Run, found: xr.Dataset) -> str:
     """The file in which coefficients of these settings are kept."""
     settings = json.loads(found["llc"].attrs[SETTINGS])
-    return f"{NAME}-{key_of(json.dumps(settings, sort_keys=True), toolkit_digest())[:16]}.safetensors"
+    (path,) = (run.path / "results").glob(f"{name_of(settings)}-*.safetensors")
+    return path.name
 
 
 def _forget(run: Run) -> None:
-    for path in (run.path / "results").glob("learning_coefficient-*"):
+    for path in (run.path / "results").glob("learning_coefficient_*"):
         path.unlink()

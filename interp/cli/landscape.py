@@ -13,6 +13,13 @@ from interp.cli.arguments import ROOT, Root, RunPath, Threads, between_commas, f
 from interp.cli.crossings import check_out, show_table
 from interp.cli.printing import say_written
 
+_COLUMNS = {
+    "llc_std": "std over chains",
+    "start_loss": "train loss",
+    "draw_loss": "at the draws",
+    "draw_distance": "their distance",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Llc:
@@ -49,10 +56,10 @@ class Llc:
 
 
 def llc(asked: Annotated[Llc, tyro.conf.arg(name="")]) -> None:
-    """The local learning coefficient of checkpoints: how complex is what the training pairs hold fast?
+    """The local learning coefficient of checkpoints: how closely do the training pairs hold the weights?
 
-    Seen from training pairs alone, it falls while a circuit takes a table's place, also where train loss, test loss and accuracy
-    say nothing. Weights are drawn around each checkpoint by Langevin dynamics; what was drawn is kept in the run's results, so
+    It is seen from training pairs alone, and falls while a circuit takes a table's place, also while the train loss stands still.
+    Weights are drawn around each checkpoint by Langevin dynamics; what was drawn is kept in the run's results, so
     that the same command goes on where it was interrupted.
     """
     check_out(asked.out)
@@ -74,11 +81,18 @@ def llc(asked: Annotated[Llc, tyro.conf.arg(name="")]) -> None:
     with counted_progress(f"drawing weights around {run.name}") as on_step:
         found = learning_coefficients(run, steps=steps, sampler=sampler, tensors=tensors, threads=asked.threads, on_step=on_step)
     columns = ["llc", "llc_std", "drift", "start_loss"]
-    names = {"llc_std": "std over chains", "start_loss": "train loss"}
-    table = found[columns].to_dataframe().rename(columns=names if not asked.json_output else {}).reset_index()
+    table = found[columns].assign(
+        draw_loss=found["draw_loss"].mean(["chain", "draw"]), draw_distance=found["draw_distance"].mean(["chain", "draw"])
+    )
     if asked.json_output:
-        table["llc_by_chain"], table["draw_loss"] = found["llc_by_chain"].values.tolist(), found["draw_loss"].values.tolist()
-    show_table(table, is_json=asked.json_output)
+        rows = table.assign(
+            n_beta=found["n_beta"], localization=("step", [sampler.localization] * len(found.step))
+        ).to_dataframe()
+        for name in ("llc_by_chain", "draw_loss", "draw_distance"):
+            rows[name] = found[name].values.tolist()
+        show_table(rows.reset_index(), is_json=True)
+    else:
+        show_table(table.to_dataframe().rename(columns=_COLUMNS).reset_index(), is_json=False)
     if asked.out is not None:
         from interp.figures.coefficient_figure import coefficient_figure
         from interp.figures.saving import save

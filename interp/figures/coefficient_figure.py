@@ -78,7 +78,7 @@ def coefficients_over(series: xr.Dataset, found: xr.Dataset) -> go.Figure:
         **on(1),
     }  # fmt: skip
     mean = curve(steps, llc, name="learning coefficient", colour=RESTRICTED, legend=False)
-    rows = [[Cell("Local learning coefficient (dots: single chains)", y="LLC", time=True, log=is_wide)]]
+    rows = [[Cell("Local learning coefficient: dots are single chains", y="LLC", time=True, log=is_wide)]]
     return draw(series, rows, heights=(240,), fixed=[dots, mean], alt=_said(found["step"].values, found["llc"].values))
 
 

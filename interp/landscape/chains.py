@@ -1,4 +1,4 @@
-"""Chains of Langevin dynamics: draws of weights that fit the training pairs about as well as the ones they begin with."""
+"""Chains of Langevin dynamics: draws of weights around those that they begin with."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Loss(Protocol):
 @torch.no_grad()
 def chain(
     loss: Loss, how: Langevin, *, n_beta: float, noise: int, where: Float[Tensor, " n"]
-) -> tuple[float, Float64[np.ndarray, " draw"]]:
-    """The mean loss at the weights as they are, and at every draw of one chain that begins there; afterwards they are put back.
+) -> tuple[float, Float64[np.ndarray, " draw"], Float64[np.ndarray, " draw"]]:
+    """The mean loss at the weights as they are; at every draw of one chain that begins there, the loss and the distance |w - w*|.
 
-    A chain that diverges is NaN from there on.
+    Afterwards the weights are put back. A chain that diverges is NaN from there on.
 
     Args:
         loss: of which weights.
@@ -58,7 +58,8 @@ def chain(
     """
     flat, gradient = loss.parameters.flat, loss.parameters.gradient
     generator = torch.Generator().manual_seed(noise)
-    centre, moved, found = flat.clone(), torch.empty(flat.shape, dtype=flat.dtype), np.full(how.draws, np.nan)
+    centre, moved = flat.clone(), torch.empty(flat.shape, dtype=flat.dtype)
+    losses, distances = np.full(how.draws, np.nan), np.full(how.draws, np.nan)
     start = loss.gradient()
     for step in range(how.burn_in + how.draws):
         with torch_threads(1):
@@ -70,6 +71,6 @@ def chain(
         if not isfinite(at):
             break
         if step >= how.burn_in:
-            found[step - how.burn_in] = at
+            losses[step - how.burn_in], distances[step - how.burn_in] = at, float(torch.dist(flat, centre))
     flat.copy_(centre)
-    return start, found
+    return start, losses, distances

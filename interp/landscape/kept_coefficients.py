@@ -20,8 +20,16 @@ from interp.store.sealed import unpack_measured
 if TYPE_CHECKING:
     import xarray as xr
 
-NAME = "learning_coefficient"  # of the files of results
+_NAME = "learning_coefficient"  # of the files of results, with a hash of the settings: few versions are kept of each name
+MOST_STEPS = 24
 SETTINGS = "settings"  # attribute of the coefficient: how it was drawn, as JSON
+
+
+def usual_steps(steps: Sequence[int]) -> list[int]:
+    """The steps at which coefficients are drawn where none are named: at most 24 of them, evenly chosen."""
+    if len(steps) <= MOST_STEPS:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (MOST_STEPS - 1))] for i in range(MOST_STEPS)]
 
 
 def settings_of(sampler: Langevin, tensors: Sequence[str] | None) -> dict[str, Any]:
@@ -31,7 +39,12 @@ def settings_of(sampler: Langevin, tensors: Sequence[str] | None) -> dict[str, A
 
 def results_for(run: Run, settings: Mapping[str, Any]) -> Results:
     """What was drawn with these settings by this version of the toolkit."""
-    return Results(run.path, NAME, key=key_of(json.dumps(settings, sort_keys=True), toolkit_digest()))
+    return Results(run.path, name_of(settings), key=key_of(json.dumps(settings, sort_keys=True), toolkit_digest()))
+
+
+def name_of(settings: Mapping[str, Any]) -> str:
+    """What the results of some settings are called: no other settings take their place."""
+    return f"{_NAME}_{key_of(json.dumps(settings, sort_keys=True))[:12]}"
 
 
 def described(found: Mapping[str, xr.DataArray], run: Run, settings: Mapping[str, Any], steps: Sequence[int]) -> xr.Dataset:
@@ -43,12 +56,14 @@ def described(found: Mapping[str, xr.DataArray], run: Run, settings: Mapping[str
 
 
 def kept_coefficients(run: Run) -> xr.Dataset | None:
-    """What this version has drawn at the checkpoints of a run: of several settings, those with most checkpoints, then the last.
+    """What this version has drawn at the checkpoints of a run, also at those that were thinned out since.
 
-    Those of single tensors are left out. None where nothing was drawn.
+    Of several settings, those with most checkpoints are taken, then the last.
+
+    Coefficients of single tensors are left out. None where nothing was drawn.
     """
     found: list[tuple[int, int, dict[str, Any]]] = []
-    for path in (run.path / RESULTS).glob(f"{NAME}-*.safetensors"):
+    for path in (run.path / RESULTS).glob(f"{_NAME}_*.safetensors"):
         with suppress(DataError, OSError, KeyError, ValueError):  # damaged, or of a version that wrote something else
             header = unpack_measured(read_file(path, inside=run.path), where=str(path)).header
             settings = json.loads(header["labels"]["llc"]["attrs"][SETTINGS])
@@ -56,7 +71,8 @@ def kept_coefficients(run: Run) -> xr.Dataset | None:
                 found.append((len(header["steps"]), int(header["order"]), settings))
     for _, _, settings in sorted(found, key=lambda one: one[:2], reverse=True):
         results = results_for(run, settings)
-        steps = [step for step in run.steps if results.has(step, run.sha256(step))]
+        known = sorted({*run.steps, *run.manifest.thinned_steps})
+        steps = [step for step in known if results.has(step, run.sha256(step))]
         if steps:
             return described(results.series(steps), run, settings, steps)
     return None

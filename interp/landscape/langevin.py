@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite, log
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -24,8 +25,8 @@ class Langevin:
         draws: of each chain, one a step.
         burn_in: steps of each chain before its first draw. A chain forgets where it began in some ``2 / (step_size
             localization)`` steps.
-        step_size: of the dynamics; a direction in which the loss has the curvature h is drawn ``1 / (1 - step_size (n_beta h +
-            localization) / 4)`` times too wide, and the chain diverges where that is negative.
+        step_size: of the dynamics; in a direction in which the loss has the curvature h, draws have a variance that is ``1 / (1 -
+            step_size (n_beta h + localization) / 4)`` times too large, and the chain diverges where that is negative.
         localization: how strongly chains are held to w*: where the loss does not depend on a weight, it is drawn with standard
             deviation ``localization^-1/2``.
         n_beta: inverse temperature times the number of pairs n; ``n / ln n`` (Watanabe 2013) by default.
@@ -46,16 +47,18 @@ class Langevin:
     def __post_init__(self) -> None:
         for name, least in (("chains", 1), ("draws", 1), ("burn_in", 0), ("seed", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
                 raise UsageError(f"{name}: given {value!r}, expected an integer >= {least}")
+            object.__setattr__(self, name, int(value))
         for name, may_be_zero in (("step_size", False), ("localization", True), ("n_beta", False)):
             value = getattr(self, name)
             if value is None and name == "n_beta":
                 continue
-            if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+            if not isinstance(value, Real) or isinstance(value, bool) or not isfinite(value):
                 raise UsageError(f"{name}: given {value!r}, expected a finite number")
             if value < 0 or (value == 0 and not may_be_zero):
                 raise UsageError(f"{name}: given {value!r}, expected a number {'>=' if may_be_zero else '>'} 0")
+            object.__setattr__(self, name, float(value))  # 1000 and 1000.0 are the same setting
         if self.step_size * self.localization >= 4:
             raise UsageError(
                 f"step_size {self.step_size:g} with localization {self.localization:g}: their product is "

@@ -16,11 +16,11 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from interp.cores import check_threads, side_by_side
-from interp.errors import unknown
+from interp.errors import UsageError, unknown
 from interp.landscape.chains import chain
-from interp.landscape.kept_coefficients import SETTINGS, described, results_for, settings_of
+from interp.landscape.kept_coefficients import SETTINGS, described, results_for, settings_of, usual_steps
 from interp.landscape.langevin import Langevin
-from interp.landscape.training_loss import TrainingLoss
+from interp.landscape.training_loss import TrainingLoss, check_changes
 from interp.networks.network import not_finite
 from interp.observing.streaming import choose_steps
 from interp.store.results import Results
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("interp")
 
-MOST_STEPS = 24  # unless they are named
 _DEFAULT = Langevin()
+# Of one chain: the loss where it began, the loss at each draw, and how far that is from there.
+_Chain = tuple[float, np.ndarray, np.ndarray]
 
 
 def learning_coefficient(
@@ -71,11 +72,13 @@ def learning_coefficients(
     ``llc`` and ``llc_std``: mean and standard deviation over the chains of ``llc_by_chain``, each the `learning_coefficient` of
     its draws. ``drift``: what the second half of the draws gives more than the first; where it is not small against ``llc`` the
     chains have not settled, and ask for a longer burn-in. ``start_loss`` is the mean training loss at the checkpoint, and
-    ``draw_loss`` that at every draw, in nats. ``n_beta``: of each step.
+    ``draw_loss`` that at every draw, in nats; ``draw_distance`` is how far each draw lies from the checkpoint, ``|w - w*| /
+    |w*|`` (of the tensors that are drawn). ``n_beta``: of each step.
 
-    The coefficient depends on `Langevin.localization`: directions along which the loss bends less than
-    ``localization / n_beta`` hardly count. It compares checkpoints, not settings. At a checkpoint at which the loss can still
-    fall quickly, early in training, it may be negative; a chain that diverges is NaN. Both are told by a warning.
+    The coefficient depends on `Langevin.localization`, which says how far draws go: it compares checkpoints, not settings. Only
+    where they stay so close that the loss is quadratic is it ``n_beta / 2 sum_i h_i / (n_beta h_i + localization)`` of the
+    curvatures h_i; a trained network's draws, by default, go much further. Where the loss can still fall nearby it may be
+    negative; a chain that diverges is NaN. Both are told by a warning.
 
     What was measured is kept in the run's ``results``, one checkpoint after the other; with the same settings it is not measured
     again. Numbers depend neither on ``threads`` nor on which steps are asked together.
@@ -90,12 +93,13 @@ def learning_coefficients(
         on_step: called with (chains drawn, chains in all).
 
     Raises:
-        UsageError: for a step or tensor that there is not; for a network whose gradient is not known; for a run that was trained
-            on swapped labels.
+        UsageError: for a step or tensor that there is not; for a network whose gradient is not known; for steps at which changes
+            of the run swap labels or take another loss.
     """
     run = as_run(run)
-    chosen = choose_steps(run, _evenly(run.steps) if steps is None else steps)
-    names = _checked(tensors, run[chosen[0]].network)
+    chosen = choose_steps(run, usual_steps(run.steps) if steps is None else steps, measured=True)
+    names = _checked(tensors, run.last.network)
+    check_changes(run, chosen)
     settings = settings_of(sampler, names)
     results = results_for(run, settings)
     _Drawing(run, sampler, names, results, settings).over(chosen, threads=check_threads(threads), on_step=on_step)
@@ -126,7 +130,7 @@ class _Drawing:
             return
         for step in {id(self.run.split_at(step)): step for step in due}.values():
             self._give_back(self.run.split_at(step), self._loss_for(step))  # one of each, which forked processes have too
-        waiting: dict[int, dict[int, tuple[float, np.ndarray]]] = {}
+        waiting: dict[int, dict[int, _Chain]] = {}
         for step, number, found in side_by_side(
             self._draw, pieces, threads=min(threads, len(pieces)), forks=True, in_order=False
         ):
@@ -139,17 +143,19 @@ class _Drawing:
             if on_step is not None:
                 on_step(done, total)
 
-    def _draw(self, piece: tuple[int, int]) -> tuple[int, int, tuple[float, np.ndarray]]:
+    def _draw(self, piece: tuple[int, int]) -> tuple[int, int, _Chain]:
         step, number = piece
         network, split = self.run[step].network, self.run.split_at(step)
         if not_finite(network):
-            return step, number, (np.nan, np.full(self.how.draws, np.nan))
+            return step, number, (np.nan, *np.full((2, self.how.draws), np.nan))
         loss = self._loss_for(step)
         loss.move_to(network)
         n_beta, noise = self.how.n_beta_for(len(split.train)), self.how.noise(step, number)
-        found = chain(loss, self.how, n_beta=n_beta, noise=noise, where=self._where(loss))
+        where = self._where(loss)
+        size = float((loss.parameters.flat * where).norm())
+        start, losses, distances = chain(loss, self.how, n_beta=n_beta, noise=noise, where=where)
         self._give_back(split, loss)
-        return step, number, found
+        return step, number, (start, losses, distances / size if size else distances * np.nan)
 
     def _where(self, loss: TrainingLoss) -> Tensor:
         """1 for the numbers that are drawn; the gaps between tensors stay 0."""
@@ -169,8 +175,8 @@ class _Drawing:
     def _give_back(self, split: Split, loss: TrainingLoss) -> None:
         self.idle.setdefault(id(split), SimpleQueue()).put(loss)
 
-    def _keep(self, step: int, chains: Sequence[tuple[float, np.ndarray]]) -> None:
-        start, losses = chains[0][0], np.stack([losses for _, losses in chains])
+    def _keep(self, step: int, chains: Sequence[_Chain]) -> None:
+        start, losses = chains[0][0], np.stack([losses for _, losses, _ in chains])
         n_beta, half = self.how.n_beta_for(len(self.run.split_at(step).train)), losses.shape[1] // 2
         each = learning_coefficient(losses, start, n_beta=n_beta)
         late, early = losses[:, half:].mean(), losses[:, :half].mean() if half else losses.mean()
@@ -182,15 +188,11 @@ class _Drawing:
             "n_beta": n_beta,
             "llc_by_chain": xr.DataArray(each, dims="chain"),
             "draw_loss": xr.DataArray(losses, dims=("chain", "draw")),
+            "draw_distance": xr.DataArray(np.stack([distances for _, _, distances in chains]), dims=("chain", "draw")),
         }
         self.results.add(step, self.run.sha256(step), found)
+        self.results.take_kept()
         self.results.save()
-
-
-def _evenly(steps: Sequence[int]) -> list[int]:
-    if len(steps) <= MOST_STEPS:
-        return list(steps)
-    return [steps[round(i * (len(steps) - 1) / (MOST_STEPS - 1))] for i in range(MOST_STEPS)]
 
 
 def _checked(tensors: Sequence[str] | None, network: Network) -> tuple[str, ...] | None:
@@ -198,6 +200,8 @@ def _checked(tensors: Sequence[str] | None, network: Network) -> tuple[str, ...]
         return None
     there = list(network.tensors())
     names = (tensors,) if isinstance(tensors, str) else tuple(dict.fromkeys(tensors))
+    if not names:
+        raise UsageError(f"tensors: given none, expected some of {listed(there)}, or no list for all of them")
     for name in names:
         if name not in there:
             raise unknown("tensor", name, there)
@@ -212,7 +216,9 @@ def _warn(run: Run, found: xr.Dataset) -> None:
         log.warning("run %s: at %s a chain diverged, or the weights are not finite; try a smaller step size", run.name, _at(lost))
     if len(negative):
         log.warning(
-            "run %s: at %s the coefficient is negative: the loss still falls nearby, these are no minima", run.name, _at(negative)
+            "run %s: at %s the coefficient is negative, by more than its spread over the chains: the loss still falls nearby",
+            run.name,
+            _at(negative),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interp.config.changes import SwapLabels
+from interp.config.changes import Change, SetField, SwapLabels
 from interp.config.run_config import OptimizerConfig, RunConfig
 from interp.cores import torch_threads
 from interp.errors import UsageError
@@ -29,6 +30,27 @@ if TYPE_CHECKING:
     from interp.training.cpu.cpu_engine import CpuEngine
 
 
+def check_changes(run: Run, steps: Sequence[int]) -> None:
+    """Refuse steps at which the run was trained on other answers than the task's, or by another loss than its config's.
+
+    Raises:
+        UsageError: naming the change.
+    """
+    for change in run.config.schedule if run.has_config else ():
+        is_other = isinstance(change.what, SwapLabels) or (isinstance(change.what, SetField) and change.what.field == "loss")
+        # A change that waits for a phase may act at any step.
+        acts = [step for step in steps if isinstance(change.start, str) or _acts(change, step)] if is_other else []
+        if acts:
+            raise UsageError(
+                f"run {run.name}: given step {acts[0]:,}, at which its change {str(change)!r} acts or may act; expected steps at "
+                "which it is trained on the task's answers by the loss of its configuration"
+            )
+
+
+def _acts(change: Change, step: int) -> bool:
+    return int(change.start) <= step and (change.until is None or step < change.until)
+
+
 class TrainingLoss:
     """The mean loss of a run over the training pairs of a split; of its function alone, without dropout, batches or decay.
 
@@ -38,7 +60,7 @@ class TrainingLoss:
         like: a network of the run.
 
     Raises:
-        UsageError: if the network's function is not known, or the run was trained on other answers than the task's.
+        UsageError: if the network's function is not known.
     """
 
     def __init__(self, run: Run, split: Split, like: Network) -> None:
@@ -47,8 +69,6 @@ class TrainingLoss:
                 f"run {run.name}: given a network of kind {like.kind!r}, expected a transformer or an MLP of two "
                 "embeddings, whose gradient is known"
             )
-        if run.has_config and any(isinstance(change.what, SwapLabels) for change in run.config.schedule):
-            raise UsageError(f"run {run.name}: its changes swap labels, expected a run that is trained on the task's answers")
         examples = Examples(np.sort(split.train), np.sort(split.test), run.task.labels)
         config = _fast(run, like)
         self._loss: CpuEngine | _ByAutograd

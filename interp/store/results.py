@@ -112,6 +112,14 @@ class Results:
         self._stacked = ([], {})
         self._changed = True
 
+    def take_kept(self) -> None:
+        """Take what another process has kept meanwhile under the same key, so that `save` loses nothing of it."""
+        mine = dict(self._rows)
+        if self._path is not None and self._path.is_file():
+            self._load(self._path)
+        self._rows.update(mine)
+        self._stacked = ([], {})
+
     def series(self, steps: list[int]) -> dict[str, xr.DataArray]:
         """Every variable over the given steps, NaN at those that were not measured."""
         known, arrays = self._stack()
