@@ -166,3 +166,11 @@ def test_the_command_writes_a_page_for_a_place_with_the_runs_name(tmp_path, caps
     made = plotly.io.read_json(out)
     assert made.layout.width == 624
     assert made.layout.title.text.startswith("tiny: What do the ordinary curves say?")
+
+
+@pytest.mark.parametrize("flags", [["loss_curves", "-o", "x.json"], ["loss_curves", "-o", "x.svg"], ["--all", "-o", "folder"]])
+def test_a_place_for_the_library_is_refused_for_what_has_none(flags, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["figure", "nothing", *flags, "--library", "beside"])
+    assert "expected only for .html files" in capsys.readouterr().err

@@ -126,3 +126,7 @@ def test_the_command_writes_logs(run, tmp_path, capsys):
         main(["export", str(run.path), "-o", str(tmp_path / "more"), "--to", "tensorboard", "--step", "3"])
     assert refused.value.code == 2
     assert "--to: given with --format or --step" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", str(run.path), "-o", str(tmp_path / "w.safetensors"), "--to", "tensorboard"])
+    assert "expected a folder for its log" in capsys.readouterr().err
+    assert not (tmp_path / "w.safetensors").exists()

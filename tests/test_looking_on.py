@@ -194,6 +194,13 @@ def test_a_chance_that_is_none_is_refused(tmp_path, capsys):
     assert "--least-chance: given 7" in capsys.readouterr().err
 
 
+def test_a_chance_that_nothing_asks_for_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "demo", "--steps", "3", "--least-chance", "0.5", "--root", str(tmp_path)])
+    assert "given 0.5 without --until forecast" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_live_page_shows_what_was_said_at_every_step(tmp_path):
     run = interp.record(CONFIG, tmp_path, "run", progress=False)
     follower = Follower(run.path, Published(), analyses=["forecast"])

@@ -34,7 +34,7 @@ Keys = Annotated[
     str,
     tyro.conf.arg(
         metavar="RULE",
-        help="key frequencies: unembedding, embedding, neurons, coefficients, or a list such as 5,9,25 or (4,1),(3,2)",
+        help="key frequencies: unembedding, embedding, neurons, coefficients, logits, or a list such as 5,9,25 or (4,1),(3,2)",
     ),
 ]
 Threads = Annotated[

@@ -78,6 +78,10 @@ def export(
     if to is not None:
         if format is not None or step is not None:
             raise UsageError("--to: given with --format or --step, which are of weights; --to writes the curves of the whole run")
+        if out.suffix in (".safetensors", ".pt", ".pth"):
+            raise UsageError(
+                f"{out}: given with --to {to}, expected a folder for its log; that suffix is of weights, without --to"
+            )
         say(f"wrote {export_log(opened, out, to)}")  # type: ignore[arg-type] # refused there
         return
     checkpoint = opened[opened.steps[-1] if step is None else step]

@@ -43,7 +43,7 @@ class Train:
         lock: how other processes are kept from writing the same run.
         until: `budget`, or `forecast`: stop early where the forecast gives grokking within the budget less than `least-chance`.
             Such a run is unfinished, its log says why, and `interp resume` goes on with it.
-        least_chance: the least chance with which `--until forecast` goes on.
+        least_chance: the least chance with which `--until forecast` goes on (default: 0.01).
     """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
@@ -57,7 +57,10 @@ class Train:
     force: Force = False
     lock: Lock = None
     until: Literal["budget", "forecast"] = "budget"
-    least_chance: float = 0.01
+    least_chance: float | None = None
+
+
+_LEAST_CHANCE = 0.01
 
 
 def demo(
@@ -118,11 +121,15 @@ def train_from(source: str, flags: Sequence[str]) -> None:
 
 def _watch(config: RunConfig, arguments: Train | None = None) -> Foresight | None:
     """Who looks on: where the forecast is shown, or acted upon."""
-    least = None
+    least = None if arguments is None else arguments.least_chance
+    if least is not None and not 0 < least < 1:
+        raise UsageError(f"--least-chance: given {least:g}, expected a chance between 0 and 1, such as {_LEAST_CHANCE:g}")
     if arguments is not None and arguments.until == "forecast":
-        least = arguments.least_chance
-        if not 0 < least < 1:
-            raise UsageError(f"--least-chance: given {least:g}, expected a chance between 0 and 1, such as 0.01")
+        least = _LEAST_CHANCE if least is None else least
+    elif least is not None:
+        raise UsageError(
+            f"--least-chance: given {least:g} without --until forecast, which alone asks for it; add that, or leave it out"
+        )
     if least is None and not on_terminal():
         return None
     from interp.forecasting.looking_on import Foresight

@@ -88,7 +88,7 @@ class Drawing:
         neuron: the neuron that the figure `neuron` shows, over all pairs and beside its best fit (default: 0).
         step: the checkpoint shown (default: the last; .html and .json then keep the slider over all of them).
         size: what it is made for: a `slide` of 16 : 9, `half` of one, or a `column` of a paper; cells and letters are fitted.
-        library: of .html files, whether plotly.js is inside each (5 MB), or beside them as one file.
+        library: of .html files, whether plotly.js is inside each (5 MB; default), or beside them as one file.
         width: width of a picture in CSS pixels.
         height: height of a picture in CSS pixels.
         scale: pixels of a PNG per CSS pixel (default: 2).
@@ -104,7 +104,7 @@ class Drawing:
     neuron: int | None = None
     step: int | None = None
     size: Literal["slide", "half", "column"] | None = None
-    library: Literal["inside", "beside"] = "inside"
+    library: Literal["inside", "beside"] | None = None
     width: int | None = None
     height: int | None = None
     scale: float | None = None
@@ -125,6 +125,10 @@ def figure(asked: Annotated[Drawing, tyro.conf.arg(name="")]) -> None:
 
     Pictures need the extra `export` (pip install 'interp[export]') and a Chrome or Chromium; .html and .json need neither.
     """
+    written = asked.format if asked.all_figures else asked.out.suffix[1:].lower()
+    if asked.library is not None and written != "html":
+        what = f"--format {written or 'svg'}" if asked.all_figures else str(asked.out)
+        raise UsageError(f"library: given {asked.library!r} for {what}, expected only for .html files, which have plotly.js")
     if asked.all_figures:
         _all_figures(asked)
     else:
@@ -172,7 +176,7 @@ def _one_figure(asked: Drawing) -> None:
     title = f"{title} (step {step:,})" if title and is_still else title
     drawn = dressed(drawn, title, place=asked.size)
     with counted_progress("writing"):
-        written = save(drawn, out, library=asked.library, **size)
+        written = save(drawn, out, library=asked.library or "inside", **size)
     say(f"wrote {written}")
 
 
@@ -200,7 +204,7 @@ def _all_figures(asked: Drawing) -> None:
             asked.out,
             kind=asked.format or "svg",
             step=asked.step,
-            look=Look(asked.theme, asked.title, asked.width, asked.height, asked.scale, asked.size, asked.library),
+            look=Look(asked.theme, asked.title, asked.width, asked.height, asked.scale, asked.size, asked.library or "inside"),
             files=asked.file,
             key_rule=parse_keys(asked.key_rule),
             threads=asked.threads,

@@ -24,9 +24,9 @@ class OptimizerConfig:
     Args:
         lr: learning rate.
         weight_decay: decoupled weight decay, on every tensor (of Adam and SGD: added to the gradient, as L2).
-        beta1: decay of AdamW's first moment.
-        beta2: decay of AdamW's second moment.
-        eps: AdamW's epsilon.
+        beta1: decay of Adam's and AdamW's first moment, of Muon's for the tensors that AdamW updates; SGD has none.
+        beta2: decay of the second moment, likewise.
+        eps: epsilon of Adam and AdamW, likewise.
         warmup_steps: the learning rate rises linearly over this many updates; 0 means none.
         loss: what is minimised, `cross_entropy` or `stablemax` (Prieto et al. 2025).
         grokfast_lambda: strength of Grokfast's slow gradients, g' = g + lambda h; 0 switches the filter off.
