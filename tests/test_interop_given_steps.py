@@ -66,3 +66,27 @@ def test_a_series_is_not_cut_to_its_first_model_by_a_step_for_its_file(tmp_path:
     one = save(states[2], tmp_path / "one.pt")
     with pytest.raises(DataError, match=r"series\.pt has a series of models of its own; import it alone"):
         load_run([series, one], known=Known(steps=(0, 600)))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_the_order_in_which_steps_are_asked_for_is_that_in_which_they_count(tmp_path: Path, order: tuple[int, ...]) -> None:
+    files = [written(tmp_path, "theirs")[at] for at in order]
+    asked = rf"\(no number differs between them: {', '.join(NAMES[at] for at in order)}\); give the steps, in the order in which"
+    with pytest.raises(DataError, match=asked) as refused:
+        load_run(files)
+    listed = str(refused.value).partition("between them: ")[2].partition(")")[0].split(", ")
+    run = load_run(files, known=Known(steps=tuple(STEPS[NAMES.index(name)] for name in listed)))
+    for (_, weights), model in zip(run.checkpoints, models(), strict=True):
+        assert_same(weights, model)
+
+
+def test_every_name_is_shown_where_steps_are_asked_for(tmp_path: Path) -> None:
+    names = ["red", "green", "blue", "cyan", "black", "white"]
+    files = [save(official_state(models()[0]), tmp_path / f"{name}.pt") for name in names]
+    with pytest.raises(DataError, match=f"{', '.join(names)}\\); give the steps, in the order in which they are listed, with"):
+        load_run(files)
+    with pytest.raises(DataError, match=f"{', '.join(sorted(names))}\\); give the steps, in the order of their names, with"):
+        load_run(tmp_path)
+    seeds = [save(official_state(models()[0]), tmp_path / f"m_seed{at}.pt") for at in (2, 0, 1)]
+    with pytest.raises(DataError, match=r"m_seed2, m_seed0, m_seed1\): import each by itself, or give the steps, in the order in"):
+        load_run(seeds)

@@ -17,7 +17,15 @@ from interp.interop.containers.orbax_folder import orbax_item
 from interp.interop.content import Content
 from interp.interop.flat_states import alike
 from interp.interop.known import Known
-from interp.interop.step_names import differing_trainings, natural, step_in_name, steps_in_names, template
+from interp.interop.step_names import (
+    apart_in,
+    differing_trainings,
+    give_steps,
+    natural,
+    step_in_name,
+    steps_in_names,
+    template,
+)
 from interp.interop.taking_apart import take_apart
 from interp.interop.untrusted import blaming, read_untrusted
 from interp.store.manifest import MANIFEST
@@ -54,6 +62,16 @@ class Files:
         """The names of the files, with those of their folders where these tell them apart."""
         together = len({file.name for file in self.files}) == len(self.files)
         return [file.name if together else f"{file.parent.name}/{file.name}" for file in self.files]
+
+    @property
+    def order(self) -> tuple[Path, ...]:
+        """The files in the order in which the caller gives their steps."""
+        return self.listed or self.files
+
+    @property
+    def order_told(self) -> str:
+        """That order in words."""
+        return "in the order in which they are listed" if self.listed else "in the order of their names"
 
     @property
     def name(self) -> str:
@@ -95,12 +113,11 @@ def given_steps(source: Files, known: Known) -> tuple[list[int], list[str]]:
     Raises:
         UsageError: if there is not one for each file, or if a file is listed twice.
     """
-    order = source.listed or source.files
+    order = source.order
     if twice := [str(file) for file, number in Counter(order).items() if number > 1]:
         raise UsageError(f"steps: given for a list with {', '.join(twice[:4])} twice, expected every file once")
     if len(known.steps) != len(order):
-        where = "in the order in which they are listed" if source.listed else "in the order of their names"
-        raise UsageError(f"steps: given {len(known.steps)} for {len(order)} files, expected one for each, {where}")
+        raise UsageError(f"steps: given {len(known.steps)} for {len(order)} files, expected one for each, {source.order_told}")
     step_of = dict(zip(order, known.steps, strict=True))
     name_of = dict(zip(source.files, source.names, strict=True))
     told = ", ".join(f"{name_of[file]} -> {step}" for file, step in [*step_of.items()][:_SHOWN])
@@ -150,7 +167,7 @@ def _of_several(source: Files, contents: Sequence[Content], known: Known) -> Con
                     "tensors into one file first: safetensors.torch.save_file({**load_file(one), **load_file(other)}, ...)"
                 )
             raise DataError(f"{file}: other tensors than in {files[0].name}, expected one model at several steps")
-    steps, notes = given_steps(source, known) if known.steps else _steps(files, contents)
+    steps, notes = given_steps(source, known) if known.steps else _steps(source, contents)
     states = [(step, content.states[0][1]) for step, content in zip(steps, contents, strict=True)]
     order = sorted(range(len(files)), key=lambda at: steps[at])
     for before, after in pairwise(order):
@@ -168,28 +185,30 @@ def _of_several(source: Files, contents: Sequence[Content], known: Known) -> Con
     )
 
 
-def _steps(files: Sequence[Path], contents: Sequence[Content]) -> tuple[list[int], list[str]]:
+def _steps(source: Files, contents: Sequence[Content]) -> tuple[list[int], list[str]]:
     """The step of each file: the one inside, or else the one in its name."""
+    files = source.files
     inside = [content.states[0][0] for content in contents]
     told = [step for step in inside if step is not None]
-    names = _labels(files)
-    if apart := differing_trainings([file.parent.name for file in files]):
-        raise DataError(f"their folders differ in {apart}: import each by itself, or give --steps (known.steps)")
+    label_of = dict(zip(files, _labels(files), strict=True))
+    # Errors ask for steps, which belong to the files in the caller's order.
+    asked = [*dict.fromkeys(source.order)]
+    names = [label_of[file] for file in asked]
+    if apart := differing_trainings([file.parent.name for file in asked]):
+        raise DataError(f"their folders differ in {apart}: import each by itself, or {give_steps(source.order_told)}")
     if len(told) == len(files) == len({*told}):
         if apart := differing_trainings(names):
-            raise DataError(
-                f"the files differ in {apart} ({', '.join(names[:4])}): import each by itself, or give --steps (known.steps)"
-            )
+            raise DataError(apart_in(apart, names, source.order_told))
         return told, []
     try:
-        found = steps_in_names(names)
+        found = dict(zip(asked, steps_in_names(names, order=source.order_told), strict=True))
     except DataError as error:
         if len(told) == len(files):
             twice = next(step for step, number in Counter(told).items() if number > 1)
             raise DataError(f"{error}; inside, {Counter(told)[twice]} of the files say step {twice}") from error
         raise
-    note = f"steps: taken from the names of the files, {names[0]} to {names[-1]}"
-    return found, [note + (", because what they say inside is not one step for each" if told else "")]
+    note = f"steps: taken from the names of the files, {label_of[files[0]]} to {label_of[files[-1]]}"
+    return [found[file] for file in files], [note + (", because what they say inside is not one step for each" if told else "")]
 
 
 def _differences(contents: Sequence[Content]) -> list[str]:

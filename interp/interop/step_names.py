@@ -32,6 +32,8 @@ _PARTS = frozenset({
     "acc", "accuracy",
 })  # fmt: skip
 
+_SHOWN = 20  # names in an error
+
 
 @dataclass(frozen=True)
 class _Field:
@@ -82,36 +84,47 @@ def step_in_name(name: str) -> int | None:
     return _checked(fields[chosen[0]], name) if len(chosen) == 1 else None
 
 
-def steps_in_names(names: Sequence[str]) -> list[int]:
+def give_steps(order: str) -> str:
+    """What a caller can do whose files tell no steps: give them, in an order that is said in words."""
+    return f"give the steps, {order}, with --steps (known.steps)"
+
+
+def apart_in(word: str, names: Sequence[str], order: str) -> str:
+    """That files differ in a word that tells trainings apart, and what to do."""
+    return f"the files differ in {word} ({_shown(names)}): import each by itself, or {give_steps(order)}"
+
+
+def steps_in_names(names: Sequence[str], *, order: str = "in this order") -> list[int]:
     """The steps of several files of one series: by the words before the numbers, or else by the only number that differs.
 
     >>> steps_in_names(["model_p113_0", "model_p113_1000"])
     [0, 1000]
 
+    Args:
+        names: in the order in which the caller would give the steps.
+        order: that order in words, for errors.
+
     Raises:
         DataError: if no number or several could be the step, or one that differs tells trainings apart; with what was seen.
     """
     rows = [_fields(name) for name in names]
-    shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    shown = _shown(names)
     words = {tuple(field.word for field in row) for row in rows}
     if len(words) != 1:
-        raise DataError(f"the names tell no steps: {shown}; give the steps, in this order, with --steps (known.steps)")
+        raise DataError(f"the names tell no steps: {shown}; {give_steps(order)}")
     chosen = _of_best_rank(rows[0])
     varying = _varying(rows)
     if apart := differing_trainings(names):
-        raise DataError(f"the files differ in {apart} ({shown}): import each by itself, or give --steps (known.steps)")
+        raise DataError(apart_in(apart, names, order))
     if len(chosen) != 1:
         chosen = varying
         if len(chosen) == 1 and (word := rows[0][chosen[0]].word.rpartition("_")[2]) in _PARTS:
             raise DataError(
-                f"the names tell no steps: they differ in {word} ({shown}); give the files of one model, or --steps (known.steps)"
+                f"the names tell no steps: they differ in {word} ({shown}); give the files of one model, or {give_steps(order)}"
             )
     if len(chosen) != 1:
         said = "no number differs" if not chosen else f"{len(chosen)} numbers differ"
-        raise DataError(
-            f"the names tell no steps for certain ({said} between them: {shown}); give the steps, in this order, with --steps "
-            "(known.steps)"
-        )
+        raise DataError(f"the names tell no steps for certain ({said} between them: {shown}); {give_steps(order)}")
     return [_checked(row[chosen[0]], name) for row, name in zip(rows, names, strict=True)]
 
 
@@ -126,6 +139,10 @@ def differing_trainings(names: Sequence[str]) -> str:
         return ""
     words = [_training(rows[0][at].word) for at in _varying(rows)]
     return next(filter(None, words), "")
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _training(word: str) -> str:

@@ -160,7 +160,7 @@ def _checked(found: Found, known: Known) -> list[tuple[int | None, State]]:
     steps = [step for step, _ in states]
     if len(states) > 1 and any(step is None for step in steps):
         raise DataError(
-            f"{where}: {len(states)} models without their steps; give them, in this order, with --steps (known.steps)"
+            f"{where}: {len(states)} models without their steps; give them, in the order in which they are stored, with --steps (known.steps)"
         )
     for before, after in pairwise(step for step in steps if step is not None):
         if after <= before:
