@@ -99,7 +99,10 @@ def test_steps_are_read_from_names(tmp_path: Path, names: list[str], steps: tupl
         (["a1_b2.pt", "a2_b3.pt"], "2 numbers differ between them: a1_b2, a2_b3"),
         (["step1_step7.pt", "step2_step9.pt"], "2 numbers differ between them"),
         (["model_10g.pt", "model_20g.pt"], "is no step"),
-        (["p13_seed0.pt", "p13_seed1.pt"], r"differ in seed \(p13_seed0, p13_seed1\): import each by itself, or give the steps, in the order"),
+        (
+            ["p13_seed0.pt", "p13_seed1.pt"],
+            r"differ in seed \(p13_seed0, p13_seed1\): import each by itself, or give the steps",
+        ),
         (["seed0_step5.pt", "seed1_step9.pt"], "differ in seed"),
         (["run_0.pt", "run_1.pt"], "differ in run"),
         (["foldx3.pt", "foldx4.pt", "fold3.pt", "fold4.pt"], "several series"),
@@ -262,7 +265,7 @@ def test_models_by_step(tmp_path: Path, name: str) -> None:
 
 def test_a_list_without_steps_needs_them(tmp_path: Path) -> None:
     path = save([*map(dict, states())], tmp_path / "list.pt")
-    with pytest.raises(DataError, match=r"3 models without their steps; give them, in the order in which they are stored, with --steps"):
+    with pytest.raises(DataError, match=r"3 models without their steps; give them, in their order, with --steps"):
         load_run(path)
     run = load_run(path, known=Known(steps=STEPS))
     assert [step for step, _ in run.checkpoints] == [*STEPS]

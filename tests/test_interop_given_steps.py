@@ -88,5 +88,5 @@ def test_every_name_is_shown_where_steps_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"{', '.join(sorted(names))}\\); give the steps, in the order of their names, with"):
         load_run(tmp_path)
     seeds = [save(official_state(models()[0]), tmp_path / f"m_seed{at}.pt") for at in (2, 0, 1)]
-    with pytest.raises(DataError, match=r"m_seed2, m_seed0, m_seed1\): import each by itself, or give the steps, in the order in"):
+    with pytest.raises(DataError, match=r"m_seed2, m_seed0, m_seed1\): import each by itself, or give the steps, in the order"):
         load_run(seeds)

@@ -149,7 +149,7 @@ def test_a_final_model_of_its_own_is_the_last_checkpoint(tmp_path: Path) -> None
         ({"epochs": [0, 0.5, 1]}, r"epochs: given 0\.5, expected an integer"),
         ({"epochs": [0, float("nan"), 1]}, "epochs: given nan"),
         ({"epochs": [-1, 0, 1]}, r"epochs: given -1\.0"),
-        ({"epochs": None}, "state_dicts: 3 models without their steps; give them, in this order, with --steps"),
+        ({"epochs": None}, "state_dicts: 3 models without their steps; give them, in their order, with --steps"),
         ({"epochs": "012"}, "epochs: given str, expected a list"),
         ({"state_dicts": []}, "state_dicts: given list, expected a list of state dicts"),
         ({"state_dicts": [1, 2, 3]}, "state_dicts: given list, expected a list of state dicts"),
@@ -238,7 +238,7 @@ def test_transformer_lens_demo_run(tmp_path: Path, biases: list[str]) -> None:
     [
         ({"n_layers": 2}, "n_layers: given 2, expected 1"),
         ({"normalization_type": "LN"}, "normalization_type: given 'LN', expected None"),
-        ({"act_fn": "gelu_new"}, "act_fn: given 'gelu_new', expected 'relu' or 'gelu'"),
+        ({"act_fn": "gelu_new"}, "activation: the file says 'gelu_new', expected one of relu, gelu"),
         ({"attention_dir": "bidirectional"}, "attention_dir"),
         ({"attn_scale": 8.0, "d_head": 3}, r"attn_scale: given 8\.0, expected sqrt\(d_head\)"),
         ({"n_heads": 3}, r"W_Q: given shape \(2, 6, 3\), expected \(n_heads=3, d_model=6, d_head\)"),

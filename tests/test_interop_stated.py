@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from foreign_forms import plain_linear
 from wide_clock import wide_clock
 
 from interp.errors import DataError, UsageError
-from interp.interop import Known, load_run
+from interp.interop import Known, export_weights, load_run
 from interp.interop.imported import Imported
 from interp.interop.stored_words import activation_in, operation_in
 from interp.networks.one_layer import Weights
@@ -108,6 +109,72 @@ def test_modules_and_calls_around_an_activation_do_not_count(word: str, clock: W
     assert activation_in(word.replace("ReLU", "SiLU").replace("relu", "silu")) not in ("relu", "gelu")
     with pytest.raises(DataError, match=r"activation: the file says 'nn\.SiLU', expected one of relu, gelu"):
         loaded(tmp_path, clock, act="nn.SiLU")
+
+
+@pytest.mark.parametrize(
+    ("field", "word"), [("hidden_act", "gelu_new"), ("hidden_act", "silu"), ("act_type", "swish"), ("act", "none")]
+)
+def test_an_activation_that_cannot_be_held_is_refused_unless_the_caller_says_another(
+    field: str, word: str, clock: Weights, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=rf"activation: the file says '{word}', expected one of relu, gelu; .*give --activation"):
+        loaded(tmp_path, clock, **{field: word})
+    run = loaded(tmp_path, clock, Known(activation="relu"), **{field: word})
+    assert run.weights.activation == "relu"
+    assert f"activation: the file says '{word}', which no model can have here; the given 'relu' counts" in run.notes
+    with pytest.raises(UsageError, match="activation: given 'relu', but the file says 'gelu'"):
+        loaded(tmp_path, clock, Known(activation="relu"), **{field: "gelu"})
+
+
+def test_a_given_activation_counts_in_the_layout_of_transformer_lens(clock: Weights, tmp_path: Path) -> None:
+    exported = export_weights(clock, tmp_path / "clock.pt", format="transformer-lens")
+    state = torch.load(exported, weights_only=True)
+    path = save({"model": state, "config": {"hidden_act": "gelu_new", "normalization_type": None}}, tmp_path / "tl.pt")
+    with pytest.raises(DataError, match="activation: the file says 'gelu_new', .*give --activation"):
+        load_run(path)
+    assert load_run(path, known=Known(activation="relu")).weights.activation == "relu"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mlp_activation": "none", "act": "gelu"},
+        {"act_fn": "None", "hidden_act": "gelu"},
+        {"hidden_act": "gelu", "act": ""},
+        {"act": False, "training": {"activation": "gelu"}},
+        {"act_type": "none", "act": "gelu"},
+        {"act_layer": None, "hidden_act": "gelu"},
+        {"activation": None, "hidden_act": "gelu"},
+        {"act_fn": None, "activation": "gelu"},
+        {"act_fn": None, "training": {"act": "gelu"}},
+    ],
+)
+def test_a_field_that_names_no_activation_does_not_hide_one_that_does(fields: dict, clock: Weights, tmp_path: Path) -> None:
+    run = loaded(tmp_path, clock, **fields)
+    assert run.weights.activation == "gelu"
+    assert not any("activation is not stored" in note for note in run.notes)
+    if not any(isinstance(value, dict) for value in fields.values()):
+        content = {
+            "model": plain_linear(clock),
+            "n_heads": 4,
+            **{name: value for name, value in fields.items() if value is not None},
+        }
+        assert load_run(save(content, tmp_path / "loose.pt")).weights.activation == "gelu"
+        beside = tmp_path / "folder"
+        beside.mkdir()
+        (beside / "config.json").write_text(json.dumps({"hidden_act": "gelu"}))
+        inside = {name: value for name, value in fields.items() if value != "gelu"}
+        save({"model": plain_linear(clock), "config": {"n_heads": 4, **inside}}, beside / "model.pt")
+        assert load_run(beside).weights.activation == "gelu"
+
+
+def test_fields_without_a_value_do_not_hide_those_with_one(clock: Weights, tmp_path: Path) -> None:
+    run = loaded(
+        tmp_path, clock, beside={"lr": 3e-3}, lr=None, weight_decay=None, wd=0.7, seed=None, random_seed=5, task=None, op="a+b"
+    )
+    assert (run.config.optimizer.lr, run.config.optimizer.weight_decay) == (3e-3, 0.7)
+    assert run.provenance["config"]["seed"] == 5
+    assert not any("= None" in note or "operation is not stored" in note for note in run.notes)
 
 
 def test_a_field_that_may_name_the_activation_is_said(clock: Weights, tmp_path: Path) -> None:

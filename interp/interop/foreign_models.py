@@ -44,7 +44,8 @@ def open_foreign(path: Path, format: str, why: str, foreign: Foreign) -> Opened:
     beside = pizza.read_config(path) if format == "pizza" else None
     config = beside if beside is not None else foreign.content.config
     if format in TRANSFORMER_LENS:
-        check_config(config)
+        # Of the activation the caller may know better: `UntoldFacts` checks it, for every format.
+        check_config({name: value for name, value in config.items() if name != "act_fn"})
     named, dropped = _said(foreign.known)
     check_representable(foreign.content.states[-1][1], config, named=named, dropped=dropped)
     facts = UntoldFacts.of(path, format, config, beside, foreign.known)

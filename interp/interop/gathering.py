@@ -26,6 +26,7 @@ from interp.interop.step_names import (
     steps_in_names,
     template,
 )
+from interp.interop.stored_settings import joined
 from interp.interop.taking_apart import take_apart
 from interp.interop.untrusted import blaming, read_untrusted
 from interp.store.manifest import MANIFEST
@@ -138,7 +139,7 @@ def gather(source: Files, known: Known) -> Content:
             contents.append(take_apart(read_untrusted(file, known.leaf_names), each))
     content = _of_one(source, contents[0]) if alone else _of_several(source, contents, known)
     config, notes = config_in(source.beside)
-    return replace(content, config={**config, **content.config}, notes=(*source.notes, *content.notes, *notes))
+    return replace(content, config=joined(content.config, config), notes=(*source.notes, *content.notes, *notes))
 
 
 def _of_one(source: Files, content: Content) -> Content:

@@ -29,6 +29,7 @@ from interp.interop.held_network import Held
 from interp.interop.known import Known
 from interp.interop.opened import Opened, finite, in_one_precision
 from interp.interop.recognising import FORMATS, recognise
+from interp.interop.stored_settings import joined
 from interp.interop.untrusted import blaming, read_untrusted
 from interp.interop.zip_comment import comment_of
 from interp.networks.one_layer import Weights
@@ -114,7 +115,7 @@ def _with_comment(content: Content, path: Path) -> Content:
     if later or first[0] is not None or not isinstance(step, int) or isinstance(step, bool) or step < 0:
         return content
     told = {name: value for name, value in facts.items() if name == "act_fn"}
-    return replace(content, states=((step, first[1]),), config={**told, **content.config})
+    return replace(content, states=((step, first[1]),), config=joined(content.config, told))
 
 
 def _open_own(source: Files, known: Known) -> Opened:

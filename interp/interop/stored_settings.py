@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from torch import Tensor
 
 from interp.interop.containers.stored_objects import StoredConfig
-from interp.interop.stored_words import activation_in, is_of_activation, operation_in
+from interp.interop.stored_words import activation_in, is_of_activation, operation_in, says_nothing
 from interp.interop.untrusted import stored_attributes
 from interp.networks.shapes import ACTIVATIONS
 
@@ -94,21 +94,38 @@ def _has_matrices(value: object) -> bool:
 def stored_config(containers: Iterable[Mapping[str, object]]) -> tuple[dict[str, object], list[str]]:
     """The fields of every configuration in some containers, the first that has a field first; with notes on what was renamed.
 
-    A table inside of a configuration (model, optimizer ...) counts as a part of it.
+    A table inside of a configuration (model, optimizer ...) counts as a part of it. A known field that is None, or is of the
+    activation and names none (``none``), counts only where no other has its value.
     """
     fields: dict[str, object] = {}
     notes: list[str] = []
-    for container in containers:
-        for name in CONFIGS:
-            if is_config(container.get(name)):
-                _take(fields, notes, container[name], name)
+    configs = [(container.get(name), name) for container in containers for name in CONFIGS if is_config(container.get(name))]
+    tables = [table for config, name in configs for table in _tables(config, name)]
+    for where, values in tables:
+        _take(fields, notes, {name: value for name, value in values.items() if not _is_unsaid(name, value)}, where)
+    for where, values in tables:
+        _take(fields, notes, {name: value for name, value in values.items() if _is_unsaid(name, value)}, where)
     return fields, notes
+
+
+def joined(*configs: Mapping[str, object]) -> dict[str, object]:
+    """The fields of several configurations, by our names: the first that has a field counts, if it has a value there.
+
+    >>> joined({"act_fn": "none", "p": 13}, {"act_fn": "gelu", "p": 7})
+    {'act_fn': 'gelu', 'p': 13}
+    """
+    found: dict[str, object] = {}
+    for config in configs:
+        for name, value in config.items():
+            if name not in found or (_is_unsaid(name, found[name]) and not _is_unsaid(name, value)):
+                found[name] = value
+    return found
 
 
 def loose_settings(container: Mapping[str, object]) -> dict[str, object]:
     """Known fields that stand beside the tensors, without a configuration around them: single numbers and texts."""
     found: dict[str, object] = {}
-    for name, held in container.items():
+    for name, held in sorted(container.items(), key=lambda item: not _is_unsaid(str(item[0]), item[1])):
         ours, value = our_name(str(name)), _single(held)
         if ours is not None and value is not None and _is_understood(ours, str(name), value):
             found[ours] = _in_our_words(ours, value)
@@ -159,17 +176,32 @@ def activation_notes(config: Mapping[str, object]) -> list[str]:
     return [f"{', '.join(may_be[:_SHOWN])}: {told}"] if may_be else []
 
 
-def _take(fields: dict[str, object], notes: list[str], config: object, where: str) -> None:
+def _tables(config: object, where: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """The plain fields of a configuration, and those of each table inside, with where they stand."""
     inner = config.attributes if isinstance(config, StoredConfig) else config
     tables = {name: value for name, value in inner.items() if is_config(value)} if isinstance(inner, Mapping) else {}
     plain = {name: value for name, value in stored_attributes(config).items() if name not in tables}
     if isinstance(inner, Mapping) and (pair := _betas(inner.get("betas"))):
         plain = pair | plain
+    yield where, plain
+    for name, table in tables.items():
+        yield from _tables(table, f"{where}.{name}")
+
+
+def _is_unsaid(name: str, value: object) -> bool:
+    """Whether a field that is known has no value, or is of the activation and names none."""
+    ours = our_name(name)
+    return (ours is not None and value is None) or (ours == "act_fn" and says_nothing(value))
+
+
+def _take(fields: dict[str, object], notes: list[str], plain: Mapping[str, object], where: str) -> None:
     for theirs, value in plain.items():
         ours = our_name(theirs) or theirs
         if ours != theirs and ours in plain:
             continue
-        if not _is_understood(ours, theirs, value):
+        if value is None:
+            fields.setdefault(ours, None)
+        elif not _is_understood(ours, theirs, value):
             fields.setdefault(theirs, value)
             notes.append(f"{where}: {theirs} = {value!r} names no operation that is known here: taken as not stored")
         elif ours not in fields:
@@ -178,8 +210,6 @@ def _take(fields: dict[str, object], notes: list[str], config: object, where: st
                 notes.append(f"{where}: {theirs} = {value!r} was read as {ours}")
         elif fields[ours] not in (value, _in_our_words(ours, value)):
             notes.append(f"{where}: {theirs} = {value!r} was not taken: {ours} is {fields[ours]!r} already")
-    for name, table in tables.items():
-        _take(fields, notes, table, f"{where}.{name}")
 
 
 def _is_understood(ours: str, theirs: str, value: object) -> bool:

@@ -23,6 +23,7 @@ _MODULAR = re.compile(r"^mod(ular|ulo)?_?(arithmetic_?)?|_?mod(ulo)?$")
 _NAME = re.compile(
     r"^(?:<(?:class|function) '?)?(?:\w+\.)*(\w+)(?:\((?:inplace=\w+|approximate=['\"]none['\"])?\))?(?:'?>| at 0x[0-9a-f]+>)?$"
 )
+_NOTHING = frozenset({"", "none", "null", "nil", "default", "auto"})
 _ACT_WORD = re.compile(r"(?:^|_)(act|activation|nonlin|nonlinearity)(?:_|fn|func|fun|name|type|layer|\d|$)", re.IGNORECASE)
 
 
@@ -48,6 +49,15 @@ def activation_in(value: object) -> object:
     """
     match = _NAME.match(value) if isinstance(value, str) else None
     return match[1].lower() if match is not None and match[1].lower() in ACTIVATIONS else value
+
+
+def says_nothing(value: object) -> bool:
+    """Whether the value of a field for an activation names none: a switch, or a word for nothing in particular.
+
+    >>> says_nothing("None"), says_nothing(False), says_nothing("gelu"), says_nothing("silu")
+    (True, True, False, False)
+    """
+    return not isinstance(value, str) or value.strip().lower() in _NOTHING
 
 
 def is_of_activation(name: str) -> bool:

@@ -19,7 +19,7 @@ from interp.interop.prefixes import common_prefix, without_prefix
 from interp.interop.split_file import STORED_PAIRS
 from interp.interop.state_search import FINAL, Found, find_states
 from interp.interop.stored_losses import KINDS, curve_lists, is_single, stored_rows, unread_curves, with_curves
-from interp.interop.stored_settings import CONFIGS, loose_settings, stored_config
+from interp.interop.stored_settings import CONFIGS, joined, loose_settings, stored_config
 from interp.networks.tensor_layout import describe
 
 # Where a series of state dicts and its epochs are stored: the names in the official code, then those in TransformerLens' demo.
@@ -54,7 +54,7 @@ def _content(
     config, renamed = stored_config(around)
     for container in around:
         weights = weights_in(container)
-        config = loose_settings({name: value for name, value in container.items() if name not in weights}) | config
+        config = joined(config, loose_settings({name: value for name, value in container.items() if name not in weights}))
     for name in states[-1][1]:
         limits.check("the name of a tensor", len(name), limits.TEXT, "letters")
     limits.check("a model", max(len(state) for _, state in states), limits.TENSORS, "tensors")
@@ -160,7 +160,7 @@ def _checked(found: Found, known: Known) -> list[tuple[int | None, State]]:
     steps = [step for step, _ in states]
     if len(states) > 1 and any(step is None for step in steps):
         raise DataError(
-            f"{where}: {len(states)} models without their steps; give them, in the order in which they are stored, with --steps (known.steps)"
+            f"{where}: {len(states)} models without their steps; give them, in their order, with --steps (known.steps)"
         )
     for before, after in pairwise(step for step in steps if step is not None):
         if after <= before:

@@ -17,7 +17,7 @@ from interp.interop.known import Known
 from interp.interop.opened import finite, in_one_precision
 from interp.interop.stored_settings import activation_notes
 from interp.interop.stored_sizes import check_modulus
-from interp.interop.stored_words import activation_in
+from interp.interop.stored_words import activation_in, says_nothing
 from interp.interop.unsaid_activation import likely_activation
 from interp.networks.one_layer import Weights
 from interp.networks.shapes import ACTIVATIONS, Activation
@@ -47,10 +47,12 @@ class UntoldFacts:
         """What the configuration, a file beside it and the caller say.
 
         Raises:
-            DataError: if a fact that nothing else tells is missing, or the file names another activation.
+            DataError: if a fact that nothing else tells is missing, or the file names an activation that no model can have here,
+                and the caller names none.
         """
-        activation = known.settle("activation", _stored_activation(config))
-        notes: list[str] = [] if activation is not None else activation_notes(config)
+        stored, notes = _stored_activation(config, known)
+        activation = known.settle("activation", stored)
+        notes += [] if activation is not None else activation_notes(config)
         guesses: list[Guess] = []
         if format in TRANSFORMER_LENS and not config:
             # Normalization without parameters (LNPre) leaves no trace in a state dict.
@@ -94,8 +96,18 @@ class UntoldFacts:
         return weights
 
 
-def _stored_activation(config: Mapping[str, object]) -> str | None:
-    stored = activation_in(next((config[name] for name in _ACTIVATIONS if config.get(name) is not None), None))
-    if stored is not None and str(stored).lower() not in ACTIVATIONS:
-        raise DataError(f"activation: the file says {stored!r}, expected one of {', '.join(ACTIVATIONS)}")
-    return None if stored is None else str(stored).lower()
+def _stored_activation(config: Mapping[str, object], known: Known) -> tuple[str | None, list[str]]:
+    """The activation that a configuration names, and what is said of one that counts for nothing beside the caller's."""
+    stored = sorted((config[name] for name in _ACTIVATIONS if config.get(name) is not None), key=says_nothing)
+    if not stored:
+        return None, []
+    said = activation_in(stored[0])
+    name = said.lower() if isinstance(said, str) else said
+    if name in ACTIVATIONS:
+        return str(name), []
+    if known.activation is None:
+        raise DataError(
+            f"activation: the file says {said!r}, expected one of {', '.join(ACTIVATIONS)}; if the model works with one of these "
+            "all the same, give --activation (known.activation)"
+        )
+    return None, [f"activation: the file says {said!r}, which no model can have here; the given {known.activation!r} counts"]
