@@ -319,12 +319,21 @@ def test_curves_that_are_measured_at_steps_of_their_own_are_all_dated() -> None:
     ("steps", "accuracy", "said"),
     [
         ([0.5, 1.5], [0, 1], "given step 0.5, expected whole numbers"),
-        ([0, 1], [0, 99], "test_accuracy: given 99, expected shares"),
+        ([0, 1], [0, 99], r"test_accuracy: given 99\.0, expected shares"),
+        ([0, 1], [0, 1.00001], r"test_accuracy: given 1\.00001, expected shares"),
+        ([0, 1], [-0.00001, 1], "test_accuracy: given -1e-05, expected shares"),
     ],
 )
 def test_steps_are_whole_and_accuracies_shares(steps: list[float], accuracy: list[float], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         phases(steps, [4, 1], [4, 1], [0, 1], accuracy)
+
+
+def test_accuracies_may_exceed_their_range_by_rounding() -> None:
+    exact = phases([0, 1, 2], [4, 1, 1], [4, 1, 1], [0, 1, 1], [0, 0, 1])
+    assert phases([0, 1, 2], [4, 1, 1], [4, 1, 1], [0, 1.0000001, 1], [-1e-7, 0, 1.0000001]) == exact
+    with pytest.raises(UsageError, match=r"^train_accuracy: given 100\.0"):
+        phases([0, 1], [4, 1], [4, 1], [0, 100], [0, 100])
 
 
 def test_no_factor_makes_no_spikes() -> None:
