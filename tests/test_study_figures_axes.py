@@ -24,6 +24,7 @@ from interp.studies.durations import NotBounded
 from interp.studies.outcomes import rows as rows_of
 from interp.studies.study_cells import cell_table
 from interp.studies.timed import timed
+from interp.studies.vary import read_place
 
 NEAR = {"split.fraction": [0.612341, 0.612343, 0.75], "optimizer.weight_decay": [0.5, 1.0]}
 
@@ -79,6 +80,33 @@ def test_a_value_can_be_given_as_it_is_written() -> None:
     known = table({"optimizer.lr": [0.0123451, 0.5], "optimizer.batch_size": [None, 8]})
     assert known.axes[0].texts[0] == "0.01235"
     assert known.fixed({"lr": 0.01235, "batch_size": "none"}) == {0: 0, 1: 0}
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ((59, 1 / 3), 0),
+        ([59, 1 / 3], 0),
+        ((59, 0.3333), 0),
+        ((59, (1 / 3) * (1 + 1e-15)), 0),
+        ("59 / 0.3333", 0),
+        ((59, 0.5), 1),
+        ((1013, 1 / 3), 2),
+        (("1,013", 0.3333), 2),
+        ((1013, None), 3),
+        ((1013, "none"), 3),
+    ],
+)
+def test_a_value_of_fields_that_move_together_can_be_given_as_it_is_written(given: object, place: int) -> None:
+    values = [(59, 1 / 3), (59, 0.5), (1013, 1 / 3), (1013, None)]
+    known = StudyTable.of("x", [("task.p", "split.fraction")], [{"task.p": p, "split.fraction": at} for p, at in values])
+    assert known.axes[0].texts == ("59 / 0.3333", "59 / 0.5", "1,013 / 0.3333", "1,013 / none")
+    assert known.fixed({"task.p+split.fraction": given}) == {0: place}
+    for text in ("59/0.3333", "59 / 0.3333"):
+        assert known.fixed(dict([read_place(f"task.p+split.fraction={text}")])) == {0: 0}
+    for other in ((59, 0.33331), (59, 0.333), (97, 1 / 3), (59,), (59, 0.5, 1), 59):
+        with pytest.raises(UsageError, match=r"unknown value of task\.p\+split\.fraction"):
+            known.fixed({"p": other})
 
 
 def test_figures_of_values_that_are_nearly_alike(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product, takewhile
@@ -20,6 +20,7 @@ _LOG_FROM = 5.0
 _LABELS = {"split.seed": "seed of the split"}  # where the last part alone says something else
 _NONE = "none"  # as `interp.studies` says that a run has no changes
 _TICKS = 12  # values that are all written beside an axis
+_OTHER = 3  # of two values that are not alike in any way, see `_unlike`
 _ROUNDING = 1e-12  # numbers that are less far apart, relatively, are meant to be one
 
 
@@ -70,7 +71,11 @@ class StudyAxis:
     @cached_property
     def texts(self) -> tuple[str, ...]:
         """Each value for people; no two are alike."""
-        return tuple(" / ".join(said(part, self.digits) for part in value) for value in self.values)
+        return tuple(map(self.text_of, self.values))
+
+    def text_of(self, value: Sequence[Any]) -> str:
+        """A value for people: that of each field, with a stroke between them."""
+        return " / ".join(said(part, self.digits) for part in value)
 
     @cached_property
     def stem(self) -> str:
@@ -260,24 +265,35 @@ def apart(places: Sequence[int], shares: Sequence[float], gap: float) -> tuple[i
 def _place_of(given: Any, axis: StudyAxis) -> int:
     """The position of a value on an axis: the one that equals it, or is said like it, or differs in rounding alone.
 
+    Fields that move together are compared one by one: `59 / 0.3333` is (59, 1/3).
+
     Raises:
         UsageError: if the axis has no such value.
     """
-    text = said(given, axis.digits)
-    is_whole = not isinstance(given, float) or float(text) == given  # else it is another number than the one that is said so
-    like: list[Callable[[int], bool]] = [
-        lambda i: _equal(axis.values[i], given),
-        lambda i: axis.texts[i] == text and is_whole,
-        lambda i: _is_number(given) and axis.numbers is not None and math.isclose(axis.numbers[i], given, rel_tol=_ROUNDING),
-    ]
-    for is_like in like:
-        if (place := next(filter(is_like, range(len(axis.values))), None)) is not None:
-            return place
-    raise unknown(f"value of {axis.name}", text if is_whole else given, axis.texts)
+    parts = tuple(map(_fixed, given)) if isinstance(given, list | tuple) and len(axis.fields) > 1 else (_fixed(given),)
+    text = axis.text_of(parts)
+    if len(parts) == len(axis.fields):
+        unlike = [max(_unlike(*pair, axis.digits) for pair in zip(value, parts, strict=True)) for value in axis.values]
+        if min(unlike) < _OTHER:
+            return unlike.index(min(unlike))
+    elif text in axis.texts:
+        return axis.texts.index(text)
+    is_whole = all(_is_whole(part, axis.digits) for part in parts)
+    raise unknown(f"value of {axis.name}", text if is_whole else " / ".join(map(str, parts)), axis.texts)
 
 
-def _equal(values: tuple[Any, ...], given: Any) -> bool:
-    return values == (tuple(given) if isinstance(given, list | tuple) and len(values) > 1 else (_fixed(given),))
+def _unlike(held: Any, given: Any, digits: int) -> int:
+    """How unlike a field's value and a given one are: 0 equal, 1 said alike, 2 alike but for rounding, 3 others."""
+    if held == given:
+        return 0
+    if said(held, digits) == said(given, digits) and _is_whole(given, digits):
+        return 1
+    return 2 if _is_number(held) and _is_number(given) and math.isclose(held, given, rel_tol=_ROUNDING) else _OTHER
+
+
+def _is_whole(given: Any, digits: int) -> bool:
+    """Whether a value is what is said of it: a number with more digits is another than the one that is said so."""
+    return not isinstance(given, float) or float(said(given, digits)) == given
 
 
 def _fixed(value: Any) -> Any:
