@@ -109,9 +109,22 @@ def test_per_cent_in_one_name_says_nothing_of_a_share_beside_it(tmp_path: Path, 
 def test_two_columns_of_one_name_are_refused_if_they_would_be_read(tmp_path: Path) -> None:
     for name in ("train_loss", "step"):
         path = written(tmp_path / "l.csv", f"step,train_loss,{name}\n0,1,2\n")
-        with pytest.raises(DataError, match=f"given '{name}' as the name of several columns, expected another for each"):
+        with pytest.raises(
+            DataError, match=f"given '{name}' as the name of 2 columns, which differ in line [23], expected another"
+        ):
             read_log(path)
     assert as_columns(written(tmp_path / "l.csv", "step,lr,train_loss,lr,,\n0,1,2,1,,\n")) == {"train_loss": {0: 2.0}}
+
+
+def test_columns_that_say_the_same_under_one_name_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    path.write_text("step,train_loss,step,test_loss,lr,lr\n0,4.5,0 ,5,1,2\n10,0.5,10,4,1,3\n")
+    assert {name: dict(values) for name, values in read_log(path).columns.items()} == {
+        "train_loss": {0: 4.5, 10: 0.5}, "test_loss": {0: 5.0, 10: 4.0},
+    }  # fmt: skip
+    path.write_text("step,train_loss,step,test_loss\n0,4.5,0,5\n10,0.5,20,4\n")
+    with pytest.raises(DataError, match="given 'step' as the name of 2 columns, which differ in line 3, expected another name"):
+        read_log(path)
 
 
 def test_missing_values_are_missing_and_nan_is_nan(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_given_activation_counts_in_the_layout_of_transformer_lens(clock: Weig
     exported = export_weights(clock, tmp_path / "clock.pt", format="transformer-lens")
     state = torch.load(exported, weights_only=True)
     path = save({"model": state, "config": {"hidden_act": "gelu_new", "normalization_type": None}}, tmp_path / "tl.pt")
-    with pytest.raises(DataError, match="activation: the file says 'gelu_new', .*give --activation"):
+    with pytest.raises(DataError, match=r"activation: the file says 'gelu_new', .*give --activation"):
         load_run(path)
     assert load_run(path, known=Known(activation="relu")).weights.activation == "relu"
 

@@ -18,8 +18,8 @@ def read_csv_log(path: Path) -> Rows:
     A last line without a line break may be cut off within a number, as a live writer leaves it: it is left out, with a note.
 
     Raises:
-        DataError: if it is no text, has no header, or one that names a column twice, or a line has another number of cells; the
-            message names the line.
+        DataError: if it is no text, has no header, or two different columns of one name that is read, or a line has another number of
+            cells; the message names the line.
     """
     check_size(path, LARGEST_TEXT)
     text = decoded(path)
@@ -51,9 +51,7 @@ def _rows(text: str, delimiter: str, path: Path) -> list[Row]:
         shown = text[:80].split("\n", maxsplit=1)[0]
         raise DataError(f"{path}: given {shown!r} as its first line, expected a header such as step,train_loss,test_loss")
     read = Counter(name for name in header if name and (meaning(name) or step_rank(name) is not None))
-    if twice := [name for name, number in read.items() if number > 1]:
-        shown = ", ".join(map(repr, twice[:5]))
-        raise DataError(f"{path}: given {shown} as the name of several columns, expected another for each; rename them")
+    repeated = [[at for at, other in enumerate(header) if other == name] for name, number in read.items() if number > 1]
     rows: list[Row] = []
     for cells in lines:
         line = lines.line_num
@@ -61,6 +59,12 @@ def _rows(text: str, delimiter: str, path: Path) -> list[Row]:
             continue
         if len(cells) != len(header):
             raise DataError(f"{path}: line {line} has {len(cells)} cells, expected {len(header)}, as many as the header")
+        for places in repeated:
+            if len({cells[at].strip() for at in places}) > 1:
+                raise DataError(
+                    f"{path}: given {header[places[0]]!r} as the name of {len(places)} columns, which differ in line {line}, "
+                    "expected another name for each; rename them"
+                )
         rows.append(Row(line, dict(zip(header, cells, strict=True))))
         check_count(rows, path, width=len(header))
     return rows
