@@ -235,6 +235,28 @@ def test_intervals_need_enough_different_resamples(values: int, seeds: int, ways
     assert ways is None or f"can be resampled in {ways} ways only" in str(found)
 
 
+def test_events_at_one_step_are_alike_on_the_grid_only() -> None:
+    """Where all runs of a value are alike, or were last seen at one step, nothing can be resampled."""
+    x = np.repeat([1.0, 2.0, 4.0], 3)
+    times = np.array([4000.0, 4000, 3500, 2300, 1900, 2100, 900, 1100, 1000])
+    tied = weight_decay_law(x, Durations.of(times, times > 0), resamples=200)
+    assert isinstance(tied, Law)
+    without_scatter = np.where(x == 1, 4000, times)
+    assert "resampled in 36 ways only" in str(weight_decay_law(x, Durations.of(without_scatter, times > 0), resamples=100))
+    at_the_end = Durations.of(times, times < 4000)
+    assert "resampled in 108 ways only" in str(weight_decay_law(x, at_the_end, resamples=100))
+    cells_without = Durations.of(np.repeat([4000.0, 2100, 900], 3), times > 0)
+    assert "resampled in 1 way only" in str(weight_decay_law(x, cells_without, resamples=100))
+
+
+def test_a_grid_of_measurements_takes_no_laws_away() -> None:
+    x, laws = np.repeat([1.0, 2.0, 4.0], 3), 0
+    for seed in range(40):
+        times = np.ceil(scattered(np.random.default_rng(seed), 4000 / x, 0.3) / 25) * 25
+        laws += isinstance(weight_decay_law(x, censored(times, 1e6), resamples=100), Law)
+    assert laws == 40
+
+
 def test_runs_that_are_alike_make_no_further_resamples() -> None:
     groups, rows = [np.arange(3), np.arange(3, 6), np.array([6]), np.array([7])], np.arange(8)
     assert distinct_resamples(groups, rows) == 6 * 6 * 2

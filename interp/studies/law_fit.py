@@ -148,7 +148,7 @@ class Sample:
         found: dict[str, Estimate] = {}
         seen = [int(self.runs.event[rows].sum()) for rows in drawn_together(self.groups)]
         freedom = min(sum(max(events - 1, 0) for events in seen), self.runs.events - parameters)
-        distinct = distinct_resamples(self.groups, self.runs.time, self.runs.event)
+        distinct = self._distinct_resamples()
         for name, values in draws.items():
             kept = np.where(fitted, values, np.nan)
             each = percentile_interval(
@@ -164,6 +164,20 @@ class Sample:
                 return NotBounded(f"{name} of {self.what}", f"its interval, {low:.2g} to {high:.2g}, is too wide")
             found[name] = each
         return found
+
+    def _distinct_resamples(self) -> int:
+        """How many different resamples there are, if events at one step count as different.
+
+        They are alike on the grid of measurements only: intervals hold as often with the grid as without. Censored runs that
+        were last seen at one step are alike, and so are the runs of a value whose events are all at one step: they have no
+        scatter, so that nothing there can be resampled.
+        """
+        time, event = self.runs.time, self.runs.event
+        which = np.where(event, np.arange(self.runs.n), -1)
+        for rows in drawn_together(self.groups):
+            if event[rows].all() and (time[rows] == time[rows[0]]).all():
+                which[rows] = rows[0]
+        return distinct_resamples(self.groups, np.where(event, 0.0, time), which)
 
     def law(self, formula: str, estimates: dict[str, Estimate], *, fit: Fit, tests: dict[str, float]) -> Law:
         """The law that was fitted."""

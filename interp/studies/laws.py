@@ -33,7 +33,8 @@ def weight_decay_law(
 
     Returns:
         The law, or `NotBounded`: fewer than three weight decays with an event, no scatter, an interval of b wider than 2, or so
-        few runs at each that there are too few different resamples for an interval (two at each of six).
+        few runs at each that there are too few different resamples for an interval (two at each of six). Weight decays whose runs
+        all have the event at one step add none, and of runs that were last seen without it at one step only the number counts.
 
     Raises:
         UsageError: for weight decays or times that are not above 0.

@@ -18,8 +18,8 @@ def read_csv_log(path: Path) -> Rows:
     A last line without a line break may be cut off within a number, as a live writer leaves it: it is left out, with a note.
 
     Raises:
-        DataError: if it is no text, has no header, or two different columns of one name that is read, or a line has another number of
-            cells; the message names the line.
+        DataError: if it is no text, has no header, or two different columns of one name that is read, or a line has another
+            number of cells; the message names the line.
     """
     check_size(path, LARGEST_TEXT)
     text = decoded(path)
