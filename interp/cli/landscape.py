@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -12,6 +12,7 @@ from interp.bars import counted_progress
 from interp.cli.arguments import ROOT, Root, RunPath, Threads, between_commas, find_run, parse_steps
 from interp.cli.crossings import check_out, show_table
 from interp.cli.printing import say_written
+from interp.landscape.langevin import Langevin
 
 _COLUMNS = {
     "llc_std": "std over chains",
@@ -21,6 +22,9 @@ _COLUMNS = {
 }
 
 
+_USUAL = Langevin()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Llc:
     """Arguments of `interp llc`.
@@ -28,13 +32,7 @@ class Llc:
     Args:
         steps: which checkpoints, such as 0,500 or 0:5000:500 (default: at most 24 of the saved ones).
         tensors: the only tensors that are drawn, with commas between, such as W_E or W_in,W_out (default: all).
-        chains: that are drawn at each checkpoint.
-        draws: of each chain.
-        burn_in: steps of a chain before its first draw.
-        step_size: of a chain; smaller where chains diverge.
-        localization: how strongly chains are held to the checkpoint.
-        n_beta: inverse temperature times the number of training pairs n (default: n / ln n).
-        seed: of the noise.
+        sampler: how weights are drawn.
         out: where a figure over the steps is written: svg, png, pdf, html or json.
         json_output: print JSON instead of a table, with the loss at every draw.
     """
@@ -42,13 +40,7 @@ class Llc:
     run: RunPath
     steps: str | None = None
     tensors: str | None = None
-    chains: int = 4
-    draws: int = 200
-    burn_in: int = 200
-    step_size: float = 2e-5
-    localization: float = 1_000.0
-    n_beta: float | None = None
-    seed: int = 0
+    sampler: Annotated[Langevin, tyro.conf.arg(name="")] = _USUAL
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
     threads: Threads = None
     root: Root = ROOT
@@ -65,28 +57,19 @@ def llc(asked: Annotated[Llc, tyro.conf.arg(name="")]) -> None:
     check_out(asked.out)
     run = find_run(asked.run, asked.root)
     steps = parse_steps(asked.steps, run)
-    from interp.landscape.langevin import Langevin
     from interp.landscape.learning_coefficient import learning_coefficients
 
-    sampler = Langevin(
-        chains=asked.chains,
-        draws=asked.draws,
-        burn_in=asked.burn_in,
-        step_size=asked.step_size,
-        localization=asked.localization,
-        n_beta=asked.n_beta,
-        seed=asked.seed,
-    )
     tensors = None if asked.tensors is None else between_commas(asked.tensors)
     with counted_progress(f"drawing weights around {run.name}") as on_step:
-        found = learning_coefficients(run, steps=steps, sampler=sampler, tensors=tensors, threads=asked.threads, on_step=on_step)
+        how: dict[str, Any] = {"tensors": tensors, "threads": asked.threads, "on_step": on_step}
+        found = learning_coefficients(run, steps=steps, sampler=asked.sampler, **how)
     columns = ["llc", "llc_std", "drift", "start_loss"]
     table = found[columns].assign(
         draw_loss=found["draw_loss"].mean(["chain", "draw"]), draw_distance=found["draw_distance"].mean(["chain", "draw"])
     )
     if asked.json_output:
         rows = table.assign(
-            n_beta=found["n_beta"], localization=("step", [sampler.localization] * len(found.step))
+            n_beta=found["n_beta"], localization=("step", [asked.sampler.localization] * len(found.step))
         ).to_dataframe()
         for name in ("llc_by_chain", "draw_loss", "draw_distance"):
             rows[name] = found[name].values.tolist()

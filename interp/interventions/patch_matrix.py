@@ -14,6 +14,7 @@ from interp.interventions.activation_patching import is_hook
 from interp.interventions.parts import check_clusters, check_parts
 from interp.interventions.patching import as_precise, giver_of, like, put_all
 from interp.interventions.scoring import scorer
+from interp.observing.streaming import evenly
 from interp.store.run import RunLike, as_run
 from interp.wording import listed
 
@@ -58,7 +59,7 @@ def patch_matrix(
     giver = giver_of(run, donor)
     if hook := next((part for part in parts if is_hook(part)), None) if not isinstance(parts, str) else None:
         raise UsageError(f"parts: given {hook!r}, a hook point, expected tensors and groups of them; `interp.patch` takes both")
-    chosen = _evenly(run.steps) if steps is None else list(dict.fromkeys(steps))
+    chosen = evenly(run.steps, MOST_STEPS) if steps is None else list(dict.fromkeys(steps))
     if not chosen:
         raise UsageError("steps: given none, expected saved steps")
     taken = [run[step].weights for step in chosen]
@@ -87,9 +88,3 @@ def patch_matrix(
     whose = giver.name if giver is run or giver.name != run.name else str(giver.path)
     attributes = {"run": run.name, "donor": whose, "parts": " + ".join(parts)}
     return xr.Dataset({n: (("into", "from_"), v) for n, v in zip(names, found, strict=True)}, coordinates, attributes)
-
-
-def _evenly(steps: Sequence[int]) -> list[int]:
-    if len(steps) <= MOST_STEPS:
-        return list(steps)
-    return [steps[round(i * (len(steps) - 1) / (MOST_STEPS - 1))] for i in range(MOST_STEPS)]

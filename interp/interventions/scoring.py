@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interp.config.run_config import RunConfig
+from interp.config.run_config import OptimizerConfig, RunConfig
 from interp.losses import cross_entropy
 from interp.networks.one_layer import Weights
 from interp.networks.pair_tables import pair_logits
 from interp.store.run import Run
 from interp.tasks.splits import Split
-from interp.training.choice import cannot, make_engine
+from interp.training.choice import cpu_config, make_engine
 from interp.training.engine import Engine
 from interp.training.examples import Examples
 
@@ -81,17 +81,7 @@ def _of_answers(name: str, tensor: Tensor, classes: int) -> Tensor:
 
 def _config(run: Run, like: Weights) -> RunConfig | None:
     """What the engine needs to know of the networks; None if it cannot do it."""
-    if not run.has_config or any(tensor.dtype != torch.float32 for tensor in like.tensors().values()):
+    if not run.has_config:
         return None
-    config = replace(
-        run.config,
-        model=replace(run.config.model, equals_class=False),
-        optimizer=replace(run.config.optimizer, loss="cross_entropy"),
-        changes=(),
-        engine="cpu",
-        device="cpu",
-        dtype="float32",
-        threads=1,
-    )
-    is_known = (like.activation, like.attention_rate) == (config.model.activation, config.model.attention_rate)
-    return config if is_known and cannot(config) is None else None
+    model = replace(run.config.model, equals_class=False)
+    return cpu_config(replace(run.config, model=model, optimizer=OptimizerConfig(loss="cross_entropy"), changes=()), like)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from interp.errors import DataError
 from interp.landscape.langevin import Langevin
 from interp.observing.fingerprint import key_of, toolkit_digest
+from interp.observing.streaming import evenly
 from interp.reading import read_file
 from interp.store.manifest import RESULTS
 from interp.store.results import Results
@@ -27,9 +28,7 @@ SETTINGS = "settings"  # attribute of the coefficient: how it was drawn, as JSON
 
 def usual_steps(steps: Sequence[int]) -> list[int]:
     """The steps at which coefficients are drawn where none are named: at most 24 of them, evenly chosen."""
-    if len(steps) <= MOST_STEPS:
-        return list(steps)
-    return [steps[round(i * (len(steps) - 1) / (MOST_STEPS - 1))] for i in range(MOST_STEPS)]
+    return evenly(steps, MOST_STEPS)
 
 
 def settings_of(sampler: Langevin, tensors: Sequence[str] | None) -> dict[str, Any]:

@@ -23,13 +23,13 @@ class Langevin:
     Args:
         chains: that begin at w*, each with noise of its own.
         draws: of each chain, one a step.
-        burn_in: steps of each chain before its first draw. A chain forgets where it began in some ``2 / (step_size
-            localization)`` steps.
-        step_size: of the dynamics; in a direction in which the loss has the curvature h, draws have a variance that is ``1 / (1 -
-            step_size (n_beta h + localization) / 4)`` times too large, and the chain diverges where that is negative.
+        burn_in: steps of each chain before its first draw. A chain forgets where it began in some 2 / (step_size
+            localization) steps.
+        step_size: of the dynamics; in a direction in which the loss has the curvature h, draws have a variance that is 1 / (1 -
+            step_size (n_beta h + localization) / 4) times too large, and the chain diverges where that is negative.
         localization: how strongly chains are held to w*: where the loss does not depend on a weight, it is drawn with standard
-            deviation ``localization^-1/2``.
-        n_beta: inverse temperature times the number of pairs n; ``n / ln n`` (Watanabe 2013) by default.
+            deviation localization^-1/2.
+        n_beta: inverse temperature times the number of pairs n; n / ln n (Watanabe 2013) by default.
         seed: of the noise.
 
     Raises:

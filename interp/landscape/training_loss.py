@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor
 
 from interp.config.changes import Change, SetField, SwapLabels
-from interp.config.run_config import OptimizerConfig, RunConfig
 from interp.cores import torch_threads
 from interp.errors import UsageError
 from interp.losses import LOSSES
@@ -22,7 +20,7 @@ from interp.networks.one_layer import Weights, forward
 from interp.networks.two_embeddings import TwoEmbeddings
 from interp.store.run import Run
 from interp.tasks.splits import Split
-from interp.training.choice import cannot
+from interp.training.choice import cpu_config
 from interp.training.examples import Examples
 from interp.training.parameters import Parameters
 
@@ -70,7 +68,7 @@ class TrainingLoss:
                 "embeddings, whose gradient is known"
             )
         examples = Examples(np.sort(split.train), np.sort(split.test), run.task.labels)
-        config = _fast(run, like)
+        config = cpu_config(run.config, like) if run.has_config else None
         self._loss: CpuEngine | _ByAutograd
         if config is None:
             self._loss = _ByAutograd(like, run, examples)
@@ -124,23 +122,3 @@ class _ByAutograd:
         if isinstance(network, Weights):
             return forward(network, self._inputs[:, :2]).all_logits
         return network.logits(self._inputs)
-
-
-def _fast(run: Run, like: Network) -> RunConfig | None:
-    """What the CPU engine needs to know of the run; None if it cannot compute its loss."""
-    if not run.has_config or not isinstance(like, Weights):
-        return None
-    if any(tensor.dtype != torch.float32 or tensor.device.type != "cpu" for tensor in like.tensors().values()):
-        return None
-    config = replace(
-        run.config,
-        model=replace(run.config.model, dropout=0.0),
-        optimizer=OptimizerConfig(loss=run.config.optimizer.loss),
-        changes=(),
-        engine="cpu",
-        device="cpu",
-        dtype="float32",
-        threads=1,
-    )
-    is_known = (like.activation, like.attention_rate) == (config.model.activation, config.model.attention_rate)
-    return config if is_known and cannot(config) is None else None

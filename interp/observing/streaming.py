@@ -90,6 +90,17 @@ def _of_any_network(
     return stream()
 
 
+def evenly(steps: Sequence[int], most: int) -> list[int]:
+    """At most so many of some steps, evenly chosen, the first and the last among them.
+
+    >>> evenly(range(0, 100, 10), 4)
+    [0, 30, 60, 90]
+    """
+    if len(steps) <= most:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
+
+
 def choose_steps(run: Run, steps: int | Iterable[int] | None, *, measured: bool = False) -> list[int]:
     """The steps asked for, ascending; by default all whose checkpoints are there or, if so asked, that were measured.
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from interp.config.run_config import RunConfig
+from interp.config.run_config import OptimizerConfig, RunConfig
 from interp.errors import UsageError
+from interp.networks.network import Network
+from interp.networks.one_layer import Weights
 from interp.training.engine import Engine
 from interp.training.examples import Examples
 from interp.training.general import GeneralEngine
@@ -54,6 +57,26 @@ def cannot(config: RunConfig) -> str | None:
         return None
     reason, make = _faster(config)
     return reason if reason and reason.startswith(f"the {make.name} engine cannot") else None
+
+
+def cpu_config(config: RunConfig, like: Network) -> RunConfig | None:
+    """What the CPU engine needs to know to compute a config's loss of such networks, in one thread; None if it cannot."""
+    if not isinstance(like, Weights):
+        return None
+    if any(tensor.dtype != torch.float32 or tensor.device.type != "cpu" for tensor in like.tensors().values()):
+        return None
+    found = replace(
+        config,
+        model=replace(config.model, dropout=0.0),
+        optimizer=OptimizerConfig(loss=config.optimizer.loss),  # how it is trained plays no part
+        changes=(),
+        engine="cpu",
+        device="cpu",
+        dtype="float32",
+        threads=1,
+    )
+    is_known = (like.activation, like.attention_rate) == (found.model.activation, found.model.attention_rate)
+    return found if is_known and cannot(found) is None else None
 
 
 def check_device(config: RunConfig) -> None:
